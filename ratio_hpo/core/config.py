@@ -1,0 +1,179 @@
+"""The YAML edge: files are read safely and every mistake becomes one line with file, key, rule and remedy."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AllowInfNan, BaseModel, ConfigDict, Strict, TypeAdapter, ValidationError
+
+from ratio_hpo.core.errors import ConfigError
+
+Real = Annotated[float, Strict(), AllowInfNan(False)]
+Whole = Annotated[int, Strict()]
+
+
+class Spec(BaseModel):
+    """A block of a YAML file: frozen, and a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML 1.2 mapping with text keys.
+
+    Raises:
+        ConfigError: absent, not a file, not UTF-8, not YAML, duplicate keys, tags, or not a mapping.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import DuplicateKeyError
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file; check the path, or list what is there") from error
+    except IsADirectoryError as error:
+        raise ConfigError(f"{path}: needs a YAML file, but this is a folder; name a file in it") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: needs UTF-8 text, but byte {error.start} is not; save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
+    except DuplicateKeyError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        what = str(error.problem).split(" with value")[0].removeprefix("found ")
+        raise ConfigError(f"{path}: line {line}: {what}; keep one of the two") from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else "?"
+        raise ConfigError(f"{path}: line {line}: not valid YAML: {_one_line(error.problem)}; mend it") from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {_one_line(error)}; mend it") from error
+    if content is None:
+        raise ConfigError(f"{path}: is empty; see `ratio-hpo spaces` and the shipped experiments for examples")
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: needs a mapping of keys, but got a {_kind(content)}; start with `name:`")
+    _refuse_odd_keys(path, content, "", set())
+    return content
+
+
+def parse(schema: Any, content: Any, *, where: str, prefix: str = "") -> Any:
+    """Validate `content` against a type (a dataclass, a `Spec`, …).
+
+    Args:
+        where: the file, as users know it.
+        prefix: the key in that file under which `content` stands.
+
+    Raises:
+        ConfigError: one line a mistake.
+    """
+    try:
+        return TypeAdapter(schema).validate_python(content)
+    except ValidationError as error:
+        known = _field_names(schema, error)
+        raise ConfigError(*(_line(item, known, where, prefix) for item in error.errors())) from error
+
+
+def unknown_key(where: str, key: str, name: str, known: list[str]) -> str:
+    """The line for a key or name that is not known, with the nearest known one."""
+    return f"{where}: {key}: unknown {name} ({_remedy(key.rsplit('.', 1)[-1], known)})"
+
+
+def did_you_mean(value: str, known: list[str]) -> str:
+    """`did you mean 'x'?`, or the list of what is known."""
+    return _remedy(value, known)
+
+
+def _remedy(value: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+def _refuse_odd_keys(path: Path, content: Any, prefix: str, seen: set[int]) -> None:
+    if id(content) in seen:
+        return
+    seen.add(id(content))
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if not isinstance(key, str):
+                raise ConfigError(f"{path}: {prefix}{key}: needs a text key, but got a {_kind(key)}; quote it")
+            _refuse_odd_keys(path, value, f"{prefix}{key}.", seen)
+    elif isinstance(content, list):
+        for value in content:
+            _refuse_odd_keys(path, value, prefix, seen)
+
+
+def _line(item: Any, known: dict[tuple[str, ...], list[str]], where: str, prefix: str) -> str:
+    location = tuple(str(part) for part in item["loc"] if not str(part).startswith("function-"))
+    key = ".".join(part for part in (prefix, *location) if part)
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        return f"{where}: {key}: unknown key ({_remedy(location[-1], known.get(location[:-1], []))})"
+    if item["type"] == "unexpected_keyword_argument":
+        return f"{where}: {key}: unknown key ({_remedy(location[-1], known.get(location[:-1], []))})"
+    if item["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"{where}: {key}: is required, but absent; add it"
+    if item["type"] == "value_error":
+        return f"{where}: {key + ': ' if key else ''}{message}"
+    return f"{where}: {key}: {_lower_first(message)}, but got {_show(item['input'])}; correct it"
+
+
+def _field_names(schema: Any, error: ValidationError) -> dict[tuple[str, ...], list[str]]:
+    """For each place of an unknown key, the keys that are known there."""
+    places = {
+        tuple(str(part) for part in item["loc"])[:-1]
+        for item in error.errors()
+        if item["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+    }
+    root = TypeAdapter(schema).json_schema()
+    return {place: _keys_at(root, root, place) for place in places}
+
+
+def _keys_at(root: dict[str, Any], node: dict[str, Any], place: tuple[str, ...]) -> list[str]:
+    nodes = [_resolve(root, node)]
+    for part in place:
+        nodes = [child for parent in nodes for child in _children(root, parent, part)]
+    names = {name for parent in nodes for name in parent.get("properties", {})}
+    return sorted(names)
+
+
+def _children(root: dict[str, Any], node: dict[str, Any], part: str) -> list[dict[str, Any]]:
+    options = [node, *(_resolve(root, option) for option in node.get("anyOf", []) + node.get("oneOf", []))]
+    found = []
+    for option in options:
+        if part in option.get("properties", {}):
+            found.append(option["properties"][part])
+        elif isinstance(option.get("additionalProperties"), dict):
+            found.append(option["additionalProperties"])
+        elif "items" in option:
+            found.append(option["items"])
+    if not found:  # a tag that pydantic adds to the place of a union member
+        found = [option for option in options[1:]]
+    return [_resolve(root, child) for child in found]
+
+
+def _resolve(root: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in node:
+        return root["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
+
+
+def _kind(value: Any) -> str:
+    names = {dict: "mapping", list: "list", str: "text", int: "number", float: "number", bool: "boolean"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _one_line(problem: object) -> str:
+    return str(problem).splitlines()[0] if str(problem) else "unreadable"

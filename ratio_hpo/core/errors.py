@@ -1,0 +1,46 @@
+"""What can go wrong, as one family. Users see the message alone: the rule, the value, where, what to do."""
+
+
+class RatioHpoError(ValueError):
+    """Root of every error that a user can cause or mend. The command line prints it and exits 2."""
+
+
+class ConfigError(RatioHpoError):
+    """A space or an experiment breaks a rule. `lines` holds one message a mistake."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+class DataError(RatioHpoError):
+    """A data file is absent, unreadable or holds records that break its format."""
+
+
+class StudyError(RatioHpoError):
+    """A study is absent, belongs to another experiment, or cannot be opened."""
+
+
+class ResumeError(RatioHpoError):
+    """A checkpoint cannot be continued exactly."""
+
+
+class StorageFullError(RatioHpoError):
+    """The disk cannot hold what the stage store needs."""
+
+
+class Diverged(Exception):
+    """A loss that is not finite. An outcome of a trial, not a mistake of the user.
+
+    Attributes:
+        stage, step: where it happened.
+        parameters: the stage's learning rate and batch size, for the report.
+    """
+
+    def __init__(self, stage: str, step: int, parameters: dict[str, float]) -> None:
+        super().__init__(stage, step, parameters)
+        self.stage, self.step, self.parameters = stage, step, parameters
+
+    def __str__(self) -> str:
+        settings = ", ".join(f"{key}={value:g}" for key, value in self.parameters.items())
+        return f"diverged: non-finite loss in stage {self.stage} at step {self.step} ({settings})"

@@ -1,0 +1,138 @@
+"""The small values that travel between rooms: parameters, progress, decisions, records of trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+Params = dict[str, Any]
+
+
+class Decision(Enum):
+    """The study's answer to a piece of progress."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+class State(Enum):
+    """Where a trial stands; the names are Optuna's."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAIL = "FAIL"
+
+    @property
+    def finished(self) -> bool:
+        return self in (State.COMPLETE, State.PRUNED, State.FAIL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One evaluation of a trial.
+
+    Attributes:
+        stage: name of the stage.
+        windows: windows consumed in that stage.
+        cost: attributed cost: windows consumed from the base model on, over all stages.
+        scores: `f1/<lang>`, `em/<lang>` on `select`; `prune/f1/<lang>` on `prune`; means as `f1/mean`.
+            All in [0, 1]. An objective of one score gives `f1/mean` alone.
+        paid: windows really trained for this trial, after reuse; None: equal to `cost`.
+        measures: other numbers to record (loss, lr, seconds, tokens, flops, examples_per_second).
+        weights: folder of the checkpoint at this evaluation, where there is one.
+        time: seconds since the epoch at which it was measured; the study fills it in if absent.
+    """
+
+    stage: str
+    windows: int
+    cost: float
+    scores: Mapping[str, float]
+    paid: float | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
+    weights: str | None = None
+    time: float | None = None
+
+    @property
+    def mean_f1(self) -> float:
+        """Mean F1 on `select`, in [0, 1]: given, or the unweighted mean over `f1/<lang>`."""
+        return mean_score(self.scores, "f1/")
+
+    @property
+    def prune_f1(self) -> float:
+        """Mean F1 on `prune`; an objective of one score serves both."""
+        if any(key.startswith("prune/f1/") for key in self.scores):
+            return mean_score(self.scores, "prune/f1/")
+        return self.mean_f1
+
+    def by_language(self, prefix: str = "f1/") -> dict[str, float]:
+        """Score of each language under `prefix`."""
+        skip = f"{prefix}mean"
+        return {k[len(prefix) :]: v for k, v in self.scores.items() if k.startswith(prefix) and k != skip}
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "scores": dict(self.scores), "measures": dict(self.measures)}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Progress:
+        return cls(**content)
+
+
+def mean_score(scores: Mapping[str, float], prefix: str) -> float:
+    """`<prefix>mean` where it is given, else the unweighted mean over the languages.
+
+    Raises:
+        ValueError: where there is neither.
+    """
+    if f"{prefix}mean" in scores:
+        return scores[f"{prefix}mean"]
+    values = [value for key, value in scores.items() if key.startswith(prefix)]
+    if not values:
+        raise ValueError(f"an evaluation needs a score named {prefix}mean or {prefix}<language>, got {list(scores)}")
+    return sum(values) / len(values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRecord:
+    """A trial as the storage holds it: all that analysis and tracking need.
+
+    Attributes:
+        kind: `sampled`, `enqueued`, or the anchor's name (`english`, `proportional`, …).
+        params: absolute values; anchors carry `shares` instead of `ratio`.
+        curve: in order of cost.
+        plan: requested and realised shares, epochs and caps, as the objective reports them.
+        reason, traceback: why it failed or was pruned.
+        worker: host and process of the live lease, None where nobody works on it.
+    """
+
+    number: int
+    state: State
+    kind: str
+    params: Params
+    curve: tuple[Progress, ...] = ()
+    plan: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    values: tuple[float, ...] | None = None
+    reason: str | None = None
+    traceback: str | None = None
+    worker: str | None = None
+    done: bool = False
+    started: float | None = None
+    ended: float | None = None
+
+    @property
+    def is_anchor(self) -> bool:
+        return self.kind not in ("sampled", "enqueued")
+
+    @property
+    def diverged(self) -> bool:
+        return self.state is State.FAIL and (self.reason or "").startswith("diverged")
+
+    @property
+    def ratio(self) -> float | None:
+        """The requested ratio, where the trial has one."""
+        ratio = self.params.get("ratio", self.plan.get("ratio"))
+        return None if ratio is None else float(ratio)

@@ -1,0 +1,1 @@
+"""Corpora, the embedded world, mixing, task formatting and collation."""

@@ -1,0 +1,19 @@
+"""Which source, and which example of it, the n-th draw takes: a pure function of (mixture, seed, n)."""
+
+from ratio_hpo.data.mixing.draw import WHOLE, DrawTree, integer_shares
+from ratio_hpo.data.mixing.shares import SPLITS, SourceSize, mixture_shares, split_shares, token_shares
+from ratio_hpo.data.mixing.stream import Mixture, MixtureStream, Segment
+
+__all__ = [
+    "SPLITS",
+    "WHOLE",
+    "DrawTree",
+    "Mixture",
+    "MixtureStream",
+    "Segment",
+    "SourceSize",
+    "integer_shares",
+    "mixture_shares",
+    "split_shares",
+    "token_shares",
+]

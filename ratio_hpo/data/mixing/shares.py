@@ -1,0 +1,133 @@
+"""From a ratio to shares: how the non-English part is spread over its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ratio_hpo.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSize:
+    """How much a source holds.
+
+    Attributes:
+        windows, questions: counts.
+        tokens: non-padding tokens over all windows.
+        reference: whether it belongs to the reference language.
+    """
+
+    windows: int
+    questions: int
+    tokens: int
+    reference: bool
+
+    @property
+    def tokens_per_window(self) -> float:
+        return self.tokens / max(self.windows, 1)
+
+
+def proportional(sizes: Mapping[str, int], draws: int, temperature: float) -> dict[str, float]:
+    """By number of windows."""
+    return _normalised({name: float(size) for name, size in sizes.items()})
+
+
+def uniform(sizes: Mapping[str, int], draws: int, temperature: float) -> dict[str, float]:
+    """The same for each source."""
+    return _normalised(dict.fromkeys(sizes, 1.0))
+
+
+def tempered(sizes: Mapping[str, int], draws: int, temperature: float) -> dict[str, float]:
+    """p_i proportional to n_i^(1/T), T in [1, inf)."""
+    if temperature < 1.0:
+        raise ConfigError(f"temperature needs a value of 1 or more, but got {temperature}; raise it")
+    return _normalised({name: size ** (1.0 / temperature) for name, size in sizes.items()})
+
+
+UNIMAX_EPOCHS = 4.0
+"""Repeats of a source that `unimax` allows (Muennighoff et al. 2023, arXiv 2305.16264: about 4 still pay)."""
+
+
+def unimax(sizes: Mapping[str, int], draws: int, temperature: float) -> dict[str, float]:
+    """Uniform with a cap on repeats (Chung et al. 2023, arXiv 2304.09151, algorithm 1)."""
+    left = float(max(draws, 1))
+    given: dict[str, float] = {}
+    ordered = sorted(sizes, key=lambda name: (sizes[name], name))
+    for k, name in enumerate(ordered):
+        given[name] = min(left / (len(ordered) - k), UNIMAX_EPOCHS * sizes[name])
+        left -= given[name]
+    return _normalised(given)
+
+
+SPLITS: dict[str, Callable[[Mapping[str, int], int, float], dict[str, float]]] = {
+    "proportional": proportional,
+    "uniform": uniform,
+    "temperature": tempered,
+    "unimax": unimax,
+}
+
+
+def split_shares(
+    sizes: Mapping[str, SourceSize], ratio: float, split: str, *, draws: int = 0, temperature: float = 1.0
+) -> dict[str, float]:
+    """Shares of all sources at a ratio.
+
+    Args:
+        sizes: of each source; the reference ones share 1 - ratio by size.
+        ratio: total share of the sources that are not the reference's, in [0, 1].
+        split: a name in `SPLITS`.
+        draws: windows that the stage will see; `unimax` counts repeats with it.
+
+    Raises:
+        ConfigError: a ratio outside [0, 1], or one that needs sources which are not there.
+    """
+    if not 0.0 <= ratio <= 1.0:
+        raise ConfigError(f"ratio needs a value in [0, 1], but got {ratio}; correct it")
+    english = {name: size.windows for name, size in sizes.items() if size.reference}
+    others = {name: size.windows for name, size in sizes.items() if not size.reference}
+    if ratio > 0.0 and not others:
+        raise ConfigError(f"ratio {ratio:g} needs a source outside the reference language, but there is none; add one")
+    if ratio < 1.0 and not english:
+        raise ConfigError(f"ratio {ratio:g} needs a source in the reference language, but there is none; add one")
+    shares = dict.fromkeys(sizes, 0.0)
+    if ratio < 1.0:
+        shares |= {k: (1.0 - ratio) * v for k, v in proportional(english, draws, 1.0).items()}
+    if ratio > 0.0:
+        spread = SPLITS[split](others, round(draws * ratio), temperature)
+        shares |= {k: ratio * v for k, v in spread.items()}
+    return shares
+
+
+def token_shares(shares: Mapping[str, float], sizes: Mapping[str, SourceSize]) -> dict[str, float]:
+    """Window shares that give each source the asked share of non-padding tokens."""
+    return _normalised({name: share / sizes[name].tokens_per_window for name, share in shares.items()})
+
+
+def mixture_shares(
+    sizes: Mapping[str, SourceSize],
+    *,
+    shares: Mapping[str, float] | None = None,
+    ratio: float | None = None,
+    split: str = "proportional",
+    unit: str = "examples",
+    draws: int = 0,
+    temperature: float = 1.0,
+) -> dict[str, float]:
+    """Window shares of all sources, from explicit shares, from a ratio, or by size where neither is given."""
+    if shares is None:
+        if ratio is None:
+            wanted = proportional({name: size.windows for name, size in sizes.items()}, draws, 1.0)
+        else:
+            wanted = split_shares(sizes, ratio, split, draws=draws, temperature=temperature)
+    else:
+        unknown = [name for name in shares if name not in sizes]
+        if unknown:
+            raise ConfigError(f"shares name {unknown[0]}, which is no source; known: {', '.join(sorted(sizes))}")
+        wanted = {name: float(shares.get(name, 0.0)) for name in sizes}
+    return token_shares(wanted, sizes) if unit == "tokens" else wanted
+
+
+def _normalised(weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}

@@ -1,0 +1,192 @@
+"""The stream of examples: segments of draws, caps on repeats, keyed permutations, realised shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratio_hpo.core.fingerprint import integer_hash
+from ratio_hpo.data.mixing.draw import MOST_DRAWS, DrawTree, integer_shares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture:
+    """What is drawn from, and in which shares.
+
+    Attributes:
+        shares: of windows, by source; they sum to 1.
+        sizes: number of windows of each source.
+        reference: the sources of the reference language, which take over when all others are capped.
+        max_epochs: most epochs over a source; None: no cap.
+    """
+
+    shares: Mapping[str, float]
+    sizes: Mapping[str, int]
+    reference: frozenset[str] = frozenset()
+    max_epochs: float | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """A stable form: integer shares, sizes of what is drawn, and the cap."""
+        return {
+            "shares": integer_shares(self.shares),
+            "sizes": {name: self.sizes[name] for name in sorted(self.sizes) if self.shares.get(name, 0.0) > 0.0},
+            "max_epochs": self.max_epochs,
+            "reference": sorted(self.reference) if self.max_epochs is not None else [],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of draws with fixed shares.
+
+    Attributes:
+        start: position of its first draw.
+        tree: the draw over sources.
+        drawn: what each source had given before it.
+        capped: sources that reached their cap at `start`.
+    """
+
+    start: int
+    tree: DrawTree
+    drawn: Mapping[str, int]
+    capped: tuple[str, ...] = ()
+
+
+class MixtureStream:
+    """Examples by position.
+
+    Args:
+        mixture: what to draw from; every source with a share needs one window or more.
+        seed: enters the permutations only.
+
+    Raises:
+        ValueError: a source with a share but no windows.
+    """
+
+    def __init__(self, mixture: Mixture, seed: int) -> None:
+        for name, share in mixture.shares.items():
+            if share > 0.0 and mixture.sizes.get(name, 0) < 1:
+                raise ValueError(f"source {name} has share {share:g} but holds no window; drop it, or add data")
+        self.mixture, self.seed = mixture, seed
+        self.sources = sorted(mixture.sizes)
+        self._segments = list(_segments(mixture))
+
+    def take(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Draws start..stop-1: index into `sources` [n], and index of the window within that source [n]."""
+        sources, examples = [], []
+        for segment, end in zip(self._segments, [*(s.start for s in self._segments[1:]), MOST_DRAWS], strict=True):
+            first, last = max(start, segment.start), min(stop, end)
+            if first >= last:
+                continue
+            local, before = segment.tree.draw(first - segment.start, last - segment.start)
+            index = np.array([self.sources.index(name) for name in segment.tree.sources], dtype=np.int32)
+            offset = np.array([segment.drawn.get(name, 0) for name in segment.tree.sources], dtype=np.int64)
+            sources.append(index[local])
+            examples.append(before + offset[local])
+        if not sources:
+            return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int64)
+        source, nth = np.concatenate(sources), np.concatenate(examples)
+        return source, self._permuted(source, nth)
+
+    def batches(self, start: int, stop: int, size: int) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+        """`take`, cut into batches of `size` draws."""
+        for first in range(start, stop, size):
+            yield self.take(first, min(first + size, stop))
+
+    def counts(self, draws: int) -> dict[str, int]:
+        """How many of the first `draws` windows each source gave."""
+        segment = next(s for s in reversed(self._segments) if s.start <= draws)
+        total = dict.fromkeys(self.sources, 0) | dict(segment.drawn)
+        for name, count in segment.tree.counts(draws - segment.start).items():
+            total[name] += count
+        return total
+
+    def caps(self, draws: int) -> dict[str, int]:
+        """The sources that reached `max_epochs` within `draws`, with the position where they did."""
+        return {name: s.start for s in self._segments if s.start < draws for name in s.capped}
+
+    def realised(self, draws: int) -> dict[str, dict[str, float]]:
+        """Windows, share and epochs of each source after `draws`."""
+        return {
+            name: {
+                "windows": count,
+                "share": count / max(draws, 1),
+                "epochs": count / max(self.mixture.sizes[name], 1),
+            }
+            for name, count in self.counts(draws).items()
+        }
+
+    def _permuted(self, source: NDArray[np.int32], nth: NDArray[np.int64]) -> NDArray[np.int64]:
+        result = np.empty(len(nth), dtype=np.int64)
+        for k in np.unique(source):
+            name = self.sources[k]
+            size = self.mixture.sizes[name]
+            where = np.flatnonzero(source == k)
+            epochs, places = np.divmod(nth[where], size)
+            for epoch in np.unique(epochs):
+                chosen = epochs == epoch
+                result[where[chosen]] = _permutation(self.seed, name, int(epoch), size)[places[chosen]]
+        return result
+
+
+@lru_cache(maxsize=64)
+def _permutation(seed: int, source: str, epoch: int, size: int) -> NDArray[np.int64]:
+    return np.random.default_rng(integer_hash("permutation", seed, source, epoch)).permutation(size)
+
+
+def _segments(mixture: Mixture) -> Iterator[Segment]:
+    """Segments of the draw: a new one begins where a source reaches its cap."""
+    shares = {name: share for name, share in mixture.shares.items() if share > 0.0}
+    drawn: dict[str, int] = dict.fromkeys(mixture.sizes, 0)
+    segment = Segment(0, DrawTree(integer_shares(shares)), dict(drawn))
+    if mixture.max_epochs is None:
+        yield segment
+        return
+    limit = {name: max(1, int(mixture.max_epochs * size)) for name, size in mixture.sizes.items()}
+    while True:
+        yield segment
+        ends = {name: _reaches(segment.tree, name, limit[name] - drawn[name]) for name in segment.tree.sources}
+        length = min(ends.values())
+        if segment.start + length >= MOST_DRAWS:
+            return
+        for name, count in segment.tree.counts(length).items():
+            drawn[name] += count
+        full = tuple(name for name in segment.tree.sources if drawn[name] >= limit[name])
+        shares = _redistribute(shares, full, mixture, drawn, limit)
+        if not shares:  # everything is at its cap: the last shares go on, and `caps` says so
+            yield Segment(segment.start + length, segment.tree, dict(drawn), full)
+            return
+        segment = Segment(segment.start + length, DrawTree(integer_shares(shares)), dict(drawn), full)
+
+
+def _redistribute(
+    shares: dict[str, float], full: tuple[str, ...], mixture: Mixture, drawn: Mapping[str, int], limit: Mapping[str, int]
+) -> dict[str, float]:
+    """Shares without the capped sources: to the other non-English ones in proportion, then to English."""
+    left = {name: share for name, share in shares.items() if name not in full}
+    freed = 1.0 - sum(left.values())
+    others = {name: share for name, share in left.items() if name not in mixture.reference}
+    english = {name: share for name, share in left.items() if name in mixture.reference}
+    if not others and not english:
+        open_reference = [n for n in sorted(mixture.reference) if mixture.sizes[n] and drawn[n] < limit[n]]
+        return {name: 1.0 / len(open_reference) for name in open_reference}
+    takers = others or english
+    total = sum(takers.values())
+    return {name: share + (freed * share / total if name in takers else 0.0) for name, share in left.items()}
+
+
+def _reaches(tree: DrawTree, source: str, count: int) -> int:
+    """The least number of draws after which `source` has been drawn `count` times."""
+    low, high = 0, MOST_DRAWS
+    while low < high:
+        middle = (low + high) // 2
+        if tree.counts(middle)[source] >= count:
+            high = middle
+        else:
+            low = middle + 1
+    return low

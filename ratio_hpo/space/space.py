@@ -1,0 +1,146 @@
+"""A space: named domains, read from `search_spaces/*.yaml`, mapped as one to the unit cube."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ratio_hpo.core.config import did_you_mean, load_yaml, parse, unknown_key
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.resources import find_shipped, shipped_files
+from ratio_hpo.core.trial import Params
+from ratio_hpo.space.domains import DOMAINS, Choice, Domain, Simplex
+
+KEYS = ["name", "description", "parameters"]
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Named domains in a fixed order.
+
+    Attributes:
+        name: how studies name the space.
+        parameters: domain of each parameter.
+        source: the file it was read from, for messages.
+    """
+
+    name: str
+    parameters: Mapping[str, Domain]
+    description: str = ""
+    source: str = ""
+
+    def coordinates(self) -> list[str]:
+        """Names of the unit-cube coordinates, in order: `learning_rate`, or `shares[0]`, `shares[1]`, …."""
+        return [name for key, domain in self.parameters.items() for name in _coordinate_names(key, domain)]
+
+    def categories(self) -> dict[str, int]:
+        """Coordinates without an order, with their number of options."""
+        return {key: len(d.options) for key, d in self.parameters.items() if isinstance(d, Choice)}
+
+    def encode(self, params: Params) -> dict[str, float]:
+        """Coordinates in [0, 1] by name of absolute parameters; what is outside goes to the nearest inside."""
+        encoded: dict[str, float] = {}
+        for key, domain in self.parameters.items():
+            if key in params:
+                encoded.update(zip(_coordinate_names(key, domain), domain.encode(params[key]), strict=True))
+        return encoded
+
+    def decode(self, cube: Mapping[str, float]) -> Params:
+        """Parameters at coordinates in [0, 1] by name."""
+        return {
+            key: domain.decode(tuple(cube[name] for name in _coordinate_names(key, domain)))
+            for key, domain in self.parameters.items()
+        }
+
+    def contains(self, params: Params) -> bool:
+        """Whether every parameter of the space is given and within its domain."""
+        return all(key in params and domain.contains(params[key]) for key, domain in self.parameters.items())
+
+    def resolve(self, reference: Mapping[str, float], *, parts: tuple[str, ...] = ()) -> Space:
+        """The space in absolute values.
+
+        Args:
+            reference: the experiment's reference value of each scale-bearing parameter.
+            parts: names of the experiment's sources, for a simplex that names none.
+
+        Raises:
+            ConfigError: a domain of factors without a reference value, or a simplex that does not fit `parts`.
+        """
+        resolved: dict[str, Domain] = {}
+        for key, domain in self.parameters.items():
+            try:
+                whole = domain.with_parts(parts) if isinstance(domain, Simplex) else domain
+                resolved[key] = whole.resolve(reference.get(key))
+            except ValueError as error:
+                raise ConfigError(f"{self.source or self.name}: parameters.{key}: {error}") from error
+        return Space(self.name, resolved, self.description, self.source)
+
+    def to_json(self) -> dict[str, Any]:
+        """A stable form for the study's identity."""
+        return {key: _domain_json(domain) for key, domain in self.parameters.items()}
+
+
+def load_space(name_or_path: str) -> Space:
+    """A space by shipped name (`default`) or by path.
+
+    Raises:
+        ConfigError: one line a mistake.
+    """
+    path = find_shipped("search_spaces", name_or_path)
+    content = load_yaml(path)
+    mistakes = [unknown_key(str(path), key, "key", KEYS) for key in content if key not in KEYS]
+    name = content.get("name", path.stem)
+    if not isinstance(name, str) or not name:
+        mistakes.append(f"{path}: name: needs a text, but got {name!r}; give it one")
+    description = content.get("description", "")
+    if not isinstance(description, str):
+        mistakes.append(f"{path}: description: needs a text, but got {description!r}; quote it")
+    entries = content.get("parameters")
+    if not isinstance(entries, dict) or not entries:
+        mistakes.append(f"{path}: parameters: needs a mapping of one or more parameters, but got {entries!r}; add it")
+        entries = {}
+    parameters: dict[str, Domain] = {}
+    for key, entry in entries.items():
+        try:
+            parameters[key] = _domain(str(path), f"parameters.{key}", entry)
+        except ConfigError as error:
+            mistakes.extend(error.lines)
+    if "ratio" in parameters and "shares" in parameters:
+        mistakes.append(f"{path}: parameters: ratio and shares both set the mixture; keep one of them")
+    if mistakes:
+        raise ConfigError(*mistakes)
+    return Space(name, parameters, description.strip(), str(path))
+
+
+def space_files() -> list[Path]:
+    """The spaces at hand: those of ./search_spaces first, then the shipped ones."""
+    return shipped_files("search_spaces")
+
+
+def _domain(where: str, key: str, entry: Any) -> Domain:
+    if not isinstance(entry, dict):
+        raise ConfigError(f"{where}: {key}: needs a mapping with a `type`, but got {entry!r}; write it as one")
+    kind = entry.get("type")
+    if not isinstance(kind, str) or kind not in DOMAINS:
+        known = sorted(DOMAINS)
+        raise ConfigError(f"{where}: {key}.type: needs a domain, but got {kind!r} ({did_you_mean(str(kind), known)})")
+    schema = DOMAINS[kind]
+    names = [field.name for field in fields(schema)]
+    odd = [unknown_key(where, f"{key}.{name}", "key", names) for name in entry if name not in ("type", *names)]
+    if odd:
+        raise ConfigError(*odd)
+    return parse(schema, {name: value for name, value in entry.items() if name != "type"}, where=where, prefix=key)
+
+
+def _coordinate_names(key: str, domain: Domain) -> list[str]:
+    if isinstance(domain, Simplex):
+        return [f"{key}[{k}]" for k in range(domain.dimensions)]
+    return [key]
+
+
+def _domain_json(domain: Domain) -> dict[str, Any]:
+    kind = next(name for name, schema in DOMAINS.items() if isinstance(domain, schema))
+    values = {field.name: getattr(domain, field.name) for field in fields(domain)}  # type: ignore[arg-type]
+    return {"type": kind, **{name: value for name, value in values.items() if value is not None}}
