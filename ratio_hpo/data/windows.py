@@ -1,0 +1,157 @@
+"""Token windows on disk: tokenised once, memory-mapped Arrow, shared by all workers of a machine.
+
+A window set is a folder named by what shaped it: data, tokenizer, window settings and task. It is written to a
+temporary name and renamed, so a half-written one is never seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ratio_hpo.core.config import Spec
+from ratio_hpo.core.fingerprint import fingerprint
+from ratio_hpo.data.questions import Question, fingerprint_questions
+from ratio_hpo.data.tasks import Task
+
+WINDOWS, QUESTIONS, META = "windows.arrow", "questions.arrow", "meta.json"
+
+
+class WindowSettings(Spec):
+    """How text is cut.
+
+    Attributes:
+        max_length: tokens of a window at most, special ones included.
+        stride: tokens that neighbouring windows of a passage share.
+        max_question: tokens of a question at most; the rest is cut off.
+        max_answer: tokens of an answer at most, in decoding.
+    """
+
+    max_length: int = 384
+    stride: int = 128
+    max_question: int = 64
+    max_answer: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSet:
+    """Windows of one set of questions, memory-mapped.
+
+    Attributes:
+        ids: token ids of all windows, flat [tokens]; window i is ids[bounds[i]:bounds[i + 1]].
+        columns: one integer a window [windows]: `question`, and what the task added.
+        offsets: character span in the passage of each token [tokens, 2].
+        gold: answers of each question.
+    """
+
+    folder: str
+    ids: NDArray[np.int32]
+    bounds: NDArray[np.int64]
+    columns: dict[str, NDArray[np.int32]]
+    offsets: NDArray[np.int32]
+    question_ids: list[str]
+    contexts: pa.Array
+    gold: pa.Array
+
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    @property
+    def num_questions(self) -> int:
+        return len(self.question_ids)
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.ids)
+
+    def length(self, index: int) -> int:
+        return int(self.bounds[index + 1] - self.bounds[index])
+
+    def tokens(self, index: int) -> NDArray[np.int32]:
+        return self.ids[self.bounds[index] : self.bounds[index + 1]]
+
+    def spans(self, index: int) -> NDArray[np.int32]:
+        return self.offsets[self.bounds[index] : self.bounds[index + 1]]
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """A name of all that a fast tokenizer does to text."""
+    return fingerprint([tokenizer.backend_tokenizer.to_str(), sorted(tokenizer.model_input_names)])
+
+
+def write_windows(
+    questions: Sequence[Question], tokenizer: Any, task: Task, settings: WindowSettings, cache: Path
+) -> Path:
+    """The folder of the windows of `questions`; made if it is not there yet."""
+    key = fingerprint(
+        [fingerprint_questions(questions), tokenizer_fingerprint(tokenizer), settings.model_dump(), task.name, 1]
+    )
+    folder = cache / key
+    if (folder / META).is_file():
+        return folder
+    rows = task.encode(questions, tokenizer, settings)
+    temporary = cache / f".{key}-{os.getpid()}"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    _write(temporary / WINDOWS, rows)
+    texts = {
+        "id": pa.array([q.id for q in questions], pa.string()),
+        "context": pa.array([q.context for q in questions], pa.large_string()),
+        "answers": pa.array([[a.text for a in q.answers] for q in questions], pa.list_(pa.string())),
+    }
+    _write(temporary / QUESTIONS, texts)
+    meta = {"task": task.name, "windows": len(rows["question"]), "questions": len(questions), **settings.model_dump()}
+    (temporary / META).write_text(json.dumps(meta, indent=1))
+    try:
+        temporary.rename(folder)
+    except OSError:  # another process has just finished the same set
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not (folder / META).is_file():
+            raise
+    return folder
+
+
+def open_windows(folder: Path | str) -> WindowSet:
+    """Memory-map a window set."""
+    folder = Path(folder)
+    rows, texts = _read(folder / WINDOWS), _read(folder / QUESTIONS)
+    lists = _single(rows, "input_ids")
+    columns = {
+        name: _single(rows, name).to_numpy(zero_copy_only=True)
+        for name in rows.column_names
+        if name not in ("input_ids", "offsets")
+    }
+    return WindowSet(
+        folder=str(folder),
+        ids=lists.values.to_numpy(zero_copy_only=True),
+        bounds=lists.offsets.to_numpy(zero_copy_only=True).astype(np.int64),
+        columns=columns,
+        offsets=_single(rows, "offsets").values.to_numpy(zero_copy_only=True).reshape(-1, 2),
+        question_ids=_single(texts, "id").to_pylist(),
+        contexts=_single(texts, "context"),
+        gold=_single(texts, "answers"),
+    )
+
+
+def _write(path: Path, columns: dict[str, Any]) -> None:
+    table = pa.table(columns)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks(), max_chunksize=max(len(table), 1))
+
+
+def _read(path: Path) -> pa.Table:
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def _single(table: pa.Table, name: str) -> Any:
+    chunks = table.column(name).chunks
+    return chunks[0] if chunks else pa.array([], table.schema.field(name).type)

@@ -1,0 +1,1 @@
+"""Scores of answers, and measures of convergence. Pure Python and NumPy."""

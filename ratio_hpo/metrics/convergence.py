@@ -1,0 +1,73 @@
+"""Cost to target, area over the curve, the anytime front and its hypervolume, as docs/semantics.md defines them.
+
+A curve is a sequence of (attributed cost, mean F1) in order of cost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+Curve = Sequence[tuple[float, float]]
+
+
+def cost_to_target(curve: Curve, target: float) -> float:
+    """The cost at which the running maximum of F1, linear between evaluations, first reaches `target`.
+
+    The curve starts at F1 0 and cost 0. Infinity where it never gets there: the trial is censored.
+    """
+    cost, best = 0.0, 0.0
+    if target <= 0.0:
+        return 0.0
+    for next_cost, value in curve:
+        if value >= target:
+            return cost + (next_cost - cost) * (target - best) / (value - best)
+        cost, best = next_cost, max(best, value)
+    return math.inf
+
+
+def area_over_curve(curve: Curve, largest_cost: float) -> float:
+    """The mean of 1 - F1 over cost from 0 to `largest_cost`, by trapezoids.
+
+    F1 is 0 at cost 0 and holds its last value to the end; a point beyond `largest_cost` counts up to it.
+    """
+    if largest_cost <= 0.0:
+        raise ValueError(f"the area needs a largest cost over 0, but got {largest_cost}")
+    area, cost, last = 0.0, 0.0, 0.0
+    for next_cost, value in curve:
+        if next_cost >= largest_cost:
+            reached = last + (value - last) * (largest_cost - cost) / (next_cost - cost)
+            return (area + (largest_cost - cost) * (2.0 - last - reached) / 2) / largest_cost
+        area += (next_cost - cost) * (2.0 - last - value) / 2
+        cost, last = next_cost, value
+    return (area + (largest_cost - cost) * (1.0 - last)) / largest_cost
+
+
+def anytime_front(points: Iterable[tuple[float, float]]) -> list[int]:
+    """Indices of the points (cost, F1) that no other one beats in both, by rising cost.
+
+    Of equal points the first is kept; a point with the same F1 at a higher cost is beaten.
+    """
+    listed = list(points)
+    front: list[int] = []
+    best = -math.inf
+    for index in sorted(range(len(listed)), key=lambda k: (listed[k][0], -listed[k][1], k)):
+        if listed[index][1] > best:
+            front.append(index)
+            best = listed[index][1]
+    return front
+
+
+def hypervolume(points: Iterable[tuple[float, float]], largest_cost: float) -> float:
+    """The part of the rectangle [0, largest_cost] x [0, 1] that the points dominate, in [0, 1].
+
+    The reference point is (largest_cost, 0): a point at cost c and F1 f dominates what costs more and scores less.
+    """
+    if largest_cost <= 0.0:
+        raise ValueError(f"the hypervolume needs a largest cost over 0, but got {largest_cost}")
+    inside = [point for point in points if point[0] < largest_cost]
+    front = [inside[k] for k in anytime_front(inside)]
+    area = 0.0
+    for (cost, value), following in zip(front, [*(c for c, _ in front[1:]), largest_cost], strict=True):
+        area += (following - cost) * max(value, 0.0)
+    return area / largest_cost
