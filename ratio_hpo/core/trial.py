@@ -136,3 +136,28 @@ class TrialRecord:
         """The requested ratio, where the trial has one."""
         ratio = self.params.get("ratio", self.plan.get("ratio"))
         return None if ratio is None else float(ratio)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a trial is told about where it runs and where it goes on.
+
+    Attributes:
+        trial: its number.
+        seed: training seed of the study.
+        device: `cpu`, `cuda`, …; None: the best one there is.
+        threads: CPU threads to compute with; None: as many as there are.
+        root: folder of the stage store.
+        store_gb: size budget of the stage store; None: the default.
+        position: stage and windows of its last recorded evaluation; None at the start.
+        paid: windows that earlier attempts at this trial trained.
+    """
+
+    trial: int
+    seed: int
+    root: str
+    device: str | None = None
+    threads: int | None = None
+    store_gb: float | None = None
+    position: tuple[str, int] | None = None
+    paid: float = 0.0

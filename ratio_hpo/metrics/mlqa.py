@@ -19,7 +19,7 @@ _ARTICLES = {
     "hi": "",
     "vi": r"\b(của|là|cái|chiếc|những)\b",
     "de": r"\b(ein|eine|einen|einem|eines|einer|der|die|das|den|dem|des)\b",
-    "ar": r"\sال^|ال",
+    "ar": "ال",
     "zh": "",
 }
 

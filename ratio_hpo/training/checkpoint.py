@@ -1,0 +1,115 @@
+"""Checkpoints: safetensors and JSON, complete or absent.
+
+A checkpoint is a folder with `model.safetensors` and `config.json` (loadable by transformers as they are),
+`optimizer.safetensors` and `state.json` (position, schedule, randomness, provenance, evaluations, checksums).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ratio_hpo.core.errors import ResumeError, StorageFullError
+
+WEIGHTS, OPTIMIZER, CONFIG, STATE = "model.safetensors", "optimizer.safetensors", "config.json", "state.json"
+FORMAT = 1
+
+
+def save_checkpoint(
+    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+) -> None:
+    """Write a checkpoint under a temporary name and rename it; one that is there already stays.
+
+    Raises:
+        StorageFullError: the disk is full; nothing half-written remains.
+    """
+    temporary = folder.with_name(f".{folder.name}-{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        save_file(_tensors(model.state_dict()), str(temporary / WEIGHTS), metadata={"format": "pt"})
+        save_file(_optimizer_tensors(model, optimizer), str(temporary / OPTIMIZER))
+        (temporary / CONFIG).write_text(model.config.to_json_string())  # type: ignore[union-attr,operator]
+        sums = {name: _checksum(temporary / name) for name in (WEIGHTS, OPTIMIZER)}
+        (temporary / STATE).write_text(json.dumps({"format": FORMAT, **state, "checksums": sums}))
+    except (OSError, RuntimeError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if "No space left" in str(error) or getattr(error, "errno", None) == 28:
+            raise StorageFullError(f"{folder.parent}: the disk is full; free space, or lower `store_gb`") from error
+        raise
+    if (folder / STATE).is_file():
+        shutil.rmtree(temporary)
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        temporary.rename(folder)
+    except OSError:  # another worker has just stored the same step
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not (folder / STATE).is_file():
+            raise
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """The JSON part.
+
+    Raises:
+        ResumeError: absent, unreadable, or of a format that this version does not know.
+    """
+    try:
+        state = json.loads((folder / STATE).read_text())
+    except (OSError, ValueError) as error:
+        raise ResumeError(f"{folder}: no readable {STATE}; delete the folder") from error
+    if state.get("format") != FORMAT:
+        raise ResumeError(f"{folder}: was written in format {state.get('format')}, not {FORMAT}; delete the folder")
+    return state
+
+
+def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Put weights and optimiser state back, after checking their checksums.
+
+    Raises:
+        ResumeError: a file is absent or its bytes are not those that were written.
+    """
+    sums = read_state(folder)["checksums"]
+    for name, expected in sums.items():
+        if not (folder / name).is_file() or _checksum(folder / name) != expected:
+            raise ResumeError(f"{folder / name}: is absent or damaged (checksum differs); delete the folder")
+    model.load_state_dict(load_file(str(folder / WEIGHTS)))
+    tensors = load_file(str(folder / OPTIMIZER))
+    for name, parameter in model.named_parameters():
+        kept = {key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors}
+        if kept:
+            moved = {key: value.to(parameter.device) for key, value in kept.items() if key != "step"}
+            fused = any(group.get("fused") for group in optimizer.param_groups)
+            step = kept["step"].to(parameter.device) if fused else kept["step"]
+            optimizer.state[parameter] = {"step": step, **moved}
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes that a folder holds."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _tensors(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+
+
+def _optimizer_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """AdamW's state by parameter name rather than by number, so that it can be read elsewhere."""
+    return {
+        f"{key}.{name}": value.detach().cpu().contiguous()
+        for name, parameter in model.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

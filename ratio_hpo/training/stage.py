@@ -1,0 +1,79 @@
+"""A stage and its identity: a fingerprint of all that shapes its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ratio_hpo.core.fingerprint import fingerprint
+from ratio_hpo.data.mixing import Mixture
+from ratio_hpo.training.schedule import LOOKS_AHEAD, decay_start
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSpec:
+    """One stage of a trial.
+
+    Attributes:
+        data: fingerprint of each source's windows.
+        unit: what the requested shares counted; `mixture` is in windows already.
+        steps: optimiser updates.
+        batch_size: windows of one update.
+        parent: what it starts from: the base's fingerprint, or `identity@step` of the stage before.
+    """
+
+    name: str
+    task: str
+    mixture: Mixture
+    data: Mapping[str, str]
+    unit: str
+    steps: int
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    warmup: int
+    weight_decay: float
+    clip: float
+    seed: int
+    precision: str
+    parent: str
+    rungs: tuple[int, ...] = field(default=())
+
+    def trunk(self) -> str:
+        """Name of the part that does not depend on the number of steps; `wsd` shares it with `constant`."""
+        content = {
+            "task": self.task,
+            "mixture": self.mixture.identity(),
+            "data": {k: v for k, v in self.data.items() if self.mixture.shares.get(k, 0.0) > 0.0 or self._opens(k)},
+            "unit": self.unit,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "schedule": [self.schedule, self.steps] if self.schedule in LOOKS_AHEAD else "constant",
+            "warmup": self.warmup,
+            "weight_decay": self.weight_decay,
+            "clip": self.clip,
+            "seed": self.seed,
+            "precision": self.precision,
+        }
+        return fingerprint(content, parents=[self.parent])
+
+    def branch(self) -> str:
+        """Name of the decay of a `wsd` stage, which belongs to one number of steps."""
+        return fingerprint({"decay": self.steps}, parents=[self.trunk()])
+
+    def identity_at(self, step: int) -> str:
+        """The name under which the weights after `step` updates are stored."""
+        if self.schedule == "wsd" and step > decay_start(self.steps):
+            return self.branch()
+        return self.trunk()
+
+    def stops(self) -> list[int]:
+        """Steps at which a checkpoint is worth keeping: rungs, the end, and where a `wsd` decay branches off."""
+        stops = {step for step in self.rungs if 0 < step <= self.steps} | {self.steps}
+        if self.schedule == "wsd":
+            stops.add(decay_start(self.steps))
+        return sorted(stop for stop in stops if stop > 0)
+
+    def _opens(self, source: str) -> bool:
+        """Whether a source without a share can be drawn after all, once others are capped."""
+        return self.mixture.max_epochs is not None and source in self.mixture.reference

@@ -1,0 +1,131 @@
+"""The stage store: checkpoints by stage identity and step, so that stages are trained once.
+
+Folders are `<root>/<identity>/<step>`. A worker holds a shared lock on the stages that it uses; the kernel lets
+go of it when the worker dies, and eviction passes over whatever is locked.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ratio_hpo.core.errors import ResumeError, StorageFullError
+from ratio_hpo.training.checkpoint import STATE, folder_size, read_state
+from ratio_hpo.training.schedule import decay_start
+from ratio_hpo.training.stage import StageSpec
+
+DEFAULT_BUDGET = 20 * 10**9
+LOCK = ".lock"
+
+
+class StageStore:
+    """Checkpoints on disk within a size budget.
+
+    Args:
+        root: folder of the store; made if absent.
+        budget: bytes that it may hold; the least recently used checkpoints go first.
+    """
+
+    def __init__(self, root: Path, budget: int = DEFAULT_BUDGET) -> None:
+        self.root, self.budget = root, budget
+        root.mkdir(parents=True, exist_ok=True)
+
+    def folder(self, spec: StageSpec, step: int) -> Path:
+        """Where the weights after `step` updates of a stage are kept, whether they are there or not."""
+        return self.root / spec.identity_at(step) / f"{step:08d}"
+
+    def longest_prefix(self, spec: StageSpec, evaluation: str) -> tuple[int, dict[str, Any]] | None:
+        """The stored checkpoint with most steps that a stage passes through, with its state.
+
+        Args:
+            evaluation: fingerprint of what the stage is scored on; a checkpoint scored on something else
+                is passed over, since its curve would be of other numbers.
+        """
+        branch, trunk = spec.branch(), spec.trunk()
+        last = decay_start(spec.steps) if spec.schedule == "wsd" else spec.steps
+        places = [(branch, decay_start(spec.steps) + 1, spec.steps)] if spec.schedule == "wsd" else []
+        for identity, low, high in [*places, (trunk, 1, last)]:
+            for step in self._steps(identity):
+                if low <= step <= high:
+                    state = self._state(self.root / identity / f"{step:08d}")
+                    if state is not None and evaluation == state.get("evaluation"):
+                        return step, state
+        return None
+
+    def touch(self, folder: Path) -> None:
+        """Mark a checkpoint as just used."""
+        os.utime(folder / STATE)
+
+    def discard(self, folder: Path) -> None:
+        """Remove a checkpoint that turned out to be damaged."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    @contextmanager
+    def using(self, spec: StageSpec) -> Iterator[None]:
+        """Keep a stage from being evicted while it is trained or continued."""
+        handles = []
+        try:
+            for identity in {spec.trunk(), spec.branch()} if spec.schedule == "wsd" else {spec.trunk()}:
+                (self.root / identity).mkdir(parents=True, exist_ok=True)
+                handle = (self.root / identity / LOCK).open("w")
+                handles.append(handle)
+                fcntl.flock(handle, fcntl.LOCK_SH)
+            yield
+        finally:
+            for handle in handles:
+                handle.close()
+
+    def evict(self) -> list[Path]:
+        """Delete least recently used checkpoints until the budget holds; stages in use stay."""
+        kept = [(path.stat().st_mtime, path.parent) for path in self.root.glob(f"*/*/{STATE}")]
+        sizes = {folder: folder_size(folder) for _, folder in kept}
+        total, removed = sum(sizes.values()), []
+        for _, folder in sorted(kept):
+            if total <= self.budget:
+                break
+            with (folder.parent / LOCK).open("a") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                shutil.rmtree(folder)
+                total -= sizes[folder]
+                removed.append(folder)
+        return removed
+
+    def check_room(self, checkpoint_bytes: int) -> None:
+        """Refuse to start where the free disk cannot hold four checkpoints of the base.
+
+        Raises:
+            StorageFullError: with what is free and what is needed.
+        """
+        free, needed = shutil.disk_usage(self.root).free, 4 * checkpoint_bytes
+        if free < needed:
+            raise StorageFullError(
+                f"{self.root}: needs {needed / 1e9:.1f} GB for four checkpoints, but the disk has {free / 1e9:.1f} GB "
+                "free; free some, or name another folder with --root"
+            )
+
+    def _steps(self, identity: str) -> list[int]:
+        folder = self.root / identity
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return sorted((int(name) for name in names if name.isdigit()), reverse=True)
+
+    def _state(self, folder: Path) -> dict[str, Any] | None:
+        """The state of a checkpoint, or None where another process has just evicted it or it is unreadable."""
+        try:
+            return read_state(folder)
+        except ResumeError:
+            return None
+
+
+def store_budget(asked_gb: float | None, checkpoint_bytes: int) -> int:
+    """Bytes: what was asked for, or the larger of 20 GB and four checkpoints of the base."""
+    if asked_gb is not None:
+        return int(asked_gb * 1e9)
+    return max(DEFAULT_BUDGET, 4 * checkpoint_bytes)
