@@ -15,10 +15,11 @@ from ratio_hpo.data.tasks import load_task
 from ratio_hpo.data.windows import WindowSet, WindowSettings, open_windows
 from ratio_hpo.training.design import SourceData, StageDesign, StagesDesign, sizes_of, steps_with_budget
 from ratio_hpo.training.model import Base, checkpoint_bytes
+from ratio_hpo.training.settings import EngineSettings
 from ratio_hpo.training.stage import StageSpec
 
 if TYPE_CHECKING:
-    from ratio_hpo.training.engine import Engine, EngineSettings
+    from ratio_hpo.training.engine import Engine
     from ratio_hpo.training.evaluation import Evaluation
 
 Objective = Callable[[Params, Context], Iterator[Progress]]

@@ -21,9 +21,10 @@ from ratio_hpo.data.questions import Question
 from ratio_hpo.data.tasks import load_task
 from ratio_hpo.data.windows import WindowSettings, open_windows, write_windows
 from ratio_hpo.data.world import LANGUAGES, generate, masked_statements
-from ratio_hpo.training.engine import Engine, EngineSettings
+from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation
 from ratio_hpo.training.model import EMBEDDED, find_base
+from ratio_hpo.training.settings import EngineSettings
 from ratio_hpo.training.stage import StageSpec
 from ratio_hpo.training.store import StageStore
 

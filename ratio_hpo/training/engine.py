@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from ratio_hpo.core.config import Spec
 from ratio_hpo.core.errors import Diverged, ResumeError
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.data.mixing import MixtureStream
@@ -25,22 +24,9 @@ from ratio_hpo.training.checkpoint import load_checkpoint, save_checkpoint
 from ratio_hpo.training.evaluation import Evaluation
 from ratio_hpo.training.model import Base, load_model
 from ratio_hpo.training.schedule import factor
+from ratio_hpo.training.settings import EngineSettings
 from ratio_hpo.training.stage import StageSpec
 from ratio_hpo.training.store import StageStore
-
-
-class EngineSettings(Spec):
-    """Where and how to compute; none of it is meant to change what comes out.
-
-    Attributes:
-        precision: `auto` takes bf16 where the device has it; it is part of a stage's identity.
-        micro_batch: windows that go through the model at once; None: the whole batch.
-        eval_batch: windows that are evaluated at once.
-    """
-
-    precision: str = "auto"
-    micro_batch: int | None = None
-    eval_batch: int = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Carry trials to machines: one process, or Ray."""

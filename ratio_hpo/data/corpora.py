@@ -1,0 +1,135 @@
+"""Corpora: named sets of questions in one or more languages, from files, the hub or the embedded world."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, Strict, model_validator
+
+from ratio_hpo.core.config import Real, Spec, Whole
+from ratio_hpo.data.hub import read_hub
+from ratio_hpo.data.questions import Question
+from ratio_hpo.data.splits import Sizes, check_sizes, cut
+from ratio_hpo.data.squad import Report, read_squad
+from ratio_hpo.data.world import LANGUAGES, generate
+
+PartSize = Whole | Real | Literal["rest"]
+Language = Annotated[str, Strict()]
+
+
+class _Corpus(Spec):
+    """What all corpora have.
+
+    Attributes:
+        languages: language codes; `{language}` in a path or config stands for each.
+        parts: sizes of parts, cut by passage; none: one part, `all`.
+    """
+
+    languages: list[Language] = Field(min_length=1)
+    parts: dict[str, PartSize] = Field(default_factory=dict)
+
+    @property
+    def cut_alike(self) -> bool:
+        """Whether passages are shared between languages."""
+        return False
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> _Corpus:
+        check_sizes(self.parts, parallel=self.cut_alike)
+        return self
+
+
+class FileCorpus(_Corpus):
+    """SQuAD-format JSON, JSONL or Parquet below the data folder."""
+
+    kind: Literal["files"]
+    path: str
+    parallel: bool = False
+
+    @property
+    def cut_alike(self) -> bool:
+        return self.parallel
+
+    def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Question], Report | None]:
+        path = root / self.path.format(language=language)
+        return read_squad(path, parallel=self.parallel, strict=strict)
+
+
+class HubCorpus(_Corpus):
+    """A data set of the hub at a pinned commit."""
+
+    kind: Literal["hub"]
+    dataset: str
+    config: str | None = None
+    split: str
+    revision: str
+
+    def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Question], Report | None]:
+        config = self.config.format(language=language) if self.config else None
+        return read_hub(self.dataset, config, self.split.format(language=language), self.revision, strict=strict)
+
+
+class WorldCorpus(_Corpus):
+    """Generated questions of the embedded world.
+
+    Attributes:
+        people: whose facts: no person is in two groups.
+        questions: how many, in each language or by language.
+    """
+
+    kind: Literal["world"]
+    people: Literal["pool", "target", "evaluation"]
+    questions: Whole | dict[str, Whole]
+    seed: Whole = 0
+
+    @model_validator(mode="after")
+    def _languages_known(self) -> WorldCorpus:
+        unknown = [language for language in self.languages if language not in LANGUAGES]
+        if unknown:
+            raise ValueError(f"the embedded world has no language {unknown[0]}; known: {', '.join(LANGUAGES)}")
+        if isinstance(self.questions, dict):
+            absent = [language for language in self.languages if language not in self.questions]
+            if absent:
+                raise ValueError(f"questions needs a number for {absent[0]}; add it")
+        return self
+
+    def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Question], Report | None]:
+        number = self.questions[language] if isinstance(self.questions, dict) else self.questions
+        return generate(language, self.people, number, seed=self.seed), None
+
+
+Corpus = Annotated[FileCorpus | HubCorpus | WorldCorpus, Field(discriminator="kind")]
+
+
+class CorpusReader:
+    """Reads corpora once each, and cuts them into parts.
+
+    Args:
+        root: the data folder.
+        seed: of the cuts.
+        strict: refuse files with bad records.
+    """
+
+    def __init__(self, corpora: Mapping[str, Corpus], root: Path, *, seed: int, strict: bool) -> None:
+        self._corpora, self._root, self._seed, self._strict = corpora, root, seed, strict
+        self._parts: dict[tuple[str, str], dict[str, list[Question]]] = {}
+        self.reports: list[Report] = []
+
+    def part(self, corpus: str, part: str, language: str) -> list[Question]:
+        """The questions of a part of a corpus in a language.
+
+        Raises:
+            DataError: the corpus cannot be read.
+            ConfigError: it holds too few questions for its parts.
+        """
+        key = (corpus, language)
+        if key not in self._parts:
+            spec = self._corpora[corpus]
+            questions, report = spec.load(language, self._root, strict=self._strict)
+            if report is not None:
+                self.reports.append(report)
+            sizes: Sizes = spec.parts
+            self._parts[key] = cut(questions, sizes, seed=self._seed)
+        return self._parts[key][part]

@@ -1,0 +1,99 @@
+"""Parts of a corpus, cut by passage: deterministic, disjoint, the same for parallel languages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.fingerprint import unit_hash
+from ratio_hpo.data.questions import Question
+
+REST = "rest"
+WHOLE = "all"
+
+Sizes = Mapping[str, float | int | str]
+"""Size of each part: a fraction (0.25), a number of questions (200), or `rest`."""
+
+
+def check_sizes(sizes: Sizes, *, parallel: bool) -> None:
+    """Refuse sizes that cannot be cut.
+
+    Raises:
+        ValueError: not all fractions or all counts, a sum over 1, two rests, or counts of parallel languages.
+    """
+    plain = [size for size in sizes.values() if size != REST]
+    if sum(size == REST for size in sizes.values()) > 1:
+        raise ValueError("parts need at most one `rest`; give the others a size")
+    if any(isinstance(size, str) or isinstance(size, bool) for size in plain):
+        raise ValueError(f"parts need fractions, numbers of questions or `rest`, but got {dict(sizes)}; correct them")
+    numbers = [size for size in plain if not isinstance(size, str)]
+    if any(size <= 0 for size in numbers):
+        raise ValueError(f"parts need sizes over 0, but got {dict(sizes)}; correct them")
+    fractions = [size for size in numbers if isinstance(size, float) or size == 1]
+    if fractions and len(fractions) != len(numbers):
+        raise ValueError(f"parts need all fractions or all numbers of questions, but got {dict(sizes)}; choose one")
+    if fractions and sum(fractions) > 1.0 + 1e-9:
+        raise ValueError(f"fractions of parts need a sum of at most 1, but got {sum(fractions):g}; lower them")
+    if parallel and not fractions and numbers:
+        raise ValueError("parts of parallel languages need fractions, so that all languages are cut alike; use them")
+
+
+def cut(questions: Sequence[Question], sizes: Sizes, *, seed: int) -> dict[str, list[Question]]:
+    """The parts of a corpus, each in the corpus's order; a passage is in one part alone.
+
+    Fractions place each passage by a hash of its key, so that a passage is in the same part whatever else the
+    corpus holds, in every language. Numbers of questions fill parts passage by passage in the order of that hash.
+
+    Raises:
+        ConfigError: more questions asked for than there are.
+    """
+    if not sizes:
+        return {WHOLE: list(questions)}
+    place = {key: unit_hash("split", seed, key) for key in {q.passage for q in questions}}
+    if any(isinstance(size, float) or size == 1 for size in sizes.values()):
+        owner = _by_fraction(place, sizes)
+    else:
+        owner = _by_count(questions, place, sizes)
+    parts: dict[str, list[Question]] = {name: [] for name in sizes}
+    for question in questions:
+        name = owner.get(question.passage)
+        if name is not None:
+            parts[name].append(question)
+    return parts
+
+
+def _by_fraction(place: Mapping[str, float], sizes: Sizes) -> dict[str, str]:
+    edges, edge = [], 0.0
+    for name, size in sizes.items():
+        if not isinstance(size, str):
+            edges.append((edge, edge + size, name))
+            edge += size
+    rest = next((name for name, size in sizes.items() if size == REST), None)
+    owner = {}
+    for key, value in place.items():
+        name = next((name for low, high, name in edges if low <= value < high), rest)
+        if name is not None:
+            owner[key] = name
+    return owner
+
+
+def _by_count(questions: Sequence[Question], place: Mapping[str, float], sizes: Sizes) -> dict[str, str]:
+    number: dict[str, int] = {}
+    for question in questions:
+        number[question.passage] = number.get(question.passage, 0) + 1
+    ordered = iter(sorted(place, key=lambda key: (place[key], key)))
+    owner: dict[str, str] = {}
+    for name, size in sizes.items():
+        if isinstance(size, str):
+            continue
+        got = 0
+        while got < size:
+            key = next(ordered, None)
+            if key is None:
+                raise ConfigError(f"parts: {name} needs {size} questions, but only {got} are left; lower it")
+            owner[key] = name
+            got += number[key]
+    rest = next((name for name, size in sizes.items() if size == REST), None)
+    if rest is not None:
+        owner.update(dict.fromkeys(ordered, rest))
+    return owner

@@ -1,0 +1,8 @@
+"""Experiments: loaded, checked, prepared and wired. The only place that knows all the rooms below."""
+
+from ratio_hpo.experiment.load import load_experiment, name_study
+from ratio_hpo.experiment.prepare import Prepared, prepare
+from ratio_hpo.experiment.search import SearchOptions, run_search
+from ratio_hpo.experiment.spec import Experiment
+
+__all__ = ["Experiment", "Prepared", "SearchOptions", "load_experiment", "name_study", "prepare", "run_search"]

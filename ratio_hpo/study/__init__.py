@@ -1,0 +1,6 @@
+"""Ask, report and tell over Optuna: samplers, pruning, storage, leases. Decides; trains nothing."""
+
+from ratio_hpo.study.plan import Anchor, StudyPlan, Target
+from ratio_hpo.study.study import Job, Study
+
+__all__ = ["Anchor", "Job", "Study", "StudyPlan", "Target"]

@@ -1,0 +1,53 @@
+"""Numbers of a study that its curves give: the anytime front, cost to target, area, hypervolume, paid cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ratio_hpo.core.trial import Progress, TrialRecord
+from ratio_hpo.metrics.convergence import anytime_front, area_over_curve, cost_to_target, hypervolume
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPoint:
+    """A member of the front: a trial, stopped at a rung."""
+
+    trial: TrialRecord
+    progress: Progress
+
+    @property
+    def key(self) -> str:
+        return f"{self.trial.number}-{self.progress.stage}-{self.progress.windows}"
+
+
+def front(records: Iterable[TrialRecord]) -> list[FrontPoint]:
+    """Points (attributed cost, mean F1) that no other one beats in both, pruned trials included, by cost."""
+    points = [FrontPoint(record, progress) for record in records for progress in record.curve]
+    return [points[k] for k in anytime_front((p.progress.cost, p.progress.mean_f1) for p in points)]
+
+
+def curve_points(record: TrialRecord) -> list[tuple[float, float]]:
+    """The curve as (attributed cost, mean F1)."""
+    return [(progress.cost, progress.mean_f1) for progress in record.curve]
+
+
+def summary(record: TrialRecord, target: float | None, largest_cost: float) -> dict[str, float | None]:
+    """Final F1, cost to target (infinity: censored; None: no target yet) and area over the curve."""
+    points = curve_points(record)
+    return {
+        "f1": points[-1][1] if points else None,
+        "cost": points[-1][0] if points else None,
+        "cost_to_target": cost_to_target(points, target) if target is not None else None,
+        "area_over_curve": area_over_curve(points, largest_cost) if points else None,
+    }
+
+
+def study_hypervolume(records: Sequence[TrialRecord], largest_cost: float) -> float:
+    """Of the anytime front, as a part of [0, largest cost] x [0, 1]."""
+    return hypervolume([point for record in records for point in curve_points(record)], largest_cost)
+
+
+def paid_cost(records: Iterable[TrialRecord]) -> float:
+    """Windows that the study really trained."""
+    return sum(max((p.paid if p.paid is not None else p.cost for p in r.curve), default=0.0) for r in records)

@@ -1,0 +1,98 @@
+"""Making a study once, finding it again, and refusing another one under its name."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+
+from ratio_hpo.core.config import did_you_mean
+from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.fingerprint import canonical, fingerprint
+from ratio_hpo.study.plan import StudyPlan
+from ratio_hpo.study.records import KIND, PARAMS
+
+IDENTITY, ABOUT = "identity", "about"
+PATIENCE = 20.0
+"""Seconds that a second driver waits for the first one to finish making a study."""
+
+
+def open_study(plan: StudyPlan, storage: RDBStorage) -> optuna.Study:
+    """The study of a plan: made, with its anchors waiting, if it is not there.
+
+    Raises:
+        StudyError: one of that name is there with another identity.
+    """
+    try:
+        study = optuna.create_study(
+            study_name=plan.name,
+            storage=storage,
+            directions=["maximize", "minimize"],
+            sampler=optuna.samplers.RandomSampler(seed=0),
+        )
+    except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(study_name=plan.name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
+        deadline = time.monotonic() + PATIENCE
+        while IDENTITY not in study.user_attrs and time.monotonic() < deadline and not study.get_trials():
+            time.sleep(0.2)
+    if IDENTITY not in study.user_attrs:
+        _enqueue_anchors(study, plan)
+        study.set_user_attr(ABOUT, {**plan.about, **_facts(plan)})
+        study.set_user_attr(IDENTITY, canonical(plan.identity))
+    _check_identity(study.user_attrs[IDENTITY], plan)
+    return study
+
+
+def find_study(storage: RDBStorage, name: str | None) -> optuna.Study:
+    """A study by name; without one, the only one or the one that was worked on last.
+
+    Raises:
+        StudyError: there is none, or none of that name.
+    """
+    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
+    names = {summary.study_name: summary for summary in summaries if IDENTITY in summary.user_attrs}
+    if not names:
+        raise StudyError("no studies here yet; run `ratio-hpo search`, or name another folder with --root")
+    if name is None:
+        name = max(names, key=lambda key: (str(names[key].datetime_start or ""), names[key]._study_id))
+    if name not in names:
+        raise StudyError(f"no study named {name!r} ({did_you_mean(name, list(names))})")
+    return optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
+
+
+def _facts(plan: StudyPlan) -> dict[str, Any]:
+    return {
+        "largest_cost": plan.largest_cost,
+        "languages": list(plan.languages),
+        "rungs": {stage: list(grid) for stage, grid in plan.rungs.items()},
+        "parameters": list(plan.space.parameters),
+    }
+
+
+def _enqueue_anchors(study: optuna.Study, plan: StudyPlan) -> None:
+    """Anchors that are not there yet wait in their order; a crash in between leaves no second copy."""
+    present = {trial.user_attrs.get(KIND) for trial in study.get_trials(deepcopy=False)}
+    for anchor in plan.anchors:
+        if anchor.kind not in present:
+            attributes = {KIND: anchor.kind, PARAMS: anchor.params}
+            study.enqueue_trial(plan.space.encode(anchor.params), user_attrs=attributes)
+
+
+def _check_identity(stored: dict[str, Any], plan: StudyPlan) -> None:
+    wanted = canonical(plan.identity)
+    differing = [key for key in sorted({*stored, *wanted}) if stored.get(key) != wanted.get(key)]
+    if not differing:
+        return
+    changes = "; ".join(f"{key}: {_short(stored.get(key))} -> {_short(wanted.get(key))}" for key in differing)
+    other = f"{plan.name}-{fingerprint(wanted)[:6]}"
+    raise StudyError(
+        f"study {plan.name} exists with another identity ({changes}); to start a new one, add --study {other}"
+    )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,119 @@
+"""The Optuna storage: opened with one writer in mind, attributes written together, leases swapped atomically."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy as sql
+from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import TrialUserAttributeModel
+
+from ratio_hpo.core.errors import StudyError
+
+ATTRIBUTES = sql.table(
+    TrialUserAttributeModel.__tablename__, sql.column("trial_id"), sql.column("key"), sql.column("value_json")
+)
+
+LOCK_TIMEOUT = 60.0
+
+
+def default_url(root: Path) -> str:
+    """The SQLite file below the run folder."""
+    return f"sqlite:///{root / 'studies.db'}"
+
+
+def open_storage(url: str, *, create: bool = True) -> RDBStorage:
+    """A storage by URL: `sqlite:///…`, `postgresql+psycopg://…`, `mysql+pymysql://…`.
+
+    SQLite is put into write-ahead mode, so that readers never wait for the writer.
+
+    Args:
+        create: make a SQLite file, and the folders above it, where there is none.
+
+    Raises:
+        StudyError: no such file, no driver, no server, or not a database.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+    url = _with_driver(url)
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("sqlite"):
+        path = Path(url.removeprefix("sqlite:///"))
+        if not create and not path.is_file():
+            raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with --root")
+        options = {"connect_args": {"timeout": LOCK_TIMEOUT}}
+    try:
+        if url.startswith("sqlite"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _set_wal(path)
+        storage = RDBStorage(url, engine_kwargs=options)
+        if url.startswith("sqlite"):
+            sql.event.listen(storage.engine, "connect", _relax)
+            storage.engine.dispose()
+        return storage
+    except (sql.exc.SQLAlchemyError, ImportError, OSError, RuntimeError) as error:
+        shown = sql.engine.make_url(url).render_as_string(hide_password=True) if "://" in url else url
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:200]
+        raise StudyError(f"{shown}: cannot be opened ({reason}); check the URL, the server and permissions") from error
+
+
+def write_attributes(storage: RDBStorage, trial_id: int, values: Mapping[str, Any]) -> None:
+    """Set user attributes of a trial in one transaction."""
+    with storage.engine.begin() as connection:
+        keys = list(values)
+        connection.execute(
+            sql.delete(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key.in_(keys))
+        )
+        rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(values[key])} for key in keys]
+        connection.execute(sql.insert(ATTRIBUTES), rows)
+
+
+def swap_attribute(storage: RDBStorage, trial_id: int, key: str, old: Any, new: Any) -> bool:
+    """Set an attribute only if it still holds `old` (None: only if it is absent). Atomic.
+
+    Returns:
+        Whether it was set; False where somebody else was first.
+    """
+    where = (ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key == key)
+    try:
+        with storage.engine.begin() as connection:
+            if old is None:
+                connection.execute(
+                    sql.insert(ATTRIBUTES).values(trial_id=trial_id, key=key, value_json=json.dumps(new))
+                )
+                return True
+            held = ATTRIBUTES.c.value_json == json.dumps(old)
+            done = connection.execute(sql.update(ATTRIBUTES).where(*where, held).values(value_json=json.dumps(new)))
+            return done.rowcount == 1
+    except sql.exc.IntegrityError:
+        return False
+
+
+def _with_driver(url: str) -> str:
+    """`postgresql://` through psycopg 3, the driver that the extra brings."""
+    for short in ("postgresql://", "postgres://"):
+        if url.startswith(short):
+            return "postgresql+psycopg://" + url.removeprefix(short)
+    return url
+
+
+def _set_wal(path: Path) -> None:
+    """Write-ahead logging is a property of the file, set before anything else opens it."""
+    import sqlite3
+
+    try:
+        connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()
+    except sqlite3.Error as error:
+        raise OSError(str(error)) from error
+
+
+def _relax(connection: Any, record: Any) -> None:
+    """With write-ahead logging, NORMAL loses no committed trial when a process dies."""
+    connection.execute("PRAGMA synchronous=NORMAL")

@@ -1,0 +1,343 @@
+"""The study: asks for parameters, answers progress with decisions, records ends. The storage is the only truth."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.trial import Decision, Params, Progress, State, TrialRecord
+from ratio_hpo.metrics.convergence import cost_to_target
+from ratio_hpo.study import records as rec
+from ratio_hpo.study.front import curve_points
+from ratio_hpo.study.leases import RENEWAL, Lease, own_lease, read_lease
+from ratio_hpo.study.opening import open_study
+from ratio_hpo.study.plan import StudyPlan
+from ratio_hpo.study.pruning import Shadows
+from ratio_hpo.study.samplers import distributions, make_sampler
+from ratio_hpo.study.storage import swap_attribute, write_attributes
+
+CENSORED = 2.0
+"""What samplers are told of a trial that never reached the target: this many times the largest cost."""
+
+
+class FirstTrialFailed(StudyError):
+    """Trial 0 sets the target; without it nothing can be timed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A trial to work on.
+
+    Attributes:
+        position: stage and windows of its last recorded evaluation, where an earlier attempt got so far.
+        paid: windows that earlier attempts trained.
+    """
+
+    number: int
+    params: Params
+    kind: str
+    position: tuple[str, int] | None = None
+    paid: float = 0.0
+
+
+@dataclass(slots=True)
+class _Live:
+    """A trial that this process works on."""
+
+    trial_id: int
+    kind: str
+    lease: Lease
+    curve: list[Progress] = field(default_factory=list)
+    lost: bool = False
+
+    @property
+    def is_anchor(self) -> bool:
+        return self.kind not in ("sampled", "enqueued")
+
+
+class Study:
+    """A study, open in this process.
+
+    Args:
+        sampler, pruner: name, and options of Optuna's class.
+        settings: what may change on the way, recorded for each trial (backend, workers, versions, …).
+
+    Raises:
+        StudyError: it is there with another identity; the message lists the keys that differ.
+    """
+
+    def __init__(
+        self,
+        plan: StudyPlan,
+        storage: RDBStorage,
+        *,
+        sampler: tuple[str, Mapping[str, Any]] = ("tpe", {}),
+        pruner: tuple[str, Mapping[str, Any]] = ("successive_halving", {}),
+        settings: Mapping[str, Any] | None = None,
+        plan_trial: Any = None,
+    ) -> None:
+        self.plan, self.storage = plan, storage
+        self._sampler = sampler
+        self._settings = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
+        self._plan_trial = plan_trial
+        self._optuna = open_study(plan, storage)
+        self._distributions = distributions(plan.space)
+        self._live: dict[int, _Live] = {}
+        self._lock = threading.RLock()
+        self._stop_renewing = threading.Event()
+        self.target: float | None = self._optuna.user_attrs.get("target")
+        self._shadows = Shadows(pruner[0], pruner[1], plan.rungs, plan.languages)
+        past = self.records()
+        self._shadows.replay(past)
+        self._settle(past)
+
+    def records(self) -> list[TrialRecord]:
+        """All trials, by number."""
+        return [rec.read_trial(trial) for trial in self._optuna.get_trials(deepcopy=False)]
+
+    def next(self, most_trials: int) -> Job | None:
+        """A trial to work on: an orphaned one, a waiting one, or a new one; None where there is nothing to do."""
+        with self._lock:
+            trials = self._optuna.get_trials(deepcopy=False)
+            for trial in trials:
+                if trial.state is TrialState.RUNNING and trial.number not in self._live:
+                    job = self._adopt(trial)
+                    if job is not None:
+                        return job
+            if sum(trial.state is not TrialState.WAITING for trial in trials) >= most_trials:
+                return None
+            return self._start()
+
+    def report(self, number: int, progress: Progress) -> Decision:
+        """Record an evaluation and decide; one that is recorded already changes nothing."""
+        with self._lock:
+            live = self._live.get(number)
+            if live is None or live.lost:
+                return Decision.STOP
+            if any((p.stage, p.windows) == (progress.stage, progress.windows) for p in live.curve):
+                return Decision.CONTINUE
+            progress = replace(progress, time=progress.time or time.time())
+            decision = self._shadows.report(number, progress)
+            if live.is_anchor:
+                decision = Decision.CONTINUE
+            entry = rec.curve_entry(progress, decision)
+            write_attributes(self.storage, live.trial_id, {rec.curve_key(len(live.curve)): entry})
+            live.curve.append(progress)
+            return decision
+
+    def complete(self, number: int) -> None:
+        """The trial ran to its budget. It is told to the sampler once the target is stored."""
+        with self._lock:
+            live = self._pop(number)
+            if live is None:
+                return
+            if not live.curve:
+                self._fail(number, live, "the objective ended without any progress", None)
+                return
+            if number == 0 and self.target is None:
+                self._set_target(self.plan.target.fraction * live.curve[-1].mean_f1)
+            write_attributes(self.storage, live.trial_id, {rec.DONE: True})
+            self._shadows.close(number, State.COMPLETE)
+            if self.target is not None:
+                self._settle(self.records())
+
+    def prune(self, number: int) -> None:
+        """The trial was stopped by the pruner."""
+        with self._lock:
+            live = self._pop(number)
+            if live is not None:
+                stopped = live.curve[-1]
+                reason = f"pruned by {self._settings['pruner']} at {stopped.stage} window {stopped.windows}"
+                write_attributes(self.storage, live.trial_id, {rec.REASON: reason})
+                self._end(live.trial_id, number, State.PRUNED, None)
+
+    def fail(self, number: int, reason: str, traceback: str | None) -> None:
+        """The trial ended in an error.
+
+        Raises:
+            FirstTrialFailed: it was trial 0, and the target hangs on it.
+        """
+        with self._lock:
+            live = self._pop(number)
+            if live is not None:
+                self._fail(number, live, reason, traceback)
+
+    def release(self, number: int) -> None:
+        """Let go of a trial without ending it: it waits for whoever continues the study."""
+        with self._lock:
+            live = self._pop(number)
+            if live is not None:
+                swap_attribute(self.storage, live.trial_id, rec.LEASE, live.lease.to_json(), {})
+
+    def enqueue(self, params: Params) -> None:
+        """Try these parameters next; those that are left out are sampled."""
+        fixed = self.plan.space.encode(params)
+        self._optuna.enqueue_trial(fixed, user_attrs={rec.KIND: "enqueued", "asked": params})
+
+    def close(self) -> None:
+        """Release what is live, and stop renewing leases."""
+        self._stop_renewing.set()
+        for number in list(self._live):
+            self.release(number)
+
+    def first_failure(self) -> str | None:
+        """Why trial 0 failed, where the target hangs on it."""
+        if self.target is not None:
+            return None
+        first = self.records()[:1]
+        failed = first and first[0].state is State.FAIL
+        return (first[0].reason or "unknown reason") if failed else None
+
+    def start_renewing(self) -> None:
+        """Renew leases in a thread of their own, until `close`."""
+        threading.Thread(target=self._renew_forever, name="leases", daemon=True).start()
+
+    def _start(self) -> Job | None:
+        number = self._next_number()
+        self._use_sampler(number)
+        sampler = self._optuna.sampler
+        if isinstance(sampler, optuna.samplers.GridSampler) and sampler.is_exhausted(self._optuna):
+            return None
+        trial = self._ask()
+        live = self._claim(trial._trial_id, None)
+        if live is None:
+            return None
+        kind, params = self._parameters(trial)
+        return self._begin(trial.number, live, kind, params)
+
+    def _adopt(self, trial: FrozenTrial) -> Job | None:
+        """Take over a running trial that nobody works on any more."""
+        attributes = trial.user_attrs
+        lease = read_lease(attributes.get(rec.LEASE))
+        if attributes.get(rec.DONE) or (lease is not None and lease.is_live() and not lease.is_ours()):
+            return None
+        live = self._claim(trial._trial_id, attributes.get(rec.LEASE))
+        if live is None:
+            return None
+        curve, last = rec.read_curve(attributes)
+        live.curve = curve
+        if rec.PARAMS in attributes and rec.PLAN in attributes:
+            live.kind = attributes.get(rec.KIND, "sampled")
+            self._live[trial.number] = live
+        else:
+            self._use_sampler(trial.number)
+            kind, params = self._parameters(optuna.Trial(self._optuna, trial._trial_id))
+            self._begin(trial.number, live, kind, params)
+            attributes = {**attributes, rec.PARAMS: params}
+        if last is Decision.STOP:
+            self.prune(trial.number)
+            return None
+        return Job(
+            number=trial.number,
+            params=attributes[rec.PARAMS],
+            kind=live.kind,
+            position=(curve[-1].stage, curve[-1].windows) if curve else None,
+            paid=max((p.paid if p.paid is not None else p.cost for p in curve), default=0.0),
+        )
+
+    def _begin(self, number: int, live: _Live, kind: str, params: Params) -> Job:
+        plan = self._plan_trial(params) if self._plan_trial else {}
+        about = {rec.KIND: kind, rec.PARAMS: params, rec.PLAN: plan, rec.SETTINGS: dict(self._settings)}
+        write_attributes(self.storage, live.trial_id, about)
+        live.kind = kind
+        self._live[number] = live
+        return Job(number=number, params=params, kind=kind)
+
+    def _parameters(self, trial: optuna.Trial) -> tuple[str, Params]:
+        """Kind and absolute parameters: an anchor's own, or what the sampler suggests."""
+        attributes = trial.user_attrs
+        cube = {}
+        for name, distribution in self._distributions.items():
+            value = trial._suggest(name, distribution)
+            categories = self.plan.space.categories()
+            cube[name] = (value + 0.5) / categories[name] if name in categories else value
+        if rec.PARAMS in attributes:
+            return attributes[rec.KIND], attributes[rec.PARAMS]
+        asked = {k: v for k, v in attributes.get("asked", {}).items() if k in self.plan.space.parameters}
+        return attributes.get(rec.KIND, "sampled"), {**self.plan.space.decode(cube), **asked}
+
+    def _use_sampler(self, number: int) -> None:
+        name, options = self._sampler
+        space, seed = self.plan.space, self.plan.seed
+        self._optuna.sampler = make_sampler(name, options, space=space, seed=seed, number=number)
+
+    def _ask(self) -> optuna.Trial:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return self._optuna.ask()
+
+    def _next_number(self) -> int:
+        trials = self._optuna.get_trials(deepcopy=False)
+        waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+        return waiting[0] if waiting else len(trials)
+
+    def _claim(self, trial_id: int, held: dict[str, Any] | None) -> _Live | None:
+        lease = own_lease()
+        if not swap_attribute(self.storage, trial_id, rec.LEASE, held, lease.to_json()):
+            return None
+        return _Live(trial_id=trial_id, kind="sampled", lease=lease)
+
+    def _pop(self, number: int) -> _Live | None:
+        live = self._live.pop(number, None)
+        return None if live is None or live.lost else live
+
+    def _fail(self, number: int, live: _Live, reason: str, traceback: str | None) -> None:
+        write_attributes(self.storage, live.trial_id, {rec.REASON: reason, rec.TRACEBACK: traceback})
+        self._end(live.trial_id, number, State.FAIL, None)
+        if number == 0 and self.target is None:
+            raise FirstTrialFailed(f"trial 0, which sets the target, failed: {reason}")
+
+    def _settle(self, past: list[TrialRecord]) -> None:
+        """Tell the trials that did all their work and waited for the target."""
+        self._resolve_target(past)
+        if self.target is None:
+            return
+        for record in past:
+            if record.state is State.RUNNING and record.done:
+                points = curve_points(record)
+                cost = min(cost_to_target(points, self.target), CENSORED * self.plan.largest_cost)
+                trial_id = self._optuna.get_trials(deepcopy=False)[record.number]._trial_id
+                self._end(trial_id, record.number, State.COMPLETE, [points[-1][1], cost])
+
+    def _resolve_target(self, past: list[TrialRecord]) -> None:
+        if self.target is not None:
+            return
+        if self.plan.target.f1 is not None:
+            self._set_target(self.plan.target.f1)
+        elif past and past[0].done and past[0].curve:
+            self._set_target(self.plan.target.fraction * past[0].curve[-1].mean_f1)
+
+    def _set_target(self, value: float) -> None:
+        stored = self._optuna.user_attrs.get("target")
+        if stored is None:
+            self._optuna.set_user_attr("target", value)
+        self.target = stored if stored is not None else value
+
+    def _end(self, trial_id: int, number: int, state: State, values: list[float] | None) -> None:
+        self._shadows.close(number, state)
+        try:
+            self.storage.set_trial_state_values(trial_id, TrialState[state.name], values)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return  # another driver has told the same end
+
+    def _renew_forever(self) -> None:
+        while not self._stop_renewing.wait(RENEWAL):
+            self.renew()
+
+    def renew(self) -> None:
+        """Renew the leases of all live trials; one that was taken over is marked lost."""
+        for number, live in list(self._live.items()):
+            fresh = own_lease()
+            if swap_attribute(self.storage, live.trial_id, rec.LEASE, live.lease.to_json(), fresh.to_json()):
+                live.lease = fresh
+            elif number in self._live:
+                live.lost = True

@@ -1,0 +1,23 @@
+"""Where and how the engine computes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ratio_hpo.core.config import Spec, Whole
+
+
+class EngineSettings(Spec):
+    """None of it but the precision is meant to change what comes out.
+
+    Attributes:
+        precision: `auto` takes bf16 where the device has it; it is part of a stage's identity.
+        micro_batch: windows that go through the model at once; None: the whole batch.
+        eval_batch: windows that are evaluated at once.
+    """
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    micro_batch: Whole | None = Field(default=None, ge=1)
+    eval_batch: Whole = Field(default=128, ge=1)
