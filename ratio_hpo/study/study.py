@@ -209,8 +209,8 @@ class Study:
             return None
         trial = self._ask()
         live = self._claim(trial._trial_id, None)
-        if live is None:
-            return None
+        if live is None:  # another driver took it for an orphan in the moment before its lease was written
+            return self._start()
         kind, params = self._parameters(trial)
         return self._begin(trial.number, live, kind, params)
 
