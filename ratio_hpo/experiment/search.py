@@ -26,7 +26,6 @@ from ratio_hpo.study.pruning import check_pruner
 from ratio_hpo.study.samplers import check_sampler
 from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.training.design import sizes_of
-from ratio_hpo.training.store import DEFAULT_BUDGET
 
 Watch = Callable[[Sequence[TrialRecord]], None]
 
@@ -91,7 +90,7 @@ def ready_search(options: SearchOptions, say: Callable[[str], None]) -> Search:
     steps = largest_steps(experiment, space)
     prepared = prepare(
         experiment,
-        cache=options.root / "cache",
+        cache=(options.root / "cache").resolve(),  # workers may run in another folder
         data_dir=options.data_dir,
         seed=experiment.seed if options.seed is None else options.seed,
         strict=options.strict,
@@ -121,6 +120,8 @@ def run_search(options: SearchOptions, progress: Progress) -> tuple[Search, list
                 f"study {search.plan.name}: trial 0, which sets the target, failed: {failure}; mend its cause and start "
                 f"anew with --study {search.plan.name}-2"
             )
+        if study.is_done(search.trials):
+            progress.say(f"study {search.plan.name}: all {search.trials} trials are done; ask for more with --trials")
         _run(search, study, workers, progress)
         return search, study.records()
     finally:
@@ -156,7 +157,7 @@ def _run(search: Search, study: Study, workers: int, progress: Progress) -> None
         if options.tracking:
             from ratio_hpo.experiment.track import tracking_beside
 
-            stack.enter_context(tracking_beside(study, options.root, search.plan))
+            stack.enter_context(tracking_beside(study, options.root, search.experiment.name, progress.say))
         session = Session(
             study=study,
             budget=budget,
@@ -168,6 +169,8 @@ def _run(search: Search, study: Study, workers: int, progress: Progress) -> None
             keeper=WeightKeeper(options.root / "checkpoints" / search.plan.name, search.prepared.tokenizer),
         )
         study.start_renewing()
+        if study.is_done(search.trials):
+            return
         if resources.backend_for(workers) == "ray":
             from ratio_hpo.backends.ray import run_ray
 
@@ -204,10 +207,17 @@ def _plan(
         about={
             "experiment": experiment.name,
             "space": space.name,
+            "command": {
+                "experiment": options.experiment,
+                "space": options.space,
+                "seed": options.seed,
+                "data_dir": str(options.data_dir),
+                "strict": options.strict,
+                "keep_leaks": options.keep_leaks,
+            },
             "base": experiment.base.name,
             "reference": experiment.reference,
             "trials": options.trials or experiment.trials,
-            "store_bytes": int((experiment.store_gb or DEFAULT_BUDGET / 1e9) * 1e9),
             "leaks": [leak.line(kept=options.keep_leaks) for leak in prepared.leaks],
         },
     )

@@ -82,6 +82,11 @@ class Space:
         return {key: _domain_json(domain) for key, domain in self.parameters.items()}
 
 
+def space_from_json(name: str, content: Mapping[str, Any]) -> Space:
+    """The space that `Space.to_json` described."""
+    return Space(name, {key: _domain(name, key, entry) for key, entry in content.items()})
+
+
 def load_space(name_or_path: str) -> Space:
     """A space by shipped name (`default`) or by path.
 

@@ -13,6 +13,7 @@ from ratio_hpo.study.leases import read_lease
 KIND, PARAMS, PLAN, SETTINGS = "kind", "params", "plan", "settings"
 LEASE, DONE, REASON, TRACEBACK = "lease", "done", "reason", "traceback"
 CURVE = "curve:"
+CURSOR = "tracked:"
 
 
 def curve_key(index: int) -> str:
@@ -30,6 +31,12 @@ def read_curve(attributes: Mapping[str, Any]) -> tuple[list[Progress], Decision]
     entries = [attributes[key] for key in sorted(key for key in attributes if key.startswith(CURVE))]
     last = Decision(entries[-1]["decision"]) if entries else Decision.CONTINUE
     return [Progress.from_json(entry["progress"]) for entry in entries], last
+
+
+def read_cursor(attributes: Mapping[str, Any]) -> dict[int, tuple[int, str]]:
+    """From a study's attributes, how far tracking has come with each trial."""
+    found = {key: value for key, value in attributes.items() if key.startswith(CURSOR)}
+    return {int(key.removeprefix(CURSOR)): (int(value[0]), str(value[1])) for key, value in found.items()}
 
 
 def read_trial(trial: FrozenTrial) -> TrialRecord:

@@ -23,6 +23,7 @@ from ratio_hpo.study.opening import open_study
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.pruning import Shadows
 from ratio_hpo.study.samplers import distributions, make_sampler
+from ratio_hpo.study.records import CURSOR, read_cursor
 from ratio_hpo.study.storage import swap_attribute, write_attributes
 
 CENSORED = 2.0
@@ -104,6 +105,11 @@ class Study:
         """All trials, by number."""
         return [rec.read_trial(trial) for trial in self._optuna.get_trials(deepcopy=False)]
 
+    def is_done(self, most_trials: int) -> bool:
+        """Whether the asked number of trials is there, and none of them waits to be worked on."""
+        states = [record.state for record in self.records() if record.state is not State.WAITING]
+        return len(states) >= most_trials and all(state.finished for state in states)
+
     def next(self, most_trials: int) -> Job | None:
         """A trial to work on: an orphaned one, a waiting one, or a new one; None where there is nothing to do."""
         with self._lock:
@@ -178,16 +184,19 @@ class Study:
             if live is not None:
                 swap_attribute(self.storage, live.trial_id, rec.LEASE, live.lease.to_json(), {})
 
-    def enqueue(self, params: Params) -> None:
-        """Try these parameters next; those that are left out are sampled."""
-        fixed = self.plan.space.encode(params)
-        self._optuna.enqueue_trial(fixed, user_attrs={rec.KIND: "enqueued", "asked": params})
-
     def close(self) -> None:
         """Release what is live, and stop renewing leases."""
         self._stop_renewing.set()
         for number in list(self._live):
             self.release(number)
+
+    def tracked(self) -> dict[int, tuple[int, str]]:
+        """How far tracking has come: evaluations written and state, by trial."""
+        return read_cursor(self._optuna.user_attrs)
+
+    def save_tracked(self, number: int, cursor: tuple[int, str]) -> None:
+        """Store how far tracking has come with a trial."""
+        self._optuna.set_user_attr(f"{CURSOR}{number}", list(cursor))
 
     def first_failure(self) -> str | None:
         """Why trial 0 failed, where the target hangs on it."""

@@ -1,0 +1,1 @@
+"""Reads studies: status, fronts, tables and plots."""

@@ -1,0 +1,132 @@
+"""A study and its trials as plain data: what the command line prints and `--json` gives."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.study.front import front, paid_cost, study_hypervolume, summary
+from ratio_hpo.study.view import StudyView
+
+SCHEMA = 1
+
+
+def status(view: StudyView) -> dict[str, Any]:
+    """Counts, target, best trial, hypervolume and one entry a trial."""
+    counts = Counter(record.state.value for record in view.records)
+    best = best_trial(view.records)
+    return {
+        "schema": SCHEMA,
+        "study": view.name,
+        "experiment": view.about["experiment"],
+        "space": view.about["space"],
+        "base": view.about["base"],
+        "trials_asked": view.about["trials"],
+        "counts": {state.value: counts.get(state.value, 0) for state in State},
+        "diverged": sum(record.diverged for record in view.records),
+        "waiting_for_target": sum(record.done and record.state is State.RUNNING for record in view.records),
+        "interrupted": sum(is_interrupted(record) for record in view.records),
+        "target": view.target,
+        "best": None if best is None else entry(best, view),
+        "hypervolume": study_hypervolume(view.records, view.largest_cost),
+        "paid_cost": paid_cost(view.records),
+        "tracking_lags": sum(lags(record, view) for record in view.records),
+        "leaks": view.about.get("leaks", []),
+        "trials": [entry(record, view) for record in view.records],
+    }
+
+
+def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
+    """A trial in one level: parameters, final score, cost, convergence."""
+    numbers = summary(record, view.target, view.largest_cost)
+    return {
+        "number": record.number,
+        "state": record.state.value,
+        "kind": record.kind,
+        "anchor": record.is_anchor,
+        "ratio": record.ratio,
+        "ratio_realised": record.plan.get("ratio_realised"),
+        "params": record.params,
+        **{key: finite(value) for key, value in numbers.items()},
+        "censored": numbers["cost_to_target"] == math.inf,
+        "evaluations": len(record.curve),
+        "reason": record.reason,
+        "worker": record.worker,
+        "interrupted": is_interrupted(record),
+    }
+
+
+def details(record: TrialRecord, view: StudyView) -> dict[str, Any]:
+    """A trial with its curve, plan, settings and traceback."""
+    return {
+        "schema": SCHEMA,
+        "study": view.name,
+        **entry(record, view),
+        "plan": record.plan,
+        "settings": record.settings,
+        "traceback": record.traceback,
+        "curve": [
+            {
+                "stage": p.stage,
+                "windows": p.windows,
+                "cost": p.cost,
+                "paid": p.paid,
+                "f1": p.mean_f1,
+                "scores": dict(p.scores),
+                "measures": dict(p.measures),
+            }
+            for p in record.curve
+        ],
+    }
+
+
+def pareto(view: StudyView) -> dict[str, Any]:
+    """The anytime front, by cost."""
+    return {
+        "schema": SCHEMA,
+        "study": view.name,
+        "target": view.target,
+        "hypervolume": study_hypervolume(view.records, view.largest_cost),
+        "points": [
+            {
+                "trial": point.trial.number,
+                "kind": point.trial.kind,
+                "state": point.trial.state.value,
+                "ratio": point.trial.ratio,
+                "ratio_realised": point.trial.plan.get("ratio_realised"),
+                "params": point.trial.params,
+                "stage": point.progress.stage,
+                "windows": point.progress.windows,
+                "cost": point.progress.cost,
+                "f1": point.progress.mean_f1,
+                "by_language": point.progress.by_language(),
+                "weights": point.key,
+            }
+            for point in front(view.records)
+        ],
+    }
+
+
+def best_trial(records: list[TrialRecord]) -> TrialRecord | None:
+    """The COMPLETE trial with the highest final mean F1; the earlier one of equals."""
+    complete = [record for record in records if record.state is State.COMPLETE and record.curve]
+    return max(complete, key=lambda r: (r.curve[-1].mean_f1, -r.number)) if complete else None
+
+
+def is_interrupted(record: TrialRecord) -> bool:
+    """RUNNING, with nobody working on it: it goes on with the next search."""
+    return record.state is State.RUNNING and record.worker is None and not record.done
+
+
+def lags(record: TrialRecord, view: StudyView) -> bool:
+    """Whether tracking has yet to write something of a trial. Studies run without tracking never lag."""
+    if not view.tracked or record.state is State.WAITING:
+        return False
+    return view.tracked.get(record.number) != (len(record.curve), record.state.value)
+
+
+def finite(value: float | None) -> float | None:
+    """JSON has no infinity: it becomes null, and `censored` says why."""
+    return None if value is None or not math.isfinite(value) else value

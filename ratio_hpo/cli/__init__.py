@@ -1,0 +1,89 @@
+"""The command line: parse, call, print. Commands are imported when they are called, rooms when they run."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "search": ("search", "Search a space, or continue the search."),
+    "resume": ("search", "Continue a study by its name."),
+    "status": ("read", "How a study stands."),
+    "trial": ("read", "One trial: parameters, curve, state, reason."),
+    "pareto": ("read", "The front of speed against accuracy, as a table and a picture."),
+    "enqueue": ("write", "Try these parameters next."),
+    "ui": ("ui", "Open the MLflow UI on the runs."),
+    "validate": ("files", "Check a space or an experiment file."),
+    "spaces": ("files", "List the spaces at hand."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands' names and one-liners without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(import_module(f"ratio_hpo.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS:
+            from ratio_hpo.cli.printing import near
+
+            raise click.UsageError(f"no command {args[0]!r} ({near(args[0], list(COMMANDS))})", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        from ratio_hpo import __version__
+
+        click.echo(f"ratio-hpo {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RATIO_HPO"})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+def app() -> None:
+    """Search how much non-English data to mix into intermediate fine-tuning, and how.
+
+    \b
+    ratio-hpo search --space default            the main job; the same command continues it
+    ratio-hpo pareto                            the front of speed against accuracy
+    ratio-hpo ui                                the runs in MLflow
+    """
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0, 1 failed, 2 bad input, 3 finished with failed trials, 130 interrupted."""
+    from ratio_hpo.cli.printing import fail
+
+    try:
+        app(prog_name="ratio-hpo", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+        fail(error.format_message() + where, 2)
+    except click.ClickException as error:
+        fail(error.format_message(), 2)
+    except (click.Abort, KeyboardInterrupt):
+        fail("interrupted", 130)
+    except BrokenPipeError:
+        sys.exit(0)
+    except ValueError as error:
+        from ratio_hpo.core.errors import RatioHpoError
+
+        if not isinstance(error, RatioHpoError):
+            raise
+        fail(str(error), 2)

@@ -1,0 +1,92 @@
+"""What all commands print with: data on stdout, messages on stderr."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ratio_hpo.study.view import StudyView
+
+root_option = click.option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("mlruns"),
+    show_default=True,
+    help="Folder of studies, runs, stages and checkpoints.",
+)
+storage_option = click.option(
+    "--storage", default=None, help="Optuna storage URL.  [default: SQLite below --root]", metavar="URL"
+)
+study_option = click.option("--study", default=None, help="Name of the study.  [default: the last one made]")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every command that reads a study."""
+    return study_option(root_option(storage_option(json_option(command))))
+
+
+def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
+    """The study that the options mean."""
+    from ratio_hpo.study.storage import default_url, open_storage
+    from ratio_hpo.study.view import view_study
+
+    return view_study(open_storage(storage or default_url(root), create=False), study)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print the message to stderr and leave."""
+    for line in message.splitlines():
+        click.echo(f"ratio-hpo: {line}", err=True)
+    sys.exit(code)
+
+
+def say(line: str) -> None:
+    """A message on stderr."""
+    click.echo(line, err=True)
+
+
+def print_json(content: Any) -> None:
+    """JSON on stdout."""
+    click.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """A table on stdout; columns named in `right` are set to the right."""
+    widths = [max(len(name), *(len(row[k]) for row in rows)) if rows else len(name) for k, name in enumerate(columns)]
+    for row in [columns, *rows]:
+        cells = [
+            cell.rjust(width) if name in right else cell.ljust(width)
+            for name, cell, width in zip(columns, row, widths, strict=True)
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A number for a table; `-` for none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def count(value: float | None) -> str:
+    """A number of windows for a table."""
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def settings(params: dict[str, Any]) -> str:
+    """Parameters beside the mixture, in a few words."""
+    shown = {key: value for key, value in params.items() if key not in ("ratio", "shares")}
+    return " ".join(f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in shown.items())
+
+
+def near(name: str, known: list[str]) -> str:
+    """`did you mean …?`, or what is known."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"

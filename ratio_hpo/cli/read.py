@@ -1,0 +1,158 @@
+"""Commands that read a study: status, trial, pareto."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ratio_hpo.cli.printing import (
+    count,
+    number,
+    open_view,
+    print_json,
+    print_table,
+    reading_options,
+    say,
+    settings,
+)
+
+
+@click.command()
+@reading_options
+def status(study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
+    """How a study stands: counts, target, best trial, all trials.
+
+    \b
+    ratio-hpo status
+    ratio-hpo status --study polyglot-world-default --json
+    """
+    from ratio_hpo.analysis.status import status as status_of
+
+    content = status_of(open_view(root, storage, study))
+    if as_json:
+        print_json(content)
+        return
+    counts = ", ".join(f"{value} {key}" for key, value in content["counts"].items() if value)
+    click.echo(f"{content['study']}: {counts or 'no trials yet'} (asked for {content['trials_asked']})")
+    target = f"target F1 {content['target']:.3f}" if content["target"] else "target F1 not known until trial 0 is done"
+    click.echo(f"{target}; hypervolume {content['hypervolume']:.3f}; {content['paid_cost']:,.0f} windows trained")
+    for line in content["leaks"]:
+        click.echo(f"leak: {line}")
+    if content["interrupted"]:
+        click.echo(f"{content['interrupted']} interrupted trial(s) go on with the next search")
+    if content["tracking_lags"]:
+        click.echo(f"tracking lags behind on {content['tracking_lags']} trial(s); the next search writes them")
+    click.echo()
+    _print_trials(content["trials"])
+
+
+@click.command()
+@click.argument("number_", metavar="NUMBER", type=int)
+@reading_options
+def trial(number_: int, study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
+    """One trial: parameters, mixture, curve, state, reason, traceback.
+
+    \b
+    ratio-hpo trial 3
+    """
+    from ratio_hpo.analysis.status import details
+
+    view = open_view(root, storage, study)
+    content = details(view.trial(number_), view)
+    if as_json:
+        print_json(content)
+        return
+    click.echo(f"{view.name} trial {content['number']}: {content['state']} ({content['kind']})")
+    if content["reason"]:
+        click.echo(f"reason: {content['reason']}")
+    click.echo(f"ratio {number(content['ratio'])} (realised {number(content['ratio_realised'])}) {settings(content['params'])}")
+    _print_mixture(content["plan"])
+    if content["curve"]:
+        click.echo()
+        languages = view.languages
+        rows = [
+            [p["stage"], count(p["windows"]), count(p["cost"]), count(p["paid"]), number(p["f1"])]
+            + [number(p["scores"].get(f"f1/{language}")) for language in languages]
+            for p in content["curve"]
+        ]
+        numeric = ["windows", "cost", "paid", "mean F1", *languages]
+        print_table(["stage", *numeric], rows, right=numeric)
+    if content["traceback"]:
+        click.echo(f"\n{content['traceback']}")
+
+
+@click.command()
+@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.  [default: below --root]")
+@reading_options
+def pareto(png: Path | None, study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
+    """The front: what no other trial, stopped anywhere, beats in both cost and F1.
+
+    \b
+    ratio-hpo pareto
+    ratio-hpo pareto --png front.png
+    """
+    from ratio_hpo.analysis.plot import plot_front
+    from ratio_hpo.analysis.status import pareto as pareto_of
+
+    view = open_view(root, storage, study)
+    content = pareto_of(view)
+    if as_json:
+        print_json(content)
+        if png is None:
+            return
+    else:
+        print_front(content)
+    say(f"picture: {plot_front(view, png or root / 'plots' / f'{view.name}.png')}")
+
+
+def print_front(content: dict[str, Any]) -> None:
+    """The front as a table, and what it does not prove."""
+    rows = [
+        [
+            count(point["cost"]),
+            number(point["f1"]),
+            number(point["ratio"], 2),
+            str(point["trial"]),
+            point["kind"],
+            f"{point['stage']} {point['windows']:,}",
+            settings(point["params"]),
+        ]
+        for point in content["points"]
+    ]
+    print_table(["cost", "mean F1", "ratio", "trial", "kind", "stopped at", "settings"], rows, right=["cost", "mean F1", "ratio"])
+    if content["points"]:
+        click.echo("One training seed: differences between neighbours may be noise.")
+
+
+def _print_trials(trials: list[dict[str, Any]]) -> None:
+    rows = [
+        [
+            str(entry["number"]),
+            "INTERRUPTED" if entry["interrupted"] else entry["state"],
+            entry["kind"],
+            number(entry["ratio"], 2),
+            number(entry["f1"]),
+            count(entry["cost"]),
+            "never" if entry["censored"] else count(entry["cost_to_target"]),
+            settings(entry["params"]),
+        ]
+        for entry in trials
+    ]
+    numeric = ["trial", "ratio", "mean F1", "cost", "to target"]
+    print_table(["trial", "state", "kind", "ratio", "mean F1", "cost", "to target", "settings"], rows, right=numeric)
+
+
+def _print_mixture(plan: dict[str, Any]) -> None:
+    middle = plan.get("stages", {}).get("intermediate")
+    if not middle:
+        return
+    rows = [
+        [source, number(share), number(got["share_windows"]), number(got["share_tokens"]), count(got["windows"])]
+        + [count(got["questions"]), number(got["epochs"], 2), count(middle["capped"].get(source))]
+        for source, share in middle["requested"].items()
+        for got in [middle["realised"][source]]
+    ]
+    numeric = ["requested", "of windows", "of tokens", "windows", "questions", "epochs", "capped at"]
+    print_table(["source", *numeric], rows, right=numeric)

@@ -1,0 +1,49 @@
+"""A study and a tracker, brought together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.study import Study
+from ratio_hpo.study.front import front, summary
+from ratio_hpo.tracking import StudyFacts, Tracker, TrackingLoop
+
+
+@contextmanager
+def tracking_beside(study: Study, root: Path, experiment: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Track a study into the store below `root` while the block runs, and to the end of what is stored after it."""
+
+    def make() -> Tracker:
+        from ratio_hpo.tracking.mlflow import MlflowTracker, local_uri
+
+        return MlflowTracker(local_uri(root), experiment, root / "artifacts")
+
+    def read() -> tuple[list[TrialRecord], StudyFacts]:
+        records = study.records()
+        return records, _facts(study, experiment, records, root / "checkpoints" / study.plan.name)
+
+    loop = TrackingLoop(make, read, study.tracked(), study.save_tracked, say)
+    loop.start()
+    try:
+        yield
+    finally:
+        loop.finish()
+
+
+def _facts(study: Study, experiment: str, records: list[TrialRecord], checkpoints: Path) -> StudyFacts:
+    ends = {}
+    for record in records:
+        if record.state.finished and record.curve:
+            numbers = summary(record, study.target, study.plan.largest_cost)
+            ends[record.number] = {
+                f"final/{key}": value for key, value in numbers.items() if value is not None and key != "cost"
+            }
+    kept: dict[int, list[Path]] = {}
+    for member in front(records):
+        folder = checkpoints / member.key
+        if folder.is_dir():
+            kept.setdefault(member.trial.number, []).append(folder)
+    return StudyFacts(study=study.plan.name, experiment=experiment, ends=ends, checkpoints=kept, about=study.plan.about)

@@ -1,0 +1,7 @@
+"""Writes down what happened, beside the search and never in its way."""
+
+from ratio_hpo.tracking.base import StudyFacts, Tracker
+from ratio_hpo.tracking.loop import TrackingLoop
+from ratio_hpo.tracking.null import NullTracker
+
+__all__ = ["NullTracker", "StudyFacts", "Tracker", "TrackingLoop"]
