@@ -84,8 +84,10 @@ class WindowSet:
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """A name of all that a fast tokenizer does to text."""
-    return fingerprint([tokenizer.backend_tokenizer.to_str(), sorted(tokenizer.model_input_names)])
+    """A name of all that a fast tokenizer does to text, whatever lengths it was last called with."""
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    lasting = {key: value for key, value in content.items() if key not in ("truncation", "padding")}
+    return fingerprint([lasting, sorted(tokenizer.model_input_names)])
 
 
 def write_windows(

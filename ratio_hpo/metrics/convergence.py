@@ -68,6 +68,7 @@ def hypervolume(points: Iterable[tuple[float, float]], largest_cost: float) -> f
     inside = [point for point in points if point[0] < largest_cost]
     front = [inside[k] for k in anytime_front(inside)]
     area = 0.0
-    for (cost, value), following in zip(front, [*(c for c, _ in front[1:]), largest_cost], strict=True):
-        area += (following - cost) * max(value, 0.0)
+    ends = [*(cost for cost, _ in front), largest_cost][1:]
+    for (cost, value), end in zip(front, ends, strict=True):
+        area += (end - cost) * max(value, 0.0)
     return area / largest_cost

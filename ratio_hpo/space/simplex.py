@@ -3,8 +3,9 @@
 A point is built by breaking a stick. Without bounds, part k takes a Beta(1, K-1-k) share of what the parts
 before it left, which makes the uniform law on the cube the flat Dirichlet law on the simplex (Devroye 1986,
 Non-Uniform Random Variate Generation, ch. XI.4). With bounds the same law is cut to the range that leaves the
-later parts feasible. All lengths are measured above the lower bounds, and survival functions are kept instead
-of distribution functions, so that tiny remainders keep their precision.
+later parts feasible. All lengths are measured above the lower bounds. The coordinate is the survival function
+of the taken share, not the distribution function: near a corner it is as small as 1e-279 for 32 parts, which a
+float holds, while one minus it would round to 1 and lose the later shares.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def from_cube(cube: Sequence[float], low: Vector, high: Vector) -> Vector:
     for k in range(size - 1):
         power = size - 1 - k
         kept_most, kept_least = _survival_range(rest, room[k], later[k + 1], power)
-        kept = kept_most + min(max(cube[k], 0.0), 1.0) * (kept_least - kept_most)
+        kept = kept_least + min(max(cube[k], 0.0), 1.0) * (kept_most - kept_least)
         if kept <= 0.0 or rest <= 0.0:
             taken, remaining = rest, 0.0
         else:
@@ -62,7 +63,7 @@ def to_cube(shares: Sequence[float], low: Vector, high: Vector) -> tuple[float, 
             cube.append(0.5)
             continue
         kept = (float(rests[k + 1]) / rest) ** power
-        cube.append(min(max((kept_most - kept) / (kept_most - kept_least), 0.0), 1.0))
+        cube.append(min(max((kept - kept_least) / (kept_most - kept_least), 0.0), 1.0))
     return tuple(cube)
 
 

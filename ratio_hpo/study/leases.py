@@ -51,10 +51,6 @@ class Lease:
             return True
         return _alive(self.pid, self.started)
 
-    def is_ours(self) -> bool:
-        """Whether this very process holds it."""
-        return (self.host, self.boot, self.pid, self.started) == (_host(), _boot(), os.getpid(), _started())
-
 
 def own_lease() -> Lease:
     """A fresh lease of this process."""

@@ -227,7 +227,7 @@ class Study:
         """Take over a running trial that nobody works on any more."""
         attributes = trial.user_attrs
         lease = read_lease(attributes.get(rec.LEASE))
-        if attributes.get(rec.DONE) or (lease is not None and lease.is_live() and not lease.is_ours()):
+        if attributes.get(rec.DONE) or (lease is not None and lease.is_live()):
             return None
         live = self._claim(trial._trial_id, attributes.get(rec.LEASE))
         if live is None:

@@ -1,0 +1,162 @@
+"""The main job, small but real: train, stop, continue, read."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_files import WORLD, call
+
+SMALL = (
+    WORLD.replace("{en: 3000, de: 150, es: 150, ru: 150, fi: 50, id: 50, sw: 50, ko: 50}", "40")
+    .replace("questions: 200", "questions: 20")
+    .replace("{prune: 50, select: 50, test: 100}", "{prune: 5, select: 5, test: 10}")
+    .replace("steps: 100", "steps: 8")
+    .replace("[25, 50, 100, 200]", "[2, 4, 8, 16]")
+    .replace("steps: 40", "steps: 4")
+    .replace("every: 10", "every: 2")
+    .replace("warmup: 20", "warmup: 2")
+    .replace("name: polyglot-world", "name: small")
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("place")
+    (folder / "small.yaml").write_text(SMALL)
+    return folder
+
+
+def read(place: Path, *words: str) -> Any:
+    done = call(*words, "--json", cwd=place)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+SEARCH = ("search", "--experiment", "small.yaml", "--backend", "local")
+
+
+@pytest.fixture(scope="module")
+def finished(place: Path) -> Path:
+    done = call(*SEARCH, "--trials", "6", cwd=place)
+    assert done.returncode == 0, done.stderr
+    assert "Recommended: ratio" in done.stdout
+    return place
+
+
+def test_a_search_leaves_a_whole_study(finished: Path) -> None:
+    status = read(finished, "status")
+    assert status["study"] == "small-default"
+    assert len(status["trials"]) == 6
+    assert {trial["state"] for trial in status["trials"]} <= {"COMPLETE", "PRUNED"}
+    # equal pools make the proportional anchor the uniform one: they are merged
+    assert [trial["kind"] for trial in status["trials"][:3]] == ["english", "proportional+uniform", "non_english"]
+    assert status["tracking_lags"] == 0
+    assert status["target"] == pytest.approx(0.95 * status["trials"][0]["f1"])
+
+
+def test_the_same_command_says_that_all_is_done(finished: Path) -> None:
+    done = call(*SEARCH, "--trials", "6", cwd=finished)
+    assert done.returncode == 0
+    assert "all 6 trials are done" in done.stderr
+
+
+def test_a_trial_shows_its_mixture_and_curve(finished: Path) -> None:
+    trial = read(finished, "trial", "1")
+    middle = trial["plan"]["stages"]["intermediate"]
+    assert sum(entry["windows"] for entry in middle["realised"].values()) == middle["windows"] == 256
+    assert trial["ratio_realised"] == pytest.approx(0.875, abs=0.01)
+    assert [point["cost"] for point in trial["curve"]] == [64, 128, 256, 288, 320]
+    assert all(0 <= score <= 1 for point in trial["curve"] for score in point["scores"].values())
+
+
+def test_the_front_has_weights_that_load(finished: Path) -> None:
+    from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+    points = read(finished, "pareto")["points"]
+    kept = finished / "mlruns" / "checkpoints" / "small-default"
+    assert {point["weights"] for point in points} == {folder.name for folder in kept.iterdir()}
+    AutoModelForQuestionAnswering.from_pretrained(kept / points[-1]["weights"])
+    assert AutoTokenizer.from_pretrained(kept / points[-1]["weights"]).is_fast
+    done = call("pareto", "--png", "front.png", cwd=finished)
+    assert done.returncode == 0
+    assert (finished / "front.png").stat().st_size > 10_000
+
+
+def test_a_dry_run_trains_nothing(place: Path) -> None:
+    plan = read(place, *SEARCH, "--study", "dry", "--dry-run")
+    assert [anchor["kind"] for anchor in plan["anchors"]] == ["english", "proportional+uniform", "non_english"]
+    assert plan["cost"]["largest_trial"] == 16 * 32 + 4 * 16
+    assert plan["splits"]["sw"] == {"prune": 5, "select": 5, "test": 10}
+    assert "dry" not in json.dumps([s["study"] for s in [read(place, "status")]])
+
+
+def test_another_seed_under_the_same_name_is_refused(finished: Path) -> None:
+    done = call(*SEARCH, "--seed", "5", cwd=finished)
+    assert done.returncode == 2
+    assert "another identity" in done.stderr
+    assert "--study small-default-" in done.stderr
+
+
+def test_ctrl_c_keeps_everything_and_says_how_to_go_on(place: Path) -> None:
+    words = [*SEARCH, "--study", "stopped", "--trials", "5"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ratio_hpo", *words], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    for line in process.stderr:  # type: ignore[union-attr]
+        if "trial   1" in line:
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "To go on: ratio-hpo search --experiment small.yaml" in rest
+    stopped = read(place, "status", "--study", "stopped")
+    assert all(trial["state"] in ("COMPLETE", "PRUNED") or trial["worker"] is None for trial in stopped["trials"])
+    assert call("resume", "stopped", "--trials", "5", "--backend", "local", cwd=place).returncode == 0
+    assert len(read(place, "status", "--study", "stopped")["trials"]) == 5
+
+
+def test_interrupted_and_whole_searches_are_equal(finished: Path) -> None:
+    """Killed, continued, and at one worker: the parameters and scores of `stopped` are those of the default study."""
+    curves = []
+    for study in ("small-default", "stopped"):
+        shown = [read(finished, "trial", str(k), "--study", study) for k in range(5)]
+        curves.append([(t["params"], t["state"], [(p["cost"], p["scores"]) for p in t["curve"]]) for t in shown])
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.slow
+def test_kill_9_loses_no_trial_and_doubles_none(place: Path) -> None:
+    words = ["search", "--experiment", "small.yaml", "--study", "killed", "--trials", "9", "--workers", "2"]
+    for _ in range(2):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ratio_hpo", *words], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        for line in process.stderr:  # type: ignore[union-attr]
+            if line.startswith("trial "):
+                break
+        time.sleep(0.5)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    done = call(*words, cwd=place)
+    assert done.returncode == 0, done.stderr
+    status = read(place, "status", "--study", "killed")
+    assert [trial["number"] for trial in status["trials"]] == list(range(9))
+    assert {trial["state"] for trial in status["trials"]} <= {"COMPLETE", "PRUNED"}
+    assert status["tracking_lags"] == 0
+
+
+@pytest.mark.slow
+def test_a_killed_stage_goes_on_from_its_last_rung(place: Path) -> None:
+    """After kill -9 in the middle, paid cost shows that nothing stored was trained again."""
+    status = read(place, "status", "--study", "killed")
+    full = sum(trial["cost"] for trial in status["trials"])
+    assert status["paid_cost"] <= full + 2 * 2 * 16 * 32

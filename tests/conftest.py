@@ -1,0 +1,60 @@
+"""Shared by all tests: tiny fakes that can be read, real storages, a tiny real model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.space import LogUniform, Ratio, Space
+from ratio_hpo.study import Anchor, StudyPlan, Target
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+settings.register_profile("no deadline", deadline=None)  # timing lives in benchmarks
+settings.load_profile("no deadline")
+
+LANGUAGES = ("en", "fi", "ko", "sw")
+RUNGS = tuple(range(10, 110, 10))
+
+
+def curve_objective(params: Params, context: Context) -> Iterator[Progress]:
+    """Ten evaluations of one stage: F1 rises with the windows and is best at ratio 0.6."""
+    best = 1.0 - (params["ratio"] - 0.6) ** 2
+    for k, windows in enumerate(RUNGS, 1):
+        value = best * k / len(RUNGS)
+        scores = {f"f1/{language}": value * (1.0 - 0.02 * n) for n, language in enumerate(LANGUAGES)}
+        yield Progress(stage="target", windows=windows, cost=windows, scores=scores)
+
+
+def plan_of(name: str = "study", **changes: object) -> StudyPlan:
+    """A study over a ratio and a learning rate, with two anchors."""
+    values: dict[str, object] = {
+        "name": name,
+        "identity": {"base": "b", "data": "d", "space": {"ratio": {"type": "ratio"}}, "seed": 0},
+        "space": Space("tiny", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2, absolute=True)}),
+        "rungs": {"target": RUNGS},
+        "target": Target(),
+        "anchors": (
+            Anchor(kind="english", params={"ratio": 0.0, "learning_rate": 1e-3}),
+            Anchor(kind="non_english", params={"ratio": 1.0, "learning_rate": 1e-3}),
+        ),
+        "largest_cost": 100.0,
+        "languages": LANGUAGES,
+        "seed": 0,
+        "about": {"experiment": "fake", "space": "tiny", "base": "b", "trials": 8},
+    }
+    return StudyPlan(**{**values, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real QA data; tests that need it are skipped where it is absent."""
+    for place in (os.environ.get("RATIO_HPO_DATA"), Path(__file__).parents[2] / "shared" / "data"):
+        if place and (Path(place) / "tydiqa_goldp").is_dir():
+            return Path(place)
+    pytest.skip("real QA data is not here: set RATIO_HPO_DATA to a folder with tydiqa_goldp/ and xquad/")

@@ -1,0 +1,121 @@
+"""Reading SQuAD-format files: what is mended, dropped, refused, and how it is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ratio_hpo.core.errors import DataError
+from ratio_hpo.data.hub import read_hub
+from ratio_hpo.data.squad import read_squad
+
+CONTEXT = "Ada lives in Nairobi. Ada was born in Accra."
+
+
+def qa(identifier: str, text: Any = "Nairobi", start: Any = 13, **changes: Any) -> dict[str, Any]:
+    return {"id": identifier, "question": "Where?", "answers": [{"text": text, "answer_start": start}], **changes}
+
+
+def write(path: Path, *entries: Any, context: Any = CONTEXT) -> Path:
+    content = {"data": [{"title": "t", "paragraphs": [{"context": context, "qas": list(entries)}]}]}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_a_good_file(tmp_path: Path) -> None:
+    questions, report = read_squad(write(tmp_path / "a.json", qa("1"), qa("2", "Accra", 38)))
+    assert [q.id for q in questions] == ["1", "2"]
+    assert report.problems == []
+    assert all(q.context[a.start : a.start + len(a.text)] == a.text for q in questions for a in q.answers)
+
+
+BAD = {
+    "text start": (qa("2", start="13"), "answer_start is text", True),
+    "shifted span": (qa("2", start=3), "span does not match, but the text occurs once", True),
+    "ambiguous span": (qa("2", "Ada", 3), "span does not match", False),
+    "foreign answer": (qa("2", "Paris", 0), "span does not match", False),
+    "no answers": (qa("2", answers=[]), "no answer", False),
+    "absent answers": ({"id": "2", "question": "Where?"}, "no answer", False),
+    "no question": (qa("2", question=""), "no question", False),
+    "no id": (qa(""), "no id", False),
+    "odd start": (qa("2", start=1.5), "answer_start is no number", False),
+    "same again": (qa("1"), "duplicate id, same content", True),
+    "id twice": (qa("1", "Accra", 38), "duplicate id", False),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_record_is_told_and_mended_or_dropped(case: str, tmp_path: Path) -> None:
+    entry, rule, mended = BAD[case]
+    path = write(tmp_path / "a.json", qa("1"), entry)
+    questions, report = read_squad(path)
+    assert [(p.rule, p.mended) for p in report.problems] == [(rule, mended)]
+    assert len(questions) == (2 if mended and "duplicate" not in rule else 1)
+    line = report.lines()[0]
+    assert line.startswith(f"{path}: {rule}: 1 record(s) {'mended' if mended else 'dropped'} (data[0].paragraphs[0].qas[1]")
+    with pytest.raises(DataError, match="refused"):
+        read_squad(path, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"  \n", "is empty"),
+        (b"{", "needs JSON"),
+        (b"[]", "needs the key `data`"),
+        ("{\"data\": \"\u00e9\"}".encode("latin-1"), "needs UTF-8 text"),
+        (b'{"data": []}', "holds no usable question"),
+    ],
+)
+def test_a_useless_file_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        read_squad(path)
+    assert str(path) in str(caught.value)
+
+
+def test_an_absent_file_says_where_to_look(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="--data-dir or RATIO_HPO_DATA"):
+        read_squad(tmp_path / "none.json")
+
+
+FLAT = [
+    {"id": "1", "question": "Where?", "context": CONTEXT, "answers": {"text": ["Nairobi"], "answer_start": [13]}},
+    {"id": "2", "question": "Born?", "context": CONTEXT, "answers": {"text": ["Accra"], "answer_start": [38]}},
+]
+
+
+def test_json_lines_and_parquet_hold_the_same(tmp_path: Path) -> None:
+    lines = tmp_path / "a.jsonl"
+    lines.write_text("\n".join(json.dumps(record) for record in FLAT) + "\nnot json\n")
+    table = tmp_path / "a.parquet"
+    pq.write_table(pa.Table.from_pylist(FLAT), table)
+    from_lines, report = read_squad(lines)
+    assert from_lines == read_squad(table)[0]
+    assert [(p.record, p.rule) for p in report.problems] == [("line 3", "not JSON")]
+
+
+def test_parallel_languages_share_passage_keys(tmp_path: Path) -> None:
+    english = read_squad(write(tmp_path / "en.json", qa("b"), qa("a", "Accra", 38)), parallel=True)[0]
+    swahili = write(tmp_path / "sw.json", qa("a", "Nairobi", 10), qa("b", "Accra", 0), context="Ada yuko  Nairobi. Accra.")
+    assert {q.passage for q in english} == {q.passage for q in read_squad(swahili, parallel=True)[0]} == {"a"}
+
+
+def test_hub_data_needs_a_commit() -> None:
+    with pytest.raises(DataError, match="needs a commit of 40 hexadecimal digits"):
+        read_hub("rajpurkar/squad", None, "train", "main", strict=False)
+
+
+def test_hub_data_loads_through_datasets(tmp_path: Path) -> None:
+    """A local folder stands for the hub: `datasets.load_dataset` reads both through the same call."""
+    (tmp_path / "train.jsonl").write_text("\n".join(json.dumps(record) for record in FLAT))
+    questions, report = read_hub(str(tmp_path), None, "train", "0" * 40, strict=True)
+    assert [q.id for q in questions] == ["1", "2"]
+    assert report.problems == []

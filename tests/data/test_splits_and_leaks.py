@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.data.leaks import find_leaks
+from ratio_hpo.data.questions import Answer, Question
+from ratio_hpo.data.splits import check_sizes, cut
+from ratio_hpo.data.squad import read_squad
+
+
+def question(number: int, passage: int, text: str = "q", context: str | None = None) -> Question:
+    body = context or f"passage {passage}"
+    return Question(
+        id=str(number), question=f"{text} {number}", context=body, answers=(Answer(body[:4], 0),), passage=f"p{passage}"
+    )
+
+
+corpora = st.lists(st.integers(0, 60), min_size=1, max_size=120).map(
+    lambda passages: [question(k, passage) for k, passage in enumerate(passages)]
+)
+SIZES = [{"prune": 0.25, "select": 0.25, "test": 0.5}, {"target": 5, "intermediate": "rest"}, {"a": 0.1}]
+
+
+@given(corpora, st.sampled_from(SIZES), st.integers(0, 5))
+def test_parts_are_disjoint_by_passage_and_deterministic(corpus: list[Question], sizes: dict, seed: int) -> None:
+    try:
+        parts = cut(corpus, sizes, seed=seed)
+    except ConfigError:
+        assert len(corpus) < 5
+        return
+    assert parts == cut(corpus, sizes, seed=seed)
+    passages = [{q.passage for q in part} for part in parts.values()]
+    assert sum(map(len, passages)) == len(set().union(*passages))
+    if "rest" in sizes.values():
+        assert sum(map(len, parts.values())) == len(corpus)
+        assert len(parts["target"]) >= 5
+
+
+@given(corpora, st.integers(0, 3))
+def test_fractions_place_a_passage_whatever_else_is_there(corpus: list[Question], seed: int) -> None:
+    """So parallel languages are cut alike even where one of them lost a record."""
+    whole, half = (cut(c, SIZES[0], seed=seed) for c in (corpus, corpus[::2]))
+    for name in SIZES[0]:
+        assert {q.passage for q in half[name]} <= {q.passage for q in whole[name]}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"a": 0.7, "b": 0.7}, "a sum of at most 1"),
+        ({"a": 0.5, "b": 10}, "all fractions or all numbers"),
+        ({"a": "rest", "b": "rest"}, "at most one `rest`"),
+        ({"a": 0.0}, "sizes over 0"),
+        ({"a": "most"}, "needs? fractions"),
+    ],
+)
+def test_impossible_sizes_are_refused(sizes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_sizes(sizes, parallel=False)
+
+
+def test_counts_of_parallel_languages_are_refused() -> None:
+    with pytest.raises(ValueError, match="need fractions"):
+        check_sizes({"a": 10}, parallel=True)
+
+
+def test_leaks_are_found_after_normalisation_and_dropped() -> None:
+    held_out = [question(1, 1, context="Caf\u00e9 \u00a0 one"), question(2, 2)]
+    training = [question(7, 7, context="Cafe\u0301 one"), question(2, 8), question(9, 9)]
+    leak, clean = find_leaks("en", "en", training, held_out)
+    assert (leak.passages, leak.questions, leak.both, leak.dropped) == (1, 1, 0, 2)
+    assert [q.id for q in clean] == ["9"]
+    assert "2 training question(s) dropped" in leak.line(kept=False)
+
+
+@pytest.mark.parametrize(("language", "expected"), [("sw", (94, 43, 15)), ("ko", (15, 8, 3)), ("en", (0, 0, 0))])
+def test_the_known_leaks_of_tydiqa(language: str, expected: tuple[int, int, int], real_data: Path) -> None:
+    train, dev = (read_squad(real_data / f"tydiqa_goldp/{part}.{language}.json")[0] for part in ("train", "dev"))
+    leak, clean = find_leaks(language, language, train, dev)
+    assert (leak.passages, leak.questions, leak.both) == expected
+    assert find_leaks(language, language, clean, dev)[0].dropped == 0
+
+
+def test_xquad_is_cut_alike_in_all_languages(real_data: Path) -> None:
+    sizes = {"train": 0.4, "prune": 0.15, "select": 0.15, "test": 0.3}
+    cuts = [
+        cut(read_squad(real_data / f"xquad/xquad.{language}.json", parallel=True)[0], sizes, seed=0)
+        for language in ("en", "zh", "ar")
+    ]
+    for name in sizes:
+        assert len({tuple(q.id for q in parts[name]) for parts in cuts}) == 1
+        assert cuts[0][name]

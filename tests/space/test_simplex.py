@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from ratio_hpo.space import Simplex
+from ratio_hpo.space.simplex import from_cube, to_cube
+
+
+def free(size: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.zeros(size), np.ones(size)
+
+
+inner = st.floats(1e-6, 1 - 1e-6)
+cubes = st.integers(2, 32).flatmap(lambda size: st.lists(inner, min_size=size - 1, max_size=size - 1))
+
+
+@given(cubes)
+def test_cube_to_simplex_and_back(cube: list[float]) -> None:
+    low, high = free(len(cube) + 1)
+    shares = from_cube(cube, low, high)
+    assert abs(shares.sum() - 1.0) < 1e-12
+    assert np.allclose(to_cube(shares, low, high), cube, atol=1e-9, rtol=0)
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=32).filter(lambda xs: sum(xs) > 1e-3))
+def test_simplex_to_cube_and_back_everywhere(weights: list[float]) -> None:
+    shares = np.array(weights) / sum(weights)
+    low, high = free(len(shares))
+    cube = to_cube(shares, low, high)
+    assert all(0.0 <= value <= 1.0 for value in cube)
+    assert np.allclose(from_cube(cube, low, high), shares, atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("size", [2, 3, 8, 32])
+def test_corners_survive_the_round_trip(size: int) -> None:
+    low, high = free(size)
+    for k in range(size):
+        corner = np.eye(size)[k]
+        assert np.allclose(from_cube(to_cube(corner, low, high), low, high), corner, atol=1e-9)
+
+
+@st.composite
+def bounded(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    size = draw(st.integers(2, 12))
+    low = np.array(draw(st.lists(st.floats(0, 0.9 / size), min_size=size, max_size=size)))
+    room = draw(st.lists(st.floats(1.2 / size, 1.0), min_size=size, max_size=size))
+    cube = draw(st.lists(st.floats(0, 1), min_size=size - 1, max_size=size - 1))
+    return low, np.minimum(low + room, 1.0), cube
+
+
+@given(bounded())
+def test_bounds_are_never_left(case: tuple[np.ndarray, np.ndarray, list[float]]) -> None:
+    low, high, cube = case
+    shares = from_cube(cube, low, high)
+    assert abs(shares.sum() - 1.0) < 1e-9
+    assert np.all(shares >= low)
+    assert np.all(shares <= high)
+    assert np.allclose(from_cube(to_cube(shares, low, high), low, high), shares, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [2, 3, 8, 32])
+def test_the_uniform_cube_becomes_the_flat_dirichlet(size: int) -> None:
+    """Marginals of the flat Dirichlet are Beta(1, K-1); the order of parts must not show."""
+    rng = np.random.default_rng(0)
+    low, high = free(size)
+    shares = np.array([from_cube(rng.random(size - 1), low, high) for _ in range(4000)])
+    for part in (0, size // 2, size - 1):
+        assert stats.kstest(shares[:, part], stats.beta(1, size - 1).cdf).pvalue > 1e-3
+    pairs = shares[:, 0] + shares[:, -1]
+    if size > 2:
+        assert stats.kstest(pairs, stats.beta(2, size - 2).cdf).pvalue > 1e-3
+
+
+@settings(max_examples=200)
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4).filter(lambda xs: sum(xs) > 1e-3), st.booleans(), st.booleans())
+def test_grid_and_presence_are_projections(weights: list[float], grid: bool, presence: bool) -> None:
+    domain = Simplex(
+        parts=("a", "b", "c", "d"),
+        low={"a": 0.05},
+        high={"b": 0.6},
+        grid=20 if grid else None,
+        presence=0.05 if presence else None,
+    )
+    raw = dict(zip(domain.parts, from_cube(np.array(weights[:3]), *domain._bounds()), strict=True))
+    once = domain.project(raw)
+    assert domain.contains(once)
+    assert domain.project(once) == pytest.approx(once, abs=1e-12)
+    for value in once.values():
+        if presence:
+            assert value == 0.0 or value >= 0.05 - 1e-9
+        if grid:
+            assert value * 20 == pytest.approx(round(value * 20), abs=1e-9)
+
+
+def test_presence_gives_explicit_zeros() -> None:
+    domain = Simplex(parts=("a", "b", "c"), presence=0.1)
+    assert domain.project({"a": 0.6, "b": 0.36, "c": 0.04}) == pytest.approx({"a": 0.625, "b": 0.375, "c": 0.0})

@@ -1,0 +1,137 @@
+"""Other encoders: XLM-R's way with pairs, types and offsets; decoding; kept checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.data.tasks.qa import QuestionAnswering, _best_span
+from ratio_hpo.data.windows import WindowSettings, open_windows, write_windows
+from ratio_hpo.data.world import generate
+from ratio_hpo.training.model import REVISIONS, find_base
+from ratio_hpo.training.store import StageStore
+
+
+def test_xlmr_trains_without_token_types_on_other_scripts(xlmr_folder: Path, make_lab: Callable, tmp_path: Path) -> None:
+    lab = make_lab(xlmr_folder)
+    batch = lab.task.collate([(lab.sources["ko"], 0)], lab.tokenizer.pad_token_id, False)
+    assert "token_type_ids" not in batch
+    points = list(lab.engine.train(lab.spec(steps=6, rungs=()), lab.sources, StageStore(tmp_path), lab.evaluation, final=True))
+    assert points[-1].step == 6
+    assert np.isfinite(points[-1].measures["loss"])
+    assert 0.0 <= points[-1].scores["f1/mean"] <= 1.0
+
+
+def test_xlmr_pairs_have_two_separators_and_labels_point_at_answers(xlmr_folder: Path, make_lab: Callable) -> None:
+    lab = make_lab(xlmr_folder)
+    end = lab.tokenizer.sep_token_id
+    for language in ("en", "ru", "ko"):
+        questions = generate(language, "pool", 25, seed=3)
+        windows = lab.windows(questions)
+        labelled = [k for k in range(len(windows)) if windows.columns["start"][k] > 0]
+        assert {int(windows.columns["question"][k]) for k in labelled} == set(range(len(questions)))
+        for k in labelled:
+            tokens, question = windows.tokens(k), questions[windows.columns["question"][k]]
+            first = windows.columns["first"][k]
+            assert list(tokens[first - 2 : first]) == [end, end]
+            start, stop = windows.columns["start"][k], windows.columns["end"][k]
+            spans = windows.spans(k)
+            answer = question.answers[0]
+            said = question.context[spans[start, 0] : spans[stop, 1]]
+            assert answer.text in said
+            assert len(said.strip()) <= len(answer.text) + 3
+
+
+def test_long_passages_become_windows_that_overlap(lab: Any, tmp_path: Path) -> None:
+    settings = WindowSettings(max_length=32, stride=8)
+    questions = generate("en", "pool", 10, seed=0)
+    windows = open_windows(write_windows(questions, lab.tokenizer, lab.task, settings, tmp_path))
+    assert len(windows) > len(questions)
+    assert max(windows.length(k) for k in range(len(windows))) <= 32
+    covered = {k: set() for k in range(len(questions))}
+    for k in range(len(windows)):
+        first, last = windows.columns["first"][k], windows.columns["last"][k]
+        covered[int(windows.columns["question"][k])] |= {tuple(s) for s in windows.spans(k)[first : last + 1].tolist()}
+    for k, question in enumerate(questions):
+        inside = sorted(covered[k])
+        assert inside[0][0] == 0
+        assert inside[-1][1] == len(question.context)
+    labelled = {int(windows.columns["question"][k]) for k in range(len(windows)) if windows.columns["start"][k] > 0}
+    assert labelled == set(range(len(questions)))
+
+
+def test_tokenised_windows_are_found_again(lab: Any, tmp_path: Path) -> None:
+    questions = generate("en", "pool", 5, seed=0)
+    folder = write_windows(questions, lab.tokenizer, lab.task, WindowSettings(), tmp_path)
+    stamp = (folder / "meta.json").stat().st_mtime_ns
+    assert write_windows(questions, lab.tokenizer, lab.task, WindowSettings(), tmp_path) == folder
+    assert (folder / "meta.json").stat().st_mtime_ns == stamp
+    assert write_windows(questions, lab.tokenizer, lab.task, WindowSettings(stride=64), tmp_path) != folder
+    assert write_windows(questions[:4], lab.tokenizer, lab.task, WindowSettings(), tmp_path) != folder
+
+
+def test_decoding_never_crosses_into_the_question() -> None:
+    start, end = np.zeros(10), np.zeros(10)
+    start[2], end[3] = 99.0, 99.0  # within the question
+    start[6], end[7] = 1.0, 1.0
+    assert _best_span(start, end, 5, 8, 30) == (2.0, 6, 7)
+
+
+def test_decoding_keeps_the_order_and_the_length() -> None:
+    start, end = np.full(10, -1.0), np.full(10, -1.0)
+    start[8], end[5] = 9.0, 9.0
+    score, first, last = _best_span(start, end, 4, 9, 3)  # type: ignore[misc]
+    assert first <= last < first + 3
+    assert score == 8.0
+
+
+def test_a_window_without_passage_has_no_answer() -> None:
+    assert _best_span(np.zeros(4), np.zeros(4), 0, -1, 5) is None
+
+
+def test_perfect_outputs_give_the_gold_answers(lab: Any) -> None:
+    questions = generate("ru", "pool", 12, seed=1)
+    windows = lab.windows(questions)
+    outputs = {}
+    for k in range(len(windows)):
+        start, end = np.zeros(windows.length(k)), np.zeros(windows.length(k))
+        start[windows.columns["start"][k]] = end[windows.columns["end"][k]] = 5.0
+        outputs[k] = (start, end)
+    said = QuestionAnswering().predict(windows, outputs, WindowSettings())
+    assert lab.evaluation.score_set("ru", windows, outputs) == (1.0, 1.0)
+    assert set(said) == {q.id for q in questions}
+
+
+def test_checkpoints_load_in_plain_transformers(lab: Any, tmp_path: Path) -> None:
+    import torch
+    from transformers import AutoModelForQuestionAnswering
+
+    store, spec = StageStore(tmp_path), lab.spec(steps=5)
+    lab.engine.reset()
+    list(lab.engine.train(spec, lab.sources, store, lab.evaluation, final=True))
+    model = AutoModelForQuestionAnswering.from_pretrained(store.folder(spec, 5))
+    for name, tensor in lab.engine.model.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("some/model", "needs a pinned commit"), ("./nowhere", "no such folder"), ("tests", "holds no config.json")],
+)
+def test_bases_that_cannot_be_found(name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tests").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=message):
+        find_base(name)
+
+
+def test_hub_bases_are_pinned() -> None:
+    for name, commit in REVISIONS.items():
+        base = find_base(name)
+        assert base.revision == commit
+        assert base.identity != find_base(name, "0" * 40).identity

@@ -1,0 +1,198 @@
+"""Stages on a tiny real model: going on equals never having stopped, bit for bit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ratio_hpo.core.errors import Diverged, StorageFullError
+from ratio_hpo.training.checkpoint import STATE, WEIGHTS, read_state
+from ratio_hpo.training.engine import StagePoint
+from ratio_hpo.training.schedule import decay_start, factor
+from ratio_hpo.training.store import StageStore, store_budget
+
+
+def run(lab: Any, spec: Any, store: StageStore, stop_at: int | None = None) -> list[StagePoint]:
+    """Train a stage from the base; `stop_at` leaves after that step, as a killed worker would."""
+    lab.engine.reset()
+    points = []
+    for point in lab.engine.train(spec, lab.sources, store, lab.evaluation, final=True):
+        points.append(point)
+        if stop_at is not None and point.step >= stop_at:
+            break
+    return points
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "wsd", "linear", "cosine"])
+def test_a_stage_that_goes_on_equals_one_never_interrupted(lab: Any, schedule: str, tmp_path: Path) -> None:
+    spec = lab.spec(schedule=schedule)
+    whole = run(lab, spec, StageStore(tmp_path / "whole"))
+    expected = lab.weights()
+    store = StageStore(tmp_path / "parts")
+    run(lab, spec, store, stop_at=10)
+    rest = run(lab, spec, store)
+    assert same(lab.weights(), expected)
+    assert rest[-1].trained == 10 * spec.batch_size
+    assert [p.scores for p in rest if p.scores] == [p.scores for p in whole if p.scores]
+
+
+@pytest.mark.parametrize("schedule", ["constant", "wsd"])
+def test_a_longer_stage_starts_from_a_shorter_one(lab: Any, schedule: str, tmp_path: Path) -> None:
+    """`wsd` shares its stable part, which ends before the shorter stage's decay."""
+    run(lab, lab.spec(schedule=schedule, steps=20), StageStore(tmp_path / "whole"))
+    expected = lab.weights()
+    store = StageStore(tmp_path / "shared")
+    run(lab, lab.spec(schedule=schedule, steps=10), store)
+    points = run(lab, lab.spec(schedule=schedule, steps=20), store)
+    assert same(lab.weights(), expected)
+    shared = 10 if schedule == "constant" else decay_start(10)
+    assert points[-1].trained == (20 - shared) * 8
+
+
+def test_a_wsd_stage_starts_from_a_constant_one(lab: Any, tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    run(lab, lab.spec(schedule="constant", steps=10), store)
+    points = run(lab, lab.spec(schedule="wsd", steps=20), store)
+    assert points[-1].trained == 10 * 8
+
+
+def test_the_whole_stage_is_never_trained_twice(lab: Any, tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    first = run(lab, lab.spec(), store)
+    weights = lab.weights()
+    again = run(lab, lab.spec(), store)
+    assert same(lab.weights(), weights)
+    assert {point.trained for point in again} == {0}
+    assert [(p.step, p.scores) for p in again] == [(p.step, p.scores) for p in first]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": 2e-3}, {"seed": 1}, {"batch_size": 4}, {"warmup": 2}, {"weight_decay": 0.1}, {"parent": "x"},
+        {"precision": "bf16"}, {"unit": "tokens"}, {"data": {"en": "e", "ko": "d"}}, {"schedule": "linear"},
+    ],
+)  # fmt: skip
+def test_all_that_shapes_weights_is_in_the_identity(lab: Any, change: dict[str, Any]) -> None:
+    assert lab.spec(**change).trunk() != lab.spec().trunk()
+
+
+def test_the_number_of_steps_is_not_unless_the_schedule_looks_ahead(lab: Any) -> None:
+    for schedule, shared in (("constant", True), ("wsd", True), ("linear", False), ("cosine", False)):
+        short, long = (lab.spec(schedule=schedule, steps=steps) for steps in (10, 20))
+        assert (short.trunk() == long.trunk()) is shared
+    assert lab.spec(schedule="wsd", steps=10).branch() != lab.spec(schedule="wsd", steps=20).branch()
+
+
+def test_a_damaged_checkpoint_is_passed_over(lab: Any, tmp_path: Path) -> None:
+    store, spec = StageStore(tmp_path), lab.spec()
+    run(lab, spec, store)
+    expected = lab.weights()
+    damaged = store.folder(spec, 20) / WEIGHTS
+    damaged.write_bytes(damaged.read_bytes()[:-4] + b"oops")
+    points = run(lab, spec, store)
+    assert points[-1].trained == 10 * 8
+    assert same(lab.weights(), expected)
+
+
+def test_a_half_written_checkpoint_is_never_seen(lab: Any, tmp_path: Path) -> None:
+    store, spec = StageStore(tmp_path), lab.spec()
+    folder = store.folder(spec, 10)
+    folder.mkdir(parents=True)
+    (folder / WEIGHTS).write_bytes(b"half")
+    assert store.longest_prefix(spec, lab.evaluation.fingerprint) is None
+    run(lab, spec, store, stop_at=10)
+    assert read_state(folder)["step"] == 10
+
+
+def test_another_provenance_is_marked_inexact(lab: Any, tmp_path: Path) -> None:
+    store, spec = StageStore(tmp_path), lab.spec()
+    run(lab, spec, store, stop_at=10)
+    state = store.folder(spec, 10) / STATE
+    content = json.loads(state.read_text())
+    content["provenance"]["device"] = "cuda"
+    state.write_text(json.dumps(content))
+    assert run(lab, spec, store)[-1].measures["inexact"] == 1.0
+
+
+def test_eviction_takes_the_least_recently_used_and_spares_what_is_in_use(lab: Any, tmp_path: Path) -> None:
+    store, used, idle = StageStore(tmp_path), lab.spec(seed=1), lab.spec(seed=2)
+    run(lab, used, store)
+    run(lab, idle, store)
+    store.budget = 0
+    with store.using(used):
+        removed = store.evict()
+        assert {folder.parent.name for folder in removed} == {idle.trunk()}
+        assert store.longest_prefix(used, lab.evaluation.fingerprint)[0] == 20  # type: ignore[index]
+    store.evict()
+    assert store.longest_prefix(used, lab.evaluation.fingerprint) is None
+
+
+def test_too_little_disk_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(StorageFullError, match="needs .* GB for four checkpoints"):
+        StageStore(tmp_path).check_room(10**18)
+
+
+def test_the_default_budget_holds_four_checkpoints() -> None:
+    assert store_budget(None, 10**9) == 20 * 10**9
+    assert store_budget(None, 10**10) == 4 * 10**10
+    assert store_budget(1.5, 10**10) == 1_500_000_000
+
+
+def test_a_loss_that_is_not_finite_ends_the_stage_with_its_step(lab: Any, tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match=r"non-finite loss in stage stage at step \d+ \(learning_rate=1e\+30"):
+        run(lab, lab.spec(learning_rate=1e30, clip=1e30, warmup=0), StageStore(tmp_path))
+
+
+class ShortOfMemory(torch.nn.Module):
+    """Stands before the model and runs out of memory above a number of windows."""
+
+    def __init__(self, inner: torch.nn.Module, most: int) -> None:
+        super().__init__()
+        self.inner, self.most, self.config = inner, most, inner.config
+
+    def forward(self, **inputs: torch.Tensor) -> Any:
+        if len(inputs["input_ids"]) > self.most:
+            raise torch.OutOfMemoryError("no room")
+        return self.inner(**inputs)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        return self.inner.state_dict(*args, **kwargs)
+
+
+def test_out_of_memory_halves_the_micro_batch_with_the_same_result(lab: Any, tmp_path: Path) -> None:
+    roomy = run(lab, lab.spec(), StageStore(tmp_path / "roomy"))
+    expected = lab.weights()
+    engine = lab.engine
+    lab.engine = lab.new_engine()
+    try:
+        lab.engine.model = ShortOfMemory(lab.engine.model, most=3)
+        points = []
+        for point in lab.engine.train(lab.spec(), lab.sources, StageStore(tmp_path / "tight"), lab.evaluation, final=True):
+            points.append(point)
+        assert lab.engine.micro_batch == 2
+        got = lab.engine.model.state_dict()
+    finally:
+        lab.engine = engine
+    assert [p.measures["loss"] for p in points] == pytest.approx([p.measures["loss"] for p in roomy], rel=1e-3)
+    moved = torch.cat([(got[name] - tensor).abs().flatten() for name, tensor in expected.items()])
+    assert moved.mean() < 1e-5  # Adam turns the rounding of a near-zero gradient into steps of either sign
+
+
+@pytest.mark.parametrize("schedule", ["constant", "wsd", "linear", "cosine"])
+def test_schedules_warm_up_and_stay_within_bounds(schedule: str) -> None:
+    values = [factor(schedule, step, steps=100, warmup=10) for step in range(100)]
+    assert values[:10] == pytest.approx([(k + 1) / 10 for k in range(10)])
+    assert all(0.0 < value <= 1.0 for value in values)
+    assert values[10] == pytest.approx(1.0)
+    if schedule != "constant":
+        assert values[-1] < 0.05
+        assert all(a >= b for a, b in zip(values[10:], values[11:], strict=False))
