@@ -49,6 +49,7 @@ def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.option("--space", help="Name or path of a space.  [default: the experiment's]")
 @click.option("--experiment", default="polyglot-world", show_default=True, help="Name or path of an experiment.")
+@click.option("--base", help="Base model: a hub name[@commit], a folder, minilm.  [default: the experiment's]")
 @click.option("--study", help="Name of the study.  [default: <experiment>-<space>]")
 @click.option("--seed", type=int, help="Seed of training, splits and sampler.  [default: the experiment's]")
 @click.option("--data-dir", type=click.Path(path_type=Path), default=Path("data"), envvar="RATIO_HPO_DATA", show_envvar=True,

@@ -18,7 +18,7 @@ from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.experiment.anchors import make_anchors
 from ratio_hpo.experiment.load import load_experiment, load_space_for, name_study
 from ratio_hpo.experiment.prepare import Prepared, largest_cost, largest_steps, prepare, source_designs
-from ratio_hpo.experiment.spec import Experiment
+from ratio_hpo.experiment.spec import BaseSpec, Experiment
 from ratio_hpo.space import Space
 from ratio_hpo.study import Study, StudyPlan, Target
 from ratio_hpo.study.keeper import WeightKeeper
@@ -36,6 +36,7 @@ class SearchOptions:
 
     experiment: str = "polyglot-world"
     space: str | None = None
+    base: str | None = None
     study: str | None = None
     seed: int | None = None
     sampler: str | None = None
@@ -83,6 +84,9 @@ def ready_search(options: SearchOptions, say: Callable[[str], None]) -> Search:
         ConfigError, DataError: one line a mistake.
     """
     experiment, _ = load_experiment(options.experiment)
+    if options.base is not None:
+        name, _, revision = options.base.partition("@")
+        experiment = experiment.model_copy(update={"base": BaseSpec(name=name, revision=revision or None)})
     sources = tuple(source_designs(experiment, experiment.stages.intermediate))
     space = load_space_for(experiment, options.space, sources)
     check_sampler(options.sampler or experiment.sampler.name)
@@ -210,6 +214,7 @@ def _plan(
             "command": {
                 "experiment": options.experiment,
                 "space": options.space,
+                "base": options.base,
                 "seed": options.seed,
                 "data_dir": str(options.data_dir),
                 "strict": options.strict,

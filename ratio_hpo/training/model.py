@@ -78,6 +78,7 @@ def load_tokenizer(base: Base) -> Any:
     """
     from transformers import AutoTokenizer
 
+    _quiet()
     try:
         tokenizer = AutoTokenizer.from_pretrained(base.location, revision=base.revision or "main")
     except (OSError, ValueError) as error:
@@ -99,8 +100,7 @@ def load_model(base: Base, auto_class: str, seed: int) -> Any:
     import torch
     import transformers
 
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    _quiet()
     torch.manual_seed(seed)
     try:
         loader = getattr(transformers, auto_class)
@@ -114,6 +114,16 @@ def checkpoint_bytes(base: Base) -> int:
     folder = Path(base.location)
     weights = [folder / name for name in ("model.safetensors", "pytorch_model.bin")]
     return 3 * max((file.stat().st_size for file in weights if file.is_file()), default=0)
+
+
+def _quiet() -> None:
+    """Failures are told by our own errors; notes on missing heads and retries are noise."""
+    import huggingface_hub
+    import transformers
+
+    huggingface_hub.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
 
 
 def _minilm() -> Path:
