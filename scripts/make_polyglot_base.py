@@ -103,10 +103,16 @@ def main() -> None:
         base = find_base(str(scratch / "untrained"))
         windows = open_windows(write_windows(pretraining_questions(), tokenizer, task, settings, scratch))
         held_out = {
-            language: {"select": str(write_windows(generate(language, "target", 50, seed=1), tokenizer, task, settings, scratch))}
+            language: {
+                "select": str(
+                    write_windows(generate(language, "target", 50, seed=1), tokenizer, task, settings, scratch)
+                )
+            }
             for language in LANGUAGES
         }
-        engine = Engine(base, task, EngineSettings(), pad=tokenizer.pad_token_id, token_types=True, seed=SEED, device="cpu")
+        engine = Engine(
+            base, task, EngineSettings(), pad=tokenizer.pad_token_id, token_types=True, seed=SEED, device="cpu"
+        )
         spec = StageSpec(
             name="pretraining", task="qa", mixture=Mixture(shares={"world": 1.0}, sizes={"world": len(windows)}),
             data={"world": "generated"}, unit="examples", steps=STEPS, batch_size=BATCH, learning_rate=LEARNING_RATE,

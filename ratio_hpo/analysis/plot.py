@@ -23,13 +23,13 @@ def plot_front(view: StudyView, path: Path) -> Path:
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import colors, pyplot
 
     drawn = [record for record in view.records if record.curve]
     if not drawn:
         raise StudyError(f"study {view.name} has no evaluation yet; wait for its first one")
     figure, axes = pyplot.subplots(figsize=(8, 5), dpi=150, layout="constrained")
-    colours, scale = pyplot.get_cmap("viridis"), pyplot.Normalize(0.0, 1.0)
+    colours, scale = pyplot.get_cmap("viridis"), colors.Normalize(0.0, 1.0)
     for record in drawn:
         costs, scores = zip(*curve_points(record), strict=True)
         colour = colours(scale(record.ratio)) if record.ratio is not None else "grey"

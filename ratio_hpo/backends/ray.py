@@ -199,7 +199,8 @@ def _start(workers: int, threads: int, resources: Resources) -> None:
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise StudyError(
-                f"--ray-address {resources.ray_address}: no cluster answers ({reason}); start one with `ray start --head`"
+                f"--ray-address {resources.ray_address}: no cluster answers ({reason}); "
+                "start one with `ray start --head`"
             ) from error
         return
     per_trial = resources.cpus or threads

@@ -54,7 +54,9 @@ class Resources:
             if value is not None and value <= 0:
                 raise ConfigError(f"--{name.replace('cpus', 'cpus-per-trial')} needs a number over 0, but got {value}")
         if self.backend == "local" and (self.workers or 1) > 1:
-            raise ConfigError(f"--backend local runs one trial at a time, but --workers is {self.workers}; use --backend ray")
+            raise ConfigError(
+                f"--backend local runs one trial at a time, but --workers is {self.workers}; use --backend ray"
+            )
 
     def workers_for(self, design: Design) -> int:
         """Trials at once: as asked, or as many as CPUs, GPUs and memory hold."""

@@ -79,7 +79,11 @@ def _eta(began: float, done: int, left: int) -> str:
 
 
 def _line(record: TrialRecord) -> str:
-    score = f"mean F1 {record.curve[-1].mean_f1:.3f} after {record.curve[-1].cost:,.0f} windows" if record.curve else "no score"
+    score = (
+        f"mean F1 {record.curve[-1].mean_f1:.3f} after {record.curve[-1].cost:,.0f} windows"
+        if record.curve
+        else "no score"
+    )
     ratio = "-" if record.ratio is None else f"{record.ratio:.2f}"
     reason = f" ({record.reason})" if record.reason else ""
     return f"trial {record.number:>3} {record.state.value:<8} {record.kind}: ratio {ratio}, {score}{reason}"

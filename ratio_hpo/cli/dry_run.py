@@ -25,7 +25,12 @@ def describe(search: Search) -> dict[str, Any]:
         "space": {key: domain.describe() for key, domain in search.space.parameters.items()},
         "sources": {
             stage: {
-                name: {"language": s.language, "questions": s.size.questions, "windows": s.size.windows, "tokens": s.size.tokens}
+                name: {
+                    "language": s.language,
+                    "questions": s.size.questions,
+                    "windows": s.size.windows,
+                    "tokens": s.size.tokens,
+                }
                 for name, s in sources.items()
             }
             for stage, sources in prepared.design.sources.items()
@@ -51,12 +56,24 @@ def print_plan(content: dict[str, Any]) -> None:
     for stage, sources in content["sources"].items():
         click.echo(f"\n{stage} stage")
         rows = [
-            [name, s["language"], count(s["questions"]), count(s["windows"]), number(s["tokens"] / max(s["windows"], 1), 0)]
+            [
+                name,
+                s["language"],
+                count(s["questions"]),
+                count(s["windows"]),
+                number(s["tokens"] / max(s["windows"], 1), 0),
+            ]
             for name, s in sources.items()
         ]
-        print_table(["source", "language", "questions", "windows", "tokens/window"], rows, right=["questions", "windows", "tokens/window"])
+        print_table(
+            ["source", "language", "questions", "windows", "tokens/window"],
+            rows,
+            right=["questions", "windows", "tokens/window"],
+        )
     click.echo("\nevaluation (questions)")
-    print_table(["language", "prune", "select", "test"], [[k, *map(str, v.values())] for k, v in content["splits"].items()])
+    print_table(
+        ["language", "prune", "select", "test"], [[k, *map(str, v.values())] for k, v in content["splits"].items()]
+    )
     for title in ("problems", "leaks"):
         if content[title]:
             click.echo(f"\n{title}")

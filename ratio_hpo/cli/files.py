@@ -61,5 +61,3 @@ def spaces(as_json: bool) -> None:
         click.echo(f"{path.stem}: {space.description}")
         print_table(["  parameter", "values"], [[f"  {k}", d.describe()] for k, d in space.parameters.items()])
         click.echo()
-
-

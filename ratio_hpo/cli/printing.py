@@ -83,7 +83,9 @@ def count(value: float | None) -> str:
 def settings(params: dict[str, Any]) -> str:
     """Parameters beside the mixture, in a few words."""
     shown = {key: value for key, value in params.items() if key not in ("ratio", "shares")}
-    return " ".join(f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in shown.items())
+    return " ".join(
+        f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in shown.items()
+    )
 
 
 def near(name: str, known: list[str]) -> str:

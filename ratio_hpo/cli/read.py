@@ -67,7 +67,9 @@ def trial(number_: int, study: str | None, root: Path, storage: str | None, as_j
     click.echo(f"{view.name} trial {content['number']}: {content['state']} ({content['kind']})")
     if content["reason"]:
         click.echo(f"reason: {content['reason']}")
-    click.echo(f"ratio {number(content['ratio'])} (realised {number(content['ratio_realised'])}) {settings(content['params'])}")
+    click.echo(
+        f"ratio {number(content['ratio'])} (realised {number(content['ratio_realised'])}) {settings(content['params'])}"
+    )
     _print_mixture(content["plan"])
     if content["curve"]:
         click.echo()
@@ -84,7 +86,9 @@ def trial(number_: int, study: str | None, root: Path, storage: str | None, as_j
 
 
 @click.command()
-@click.option("--png", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.  [default: below --root]")
+@click.option(
+    "--png", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.  [default: below --root]"
+)
 @reading_options
 def pareto(png: Path | None, study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
     """The front: what no other trial, stopped anywhere, beats in both cost and F1.
@@ -121,7 +125,11 @@ def print_front(content: dict[str, Any]) -> None:
         ]
         for point in content["points"]
     ]
-    print_table(["cost", "mean F1", "ratio", "trial", "kind", "stopped at", "settings"], rows, right=["cost", "mean F1", "ratio"])
+    print_table(
+        ["cost", "mean F1", "ratio", "trial", "kind", "stopped at", "settings"],
+        rows,
+        right=["cost", "mean F1", "ratio"],
+    )
     if content["points"]:
         click.echo("One training seed: differences between neighbours may be noise.")
 
@@ -149,8 +157,16 @@ def _print_mixture(plan: dict[str, Any]) -> None:
     if not middle:
         return
     rows = [
-        [source, number(share), number(got["share_windows"]), number(got["share_tokens"]), count(got["windows"])]
-        + [count(got["questions"]), number(got["epochs"], 2), count(middle["capped"].get(source))]
+        [
+            source,
+            number(share),
+            number(got["share_windows"]),
+            number(got["share_tokens"]),
+            count(got["windows"]),
+            count(got["questions"]),
+            number(got["epochs"], 2),
+            count(middle["capped"].get(source)),
+        ]
         for source, share in middle["requested"].items()
         for got in [middle["realised"][source]]
     ]

@@ -21,7 +21,8 @@ PRUNERS = ["successive_halving", "hyperband", "median", "percentile", "patient",
 _OPTIONS = [
     click.option("--trials", type=click.IntRange(1), help="Trials in the study in all.  [default: the experiment's]"),
     click.option("--max-hours", type=click.FloatRange(0, min_open=True), help="Start no trial after so many hours."),
-    click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Start no trial once the study has trained so many windows."),
+    click.option("--max-cost", type=click.FloatRange(0, min_open=True),
+                 help="Start no trial once the study has trained so many windows."),
     click.option("--max-failures", type=click.IntRange(0), help="Stop when more trials failed (diverged ones aside)."),
     click.option("--sampler", type=click.Choice(SAMPLERS), help="How parameters are proposed."),
     click.option("--pruner", type=click.Choice(PRUNERS), help="How slow trials are stopped."),
@@ -52,8 +53,8 @@ def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--base", help="Base model: a hub name[@commit], a folder, minilm.  [default: the experiment's]")
 @click.option("--study", help="Name of the study.  [default: <experiment>-<space>]")
 @click.option("--seed", type=int, help="Seed of training, splits and sampler.  [default: the experiment's]")
-@click.option("--data-dir", type=click.Path(path_type=Path), default=Path("data"), envvar="RATIO_HPO_DATA", show_envvar=True,
-              help="Folder that paths in the experiment start from.")  # fmt: skip
+@click.option("--data-dir", type=click.Path(path_type=Path), default=Path("data"), envvar="RATIO_HPO_DATA",
+              show_envvar=True, help="Folder that paths in the experiment start from.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse data files with bad records instead of mending and dropping.")
 @click.option("--keep-leaks", is_flag=True, help="Train on passages and questions that evaluation data shares.")
 @click.option("--dry-run", is_flag=True, help="Show data, splits, leaks, anchors and cost; train nothing.")

@@ -151,7 +151,7 @@ def _children(root: dict[str, Any], node: dict[str, Any], part: str) -> list[dic
         elif "items" in option:
             found.append(option["items"])
     if not found:  # a tag that pydantic adds to the place of a union member
-        found = [option for option in options[1:]]
+        found = list(options[1:])
     return [_resolve(root, child) for child in found]
 
 

@@ -11,7 +11,9 @@ from ratio_hpo.data.squad import Report, questions_from_records
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-def read_hub(dataset: str, config: str | None, split: str, revision: str, *, strict: bool) -> tuple[list[Question], Report]:
+def read_hub(
+    dataset: str, config: str | None, split: str, revision: str, *, strict: bool
+) -> tuple[list[Question], Report]:
     """The questions of a data set with the columns of SQuAD.
 
     Args:
@@ -29,5 +31,7 @@ def read_hub(dataset: str, config: str | None, split: str, revision: str, *, str
         loaded = datasets.load_dataset(dataset, config, split=split, revision=revision)
     except Exception as error:  # the library raises anything from ConnectionError to its own; all mean the same here
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        raise DataError(f"{dataset}@{revision[:8]}: cannot be loaded ({reason}); check name, split and network") from error
+        raise DataError(
+            f"{dataset}@{revision[:8]}: cannot be loaded ({reason}); check name, split and network"
+        ) from error
     return questions_from_records(iter(loaded), f"{dataset}@{revision[:8]}", strict=strict)  # type: ignore[arg-type]

@@ -30,7 +30,8 @@ class Leak:
         what = "kept (--keep-leaks)" if kept else "dropped from training"
         return (
             f"{self.source}: shares with the {self.language} evaluation data the passage of {self.passages} and the "
-            f"text of {self.questions} evaluation question(s) ({self.both} both); {self.dropped} training question(s) {what}"
+            f"text of {self.questions} evaluation question(s) ({self.both} both); "
+            f"{self.dropped} training question(s) {what}"
         )
 
 

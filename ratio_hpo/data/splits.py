@@ -24,7 +24,7 @@ def check_sizes(sizes: Sizes, *, parallel: bool) -> None:
     plain = [size for size in sizes.values() if size != REST]
     if sum(size == REST for size in sizes.values()) > 1:
         raise ValueError("parts need at most one `rest`; give the others a size")
-    if any(isinstance(size, str) or isinstance(size, bool) for size in plain):
+    if any(isinstance(size, (str, bool)) for size in plain):
         raise ValueError(f"parts need fractions, numbers of questions or `rest`, but got {dict(sizes)}; correct them")
     numbers = [size for size in plain if not isinstance(size, str)]
     if any(size <= 0 for size in numbers):

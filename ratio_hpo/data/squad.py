@@ -82,13 +82,19 @@ def read_squad(path: Path, *, parallel: bool = False, strict: bool = False) -> t
         questions[question.id] = question
     report.questions = len(questions)
     if strict and report.problems:
-        raise DataError("\n".join([*report.lines(), f"{path}: refused (--strict); mend the file, or leave --strict out"]))
+        raise DataError(
+            "\n".join([*report.lines(), f"{path}: refused (--strict); mend the file, or leave --strict out"])
+        )
     if not questions:
-        raise DataError("\n".join([*report.lines(), f"{path}: holds no usable question; check that it is SQuAD format"]))
+        raise DataError(
+            "\n".join([*report.lines(), f"{path}: holds no usable question; check that it is SQuAD format"])
+        )
     return list(questions.values()), report
 
 
-def questions_from_records(records: Iterable[dict[str, Any]], name: str, *, strict: bool) -> tuple[list[Question], Report]:
+def questions_from_records(
+    records: Iterable[dict[str, Any]], name: str, *, strict: bool
+) -> tuple[list[Question], Report]:
     """Questions of flat records that a library has loaded; as `read_squad`."""
     report = Report(name)
     found = []

@@ -55,8 +55,8 @@ def load_space_for(experiment: Experiment, name_or_path: str | None, sources: tu
     adds = experiment.stages.intermediate.budget == "add"
     if adds and isinstance(ratio, Ratio) and ratio.high > MOST_ADDED_RATIO:
         raise ConfigError(
-            f"{space.source}: parameters.ratio.high: budget `add` needs at most {MOST_ADDED_RATIO}, but got {ratio.high}; "
-            "lower it"
+            f"{space.source}: parameters.ratio.high: budget `add` needs at most {MOST_ADDED_RATIO}, "
+            f"but got {ratio.high}; lower it"
         )
     return resolved
 

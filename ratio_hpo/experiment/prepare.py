@@ -104,7 +104,9 @@ def prepare(
         stages[name] = {}
         for key, source in designs.items():
             questions = _source_questions(reader, source)
-            leak, clean = find_leaks(f"{name} source {key}", source.language, questions, held_out.get(source.language, []))
+            leak, clean = find_leaks(
+                f"{name} source {key}", source.language, questions, held_out.get(source.language, [])
+            )
             if leak.dropped:
                 leaks[leak.source] = leak
                 questions = questions if keep_leaks else clean
@@ -139,7 +141,8 @@ def prepare(
         sources=stages,
         evaluation={language: {s: parts[s] for s in SCORED} for language, parts in folders.items()},
         rungs={
-            name: tuple(getattr(experiment.stages, name).rungs(largest_steps[name])) for name in ("intermediate", "target")
+            name: tuple(getattr(experiment.stages, name).rungs(largest_steps[name]))
+            for name in ("intermediate", "target")
         },
     )
     tokenizer_folder = cache / "tokenizers" / tokenizer_fingerprint(tokenizer)

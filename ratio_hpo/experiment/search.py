@@ -121,8 +121,8 @@ def run_search(options: SearchOptions, progress: Progress) -> tuple[Search, list
         failure = study.first_failure()
         if failure:
             raise StudyError(
-                f"study {search.plan.name}: trial 0, which sets the target, failed: {failure}; mend its cause and start "
-                f"anew with --study {search.plan.name}-2"
+                f"study {search.plan.name}: trial 0, which sets the target, failed: {failure}; mend its cause and "
+                f"start anew with --study {search.plan.name}-2"
             )
         if study.is_done(search.trials):
             progress.say(f"study {search.plan.name}: all {search.trials} trials are done; ask for more with --trials")
@@ -172,7 +172,7 @@ def _run(search: Search, study: Study, workers: int, progress: Progress) -> None
             watch=stack.enter_context(progress.running(search, study)),
             keeper=WeightKeeper(options.root / "checkpoints" / search.plan.name, search.prepared.tokenizer),
         )
-        study.start_renewing()
+        study.live.start_renewing()
         if study.is_done(search.trials):
             return
         if resources.backend_for(workers) == "ray":

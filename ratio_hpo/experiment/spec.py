@@ -67,7 +67,7 @@ class Experiment(Spec):
     evaluation: list[Text] = Field(min_length=1)
     stages: StagesDesign
     target: TargetSpec = TargetSpec()
-    anchors: list[AnchorName] = ["english", "proportional", "uniform", "non_english"]
+    anchors: list[AnchorName] = Field(default=["english", "proportional", "uniform", "non_english"])
     sampler: Chosen = Chosen(name="tpe")
     pruner: Chosen = Chosen(name="successive_halving")
     store_gb: Real | None = Field(default=None, gt=0)
@@ -99,7 +99,9 @@ class Experiment(Spec):
         if len(set(self.target_languages)) != len(self.target_languages):
             raise ValueError("target_languages names a language twice; drop one")
         if self.target.f1 is None and "english" not in self.anchors:
-            raise ValueError("target needs `f1`, since anchors leave out `english`, which would set it; add one of the two")
+            raise ValueError(
+                "target needs `f1`, since anchors leave out `english`, which would set it; add one of the two"
+            )
         return self
 
     def _check_part(self, entry: str, where: str) -> None:

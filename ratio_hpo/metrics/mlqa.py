@@ -35,7 +35,9 @@ def normalise(text: str, language: str) -> str:
         ConfigError: a language that MLQA does not define.
     """
     if language not in _ARTICLES:
-        raise ConfigError(f"mlqa scores need a language of {', '.join(LANGUAGES)}, but got {language}; use metric: squad")
+        raise ConfigError(
+            f"mlqa scores need a language of {', '.join(LANGUAGES)}, but got {language}; use metric: squad"
+        )
     bare = "".join(c for c in text.lower() if not unicodedata.category(c).startswith("P"))
     if _ARTICLES[language]:
         bare = re.sub(_ARTICLES[language], " ", bare)

@@ -1,7 +1,8 @@
 """What varies, and how far: domains, and their bijections to the unit cube."""
 
-from ratio_hpo.space.domains import DOMAINS, Choice, Domain, LogUniform, Ratio, Simplex, Steps, Uniform
-from ratio_hpo.space.space import Space, load_space, space_files, space_from_json
+from ratio_hpo.space.domains import Choice, Domain, LogUniform, Ratio, Steps, Uniform
+from ratio_hpo.space.shares import Simplex
+from ratio_hpo.space.space import DOMAINS, Space, load_space, space_files, space_from_json
 
 __all__ = [
     "DOMAINS",

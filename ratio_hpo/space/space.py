@@ -11,7 +11,18 @@ from ratio_hpo.core.config import did_you_mean, load_yaml, parse, unknown_key
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.resources import find_shipped, shipped_files
 from ratio_hpo.core.trial import Params
-from ratio_hpo.space.domains import DOMAINS, Choice, Domain, Simplex
+from ratio_hpo.space.domains import Choice, Domain, LogUniform, Ratio, Steps, Uniform
+from ratio_hpo.space.shares import Simplex
+
+DOMAINS: dict[str, type] = {
+    "ratio": Ratio,
+    "simplex": Simplex,
+    "log_uniform": LogUniform,
+    "uniform": Uniform,
+    "steps": Steps,
+    "choice": Choice,
+}
+"""Every kind of domain, by its name in YAML."""
 
 KEYS = ["name", "description", "parameters"]
 

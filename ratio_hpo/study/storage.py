@@ -10,6 +10,8 @@ from typing import Any
 
 import optuna
 import sqlalchemy as sql
+import sqlalchemy.event
+import sqlalchemy.exc
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialUserAttributeModel
 
@@ -53,10 +55,10 @@ def open_storage(url: str, *, create: bool = True) -> RDBStorage:
             _set_wal(path)
         storage = RDBStorage(url, engine_kwargs=options)
         if url.startswith("sqlite"):
-            sql.event.listen(storage.engine, "connect", _relax)
+            sqlalchemy.event.listen(storage.engine, "connect", _relax)
             storage.engine.dispose()
         return storage
-    except (sql.exc.SQLAlchemyError, ImportError, OSError, RuntimeError) as error:
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, OSError, RuntimeError) as error:
         shown = sql.engine.make_url(url).render_as_string(hide_password=True) if "://" in url else url
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:200]
         raise StudyError(f"{shown}: cannot be opened ({reason}); check the URL, the server and permissions") from error
@@ -66,9 +68,7 @@ def write_attributes(storage: RDBStorage, trial_id: int, values: Mapping[str, An
     """Set user attributes of a trial in one transaction."""
     with storage.engine.begin() as connection:
         keys = list(values)
-        connection.execute(
-            sql.delete(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key.in_(keys))
-        )
+        connection.execute(sql.delete(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key.in_(keys)))
         rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(values[key])} for key in keys]
         connection.execute(sql.insert(ATTRIBUTES), rows)
 
@@ -90,7 +90,7 @@ def swap_attribute(storage: RDBStorage, trial_id: int, key: str, old: Any, new: 
             held = ATTRIBUTES.c.value_json == json.dumps(old)
             done = connection.execute(sql.update(ATTRIBUTES).where(*where, held).values(value_json=json.dumps(new)))
             return done.rowcount == 1
-    except sql.exc.IntegrityError:
+    except sqlalchemy.exc.IntegrityError:
         return False
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -18,13 +18,13 @@ from ratio_hpo.core.trial import Decision, Params, Progress, State, TrialRecord
 from ratio_hpo.metrics.convergence import cost_to_target
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.front import curve_points
-from ratio_hpo.study.leases import RENEWAL, Lease, own_lease, read_lease
+from ratio_hpo.study.leases import read_lease
+from ratio_hpo.study.live import Job, Live, LiveTrials
 from ratio_hpo.study.opening import open_study
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.pruning import Shadows
 from ratio_hpo.study.samplers import distributions, make_sampler
-from ratio_hpo.study.records import CURSOR, read_cursor
-from ratio_hpo.study.storage import swap_attribute, write_attributes
+from ratio_hpo.study.storage import write_attributes
 
 CENSORED = 2.0
 """What samplers are told of a trial that never reached the target: this many times the largest cost."""
@@ -32,37 +32,6 @@ CENSORED = 2.0
 
 class FirstTrialFailed(StudyError):
     """Trial 0 sets the target; without it nothing can be timed."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A trial to work on.
-
-    Attributes:
-        position: stage and windows of its last recorded evaluation, where an earlier attempt got so far.
-        paid: windows that earlier attempts trained.
-    """
-
-    number: int
-    params: Params
-    kind: str
-    position: tuple[str, int] | None = None
-    paid: float = 0.0
-
-
-@dataclass(slots=True)
-class _Live:
-    """A trial that this process works on."""
-
-    trial_id: int
-    kind: str
-    lease: Lease
-    curve: list[Progress] = field(default_factory=list)
-    lost: bool = False
-
-    @property
-    def is_anchor(self) -> bool:
-        return self.kind not in ("sampled", "enqueued")
 
 
 class Study:
@@ -92,9 +61,8 @@ class Study:
         self._plan_trial = plan_trial
         self._optuna = open_study(plan, storage)
         self._distributions = distributions(plan.space)
-        self._live: dict[int, _Live] = {}
+        self.live = LiveTrials(storage)
         self._lock = threading.RLock()
-        self._stop_renewing = threading.Event()
         self.target: float | None = self._optuna.user_attrs.get("target")
         self._shadows = Shadows(pruner[0], pruner[1], plan.rungs, plan.languages)
         past = self.records()
@@ -115,7 +83,7 @@ class Study:
         with self._lock:
             trials = self._optuna.get_trials(deepcopy=False)
             for trial in trials:
-                if trial.state is TrialState.RUNNING and trial.number not in self._live:
+                if trial.state is TrialState.RUNNING and trial.number not in self.live:
                     job = self._adopt(trial)
                     if job is not None:
                         return job
@@ -126,8 +94,8 @@ class Study:
     def report(self, number: int, progress: Progress) -> Decision:
         """Record an evaluation and decide; one that is recorded already changes nothing."""
         with self._lock:
-            live = self._live.get(number)
-            if live is None or live.lost:
+            live = self.live.get(number)
+            if live is None:
                 return Decision.STOP
             if any((p.stage, p.windows) == (progress.stage, progress.windows) for p in live.curve):
                 return Decision.CONTINUE
@@ -143,23 +111,20 @@ class Study:
     def complete(self, number: int) -> None:
         """The trial ran to its budget. It is told to the sampler once the target is stored."""
         with self._lock:
-            live = self._pop(number)
+            live = self.live.pop(number)
             if live is None:
                 return
             if not live.curve:
                 self._fail(number, live, "the objective ended without any progress", None)
                 return
-            if number == 0 and self.target is None:
-                self._set_target(self.plan.target.fraction * live.curve[-1].mean_f1)
             write_attributes(self.storage, live.trial_id, {rec.DONE: True})
             self._shadows.close(number, State.COMPLETE)
-            if self.target is not None:
-                self._settle(self.records())
+            self._settle(self.records())
 
     def prune(self, number: int) -> None:
         """The trial was stopped by the pruner."""
         with self._lock:
-            live = self._pop(number)
+            live = self.live.pop(number)
             if live is not None:
                 stopped = live.curve[-1]
                 reason = f"pruned by {self._settings['pruner']} at {stopped.stage} window {stopped.windows}"
@@ -173,30 +138,26 @@ class Study:
             FirstTrialFailed: it was trial 0, and the target hangs on it.
         """
         with self._lock:
-            live = self._pop(number)
+            live = self.live.pop(number)
             if live is not None:
                 self._fail(number, live, reason, traceback)
 
     def release(self, number: int) -> None:
         """Let go of a trial without ending it: it waits for whoever continues the study."""
         with self._lock:
-            live = self._pop(number)
-            if live is not None:
-                swap_attribute(self.storage, live.trial_id, rec.LEASE, live.lease.to_json(), {})
+            self.live.release(number)
 
     def close(self) -> None:
         """Release what is live, and stop renewing leases."""
-        self._stop_renewing.set()
-        for number in list(self._live):
-            self.release(number)
+        self.live.close()
 
     def tracked(self) -> dict[int, tuple[int, str]]:
         """How far tracking has come: evaluations written and state, by trial."""
-        return read_cursor(self._optuna.user_attrs)
+        return rec.read_cursor(self._optuna.user_attrs)
 
     def save_tracked(self, number: int, cursor: tuple[int, str]) -> None:
         """Store how far tracking has come with a trial."""
-        self._optuna.set_user_attr(f"{CURSOR}{number}", list(cursor))
+        self._optuna.set_user_attr(f"{rec.CURSOR}{number}", list(cursor))
 
     def first_failure(self) -> str | None:
         """Why trial 0 failed, where the target hangs on it."""
@@ -206,10 +167,6 @@ class Study:
         failed = first and first[0].state is State.FAIL
         return (first[0].reason or "unknown reason") if failed else None
 
-    def start_renewing(self) -> None:
-        """Renew leases in a thread of their own, until `close`."""
-        threading.Thread(target=self._renew_forever, name="leases", daemon=True).start()
-
     def _start(self) -> Job | None:
         number = self._next_number()
         self._use_sampler(number)
@@ -217,7 +174,7 @@ class Study:
         if isinstance(sampler, optuna.samplers.GridSampler) and sampler.is_exhausted(self._optuna):
             return None
         trial = self._ask()
-        live = self._claim(trial._trial_id, None)
+        live = self.live.claim(trial._trial_id, None)
         if live is None:  # another driver took it for an orphan in the moment before its lease was written
             return self._start()
         kind, params = self._parameters(trial)
@@ -229,14 +186,14 @@ class Study:
         lease = read_lease(attributes.get(rec.LEASE))
         if attributes.get(rec.DONE) or (lease is not None and lease.is_live()):
             return None
-        live = self._claim(trial._trial_id, attributes.get(rec.LEASE))
+        live = self.live.claim(trial._trial_id, attributes.get(rec.LEASE))
         if live is None:
             return None
         curve, last = rec.read_curve(attributes)
         live.curve = curve
         if rec.PARAMS in attributes and rec.PLAN in attributes:
             live.kind = attributes.get(rec.KIND, "sampled")
-            self._live[trial.number] = live
+            self.live.add(trial.number, live)
         else:
             self._use_sampler(trial.number)
             kind, params = self._parameters(optuna.Trial(self._optuna, trial._trial_id))
@@ -253,12 +210,12 @@ class Study:
             paid=max((p.paid if p.paid is not None else p.cost for p in curve), default=0.0),
         )
 
-    def _begin(self, number: int, live: _Live, kind: str, params: Params) -> Job:
+    def _begin(self, number: int, live: Live, kind: str, params: Params) -> Job:
         plan = self._plan_trial(params) if self._plan_trial else {}
         about = {rec.KIND: kind, rec.PARAMS: params, rec.PLAN: plan, rec.SETTINGS: dict(self._settings)}
         write_attributes(self.storage, live.trial_id, about)
         live.kind = kind
-        self._live[number] = live
+        self.live.add(number, live)
         return Job(number=number, params=params, kind=kind)
 
     def _parameters(self, trial: optuna.Trial) -> tuple[str, Params]:
@@ -289,17 +246,7 @@ class Study:
         waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
         return waiting[0] if waiting else len(trials)
 
-    def _claim(self, trial_id: int, held: dict[str, Any] | None) -> _Live | None:
-        lease = own_lease()
-        if not swap_attribute(self.storage, trial_id, rec.LEASE, held, lease.to_json()):
-            return None
-        return _Live(trial_id=trial_id, kind="sampled", lease=lease)
-
-    def _pop(self, number: int) -> _Live | None:
-        live = self._live.pop(number, None)
-        return None if live is None or live.lost else live
-
-    def _fail(self, number: int, live: _Live, reason: str, traceback: str | None) -> None:
+    def _fail(self, number: int, live: Live, reason: str, traceback: str | None) -> None:
         write_attributes(self.storage, live.trial_id, {rec.REASON: reason, rec.TRACEBACK: traceback})
         self._end(live.trial_id, number, State.FAIL, None)
         if number == 0 and self.target is None:
@@ -337,16 +284,3 @@ class Study:
             self.storage.set_trial_state_values(trial_id, TrialState[state.name], values)
         except optuna.exceptions.UpdateFinishedTrialError:
             return  # another driver has told the same end
-
-    def _renew_forever(self) -> None:
-        while not self._stop_renewing.wait(RENEWAL):
-            self.renew()
-
-    def renew(self) -> None:
-        """Renew the leases of all live trials; one that was taken over is marked lost."""
-        for number, live in list(self._live.items()):
-            fresh = own_lease()
-            if swap_attribute(self.storage, live.trial_id, rec.LEASE, live.lease.to_json(), fresh.to_json()):
-                live.lease = fresh
-            elif number in self._live:
-                live.lost = True

@@ -91,7 +91,9 @@ def enqueue(storage: RDBStorage, name: str | None, params: Params) -> tuple[str,
     space = view_of(study).space
     for key, value in params.items():
         if key not in space.parameters:
-            raise ConfigError(f"{key}: no parameter of space {space.name} ({did_you_mean(key, list(space.parameters))})")
+            raise ConfigError(
+                f"{key}: no parameter of space {space.name} ({did_you_mean(key, list(space.parameters))})"
+            )
         domain = space.parameters[key]
         if not domain.contains(value):
             raise ConfigError(f"{key}: needs a value in {domain.describe()}, but got {value}; correct it")

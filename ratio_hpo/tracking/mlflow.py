@@ -67,7 +67,7 @@ class MlflowTracker:
         run = self._run(facts, record)
         present = {Path(item.path).name for item in self._client.list_artifacts(run, CHECKPOINTS)}
         if present - set(kept):
-            repository = get_artifact_repository(self._client.get_run(run).info.artifact_uri)
+            repository = get_artifact_repository(str(self._client.get_run(run).info.artifact_uri))
             for name in present - set(kept):
                 repository.delete_artifacts(f"{CHECKPOINTS}/{name}")
         for name in sorted(set(kept) - present):

@@ -84,7 +84,9 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim
     model.load_state_dict(load_file(str(folder / WEIGHTS)))
     tensors = load_file(str(folder / OPTIMIZER))
     for name, parameter in model.named_parameters():
-        kept = {key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors}
+        kept = {
+            key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors
+        }
         if kept:
             moved = {key: value.to(parameter.device) for key, value in kept.items() if key != "step"}
             fused = any(group.get("fused") for group in optimizer.param_groups)

@@ -24,7 +24,14 @@ HUB_NAMES = {name: f"FacebookAI/{name}" for name in ("xlm-roberta-base", "xlm-ro
     "bert-base-multilingual-cased": "google-bert/bert-base-multilingual-cased"
 }
 
-_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "config.json", "tokenizer.json", "sentencepiece.bpe.model", "vocab.txt")
+_WEIGHT_FILES = (
+    "model.safetensors",
+    "pytorch_model.bin",
+    "config.json",
+    "tokenizer.json",
+    "sentencepiece.bpe.model",
+    "vocab.txt",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +89,9 @@ def load_tokenizer(base: Base) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(base.location, revision=base.revision or "main")
     except (OSError, ValueError) as error:
-        raise ConfigError(f"base: {base.name}: its tokenizer cannot be loaded ({_reason(error)}); {_remedy(base)}") from error
+        raise ConfigError(
+            f"base: {base.name}: its tokenizer cannot be loaded ({_reason(error)}); {_remedy(base)}"
+        ) from error
     if not tokenizer.is_fast:
         raise ConfigError(f"base: {base.name}: needs a fast tokenizer for offsets; convert it to tokenizer.json")
     return tokenizer

@@ -31,7 +31,10 @@ def on_ray(tmp_path: Path) -> Callable[..., Study]:
 
 
 def outcome(study: Study) -> list[tuple]:
-    return [(r.state, r.kind, r.params, r.reason, [(p.windows, p.scores) for p in r.curve], r.values) for r in study.records()]
+    return [
+        (r.state, r.kind, r.params, r.reason, [(p.windows, p.scores) for p in r.curve], r.values)
+        for r in study.records()
+    ]
 
 
 def test_ray_and_the_reference_loop_give_the_same_trials(on_ray: Callable, tmp_path: Path) -> None:

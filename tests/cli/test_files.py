@@ -54,13 +54,22 @@ WORLD = (ROOT / "experiments" / "polyglot-world.yaml").read_text()
 
 BROKEN = {
     "unknown key": (WORLD + "\nsampeler: tpe\n", "sampeler: unknown key (did you mean 'sampler'?)"),
-    "deep key": (WORLD.replace("warmup:", "warmpu:"), "stages.intermediate.warmpu: unknown key (did you mean 'warmup'?)"),
+    "deep key": (
+        WORLD.replace("warmup:", "warmpu:"),
+        "stages.intermediate.warmpu: unknown key (did you mean 'warmup'?)",
+    ),
     "corpus": (WORLD.replace("[pool]", "[pol]"), "names pol, which is no corpus"),
     "language": (WORLD.replace("target_languages: [en,", "target_languages: [fr, en,"), "target_languages has fr"),
-    "evaluation": (WORLD.replace("sources: [few]", "sources: [held-out/test]"), "trains on held-out/test, which is for evaluation"),
+    "evaluation": (
+        WORLD.replace("sources: [few]", "sources: [held-out/test]"),
+        "trains on held-out/test, which is for evaluation",
+    ),
     "negative steps": (WORLD.replace("steps: 100", "steps: -1"), "stages.intermediate.steps: input should be greater"),
     "rungs": (WORLD.replace("[25, 50, 100, 200]", "[50, 25]"), "evaluate needs rising steps"),
-    "sampler": (WORLD.replace("sampler: tpe", "sampler: tpee"), "sampler: unknown sampler 'tpee' (did you mean 'tpe'?)"),
+    "sampler": (
+        WORLD.replace("sampler: tpe", "sampler: tpee"),
+        "sampler: unknown sampler 'tpee' (did you mean 'tpe'?)",
+    ),
     "pruner": (WORLD.replace("pruner: successive_halving", "pruner: medain"), "did you mean 'median'?"),
     "space": (WORLD.replace("space: default", "space: defualt"), "did you mean 'default'?"),
     "parts": (WORLD.replace("test: 100", "test: 0.5"), "all fractions or all numbers"),
@@ -89,7 +98,10 @@ def test_a_broken_experiment_is_one_clear_line(case: str, tmp_path: Path) -> Non
         (("search", "--space", "defualt"), "did you mean 'default'"),
         (("search", "--experiment", "nothing"), "no such file or name in experiments/"),
         (("search", "--backend", "local", "--workers", "2"), "use --backend ray"),
-        (("search", "--experiment", "tydiqa-goldp", "--data-dir", "nowhere", "--dry-run"), "--data-dir or RATIO_HPO_DATA"),
+        (
+            ("search", "--experiment", "tydiqa-goldp", "--data-dir", "nowhere", "--dry-run"),
+            "--data-dir or RATIO_HPO_DATA",
+        ),
         (("status",), "no studies here yet"),
         (("trial", "1"), "no studies here yet"),
         (("pareto",), "no studies here yet"),

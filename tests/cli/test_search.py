@@ -109,7 +109,11 @@ def test_another_seed_under_the_same_name_is_refused(finished: Path) -> None:
 def test_ctrl_c_keeps_everything_and_says_how_to_go_on(place: Path) -> None:
     words = [*SEARCH, "--study", "stopped", "--trials", "5"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "ratio_hpo", *words], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-m", "ratio_hpo", *words],
+        cwd=place,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     for line in process.stderr:  # type: ignore[union-attr]
         if "trial   1" in line:
@@ -138,7 +142,11 @@ def test_kill_9_loses_no_trial_and_doubles_none(place: Path) -> None:
     words = ["search", "--experiment", "small.yaml", "--study", "killed", "--trials", "9", "--workers", "2"]
     for _ in range(2):
         process = subprocess.Popen(
-            [sys.executable, "-m", "ratio_hpo", *words], cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True
+            [sys.executable, "-m", "ratio_hpo", *words],
+            cwd=place,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
         for line in process.stderr:  # type: ignore[union-attr]
             if line.startswith("trial "):

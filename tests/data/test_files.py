@@ -57,7 +57,9 @@ def test_a_bad_record_is_told_and_mended_or_dropped(case: str, tmp_path: Path) -
     assert [(p.rule, p.mended) for p in report.problems] == [(rule, mended)]
     assert len(questions) == (2 if mended and "duplicate" not in rule else 1)
     line = report.lines()[0]
-    assert line.startswith(f"{path}: {rule}: 1 record(s) {'mended' if mended else 'dropped'} (data[0].paragraphs[0].qas[1]")
+    assert line.startswith(
+        f"{path}: {rule}: 1 record(s) {'mended' if mended else 'dropped'} (data[0].paragraphs[0].qas[1]"
+    )
     with pytest.raises(DataError, match="refused"):
         read_squad(path, strict=True)
 
@@ -69,7 +71,7 @@ def test_a_bad_record_is_told_and_mended_or_dropped(case: str, tmp_path: Path) -
         (b"  \n", "is empty"),
         (b"{", "needs JSON"),
         (b"[]", "needs the key `data`"),
-        ("{\"data\": \"\u00e9\"}".encode("latin-1"), "needs UTF-8 text"),
+        ('{"data": "\u00e9"}'.encode("latin-1"), "needs UTF-8 text"),
         (b'{"data": []}', "holds no usable question"),
     ],
 )
@@ -104,7 +106,9 @@ def test_json_lines_and_parquet_hold_the_same(tmp_path: Path) -> None:
 
 def test_parallel_languages_share_passage_keys(tmp_path: Path) -> None:
     english = read_squad(write(tmp_path / "en.json", qa("b"), qa("a", "Accra", 38)), parallel=True)[0]
-    swahili = write(tmp_path / "sw.json", qa("a", "Nairobi", 10), qa("b", "Accra", 0), context="Ada yuko  Nairobi. Accra.")
+    swahili = write(
+        tmp_path / "sw.json", qa("a", "Nairobi", 10), qa("b", "Accra", 0), context="Ada yuko  Nairobi. Accra."
+    )
     assert {q.passage for q in english} == {q.passage for q in read_squad(swahili, parallel=True)[0]} == {"a"}
 
 

@@ -116,7 +116,7 @@ def test_a_capped_share_goes_to_the_other_languages_first() -> None:
 
 
 def test_sources_without_windows_are_refused() -> None:
-    with pytest.raises(ValueError, match="source a has share 0.5 but holds no window"):
+    with pytest.raises(ValueError, match=r"source a has share 0\.5 but holds no window"):
         MixtureStream(Mixture(shares={"a": 0.5, "b": 0.5}, sizes={"a": 0, "b": 3}), 0)
 
 

@@ -58,7 +58,9 @@ def test_no_point_beats_a_member_of_the_front(points: list[tuple[float, float]])
 
 
 @given(st.lists(point, max_size=12), point)
-def test_hypervolume_equals_counting_and_never_falls(points: list[tuple[float, float]], extra: tuple[float, float]) -> None:
+def test_hypervolume_equals_counting_and_never_falls(
+    points: list[tuple[float, float]], extra: tuple[float, float]
+) -> None:
     grid = np.linspace(0, 100, 2001)
     best = [max((v for c, v in points if c <= at), default=0.0) for at in grid[:-1]]
     assert hypervolume(points, 100.0) == pytest.approx(np.mean(best), abs=0.02)

@@ -45,7 +45,7 @@ def test_absolute_domains_keep_their_values() -> None:
 
 
 def test_factors_without_a_reference_are_refused() -> None:
-    with pytest.raises(ConfigError, match="parameters.depth: holds factors"):
+    with pytest.raises(ConfigError, match=r"parameters\.depth: holds factors"):
         Space("s", {"depth": Uniform(low=1, high=2)}).resolve({})
 
 

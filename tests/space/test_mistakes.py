@@ -17,12 +17,24 @@ MISTAKES = {
     "syntax": ("a: [1,2", "not valid YAML"),
     "duplicate": ("name: a\nname: b\n", 'duplicate key "name"'),
     "object": ('!!python/object/apply:os.system ["true"]\n', "not valid YAML"),
-    "unknown key": (HEAD + "  ratio: {type: ratio, hihg: 1}\n", "parameters.ratio.hihg: unknown key (did you mean 'high'?)"),
+    "unknown key": (
+        HEAD + "  ratio: {type: ratio, hihg: 1}\n",
+        "parameters.ratio.hihg: unknown key (did you mean 'high'?)",
+    ),
     "unknown type": (HEAD + "  ratio: {type: ratoi}\n", "did you mean 'ratio'?"),
-    "top key": (HEAD + "  ratio: {type: ratio}\nparametres: 1\n", "parametres: unknown key (did you mean 'parameters'?)"),
+    "top key": (
+        HEAD + "  ratio: {type: ratio}\nparametres: 1\n",
+        "parametres: unknown key (did you mean 'parameters'?)",
+    ),
     "nan": (HEAD + "  ratio: {type: ratio, low: .nan}\n", "parameters.ratio.low: input should be a finite number"),
-    "text": (HEAD + "  ratio: {type: ratio, low: zero}\n", "parameters.ratio.low: input should be a valid number, but got 'zero'"),
-    "reversed": (HEAD + "  ratio: {type: ratio, low: 0.8, high: 0.2}\n", "needs 0 <= low < high <= 1, but got low=0.8, high=0.2"),
+    "text": (
+        HEAD + "  ratio: {type: ratio, low: zero}\n",
+        "parameters.ratio.low: input should be a valid number, but got 'zero'",
+    ),
+    "reversed": (
+        HEAD + "  ratio: {type: ratio, low: 0.8, high: 0.2}\n",
+        "needs 0 <= low < high <= 1, but got low=0.8, high=0.2",
+    ),
     "log of zero": (HEAD + "  lr: {type: log_uniform, low: 0, high: 1}\n", "needs 0 < low < high"),
     "steps": (HEAD + "  n: {type: steps, values: [2, 1]}\n", "needs rising values over 0"),
     "sum": (HEAD + "  s: {type: simplex, parts: [a, b], high: {a: 0.3, b: 0.3}}\n", "shares must sum to 1"),

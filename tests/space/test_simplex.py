@@ -76,7 +76,9 @@ def test_the_uniform_cube_becomes_the_flat_dirichlet(size: int) -> None:
 
 
 @settings(max_examples=200)
-@given(st.lists(st.floats(0, 1), min_size=4, max_size=4).filter(lambda xs: sum(xs) > 1e-3), st.booleans(), st.booleans())
+@given(
+    st.lists(st.floats(0, 1), min_size=4, max_size=4).filter(lambda xs: sum(xs) > 1e-3), st.booleans(), st.booleans()
+)
 def test_grid_and_presence_are_projections(weights: list[float], grid: bool, presence: bool) -> None:
     domain = Simplex(
         parts=("a", "b", "c", "d"),

@@ -68,10 +68,10 @@ def test_only_one_of_two_takes_over(open_study: Callable[..., Study]) -> None:
 def test_a_lease_that_was_taken_over_is_noticed(open_study: Callable[..., Study]) -> None:
     study = open_study()
     job = study.next(1)
-    trial_id = study._live[0].trial_id
+    trial_id = study.live[0].trial_id
     write_attributes(study.storage, trial_id, {LEASE: lease(host="far/away").to_json()})
-    study.renew()
-    assert study._live[0].lost
+    study.live.renew()
+    assert study.live[0].lost
     study.complete(job.number)  # type: ignore[union-attr]
     assert study.records()[0].state.value == "RUNNING"
 
@@ -79,10 +79,10 @@ def test_a_lease_that_was_taken_over_is_noticed(open_study: Callable[..., Study]
 def test_renewal_keeps_a_lease_alive(open_study: Callable[..., Study]) -> None:
     study = open_study()
     study.next(1)
-    before = study._live[0].lease.expires
+    before = study.live[0].lease.expires
     time.sleep(0.01)
-    study.renew()
-    assert study._live[0].lease.expires > before
+    study.live.renew()
+    assert study.live[0].lease.expires > before
     assert study.records()[0].worker is not None
 
 

@@ -14,12 +14,18 @@ from ratio_hpo.study import Study
 from ratio_hpo.study.pruning import NAMES, Shadows, check_pruner
 from tests.conftest import LANGUAGES, RUNGS, plan_of
 
-OPTIONS: dict[str, dict[str, Any]] = {"threshold": {"lower": 0.2}, "median": {"n_startup_trials": 2}, "percentile": {"n_startup_trials": 2}}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "threshold": {"lower": 0.2},
+    "median": {"n_startup_trials": 2},
+    "percentile": {"n_startup_trials": 2},
+}
 
 
 def point(value: float, windows: int, stage: str = "target") -> Progress:
     scores = {f"prune/f1/{language}": value * (1 - 0.01 * k) for k, language in enumerate(LANGUAGES)}
-    return Progress(stage=stage, windows=windows, cost=windows, scores={**scores, **{f"f1/{x}": 0.5 for x in LANGUAGES}})
+    return Progress(
+        stage=stage, windows=windows, cost=windows, scores={**scores, **{f"f1/{x}": 0.5 for x in LANGUAGES}}
+    )
 
 
 def good_then_bad(params: Params, context: Context) -> Iterator[Progress]:

@@ -25,7 +25,9 @@ def states(study: Study) -> list[str]:
 
 
 def progress(windows: int, f1: float = 0.5) -> Progress:
-    return Progress(stage="target", windows=windows, cost=windows, scores={"f1/en": f1, "f1/sw": f1, "f1/fi": f1, "f1/ko": f1})
+    return Progress(
+        stage="target", windows=windows, cost=windows, scores={"f1/en": f1, "f1/sw": f1, "f1/fi": f1, "f1/ko": f1}
+    )
 
 
 def test_anchors_come_first_and_set_the_target(open_study: Make, search: Make) -> None:
@@ -159,7 +161,10 @@ def test_an_objective_without_progress_fails(open_study: Make, search: Make) -> 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_all_samplers_work_with_all_domains(sampler: str, open_study: Make, search: Make) -> None:
-    space = Space("s", {"ratio": Ratio(), "shares": Simplex(parts=("en", "sw", "ko")), "schedule": Choice(options=("a", "b", "c"))})
+    space = Space(
+        "s",
+        {"ratio": Ratio(), "shares": Simplex(parts=("en", "sw", "ko")), "schedule": Choice(options=("a", "b", "c"))},
+    )
     study = open_study(plan_of(space=space, anchors=()), sampler=(sampler, {}))
     study.plan = plan_of(space=space, anchors=(), target=Target(f1=0.5))
     study.target = 0.5
@@ -172,7 +177,9 @@ def test_all_samplers_work_with_all_domains(sampler: str, open_study: Make, sear
 
 def test_a_finished_grid_ends_the_search(open_study: Make, search: Make) -> None:
     space = Space("s", {"ratio": Ratio()})
-    study = open_study(plan_of(space=space, anchors=(), target=Target(f1=0.5)), sampler=("grid", {"parts": 3}), pruner=("none", {}))
+    study = open_study(
+        plan_of(space=space, anchors=(), target=Target(f1=0.5)), sampler=("grid", {"parts": 3}), pruner=("none", {})
+    )
     assert sorted(r.params["ratio"] for r in search(study, 20).records()) == [0.0, 0.5, 1.0]
 
 
@@ -186,7 +193,9 @@ def test_enqueued_parameters_come_next(open_study: Make, search: Make) -> None:
     assert 1e-4 <= record.params["learning_rate"] <= 1e-2
 
 
-@pytest.mark.parametrize(("params", "message"), [({"rato": 0.1}, "did you mean 'ratio'"), ({"ratio": 2.0}, r"value in \[0, 1\]")])
+@pytest.mark.parametrize(
+    ("params", "message"), [({"rato": 0.1}, "did you mean 'ratio'"), ({"ratio": 2.0}, r"value in \[0, 1\]")]
+)
 def test_impossible_parameters_are_not_enqueued(params: dict[str, Any], message: str, open_study: Make) -> None:
     study = open_study(plan_of(identity={"space": plan_of().space.to_json()}))
     with pytest.raises(ConfigError, match=message):

@@ -30,7 +30,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mlruns")
 
 
-def loop_of(study: Study, make: Callable[[], Any], cursor: dict | None = None, said: list[str] | None = None) -> TrackingLoop:
+def loop_of(
+    study: Study, make: Callable[[], Any], cursor: dict | None = None, said: list[str] | None = None
+) -> TrackingLoop:
     def read() -> tuple[list[TrialRecord], StudyFacts]:
         return study.records(), StudyFacts(study="study", experiment="fake", ends={0: {"final/f1": 0.5}})
 
@@ -46,7 +48,9 @@ def runs(store: Path) -> list[Any]:
     client = MlflowClient(local_uri(store))
     experiment = client.get_experiment_by_name("fake")
     found = client.search_runs([experiment.experiment_id])
-    return [(r, client.get_metric_history(r.info.run_id, "f1/sw")) for r in sorted(found, key=lambda r: r.info.run_name)]
+    return [
+        (r, client.get_metric_history(r.info.run_id, "f1/sw")) for r in sorted(found, key=lambda r: r.info.run_name)
+    ]
 
 
 def test_each_trial_is_one_run_with_its_curve(study: Study, store: Path) -> None:

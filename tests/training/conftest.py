@@ -80,7 +80,12 @@ def xlmr_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
-    texts = [text for lang in ("en", "ru", "ko") for q in generate(lang, "pool", 150, seed=0) for text in (q.context, q.question)]
+    texts = [
+        text
+        for lang in ("en", "ru", "ko")
+        for q in generate(lang, "pool", 150, seed=0)
+        for text in (q.context, q.question)
+    ]
     tokenizer.train_from_iterator(
         texts, trainers.UnigramTrainer(vocab_size=600, special_tokens=special, unk_token="<unk>", show_progress=False)
     )

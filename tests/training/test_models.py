@@ -17,11 +17,15 @@ from ratio_hpo.training.model import REVISIONS, find_base
 from ratio_hpo.training.store import StageStore
 
 
-def test_xlmr_trains_without_token_types_on_other_scripts(xlmr_folder: Path, make_lab: Callable, tmp_path: Path) -> None:
+def test_xlmr_trains_without_token_types_on_other_scripts(
+    xlmr_folder: Path, make_lab: Callable, tmp_path: Path
+) -> None:
     lab = make_lab(xlmr_folder)
     batch = lab.task.collate([(lab.sources["ko"], 0)], lab.tokenizer.pad_token_id, False)
     assert "token_type_ids" not in batch
-    points = list(lab.engine.train(lab.spec(steps=6, rungs=()), lab.sources, StageStore(tmp_path), lab.evaluation, final=True))
+    points = list(
+        lab.engine.train(lab.spec(steps=6, rungs=()), lab.sources, StageStore(tmp_path), lab.evaluation, final=True)
+    )
     assert points[-1].step == 6
     assert np.isfinite(points[-1].measures["loss"])
     assert 0.0 <= points[-1].scores["f1/mean"] <= 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ def test_eviction_takes_the_least_recently_used_and_spares_what_is_in_use(lab: A
 
 
 def test_too_little_disk_is_refused_before_training(tmp_path: Path) -> None:
-    with pytest.raises(StorageFullError, match="needs .* GB for four checkpoints"):
+    with pytest.raises(StorageFullError, match=r"needs .* GB for four checkpoints"):
         StageStore(tmp_path).check_room(10**18)
 
 
@@ -176,7 +177,9 @@ def test_out_of_memory_halves_the_micro_batch_with_the_same_result(lab: Any, tmp
     try:
         lab.engine.model = ShortOfMemory(lab.engine.model, most=3)
         points = []
-        for point in lab.engine.train(lab.spec(), lab.sources, StageStore(tmp_path / "tight"), lab.evaluation, final=True):
+        for point in lab.engine.train(
+            lab.spec(), lab.sources, StageStore(tmp_path / "tight"), lab.evaluation, final=True
+        ):
             points.append(point)
         assert lab.engine.micro_batch == 2
         got = lab.engine.model.state_dict()
@@ -195,4 +198,4 @@ def test_schedules_warm_up_and_stay_within_bounds(schedule: str) -> None:
     assert values[10] == pytest.approx(1.0)
     if schedule != "constant":
         assert values[-1] < 0.05
-        assert all(a >= b for a, b in zip(values[10:], values[11:], strict=False))
+        assert all(a >= b for a, b in itertools.pairwise(values))

@@ -165,7 +165,11 @@ def _segments(mixture: Mixture) -> Iterator[Segment]:
 
 
 def _redistribute(
-    shares: dict[str, float], full: tuple[str, ...], mixture: Mixture, drawn: Mapping[str, int], limit: Mapping[str, int]
+    shares: dict[str, float],
+    full: tuple[str, ...],
+    mixture: Mixture,
+    drawn: Mapping[str, int],
+    limit: Mapping[str, int],
 ) -> dict[str, float]:
     """Shares without the capped sources: to the other non-English ones in proportion, then to English."""
     left = {name: share for name, share in shares.items() if name not in full}

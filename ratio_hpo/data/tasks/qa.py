@@ -146,7 +146,9 @@ def _label(question: Question, spans: Any, first: int, last: int) -> tuple[int, 
 
 def _shortened(questions: list[str], tokenizer: Any, most: int) -> list[str]:
     """Questions cut after `most` tokens."""
-    encoded = tokenizer(questions, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False)
+    encoded = tokenizer(
+        questions, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
+    )
     return [
         text if len(spans) <= most else text[: spans[most - 1][1]]
         for text, spans in zip(questions, encoded["offset_mapping"], strict=True)
