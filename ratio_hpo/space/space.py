@@ -106,7 +106,10 @@ def load_space(name_or_path: str) -> Space:
     """
     path = find_shipped("search_spaces", name_or_path)
     content = load_yaml(path)
-    mistakes = [unknown_key(str(path), key, "key", KEYS) for key in content if key not in KEYS]
+    odd = [key for key in content if key not in KEYS]
+    mistakes = [unknown_key(str(path), odd[0], "key", KEYS)] if len(odd) == 1 else []
+    if len(odd) > 1:
+        mistakes.append(f"{path}: {', '.join(odd)}: unknown keys (known: {', '.join(KEYS)})")
     name = content.get("name", path.stem)
     if not isinstance(name, str) or not name:
         mistakes.append(f"{path}: name: needs a text, but got {name!r}; give it one")
