@@ -1,6 +1,6 @@
 """Speed of the mixer: draws a second, and a start far into the stream.
 
-    python benchmarks/mixing.py
+python benchmarks/mixing.py
 """
 
 from __future__ import annotations

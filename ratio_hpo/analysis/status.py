@@ -50,7 +50,7 @@ def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
         "ratio_realised": record.plan.get("ratio_realised"),
         "params": record.params,
         **{key: finite(value) for key, value in numbers.items()},
-        "censored": numbers["cost_to_target"] == math.inf,
+        "censored": numbers["cost_to_target"] == math.inf and record.state.finished,
         "evaluations": len(record.curve),
         "reason": record.reason,
         "worker": record.worker,

@@ -162,7 +162,7 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
     """
     _start(workers, session.threads or 1, resources)
     bridge = _Bridge(session, workers)
-    per_trial = {"cpu": resources.cpus or session.threads or 1, "gpu": resources.gpus_per_trial()}
+    per_trial = {"cpu": resources.cpus or session.threads or 1, "gpu": resources.gpus_for(workers)}
     trainable = tune.with_resources(tune.with_parameters(TrialActor, objective=objective), per_trial)
     try:
         with tempfile.TemporaryDirectory(prefix="ratio-hpo-ray-") as folder:

@@ -82,8 +82,8 @@ class Resources:
         """CPU threads of each trial; the same for both backends, so that both compute the same bits."""
         return max(1, int(self.cpus if self.cpus is not None else num_cpus() // workers))
 
-    def gpus_per_trial(self) -> float:
-        """GPUs to reserve for each trial."""
+    def gpus_for(self, workers: int) -> float:
+        """GPUs to reserve for each trial: as asked, or an equal part of what is there, one at most."""
         if self.gpus is not None:
             return self.gpus
-        return 1.0 if self.device != "cpu" and num_gpus() else 0.0
+        return min(1.0, num_gpus() / workers) if self.device != "cpu" else 0.0

@@ -38,7 +38,7 @@ def summary(record: TrialRecord, target: float | None, largest_cost: float) -> d
     return {
         "f1": points[-1][1] if points else None,
         "cost": points[-1][0] if points else None,
-        "cost_to_target": cost_to_target(points, target) if target is not None else None,
+        "cost_to_target": cost_to_target(points, target) if points and target is not None else None,
         "area_over_curve": area_over_curve(points, largest_cost) if points else None,
     }
 
