@@ -1,0 +1,104 @@
+"""From parameters to stages: what a trial will see, before it is trained; one trial trained through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.trial import Context
+from ratio_hpo.experiment.search import Search, SearchOptions, ready_search
+from tests.cli.test_search import SMALL
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Search]:
+    root = tmp_path_factory.mktemp("ready")
+
+    def make(*changes: tuple[str, str], space: str | None = None) -> Search:
+        text = SMALL
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new, 1)
+        file = root / "experiment.yaml"
+        file.write_text(text)
+        options = SearchOptions(experiment=str(file), space=space, root=root / "runs", tracking=False)
+        return ready_search(options, lambda line: None)
+
+    return make
+
+
+def test_a_plan_realises_its_ratio(ready: Callable[..., Search]) -> None:
+    plan = ready().prepared.pipeline.plan({"ratio": 0.4, "intermediate_steps": 16})
+    middle = plan["stages"]["intermediate"]
+    assert plan["ratio"] == 0.4
+    assert plan["ratio_realised"] == pytest.approx(0.4, abs=0.01)
+    assert middle["steps"] == 16
+    assert middle["windows"] == sum(got["windows"] for got in middle["realised"].values()) == 16 * 32
+    assert sum(got["share_tokens"] for got in middle["realised"].values()) == pytest.approx(1.0)
+    assert all(got["questions"] == min(40, got["windows"]) for got in middle["realised"].values())
+    assert plan["cost"] == 16 * 32 + 4 * 16
+
+
+def test_budget_add_keeps_english_whole(ready: Callable[..., Search], tmp_path: Path) -> None:
+    changes = (("split: uniform", "split: uniform\n    budget: add"),)
+    with pytest.raises(ConfigError, match=r"budget `add` needs at most 0\.9"):
+        ready(*changes)
+    narrow = tmp_path / "narrow.yaml"
+    narrow.write_text("name: narrow\nparameters:\n  ratio: {type: ratio, high: 0.8}\n")
+    search = ready(*changes, space=str(narrow))
+    for ratio in (0.0, 0.5, 0.8):
+        middle = search.prepared.pipeline.plan({"ratio": ratio})["stages"]["intermediate"]
+        assert middle["realised"]["en"]["windows"] == pytest.approx(8 * 32, abs=2 + 32 * (1 - ratio))
+        assert middle["steps"] == int(np.ceil(8 / (1 - ratio) - 1e-9))
+    assert "non_english" not in {anchor.kind for anchor in search.plan.anchors}
+    assert search.plan.largest_cost == 8 * 10 * 32 + 4 * 16
+
+
+def test_caps_are_told_with_their_place(ready: Callable[..., Search]) -> None:
+    search = ready(("split: uniform", "split: uniform\n    max_epochs: 1"))
+    middle = search.prepared.pipeline.plan({"ratio": 0.5, "intermediate_steps": 16})["stages"]["intermediate"]
+    assert middle["realised"]["sw"]["epochs"] <= 1.0
+    assert set(middle["capped"]) >= {"en"}
+    assert all(0 < place < 16 * 32 for place in middle["capped"].values())
+
+
+def test_tokens_as_unit_even_out_tokens(ready: Callable[..., Search]) -> None:
+    search = ready(("split: uniform", "split: uniform\n    unit: tokens"))
+    middle = search.prepared.pipeline.plan({"ratio": 0.5, "intermediate_steps": 16})["stages"]["intermediate"]
+    assert middle["ratio_realised_tokens"] == pytest.approx(0.5, abs=0.02)
+    assert middle["ratio"] == 0.5
+
+
+@pytest.mark.parametrize("space", ["default", "ratio-only", "languages", "full"])
+def test_every_shipped_space_gives_stages_anywhere(space: str, ready: Callable[..., Search]) -> None:
+    search = ready(space=space)
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        params = search.space.decode({name: float(rng.random()) for name in search.space.coordinates()})
+        assert search.space.contains(params)
+        plan = search.prepared.pipeline.plan(params)
+        assert 0 < plan["cost"] <= search.plan.largest_cost
+        if space == "languages":
+            got = plan["stages"]["intermediate"]["realised"]
+            assert all(got[name]["windows"] == 0 for name, share in params["shares"].items() if share == 0.0)
+    for anchor in search.plan.anchors:
+        assert set(search.space.parameters) - {"ratio", "shares"} <= set(anchor.params)
+
+
+def test_paid_cost_leaves_out_what_was_stored(ready: Callable[..., Search], tmp_path: Path) -> None:
+    pipeline = ready().prepared.pipeline
+    params = {"ratio": 0.5, "learning_rate": 1e-3, "intermediate_steps": 8}
+    context = Context(trial=0, seed=0, root=str(tmp_path), device="cpu", threads=1)
+    first = list(pipeline(params, context))
+    assert [p.paid for p in first] == [p.cost for p in first] == [64, 128, 256, 288, 320]
+    longer = list(pipeline({**params, "intermediate_steps": 16}, context))
+    assert [p.cost for p in longer] == [64, 128, 256, 512, 544, 576]
+    assert [p.paid for p in longer] == [0, 0, 0, 256, 288, 320]
+    assert [p.scores for p in longer[:3]] == [p.scores for p in first[:3]]
+    tokens = [p.measures["tokens"] for p in longer]
+    assert tokens == sorted(tokens)
+    assert longer[-1].measures["flops"] == pytest.approx(6 * 221_186 * tokens[-1])
