@@ -57,7 +57,7 @@ class Bench:
         questions = generate("en", "pool", 2000, seed=0)
         self.windows: WindowSet = open_windows(write_windows(questions, tokenizer, self.task, settings, folder))
         held_out = write_windows(generate("en", "evaluation", 20, seed=0), tokenizer, self.task, settings, folder)
-        self.evaluation = Evaluation({"en": {"select": str(held_out)}}, self.task, settings, "squad", {})
+        self.evaluation = Evaluation({"en": {"select": str(held_out)}}, self.task, settings, "squad")
         self.pad = tokenizer.pad_token_id
         self.engine = Engine(
             self.base, self.task, EngineSettings(), pad=self.pad, token_types=True, seed=0, device=device

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratio_hpo.core.config import did_you_mean
-from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.data.mixing import Mixture, MixtureStream, mixture_shares
 from ratio_hpo.data.tasks import load_task
 from ratio_hpo.data.windows import WindowSet, WindowSettings, open_windows
 from ratio_hpo.training.design import SourceData, StageDesign, StagesDesign, sizes_of, steps_with_budget
 from ratio_hpo.training.model import Base, checkpoint_bytes
+from ratio_hpo.training.parameters import INTERMEDIATE, PARAMETERS, TARGET, WHOLE_NUMBERS
 from ratio_hpo.training.settings import EngineSettings
 from ratio_hpo.training.stage import StageSpec
 
@@ -24,26 +23,6 @@ if TYPE_CHECKING:
 
 Objective = Callable[[Params, Context], Iterator[Progress]]
 """What users extend: a generator of progress. Pruning closes it."""
-
-INTERMEDIATE, TARGET = "intermediate", "target"
-
-PARAMETERS = {
-    "learning_rate": (INTERMEDIATE, "learning_rate"),
-    "intermediate_steps": (INTERMEDIATE, "steps"),
-    "warmup": (INTERMEDIATE, "warmup"),
-    "weight_decay": (INTERMEDIATE, "weight_decay"),
-    "schedule": (INTERMEDIATE, "schedule"),
-    "temperature": (INTERMEDIATE, "temperature"),
-    "split": (INTERMEDIATE, "split"),
-    "target_learning_rate": (TARGET, "learning_rate"),
-    "target_steps": (TARGET, "steps"),
-    "target_warmup": (TARGET, "warmup"),
-    "target_weight_decay": (TARGET, "weight_decay"),
-    "target_schedule": (TARGET, "schedule"),
-}
-"""Parameters that a space may vary beside `ratio` and `shares`: the stage that they belong to, and its key."""
-
-WHOLE_NUMBERS = frozenset({"steps", "warmup"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,25 +47,6 @@ class Design:
     sources: Mapping[str, Mapping[str, SourceData]]
     evaluation: Mapping[str, Mapping[str, str]]
     rungs: Mapping[str, tuple[int, ...]]
-
-
-def reference_values(stages: StagesDesign) -> dict[str, float]:
-    """The experiment's value of each scale-bearing parameter."""
-    values = {name: getattr(getattr(stages, stage), key) for name, (stage, key) in PARAMETERS.items()}
-    return {name: value for name, value in values.items() if isinstance(value, int | float)}
-
-
-def check_parameters(names: list[str], where: str) -> None:
-    """Refuse parameters that the built-in objective has no use for.
-
-    Raises:
-        ConfigError: one line each.
-    """
-    known = ["ratio", "shares", *PARAMETERS]
-    odd = [name for name in names if name not in known]
-    if odd:
-        lines = (f"{where}: parameters.{n}: no parameter of this objective ({did_you_mean(n, known)})" for n in odd)
-        raise ConfigError(*lines)
 
 
 class Pipeline:
@@ -117,6 +77,7 @@ class Pipeline:
         engine.reset()
         room = checkpoint_bytes(self.design.base) or 3 * 4 * engine.num_parameters
         store = StageStore(Path(context.root), store_budget(context.store_gb, room))
+        store.sweep()
         store.check_room(room)
         totals = _Totals(paid=context.paid)
         specs = self._specs(params, precision=engine.precision)
@@ -124,7 +85,10 @@ class Pipeline:
             seconds = tokens = 0.0
             before = totals.paid
             final = spec is specs[-1]
-            for point in engine.train(spec, self._windows(spec.name), store, evaluation, final=final):
+            inexact = totals.inexact
+            sources = self._windows(spec.name)
+            for point in engine.train(spec, sources, store, evaluation, final=final, inexact=inexact):
+                totals.inexact = bool(point.measures["inexact"])
                 seconds, tokens = point.measures["seconds"], point.measures["tokens"]
                 totals.paid = before + point.trained
                 if point.scores:
@@ -153,7 +117,7 @@ class Pipeline:
 
     def _spec(self, name: str, params: Params, precision: str, parent: str) -> StageSpec:
         stage, sources = self._stage(name, params), self.design.sources[name]
-        mixture, ratio = self._mixture(name, stage, params)
+        mixture, _ = self._mixture(name, stage, params)
         budget = stage.budget if name == INTERMEDIATE else "replace"
         return StageSpec(
             name=name,
@@ -161,7 +125,7 @@ class Pipeline:
             mixture=mixture,
             data={key: source.fingerprint for key, source in sources.items()},
             unit=stage.unit,
-            steps=steps_with_budget(stage.steps, ratio, budget),
+            steps=steps_with_budget(stage.steps, _window_ratio(mixture), budget),
             batch_size=stage.batch_size,
             learning_rate=stage.learning_rate,
             schedule=stage.schedule,
@@ -260,7 +224,7 @@ class Pipeline:
         design = self.design
         if self._engine is None or self._evaluation is None:
             task = load_task(design.task)
-            self._evaluation = Evaluation(design.evaluation, task, design.windows, design.metric, design.rungs)
+            self._evaluation = Evaluation(design.evaluation, task, design.windows, design.metric)
             self._engine = Engine(
                 design.base,
                 task,
@@ -273,11 +237,16 @@ class Pipeline:
         return self._engine, self._evaluation
 
 
+def _window_ratio(mixture: Mixture) -> float:
+    return sum(share for name, share in mixture.shares.items() if name not in mixture.reference)
+
+
 @dataclass(slots=True)
 class _Totals:
     """What the stages before came to."""
 
     paid: float
+    inexact: bool = False
     cost: float = 0.0
     seconds: float = 0.0
     tokens: float = 0.0

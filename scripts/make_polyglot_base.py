@@ -118,7 +118,7 @@ def main() -> None:
             data={"world": "generated"}, unit="examples", steps=STEPS, batch_size=BATCH, learning_rate=LEARNING_RATE,
             schedule="wsd", warmup=20, weight_decay=0.01, clip=1.0, seed=SEED, precision="fp32", parent=base.identity,
         )  # fmt: skip
-        evaluation = Evaluation(held_out, task, settings, "squad", {})
+        evaluation = Evaluation(held_out, task, settings, "squad")
         print(f"{engine.num_parameters:,} parameters, {len(tokenizer):,} tokens, {len(windows):,} windows")
         for point in engine.train(spec, {"world": windows}, StageStore(scratch / "store"), evaluation, final=True):
             print(f"step {point.step}: loss {point.measures['loss']:.3f}, mean F1 {point.scores.get('f1/mean', 0):.3f}")

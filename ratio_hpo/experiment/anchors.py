@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ratio_hpo.core.trial import Params
-from ratio_hpo.data.mixing import SourceSize, integer_shares, split_shares
-from ratio_hpo.objective import PARAMETERS
+from ratio_hpo.data.mixing import SourceSize, by_size, integer_shares, split_shares
 from ratio_hpo.space import Space
 from ratio_hpo.study import Anchor
 from ratio_hpo.training.design import MOST_ADDED_RATIO, StagesDesign
+from ratio_hpo.training.parameters import PARAMETERS
 
 
 def make_anchors(
@@ -49,11 +49,11 @@ def _shares(name: str, stages: StagesDesign, sizes: Mapping[str, SourceSize]) ->
     others = [key for key, size in sizes.items() if not size.reference]
     draws = stage.steps * stage.batch_size
     if name == "english":
-        return split_shares(sizes, 0.0, stage.split) if english else None
+        return split_shares(sizes, 0.0, stage.split, unit=stage.unit) if english else None
     if name == "non_english":
-        spread = stage.split
-        return split_shares(sizes, 1.0, spread, draws=draws, temperature=stage.temperature) if others else None
+        if not others:
+            return None
+        return split_shares(sizes, 1.0, stage.split, draws=draws, temperature=stage.temperature, unit=stage.unit)
     if name == "uniform":
         return dict.fromkeys(sizes, 1.0 / len(sizes))
-    total = sum(size.windows for size in sizes.values())
-    return {key: size.windows / total for key, size in sizes.items()}
+    return by_size(sizes, stage.unit)

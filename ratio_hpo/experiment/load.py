@@ -8,12 +8,12 @@ from ratio_hpo.core.config import load_yaml, parse
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.resources import find_shipped
 from ratio_hpo.experiment.spec import Experiment
-from ratio_hpo.objective import check_parameters, reference_values
 from ratio_hpo.space import Space, load_space
 from ratio_hpo.space.domains import Ratio
 from ratio_hpo.study.pruning import check_pruner
 from ratio_hpo.study.samplers import check_sampler
 from ratio_hpo.training.design import MOST_ADDED_RATIO
+from ratio_hpo.training.parameters import check_parameters, reference_values
 
 
 def load_experiment(name_or_path: str) -> tuple[Experiment, Path]:
@@ -42,7 +42,7 @@ def load_space_for(experiment: Experiment, name_or_path: str | None, sources: tu
         ConfigError: parameters that the objective does not know, a simplex of other sources, a ratio too high.
     """
     space = load_space(name_or_path or experiment.space)
-    check_parameters(list(space.parameters), space.source)
+    check_parameters(space, experiment.stages)
     resolved = space.resolve(reference_values(experiment.stages), parts=sources)
     shares = resolved.parameters.get("shares")
     unknown = [part for part in getattr(shares, "parts", ()) if part not in sources]
@@ -51,6 +51,8 @@ def load_space_for(experiment: Experiment, name_or_path: str | None, sources: tu
             f"{space.source}: parameters.shares.parts: {unknown[0]} is no source of {experiment.name}; "
             f"known: {', '.join(sources)}"
         )
+    if experiment.stages.intermediate.budget == "add" and shares is not None:
+        raise ConfigError(f"{space.source}: parameters.shares: budget `add` needs a ratio, not shares; use `ratio`")
     ratio = resolved.parameters.get("ratio")
     adds = experiment.stages.intermediate.budget == "add"
     if adds and isinstance(ratio, Ratio) and ratio.high > MOST_ADDED_RATIO:

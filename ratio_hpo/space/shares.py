@@ -93,7 +93,8 @@ class Simplex:
         low, high = self._bounds()
         shares = np.array([value[name] for name in self.parts])
         if self.presence:
-            shares = simplex.project_presence(shares, self.presence, low, high)
+            reachable = np.floor(high * self.grid + simplex.TOLERANCE) / self.grid if self.grid else high
+            shares = simplex.project_presence(shares, self.presence, low, reachable)
         if self.grid:
             shares = simplex.project_grid(shares, self.grid, low, np.where(shares > 0.0, high, low))
         return dict(zip(self.parts, shares.tolist(), strict=True))

@@ -30,7 +30,7 @@ class Lease:
     Attributes:
         host: name of the host, with its process namespace.
         boot: id of the host's boot.
-        pid, started: process and when it started, in seconds since the epoch.
+        pid, started: process and when it started, in clock ticks since boot (elsewhere in seconds since the epoch).
         expires: in seconds since the epoch.
     """
 
@@ -64,8 +64,7 @@ def read_lease(content: dict[str, Any] | None) -> Lease | None:
 
 def _alive(pid: int, started: float) -> bool:
     try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
+        return _start_of(pid) == started and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
@@ -86,4 +85,17 @@ def _boot() -> str:
 
 
 def _started() -> float:
-    return psutil.Process().create_time()
+    return _start_of(os.getpid())
+
+
+def _start_of(pid: int) -> float:
+    """When a process started: in clock ticks since boot where the kernel tells, which no change of the clock moves.
+
+    Raises:
+        psutil.NoSuchProcess: there is none of that number.
+    """
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return float(stat.read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError):
+        return psutil.Process(pid).create_time()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from optuna.storages import RDBStorage
+from sqlalchemy.exc import SQLAlchemyError
 
 from ratio_hpo.core.trial import Params, Progress
 from ratio_hpo.study.leases import RENEWAL, Lease, own_lease
@@ -32,13 +34,23 @@ class Job:
 
 @dataclass(slots=True)
 class Live:
-    """A trial that this process works on."""
+    """A trial that this process works on.
+
+    Attributes:
+        lost: somebody else has taken it over.
+        budget: attributed cost at its end; None: not known.
+        paid_before: windows that were trained before this process took it.
+        paid_again: windows by which a restarted worker's own count is short.
+    """
 
     trial_id: int
     kind: str
     lease: Lease
     curve: list[Progress] = field(default_factory=list)
     lost: bool = False
+    budget: float | None = None
+    paid_before: float = 0.0
+    paid_again: float = 0.0
 
     @property
     def is_anchor(self) -> bool:
@@ -109,4 +121,5 @@ class LiveTrials:
 
     def _renew_forever(self) -> None:
         while not self._stop.wait(RENEWAL):
-            self.renew()
+            with suppress(SQLAlchemyError):  # a storage that is locked or away for a moment: the next renewal counts
+                self.renew()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
@@ -12,8 +13,10 @@ from optuna.storages import RDBStorage
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.fingerprint import canonical, fingerprint
-from ratio_hpo.study.plan import StudyPlan
+from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.study.plan import StudyPlan, Target
 from ratio_hpo.study.records import KIND, PARAMS
+from ratio_hpo.study.samplers import fixed_values
 
 IDENTITY, ABOUT = "identity", "about"
 PATIENCE = 20.0
@@ -36,13 +39,14 @@ def open_study(plan: StudyPlan, storage: RDBStorage) -> optuna.Study:
     except optuna.exceptions.DuplicatedStudyError:
         study = optuna.load_study(study_name=plan.name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
         deadline = time.monotonic() + PATIENCE
-        while IDENTITY not in study.user_attrs and time.monotonic() < deadline and not study.get_trials():
+        while IDENTITY not in study.user_attrs and time.monotonic() < deadline:
             time.sleep(0.2)
     if IDENTITY not in study.user_attrs:
         _enqueue_anchors(study, plan)
         study.set_user_attr(ABOUT, {**plan.about, **_facts(plan)})
         study.set_user_attr(IDENTITY, canonical(plan.identity))
     _check_identity(study.user_attrs[IDENTITY], plan)
+    study.set_user_attr(ABOUT, {**plan.about, **_facts(plan)})
     return study
 
 
@@ -63,6 +67,19 @@ def find_study(storage: RDBStorage, name: str | None) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
 
 
+def resolve_target(study: optuna.Study, target: Target, past: Sequence[TrialRecord]) -> float | None:
+    """The mean F1 that trials are timed to: as stored, as given, or from trial 0 once it is done. Stored once."""
+    stored = study.user_attrs.get("target")
+    if stored is not None:
+        return stored
+    value = target.f1
+    if value is None and past and past[0].done and past[0].curve:
+        value = target.fraction * past[0].curve[-1].mean_f1
+    if value is not None:
+        study.set_user_attr("target", value)
+    return value
+
+
 def _facts(plan: StudyPlan) -> dict[str, Any]:
     return {
         "largest_cost": plan.largest_cost,
@@ -78,7 +95,7 @@ def _enqueue_anchors(study: optuna.Study, plan: StudyPlan) -> None:
     for anchor in plan.anchors:
         if anchor.kind not in present:
             attributes = {KIND: anchor.kind, PARAMS: anchor.params}
-            study.enqueue_trial(plan.space.encode(anchor.params), user_attrs=attributes)
+            study.enqueue_trial(fixed_values(plan.space, anchor.params), user_attrs=attributes)
 
 
 def _check_identity(stored: dict[str, Any], plan: StudyPlan) -> None:

@@ -13,6 +13,7 @@ from optuna.exceptions import ExperimentalWarning
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
+from ratio_hpo.core.trial import Params
 from ratio_hpo.space import Space, Steps
 
 GRID_PARTS = 5
@@ -36,6 +37,13 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
         name: CategoricalDistribution(range(categories[name])) if name in categories else FloatDistribution(0.0, 1.0)
         for name in space.coordinates()
     }
+
+
+def fixed_values(space: Space, params: Params) -> dict[str, float | int]:
+    """Parameters as Optuna holds them: coordinates of the unit cube, and the index of an unordered choice."""
+    categories = space.categories()
+    cube = space.encode(params)
+    return {name: int(value * categories[name]) if name in categories else value for name, value in cube.items()}
 
 
 def check_sampler(name: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
-from collections.abc import Mapping
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,8 @@ ATTRIBUTES = sql.table(
 )
 
 LOCK_TIMEOUT = 60.0
+ASKING, ASKING_TERM = "asking", 60.0
+"""The mark of a driver that asks for a trial, and the seconds after which a dead one's mark is passed over."""
 
 
 def default_url(root: Path) -> str:
@@ -50,10 +56,13 @@ def open_storage(url: str, *, create: bool = True) -> RDBStorage:
             raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with --root")
         options = {"connect_args": {"timeout": LOCK_TIMEOUT}}
     try:
-        if url.startswith("sqlite"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _set_wal(path)
-        storage = RDBStorage(url, engine_kwargs=options)
+        with ExitStack() as stack:
+            if url.startswith("sqlite"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                lock = stack.enter_context(path.with_name(f"{path.name}.lock").open("a"))
+                fcntl.flock(lock, fcntl.LOCK_EX)  # two drivers that make the tables at once would fail
+                _set_wal(path)
+            storage = RDBStorage(url, engine_kwargs=options)
         if url.startswith("sqlite"):
             sqlalchemy.event.listen(storage.engine, "connect", _relax)
             storage.engine.dispose()
@@ -92,6 +101,36 @@ def swap_attribute(storage: RDBStorage, trial_id: int, key: str, old: Any, new: 
             return done.rowcount == 1
     except sqlalchemy.exc.IntegrityError:
         return False
+
+
+@contextmanager
+def asking(storage: RDBStorage, trial_id: int | None) -> Iterator[None]:
+    """Keep other drivers from counting trials and asking for one in between.
+
+    Args:
+        trial_id: of the study's first trial, which carries the mark; None: there is none to contend for yet.
+    """
+    if trial_id is None:
+        yield
+        return
+    mark = {"since": time.time(), "by": uuid.uuid4().hex}
+    while True:
+        held = _read_attribute(storage, trial_id, ASKING)
+        free = not held or time.time() - held["since"] > ASKING_TERM
+        if free and swap_attribute(storage, trial_id, ASKING, held, mark):
+            break
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        swap_attribute(storage, trial_id, ASKING, mark, {})
+
+
+def _read_attribute(storage: RDBStorage, trial_id: int, key: str) -> Any:
+    query = sql.select(ATTRIBUTES.c.value_json).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key == key)
+    with storage.engine.connect() as connection:
+        row = connection.execute(query).first()
+    return json.loads(row[0]) if row else None
 
 
 def _with_driver(url: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,11 +21,11 @@ from ratio_hpo.study import records as rec
 from ratio_hpo.study.front import curve_points
 from ratio_hpo.study.leases import read_lease
 from ratio_hpo.study.live import Job, Live, LiveTrials
-from ratio_hpo.study.opening import open_study
+from ratio_hpo.study.opening import open_study, resolve_target
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.pruning import Shadows
 from ratio_hpo.study.samplers import distributions, make_sampler
-from ratio_hpo.study.storage import write_attributes
+from ratio_hpo.study.storage import asking, write_attributes
 
 CENSORED = 2.0
 """What samplers are told of a trial that never reached the target: this many times the largest cost."""
@@ -81,15 +82,31 @@ class Study:
     def next(self, most_trials: int) -> Job | None:
         """A trial to work on: an orphaned one, a waiting one, or a new one; None where there is nothing to do."""
         with self._lock:
-            trials = self._optuna.get_trials(deepcopy=False)
-            for trial in trials:
+            for trial in self._optuna.get_trials(deepcopy=False):
                 if trial.state is TrialState.RUNNING and trial.number not in self.live:
                     job = self._adopt(trial)
                     if job is not None:
                         return job
-            if sum(trial.state is not TrialState.WAITING for trial in trials) >= most_trials:
-                return None
-            return self._start()
+            while True:
+                trial = self._new_trial(most_trials)
+                if trial is None:
+                    return None
+                live = self.live.claim(trial._trial_id, None)
+                if live is None:  # another driver took it for an orphan in the moment before its lease was written
+                    continue
+                job = self._begin(trial, live)
+                if job is not None:
+                    return job
+
+    def held_elsewhere(self) -> dict[int, float]:
+        """Running trials that others hold a lease on, with its expiry in seconds since the epoch."""
+        held = {}
+        for trial in self._optuna.get_trials(deepcopy=False):
+            if trial.state is TrialState.RUNNING and trial.number not in self.live:
+                lease = read_lease(trial.user_attrs.get(rec.LEASE))
+                if lease is not None and not trial.user_attrs.get(rec.DONE):
+                    held[trial.number] = lease.expires
+        return held
 
     def report(self, number: int, progress: Progress) -> Decision:
         """Record an evaluation and decide; one that is recorded already changes nothing."""
@@ -98,10 +115,11 @@ class Study:
             if live is None:
                 return Decision.STOP
             if any((p.stage, p.windows) == (progress.stage, progress.windows) for p in live.curve):
+                live.paid_again = _paid(live.curve[-1]) - live.paid_before
                 return Decision.CONTINUE
-            progress = replace(progress, time=progress.time or time.time())
+            progress = replace(progress, time=progress.time or time.time(), paid=_paid(progress) + live.paid_again)
             decision = self._shadows.report(number, progress)
-            if live.is_anchor:
+            if live.is_anchor or self._is_end(live, progress):
                 decision = Decision.CONTINUE
             entry = rec.curve_entry(progress, decision)
             write_attributes(self.storage, live.trial_id, {rec.curve_key(len(live.curve)): entry})
@@ -131,7 +149,7 @@ class Study:
                 write_attributes(self.storage, live.trial_id, {rec.REASON: reason})
                 self._end(live.trial_id, number, State.PRUNED, None)
 
-    def fail(self, number: int, reason: str, traceback: str | None) -> None:
+    def fail(self, number: int, reason: str, trace: str | None) -> None:
         """The trial ended in an error.
 
         Raises:
@@ -140,7 +158,7 @@ class Study:
         with self._lock:
             live = self.live.pop(number)
             if live is not None:
-                self._fail(number, live, reason, traceback)
+                self._fail(number, live, reason, trace)
 
     def release(self, number: int) -> None:
         """Let go of a trial without ending it: it waits for whoever continues the study."""
@@ -167,18 +185,22 @@ class Study:
         failed = first and first[0].state is State.FAIL
         return (first[0].reason or "unknown reason") if failed else None
 
-    def _start(self) -> Job | None:
-        number = self._next_number()
-        self._use_sampler(number)
-        sampler = self._optuna.sampler
-        if isinstance(sampler, optuna.samplers.GridSampler) and sampler.is_exhausted(self._optuna):
-            return None
-        trial = self._ask()
-        live = self.live.claim(trial._trial_id, None)
-        if live is None:  # another driver took it for an orphan in the moment before its lease was written
-            return self._start()
-        kind, params = self._parameters(trial)
-        return self._begin(trial.number, live, kind, params)
+    def _new_trial(self, most_trials: int) -> optuna.Trial | None:
+        """The next waiting or new trial; None where the asked number is there. One driver at a time counts and asks."""
+        trials = self._optuna.get_trials(deepcopy=False)
+        with asking(self.storage, trials[0]._trial_id if trials else None):
+            trials = self._optuna.get_trials(deepcopy=False)
+            if sum(trial.state is not TrialState.WAITING for trial in trials) >= most_trials:
+                return None
+            waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
+            self._use_sampler(waiting[0] if waiting else len(trials))
+            sampler = self._optuna.sampler
+            exhausted = isinstance(sampler, optuna.samplers.GridSampler) and sampler.is_exhausted(self._optuna)
+            if exhausted and not waiting:
+                return None
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self._optuna.ask()
 
     def _adopt(self, trial: FrozenTrial) -> Job | None:
         """Take over a running trial that nobody works on any more."""
@@ -189,16 +211,14 @@ class Study:
         live = self.live.claim(trial._trial_id, attributes.get(rec.LEASE))
         if live is None:
             return None
-        curve, last = rec.read_curve(attributes)
-        live.curve = curve
-        if rec.PARAMS in attributes and rec.PLAN in attributes:
-            live.kind = attributes.get(rec.KIND, "sampled")
-            self.live.add(trial.number, live)
-        else:
+        if rec.PLAN not in attributes:  # its driver died before the parameters were written
             self._use_sampler(trial.number)
-            kind, params = self._parameters(optuna.Trial(self._optuna, trial._trial_id))
-            self._begin(trial.number, live, kind, params)
-            attributes = {**attributes, rec.PARAMS: params}
+            return self._begin(optuna.Trial(self._optuna, trial._trial_id), live)
+        curve, last = rec.read_curve(attributes)
+        live.curve, live.kind = curve, attributes.get(rec.KIND, "sampled")
+        live.budget = attributes[rec.PLAN].get("cost")
+        live.paid_before = max((_paid(point) for point in curve), default=0.0)
+        self.live.add(trial.number, live)
         if last is Decision.STOP:
             self.prune(trial.number)
             return None
@@ -207,16 +227,29 @@ class Study:
             params=attributes[rec.PARAMS],
             kind=live.kind,
             position=(curve[-1].stage, curve[-1].windows) if curve else None,
-            paid=max((p.paid if p.paid is not None else p.cost for p in curve), default=0.0),
+            paid=live.paid_before,
         )
 
-    def _begin(self, number: int, live: Live, kind: str, params: Params) -> Job:
-        plan = self._plan_trial(params) if self._plan_trial else {}
-        about = {rec.KIND: kind, rec.PARAMS: params, rec.PLAN: plan, rec.SETTINGS: dict(self._settings)}
+    def _begin(self, trial: optuna.Trial, live: Live) -> Job | None:
+        """Give a claimed trial its parameters; one that cannot have any fails, and the search goes on."""
+        try:
+            live.kind, params = self._parameters(trial)
+            plan = self._plan_trial(params) if self._plan_trial else {}
+        except Exception as error:  # parameters that the objective refuses belong to their trial
+            self._fail(trial.number, live, f"{type(error).__name__}: {error}", traceback.format_exc())
+            return None
+        live.budget = plan.get("cost")
+        about = {rec.KIND: live.kind, rec.PARAMS: params, rec.PLAN: plan, rec.SETTINGS: dict(self._settings)}
         write_attributes(self.storage, live.trial_id, about)
-        live.kind = kind
-        self.live.add(number, live)
-        return Job(number=number, params=params, kind=kind)
+        self.live.add(trial.number, live)
+        return Job(number=trial.number, params=params, kind=live.kind)
+
+    def _is_end(self, live: Live, progress: Progress) -> bool:
+        """Whether a trial has run to its budget: then it is COMPLETE, whatever the pruner says."""
+        if live.budget is not None:
+            return progress.cost >= live.budget
+        last_stage, grid = list(self.plan.rungs.items())[-1]
+        return progress.stage == last_stage and progress.windows >= grid[-1]
 
     def _parameters(self, trial: optuna.Trial) -> tuple[str, Params]:
         """Kind and absolute parameters: an anchor's own, or what the sampler suggests."""
@@ -236,25 +269,16 @@ class Study:
         space, seed = self.plan.space, self.plan.seed
         self._optuna.sampler = make_sampler(name, options, space=space, seed=seed, number=number)
 
-    def _ask(self) -> optuna.Trial:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return self._optuna.ask()
-
-    def _next_number(self) -> int:
-        trials = self._optuna.get_trials(deepcopy=False)
-        waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
-        return waiting[0] if waiting else len(trials)
-
-    def _fail(self, number: int, live: Live, reason: str, traceback: str | None) -> None:
-        write_attributes(self.storage, live.trial_id, {rec.REASON: reason, rec.TRACEBACK: traceback})
+    def _fail(self, number: int, live: Live, reason: str, trace: str | None) -> None:
+        write_attributes(self.storage, live.trial_id, {rec.REASON: reason, rec.TRACEBACK: trace})
         self._end(live.trial_id, number, State.FAIL, None)
         if number == 0 and self.target is None:
             raise FirstTrialFailed(f"trial 0, which sets the target, failed: {reason}")
 
     def _settle(self, past: list[TrialRecord]) -> None:
         """Tell the trials that did all their work and waited for the target."""
-        self._resolve_target(past)
+        if self.target is None:
+            self.target = resolve_target(self._optuna, self.plan.target, past)
         if self.target is None:
             return
         for record in past:
@@ -264,23 +288,13 @@ class Study:
                 trial_id = self._optuna.get_trials(deepcopy=False)[record.number]._trial_id
                 self._end(trial_id, record.number, State.COMPLETE, [points[-1][1], cost])
 
-    def _resolve_target(self, past: list[TrialRecord]) -> None:
-        if self.target is not None:
-            return
-        if self.plan.target.f1 is not None:
-            self._set_target(self.plan.target.f1)
-        elif past and past[0].done and past[0].curve:
-            self._set_target(self.plan.target.fraction * past[0].curve[-1].mean_f1)
-
-    def _set_target(self, value: float) -> None:
-        stored = self._optuna.user_attrs.get("target")
-        if stored is None:
-            self._optuna.set_user_attr("target", value)
-        self.target = stored if stored is not None else value
-
     def _end(self, trial_id: int, number: int, state: State, values: list[float] | None) -> None:
         self._shadows.close(number, state)
         try:
             self.storage.set_trial_state_values(trial_id, TrialState[state.name], values)
         except optuna.exceptions.UpdateFinishedTrialError:
             return  # another driver has told the same end
+
+
+def _paid(progress: Progress) -> float:
+    return progress.cost if progress.paid is None else progress.paid

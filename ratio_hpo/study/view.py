@@ -15,6 +15,7 @@ from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.space import Space, space_from_json
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.opening import ABOUT, IDENTITY, find_study
+from ratio_hpo.study.samplers import fixed_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +99,5 @@ def enqueue(storage: RDBStorage, name: str | None, params: Params) -> tuple[str,
         if not domain.contains(value):
             raise ConfigError(f"{key}: needs a value in {domain.describe()}, but got {value}; correct it")
     number = len(study.get_trials(deepcopy=False))
-    study.enqueue_trial(space.encode(params), user_attrs={rec.KIND: "enqueued", "asked": params})
+    study.enqueue_trial(fixed_values(space, params), user_attrs={rec.KIND: "enqueued", "asked": params})
     return study.study_name, number

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ FORMAT = 1
 def save_checkpoint(
     folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
 ) -> None:
-    """Write a checkpoint under a temporary name and rename it; one that is there already stays.
+    """Write a checkpoint under a temporary name and rename it into the place of one that is there.
 
     Raises:
         StorageFullError: the disk is full; nothing half-written remains.
@@ -44,9 +45,6 @@ def save_checkpoint(
         if "No space left" in str(error) or getattr(error, "errno", None) == 28:
             raise StorageFullError(f"{folder.parent}: the disk is full; free space, or lower `store_gb`") from error
         raise
-    if (folder / STATE).is_file():
-        shutil.rmtree(temporary)
-        return
     shutil.rmtree(folder, ignore_errors=True)
     try:
         temporary.rename(folder)
@@ -96,7 +94,11 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim
 
 def folder_size(folder: Path) -> int:
     """Bytes that a folder holds."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # evicted meanwhile
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def _tensors(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ that goes on from a checkpoint equals one that was never interrupted, bit for bi
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +24,9 @@ from ratio_hpo.training.checkpoint import load_checkpoint, save_checkpoint
 from ratio_hpo.training.evaluation import Evaluation
 from ratio_hpo.training.model import Base, load_model
 from ratio_hpo.training.schedule import factor
-from ratio_hpo.training.settings import EngineSettings
+from ratio_hpo.training.settings import EngineSettings, default_device, resolve_precision
 from ratio_hpo.training.stage import StageSpec
-from ratio_hpo.training.store import StageStore
+from ratio_hpo.training.store import StageStore, fits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +56,6 @@ class _Tally:
     tokens: int = 0
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     inexact: bool = False
-
-
-def resolve_precision(asked: str, device: str) -> str:
-    """`bf16` or `fp32`: what `auto` means on a device."""
-    if asked != "auto":
-        return asked
-    return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-
-
-def default_device() -> str:
-    """`cuda` where there is one, else `cpu`."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Engine:
@@ -123,21 +111,23 @@ class Engine:
         evaluation: Evaluation,
         *,
         final: bool,
+        inexact: bool = False,
     ) -> Iterator[StagePoint]:
         """Run a stage from its longest stored prefix, yielding at every stop.
 
         Args:
+            inexact: whether the weights that it starts from were.
             final: whether it is the trial's last stage, whose end is always evaluated.
 
         Raises:
             Diverged: a loss that is not finite.
         """
         optimizer = self._optimizer(spec)
-        tally = _Tally()
+        tally = _Tally(inexact=inexact)
         with store.using(spec):
             start = self._go_on(spec, store, evaluation, optimizer, tally)
-            yield from self._replay(spec, store, tally)
             rungs = set(spec.rungs) | ({spec.steps} if final else set())
+            yield from self._replay(spec, store, tally, rungs)
             trained, step = 0, start
             stream = MixtureStream(spec.mixture, spec.seed)
             for stop in (stop for stop in spec.stops() if stop > start):
@@ -161,8 +151,10 @@ class Engine:
                 if scores:
                     tally.evaluations.append({"step": stop, "scores": scores, "measures": measures})
                 folder = store.folder(spec, stop)
-                save_checkpoint(folder, self.model, optimizer, self._state(spec, stop, evaluation, tally))
-                store.evict()
+                present = store.state(folder)
+                if present is None or not fits(present, spec, stop, evaluation.fingerprint):
+                    save_checkpoint(folder, self.model, optimizer, self._state(spec, stop, evaluation, tally))
+                    store.evict()
                 yield StagePoint(step=stop, scores=scores, measures=measures, weights=str(folder), trained=trained)
 
     def infer(self, sets: Sequence[WindowSet]) -> list[dict[int, Any]]:
@@ -266,13 +258,13 @@ class Engine:
             store.touch(folder)
             tally.seconds, tally.tokens = state["seconds"], state["tokens"]
             tally.evaluations = list(state["evaluations"])
-            tally.inexact = state["inexact"] or state["provenance"] != self.provenance()
+            tally.inexact |= state["inexact"] or state["provenance"] != self.provenance()
             return step
         return 0
 
-    def _replay(self, spec: StageSpec, store: StageStore, tally: _Tally) -> Iterator[StagePoint]:
-        """The evaluations that a stored prefix has been through."""
-        for past in tally.evaluations:
+    def _replay(self, spec: StageSpec, store: StageStore, tally: _Tally, rungs: Container[int]) -> Iterator[StagePoint]:
+        """The evaluations at rungs that a stored prefix has been through."""
+        for past in (past for past in tally.evaluations if past["step"] in rungs):
             folder = store.folder(spec, past["step"])
             yield StagePoint(
                 step=past["step"],

@@ -25,7 +25,6 @@ class Evaluation:
     Args:
         folders: window set of each language and split; languages are those of the mean, in its order.
         metric: `squad` or `mlqa`.
-        rungs: where stages are evaluated; part of the identity, since a curve is of these places.
     """
 
     def __init__(
@@ -34,7 +33,6 @@ class Evaluation:
         task: Task,
         settings: WindowSettings,
         metric: str,
-        rungs: Mapping[str, Sequence[int]],
     ) -> None:
         self.task, self.settings, self.metric = task, settings, metric
         self.languages = list(folders)
@@ -44,7 +42,7 @@ class Evaluation:
             for split, folder in splits.items()
         ]
         names = [[language, split, windows.folder.rsplit("/", 1)[-1]] for language, split, windows in self._parts]
-        self.fingerprint = fingerprint([names, metric, {name: list(steps) for name, steps in rungs.items()}])
+        self.fingerprint = fingerprint([names, metric, settings.max_answer])
 
     def score(self, engine: Engine) -> dict[str, float]:
         """`f1/<lang>`, `em/<lang>`, their means and `f1/worst`, with the prefix of each split; all in [0, 1]."""

@@ -21,3 +21,19 @@ class EngineSettings(Spec):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     micro_batch: Whole | None = Field(default=None, ge=1)
     eval_batch: Whole = Field(default=128, ge=1)
+
+
+def resolve_precision(asked: str, device: str) -> str:
+    """`bf16` or `fp32`: what `auto` means on a device."""
+    import torch
+
+    if asked != "auto":
+        return asked
+    return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def default_device() -> str:
+    """`cuda` where there is one, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

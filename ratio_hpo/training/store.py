@@ -9,8 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ class StageStore:
         """The stored checkpoint with most steps that a stage passes through, with its state.
 
         Args:
-            evaluation: fingerprint of what the stage is scored on; a checkpoint scored on something else
-                is passed over, since its curve would be of other numbers.
+            evaluation: fingerprint of what the stage is scored on; a checkpoint scored on something else,
+                or not at every rung, is passed over, since its curve would be of other numbers.
         """
         branch, trunk = spec.branch(), spec.trunk()
         last = decay_start(spec.steps) if spec.schedule == "wsd" else spec.steps
@@ -52,8 +52,8 @@ class StageStore:
         for identity, low, high in [*places, (trunk, 1, last)]:
             for step in self._steps(identity):
                 if low <= step <= high:
-                    state = self._state(self.root / identity / f"{step:08d}")
-                    if state is not None and evaluation == state.get("evaluation"):
+                    state = self.state(self.root / identity / f"{step:08d}")
+                    if state is not None and fits(state, spec, step, evaluation):
                         return step, state
         return None
 
@@ -82,21 +82,25 @@ class StageStore:
 
     def evict(self) -> list[Path]:
         """Delete least recently used checkpoints until the budget holds; stages in use stay."""
-        kept = [(path.stat().st_mtime, path.parent) for path in self.root.glob(f"*/*/{STATE}")]
+        kept = sorted(self._kept())
         sizes = {folder: folder_size(folder) for _, folder in kept}
         total, removed = sum(sizes.values()), []
-        for _, folder in sorted(kept):
+        for _, folder in kept:
             if total <= self.budget:
                 break
-            with (folder.parent / LOCK).open("a") as handle:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    continue
-                shutil.rmtree(folder)
-                total -= sizes[folder]
-                removed.append(folder)
+            with self._unused(folder.parent) as unused:
+                if unused:
+                    shutil.rmtree(folder, ignore_errors=True)  # another worker may be deleting it too
+                    total -= sizes[folder]
+                    removed.append(folder)
         return removed
+
+    def sweep(self) -> None:
+        """Delete what workers that were killed left half-written."""
+        for folder in self.root.glob("*/.*-*"):
+            with self._unused(folder.parent) as unused:
+                if unused:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def check_room(self, checkpoint_bytes: int) -> None:
         """Refuse to start where the free disk cannot hold four checkpoints of the base.
@@ -104,24 +108,50 @@ class StageStore:
         Raises:
             StorageFullError: with what is free and what is needed.
         """
-        free, needed = shutil.disk_usage(self.root).free, 4 * checkpoint_bytes
+        evictable = sum(folder_size(folder) for _, folder in self._kept())
+        free, needed = shutil.disk_usage(self.root).free + evictable, 4 * checkpoint_bytes
         if free < needed:
             raise StorageFullError(
                 f"{self.root}: needs {needed / 1e9:.1f} GB for four checkpoints, but the disk has {free / 1e9:.1f} GB "
                 "free; free some, or name another folder with --root"
             )
 
+    def _kept(self) -> list[tuple[float, Path]]:
+        """Stored checkpoints with the time of their last use; what vanishes meanwhile is passed over."""
+        kept = []
+        for path in self.root.glob(f"*/*/{STATE}"):
+            with suppress(FileNotFoundError):
+                kept.append((path.stat().st_mtime, path.parent))
+        return kept
+
+    @contextmanager
+    def _unused(self, stage: Path) -> Iterator[bool]:
+        """Whether nobody uses a stage; while the block runs, nobody begins to."""
+        with (stage / LOCK).open("a") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
+
     def _steps(self, identity: str) -> list[int]:
         folder = self.root / identity
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         return sorted((int(name) for name in names if name.isdigit()), reverse=True)
 
-    def _state(self, folder: Path) -> dict[str, Any] | None:
+    def state(self, folder: Path) -> dict[str, Any] | None:
         """The state of a checkpoint, or None where another process has just evicted it or it is unreadable."""
         try:
             return read_state(folder)
         except ResumeError:
             return None
+
+
+def fits(state: Mapping[str, Any], spec: StageSpec, step: int, evaluation: str) -> bool:
+    """Whether a checkpoint carries the part of the curve that a stage needs up to `step`."""
+    scored = {past["step"] for past in state["evaluations"]}
+    return state["evaluation"] == evaluation and {rung for rung in spec.rungs if rung <= step} <= scored
 
 
 def store_budget(asked_gb: float | None, checkpoint_bytes: int) -> int:

@@ -37,7 +37,7 @@ class Lab:
             lang: {"prune": self.windows(q[:10]).folder, "select": self.windows(q[10:]).folder}
             for lang, q in held_out.items()
         }
-        self.evaluation = Evaluation(folders, self.task, SETTINGS, "squad", {"stage": [5, 10, 20]})
+        self.evaluation = Evaluation(folders, self.task, SETTINGS, "squad")
         self.engine = self.new_engine(settings)
 
     def new_engine(self, settings: EngineSettings | None = None) -> Engine:

@@ -198,4 +198,4 @@ def test_schedules_warm_up_and_stay_within_bounds(schedule: str) -> None:
     assert values[10] == pytest.approx(1.0)
     if schedule != "constant":
         assert values[-1] < 0.05
-        assert all(a >= b for a, b in itertools.pairwise(values))
+        assert all(a >= b for a, b in itertools.pairwise(values[10:]))

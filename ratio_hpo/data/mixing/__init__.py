@@ -1,7 +1,7 @@
 """Which source, and which example of it, the n-th draw takes: a pure function of (mixture, seed, n)."""
 
 from ratio_hpo.data.mixing.draw import WHOLE, DrawTree, integer_shares
-from ratio_hpo.data.mixing.shares import SPLITS, SourceSize, mixture_shares, split_shares, token_shares
+from ratio_hpo.data.mixing.shares import SPLITS, SourceSize, by_size, mixture_shares, split_shares, token_shares
 from ratio_hpo.data.mixing.stream import Mixture, MixtureStream, Segment
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "MixtureStream",
     "Segment",
     "SourceSize",
+    "by_size",
     "integer_shares",
     "mixture_shares",
     "split_shares",

@@ -69,7 +69,13 @@ SPLITS: dict[str, Callable[[Mapping[str, int], int, float], dict[str, float]]] =
 
 
 def split_shares(
-    sizes: Mapping[str, SourceSize], ratio: float, split: str, *, draws: int = 0, temperature: float = 1.0
+    sizes: Mapping[str, SourceSize],
+    ratio: float,
+    split: str,
+    *,
+    draws: int = 0,
+    temperature: float = 1.0,
+    unit: str = "examples",
 ) -> dict[str, float]:
     """Shares of all sources at a ratio.
 
@@ -78,14 +84,18 @@ def split_shares(
         ratio: total share of the sources that are not the reference's, in [0, 1].
         split: a name in `SPLITS`.
         draws: windows that the stage will see; `unimax` counts repeats with it.
+        unit: what sizes and shares count: `examples` (windows) or `tokens`.
 
     Raises:
         ConfigError: a ratio outside [0, 1], or one that needs sources which are not there.
     """
     if not 0.0 <= ratio <= 1.0:
         raise ConfigError(f"ratio needs a value in [0, 1], but got {ratio}; correct it")
-    english = {name: size.windows for name, size in sizes.items() if size.reference}
-    others = {name: size.windows for name, size in sizes.items() if not size.reference}
+    amounts = _amounts(sizes, unit)
+    english = {name: amounts[name] for name, size in sizes.items() if size.reference}
+    others = {name: amounts[name] for name, size in sizes.items() if not size.reference}
+    if unit == "tokens":  # `unimax` counts epochs: draws in the same unit as sizes
+        draws = round(draws * sum(amounts.values()) / max(sum(size.windows for size in sizes.values()), 1))
     if ratio > 0.0 and not others:
         raise ConfigError(f"ratio {ratio:g} needs a source outside the reference language, but there is none; add one")
     if ratio < 1.0 and not english:
@@ -97,6 +107,15 @@ def split_shares(
         spread = SPLITS[split](others, round(draws * ratio), temperature)
         shares |= {k: ratio * v for k, v in spread.items()}
     return shares
+
+
+def by_size(sizes: Mapping[str, SourceSize], unit: str) -> dict[str, float]:
+    """Shares of all sources in proportion to what they hold."""
+    return _normalised({name: float(amount) for name, amount in _amounts(sizes, unit).items()})
+
+
+def _amounts(sizes: Mapping[str, SourceSize], unit: str) -> dict[str, int]:
+    return {name: size.tokens if unit == "tokens" else size.windows for name, size in sizes.items()}
 
 
 def token_shares(shares: Mapping[str, float], sizes: Mapping[str, SourceSize]) -> dict[str, float]:
@@ -117,9 +136,9 @@ def mixture_shares(
     """Window shares of all sources, from explicit shares, from a ratio, or by size where neither is given."""
     if shares is None:
         if ratio is None:
-            wanted = proportional({name: size.windows for name, size in sizes.items()}, draws, 1.0)
+            wanted = by_size(sizes, unit)
         else:
-            wanted = split_shares(sizes, ratio, split, draws=draws, temperature=temperature)
+            wanted = split_shares(sizes, ratio, split, draws=draws, temperature=temperature, unit=unit)
     else:
         unknown = [name for name in shares if name not in sizes]
         if unknown:
