@@ -52,6 +52,7 @@ class Session:
     watch: Callable[[Sequence[TrialRecord]], None] | None = None
     keeper: WeightKeeper | None = None
     began: float = field(default_factory=time.monotonic)
+    _seen: dict[int, float] = field(default_factory=dict)
 
     def next(self) -> Job | None:
         """The next trial to work on; None: there is nothing, or the budget is spent."""
@@ -63,6 +64,12 @@ class Session:
         if job is not None:
             self._changed(front=False)
         return job
+
+    def must_wait(self) -> bool:
+        """Whether trials are held by somebody who may be gone: their leases have not been renewed since we looked."""
+        now, held = time.time(), self.study.held_elsewhere()
+        self._seen = {number: self._seen.get(number, expires) for number, expires in held.items()}
+        return any(expires == self._seen[number] and now < expires + 1.0 for number, expires in held.items())
 
     def context(self, job: Job) -> Context:
         return Context(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 
 from ratio_hpo.backends.driver import Session
@@ -18,8 +19,14 @@ def run_local(session: Session, objective: Objective) -> None:
         KeyboardInterrupt: after the running trial was released for whoever continues.
     """
     try:
-        while (job := session.next()) is not None:
-            run_trial(session, objective, job)
+        while True:
+            job = session.next()
+            if job is not None:
+                run_trial(session, objective, job)
+            elif session.must_wait():
+                time.sleep(1.0)
+            else:
+                return
     finally:
         session.study.close()
 
@@ -27,17 +34,21 @@ def run_local(session: Session, objective: Objective) -> None:
 def run_trial(session: Session, objective: Objective, job: Job) -> None:
     """Run one trial to its end. An error of the objective ends the trial, not the search."""
     stream = objective(job.params, session.context(job))
-    try:
-        for progress in stream:
-            if session.report(job.number, progress) is Decision.STOP:
-                stream.close()  # type: ignore[attr-defined]
-                session.prune(job.number)
-                return
-    except Diverged as error:
-        session.fail(job.number, str(error), None)
-    except StorageFullError:
-        raise
-    except Exception as error:  # whatever the user's objective raises belongs to its trial
-        session.fail(job.number, f"{type(error).__name__}: {error}", traceback.format_exc())
-    else:
-        session.complete(job.number)
+    while True:
+        try:
+            progress = next(stream, None)
+        except Diverged as error:
+            session.fail(job.number, str(error), None)
+            return
+        except StorageFullError:
+            raise
+        except Exception as error:  # whatever the user's objective raises belongs to its trial
+            session.fail(job.number, f"{type(error).__name__}: {error}", traceback.format_exc())
+            return
+        if progress is None:
+            session.complete(job.number)
+            return
+        if session.report(job.number, progress) is Decision.STOP:
+            stream.close()  # type: ignore[attr-defined]
+            session.prune(job.number)
+            return

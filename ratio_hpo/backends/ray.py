@@ -28,8 +28,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from ratio_hpo.backends.driver import Session
-from ratio_hpo.backends.resources import Resources
-from ratio_hpo.core.errors import Diverged, StudyError
+from ratio_hpo.backends.resources import Resources, num_gpus
+from ratio_hpo.core.errors import ConfigError, Diverged, StorageFullError, StudyError
 from ratio_hpo.core.trial import Context, Decision, Progress
 from ratio_hpo.objective import Objective
 
@@ -58,6 +58,8 @@ class TrialActor(tune.Trainable):
             progress = next(self._stream, None)
         except Diverged as error:
             return {"done": True, "failure": str(error), "traceback": None}
+        except StorageFullError as error:
+            return {"done": True, "failure": str(error), "storage_full": True}
         except Exception as error:  # whatever the user's objective raises belongs to its trial
             failure = f"{type(error).__name__}: {error}"
             return {"done": True, "failure": failure, "traceback": traceback.format_exc()}
@@ -93,7 +95,7 @@ class _Bridge:
             return None
         job = self.session.next()
         if job is None:
-            return Searcher.FINISHED
+            return None if self.session.must_wait() else Searcher.FINISHED
         self.numbers[trial_id] = job.number
         return {"params": job.params, "context": asdict(self.session.context(job))}
 
@@ -111,7 +113,9 @@ class _Bridge:
         if number is None or self.error is not None:
             return
         try:
-            if died:
+            if result and result.get("storage_full"):
+                self.error = StorageFullError(result["failure"])
+            elif died:
                 self.session.fail(number, f"its worker died {RESTARTS + 1} times (out of memory?)", None)
             elif result and "failure" in result:
                 if result["failure"] is None:
@@ -160,6 +164,7 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
         StudyError: the cluster cannot be reached.
         KeyboardInterrupt: after the running trials were released for whoever continues.
     """
+    _check_gpus(resources)
     _start(workers, session.threads or 1, resources)
     bridge = _Bridge(session, workers)
     per_trial = {"cpu": resources.cpus or session.threads or 1, "gpu": resources.gpus_for(workers)}
@@ -189,6 +194,12 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
     finally:
         session.study.close()
         ray.shutdown()
+
+
+def _check_gpus(resources: Resources) -> None:
+    """Tune would wait for ever for what is not there."""
+    if resources.ray_address is None and (resources.gpus or 0.0) > num_gpus():
+        raise ConfigError(f"--gpus-per-trial {resources.gpus:g}: this machine has {num_gpus()} GPU(s); lower it")
 
 
 def _start(workers: int, threads: int, resources: Resources) -> None:

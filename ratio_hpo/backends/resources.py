@@ -49,6 +49,10 @@ class Resources:
     device: str | None = None
 
     def __post_init__(self) -> None:
+        if self.device == "cuda" and not num_gpus():
+            raise ConfigError(
+                "--device cuda: torch sees no GPU here; install a CUDA build of torch, or use --device cpu"
+            )
         for name in ("workers", "cpus"):
             value = getattr(self, name)
             if value is not None and value <= 0:

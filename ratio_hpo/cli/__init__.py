@@ -81,6 +81,10 @@ def main() -> None:
         fail("interrupted", 130)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        fail(f"{error.filename}: {error.strerror}; check the path, its permissions and the free disk", 1)
     except ValueError as error:
         from ratio_hpo.core.errors import RatioHpoError
 

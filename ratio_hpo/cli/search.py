@@ -32,7 +32,7 @@ _OPTIONS = [
     click.option("--cpus-per-trial", type=click.FloatRange(0, min_open=True), help="CPUs of a trial."),
     click.option("--gpus-per-trial", type=click.FloatRange(0), help="GPUs of a trial; fractions share one."),
     click.option("--ray-address", help="A running Ray cluster: auto, or HOST:PORT."),
-    click.option("--device", help="cpu, cuda, …  [default: the best there is]"),
+    click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
     click.option("--no-tracking", is_flag=True, help="Write nothing to MLflow."),
     root_option,
     storage_option,
@@ -84,8 +84,9 @@ def resume(study: str, as_json: bool, **options: Any) -> None:
     view = open_view(options["root"], options["storage"], study)
     made = dict(view.about["command"])
     made["data_dir"] = Path(made["data_dir"])
-    if options["trials"] is None:
-        options["trials"] = view.about["trials"]
+    for key in ("trials", "sampler", "pruner"):
+        if options[key] is None:
+            options[key] = view.about[key]
     _go(_search_options({**options, **made, "study": study}), dry_run=False, as_json=as_json)
 
 

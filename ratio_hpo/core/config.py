@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,20 @@ class Spec(BaseModel):
     """A block of a YAML file: frozen, and a key that it does not know is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+def check_name(name: str, where: str) -> str:
+    """A name that may stand in paths, URLs and queries: letters, digits, '.', '_', '+' and '-'.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"{where}: needs letters, digits, '.', '_', '+' or '-', but got {name!r}; rename it")
+    return name
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, Strict, model_validator
+from pydantic import AfterValidator, Field, Strict, model_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
 from ratio_hpo.data.hub import read_hub
@@ -17,6 +17,17 @@ from ratio_hpo.data.world import LANGUAGES, generate
 
 PartSize = Whole | Real | Literal["rest"]
 Language = Annotated[str, Strict()]
+
+
+def _fillable(template: str) -> str:
+    try:
+        template.format(language="xx")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"{template!r} may hold {{language}} and no other braces; correct it") from error
+    return template
+
+
+Template = Annotated[str, Strict(), AfterValidator(_fillable)]
 
 
 class _Corpus(Spec):
@@ -45,7 +56,7 @@ class FileCorpus(_Corpus):
     """SQuAD-format JSON, JSONL or Parquet below the data folder."""
 
     kind: Literal["files"]
-    path: str
+    path: Template
     parallel: bool = False
 
     @property
@@ -62,13 +73,19 @@ class HubCorpus(_Corpus):
 
     kind: Literal["hub"]
     dataset: str
-    config: str | None = None
-    split: str
+    config: Template | None = None
+    split: Template
     revision: str
+    parallel: bool = False
+
+    @property
+    def cut_alike(self) -> bool:
+        return self.parallel
 
     def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Question], Report | None]:
         config = self.config.format(language=language) if self.config else None
-        return read_hub(self.dataset, config, self.split.format(language=language), self.revision, strict=strict)
+        split = self.split.format(language=language)
+        return read_hub(self.dataset, config, split, self.revision, parallel=self.parallel, strict=strict)
 
 
 class WorldCorpus(_Corpus):

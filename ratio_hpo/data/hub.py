@@ -12,7 +12,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def read_hub(
-    dataset: str, config: str | None, split: str, revision: str, *, strict: bool
+    dataset: str, config: str | None, split: str, revision: str, *, parallel: bool = False, strict: bool
 ) -> tuple[list[Question], Report]:
     """The questions of a data set with the columns of SQuAD.
 
@@ -34,4 +34,4 @@ def read_hub(
         raise DataError(
             f"{dataset}@{revision[:8]}: cannot be loaded ({reason}); check name, split and network"
         ) from error
-    return questions_from_records(iter(loaded), f"{dataset}@{revision[:8]}", strict=strict)  # type: ignore[arg-type]
+    return questions_from_records(iter(loaded), f"{dataset}@{revision[:8]}", parallel=parallel, strict=strict)  # type: ignore[arg-type]

@@ -68,7 +68,22 @@ def read_squad(path: Path, *, parallel: bool = False, strict: bool = False) -> t
         DataError: absent, empty, not UTF-8, not of the format, without a usable question, or (strict) any problem.
     """
     report = Report(str(path))
-    records = list(_records(path, report))
+    return _checked(list(_records(path, report)), report, parallel=parallel, strict=strict), report
+
+
+def questions_from_records(
+    records: Iterable[dict[str, Any]], name: str, *, parallel: bool, strict: bool
+) -> tuple[list[Question], Report]:
+    """Questions of flat records that a library has loaded; as `read_squad`."""
+    report = Report(name)
+    numbered = [(f"record {k}", record) for k, record in enumerate(records, 1)]
+    return _checked(numbered, report, parallel=parallel, strict=strict), report
+
+
+def _checked(
+    records: list[tuple[str, dict[str, Any]]], report: Report, *, parallel: bool, strict: bool
+) -> list[Question]:
+    """The usable questions of records, in order; what is wrong with the others is in the report."""
     keys = _passage_keys(records) if parallel else {}
     questions: dict[str, Question] = {}
     for where, record in records:
@@ -81,33 +96,14 @@ def read_squad(path: Path, *, parallel: bool = False, strict: bool = False) -> t
             continue
         questions[question.id] = question
     report.questions = len(questions)
+    name = report.file
     if strict and report.problems:
-        raise DataError(
-            "\n".join([*report.lines(), f"{path}: refused (--strict); mend the file, or leave --strict out"])
-        )
+        raise DataError("\n".join([*report.lines(), f"{name}: refused (--strict); mend it, or leave --strict out"]))
     if not questions:
         raise DataError(
-            "\n".join([*report.lines(), f"{path}: holds no usable question; check that it is SQuAD format"])
+            "\n".join([*report.lines(), f"{name}: holds no usable question; check that it is SQuAD format"])
         )
-    return list(questions.values()), report
-
-
-def questions_from_records(
-    records: Iterable[dict[str, Any]], name: str, *, strict: bool
-) -> tuple[list[Question], Report]:
-    """Questions of flat records that a library has loaded; as `read_squad`."""
-    report = Report(name)
-    found = []
-    for k, record in enumerate(records):
-        question = _question(f"record {k + 1}", record, report, {})
-        if question is not None:
-            found.append(question)
-    report.questions = len(found)
-    if strict and report.problems:
-        raise DataError("\n".join([*report.lines(), f"{name}: refused (--strict); leave --strict out to drop them"]))
-    if not found:
-        raise DataError(f"{name}: holds no usable question; check its columns id, question, context, answers")
-    return found, report
+    return list(questions.values())
 
 
 def _records(path: Path, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -127,16 +123,22 @@ def _records(path: Path, report: Report) -> Iterator[tuple[str, dict[str, Any]]]
     if not isinstance(articles, list):
         raise DataError(f"{path}: needs the key `data` with a list of articles (SQuAD format); check the file")
     for a, article in enumerate(articles):
-        for p, paragraph in enumerate(article.get("paragraphs", []) if isinstance(article, dict) else []):
+        for p, paragraph in enumerate(_list(article, "paragraphs")):
             place = f"data[{a}].paragraphs[{p}]"
             if not isinstance(paragraph, dict) or not isinstance(paragraph.get("context"), str):
                 report.add(place, "no context", mended=False)
                 continue
-            for q, entry in enumerate(paragraph.get("qas", [])):
+            for q, entry in enumerate(_list(paragraph, "qas")):
                 if isinstance(entry, dict):
                     yield f"{place}.qas[{q}]", {**entry, "context": paragraph["context"]}
                 else:
                     report.add(f"{place}.qas[{q}]", "no question", mended=False)
+
+
+def _list(record: Any, key: str) -> list[Any]:
+    """The list under a key; nothing where there is none."""
+    value = record.get(key) if isinstance(record, dict) else None
+    return value if isinstance(value, list) else []
 
 
 def _text(path: Path) -> str:
@@ -154,7 +156,7 @@ def _text(path: Path) -> str:
 
 
 def _json_lines(path: Path, text: str, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
-    lines = [(k, line) for k, line in enumerate(text.splitlines(), 1) if line.strip()]
+    lines = [(k, line) for k, line in enumerate(text.split("\n"), 1) if line.strip()]
     for number, line in lines:
         try:
             record = json.loads(line)
@@ -188,6 +190,9 @@ def _question(where: str, record: dict[str, Any], report: Report, keys: dict[str
         if not isinstance(value, str) or not value.strip():
             report.add(where, f"no {key}", mended=False)
             return None
+        if not _encodable(value):
+            report.add(where, f"{key} is not valid Unicode", mended=False)
+            return None
     context, identifier = str(texts["context"]), record.get("id")
     if identifier is None or identifier == "":
         report.add(where, "no id", mended=False)
@@ -205,6 +210,15 @@ def _question(where: str, record: dict[str, Any], report: Report, keys: dict[str
     return Question(
         id=str(identifier), question=str(texts["question"]), context=context, answers=tuple(answers), passage=passage
     )
+
+
+def _encodable(text: str) -> bool:
+    """Whether a text can be written as UTF-8: JSON may hold halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _answer_pairs(answers: Any) -> list[tuple[Any, Any]]:

@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from ratio_hpo.core.config import Spec
+from ratio_hpo.core.config import Spec, Whole
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.data.questions import Question, fingerprint_questions
 from ratio_hpo.data.tasks import Task
 
+SPECIAL_TOKENS = 4
 WINDOWS, QUESTIONS, META = "windows.arrow", "questions.arrow", "meta.json"
 
 
@@ -36,10 +38,26 @@ class WindowSettings(Spec):
         max_answer: tokens of an answer at most, in decoding.
     """
 
-    max_length: int = 384
-    stride: int = 128
-    max_question: int = 64
-    max_answer: int = 30
+    max_length: Whole = Field(default=384, ge=16)
+    stride: Whole = Field(default=128, ge=0)
+    max_question: Whole = Field(default=64, ge=1)
+    max_answer: Whole = Field(default=30, ge=1)
+
+    @model_validator(mode="after")
+    def _passage_fits(self) -> WindowSettings:
+        question = min(self.max_question, self.max_length // 2)
+        room = self.max_length - question - SPECIAL_TOKENS
+        if self.stride >= room:
+            raise ValueError(
+                f"stride needs to be under max_length less question and special tokens ({room}), "
+                f"but got {self.stride}; lower it"
+            )
+        return self
+
+    @property
+    def question_tokens(self) -> int:
+        """Tokens of a question at most: no more than half a window."""
+        return min(self.max_question, self.max_length // 2)
 
 
 @dataclass(frozen=True, slots=True)

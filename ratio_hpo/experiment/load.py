@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ratio_hpo.core.config import load_yaml, parse
+from ratio_hpo.core.config import check_name, load_yaml, parse
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.resources import find_shipped
 from ratio_hpo.experiment.spec import Experiment
@@ -24,6 +24,7 @@ def load_experiment(name_or_path: str) -> tuple[Experiment, Path]:
     """
     path = find_shipped("experiments", name_or_path)
     experiment = parse(Experiment, load_yaml(path), where=str(path))
+    check_name(experiment.name, f"{path}: name")
     try:
         check_sampler(experiment.sampler.name)
         check_pruner(experiment.pruner.name, experiment.pruner.options, experiment.target_languages)

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.backends.resources import Resources
-from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.config import check_name
+from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.experiment.anchors import make_anchors
 from ratio_hpo.experiment.load import load_experiment, load_space_for, name_study
@@ -25,6 +26,7 @@ from ratio_hpo.study.keeper import WeightKeeper
 from ratio_hpo.study.pruning import check_pruner
 from ratio_hpo.study.samplers import check_sampler
 from ratio_hpo.study.storage import default_url, open_storage
+from ratio_hpo.study.study import FirstTrialFailed
 from ratio_hpo.training.design import sizes_of
 
 Watch = Callable[[Sequence[TrialRecord]], None]
@@ -120,7 +122,7 @@ def run_search(options: SearchOptions, progress: Progress) -> tuple[Search, list
     try:
         failure = study.first_failure()
         if failure:
-            raise StudyError(
+            raise FirstTrialFailed(
                 f"study {search.plan.name}: trial 0, which sets the target, failed: {failure}; mend its cause and "
                 f"start anew with --study {search.plan.name}-2"
             )
@@ -190,6 +192,10 @@ def _plan(
         experiment.anchors, experiment.stages, sizes_of(prepared.design.sources["intermediate"]), space
     )
     target = Target(f1=experiment.target.f1, fraction=experiment.target.fraction)
+    if target.f1 is None and not (anchors and anchors[0].kind.startswith("english")):
+        raise ConfigError(
+            f"{experiment.name}: target: needs `f1`, since the data has no {experiment.reference} to set it"
+        )
     identity = {
         **prepared.identity,
         "space": space.to_json(),
@@ -199,7 +205,7 @@ def _plan(
     }
     batch = {name: getattr(experiment.stages, name).batch_size for name in ("intermediate", "target")}
     return StudyPlan(
-        name=options.study or name_study(experiment, space),
+        name=check_name(options.study or name_study(experiment, space), "--study"),
         identity=identity,
         space=space,
         rungs={name: tuple(s * batch[name] for s in grid) for name, grid in prepared.design.rungs.items()},
@@ -212,20 +218,29 @@ def _plan(
             "experiment": experiment.name,
             "space": space.name,
             "command": {
-                "experiment": options.experiment,
-                "space": options.space,
-                "base": options.base,
+                "experiment": _lasting(options.experiment),
+                "space": _lasting(options.space),
+                "base": _lasting(options.base),
                 "seed": options.seed,
-                "data_dir": str(options.data_dir),
+                "data_dir": str(options.data_dir.resolve()),
                 "strict": options.strict,
                 "keep_leaks": options.keep_leaks,
             },
             "base": experiment.base.name,
             "reference": experiment.reference,
             "trials": options.trials or experiment.trials,
+            "sampler": options.sampler,
+            "pruner": options.pruner,
             "leaks": [leak.line(kept=options.keep_leaks) for leak in prepared.leaks],
         },
     )
+
+
+def _lasting(name_or_path: str | None) -> str | None:
+    """A name as it is; a path in a form that holds in any working folder."""
+    if name_or_path is None or not Path(name_or_path).exists():
+        return name_or_path
+    return str(Path(name_or_path).resolve())
 
 
 def _versions() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ratio_hpo.core.config import Real, Spec, Whole
 from ratio_hpo.data.corpora import Corpus
 from ratio_hpo.data.splits import WHOLE
 from ratio_hpo.data.windows import WindowSettings
+from ratio_hpo.metrics import mlqa
 from ratio_hpo.training.design import StageDesign, StagesDesign
 from ratio_hpo.training.settings import EngineSettings
 
@@ -96,13 +97,25 @@ class Experiment(Spec):
         for language in self.target_languages:
             if language not in held:
                 raise ValueError(f"target_languages has {language}, but no evaluation corpus does; add one or drop it")
+        if self.metric == "mlqa":
+            odd = [language for language in self.target_languages if language not in mlqa.LANGUAGES]
+            if odd:
+                raise ValueError(f"metric mlqa is not defined for {odd[0]}; use metric: squad")
         if len(set(self.target_languages)) != len(self.target_languages):
             raise ValueError("target_languages names a language twice; drop one")
-        if self.target.f1 is None and "english" not in self.anchors:
+        if self.target.f1 is None and self.anchors[:1] != ["english"]:
             raise ValueError(
-                "target needs `f1`, since anchors leave out `english`, which would set it; add one of the two"
+                "target needs `f1`, since `english`, which would set it, is not the first anchor; mend either"
             )
+        if self.reference not in self._source_languages():
+            raise ValueError(f"reference {self.reference} is the language of no intermediate source; name one that is")
         return self
+
+    def _source_languages(self) -> set[str]:
+        sources = self.stages.intermediate.sources
+        if isinstance(sources, dict):
+            return {source.language for source in sources.values()}
+        return {language for entry in sources for language in self.corpora[entry.partition("/")[0]].languages}
 
     def _check_part(self, entry: str, where: str) -> None:
         corpus, _, part = entry.partition("/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +22,17 @@ def tracking_beside(study: Study, root: Path, experiment: str, say: Callable[[st
 
         return MlflowTracker(local_uri(root), experiment, root / "artifacts")
 
+    @contextmanager
+    def alone() -> Iterator[None]:
+        with (root / "tracking.lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
     def read() -> tuple[list[TrialRecord], StudyFacts]:
         records = study.records()
         return records, _facts(study, experiment, records, root / "checkpoints" / study.plan.name)
 
-    loop = TrackingLoop(make, read, study.tracked(), study.save_tracked, say)
+    loop = TrackingLoop(make, read, study.tracked(), study.save_tracked, say, alone)
     loop.start()
     try:
         yield

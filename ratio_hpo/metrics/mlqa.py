@@ -1,12 +1,13 @@
 """MLQA exact match and F1 (Lewis et al. 2020, arXiv 1910.07475, section 4.1), written from the definition.
 
-Against SQuAD v1.1: articles of each language are dropped, all Unicode punctuation counts as punctuation, and
-Chinese is compared character by character. Defined for the seven languages of MLQA alone.
+Against SQuAD v1.1: articles of each language are dropped, all Unicode punctuation counts as punctuation, ASCII
+symbols too, and Chinese is compared character by character. Defined for the seven languages of MLQA alone.
 """
 
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from collections.abc import Sequence
 
@@ -23,6 +24,8 @@ _ARTICLES = {
     "zh": "",
 }
 
+_ASCII = frozenset(string.punctuation)
+
 LANGUAGES = tuple(_ARTICLES)
 
 _CHINESE = re.compile(r"[\u4e00-\u9fa5]")
@@ -38,7 +41,7 @@ def normalise(text: str, language: str) -> str:
         raise ConfigError(
             f"mlqa scores need a language of {', '.join(LANGUAGES)}, but got {language}; use metric: squad"
         )
-    bare = "".join(c for c in text.lower() if not unicodedata.category(c).startswith("P"))
+    bare = "".join(c for c in text.lower() if c not in _ASCII and not unicodedata.category(c).startswith("P"))
     if _ARTICLES[language]:
         bare = re.sub(_ARTICLES[language], " ", bare)
     return " ".join(_tokens(bare, language))

@@ -96,7 +96,9 @@ class Simplex:
             reachable = np.floor(high * self.grid + simplex.TOLERANCE) / self.grid if self.grid else high
             shares = simplex.project_presence(shares, self.presence, low, reachable)
         if self.grid:
-            shares = simplex.project_grid(shares, self.grid, low, np.where(shares > 0.0, high, low))
+            without_zeros = np.where(shares > 0.0, high, low) if self.presence else high
+            enough = np.floor(without_zeros * self.grid + simplex.TOLERANCE).sum() >= self.grid
+            shares = simplex.project_grid(shares, self.grid, low, without_zeros if enough else high)
         return dict(zip(self.parts, shares.tolist(), strict=True))
 
     def contains(self, value: Any) -> bool:

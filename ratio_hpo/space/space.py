@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ratio_hpo.core.config import did_you_mean, load_yaml, parse, unknown_key
+from ratio_hpo.core.config import NAME, did_you_mean, load_yaml, parse, unknown_key
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.resources import find_shipped, shipped_files
 from ratio_hpo.core.trial import Params
@@ -113,6 +113,8 @@ def load_space(name_or_path: str) -> Space:
     name = content.get("name", path.stem)
     if not isinstance(name, str) or not name:
         mistakes.append(f"{path}: name: needs a text, but got {name!r}; give it one")
+    elif not NAME.fullmatch(name):
+        mistakes.append(f"{path}: name: needs letters, digits, '.', '_', '+' or '-', but got {name!r}; rename it")
     description = content.get("description", "")
     if not isinstance(description, str):
         mistakes.append(f"{path}: description: needs a text, but got {description!r}; quote it")

@@ -61,7 +61,7 @@ class WeightKeeper:
             }
             (temporary / META).write_text(json.dumps(about, indent=1))
             temporary.rename(folder)
-        except FileNotFoundError:  # the store has just evicted it: the member stays without weights
+        except OSError:  # evicted meanwhile, kept by another driver, or no room: the member stays without weights
             shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -30,6 +30,9 @@ class StudyFacts:
 class Tracker(Protocol):
     """Somewhere to write trials to."""
 
+    is_new: bool
+    """Whether it held nothing before: what was written to another one counts no more."""
+
     def write(self, facts: StudyFacts, record: TrialRecord, since: int) -> None:
         """Write a trial: its facts, evaluations from number `since` on, and its end if it has one.
 

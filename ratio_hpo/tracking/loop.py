@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.tracking.base import StudyFacts, Tracker
@@ -24,6 +25,7 @@ class TrackingLoop:
         cursor: what was written by earlier runs.
         save: stores the cursor of a trial.
         say: told, once for each reason, that tracking lags.
+        alone: holds off other processes that write to the same store, for the time of a pass.
     """
 
     def __init__(
@@ -33,8 +35,10 @@ class TrackingLoop:
         cursor: Cursor,
         save: Callable[[int, tuple[int, str]], None],
         say: Callable[[str], None],
+        alone: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._make, self._read, self._cursor, self._save, self._say = make, read, dict(cursor), save, say
+        self._alone = alone
         self._tracker: Tracker | None = None
         self._stop = threading.Event()
         self._said: set[str] = set()
@@ -52,16 +56,8 @@ class TrackingLoop:
     def pass_once(self, *, last: bool = False) -> bool:
         """Write all that is new; with `last`, checkpoints too."""
         try:
-            if self._tracker is None:
-                self._tracker = self._make()
-            records, facts = self._read()
-            for record in records:
-                if record.state is not State.WAITING:
-                    self._write(self._tracker, facts, record)
-            if last:
-                for record in records:
-                    if record.curve:
-                        self._tracker.write_checkpoints(facts, record)
+            with self._alone():
+                self._write_all(last=last)
         except Exception as error:  # whatever a tracking server does must not end a search; it is tried again
             reason = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
             if reason not in self._said:
@@ -69,6 +65,20 @@ class TrackingLoop:
                 self._say(f"tracking lags ({reason}); the search goes on, and what is missing is written later")
             return False
         return True
+
+    def _write_all(self, *, last: bool) -> None:
+        if self._tracker is None:
+            self._tracker = self._make()
+            if self._tracker.is_new:
+                self._cursor.clear()
+        records, facts = self._read()
+        for record in records:
+            if (record.params and record.state is not State.WAITING) or record.state.finished:
+                self._write(self._tracker, facts, record)
+        if last:
+            for record in records:
+                if record.curve:
+                    self._tracker.write_checkpoints(facts, record)
 
     def _write(self, tracker: Tracker, facts: StudyFacts, record: TrialRecord) -> None:
         now = (len(record.curve), record.state.value)

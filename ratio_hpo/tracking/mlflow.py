@@ -43,6 +43,7 @@ class MlflowTracker:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._client = MlflowClient(uri)
         found = self._client.get_experiment_by_name(experiment)
+        self.is_new = found is None
         if found is not None:
             self._experiment = found.experiment_id
         else:
@@ -66,12 +67,20 @@ class MlflowTracker:
         kept = {folder.name: folder for folder in facts.checkpoints.get(record.number, ())}
         run = self._run(facts, record)
         present = {Path(item.path).name for item in self._client.list_artifacts(run, CHECKPOINTS)}
+        present -= {name for name in present & set(kept) if not self._is_whole(run, kept[name])}
         if present - set(kept):
             repository = get_artifact_repository(str(self._client.get_run(run).info.artifact_uri))
             for name in present - set(kept):
                 repository.delete_artifacts(f"{CHECKPOINTS}/{name}")
         for name in sorted(set(kept) - present):
             self._client.log_artifacts(run, str(kept[name]), f"{CHECKPOINTS}/{name}")
+
+    def _is_whole(self, run: str, folder: Path) -> bool:
+        """Whether every file of a checkpoint was uploaded to its end."""
+        stored = {
+            Path(f.path).name: f.file_size for f in self._client.list_artifacts(run, f"{CHECKPOINTS}/{folder.name}")
+        }
+        return stored == {file.name: file.stat().st_size for file in folder.iterdir()}
 
     def _run(self, facts: StudyFacts, record: TrialRecord) -> str:
         """The run of a trial: known, found by its tags, or made with its parameters."""

@@ -9,6 +9,8 @@ from ratio_hpo.tracking.base import StudyFacts
 class NullTracker:
     """For searches without tracking."""
 
+    is_new = False
+
     def write(self, facts: StudyFacts, record: TrialRecord, since: int) -> None:
         """Nothing is written."""
 

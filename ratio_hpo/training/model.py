@@ -24,6 +24,13 @@ HUB_NAMES = {name: f"FacebookAI/{name}" for name in ("xlm-roberta-base", "xlm-ro
     "bert-base-multilingual-cased": "google-bert/bert-base-multilingual-cased"
 }
 
+HUB_BYTES = {
+    "xlm-roberta-base": 1_110_000_000,
+    "xlm-roberta-large": 2_240_000_000,
+    "bert-base-multilingual-cased": 710_000_000,
+}
+"""Bytes of the weights in float32, to plan memory and disk with."""
+
 _WEIGHT_FILES = (
     "model.safetensors",
     "pytorch_model.bin",
@@ -119,7 +126,9 @@ def load_model(base: Base, auto_class: str, seed: int) -> Any:
 
 
 def checkpoint_bytes(base: Base) -> int:
-    """Size of a checkpoint of a base in a folder: weights, and AdamW's two moments. 0 for hub names."""
+    """Size of a checkpoint of a base: weights, and AdamW's two moments; an estimate for hub names."""
+    if base.revision is not None:
+        return 3 * HUB_BYTES.get(base.name, 10**9)
     folder = Path(base.location)
     weights = [folder / name for name in ("model.safetensors", "pytorch_model.bin")]
     return 3 * max((file.stat().st_size for file in weights if file.is_file()), default=0)

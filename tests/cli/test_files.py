@@ -73,6 +73,17 @@ BROKEN = {
     "pruner": (WORLD.replace("pruner: successive_halving", "pruner: medain"), "did you mean 'median'?"),
     "space": (WORLD.replace("space: default", "space: defualt"), "did you mean 'default'?"),
     "parts": (WORLD.replace("test: 100", "test: 0.5"), "all fractions or all numbers"),
+    "reference": (
+        WORLD.replace("reference: en", "reference: eng"),
+        "reference eng is the language of no intermediate source",
+    ),
+    "metric": (WORLD + "\nmetric: mlqa\n", "metric mlqa is not defined for ru"),
+    "window": (WORLD.replace("stride: 32", "stride: 90"), "stride needs to be under max_length"),
+    "name": (WORLD.replace("name: polyglot-world", "name: ../x"), "needs letters, digits"),
+    "anchor order": (
+        WORLD.replace("anchors: [english, proportional", "anchors: [proportional, english"),
+        "is not the first anchor",
+    ),
     "no target": (WORLD.replace("anchors: [english,", "anchors: ["), "target needs `f1`"),
 }
 
@@ -102,6 +113,7 @@ def test_a_broken_experiment_is_one_clear_line(case: str, tmp_path: Path) -> Non
             ("search", "--experiment", "tydiqa-goldp", "--data-dir", "nowhere", "--dry-run"),
             "--data-dir or RATIO_HPO_DATA",
         ),
+        (("search", "--study", "..", "--dry-run"), "needs letters, digits"),
         (("status",), "no studies here yet"),
         (("trial", "1"), "no studies here yet"),
         (("pareto",), "no studies here yet"),

@@ -94,6 +94,23 @@ FLAT = [
 ]
 
 
+def test_odd_shapes_and_odd_text_are_no_crash(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    good = {"context": CONTEXT, "qas": [qa("1"), qa("2", question="\ud800?")]}
+    content = {"data": [None, {"paragraphs": None}, {"paragraphs": [good, {"context": CONTEXT, "qas": None}, 3]}]}
+    path.write_text(json.dumps(content))
+    questions, report = read_squad(path)
+    assert [q.id for q in questions] == ["1"]
+    assert {p.rule for p in report.problems} == {"question is not valid Unicode", "no context"}
+
+
+def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    record = {**FLAT[0], "question": "Where\u2028now\u0085?"}
+    path.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert read_squad(path)[0][0].question == record["question"]
+
+
 def test_json_lines_and_parquet_hold_the_same(tmp_path: Path) -> None:
     lines = tmp_path / "a.jsonl"
     lines.write_text("\n".join(json.dumps(record) for record in FLAT) + "\nnot json\n")

@@ -40,6 +40,7 @@ def test_squad_equals_torchmetrics(pairs: list[tuple[str, list[str]]]) -> None:
         ("\u00abParis\u00bb", "Paris", "en", (1.0, 1.0)),
         ("\u0627\u0644\u0628\u064a\u062a", "\u0628\u064a\u062a", "ar", (1.0, 1.0)),
         ("the end", "end", "hi", (2 / 3, 0.0)),
+        ("$5 million", "5 million", "en", (1.0, 1.0)),
     ],
 )
 def test_mlqa_cases(said: str, gold: str, language: str, expected: tuple[float, float]) -> None:

@@ -98,6 +98,15 @@ def test_grid_and_presence_are_projections(weights: list[float], grid: bool, pre
             assert value * 20 == pytest.approx(round(value * 20), abs=1e-9)
 
 
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
+def test_presence_leaves_room_for_the_grid(cube: list[float]) -> None:
+    """Bounds between grid points count as the grid point below."""
+    domain = Simplex(parts=("a", "b", "c", "d"), high=dict.fromkeys("abcd", 0.34), grid=10, presence=0.05)
+    shares = domain.decode(tuple(cube))
+    assert domain.contains(shares)
+    assert domain.project(shares) == pytest.approx(shares)
+
+
 def test_presence_gives_explicit_zeros() -> None:
     domain = Simplex(parts=("a", "b", "c"), presence=0.1)
     assert domain.project({"a": 0.6, "b": 0.36, "c": 0.04}) == pytest.approx({"a": 0.625, "b": 0.375, "c": 0.0})

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from ratio_hpo.space import Choice, Ratio, Simplex, Space
 from ratio_hpo.study import Anchor, Study, Target
 from ratio_hpo.study.front import paid_cost
 from ratio_hpo.study.samplers import NAMES as SAMPLERS
+from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.study.study import FirstTrialFailed
 from ratio_hpo.study.view import enqueue, view_study
 from tests.conftest import curve_objective, plan_of
@@ -225,6 +229,66 @@ def test_an_anchor_outside_the_space_keeps_its_own_shares(open_study: Make, sear
     anchor = Anchor(kind="english", params={"ratio": 0.0, "shares": {"en": 1.0}})
     study = search(open_study(plan_of(space=space, anchors=(anchor,))), 2)
     assert study.records()[0].params == {"ratio": 0.0, "shares": {"en": 1.0}}
+
+
+def test_a_trial_that_ran_to_its_budget_is_complete_whatever_the_pruner_says(open_study: Make, search: Make) -> None:
+    study = open_study(
+        plan_of(target=Target(f1=0.5), anchors=()), pruner=("threshold", {"lower": 0.99, "n_warmup_steps": 10})
+    )
+    record = search(study, 1).records()[0]
+    assert record.curve[-1].prune_f1 < 0.99
+    assert record.state is State.COMPLETE
+
+
+def test_parameters_that_the_objective_refuses_fail_their_trial_alone(open_study: Make, search: Make) -> None:
+    def plan(params: Params) -> dict[str, float]:
+        if params["ratio"] > 0.5 and params["ratio"] < 1.0:
+            raise ValueError("ratio too high for this budget")
+        return {}
+
+    study = search(open_study(plan_trial=plan, pruner=("none", {})), 10)
+    failed = [record for record in study.records() if record.state is State.FAIL]
+    assert 0 < len(failed) < 8
+    assert all("ratio too high" in str(record.reason) for record in failed)
+    assert len(study.records()) == 10
+
+
+def test_anchors_with_choices_run_and_are_enqueued(open_study: Make, search: Make) -> None:
+    space = Space("s", {"ratio": Ratio(), "schedule": Choice(options=("constant", "wsd", "linear"))})
+    anchor = Anchor(kind="english", params={"ratio": 0.0, "schedule": "wsd"})
+    plan = plan_of(space=space, anchors=(anchor,), identity={"space": space.to_json()})
+    study = search(open_study(plan), 1)
+    enqueue(study.storage, None, {"schedule": "linear"})
+    records = search(open_study(plan), 2).records()
+    assert records[0].params == anchor.params
+    assert records[1].params["schedule"] == "linear"
+
+
+def test_two_drivers_never_run_more_than_was_asked(tmp_path: Path) -> None:
+    """Four processes on one file, each asking until there is no more."""
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from tests.conftest import plan_of\n"
+        "from ratio_hpo.study import Study, Target\n"
+        "from ratio_hpo.study.storage import default_url, open_storage\n"
+        "study = Study(plan_of(target=Target(f1=0.5)), open_storage(default_url(Path(sys.argv[1]))))\n"
+        "while study.next(12) is not None: pass\n"
+        "print(*study.live.numbers())\n"
+        "sys.stdout.flush(); sys.stdin.read()"
+    )
+    drivers = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path)], cwd=Path(__file__).parents[2], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+        for _ in range(4)
+    ]  # fmt: skip
+    numbers = [int(word) for driver in drivers for word in driver.stdout.readline().split()]  # type: ignore[union-attr]
+    for driver in drivers:
+        driver.communicate(timeout=30)
+    assert sorted(numbers) == list(range(12))
+    view = view_study(open_storage(default_url(tmp_path)), None)
+    assert [record.kind for record in view.records[:3]] == ["english", "non_english", "sampled"]
 
 
 def test_pruning_closes_the_generator(open_study: Make, search: Make) -> None:

@@ -76,6 +76,8 @@ def test_each_trial_is_one_run_with_its_curve(study: Study, store: Path) -> None
 class Down:
     """A tracking server that does not answer at first."""
 
+    is_new = False
+
     def __init__(self, failures: int) -> None:
         self.failures = failures
         self.written: list[int] = []

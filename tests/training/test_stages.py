@@ -137,6 +137,38 @@ def test_eviction_takes_the_least_recently_used_and_spares_what_is_in_use(lab: A
     assert store.longest_prefix(used, lab.evaluation.fingerprint) is None
 
 
+def test_a_checkpoint_scored_on_something_else_is_replaced(lab: Any, make_lab: Any, tmp_path: Path) -> None:
+    """Two studies on one store: the second one's stages are stored and continued too."""
+    store, other = StageStore(tmp_path), make_lab("polyglot-base")
+    run(lab, lab.spec(rungs=(20,)), store)
+    assert run(lab, lab.spec(), store, stop_at=10)[-1].trained == 10 * 8
+    assert run(lab, lab.spec(), store)[-1].trained == 10 * 8
+    other.evaluation.fingerprint = "another"
+    assert run(other, other.spec(), store)[-1].trained == 20 * 8
+    assert run(other, other.spec(), store)[-1].trained == 0
+
+
+def test_workers_that_evict_at_once_do_not_meet(lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = StageStore(tmp_path, budget=0)
+    spec = lab.spec()
+    store.budget = 10**12
+    run(lab, spec, store)
+    store.budget = 0
+    kept = store._kept()
+    StageStore(tmp_path, budget=0).evict()
+    monkeypatch.setattr(store, "_kept", lambda: kept)
+    store.evict()
+
+
+def test_what_killed_workers_left_is_swept(tmp_path: Path) -> None:
+    store = StageStore(tmp_path)
+    half = tmp_path / "stage" / ".00000100-77"
+    half.mkdir(parents=True)
+    (half / WEIGHTS).write_bytes(b"half")
+    store.sweep()
+    assert not half.exists()
+
+
 def test_too_little_disk_is_refused_before_training(tmp_path: Path) -> None:
     with pytest.raises(StorageFullError, match=r"needs .* GB for four checkpoints"):
         StageStore(tmp_path).check_room(10**18)

@@ -32,7 +32,7 @@ class QuestionAnswering:
         for begin in range(0, len(examples), CHUNK):
             part = examples[begin : begin + CHUNK]
             encoded = tokenizer(
-                _shortened([q.question.strip() for q in part], tokenizer, settings.max_question),
+                _shortened([q.question.strip() for q in part], tokenizer, settings.question_tokens),
                 [q.context for q in part],
                 truncation="only_second",
                 max_length=settings.max_length,
