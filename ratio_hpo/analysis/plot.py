@@ -33,7 +33,8 @@ def plot_front(view: StudyView, path: Path) -> Path:
     for record in drawn:
         costs, scores = zip(*curve_points(record), strict=True)
         colour = colours(scale(record.ratio)) if record.ratio is not None else "grey"
-        axes.plot(costs, scores, STYLES.get(record.state, "-"), color=colour, alpha=0.55, linewidth=1.2)
+        style = STYLES.get(record.state, "-")
+        axes.plot(costs, scores, style, marker=".", markersize=4, color=colour, alpha=0.55, linewidth=1.2)
     _name_anchors(axes, [record for record in drawn if record.is_anchor])
     members = front(view.records)
     costs = [member.progress.cost for member in members]
@@ -66,5 +67,5 @@ def _name_anchors(axes: Any, anchors: list[TrialRecord]) -> None:
         end = record.curve[-1]
         height = max(end.mean_f1, last + step)
         name = record.kind.replace("_", "-").replace("+", ", ")
-        axes.annotate(name, (end.cost, height), xytext=(8, -9), textcoords="offset points", fontsize=7)
+        axes.annotate(name, (end.cost, height), xytext=(8, -4), textcoords="offset points", fontsize=7)
         last = height
