@@ -27,7 +27,7 @@ search: $(VENV)/.run  ## Set up, and run the main job
 	$(BIN)/ratio-hpo search --space default $(ARGS)
 
 test: $(VENV)/.test  ## Set up, and run the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile $(ARGS)
 
 test-all: $(VENV)/.test  ## Set up, and run all tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -70,7 +70,7 @@ BROKEN = {
         WORLD.replace("sampler: tpe", "sampler: tpee"),
         "sampler: unknown sampler 'tpee' (did you mean 'tpe'?)",
     ),
-    "pruner": (WORLD.replace("pruner: successive_halving", "pruner: medain"), "did you mean 'median'?"),
+    "pruner": (WORLD.replace("name: successive_halving", "name: medain"), "did you mean 'median'?"),
     "space": (WORLD.replace("space: default", "space: defualt"), "did you mean 'default'?"),
     "parts": (WORLD.replace("test: 100", "test: 0.5"), "all fractions or all numbers"),
     "reference": (
