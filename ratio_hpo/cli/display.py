@@ -36,7 +36,7 @@ class Display:
         began, shown = time.monotonic(), set(past)
         bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[eta]}"),
@@ -61,7 +61,7 @@ class Display:
                     completed=len(done),
                     description=f"{len(running)} running, {pruned} pruned",
                     eta=_eta(began, len(done) - len(past), total - len(done)),
-                    best="" if best is None else f"best F1 {best.curve[-1].mean_f1:.3f} at ratio {best.ratio or 0:.2f}",
+                    best="" if best is None else f"best {best.curve[-1].mean_f1:.3f} at {best.ratio or 0:.2f}",
                 )
 
             yield watch
@@ -75,7 +75,7 @@ def _eta(began: float, done: int, left: int) -> str:
     if done < 1 or left < 1:
         return ""
     seconds = (time.monotonic() - began) / done * left
-    return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
+    return f"~{seconds / 60:.0f} min left" if seconds >= 90 else f"~{seconds:.0f} s left"
 
 
 def _line(record: TrialRecord) -> str:
