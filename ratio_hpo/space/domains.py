@@ -48,8 +48,26 @@ class Domain(Protocol):
         ...
 
 
+class _Interval:
+    """Numbers from `low` to `high`, laid evenly over the cube's axis."""
+
+    __slots__ = ()
+    low: float
+    high: float
+    dimensions: ClassVar[int] = 1
+
+    def encode(self, value: float) -> tuple[float, ...]:
+        return (_clip((value - self.low) / (self.high - self.low)),)
+
+    def decode(self, cube: tuple[float, ...]) -> float:
+        return min(self.low + cube[0] * (self.high - self.low), self.high)
+
+    def contains(self, value: Any) -> bool:
+        return _is_number(value) and self.low <= value <= self.high
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ratio:
+class Ratio(_Interval):
     """The total share of the non-English sources: a number in [low, high] within [0, 1]."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -62,17 +80,6 @@ class Ratio:
                 f"ratio needs 0 <= low < high <= 1, but got low={self.low}, high={self.high}; swap or widen"
             )
 
-    dimensions: ClassVar[int] = 1
-
-    def encode(self, value: float) -> tuple[float, ...]:
-        return (_clip((value - self.low) / (self.high - self.low)),)
-
-    def decode(self, cube: tuple[float, ...]) -> float:
-        return min(self.low + cube[0] * (self.high - self.low), self.high)
-
-    def contains(self, value: Any) -> bool:
-        return _is_number(value) and self.low <= value <= self.high
-
     def resolve(self, reference: float | None) -> Ratio:
         return self
 
@@ -81,7 +88,7 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Uniform:
+class Uniform(_Interval):
     """A number in [low, high], uniform; factors of the reference value unless `absolute`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -93,17 +100,6 @@ class Uniform:
         if not self.low < self.high:
             raise ValueError(f"uniform needs low < high, but got low={self.low}, high={self.high}; swap them")
 
-    dimensions: ClassVar[int] = 1
-
-    def encode(self, value: float) -> tuple[float, ...]:
-        return (_clip((value - self.low) / (self.high - self.low)),)
-
-    def decode(self, cube: tuple[float, ...]) -> float:
-        return min(self.low + cube[0] * (self.high - self.low), self.high)
-
-    def contains(self, value: Any) -> bool:
-        return _is_number(value) and self.low <= value <= self.high
-
     def resolve(self, reference: float | None) -> Uniform:
         factor = _factor(self, reference)
         return replace(self, low=self.low * factor, high=self.high * factor, absolute=True)
@@ -113,7 +109,7 @@ class Uniform:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogUniform:
+class LogUniform(_Interval):
     """A positive number in [low, high], uniform in its logarithm; factors of the reference unless `absolute`."""
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -127,8 +123,6 @@ class LogUniform:
                 f"log_uniform needs 0 < low < high, but got low={self.low}, high={self.high}; correct them"
             )
 
-    dimensions: ClassVar[int] = 1
-
     def encode(self, value: float) -> tuple[float, ...]:
         if value <= self.low:
             return (0.0,)
@@ -137,9 +131,6 @@ class LogUniform:
     def decode(self, cube: tuple[float, ...]) -> float:
         value = self.low * math.exp(cube[0] * math.log(self.high / self.low))
         return min(max(value, self.low), self.high)
-
-    def contains(self, value: Any) -> bool:
-        return _is_number(value) and self.low <= value <= self.high
 
     def resolve(self, reference: float | None) -> LogUniform:
         factor = _factor(self, reference)
