@@ -34,7 +34,6 @@ class Prepared:
         splits: number of questions by language and split.
         leaks: what training sources share with the evaluation data.
         problems: lines about bad records.
-        test: window set of each language's test split, for the final confirmation.
         tokenizer: folder of the tokenizer, kept beside weights.
     """
 
@@ -45,13 +44,7 @@ class Prepared:
     tokenizer: Path
     leaks: list[Leak] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    test: dict[str, str] = field(default_factory=dict)
     keep_leaks: bool = False
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """Sources of the intermediate stage, in the experiment's order."""
-        return tuple(self.design.sources["intermediate"])
 
 
 def source_designs(experiment: Experiment, stage: StageDesign) -> dict[str, SourceDesign]:
@@ -126,7 +119,7 @@ def prepare(
                 ),
             )
     folders = {
-        language: {split: str(windows(part)) for split, part in parts.items()} for language, parts in evaluation.items()
+        language: {split: str(windows(parts[split])) for split in SCORED} for language, parts in evaluation.items()
     }
     design = Design(
         base=base,
@@ -139,7 +132,7 @@ def prepare(
         token_types="token_type_ids" in tokenizer.model_input_names,
         stages=experiment.stages,
         sources=stages,
-        evaluation={language: {s: parts[s] for s in SCORED} for language, parts in folders.items()},
+        evaluation=folders,
         rungs={
             name: tuple(getattr(experiment.stages, name).rungs(largest_steps[name]))
             for name in ("intermediate", "target")
@@ -166,7 +159,6 @@ def prepare(
         tokenizer=tokenizer_folder,
         leaks=list(leaks.values()),
         problems=[line for report in reader.reports for line in report.lines()],
-        test={language: parts["test"] for language, parts in folders.items()},
         keep_leaks=keep_leaks,
     )
 
