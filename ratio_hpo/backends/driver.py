@@ -104,7 +104,7 @@ class Session:
         """
         self.study.fail(number, reason, traceback)
         self._changed(front=False)
-        failed = [r for r in self.study.records() if r.state.value == "FAIL" and not r.diverged]
+        failed = [record for record in self.study.records() if record.is_failure]
         if self.budget.failures is not None and len(failed) > self.budget.failures:
             raise TooManyFailures(f"{len(failed)} trials failed, more than --max-failures {self.budget.failures}")
 

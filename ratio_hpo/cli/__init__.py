@@ -34,9 +34,9 @@ class LazyGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS:
-            from ratio_hpo.cli.printing import near
+            from ratio_hpo.core.config import did_you_mean
 
-            raise click.UsageError(f"no command {args[0]!r} ({near(args[0], list(COMMANDS))})", ctx)
+            raise click.UsageError(f"no command {args[0]!r} ({did_you_mean(args[0], list(COMMANDS))})", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

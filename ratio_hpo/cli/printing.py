@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 from pathlib import Path
@@ -86,9 +85,3 @@ def settings(params: dict[str, Any]) -> str:
     return " ".join(
         f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in shown.items()
     )
-
-
-def near(name: str, known: list[str]) -> str:
-    """`did you mean …?`, or what is known."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"

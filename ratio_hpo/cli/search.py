@@ -127,7 +127,7 @@ def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
         fail(f"interrupted; everything is kept. To go on: {command}", 130)
     except (FirstTrialFailed, TooManyFailures, StorageFullError) as error:
         fail(str(error), 1)
-    failed = [record for record in records if record.state.value == "FAIL" and not record.diverged]
+    failed = [record for record in records if record.is_failure]
     _print_end(options, ready.plan.name, as_json=as_json)
     if failed:
         fail(f"{len(failed)} trial(s) failed; see `ratio-hpo trial {failed[0].number}`", 3)

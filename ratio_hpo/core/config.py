@@ -21,6 +21,9 @@ class Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+"""How pydantic names a key that a model, or a dataclass, does not know."""
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -94,15 +97,11 @@ def parse(schema: Any, content: Any, *, where: str, prefix: str = "") -> Any:
 
 def unknown_key(where: str, key: str, name: str, known: list[str]) -> str:
     """The line for a key or name that is not known, with the nearest known one."""
-    return f"{where}: {key}: unknown {name} ({_remedy(key.rsplit('.', 1)[-1], known)})"
+    return f"{where}: {key}: unknown {name} ({did_you_mean(key.rsplit('.', 1)[-1], known)})"
 
 
 def did_you_mean(value: str, known: list[str]) -> str:
     """`did you mean 'x'?`, or the list of what is known."""
-    return _remedy(value, known)
-
-
-def _remedy(value: str, known: list[str]) -> str:
     near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
 
@@ -125,10 +124,8 @@ def _line(item: Any, known: dict[tuple[str, ...], list[str]], where: str, prefix
     location = tuple(str(part) for part in item["loc"] if not str(part).startswith("function-"))
     key = ".".join(part for part in (prefix, *location) if part)
     message = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        return f"{where}: {key}: unknown key ({_remedy(location[-1], known.get(location[:-1], []))})"
-    if item["type"] == "unexpected_keyword_argument":
-        return f"{where}: {key}: unknown key ({_remedy(location[-1], known.get(location[:-1], []))})"
+    if item["type"] in UNKNOWN:
+        return f"{where}: {key}: unknown key ({did_you_mean(location[-1], known.get(location[:-1], []))})"
     if item["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{where}: {key}: is required, but absent; add it"
     if item["type"] == "value_error":
@@ -138,11 +135,7 @@ def _line(item: Any, known: dict[tuple[str, ...], list[str]], where: str, prefix
 
 def _field_names(schema: Any, error: ValidationError) -> dict[tuple[str, ...], list[str]]:
     """For each place of an unknown key, the keys that are known there."""
-    places = {
-        tuple(str(part) for part in item["loc"])[:-1]
-        for item in error.errors()
-        if item["type"] in ("extra_forbidden", "unexpected_keyword_argument")
-    }
+    places = {tuple(str(part) for part in item["loc"])[:-1] for item in error.errors() if item["type"] in UNKNOWN}
     root = TypeAdapter(schema).json_schema()
     return {place: _keys_at(root, root, place) for place in places}
 

@@ -62,6 +62,11 @@ class Progress:
         return mean_score(self.scores, "f1/")
 
     @property
+    def paid_cost(self) -> float:
+        """Windows really trained so far; all of them, where nothing else is said."""
+        return self.cost if self.paid is None else self.paid
+
+    @property
     def prune_f1(self) -> float:
         """Mean F1 on `prune`; an objective of one score serves both."""
         if any(key.startswith("prune/f1/") for key in self.scores):
@@ -130,6 +135,11 @@ class TrialRecord:
     @property
     def diverged(self) -> bool:
         return self.state is State.FAIL and (self.reason or "").startswith("diverged")
+
+    @property
+    def is_failure(self) -> bool:
+        """FAIL for a reason that a search does not expect: it counts for exit code 3 and `--max-failures`."""
+        return self.state is State.FAIL and not self.diverged
 
     @property
     def ratio(self) -> float | None:

@@ -50,4 +50,4 @@ def study_hypervolume(records: Sequence[TrialRecord], largest_cost: float) -> fl
 
 def paid_cost(records: Iterable[TrialRecord]) -> float:
     """Windows that the study really trained."""
-    return sum(max((p.paid if p.paid is not None else p.cost for p in r.curve), default=0.0) for r in records)
+    return sum(max((point.paid_cost for point in r.curve), default=0.0) for r in records)

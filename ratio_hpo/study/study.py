@@ -62,6 +62,7 @@ class Study:
         self._plan_trial = plan_trial
         self._optuna = open_study(plan, storage)
         self._distributions = distributions(plan.space)
+        self._read: dict[int, TrialRecord] = {}
         self.live = LiveTrials(storage)
         self._lock = threading.RLock()
         self.target: float | None = self._optuna.user_attrs.get("target")
@@ -71,8 +72,12 @@ class Study:
         self._settle(past)
 
     def records(self) -> list[TrialRecord]:
-        """All trials, by number."""
-        return [rec.read_trial(trial) for trial in self._optuna.get_trials(deepcopy=False)]
+        """All trials, by number; finished ones, which change no more, are read once."""
+        trials = self._optuna.get_trials(deepcopy=False)
+        for trial in trials:
+            if trial.number not in self._read or not self._read[trial.number].state.finished:
+                self._read[trial.number] = rec.read_trial(trial)
+        return [self._read[trial.number] for trial in trials]
 
     def is_done(self, most_trials: int) -> bool:
         """Whether the asked number of trials is there, and none of them waits to be worked on."""
@@ -115,9 +120,9 @@ class Study:
             if live is None:
                 return Decision.STOP
             if any((p.stage, p.windows) == (progress.stage, progress.windows) for p in live.curve):
-                live.paid_again = _paid(live.curve[-1]) - live.paid_before
+                live.paid_again = live.curve[-1].paid_cost - live.paid_before
                 return Decision.CONTINUE
-            progress = replace(progress, time=progress.time or time.time(), paid=_paid(progress) + live.paid_again)
+            progress = replace(progress, time=progress.time or time.time(), paid=progress.paid_cost + live.paid_again)
             decision = self._shadows.report(number, progress)
             if live.is_anchor or self._is_end(live, progress):
                 decision = Decision.CONTINUE
@@ -217,7 +222,7 @@ class Study:
         curve, last = rec.read_curve(attributes)
         live.curve, live.kind = curve, attributes.get(rec.KIND, "sampled")
         live.budget = attributes[rec.PLAN].get("cost")
-        live.paid_before = max((_paid(point) for point in curve), default=0.0)
+        live.paid_before = max((point.paid_cost for point in curve), default=0.0)
         self.live.add(trial.number, live)
         if last is Decision.STOP:
             self.prune(trial.number)
@@ -254,10 +259,9 @@ class Study:
     def _parameters(self, trial: optuna.Trial) -> tuple[str, Params]:
         """Kind and absolute parameters: an anchor's own, or what the sampler suggests."""
         attributes = trial.user_attrs
-        cube = {}
+        cube, categories = {}, self.plan.space.categories()
         for name, distribution in self._distributions.items():
             value = trial._suggest(name, distribution)
-            categories = self.plan.space.categories()
             cube[name] = (value + 0.5) / categories[name] if name in categories else value
         if rec.PARAMS in attributes:
             return attributes[rec.KIND], attributes[rec.PARAMS]
@@ -266,8 +270,7 @@ class Study:
 
     def _use_sampler(self, number: int) -> None:
         name, options = self._sampler
-        space, seed = self.plan.space, self.plan.seed
-        self._optuna.sampler = make_sampler(name, options, space=space, seed=seed, number=number)
+        self._optuna.sampler = make_sampler(name, options, space=self.plan.space, seed=self.plan.seed, number=number)
 
     def _fail(self, number: int, live: Live, reason: str, trace: str | None) -> None:
         write_attributes(self.storage, live.trial_id, {rec.REASON: reason, rec.TRACEBACK: trace})
@@ -294,7 +297,3 @@ class Study:
             self.storage.set_trial_state_values(trial_id, TrialState[state.name], values)
         except optuna.exceptions.UpdateFinishedTrialError:
             return  # another driver has told the same end
-
-
-def _paid(progress: Progress) -> float:
-    return progress.cost if progress.paid is None else progress.paid

@@ -141,7 +141,7 @@ def _metrics(point: Progress) -> Iterator[Metric]:
     values: dict[str, float] = dict(point.scores)
     values.setdefault("f1/mean", point.mean_f1)
     values["cost"] = point.cost
-    values["cost_paid"] = point.paid if point.paid is not None else point.cost
+    values["cost_paid"] = point.paid_cost
     for key, value in point.measures.items():
         values[f"loss/{point.stage}" if key == "loss" else key] = value
     stamp = int((point.time or 0.0) * 1000)
