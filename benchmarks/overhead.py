@@ -58,7 +58,7 @@ def measure(backend: str, tracking: bool, trials: int) -> float:
         root = Path(name)
         study = Study(plan(backend), open_storage(default_url(root)), pruner=("none", {}))
         if tracking:
-            stack.enter_context(tracking_beside(study, root, "overhead", print))
+            stack.enter_context(tracking_beside(study, root, None, print))
         session = Session(study=study, budget=Budget(trials=trials + COLD), root=root, threads=1)
         if backend == "ray":
             from ratio_hpo.backends.ray import run_ray

@@ -14,17 +14,24 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Context, Progress
-from ratio_hpo.experiment.search import SearchOptions, ready_search
+from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
 
 RATIOS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 GROUPS = {"en": ("en",), "de es ru": ("de", "es", "ru"), "fi id sw ko": ("fi", "id", "sw", "ko")}
 
 
+def ready(root: str, seed: int) -> Search:
+    """The default search with another seed."""
+    options = SearchOptions(root=Path(root), settings=(Setting("seed", seed, "--seeds"),), tracking=False)
+    return ready_search(options, lambda line: None)
+
+
 def measure(job: tuple[str, int, float]) -> tuple[int, float, list[Progress]]:
     """The curve of one trial."""
     root, seed, ratio = job
-    search = ready_search(SearchOptions(root=Path(root), seed=seed, tracking=False), lambda line: None)
+    search = ready(root, seed)
     context = Context(trial=0, seed=seed, root=f"{root}/stages", threads=1)
     return seed, ratio, list(search.prepared.pipeline({"ratio": ratio}, context))
 
@@ -36,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         for seed in arguments.seeds:
-            ready_search(SearchOptions(root=Path(root), seed=seed, tracking=False), lambda line: None)
+            ready(root, seed)
         jobs = [(root, seed, ratio) for seed in arguments.seeds for ratio in RATIOS]
         with ProcessPoolExecutor(arguments.workers) as pool:
             results = list(pool.map(measure, jobs))

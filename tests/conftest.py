@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +60,30 @@ def real_data() -> Path:
         if place and (Path(place) / "tydiqa_goldp").is_dir():
             return Path(place)
     pytest.skip("real QA data is not here: set RATIO_HPO_DATA to a folder with tydiqa_goldp/ and xquad/")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A temporary cluster on a socket with a second database, `runs`; skipped where PostgreSQL is not installed."""
+    config = shutil.which("pg_config")
+    folder = subprocess.run([config, "--bindir"], capture_output=True, text=True).stdout.strip() if config else ""
+    if not folder or not (Path(folder) / "initdb").is_file():
+        pytest.skip("PostgreSQL is not installed: no pg_config with initdb beside it")
+    data = tmp_path_factory.mktemp("pg")
+    root = os.geteuid() == 0
+    if root:
+        for place in (data, *data.parents):
+            if str(place).startswith("/tmp/"):
+                place.chmod(0o755)
+        shutil.chown(data, "nobody")
+    data.chmod(0o700)
+    prefix = ["setpriv", "--reuid=nobody", "--clear-groups"] if root else []
+    call = lambda *words: subprocess.run([*prefix, *words], check=True, capture_output=True, cwd="/")  # noqa: E731
+    call(f"{folder}/initdb", "-D", str(data / "db"), "-A", "trust", "-U", "postgres")
+    options = f"-k {data} -c listen_addresses='' -c fsync=off"
+    call(f"{folder}/pg_ctl", "-D", str(data / "db"), "-o", options, "-l", str(data / "log"), "-w", "start")
+    try:
+        call(f"{folder}/createdb", "-h", str(data), "-U", "postgres", "runs")
+        yield f"postgresql://postgres@/postgres?host={data}"
+    finally:
+        call(f"{folder}/pg_ctl", "-D", str(data / "db"), "-m", "immediate", "stop")

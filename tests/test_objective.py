@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Context
-from ratio_hpo.experiment.search import Search, SearchOptions, ready_search
+from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
 from tests.cli.test_search import SMALL
 
 
@@ -25,7 +26,8 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Search]:
             text = text.replace(old, new, 1)
         file = root / "experiment.yaml"
         file.write_text(text)
-        options = SearchOptions(experiment=str(file), space=space, root=root / "runs", tracking=False)
+        settings = () if space is None else (Setting("space", space, "--space"),)
+        options = SearchOptions(experiment=str(file), settings=settings, root=root / "runs", tracking=False)
         return ready_search(options, lambda line: None)
 
     return make
@@ -78,15 +80,15 @@ def test_every_shipped_space_gives_stages_anywhere(space: str, ready: Callable[.
     search = ready(space=space)
     rng = np.random.default_rng(0)
     for _ in range(10):
-        params = search.space.decode({name: float(rng.random()) for name in search.space.coordinates()})
-        assert search.space.contains(params)
+        params = search.plan.space.decode({name: float(rng.random()) for name in search.plan.space.coordinates()})
+        assert search.plan.space.contains(params)
         plan = search.prepared.pipeline.plan(params)
         assert 0 < plan["cost"] <= search.plan.largest_cost
         if space == "languages":
             got = plan["stages"]["intermediate"]["realised"]
             assert all(got[name]["windows"] == 0 for name, share in params["shares"].items() if share == 0.0)
     for anchor in search.plan.anchors:
-        assert set(search.space.parameters) - {"ratio", "shares"} <= set(anchor.params)
+        assert set(search.plan.space.parameters) - {"ratio", "shares"} <= set(anchor.params)
 
 
 def test_paid_cost_leaves_out_what_was_stored(ready: Callable[..., Search], tmp_path: Path) -> None:

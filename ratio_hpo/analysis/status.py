@@ -4,19 +4,42 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence, Set
+from datetime import UTC, datetime
 from typing import Any
 
 from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.study.admin import StudySummary
 from ratio_hpo.study.front import front, paid_cost, study_hypervolume, summary
 from ratio_hpo.study.view import StudyView
+from ratio_hpo.tracking.base import token
 
 SCHEMA = 1
+
+
+def studies(summaries: Sequence[StudySummary]) -> dict[str, Any]:
+    """All studies, one entry each."""
+    return {
+        "schema": SCHEMA,
+        "studies": [
+            {
+                "name": s.name,
+                "experiment": s.experiment,
+                "space": s.space,
+                "counts": s.counts,
+                "target": s.target,
+                "started": datetime.fromtimestamp(s.started, UTC).isoformat(timespec="seconds") if s.started else None,
+            }
+            for s in summaries
+        ],
+    }
 
 
 def status(view: StudyView) -> dict[str, Any]:
     """Counts, target, best trial, hypervolume and one entry a trial."""
     counts = Counter(record.state.value for record in view.records)
     best = best_trial(view.records)
+    on_front = {member.trial.number for member in front(view.records)}
     return {
         "schema": SCHEMA,
         "study": view.name,
@@ -32,7 +55,8 @@ def status(view: StudyView) -> dict[str, Any]:
         "best": None if best is None else entry(best, view),
         "hypervolume": study_hypervolume(view.records, view.largest_cost),
         "paid_cost": paid_cost(view.records),
-        "tracking_lags": sum(lags(record, view) for record in view.records),
+        "front": sorted(on_front),
+        "tracking_lags": count_lags(view, on_front),
         "leaks": view.about.get("leaks", []),
         "trials": [entry(record, view) for record in view.records],
     }
@@ -52,6 +76,7 @@ def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
         **{key: finite(value) for key, value in numbers.items()},
         "censored": numbers["cost_to_target"] == math.inf and record.state.finished,
         "evaluations": len(record.curve),
+        "retry_of": record.retry_of,
         "reason": record.reason,
         "worker": record.worker,
         "interrupted": is_interrupted(record),
@@ -120,11 +145,12 @@ def is_interrupted(record: TrialRecord) -> bool:
     return record.state is State.RUNNING and record.worker is None and not record.done
 
 
-def lags(record: TrialRecord, view: StudyView) -> bool:
-    """Whether tracking has yet to write something of a trial. Studies run without tracking never lag."""
-    if not view.tracked or record.state is State.WAITING:
-        return False
-    return view.tracked.get(record.number) != (len(record.curve), record.state.value)
+def count_lags(view: StudyView, on_front: Set[int]) -> int:
+    """Trials of which tracking has yet to write something. Studies run without tracking never lag."""
+    if view.about.get("store") is None:
+        return 0
+    begun = [record for record in view.records if record.state is not State.WAITING and record.params]
+    return sum(view.tracked.get(r.number) != token(r, on_front=r.number in on_front) for r in begun)
 
 
 def finite(value: float | None) -> float | None:

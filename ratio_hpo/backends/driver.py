@@ -40,7 +40,8 @@ class Session:
 
     Attributes:
         watch: called with all records after each change, for the progress display.
-        keeper: keeps the weights of the front; None: nobody does.
+        keeper: keeps weights; None: nobody does.
+        system_metrics: whether trials also measure the machine.
     """
 
     study: Study
@@ -51,8 +52,14 @@ class Session:
     store_gb: float | None = None
     watch: Callable[[Sequence[TrialRecord]], None] | None = None
     keeper: WeightKeeper | None = None
+    system_metrics: bool = False
     began: float = field(default_factory=time.monotonic)
     _seen: dict[int, float] = field(default_factory=dict)
+
+    def keep_weights(self) -> None:
+        """Make the kept weights those of the study as it stands: the last run may have died in between."""
+        if self.keeper is not None:
+            self.keeper.update(self.study.records())
 
     def next(self) -> Job | None:
         """The next trial to work on; None: there is nothing, or the budget is spent."""
@@ -80,7 +87,8 @@ class Session:
             threads=self.threads,
             store_gb=self.store_gb,
             position=job.position,
-            paid=job.paid,
+            spent=job.spent,
+            system_metrics=self.system_metrics,
         )
 
     def report(self, number: int, progress: Progress) -> Decision:

@@ -73,7 +73,7 @@ class TrialActor(tune.Trainable):
             close()
 
     def _open(self, config: dict[str, Any]) -> Iterator[Progress]:
-        return self._objective(config["params"], Context(**config["context"]))
+        return self._objective(config["params"], Context.from_json(config["context"]))
 
 
 class _Bridge:

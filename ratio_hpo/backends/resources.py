@@ -9,8 +9,6 @@ from typing import Literal
 import psutil
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.objective import Design
-from ratio_hpo.training.model import checkpoint_bytes
 
 WORKER_BYTES = 1.2e9
 """Memory of a worker before its model: Python, torch, transformers."""
@@ -62,18 +60,22 @@ class Resources:
                 f"--backend local runs one trial at a time, but --workers is {self.workers}; use --backend ray"
             )
 
-    def workers_for(self, design: Design) -> int:
-        """Trials at once: as asked, or as many as CPUs, GPUs and memory hold."""
+    def workers_for(self, model_bytes: int | None) -> int:
+        """Trials at once: as asked, or as many as CPUs, GPUs and memory hold.
+
+        Args:
+            model_bytes: of the model that each trains; None: not known, which makes it one.
+        """
         if self.workers is not None:
             return self.workers
-        if self.backend == "local":
+        if self.backend == "local" or model_bytes is None:
             return 1
         if self.ray_address is not None:
             return MOST_DEFAULT_WORKERS
         gpus = num_gpus() if self.device != "cpu" else 0
         if gpus:
             return max(1, int(gpus / (self.gpus or 1.0)))
-        fits = int(psutil.virtual_memory().available / (WORKER_BYTES + 3 * checkpoint_bytes(design.base)))
+        fits = int(psutil.virtual_memory().available / (WORKER_BYTES + 3 * model_bytes))
         return max(1, min(int(num_cpus() / (self.cpus or 1)), fits, MOST_DEFAULT_WORKERS))
 
     def backend_for(self, workers: int) -> str:

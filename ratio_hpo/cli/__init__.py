@@ -12,12 +12,22 @@ COMMANDS = {
     "search": ("search", "Search a space, or continue the search."),
     "resume": ("search", "Continue a study by its name."),
     "status": ("read", "How a study stands."),
+    "list": ("read", "All studies."),
     "trial": ("read", "One trial: parameters, curve, state, reason."),
+    "best": ("read", "The trial with the highest mean F1."),
     "pareto": ("read", "The front of speed against accuracy, as a table and a picture."),
+    "compare": ("compare", "Trials or studies side by side."),
     "enqueue": ("write", "Try these parameters next."),
-    "ui": ("ui", "Open the MLflow UI on the runs."),
+    "retry": ("write", "Try failed trials again."),
+    "rename": ("write", "Give a study another name."),
+    "delete": ("write", "Delete a study."),
+    "export": ("export", "Take out trials, curves, the winning configuration or a recipe."),
+    "track": ("track", "Write a study into an MLflow store or server."),
+    "ui": ("track", "Open the MLflow UI on a ready-made view of a study."),
     "validate": ("files", "Check a space or an experiment file."),
     "spaces": ("files", "List the spaces at hand."),
+    "doctor": ("machine", "What this machine has, and what is missing."),
+    "gc": ("machine", "Free what no study refers to."),
 }
 
 
@@ -30,7 +40,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f"ratio_hpo.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
+        module = import_module(f"ratio_hpo.cli.{COMMANDS[cmd_name][0]}")
+        return getattr(module, "list_" if cmd_name == "list" else cmd_name)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS:
@@ -52,7 +63,7 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "RATIO_HPO"})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
 def app() -> None:
     """Search how much non-English data to mix into intermediate fine-tuning, and how.
@@ -85,9 +96,18 @@ def main() -> None:
         if error.filename is None:
             raise
         fail(f"{error.filename}: {error.strerror}; check the path, its permissions and the free disk", 1)
-    except ValueError as error:
+    except Exception as error:
         from ratio_hpo.core.errors import RatioHpoError
 
-        if not isinstance(error, RatioHpoError):
+        if isinstance(error, RatioHpoError):
+            fail(str(error), 2)
+        problem = _storage_problem(error)
+        if problem is None:
             raise
-        fail(str(error), 2)
+        fail(problem, 1)
+
+
+def _storage_problem(error: Exception) -> str | None:
+    """What a database that was opened says: locked, full, read-only, gone."""
+    storage = sys.modules.get("ratio_hpo.study.storage")  # not imported: not its error
+    return None if storage is None else storage.describe_problem(error)

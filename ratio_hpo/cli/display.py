@@ -1,4 +1,4 @@
-"""Progress on stderr: a live bar in a terminal, a line for each finished trial elsewhere."""
+"""Progress on stderr: a live picture of the study in a terminal, a line for each finished trial elsewhere."""
 
 from __future__ import annotations
 
@@ -8,21 +8,29 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
-from ratio_hpo.cli.printing import say
+from ratio_hpo.cli.printing import duration, say
 from ratio_hpo.core.trial import State, TrialRecord
 
 if TYPE_CHECKING:
-    from ratio_hpo.experiment.search import Search
+    from ratio_hpo.experiment.ready import Search
     from ratio_hpo.study import Study
 
 Watch = Callable[[Sequence[TrialRecord]], None]
+MOST_LINES = 16
+FRONT_SECONDS = 1.0
+"""Seconds between two looks at the front, which takes longer the more a study holds."""
 
 
 class Display:
     """Shows how a search goes."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
 
     def say(self, line: str) -> None:
         say(line)
@@ -31,59 +39,120 @@ class Display:
     def running(self, search: Search, study: Study) -> Iterator[Watch]:
         """Follow the trials of a search; finished ones of earlier runs are not shown again."""
         past = {record.number for record in study.records() if record.state.finished}
-        total = max(search.trials, len(past))
-        say(f"study {search.plan.name}: {len(past)} of {total} trials are done; target F1 {_target(study)}")
-        began, shown = time.monotonic(), set(past)
-        bar = Progress(
+        total = max(search.experiment.trials, len(past))
+        target = f"{study.target:.3f}" if study.target is not None else "comes from trial 0"
+        say(f"study {search.plan.name}: {len(past)} of {total} trials are done; target F1 {target}")
+        picture = StudyPicture(search.plan.name, total, len(past), search.plan.largest_cost)
+        shown = set(past)
+        live = Live(picture.render(), console=self._console, refresh_per_second=4) if self._is_terminal() else None
+
+        def watch(records: Sequence[TrialRecord]) -> None:
+            ended = [r for r in records if r.state.finished and r.number not in shown]
+            for record in sorted(ended, key=lambda r: r.ended or 0.0):
+                shown.add(record.number)
+                if live is not None:
+                    self._console.print(trial_line(record), highlight=False)
+                else:
+                    say(trial_line(record))
+            if live is not None:
+                picture.update(records)
+                live.update(picture.render())
+
+        if live is None:
+            yield watch
+        else:
+            with live:
+                yield watch
+
+    def _is_terminal(self) -> bool:
+        return (self._console.is_terminal and sys.stderr.isatty()) or self._console.record
+
+
+class StudyPicture:
+    """A bar for the study, what its front has come to, and a line for each running trial; fits into 80 columns."""
+
+    def __init__(self, name: str, total: int, done: int, largest_cost: float) -> None:
+        self._began, self._past, self._largest = time.monotonic(), done, largest_cost
+        self._measured, self._front = 0.0, ""
+        self._records: Sequence[TrialRecord] = ()
+        self._total = total
+        self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=12),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[eta]}"),
-            TextColumn("{task.fields[best]}"),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
         )
-        with bar:
-            task = bar.add_task("trials", total=total, completed=len(past), eta="", best="")
+        self._task = self._bar.add_task(
+            name if len(name) <= 30 else f"{name[:29]}…", total=total, completed=done, eta=""
+        )
 
-            def watch(records: Sequence[TrialRecord]) -> None:
-                done = [record for record in records if record.state.finished]
-                for record in sorted(done, key=lambda r: r.ended or 0.0):
-                    if record.number not in shown:
-                        shown.add(record.number)
-                        bar.console.print(_line(record), highlight=False) if not bar.disable else say(_line(record))
-                running = [r for r in records if r.state is State.RUNNING and r.worker]
-                pruned = sum(record.state is State.PRUNED for record in done)
-                best = max((r for r in done if r.curve), key=lambda r: r.curve[-1].mean_f1, default=None)
-                bar.update(
-                    task,
-                    completed=len(done),
-                    description=f"{len(running)} running, {pruned} pruned",
-                    eta=_eta(began, len(done) - len(past), total - len(done)),
-                    best="" if best is None else f"best {best.curve[-1].mean_f1:.3f} at {best.ratio or 0:.2f}",
-                )
+    def update(self, records: Sequence[TrialRecord]) -> None:
+        """Take in the study as it stands."""
+        self._records = records
+        done = [record for record in records if record.state.finished]
+        self._bar.update(self._task, completed=len(done), eta=self._eta(len(done)))
+        if time.monotonic() - self._measured > FRONT_SECONDS:
+            self._front = self._summary(done)
+            self._measured = time.monotonic()
 
-            yield watch
+    def render(self) -> Group:
+        """The picture now."""
+        running = [r for r in self._records if r.state is State.RUNNING and r.worker]
+        lines = [Text(running_line(record), no_wrap=True, overflow="ellipsis") for record in running[:MOST_LINES]]
+        if len(running) > MOST_LINES:
+            lines.append(Text(f"  … and {len(running) - MOST_LINES} more running"))
+        return Group(self._bar, Text(self._front, no_wrap=True, overflow="ellipsis"), *lines)
+
+    def _summary(self, done: Sequence[TrialRecord]) -> str:
+        from ratio_hpo.study.front import front, study_hypervolume
+
+        members = front(self._records)
+        if not members:
+            return "no evaluation yet"
+        pruned = sum(record.state is State.PRUNED for record in done)
+        volume = study_hypervolume(self._records, self._largest)
+        best = members[-1]
+        ratio = "" if best.trial.ratio is None else f" at ratio {best.trial.ratio:.2f}"
+        front_ = f"front of {len(members)} · hypervolume {volume:.3f}"
+        return f"{pruned} pruned · {front_} · best {best.progress.mean_f1:.3f}{ratio}"
+
+    def _eta(self, done: int) -> str:
+        """From the work done since the start, parts of running trials included."""
+        parts = [
+            min(r.curve[-1].cost / (r.plan.get("cost") or self._largest), 1.0)
+            for r in self._records
+            if r.state is State.RUNNING and r.worker and r.curve
+        ]
+        worked, left = done - self._past + sum(parts), self._total - done - sum(parts)
+        if worked <= 0 or left <= 0:
+            return ""
+        return f"~{duration((time.monotonic() - self._began) / worked * left)} left"
 
 
-def _target(study: Study) -> str:
-    return f"{study.target:.3f}" if study.target is not None else "comes from trial 0"
-
-
-def _eta(began: float, done: int, left: int) -> str:
-    if done < 1 or left < 1:
-        return ""
-    seconds = (time.monotonic() - began) / done * left
-    return f"~{seconds / 60:.0f} min left" if seconds >= 90 else f"~{seconds:.0f} s left"
-
-
-def _line(record: TrialRecord) -> str:
-    score = (
-        f"mean F1 {record.curve[-1].mean_f1:.3f} after {record.curve[-1].cost:,.0f} windows"
-        if record.curve
-        else "no score"
+def running_line(record: TrialRecord) -> str:
+    """A running trial: ratio, learning rate, where it is, F1 so far."""
+    rate = record.params.get("learning_rate")
+    place, score = "starting", ""
+    if record.curve:
+        last = record.curve[-1]
+        place, score = f"{last.stage} {last.windows:,}", f"F1 {last.mean_f1:.3f}"
+    return (
+        f"  trial {record.number:>3}  ratio {_short(record.ratio)}  lr {rate:<8.2g}  {place:<20}  {score}"
+        if isinstance(rate, float)
+        else f"  trial {record.number:>3}  ratio {_short(record.ratio)}  {place:<20}  {score}"
     )
-    ratio = "-" if record.ratio is None else f"{record.ratio:.2f}"
+
+
+def trial_line(record: TrialRecord) -> str:
+    """A finished trial."""
+    score = "no score"
+    if record.curve:
+        score = f"mean F1 {record.curve[-1].mean_f1:.3f} after {record.curve[-1].cost:,.0f} windows"
     reason = f" ({record.reason})" if record.reason else ""
+    ratio = _short(record.ratio)
     return f"trial {record.number:>3} {record.state.value:<8} {record.kind}: ratio {ratio}, {score}{reason}"
+
+
+def _short(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}"

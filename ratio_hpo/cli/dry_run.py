@@ -6,23 +6,44 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratio_hpo.cli.printing import count, number, print_table
+from ratio_hpo.cli.printing import count, duration, number, print_table, settings
 
 if TYPE_CHECKING:
-    from ratio_hpo.experiment.search import Search
+    from ratio_hpo.experiment.ready import Search
 
 
 def describe(search: Search) -> dict[str, Any]:
-    """Data sizes, splits, leaks, anchors with realised shares and epochs, and the cost."""
-    prepared, plan = search.prepared, search.plan
-    anchors = [(anchor, prepared.pipeline.plan(anchor.params)) for anchor in plan.anchors]
-    sampled = max(search.trials - len(anchors), 0)
+    """Data sizes, splits, leaks, anchors with realised shares, first proposals, cost and time."""
+    from ratio_hpo.experiment.preview import estimate_time, first_proposals
+
+    plan, trials = search.plan, search.experiment.trials
+    anchors = [(anchor, search.plan_trial(anchor.params)) for anchor in plan.anchors]
+    anchor_cost = sum(p.get("cost", plan.largest_cost) for _, p in anchors)
     return {
         "schema": 1,
         "study": plan.name,
-        "trials": search.trials,
-        "base": search.experiment.base.name,
-        "space": {key: domain.describe() for key, domain in search.space.parameters.items()},
+        "trials": trials,
+        "base": plan.about["base"],
+        "space": {key: domain.describe() for key, domain in plan.space.parameters.items()},
+        **_data(search),
+        "rungs": {stage: list(grid) for stage, grid in plan.rungs.items()},
+        "anchors": [{"kind": a.kind, "params": a.params, "plan": p} for a, p in anchors],
+        "proposals": [{"trial": job.number, "kind": job.kind, "params": job.params} for job in first_proposals(search)],
+        "cost": {
+            "largest_trial": plan.largest_cost,
+            "anchors": anchor_cost,
+            "at_most": anchor_cost + max(trials - len(anchors), 0) * plan.largest_cost,
+        },
+        "time": estimate_time(search),
+    }
+
+
+def _data(search: Search) -> dict[str, Any]:
+    """What there is to train and evaluate on; empty for an objective of the user's own."""
+    prepared = search.prepared
+    if prepared is None:
+        return {"sources": {}, "splits": {}, "problems": [], "leaks": []}
+    return {
         "sources": {
             stage: {
                 name: {
@@ -38,23 +59,18 @@ def describe(search: Search) -> dict[str, Any]:
         "splits": prepared.splits,
         "problems": prepared.problems,
         "leaks": [leak.line(kept=prepared.keep_leaks) for leak in prepared.leaks],
-        "rungs": {stage: list(grid) for stage, grid in plan.rungs.items()},
-        "anchors": [{"kind": a.kind, "params": a.params, "plan": p} for a, p in anchors],
-        "cost": {
-            "largest_trial": plan.largest_cost,
-            "anchors": sum(p["cost"] for _, p in anchors),
-            "at_most": sum(p["cost"] for _, p in anchors) + sampled * plan.largest_cost,
-        },
     }
 
 
 def print_plan(content: dict[str, Any]) -> None:
     """The same as tables."""
-    click.echo(f"study {content['study']}: {content['trials']} trials on base {content['base']}")
+    base = f" on base {content['base']}" if content["base"] else ""
+    click.echo(f"study {content['study']}: {content['trials']} trials{base}")
     for key, values in content["space"].items():
         click.echo(f"  {key}: {values}")
     for stage, sources in content["sources"].items():
         click.echo(f"\n{stage} stage")
+        numeric = ["questions", "windows", "tokens/window"]
         rows = [
             [
                 name,
@@ -65,22 +81,41 @@ def print_plan(content: dict[str, Any]) -> None:
             ]
             for name, s in sources.items()
         ]
-        print_table(
-            ["source", "language", "questions", "windows", "tokens/window"],
-            rows,
-            right=["questions", "windows", "tokens/window"],
-        )
-    click.echo("\nevaluation (questions)")
-    print_table(
-        ["language", "prune", "select", "test"], [[k, *map(str, v.values())] for k, v in content["splits"].items()]
-    )
+        print_table(["source", "language", *numeric], rows, right=numeric)
+    if content["splits"]:
+        click.echo("\nevaluation (questions)")
+        rows = [[language, *map(str, sizes.values())] for language, sizes in content["splits"].items()]
+        print_table(["language", "prune", "select", "test"], rows)
     for title in ("problems", "leaks"):
         if content[title]:
             click.echo(f"\n{title}")
             for line in content[title]:
                 click.echo(f"  {line}")
+    _print_anchors(content)
+    click.echo("\nfirst proposals of a new study")
+    rows = [[str(p["trial"]), p["kind"], _mixture(p["params"]), settings(p["params"])] for p in content["proposals"]]
+    print_table(["trial", "kind", "mixture", "settings"], rows, right=["trial"])
+    cost, time = content["cost"], content["time"]
+    click.echo(
+        f"\ncost: {cost['largest_trial']:,.0f} windows for the largest trial, {cost['anchors']:,.0f} for the anchors, "
+        f"at most {cost['at_most']:,.0f} in all"
+    )
+    if time is None:
+        click.echo("time: not known; what your own objective takes is its own affair")
+    else:
+        click.echo(
+            f"time: {duration(time['largest_trial_seconds'])} for the largest trial, at most "
+            f"{duration(time['at_most_seconds'])} in all with {time['workers']} worker(s), from "
+            f"{time['steps_timed']} timed steps; pruning and shared stages make it less"
+        )
+    click.echo("nothing was searched")
+
+
+def _print_anchors(content: dict[str, Any]) -> None:
+    names = list(content["sources"].get("intermediate", {}))
+    if not names:
+        return
     click.echo("\nanchors: realised share of windows (epochs)")
-    names = list(content["sources"]["intermediate"])
     rows = []
     for anchor in content["anchors"]:
         middle = anchor["plan"]["stages"]["intermediate"]
@@ -88,8 +123,9 @@ def print_plan(content: dict[str, Any]) -> None:
         cells = [f"{entry['share_windows']:.3f} ({entry['epochs']:.2f})" for entry in got]
         rows.append([anchor["kind"], number(middle["ratio_realised"]), *cells])
     print_table(["anchor", "ratio", *names], rows)
-    cost = content["cost"]
-    click.echo(
-        f"\ncost: {cost['largest_trial']:,.0f} windows for the largest trial, {cost['anchors']:,.0f} for the anchors, "
-        f"at most {cost['at_most']:,.0f} in all; nothing was trained"
-    )
+
+
+def _mixture(params: dict[str, Any]) -> str:
+    if "shares" in params and "ratio" not in params:
+        return " ".join(f"{name}={share:.2f}" for name, share in params["shares"].items())
+    return f"ratio {params['ratio']:.3f}" if "ratio" in params else "-"

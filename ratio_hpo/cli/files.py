@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ratio_hpo.cli.printing import json_option, print_json, print_table
+from ratio_hpo.cli.options import json_option
+from ratio_hpo.cli.printing import print_json, print_table
 
 
 @click.command()
@@ -25,17 +26,22 @@ def validate(file: str) -> None:
     except ConfigError:
         path = find_shipped("experiments", file)
     content = load_yaml(path)
-    if "parameters" in content or not {"corpora", "stages", "base"} & set(content):
-        from ratio_hpo.space import load_space
+    from ratio_hpo.space import load_space
 
+    if "parameters" in content or not {"corpora", "stages", "base", "objective"} & set(content):
         space = load_space(str(path))
         click.echo(f"{path}: a valid space with {len(space.parameters)} parameter(s)")
         return
     from ratio_hpo.experiment.load import load_experiment, load_space_for
+    from ratio_hpo.experiment.own import OwnExperiment, resolve_own
     from ratio_hpo.experiment.prepare import source_designs
 
-    experiment, _ = load_experiment(str(path))
-    load_space_for(experiment, None, tuple(source_designs(experiment, experiment.stages.intermediate)))
+    experiment = load_experiment(str(path)).experiment
+    if isinstance(experiment, OwnExperiment):
+        resolve_own(experiment, load_space(experiment.space))
+        click.echo(f"{path}: a valid experiment with an objective of your own, {experiment.objective}")
+        return
+    load_space_for(experiment, tuple(source_designs(experiment, experiment.stages.intermediate)))
     click.echo(f"{path}: a valid experiment on {len(experiment.target_languages)} language(s)")
 
 

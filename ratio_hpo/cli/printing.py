@@ -4,41 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
+    from ratio_hpo.study.storage import Storage
     from ratio_hpo.study.view import StudyView
 
-root_option = click.option(
-    "--root",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("mlruns"),
-    show_default=True,
-    help="Folder of studies, runs, stages and checkpoints.",
-)
-storage_option = click.option(
-    "--storage", default=None, help="Optuna storage URL.  [default: SQLite below --root]", metavar="URL"
-)
-study_option = click.option("--study", default=None, help="Name of the study.  [default: the last one made]")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 
+def open_stored(root: Path, storage: str | None) -> Storage:
+    """The storage that the options mean."""
+    from ratio_hpo.study.storage import default_url, open_storage
 
-def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every command that reads a study."""
-    return study_option(root_option(storage_option(json_option(command))))
+    return open_storage(storage or default_url(root), create=False)
 
 
 def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
     """The study that the options mean."""
-    from ratio_hpo.study.storage import default_url, open_storage
     from ratio_hpo.study.view import view_study
 
-    return view_study(open_storage(storage or default_url(root), create=False), study)
+    return view_study(open_stored(root, storage), study)
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -85,3 +74,10 @@ def settings(params: dict[str, Any]) -> str:
     return " ".join(
         f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in shown.items()
     )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words that suit their size."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,22 +1,60 @@
-"""Commands that read a study: status, trial, pareto."""
+"""Commands that read: list, status, trial, best, pareto."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ratio_hpo.cli.options import json_option, reading_options, root_option, storage_option
 from ratio_hpo.cli.printing import (
     count,
     number,
+    open_stored,
     open_view,
     print_json,
     print_table,
-    reading_options,
     say,
     settings,
 )
+
+if TYPE_CHECKING:
+    from ratio_hpo.study.view import StudyView
+
+
+@click.command(name="list")
+@root_option
+@storage_option
+@json_option
+def list_(root: Path, storage: str | None, as_json: bool) -> None:
+    """All studies, in the order in which they were made.
+
+    \b
+    ratio-hpo list
+    ratio-hpo list --storage postgresql://me@host/studies --json
+    """
+    from ratio_hpo.analysis.status import studies
+    from ratio_hpo.study.admin import list_studies
+
+    content = studies(list_studies(open_stored(root, storage)))
+    if as_json:
+        print_json(content)
+        return
+    if not content["studies"]:
+        say("no studies here yet; run `ratio-hpo search`, or name another folder with --root")
+    rows = [
+        [
+            s["name"],
+            s["experiment"],
+            s["space"],
+            ", ".join(f"{value} {key}" for key, value in s["counts"].items() if value) or "no trials yet",
+            number(s["target"]),
+            s["started"] or "-",
+        ]
+        for s in content["studies"]
+    ]
+    print_table(["study", "experiment", "space", "trials", "target F1", "started"], rows, right=["target F1"])
 
 
 @click.command()
@@ -43,7 +81,9 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
     if content["interrupted"]:
         click.echo(f"{content['interrupted']} interrupted trial(s) go on with the next search")
     if content["tracking_lags"]:
-        click.echo(f"tracking lags behind on {content['tracking_lags']} trial(s); the next search writes them")
+        click.echo(
+            f"tracking lags on {content['tracking_lags']} trial(s); `ratio-hpo track {content['study']}` writes them"
+        )
     click.echo()
     _print_trials(content["trials"])
 
@@ -61,9 +101,27 @@ def trial(number_: int, study: str | None, root: Path, storage: str | None, as_j
 
     view = open_view(root, storage, study)
     content = details(view.trial(number_), view)
-    if as_json:
-        print_json(content)
-        return
+    print_json(content) if as_json else _print_trial(view, content)
+
+
+@click.command()
+@reading_options
+def best(study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
+    """The COMPLETE trial with the highest final mean F1: the ratio to take.
+
+    \b
+    ratio-hpo best
+    ratio-hpo best --json | jq .params
+    """
+    from ratio_hpo.analysis.recipe import winner
+    from ratio_hpo.analysis.status import details
+
+    view = open_view(root, storage, study)
+    content = details(winner(view), view)
+    print_json(content) if as_json else _print_trial(view, content)
+
+
+def _print_trial(view: StudyView, content: dict[str, Any]) -> None:
     click.echo(f"{view.name} trial {content['number']}: {content['state']} ({content['kind']})")
     if content["reason"]:
         click.echo(f"reason: {content['reason']}")
@@ -89,26 +147,37 @@ def trial(number_: int, study: str | None, root: Path, storage: str | None, as_j
 @click.option(
     "--png", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.  [default: below --root]"
 )
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write an interactive page there.")
+@click.option("--no-picture", is_flag=True, help="Print the table alone.")
 @reading_options
-def pareto(png: Path | None, study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
+def pareto(
+    png: Path | None,
+    html: Path | None,
+    no_picture: bool,
+    study: str | None,
+    root: Path,
+    storage: str | None,
+    as_json: bool,
+) -> None:
     """The front: what no other trial, stopped anywhere, beats in both cost and F1.
 
     \b
     ratio-hpo pareto
-    ratio-hpo pareto --png front.png
+    ratio-hpo pareto --png front.png --html front.html
     """
-    from ratio_hpo.analysis.plot import plot_front
     from ratio_hpo.analysis.status import pareto as pareto_of
 
     view = open_view(root, storage, study)
     content = pareto_of(view)
-    if as_json:
-        print_json(content)
-        if png is None:
-            return
-    else:
-        print_front(content)
-    say(f"picture: {plot_front(view, png or root / 'plots' / f'{view.name}.png')}")
+    print_json(content) if as_json else print_front(content)
+    if png is not None or not (as_json or no_picture):
+        from ratio_hpo.analysis.plot import plot_front
+
+        say(f"picture: {plot_front(view, png or root / 'plots' / f'{view.name}.png')}")
+    if html is not None:
+        from ratio_hpo.analysis.interactive import write_front_page
+
+        say(f"page: {write_front_page(view, html)}")
 
 
 def print_front(content: dict[str, Any]) -> None:

@@ -4,96 +4,136 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratio_hpo.cli.printing import fail, json_option, print_json, root_option, say, storage_option
+from ratio_hpo.cli.options import (
+    json_option,
+    option,
+    root_option,
+    storage_option,
+    study_argument,
+    together,
+    tracking_uri_option,
+)
+from ratio_hpo.cli.printing import fail, print_json, say
 
 if TYPE_CHECKING:
-    from ratio_hpo.experiment.search import SearchOptions
+    from ratio_hpo.core.overrides import Setting
+    from ratio_hpo.experiment.ready import Search, SearchOptions
 
 SAMPLERS = ["tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid"]
 PRUNERS = ["successive_halving", "hyperband", "median", "percentile", "patient", "threshold", "wilcoxon", "none"]
+KEEP = ["front", "best", "all", "none"]
+KEYS = ("space", "objective", "rungs", "base", "seed", "trials", "sampler", "pruner", "keep")
+"""Options that set a key of the experiment."""
 
-_OPTIONS = [
-    click.option("--trials", type=click.IntRange(1), help="Trials in the study in all.  [default: the experiment's]"),
-    click.option("--max-hours", type=click.FloatRange(0, min_open=True), help="Start no trial after so many hours."),
-    click.option("--max-cost", type=click.FloatRange(0, min_open=True),
-                 help="Start no trial once the study has trained so many windows."),
-    click.option("--max-failures", type=click.IntRange(0), help="Stop when more trials failed (diverged ones aside)."),
-    click.option("--sampler", type=click.Choice(SAMPLERS), help="How parameters are proposed."),
-    click.option("--pruner", type=click.Choice(PRUNERS), help="How slow trials are stopped."),
-    click.option("--backend", type=click.Choice(["auto", "local", "ray"]), default="auto", show_default=True,
-                 help="auto: ray where more than one worker fits."),
-    click.option("--workers", type=click.IntRange(1), help="Trials at once.  [default: as many as fit]"),
-    click.option("--cpus-per-trial", type=click.FloatRange(0, min_open=True), help="CPUs of a trial."),
-    click.option("--gpus-per-trial", type=click.FloatRange(0), help="GPUs of a trial; fractions share one."),
-    click.option("--ray-address", help="A running Ray cluster: auto, or HOST:PORT."),
-    click.option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
-    click.option("--no-tracking", is_flag=True, help="Write nothing to MLflow."),
+DEFAULT_EXPERIMENT = "polyglot-world"
+
+running_options = together(
+    option("--trials", type=click.IntRange(1), help="Trials in the study in all.  [default: the experiment's]"),
+    option("--max-hours", type=click.FloatRange(0, min_open=True), help="Start no trial after so many hours."),
+    option("--max-cost", type=click.FloatRange(0, min_open=True),
+           help="Start no trial once the study has trained so many windows."),
+    option("--max-failures", type=click.IntRange(0), help="Stop when more trials failed (diverged ones aside)."),
+    option("--sampler", type=click.Choice(SAMPLERS), help="How parameters are proposed."),
+    option("--pruner", type=click.Choice(PRUNERS), help="How slow trials are stopped."),
+    option("--keep", type=click.Choice(KEEP), help="Whose weights are kept.  [default: the experiment's, front]"),
+    option("--backend", type=click.Choice(["auto", "local", "ray"]), default="auto", show_default=True,
+           help="auto: ray where more than one worker fits."),
+    option("--workers", type=click.IntRange(1), help="Trials at once.  [default: as many as fit]"),
+    option("--cpus-per-trial", type=click.FloatRange(0, min_open=True), help="CPUs of a trial."),
+    option("--gpus-per-trial", type=click.FloatRange(0), help="GPUs of a trial; fractions share one."),
+    option("--ray-address", help="A running Ray cluster: auto, or HOST:PORT."),
+    option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
+    option("--no-tracking", is_flag=True, help="Write nothing to MLflow."),
+    tracking_uri_option,
+    option("--system-metrics", is_flag=True, help="Record CPU, memory and GPU memory at each evaluation."),
+    click.option("-S", "--set", "assignments", multiple=True, metavar="KEY=VALUE",
+                 help="Set any key of the experiment: -S stages.target.steps=80. May be repeated."),
     root_option,
     storage_option,
     json_option,
-]  # fmt: skip
-
-
-def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that search and resume share: where and how to run."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+)  # fmt: skip
 
 
 @click.command()
-@click.option("--space", help="Name or path of a space.  [default: the experiment's]")
-@click.option("--experiment", default="polyglot-world", show_default=True, help="Name or path of an experiment.")
-@click.option("--base", help="Base model: a hub name[@commit], a folder, minilm.  [default: the experiment's]")
-@click.option("--study", help="Name of the study.  [default: <experiment>-<space>]")
-@click.option("--seed", type=int, help="Seed of training, splits and sampler.  [default: the experiment's]")
-@click.option("--data-dir", type=click.Path(path_type=Path), default=Path("data"), envvar="RATIO_HPO_DATA",
-              show_envvar=True, help="Folder that paths in the experiment start from.")  # fmt: skip
-@click.option("--strict", is_flag=True, help="Refuse data files with bad records instead of mending and dropping.")
-@click.option("--keep-leaks", is_flag=True, help="Train on passages and questions that evaluation data shares.")
-@click.option("--dry-run", is_flag=True, help="Show data, splits, leaks, anchors and cost; train nothing.")
+@option("--space", help="Name or path of a space.  [default: the experiment's]")
+@option("--experiment", help=f"Name or path of an experiment.  [default: {DEFAULT_EXPERIMENT}]")
+@option("--objective", metavar="PACKAGE.MODULE:FUNCTION", help="Your own generator of Progress; needs --rungs.")
+@option("--rungs", metavar="W,W,...", help="Windows at which your own objective is evaluated and compared.")
+@option("--base", help="Base model: a hub name[@commit], a folder, minilm.  [default: the experiment's]")
+@option("--study", help="Name of the study.  [default: <experiment>-<space>]")
+@option("--seed", type=int, help="Seed of training, splits and sampler.  [default: the experiment's]")
+@option("--data-dir", type=click.Path(path_type=Path), default=Path("data"), envvar="RATIO_HPO_DATA",
+        show_envvar=True, help="Folder that paths in the experiment start from.")  # fmt: skip
+@option("--strict", is_flag=True, help="Refuse data files with bad records instead of mending and dropping.")
+@option("--keep-leaks", is_flag=True, help="Train on passages and questions that evaluation data shares.")
+@click.option("--dry-run", is_flag=True, help="Show data, leaks, anchors, first proposals, cost and time; no search.")
+@click.option("--show-config", is_flag=True, help="Show every key in effect and where its value came from.")
 @running_options
-def search(dry_run: bool, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def search(
+    ctx: click.Context, dry_run: bool, show_config: bool, as_json: bool, assignments: Sequence[str], **options: Any
+) -> None:
     """Search a space. The same command again continues the study; --trials is the total.
+
+    A value given by a flag wins over RATIO_HPO_* variables, these over the experiment file, that over defaults.
 
     \b
     ratio-hpo search --space default
-    ratio-hpo search --space default --trials 24
+    ratio-hpo search --space default --trials 24 -S stages.target.steps=80
     ratio-hpo search --experiment tydiqa-goldp --data-dir ~/data --dry-run
+    ratio-hpo search --objective my_module:train --rungs 100,200,400
     """
-    _go(_search_options(options), dry_run=dry_run, as_json=as_json)
+    from ratio_hpo.cli.settings import search_settings
+
+    settings = search_settings(ctx, options, assignments)
+    own = any(setting.key == "objective" for setting in settings)
+    experiment = options.pop("experiment") or (None if own else DEFAULT_EXPERIMENT)
+    ready = _options({**options, "experiment": experiment}, settings)
+    if show_config:
+        from ratio_hpo.cli.settings import show_config as show
+
+        show(ctx, ready, as_json=as_json)
+        return
+    _go(ready, dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
-@click.argument("study")
+@study_argument
 @running_options
-def resume(study: str, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def resume(ctx: click.Context, study: str, as_json: bool, assignments: Sequence[str], **options: Any) -> None:
     """Continue a study by its name, with the experiment, space and data that it was made with.
 
     \b
     ratio-hpo resume polyglot-world-default --trials 24
     """
     from ratio_hpo.cli.printing import open_view
+    from ratio_hpo.cli.settings import flag_settings
+    from ratio_hpo.core.errors import StudyError
+    from ratio_hpo.core.overrides import Setting
 
     view = open_view(options["root"], options["storage"], study)
     made = dict(view.about["command"])
+    if made["experiment"] is None and view.about.get("in_process"):
+        raise StudyError(f"study {study} was made from Python; continue it by running the script that made it")
+    stored = [Setting(key, value, source) for key, value, source in made.pop("settings")]
     made["data_dir"] = Path(made["data_dir"])
-    for key in ("trials", "sampler", "pruner"):
-        if options[key] is None:
-            options[key] = view.about[key]
-    _go(_search_options({**options, **made, "study": study}), dry_run=False, as_json=as_json)
+    settings = [*stored, *flag_settings(ctx, options, assignments)]
+    _go(_options({**options, **made, "study": study}, settings), dry_run=False, as_json=as_json)
 
 
-def _search_options(options: dict[str, Any]) -> SearchOptions:
+def _options(options: dict[str, Any], settings: Sequence[Setting]) -> SearchOptions:
     from ratio_hpo.backends.resources import Resources
-    from ratio_hpo.experiment.search import SearchOptions
+    from ratio_hpo.experiment.ready import SearchOptions
 
+    for key in KEYS:
+        options.pop(key, None)
     resources = Resources(
         backend=options.pop("backend"),
         workers=options.pop("workers"),
@@ -105,7 +145,7 @@ def _search_options(options: dict[str, Any]) -> SearchOptions:
     renamed = {"hours": "max_hours", "cost": "max_cost", "failures": "max_failures"}
     values = {new: options.pop(old) for new, old in renamed.items()}
     tracking = not options.pop("no_tracking")
-    return SearchOptions(resources=resources, tracking=tracking, **values, **options)
+    return SearchOptions(resources=resources, tracking=tracking, settings=tuple(settings), **values, **options)
 
 
 def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
@@ -113,41 +153,44 @@ def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.cli.display import Display
     from ratio_hpo.cli.dry_run import describe, print_plan
     from ratio_hpo.core.errors import StorageFullError
-    from ratio_hpo.experiment.search import ready_search, run_search
+    from ratio_hpo.experiment.ready import ready_search
+    from ratio_hpo.experiment.search import run_search
     from ratio_hpo.study.study import FirstTrialFailed
 
-    if dry_run:
-        content = describe(ready_search(options, say))
-        print_json(content) if as_json else print_plan(content)
-        return
     try:
-        ready, records = run_search(options, Display())
+        ready = ready_search(options, say)
+        if dry_run:
+            content = describe(ready)
+            print_json(content) if as_json else print_plan(content)
+            return
+        records = run_search(ready, Display())
     except KeyboardInterrupt:
         command = shlex.join(["ratio-hpo", *sys.argv[1:]])
         fail(f"interrupted; everything is kept. To go on: {command}", 130)
     except (FirstTrialFailed, TooManyFailures, StorageFullError) as error:
         fail(str(error), 1)
     failed = [record for record in records if record.is_failure]
-    _print_end(options, ready.plan.name, as_json=as_json)
+    _print_end(ready, as_json=as_json)
     if failed:
-        fail(f"{len(failed)} trial(s) failed; see `ratio-hpo trial {failed[0].number}`", 3)
+        retry = f"`ratio-hpo trial {failed[0].number}` says why, `ratio-hpo retry` tries again"
+        fail(f"{len(failed)} trial(s) failed; {retry}", 3)
 
 
-def _print_end(options: SearchOptions, name: str, *, as_json: bool) -> None:
+def _print_end(ready: Search, *, as_json: bool) -> None:
     """What came out: the front and where to look next."""
     from ratio_hpo.analysis.status import pareto, status
     from ratio_hpo.cli.printing import open_view
     from ratio_hpo.cli.read import print_front
 
-    view = open_view(options.root, options.storage, name)
-    if as_json:
-        print_json(status(view))
-        return
+    view = open_view(ready.options.root, ready.options.storage, ready.plan.name)
     content = status(view)
+    if as_json:
+        print_json(content)
+        return
     counts = ", ".join(f"{value} {key}" for key, value in content["counts"].items() if value)
-    click.echo(f"{name}: {counts}; hypervolume {content['hypervolume']:.3f}")
+    click.echo(f"{view.name}: {counts}; hypervolume {content['hypervolume']:.3f}")
     print_front(pareto(view))
     best = content["best"]
-    if best is not None:
+    if best is not None and best["ratio"] is not None:
         click.echo(f"Recommended: ratio {best['ratio']:.2f} (trial {best['number']}, mean F1 {best['f1']:.3f})")
-    say("next: `ratio-hpo pareto`, `ratio-hpo ui`, `ratio-hpo trial N`; more trials: the same command with --trials")
+    say("next: `ratio-hpo pareto`, `ratio-hpo ui`, `ratio-hpo export recipe`; more: the same command with --trials")

@@ -1,20 +1,28 @@
-"""Commands that add to a study: enqueue."""
+"""Commands that change a study: enqueue, retry, rename, delete."""
 
 from __future__ import annotations
 
+import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-from ratio_hpo.cli.printing import root_option, say, storage_option, study_option
+from ratio_hpo.cli.options import (
+    json_option,
+    root_option,
+    storage_option,
+    study_argument,
+    tracking_uri_option,
+    writing_options,
+)
+from ratio_hpo.cli.printing import open_stored, print_json, say
 
 
 @click.command()
 @click.argument("assignments", nargs=-1, required=True, metavar="PARAMETER=VALUE...")
-@study_option
-@root_option
-@storage_option
+@writing_options
 def enqueue(assignments: tuple[str, ...], study: str | None, root: Path, storage: str | None) -> None:
     """Try these parameters next, in absolute values; parameters left out are sampled.
 
@@ -22,22 +30,102 @@ def enqueue(assignments: tuple[str, ...], study: str | None, root: Path, storage
     ratio-hpo enqueue ratio=0.4
     ratio-hpo enqueue ratio=0.4 learning_rate=0.001 --study polyglot-world-default
     """
-    from ratio_hpo.study.storage import default_url, open_storage
-    from ratio_hpo.study.view import enqueue as put
+    from ratio_hpo.core.overrides import parse_assignment
+    from ratio_hpo.study.admin import enqueue as put
 
-    params = dict(_assignment(text) for text in assignments)
-    name, number = put(open_storage(storage or default_url(root), create=False), study, params)
+    params = dict(parse_assignment(text) for text in assignments)
+    name, number = put(open_stored(root, storage), study, params)
     say(f"{name}: trial {number} waits; the next search that asks for more trials runs it")
 
 
-def _assignment(text: str) -> tuple[str, Any]:
-    key, sign, value = text.partition("=")
-    if not sign or not key:
-        raise click.UsageError(f"{text!r}: needs PARAMETER=VALUE, as in ratio=0.4")
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+@click.command()
+@click.argument("numbers", nargs=-1, type=int, metavar="[NUMBER]...")
+@writing_options
+@json_option
+def retry(numbers: tuple[int, ...], study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
+    """Try failed trials again, as new trials with the same parameters; without numbers, all that failed.
 
+    Trials that diverged are tried again only by their number.
+
+    \b
+    ratio-hpo retry
+    ratio-hpo retry 7 --study polyglot-world-default
+    """
+    from ratio_hpo.study.admin import retry as put
+
+    name, made = put(open_stored(root, storage), study, numbers)
+    if as_json:
+        print_json({"schema": 1, "study": name, "retried": [{"failed": a, "trial": b} for a, b in made.items()]})
+        return
+    for failed, number in made.items():
+        say(f"{name}: trial {number} tries trial {failed} again")
+    if made:
+        say(f"they wait; the next search with --trials {max(made.values()) + 1} or more runs them")
+    else:
+        say(f"{name}: no failed trial is left to try again")
+
+
+@click.command()
+@study_argument
+@click.argument("new_name")
+@root_option
+@storage_option
+@tracking_uri_option
+def rename(study: str, new_name: str, root: Path, storage: str | None, tracking_uri: str | None) -> None:
+    """Give a study another name, with its kept weights and its runs in MLflow.
+
+    \b
+    ratio-hpo rename polyglot-world-default first-try
+    """
+    from ratio_hpo.experiment.track import rename_runs
+    from ratio_hpo.study.admin import rename_study
+
+    stored = open_stored(root, storage)
+    rename_study(stored, study, new_name)
+    folder = root / "checkpoints" / study
+    if folder.is_dir():
+        folder.rename(root / "checkpoints" / new_name)
+    say(f"study {study} is now {new_name}")
+    _in_mlflow(lambda: rename_runs(stored, study, new_name, root, tracking_uri), f"`ratio-hpo track {new_name}`")
+
+
+@click.command()
+@study_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@root_option
+@storage_option
+@tracking_uri_option
+def delete(study: str, yes: bool, root: Path, storage: str | None, tracking_uri: str | None) -> None:
+    """Delete a study: its trials, its kept weights and its runs in MLflow. Asks first.
+
+    Stored stages stay for other studies; `ratio-hpo gc` frees those that no study refers to.
+
+    \b
+    ratio-hpo delete first-try
+    ratio-hpo delete first-try --yes
+    """
+    from ratio_hpo.experiment.track import delete_runs
+    from ratio_hpo.study.admin import delete_study
+    from ratio_hpo.study.view import view_study
+
+    stored = open_stored(root, storage)
+    view = view_study(stored, study)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"deleting {study} with {len(view.records)} trial(s) needs --yes without a terminal")
+        click.confirm(
+            f"Delete study {study} with {len(view.records)} trial(s), weights and runs?", abort=True, err=True
+        )
+    delete_study(stored, study)
+    shutil.rmtree(root / "checkpoints" / study, ignore_errors=True)
+    say(f"study {study} is deleted")
+    _in_mlflow(lambda: delete_runs(view, root, tracking_uri), "the MLflow UI")
+
+
+def _in_mlflow(act: Callable[[], object], remedy: str) -> None:
+    """Do to the runs what was done to the study; a store that cannot be reached takes nothing back."""
     try:
-        return key, YAML(typ="safe", pure=True).load(value)
-    except YAMLError as error:
-        raise click.UsageError(f"{text!r}: the value cannot be read; write a number or a word") from error
+        act()
+    except Exception as error:  # a tracking store may raise anything; the study is the truth and is done with
+        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        say(f"its runs in MLflow could not be changed ({reason}); use {remedy}")

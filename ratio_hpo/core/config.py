@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,11 +79,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def parse(schema: Any, content: Any, *, where: str, prefix: str = "") -> Any:
+def parse(schema: Any, content: Any, *, where: str | Callable[[str], str], prefix: str = "") -> Any:
     """Validate `content` against a type (a dataclass, a `Spec`, …).
 
     Args:
-        where: the file, as users know it.
+        where: the file, as users know it; or what gives the place of a dotted key.
         prefix: the key in that file under which `content` stands.
 
     Raises:
@@ -92,7 +93,8 @@ def parse(schema: Any, content: Any, *, where: str, prefix: str = "") -> Any:
         return TypeAdapter(schema).validate_python(content)
     except ValidationError as error:
         known = _field_names(schema, error)
-        raise ConfigError(*(_line(item, known, where, prefix) for item in error.errors())) from error
+        place = where if callable(where) else lambda _: where
+        raise ConfigError(*(_line(item, known, place, prefix) for item in error.errors())) from error
 
 
 def unknown_key(where: str, key: str, name: str, known: list[str]) -> str:
@@ -120,9 +122,10 @@ def _refuse_odd_keys(path: Path, content: Any, prefix: str, seen: set[int]) -> N
             _refuse_odd_keys(path, value, prefix, seen)
 
 
-def _line(item: Any, known: dict[tuple[str, ...], list[str]], where: str, prefix: str) -> str:
+def _line(item: Any, known: dict[tuple[str, ...], list[str]], place: Callable[[str], str], prefix: str) -> str:
     location = tuple(str(part) for part in item["loc"] if not str(part).startswith("function-"))
     key = ".".join(part for part in (prefix, *location) if part)
+    where = place(key)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] in UNKNOWN:
         return f"{where}: {key}: unknown key ({did_you_mean(location[-1], known.get(location[:-1], []))})"
@@ -185,3 +188,19 @@ def _lower_first(text: str) -> str:
 
 def _one_line(problem: object) -> str:
     return str(problem).splitlines()[0] if str(problem) else "unreadable"
+
+
+def dump_yaml(content: Any, comment: str = "") -> str:
+    """YAML 1.2 text that `load_yaml` reads back, under a comment."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = None
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = 160
+    stream = StringIO()
+    yaml.dump(content, stream)
+    head = "".join(f"# {line}\n" for line in comment.splitlines())
+    return head + stream.getvalue()

@@ -1,5 +1,9 @@
 """What can go wrong, as one family. Users see the message alone: the rule, the value, where, what to do."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 
 class RatioHpoError(ValueError):
     """Root of every error that a user can cause or mend. The command line prints it and exits 2."""
@@ -37,7 +41,7 @@ class Diverged(Exception):
         parameters: the stage's learning rate and batch size, for the report.
     """
 
-    def __init__(self, stage: str, step: int, parameters: dict[str, float]) -> None:
+    def __init__(self, stage: str, step: int, parameters: Mapping[str, float]) -> None:
         super().__init__(stage, step, parameters)
         self.stage, self.step, self.parameters = stage, step, parameters
 

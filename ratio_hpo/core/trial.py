@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -31,6 +31,24 @@ class State(Enum):
         return self in (State.COMPLETE, State.PRUNED, State.FAIL)
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What training really took, after reuse: windows, seconds and FLOPs (6 x parameters x tokens)."""
+
+    windows: float = 0.0
+    seconds: float = 0.0
+    flops: float = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.windows + other.windows, self.seconds + other.seconds, self.flops + other.flops)
+
+    def __sub__(self, other: Spent) -> Spent:
+        return Spent(self.windows - other.windows, self.seconds - other.seconds, self.flops - other.flops)
+
+
+NOTHING = Spent()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """One evaluation of a trial.
@@ -40,9 +58,11 @@ class Progress:
         windows: windows consumed in that stage.
         cost: attributed cost: windows consumed from the base model on, over all stages.
         scores: `f1/<lang>`, `em/<lang>` on `select`; `prune/f1/<lang>` on `prune`; means as `f1/mean`.
-            All in [0, 1]. An objective of one score gives `f1/mean` alone.
+            All in [0, 1]. An objective of one score gives `f1/mean` alone. `f1_error`, where it is known, is the
+            standard error of the mean F1 over the questions of `select`.
         paid: windows really trained for this trial, after reuse; None: equal to `cost`.
-        measures: other numbers to record (loss, lr, seconds, tokens, flops, examples_per_second).
+        measures: other numbers to record: loss, lr, examples_per_second; attributed seconds, tokens, flops; what was
+            really spent as paid_seconds, paid_flops.
         weights: folder of the checkpoint at this evaluation, where there is one.
         time: seconds since the epoch at which it was measured; the study fills it in if absent.
     """
@@ -67,6 +87,17 @@ class Progress:
         return self.cost if self.paid is None else self.paid
 
     @property
+    def spent(self) -> Spent:
+        """What was really trained so far; seconds and FLOPs are 0 where the objective does not tell."""
+        return Spent(self.paid_cost, self.measures.get("paid_seconds", 0.0), self.measures.get("paid_flops", 0.0))
+
+    def with_spent(self, spent: Spent) -> Progress:
+        """The same evaluation with another account of what was spent; what was not measured stays away."""
+        told = {"paid_seconds": spent.seconds, "paid_flops": spent.flops}
+        measures = {key: told.get(key, value) for key, value in self.measures.items()}
+        return replace(self, paid=spent.windows, measures=measures)
+
+    @property
     def prune_f1(self) -> float:
         """Mean F1 on `prune`; an objective of one score serves both."""
         if any(key.startswith("prune/f1/") for key in self.scores):
@@ -75,8 +106,7 @@ class Progress:
 
     def by_language(self, prefix: str = "f1/") -> dict[str, float]:
         """Score of each language under `prefix`."""
-        skip = f"{prefix}mean"
-        return {k[len(prefix) :]: v for k, v in self.scores.items() if k.startswith(prefix) and k != skip}
+        return languages_of(self.scores, prefix)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "scores": dict(self.scores), "measures": dict(self.measures)}
@@ -84,6 +114,12 @@ class Progress:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Progress:
         return cls(**content)
+
+
+def languages_of(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
+    """The scores under `prefix` that are of one language, not of all."""
+    found = {key[len(prefix) :]: value for key, value in scores.items() if key.startswith(prefix)}
+    return {key: value for key, value in found.items() if key not in ("mean", "worst")}
 
 
 def mean_score(scores: Mapping[str, float], prefix: str) -> float:
@@ -94,7 +130,7 @@ def mean_score(scores: Mapping[str, float], prefix: str) -> float:
     """
     if f"{prefix}mean" in scores:
         return scores[f"{prefix}mean"]
-    values = [value for key, value in scores.items() if key.startswith(prefix)]
+    values = languages_of(scores, prefix).values()
     if not values:
         raise ValueError(f"an evaluation needs a score named {prefix}mean or {prefix}<language>, got {list(scores)}")
     return sum(values) / len(values)
@@ -109,6 +145,7 @@ class TrialRecord:
         params: absolute values; anchors carry `shares` instead of `ratio`.
         curve: in order of cost.
         plan: requested and realised shares, epochs and caps, as the objective reports them.
+        retry_of: the failed trial that it tries again.
         reason, traceback: why it failed or was pruned.
         worker: host and process of the live lease, None where nobody works on it.
     """
@@ -125,6 +162,7 @@ class TrialRecord:
     traceback: str | None = None
     worker: str | None = None
     done: bool = False
+    retry_of: int | None = None
     started: float | None = None
     ended: float | None = None
 
@@ -160,7 +198,8 @@ class Context:
         root: folder of the stage store.
         store_gb: size budget of the stage store; None: the default.
         position: stage and windows of its last recorded evaluation; None at the start.
-        paid: windows that earlier attempts at this trial trained.
+        spent: by earlier attempts at this trial.
+        system_metrics: whether to measure the machine at each evaluation.
     """
 
     trial: int
@@ -170,4 +209,11 @@ class Context:
     threads: int | None = None
     store_gb: float | None = None
     position: tuple[str, int] | None = None
-    paid: float = 0.0
+    spent: Spent = NOTHING
+    system_metrics: bool = False
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Context:
+        """The context that `asdict` took apart."""
+        position = content["position"]
+        return cls(**{**content, "position": position and tuple(position), "spent": Spent(**content["spent"])})

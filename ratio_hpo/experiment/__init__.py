@@ -2,7 +2,18 @@
 
 from ratio_hpo.experiment.load import load_experiment, name_study
 from ratio_hpo.experiment.prepare import Prepared, prepare
-from ratio_hpo.experiment.search import SearchOptions, run_search
+from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
+from ratio_hpo.experiment.search import run_search
 from ratio_hpo.experiment.spec import Experiment
 
-__all__ = ["Experiment", "Prepared", "SearchOptions", "load_experiment", "name_study", "prepare", "run_search"]
+__all__ = [
+    "Experiment",
+    "Prepared",
+    "Search",
+    "SearchOptions",
+    "load_experiment",
+    "name_study",
+    "prepare",
+    "ready_search",
+    "run_search",
+]

@@ -1,13 +1,19 @@
-"""Experiments from YAML: by shipped name or path, every mistake one line."""
+"""Experiments from YAML and the settings laid over it: by shipped name or path, every mistake one line."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ratio_hpo.core.config import check_name, load_yaml, parse
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.overrides import Setting, flatten, overlay, source_of
 from ratio_hpo.core.resources import find_shipped
+from ratio_hpo.experiment.own import OwnExperiment
 from ratio_hpo.experiment.spec import Experiment
+from ratio_hpo.experiment.study_spec import StudySpec
 from ratio_hpo.space import Space, load_space
 from ratio_hpo.space.domains import Ratio
 from ratio_hpo.study.pruning import check_pruner
@@ -16,24 +22,58 @@ from ratio_hpo.training.design import MOST_ADDED_RATIO
 from ratio_hpo.training.parameters import check_parameters, reference_values
 
 
-def load_experiment(name_or_path: str) -> tuple[Experiment, Path]:
-    """An experiment, and the file it came from.
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An experiment with what it was made of.
+
+    Attributes:
+        path: the file; None: there is none, only settings.
+        content: of the file, as it stands there.
+        settings: what was laid over it.
+    """
+
+    experiment: Experiment | OwnExperiment
+    path: Path | None
+    content: Mapping[str, Any]
+    settings: tuple[Setting, ...]
+
+    def provenance(self) -> list[tuple[str, Any, str]]:
+        """Every key in effect: dotted key, value, and the default, file, variable or flag that it came from."""
+        in_file = flatten(self.content)
+        lines = []
+        for key, value in flatten(self.experiment.model_dump(mode="json")).items():
+            named = any(key == k or key.startswith(f"{k}.") or k.startswith(f"{key}.") for k in in_file)
+            source = source_of(key, self.settings) or (str(self.path) if named else "default")
+            lines.append((key, value, source))
+        return lines
+
+
+def load_experiment(name_or_path: str | None, settings: Sequence[Setting] = ()) -> Loaded:
+    """An experiment: a file with settings laid over it, or settings alone.
 
     Raises:
         ConfigError: one line a mistake.
     """
-    path = find_shipped("experiments", name_or_path)
-    experiment = parse(Experiment, load_yaml(path), where=str(path))
-    check_name(experiment.name, f"{path}: name")
+    path = find_shipped("experiments", name_or_path) if name_or_path is not None else None
+    content = load_yaml(path) if path is not None else {}
+    whole = overlay(content, settings)
+    schema: type[StudySpec] = OwnExperiment if "objective" in whole else Experiment
+
+    def where(key: str) -> str:
+        source = source_of(key, settings) if key else None
+        return source or str(path or "objective")
+
+    experiment = parse(schema, whole, where=where)
+    check_name(experiment.name, f"{where('name')}: name")
     try:
         check_sampler(experiment.sampler.name)
         check_pruner(experiment.pruner.name, experiment.pruner.options, experiment.target_languages)
     except ConfigError as error:
-        raise ConfigError(*(f"{path}: {line}" for line in error.lines)) from error
-    return experiment, path
+        raise ConfigError(*(f"{where(line.partition(':')[0])}: {line}" for line in error.lines)) from error
+    return Loaded(experiment, path, content, tuple(settings))
 
 
-def load_space_for(experiment: Experiment, name_or_path: str | None, sources: tuple[str, ...]) -> Space:
+def load_space_for(experiment: Experiment, sources: tuple[str, ...]) -> Space:
     """The space in absolute values of an experiment.
 
     Args:
@@ -42,7 +82,7 @@ def load_space_for(experiment: Experiment, name_or_path: str | None, sources: tu
     Raises:
         ConfigError: parameters that the objective does not know, a simplex of other sources, a ratio too high.
     """
-    space = load_space(name_or_path or experiment.space)
+    space = load_space(experiment.space)
     check_parameters(space, experiment.stages)
     resolved = space.resolve(reference_values(experiment.stages), parts=sources)
     shares = resolved.parameters.get("shares")
@@ -64,6 +104,6 @@ def load_space_for(experiment: Experiment, name_or_path: str | None, sources: tu
     return resolved
 
 
-def name_study(experiment: Experiment, space: Space) -> str:
+def name_study(experiment: StudySpec, space: Space) -> str:
     """`<experiment>-<space>`."""
     return f"{experiment.name}-{space.name}"

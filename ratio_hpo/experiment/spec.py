@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, Strict, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from ratio_hpo.core.config import Real, Spec, Whole
+from ratio_hpo.core.config import Spec
 from ratio_hpo.data.corpora import Corpus
 from ratio_hpo.data.splits import WHOLE
 from ratio_hpo.data.windows import WindowSettings
+from ratio_hpo.experiment.study_spec import StudySpec, Text
 from ratio_hpo.metrics import mlqa
 from ratio_hpo.training.design import StageDesign, StagesDesign
 from ratio_hpo.training.settings import EngineSettings
 
-Text = Annotated[str, Strict()]
-AnchorName = Literal["english", "proportional", "uniform", "non_english"]
 SPLITS = ("prune", "select", "test")
 
 
@@ -26,56 +25,28 @@ class BaseSpec(Spec):
     revision: Text | None = None
 
 
-class TargetSpec(Spec):
-    """The mean F1 that trials are timed to; without `f1`, a part of the English-only anchor's last one."""
-
-    f1: Real | None = Field(default=None, gt=0, le=1)
-    fraction: Real = Field(default=0.95, gt=0)
-
-
-class Chosen(Spec):
-    """A sampler or a pruner by name, with options of Optuna's class."""
-
-    name: Text
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class Experiment(Spec):
+class Experiment(StudySpec):
     """An experiment with the built-in objective.
 
     Attributes:
-        space: name or path of a space.
-        reference: the language whose share is 1 - ratio.
         target_languages: the languages of the mean.
         corpora: where questions come from.
         evaluation: corpora with the parts prune, select and test.
-        store_gb: size budget of the stage store.
     """
 
-    name: Text = Field(min_length=1)
-    description: Text = ""
-    space: Text = "default"
     task: Literal["qa"] = "qa"
     metric: Literal["squad", "mlqa"] = "squad"
     base: BaseSpec
-    reference: Text = "en"
     target_languages: list[Text] = Field(min_length=1)
-    seed: Whole = 0
-    trials: Whole = Field(default=16, ge=1)
     windows: WindowSettings = WindowSettings()
     engine: EngineSettings = EngineSettings()
     corpora: dict[str, Corpus] = Field(min_length=1)
     evaluation: list[Text] = Field(min_length=1)
     stages: StagesDesign
-    target: TargetSpec = TargetSpec()
-    anchors: list[AnchorName] = Field(default=["english", "proportional", "uniform", "non_english"])
-    sampler: Chosen = Chosen(name="tpe")
-    pruner: Chosen = Chosen(name="successive_halving")
-    store_gb: Real | None = Field(default=None, gt=0)
 
-    @field_validator("base", "sampler", "pruner", mode="before")
+    @field_validator("base", mode="before")
     @classmethod
-    def _name_alone(cls, value: Any) -> Any:
+    def _base_by_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
@@ -103,10 +74,7 @@ class Experiment(Spec):
                 raise ValueError(f"metric mlqa is not defined for {odd[0]}; use metric: squad")
         if len(set(self.target_languages)) != len(self.target_languages):
             raise ValueError("target_languages names a language twice; drop one")
-        if self.target.f1 is None and self.anchors[:1] != ["english"]:
-            raise ValueError(
-                "target needs `f1`, since `english`, which would set it, is not the first anchor; mend either"
-            )
+        self.check_target()
         if self.reference not in self._source_languages():
             raise ValueError(f"reference {self.reference} is the language of no intermediate source; name one that is")
         return self

@@ -1,38 +1,83 @@
-"""A study and a tracker, brought together."""
+"""A study and a tracker, brought together: beside a search, or from storage afterwards."""
 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ratio_hpo.analysis.artifacts import write_artifacts
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.core.urls import mlflow_uri, with_driver, without_password
 from ratio_hpo.study import Study
 from ratio_hpo.study.front import front, summary
-from ratio_hpo.tracking import StudyFacts, Tracker, TrackingLoop
+from ratio_hpo.study.keeper import kept_points
+from ratio_hpo.study.storage import Storage
+from ratio_hpo.study.view import StudyView, save_tracked, view_study
+from ratio_hpo.tracking import StudyFacts, TrackingLoop
+from ratio_hpo.tracking.loop import write_ending, write_trials
+
+if TYPE_CHECKING:
+    from ratio_hpo.tracking.mlflow import MlflowTracker
+
+LOCAL = "local"
+
+
+def store_key(uri: str | None) -> str:
+    """A short name of a store, for the cursor: `local` for the one below the run folder."""
+    return LOCAL if uri is None else fingerprint(without_password(uri))[:8]
+
+
+def check_apart(storage_url: str | None, uri: str | None) -> None:
+    """Refuse one database for studies and runs: Optuna and MLflow both keep their version in `alembic_version`.
+
+    Raises:
+        ConfigError: they are the same.
+    """
+    if storage_url and uri and with_driver(storage_url) == with_driver(uri):
+        raise ConfigError(
+            f"--tracking-uri: needs another database than --storage, but both are {without_password(uri)}; "
+            "make a second one (Optuna and MLflow overwrite each other's version table)"
+        )
+
+
+def open_tracker(uri: str | None, root: Path, experiment: str) -> MlflowTracker:
+    """The tracker of an experiment; by default, the store below the run folder."""
+    from ratio_hpo.tracking.mlflow import MlflowTracker
+
+    return MlflowTracker(uri or mlflow_uri(root), experiment, root / "artifacts")
+
+
+def uri_of(view: StudyView, asked: str | None) -> str | None:
+    """The store to use for a study: the one asked for, or the one of its last search."""
+    return asked or view.about.get("tracking_uri")
 
 
 @contextmanager
-def tracking_beside(study: Study, root: Path, experiment: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Track a study into the store below `root` while the block runs, and to the end of what is stored after it."""
+def tracking_beside(study: Study, root: Path, uri: str | None, say: Callable[[str], None]) -> Iterator[None]:
+    """Track a study while the block runs, and to the end of what is stored after it."""
+    seen: list[StudyView] = []
 
-    def make() -> Tracker:
-        from ratio_hpo.tracking.mlflow import MlflowTracker, local_uri
+    def read() -> tuple[Sequence[TrialRecord], StudyFacts]:
+        seen[:] = [study.view()]
+        return seen[0].records, facts_of(seen[0], root)
 
-        return MlflowTracker(local_uri(root), experiment, root / "artifacts")
+    def save(number: int, mark: str) -> None:
+        save_tracked(study.storage, study.plan.name, store_key(uri), number, mark)
 
-    @contextmanager
-    def alone() -> Iterator[None]:
-        with (root / "tracking.lock").open("a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-
-    def read() -> tuple[list[TrialRecord], StudyFacts]:
-        records = study.records()
-        return records, _facts(study, experiment, records, root / "checkpoints" / study.plan.name)
-
-    loop = TrackingLoop(make, read, study.tracked(), study.save_tracked, say, alone)
+    loop = TrackingLoop(
+        make=lambda: open_tracker(uri, root, str(study.plan.about["experiment"])),
+        read=read,
+        stored=study.view().tracked,
+        save=save,
+        say=say,
+        artifacts=lambda folder: write_artifacts(seen[0], folder),
+        alone=lambda: alone(root),
+    )
     loop.start()
     try:
         yield
@@ -40,17 +85,102 @@ def tracking_beside(study: Study, root: Path, experiment: str, say: Callable[[st
         loop.finish()
 
 
-def _facts(study: Study, experiment: str, records: list[TrialRecord], checkpoints: Path) -> StudyFacts:
-    ends = {}
-    for record in records:
-        if record.state.finished and record.curve:
-            numbers = summary(record, study.target, study.plan.largest_cost)
-            ends[record.number] = {
-                f"final/{key}": value for key, value in numbers.items() if value is not None and key != "cost"
-            }
+def track_study(
+    storage: Storage,
+    view: StudyView,
+    root: Path,
+    uri: str | None,
+    wrote: Callable[[TrialRecord], None],
+) -> int:
+    """Write a study from storage into a store; what is there already stays as it is.
+
+    Args:
+        wrote: told of each trial after it was written.
+
+    Returns:
+        How many trials were written.
+
+    Raises:
+        Exception: whatever the store or server raises.
+    """
+    key, facts, count = store_key(uri), facts_of(view, root), 0
+    stored = view.tracked if key == view.about.get("store") else {}
+
+    def after(record: TrialRecord, mark: str) -> None:
+        nonlocal count
+        count += 1
+        save_tracked(storage, view.name, key, record.number, mark)
+        wrote(record)
+
+    with alone(root):
+        tracker = open_tracker(uri, root, str(view.about["experiment"]))
+        written = tracker.written(view.name)
+        for number in [number for number in written if stored.get(number) != written[number]]:
+            save_tracked(storage, view.name, key, number, written[number])
+        write_trials(tracker, view.records, facts, written, after)
+        write_ending(tracker, view.records, facts, lambda folder: write_artifacts(view, folder))
+    return count
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Hold off other processes that write to the store below `root`: making its tables at once breaks it."""
+    with (root / "tracking.lock").open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def facts_of(view: StudyView, root: Path) -> StudyFacts:
+    """What a tracker needs to know of a study."""
+    target, largest = view.target, view.largest_cost
+
+    def ends(record: TrialRecord) -> Mapping[str, float]:
+        if not record.curve:
+            return {}
+        numbers = summary(record, target, largest)
+        return {f"final/{key}": value for key, value in numbers.items() if value is not None}
+
+    base, data = view.identity.get("base"), view.identity.get("data", {})
+    return StudyFacts(
+        study=view.name,
+        experiment=str(view.about["experiment"]),
+        ends=ends,
+        front=frozenset(member.trial.number for member in front(view.records)),
+        checkpoints=_checkpoints(view, root / "checkpoints" / view.name),
+        datasets={**data, **({"evaluation": view.identity["splits"]} if "splits" in view.identity else {})},
+        base=(str(view.about["base"]), fingerprint(base)) if base is not None else None,
+        languages=view.languages,
+        parameters=view.about["parameters"],
+        config=view.about.get("config", {}),
+    )
+
+
+def _checkpoints(view: StudyView, folder: Path) -> dict[int, list[Path]] | None:
+    """Folders of kept weights by trial; None where this machine has none of this study's."""
+    if not folder.is_dir():
+        return None
     kept: dict[int, list[Path]] = {}
-    for member in front(records):
-        folder = checkpoints / member.key
-        if folder.is_dir():
-            kept.setdefault(member.trial.number, []).append(folder)
-    return StudyFacts(study=study.plan.name, experiment=experiment, ends=ends, checkpoints=kept, about=study.plan.about)
+    for point in kept_points(view.records, view.about.get("keep", "front")):
+        if (folder / point.key).is_dir():
+            kept.setdefault(point.trial.number, []).append(folder / point.key)
+    return kept
+
+
+def rename_runs(storage: Storage, old: str, new: str, root: Path, uri: str | None) -> None:
+    """Give the runs of a study that was renamed its new name, where it was tracked."""
+    view = view_study(storage, new)
+    if view.tracked:
+        open_tracker(uri_of(view, uri), root, str(view.about["experiment"])).rename(old, new)
+
+
+def delete_runs(view: StudyView, root: Path, uri: str | None) -> None:
+    """Delete the runs of a study that was deleted, where it was tracked."""
+    if view.tracked:
+        open_tracker(uri_of(view, uri), root, str(view.about["experiment"])).delete(view.name)
+
+
+def show_view(view: StudyView, root: Path) -> str:
+    """Make the chart view of a study in the store below `root`; returns its place below the server's address."""
+    tracker = open_tracker(None, root, str(view.about["experiment"]))
+    tracker.show_view(facts_of(view, root))
+    return tracker.view_path(view.name)

@@ -6,6 +6,7 @@ and Thai, F1 is therefore close to exact match.
 
 from __future__ import annotations
 
+import math
 import re
 import string
 from collections import Counter
@@ -41,14 +42,32 @@ def score(prediction: str, golds: Sequence[str], language: str = "en") -> Score:
     return best_f1, float(any(said == gold for gold in wanted))
 
 
-def mean_scores(
+def question_scores(
     predictions: Mapping[str, str],
     golds: Mapping[str, Sequence[str]],
     language: str = "en",
     scorer: Callable[[str, Sequence[str], str], Score] = score,
-) -> Score:
-    """Mean F1 and exact match over all gold questions; a question without a prediction scores 0."""
+) -> list[Score]:
+    """F1 and exact match of every gold question; a question without a prediction scores 0."""
     if not golds:
         raise ValueError("scores need one gold question or more, but got none")
-    scores = [scorer(predictions.get(key, ""), answers, language) for key, answers in golds.items()]
+    return [scorer(predictions.get(key, ""), answers, language) for key, answers in golds.items()]
+
+
+def mean_scores(scores: Sequence[Score]) -> Score:
+    """Mean F1 and exact match."""
     return sum(s[0] for s in scores) / len(scores), sum(s[1] for s in scores) / len(scores)
+
+
+def standard_error(by_language: Sequence[Sequence[Score]]) -> float:
+    """Of the unweighted mean over languages of the mean F1 over questions, were other questions drawn.
+
+    sqrt(sum over languages of s^2 / n) / L, with the sample variance s^2; a language of one question counts
+    with the largest variance that a score in [0, 1] can have, 1/4. Seeds and training data are not in it.
+    """
+    total = 0.0
+    for scores in by_language:
+        mean, n = sum(s[0] for s in scores) / len(scores), len(scores)
+        variance = sum((s[0] - mean) ** 2 for s in scores) / (n - 1) if n > 1 else 0.25
+        total += variance / n
+    return math.sqrt(total) / len(by_language)

@@ -69,6 +69,21 @@ class Space:
         """Whether every parameter of the space is given and within its domain."""
         return all(key in params and domain.contains(params[key]) for key, domain in self.parameters.items())
 
+    def check(self, params: Params, where: str = "") -> None:
+        """Refuse parameters that are not of this space.
+
+        Raises:
+            ConfigError: a parameter that the space lacks, or a value outside its domain.
+        """
+        place = f"{where}." if where else ""
+        for key, value in params.items():
+            if key not in self.parameters:
+                what = did_you_mean(key, list(self.parameters))
+                raise ConfigError(f"{place}{key}: no parameter of space {self.name} ({what})")
+            domain = self.parameters[key]
+            if not domain.contains(value):
+                raise ConfigError(f"{place}{key}: needs a value in {domain.describe()}, but got {value}; correct it")
+
     def resolve(self, reference: Mapping[str, float], *, parts: tuple[str, ...] = ()) -> Space:
         """The space in absolute values.
 

@@ -1,4 +1,4 @@
-"""Weights of the members of the front: kept when a point joins, deleted when it leaves."""
+"""Weights that are kept: those of the front, of its best point, of every trial's end, or none."""
 
 from __future__ import annotations
 
@@ -7,43 +7,60 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.study.front import FrontPoint, front
+
+Keep = Literal["front", "best", "all", "none"]
+"""`front`: every point of the front; `best`: its most accurate one; `all`: also the end of each trial; `none`."""
 
 MODEL_FILES = ("model.safetensors", "config.json")
 META = "ratio-hpo.json"
 
 
+def kept_points(records: Sequence[TrialRecord], keep: Keep) -> list[FrontPoint]:
+    """The points (trial, rung) whose weights are kept."""
+    if keep == "none":
+        return []
+    members = front(records)
+    if keep == "best":
+        return members[-1:]
+    if keep == "all":
+        held = {member.key for member in members}
+        ends = [FrontPoint(record, record.curve[-1]) for record in records if record.curve]
+        members += [end for end in ends if end.key not in held]
+    return members
+
+
 class WeightKeeper:
-    """Keeps one loadable folder for each member of the front.
+    """Keeps one loadable folder for each point that is kept.
 
     Args:
         root: folder of this study's kept weights.
         extras: a folder whose files belong to every model (its tokenizer); None: nothing.
     """
 
-    def __init__(self, root: Path, extras: Path | None = None) -> None:
+    def __init__(self, root: Path, extras: Path | None = None, keep: Keep = "front") -> None:
         self.root, self._extras = root, extras
+        self._keep: Keep = keep
 
-    def update(self, records: Sequence[TrialRecord]) -> list[FrontPoint]:
-        """Make the kept folders those of the front; returns the front.
+    def update(self, records: Sequence[TrialRecord]) -> None:
+        """Make the kept folders those that are to be kept.
 
-        A member whose checkpoint the stage store has let go of already is left without weights.
+        A point whose checkpoint the stage store has let go of already is left without weights.
         """
-        members = front(records)
-        wanted = {member.key: member for member in members}
+        wanted = {point.key: point for point in kept_points(records, self._keep)}
         if self.root.is_dir():
             for folder in self.root.iterdir():
                 if folder.name not in wanted:
                     shutil.rmtree(folder, ignore_errors=True)
-        for key, member in wanted.items():
-            source = Path(member.progress.weights) if member.progress.weights else None
+        for key, point in wanted.items():
+            source = Path(point.progress.weights) if point.progress.weights else None
             if source is not None and source.is_dir() and not (self.root / key).is_dir():
-                self._keep(source, self.root / key, member)
-        return members
+                self._copy(source, self.root / key, point)
 
-    def _keep(self, source: Path, folder: Path, member: FrontPoint) -> None:
+    def _copy(self, source: Path, folder: Path, point: FrontPoint) -> None:
         temporary = folder.with_name(f".{folder.name}-{os.getpid()}")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -52,16 +69,16 @@ class WeightKeeper:
             for file in [*(source / name for name in MODEL_FILES), *extras]:
                 _link(file, temporary / file.name)
             about = {
-                "trial": member.trial.number,
-                "stage": member.progress.stage,
-                "windows": member.progress.windows,
-                "cost": member.progress.cost,
-                "f1": member.progress.mean_f1,
-                "params": member.trial.params,
+                "trial": point.trial.number,
+                "stage": point.progress.stage,
+                "windows": point.progress.windows,
+                "cost": point.progress.cost,
+                "f1": point.progress.mean_f1,
+                "params": point.trial.params,
             }
             (temporary / META).write_text(json.dumps(about, indent=1))
             temporary.rename(folder)
-        except OSError:  # evicted meanwhile, kept by another driver, or no room: the member stays without weights
+        except OSError:  # evicted meanwhile, kept by another driver, or no room: the point stays without weights
             shutil.rmtree(temporary, ignore_errors=True)
 
 

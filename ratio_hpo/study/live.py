@@ -10,7 +10,7 @@ from typing import Any
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
-from ratio_hpo.core.trial import Params, Progress
+from ratio_hpo.core.trial import NOTHING, Params, Progress, Spent
 from ratio_hpo.study.leases import RENEWAL, Lease, own_lease
 from ratio_hpo.study.records import LEASE
 from ratio_hpo.study.storage import swap_attribute
@@ -22,14 +22,14 @@ class Job:
 
     Attributes:
         position: stage and windows of its last recorded evaluation, where an earlier attempt got so far.
-        paid: windows that earlier attempts trained.
+        spent: by earlier attempts.
     """
 
     number: int
     params: Params
     kind: str
     position: tuple[str, int] | None = None
-    paid: float = 0.0
+    spent: Spent = NOTHING
 
 
 @dataclass(slots=True)
@@ -39,8 +39,8 @@ class Live:
     Attributes:
         lost: somebody else has taken it over.
         budget: attributed cost at its end; None: not known.
-        paid_before: windows that were trained before this process took it.
-        paid_again: windows by which a restarted worker's own count is short.
+        spent_before: before this process took it.
+        spent_again: that by which a restarted worker's own account is short.
     """
 
     trial_id: int
@@ -49,8 +49,8 @@ class Live:
     curve: list[Progress] = field(default_factory=list)
     lost: bool = False
     budget: float | None = None
-    paid_before: float = 0.0
-    paid_again: float = 0.0
+    spent_before: Spent = NOTHING
+    spent_again: Spent = NOTHING
 
     @property
     def is_anchor(self) -> bool:

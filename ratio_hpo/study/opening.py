@@ -13,9 +13,10 @@ from optuna.storages import RDBStorage
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.fingerprint import canonical, fingerprint
-from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.core.trial import Params, TrialRecord
+from ratio_hpo.space import Space
 from ratio_hpo.study.plan import StudyPlan, Target
-from ratio_hpo.study.records import KIND, PARAMS
+from ratio_hpo.study.records import ASKED, KIND, PARAMS, PLANNED
 from ratio_hpo.study.samplers import fixed_values
 
 IDENTITY, ABOUT = "identity", "about"
@@ -46,6 +47,7 @@ def open_study(plan: StudyPlan, storage: RDBStorage) -> optuna.Study:
         study.set_user_attr(ABOUT, {**plan.about, **_facts(plan)})
         study.set_user_attr(IDENTITY, canonical(plan.identity))
     _check_identity(study.user_attrs[IDENTITY], plan)
+    _enqueue_planned(study, plan)
     study.set_user_attr(ABOUT, {**plan.about, **_facts(plan)})
     return study
 
@@ -96,6 +98,21 @@ def _enqueue_anchors(study: optuna.Study, plan: StudyPlan) -> None:
         if anchor.kind not in present:
             attributes = {KIND: anchor.kind, PARAMS: anchor.params}
             study.enqueue_trial(fixed_values(plan.space, anchor.params), user_attrs=attributes)
+
+
+def _enqueue_planned(study: optuna.Study, plan: StudyPlan) -> None:
+    """Parameters that the plan asks for, each once, however often the study is opened."""
+    if not plan.enqueue:
+        return
+    present = {trial.user_attrs.get(PLANNED) for trial in study.get_trials(deepcopy=False)}
+    for params in plan.enqueue:
+        if (mark := fingerprint(params)) not in present:
+            enqueue_params(study, plan.space, params, {PLANNED: mark})
+
+
+def enqueue_params(study: optuna.Study, space: Space, params: Params, attributes: dict[str, Any]) -> None:
+    """Have a trial with these parameters wait; those left out are sampled when its turn comes."""
+    study.enqueue_trial(fixed_values(space, params), user_attrs={KIND: "enqueued", ASKED: params, **attributes})
 
 
 def _check_identity(stored: dict[str, Any], plan: StudyPlan) -> None:

@@ -46,6 +46,7 @@ class StudyPlan:
         largest_cost: the most windows that any trial of the space can cost.
         languages: target languages, the instances of the Wilcoxon pruner.
         seed: of the samplers.
+        enqueue: parameters to try right after the anchors; those left out are sampled.
         about: other facts to store for reports (experiment, base, reference language, …).
     """
 
@@ -58,4 +59,5 @@ class StudyPlan:
     largest_cost: float
     languages: tuple[str, ...]
     seed: int
+    enqueue: tuple[Params, ...] = ()
     about: Mapping[str, Any] = field(default_factory=dict)

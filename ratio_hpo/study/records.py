@@ -11,6 +11,7 @@ from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
 from ratio_hpo.study.leases import read_lease
 
 KIND, PARAMS, PLAN, SETTINGS = "kind", "params", "plan", "settings"
+ASKED, PLANNED, RETRY_OF = "asked", "planned", "retry_of"
 LEASE, DONE, REASON, TRACEBACK = "lease", "done", "reason", "traceback"
 CURVE = "curve:"
 CURSOR = "tracked:"
@@ -33,10 +34,15 @@ def read_curve(attributes: Mapping[str, Any]) -> tuple[list[Progress], Decision]
     return [Progress.from_json(entry["progress"]) for entry in entries], last
 
 
-def read_cursor(attributes: Mapping[str, Any]) -> dict[int, tuple[int, str]]:
-    """From a study's attributes, how far tracking has come with each trial."""
-    found = {key: value for key, value in attributes.items() if key.startswith(CURSOR)}
-    return {int(key.removeprefix(CURSOR)): (int(value[0]), str(value[1])) for key, value in found.items()}
+def cursor_key(store: str, number: int) -> str:
+    """The attribute of a study that says what was written of a trial to a store."""
+    return f"{CURSOR}{store}:{number}"
+
+
+def read_cursor(attributes: Mapping[str, Any], store: str | None) -> dict[int, str]:
+    """From a study's attributes, the token of what was written of each trial to a store."""
+    prefix = cursor_key(store, 0)[:-1] if store is not None else None
+    return {int(k[len(prefix) :]): str(v) for k, v in attributes.items() if k.startswith(prefix)} if prefix else {}
 
 
 def read_trial(trial: FrozenTrial) -> TrialRecord:
@@ -58,5 +64,6 @@ def read_trial(trial: FrozenTrial) -> TrialRecord:
         worker=worker,
         done=bool(attributes.get(DONE)),
         started=trial.datetime_start.timestamp() if trial.datetime_start else None,
+        retry_of=attributes.get(RETRY_OF),
         ended=trial.datetime_complete.timestamp() if trial.datetime_complete else None,
     )

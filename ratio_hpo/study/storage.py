@@ -20,6 +20,10 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialUserAttributeModel
 
 from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.urls import with_driver
+
+Storage = RDBStorage
+"""What studies are kept in."""
 
 ATTRIBUTES = sql.table(
     TrialUserAttributeModel.__tablename__, sql.column("trial_id"), sql.column("key"), sql.column("value_json")
@@ -48,7 +52,7 @@ def open_storage(url: str, *, create: bool = True) -> RDBStorage:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-    url = _with_driver(url)
+    url = with_driver(url)
     options: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith("sqlite"):
         path = Path(url.removeprefix("sqlite:///"))
@@ -71,6 +75,39 @@ def open_storage(url: str, *, create: bool = True) -> RDBStorage:
         shown = sql.engine.make_url(url).render_as_string(hide_password=True) if "://" in url else url
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:200]
         raise StudyError(f"{shown}: cannot be opened ({reason}); check the URL, the server and permissions") from error
+
+
+def describe_problem(error: BaseException) -> str | None:
+    """One line on an error of the database, with what to do; None where it is none of its errors."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, sqlalchemy.exc.SQLAlchemyError):
+        cause = cause.__cause__
+    if cause is None:
+        return None
+    reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0][:200]
+    for sign, remedy in _REMEDIES.items():
+        if sign in reason:
+            return f"storage: {reason}; {remedy}"
+    return f"storage: {reason}; check the server, the disk and permissions"
+
+
+_REMEDIES = {
+    "locked": "another process holds the database; wait for it, or stop it",
+    "full": "free some disk, then run the same command again",
+    "readonly": "you may not write there; change permissions, or name another folder with --root",
+    "malformed": "the file is damaged; restore it from a copy",
+}
+
+
+def check_writable(storage: RDBStorage) -> None:
+    """Begin to write, and take it back.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database is read-only, locked or gone.
+    """
+    with storage.engine.connect() as connection:
+        connection.execute(sql.update(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == -1).values(key=ATTRIBUTES.c.key))
+        connection.rollback()
 
 
 def write_attributes(storage: RDBStorage, trial_id: int, values: Mapping[str, Any]) -> None:
@@ -131,14 +168,6 @@ def _read_attribute(storage: RDBStorage, trial_id: int, key: str) -> Any:
     with storage.engine.connect() as connection:
         row = connection.execute(query).first()
     return json.loads(row[0]) if row else None
-
-
-def _with_driver(url: str) -> str:
-    """`postgresql://` through psycopg 3, the driver that the extra brings."""
-    for short in ("postgresql://", "postgres://"):
-        if url.startswith(short):
-            return "postgresql+psycopg://" + url.removeprefix(short)
-    return url
 
 
 def _set_wal(path: Path) -> None:

@@ -15,7 +15,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from ratio_hpo.core.errors import StudyError
-from ratio_hpo.core.trial import Decision, Params, Progress, State, TrialRecord
+from ratio_hpo.core.trial import NOTHING, Decision, Params, Progress, State, TrialRecord
 from ratio_hpo.metrics.convergence import cost_to_target
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.front import curve_points
@@ -26,6 +26,7 @@ from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.pruning import Shadows
 from ratio_hpo.study.samplers import distributions, make_sampler
 from ratio_hpo.study.storage import asking, write_attributes
+from ratio_hpo.study.view import StudyView, view_of
 
 CENSORED = 2.0
 """What samplers are told of a trial that never reached the target: this many times the largest cost."""
@@ -120,9 +121,10 @@ class Study:
             if live is None:
                 return Decision.STOP
             if any((p.stage, p.windows) == (progress.stage, progress.windows) for p in live.curve):
-                live.paid_again = live.curve[-1].paid_cost - live.paid_before
+                live.spent_again = live.curve[-1].spent - live.spent_before
                 return Decision.CONTINUE
-            progress = replace(progress, time=progress.time or time.time(), paid=progress.paid_cost + live.paid_again)
+            progress = replace(progress, time=progress.time or time.time())
+            progress = progress.with_spent(progress.spent + live.spent_again)
             decision = self._shadows.report(number, progress)
             if live.is_anchor or self._is_end(live, progress):
                 decision = Decision.CONTINUE
@@ -174,13 +176,9 @@ class Study:
         """Release what is live, and stop renewing leases."""
         self.live.close()
 
-    def tracked(self) -> dict[int, tuple[int, str]]:
-        """How far tracking has come: evaluations written and state, by trial."""
-        return rec.read_cursor(self._optuna.user_attrs)
-
-    def save_tracked(self, number: int, cursor: tuple[int, str]) -> None:
-        """Store how far tracking has come with a trial."""
-        self._optuna.set_user_attr(f"{rec.CURSOR}{number}", list(cursor))
+    def view(self) -> StudyView:
+        """The study as readers see it."""
+        return view_of(self._optuna, self.records())
 
     def first_failure(self) -> str | None:
         """Why trial 0 failed, where the target hangs on it."""
@@ -222,7 +220,7 @@ class Study:
         curve, last = rec.read_curve(attributes)
         live.curve, live.kind = curve, attributes.get(rec.KIND, "sampled")
         live.budget = attributes[rec.PLAN].get("cost")
-        live.paid_before = max((point.paid_cost for point in curve), default=0.0)
+        live.spent_before = curve[-1].spent if curve else NOTHING
         self.live.add(trial.number, live)
         if last is Decision.STOP:
             self.prune(trial.number)
@@ -232,7 +230,7 @@ class Study:
             params=attributes[rec.PARAMS],
             kind=live.kind,
             position=(curve[-1].stage, curve[-1].windows) if curve else None,
-            paid=live.paid_before,
+            spent=live.spent_before,
         )
 
     def _begin(self, trial: optuna.Trial, live: Live) -> Job | None:
@@ -265,7 +263,7 @@ class Study:
             cube[name] = (value + 0.5) / categories[name] if name in categories else value
         if rec.PARAMS in attributes:
             return attributes[rec.KIND], attributes[rec.PARAMS]
-        asked = {k: v for k, v in attributes.get("asked", {}).items() if k in self.plan.space.parameters}
+        asked = {k: v for k, v in attributes.get(rec.ASKED, {}).items() if k in self.plan.space.parameters}
         return attributes.get(rec.KIND, "sampled"), {**self.plan.space.decode(cube), **asked}
 
     def _use_sampler(self, number: int) -> None:

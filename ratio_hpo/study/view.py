@@ -1,4 +1,4 @@
-"""A study as readers see it: nothing is opened for work, nothing but a queue is written."""
+"""A study as readers see it: nothing is opened for work, nothing is written."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from typing import Any
 import optuna
 from optuna.storages import RDBStorage
 
-from ratio_hpo.core.config import did_you_mean
-from ratio_hpo.core.errors import ConfigError, StudyError
-from ratio_hpo.core.trial import Params, TrialRecord
+from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.space import Space, space_from_json
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.opening import ABOUT, IDENTITY, find_study
-from ratio_hpo.study.samplers import fixed_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +23,7 @@ class StudyView:
     Attributes:
         target: mean F1 that trials are timed to; None until trial 0 is done.
         about: experiment, base, reference, largest cost, languages, rungs, the command's options.
+        tracked: token of what tracking has written of each trial to the store of the last search.
     """
 
     name: str
@@ -32,7 +31,7 @@ class StudyView:
     target: float | None
     about: Mapping[str, Any]
     identity: Mapping[str, Any]
-    tracked: Mapping[int, tuple[int, str]]
+    tracked: Mapping[int, str]
 
     @property
     def largest_cost(self) -> float:
@@ -40,7 +39,11 @@ class StudyView:
 
     @property
     def languages(self) -> list[str]:
-        return list(self.about["languages"])
+        """Those of the experiment; where it names none, those that scores were given for."""
+        seen = {
+            language: None for record in self.records for point in record.curve[-1:] for language in point.by_language()
+        }
+        return list(self.about["languages"]) or list(seen)
 
     @property
     def space(self) -> Space:
@@ -66,38 +69,26 @@ def view_study(storage: RDBStorage, name: str | None) -> StudyView:
     return view_of(find_study(storage, name))
 
 
-def view_of(study: optuna.Study) -> StudyView:
-    """The view of an open Optuna study."""
+def view_of(study: optuna.Study, records: list[TrialRecord] | None = None) -> StudyView:
+    """The view of an open Optuna study.
+
+    Args:
+        records: its trials, where they were read already.
+    """
     attributes = study.user_attrs
+    if records is None:
+        records = [rec.read_trial(trial) for trial in study.get_trials(deepcopy=False)]
     return StudyView(
         name=study.study_name,
-        records=[rec.read_trial(trial) for trial in study.get_trials(deepcopy=False)],
+        records=records,
         target=attributes.get("target"),
         about=attributes[ABOUT],
         identity=attributes[IDENTITY],
-        tracked=rec.read_cursor(attributes),
+        tracked=rec.read_cursor(attributes, attributes[ABOUT].get("store")),
     )
 
 
-def enqueue(storage: RDBStorage, name: str | None, params: Params) -> tuple[str, int]:
-    """Have a trial with these parameters run next; those left out are sampled.
-
-    Returns:
-        The study's name and the trial's number.
-
-    Raises:
-        ConfigError: a parameter that the space lacks, or a value outside its domain.
-    """
-    study = find_study(storage, name)
-    space = view_of(study).space
-    for key, value in params.items():
-        if key not in space.parameters:
-            raise ConfigError(
-                f"{key}: no parameter of space {space.name} ({did_you_mean(key, list(space.parameters))})"
-            )
-        domain = space.parameters[key]
-        if not domain.contains(value):
-            raise ConfigError(f"{key}: needs a value in {domain.describe()}, but got {value}; correct it")
-    number = len(study.get_trials(deepcopy=False))
-    study.enqueue_trial(fixed_values(space, params), user_attrs={rec.KIND: "enqueued", "asked": params})
-    return study.study_name, number
+def save_tracked(storage: RDBStorage, name: str, store: str, number: int, mark: str) -> None:
+    """Store what tracking has written of a trial to a store."""
+    study_id = storage.get_study_id_from_name(name)
+    storage.set_study_user_attr(study_id, rec.cursor_key(store, number), mark)

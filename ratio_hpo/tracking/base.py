@@ -1,13 +1,21 @@
-"""What a tracker must do."""
+"""What a tracker must do, and what it is told."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from ratio_hpo.core.trial import TrialRecord
+
+Ends = Callable[[TrialRecord], Mapping[str, float]]
+"""Final numbers of a finished trial (F1, cost, cost to target, area over the curve); infinity: censored."""
+
+
+def no_ends(record: TrialRecord) -> Mapping[str, float]:
+    """The final numbers of a study that has none."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,30 +24,53 @@ class StudyFacts:
 
     Attributes:
         experiment: groups studies.
-        ends: for each finished trial, final numbers (F1, cost to target, area over the curve); infinity: censored.
-        checkpoints: folders of kept weights by trial number.
+        front: numbers of the trials that have a point on the front.
+        checkpoints: folders of kept weights by trial number; None: they are on another machine.
+        datasets: fingerprint of each data set, by `<stage>/<source>`.
+        base: name and fingerprint of the base model; None: there is none.
+        config: the experiment in effect.
     """
 
     study: str
     experiment: str
-    ends: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
-    checkpoints: Mapping[int, Sequence[Path]] = field(default_factory=dict)
-    about: Mapping[str, Any] = field(default_factory=dict)
+    ends: Ends = no_ends
+    front: frozenset[int] = frozenset()
+    checkpoints: Mapping[int, Sequence[Path]] | None = None
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    base: tuple[str, str] | None = None
+    languages: Sequence[str] = ()
+    parameters: Sequence[str] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+def token(record: TrialRecord, *, on_front: bool) -> str:
+    """What is to be written of a trial, in a few characters: equal tokens mean that nothing has changed."""
+    return f"{len(record.curve)}/{record.state.value}/{'front' if on_front else '-'}"
+
+
+def written_evaluations(mark: str | None) -> int:
+    """How many evaluations a token says were written."""
+    return int(mark.partition("/")[0]) if mark else 0
 
 
 class Tracker(Protocol):
-    """Somewhere to write trials to."""
+    """Somewhere to write trials to. Any method may raise anything; it will be tried again."""
 
-    is_new: bool
-    """Whether it held nothing before: what was written to another one counts no more."""
+    def written(self, study: str) -> Mapping[int, str]:
+        """The token of each trial of a study that is there already."""
+        ...
 
-    def write(self, facts: StudyFacts, record: TrialRecord, since: int) -> None:
-        """Write a trial: its facts, evaluations from number `since` on, and its end if it has one.
+    def write(self, facts: StudyFacts, record: TrialRecord, since: int, mark: str) -> None:
+        """Write a trial: its facts, evaluations from number `since` on, its end if it has one, and its token.
 
-        Writing the same again changes nothing. May raise anything; it will be tried again.
+        Writing the same again changes nothing.
         """
         ...
 
     def write_checkpoints(self, facts: StudyFacts, record: TrialRecord) -> None:
         """Make the stored weights of a trial those in `facts.checkpoints`."""
+        ...
+
+    def write_study(self, facts: StudyFacts, mark: str, make: Callable[[Path], None]) -> None:
+        """Store what `make` writes into a folder, with the study; nothing where `mark` is there already."""
         ...

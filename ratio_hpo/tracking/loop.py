@@ -1,19 +1,55 @@
-"""The tracker thread: reads what is new in the storage, writes it, then moves a stored cursor."""
+"""What is new in the storage goes to the tracker, from a thread that no search waits for."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
+from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.tracking.base import StudyFacts, Tracker
+from ratio_hpo.tracking.base import StudyFacts, Tracker, token, written_evaluations
 
 PERIOD = 2.0
 """Seconds between two looks at the storage."""
 
-Cursor = dict[int, tuple[int, str]]
-"""For each trial, how many evaluations are written, and its state then."""
+PATIENCE = 60.0
+"""Seconds without a sign of life from the tracker after which the end of a search waits for it no longer."""
+
+Artifacts = Callable[[Path], None]
+"""Writes the study's pictures and tables into a folder."""
+
+
+def write_trials(
+    tracker: Tracker,
+    records: Sequence[TrialRecord],
+    facts: StudyFacts,
+    written: Mapping[int, str],
+    wrote: Callable[[TrialRecord, str], None],
+) -> None:
+    """Write what differs from what was written.
+
+    Args:
+        written: token of each trial that is there already.
+        wrote: told of each trial after it was written.
+    """
+    for record in records:
+        if (record.params and record.state is not State.WAITING) or record.state.finished:
+            mark, before = token(record, on_front=record.number in facts.front), written.get(record.number)
+            if mark != before:
+                tracker.write(facts, record, written_evaluations(before), mark)
+                wrote(record, mark)
+
+
+def write_ending(tracker: Tracker, records: Sequence[TrialRecord], facts: StudyFacts, artifacts: Artifacts) -> None:
+    """Write what goes with a study as a whole: kept weights, pictures and tables."""
+    for record in records:
+        if record.curve:
+            tracker.write_checkpoints(facts, record)
+    marks = [token(record, on_front=record.number in facts.front) for record in records]
+    tracker.write_study(facts, fingerprint(marks), artifacts)
 
 
 class TrackingLoop:
@@ -22,9 +58,10 @@ class TrackingLoop:
     Args:
         make: makes the tracker, in the thread, since that may take seconds.
         read: records and facts of the study as stored.
-        cursor: what was written by earlier runs.
-        save: stores the cursor of a trial.
+        stored: token of each trial that is known to be written.
+        save: stores the token of a trial that was written.
         say: told, once for each reason, that tracking lags.
+        artifacts: writes the study's pictures and tables.
         alone: holds off other processes that write to the same store, for the time of a pass.
     """
 
@@ -32,63 +69,73 @@ class TrackingLoop:
         self,
         make: Callable[[], Tracker],
         read: Callable[[], tuple[Sequence[TrialRecord], StudyFacts]],
-        cursor: Cursor,
-        save: Callable[[int, tuple[int, str]], None],
+        stored: Mapping[int, str],
+        save: Callable[[int, str], None],
         say: Callable[[str], None],
+        artifacts: Artifacts = lambda folder: None,
         alone: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        self._make, self._read, self._cursor, self._save, self._say = make, read, dict(cursor), save, say
-        self._alone = alone
+        self._make, self._read, self._stored, self._save, self._say = make, read, stored, save, say
+        self._artifacts, self._alone = artifacts, alone
         self._tracker: Tracker | None = None
+        self._written: dict[int, str] = {}
         self._stop = threading.Event()
         self._said: set[str] = set()
+        self._moved, self._whole = time.monotonic(), False
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def finish(self) -> bool:
-        """Write what is left, and stop. False where something could not be written; a later run writes it."""
+    def finish(self, patience: float = PATIENCE) -> bool:
+        """Write what is left, and stop; a tracker that shows no life for `patience` seconds is left behind.
+
+        Returns:
+            False where something could not be written; it is written later.
+        """
         self._stop.set()
-        self._thread.join()
-        return self.pass_once(last=True)
+        self._moved = time.monotonic()
+        while self._thread.is_alive():
+            self._thread.join(0.1)
+            if time.monotonic() - self._moved > patience:
+                self._lag(f"no answer for {patience:g} s")
+                return False
+        return self._whole
 
     def pass_once(self, *, last: bool = False) -> bool:
-        """Write all that is new; with `last`, checkpoints too."""
+        """Write all that is new; with `last`, weights, pictures and tables too."""
         try:
             with self._alone():
                 self._write_all(last=last)
         except Exception as error:  # whatever a tracking server does must not end a search; it is tried again
-            reason = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
-            if reason not in self._said:
-                self._said.add(reason)
-                self._say(f"tracking lags ({reason}); the search goes on, and what is missing is written later")
+            self._lag(f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")
             return False
         return True
 
     def _write_all(self, *, last: bool) -> None:
-        if self._tracker is None:
-            self._tracker = self._make()
-            if self._tracker.is_new:
-                self._cursor.clear()
         records, facts = self._read()
-        for record in records:
-            if (record.params and record.state is not State.WAITING) or record.state.finished:
-                self._write(self._tracker, facts, record)
+        if self._tracker is None:
+            tracker = self._make()
+            self._written = dict(tracker.written(facts.study))
+            self._tracker = tracker
+            for number, mark in self._written.items():
+                if self._stored.get(number) != mark:
+                    self._save(number, mark)
+        write_trials(self._tracker, records, facts, self._written, self._wrote)
         if last:
-            for record in records:
-                if record.curve:
-                    self._tracker.write_checkpoints(facts, record)
+            write_ending(self._tracker, records, facts, self._artifacts)
 
-    def _write(self, tracker: Tracker, facts: StudyFacts, record: TrialRecord) -> None:
-        now = (len(record.curve), record.state.value)
-        before = self._cursor.get(record.number)
-        if before == now:
-            return
-        tracker.write(facts, record, before[0] if before else 0)
-        self._save(record.number, now)
-        self._cursor[record.number] = now
+    def _wrote(self, record: TrialRecord, mark: str) -> None:
+        self._moved = time.monotonic()
+        self._save(record.number, mark)
+        self._written[record.number] = mark
+
+    def _lag(self, reason: str) -> None:
+        if reason not in self._said:
+            self._said.add(reason)
+            self._say(f"tracking lags ({reason}); nothing is lost: `ratio-hpo track` writes what is missing")
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD):
             self.pass_once()
+        self._whole = self.pass_once(last=True)

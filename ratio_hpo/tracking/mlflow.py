@@ -1,79 +1,174 @@
-"""MLflow: one flat run a trial, found by its tags, written with the cumulative cost as the step."""
+"""MLflow: one flat run a trial and one for the study, found by their tags, with the cumulative cost as the step."""
 
 from __future__ import annotations
 
 import logging
-import math
 import os
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")  # a server that hangs is left for later, not waited for
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-from ratio_hpo.core.trial import Progress, State, TrialRecord
+from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.core.urls import with_driver
 from ratio_hpo.tracking.base import StudyFacts
+from ratio_hpo.tracking.charts import view_path, view_tag
+from ratio_hpo.tracking.entries import (
+    KEPT,
+    KIND,
+    STUDY,
+    TRIAL,
+    WRITTEN,
+    end_metrics_of,
+    metrics_of,
+    params_of,
+    tags_of,
+)
 
-STUDY, TRIAL = "ratio_hpo.study", "ratio_hpo.trial"
 STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAIL: "FAILED"}
-BATCH, LONGEST_PARAM, LONGEST_TAG = 900, 500, 4000
+BATCH, PARAMS_BATCH, PAGE = 900, 90, 1000
 CHECKPOINTS = "checkpoints"
 
 
-def local_uri(root: Path) -> str:
-    """The SQLite store below the run folder."""
-    return f"sqlite:///{(root / 'mlflow.db').resolve()}"
-
-
 class MlflowTracker:
-    """Writes trials to an MLflow store.
+    """Writes trials to an MLflow store or server.
 
     Args:
-        uri: of the store.
+        uri: `sqlite:///…`, `postgresql://…`, `http://…` (with `user:password@`, or MLFLOW_TRACKING_USERNAME and
+            MLFLOW_TRACKING_PASSWORD, where it asks for them).
         experiment: name of the MLflow experiment; made if absent.
-        artifacts: folder of its artifacts, for a local store; None: the server's.
+        artifacts: folder of its artifacts, for a store without a server; a server has its own.
     """
 
     def __init__(self, uri: str, experiment: str, artifacts: Path | None) -> None:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        self._client = MlflowClient(uri)
+        self._client = MlflowClient(with_driver(uri))
         found = self._client.get_experiment_by_name(experiment)
-        self.is_new = found is None
         if found is not None:
-            self._experiment = found.experiment_id
+            self.experiment_id = str(found.experiment_id)
         else:
-            location = (artifacts / experiment).resolve().as_uri() if artifacts is not None else None
-            self._experiment = self._client.create_experiment(experiment, artifact_location=location)
-        self._runs: dict[tuple[str, int], str] = {}
+            own = artifacts is not None and not uri.startswith("http")
+            location = (artifacts / experiment).resolve().as_uri() if own and artifacts is not None else None
+            self.experiment_id = str(self._client.create_experiment(experiment, artifact_location=location))
+        self._runs: dict[tuple[str, str], str] = {}
+        self._kept: dict[str, str] = {}
+        self._viewed: set[str] = set()
 
-    def write(self, facts: StudyFacts, record: TrialRecord, since: int) -> None:
+    def written(self, study: str) -> Mapping[int, str]:
+        found = {}
+        for run in self._search(f"tags.`{STUDY}` = '{study}' AND tags.`{KIND}` = 'trial'"):
+            self._runs[study, run.data.tags[TRIAL]] = run.info.run_id
+            self._kept[run.info.run_id] = run.data.tags.get(KEPT, "")
+            if WRITTEN in run.data.tags:
+                found[int(run.data.tags[TRIAL])] = run.data.tags[WRITTEN]
+        return found
+
+    def write(self, facts: StudyFacts, record: TrialRecord, since: int, mark: str) -> None:
+        self._show_view(facts)
         run = self._run(facts, record)
-        metrics = [metric for point in record.curve[since:] for metric in _metrics(point)]
+        metrics = [
+            Metric(key, value, int((point.time or 0.0) * 1000), int(point.cost))
+            for point in record.curve[since:]
+            for key, value in metrics_of(point).items()
+        ]
         if record.state.finished:
-            metrics += _end_metrics(facts, record)
-        tags = [RunTag(key, value) for key, value in _tags(facts, record).items()]
-        for begin in range(0, max(len(metrics), 1), BATCH):
-            self._client.log_batch(run, metrics=metrics[begin : begin + BATCH], tags=tags if begin == 0 else ())
-        if record.state.finished:
+            stamp, step = int((record.ended or 0.0) * 1000), int(record.curve[-1].cost) if record.curve else 0
+            metrics += [Metric(key, value, stamp, step) for key, value in end_metrics_of(facts, record).items()]
+        tags = [RunTag(key, value) for key, value in tags_of(facts, record).items()]
+        batches = [metrics[begin : begin + BATCH] for begin in range(0, len(metrics), BATCH)] or [[]]
+        for batch in batches[:-1]:
+            self._client.log_batch(run, metrics=batch)
+        if record.state.finished:  # before the token is written: what has a token is whole
             end = int(record.ended * 1000) if record.ended else None
             self._client.set_terminated(run, STATUS[record.state], end_time=end)
+        self._client.log_batch(run, metrics=batches[-1], tags=[*tags, RunTag(WRITTEN, mark)])
 
     def write_checkpoints(self, facts: StudyFacts, record: TrialRecord) -> None:
+        if facts.checkpoints is None:
+            return
         kept = {folder.name: folder for folder in facts.checkpoints.get(record.number, ())}
-        run = self._run(facts, record)
+        run, names = self._run(facts, record), ",".join(sorted(kept))
+        if self._kept.get(run, "") == names:
+            return
         present = {Path(item.path).name for item in self._client.list_artifacts(run, CHECKPOINTS)}
         present -= {name for name in present & set(kept) if not self._is_whole(run, kept[name])}
         if present - set(kept):
-            repository = get_artifact_repository(str(self._client.get_run(run).info.artifact_uri))
-            for name in present - set(kept):
-                repository.delete_artifacts(f"{CHECKPOINTS}/{name}")
+            self._delete_artifacts(run, [f"{CHECKPOINTS}/{name}" for name in present - set(kept)])
         for name in sorted(set(kept) - present):
             self._client.log_artifacts(run, str(kept[name]), f"{CHECKPOINTS}/{name}")
+        self._client.set_tag(run, KEPT, names)
+        self._kept[run] = names
+
+    def write_study(self, facts: StudyFacts, mark: str, make: Callable[[Path], None]) -> None:
+        self._show_view(facts)
+        wanted = f"tags.`{STUDY}` = '{facts.study}' AND tags.`{KIND}` = 'study'"
+        found = next(self._search(wanted), None)
+        if found is not None and found.data.tags.get(WRITTEN) == mark:
+            return
+        tags = {STUDY: facts.study, KIND: "study", "experiment": facts.experiment}
+        run = found or self._client.create_run(self.experiment_id, tags=tags, run_name=facts.study)
+        with tempfile.TemporaryDirectory(prefix="ratio-hpo-") as folder:
+            make(Path(folder))
+            self._client.log_artifacts(run.info.run_id, folder)
+        self._client.set_terminated(run.info.run_id)
+        self._client.set_tag(run.info.run_id, WRITTEN, mark)
+
+    def view_path(self, study: str) -> str:
+        """Where the chart view of a study is, below the address of the server."""
+        return view_path(self.experiment_id, study)
+
+    def show_view(self, facts: StudyFacts) -> None:
+        """Make the chart view of a study."""
+        self._viewed.discard(facts.study)
+        self._show_view(facts)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give the runs of a study its new name."""
+        for run in self._search(f"tags.`{STUDY}` = '{old}'"):
+            number = run.data.tags.get(TRIAL)
+            self._client.update_run(run.info.run_id, name=new if number is None else f"{new}/{number}")
+            self._client.set_tag(run.info.run_id, STUDY, new)
+        self._runs.clear()
+
+    def delete(self, study: str) -> int:
+        """Delete the runs of a study with their artifacts; returns how many there were."""
+        runs = list(self._search(f"tags.`{STUDY}` = '{study}'"))
+        for run in runs:
+            self._delete_artifacts(run.info.run_id, [""])
+            self._client.delete_run(run.info.run_id)
+        self._runs.clear()
+        return len(runs)
+
+    def _search(self, wanted: str) -> Iterator[Run]:
+        page: str | None = None
+        while True:
+            found = self._client.search_runs([self.experiment_id], wanted, max_results=PAGE, page_token=page)
+            yield from found
+            page = found.token
+            if not page:
+                return
+
+    def _show_view(self, facts: StudyFacts) -> None:
+        if facts.study not in self._viewed:
+            self._viewed.add(facts.study)
+            key, value = view_tag(facts.study, facts.languages, facts.parameters)
+            self._client.set_experiment_tag(self.experiment_id, key, value)
+
+    def _delete_artifacts(self, run: str, paths: list[str]) -> None:
+        repository = get_artifact_repository(
+            str(self._client.get_run(run).info.artifact_uri), tracking_uri=self._client.tracking_uri
+        )
+        for path in paths:
+            repository.delete_artifacts(path or None)
 
     def _is_whole(self, run: str, folder: Path) -> bool:
         """Whether every file of a checkpoint was uploaded to its end."""
@@ -83,80 +178,44 @@ class MlflowTracker:
         return stored == {file.name: file.stat().st_size for file in folder.iterdir()}
 
     def _run(self, facts: StudyFacts, record: TrialRecord) -> str:
-        """The run of a trial: known, found by its tags, or made with its parameters."""
-        key = (facts.study, record.number)
+        """The run of a trial: known, found by its tags, or made with its parameters and data."""
+        key = (facts.study, str(record.number))
         if key not in self._runs:
             wanted = f"tags.`{STUDY}` = '{facts.study}' AND tags.`{TRIAL}` = '{record.number}'"
-            found = self._client.search_runs([self._experiment], wanted, max_results=1)
-            if found:
-                self._runs[key] = found[0].info.run_id
-            else:
+            found: Any = next(self._search(wanted), None)
+            if found is None:
                 start = int(record.started * 1000) if record.started else None
-                tags = {STUDY: facts.study, TRIAL: str(record.number)}
+                tags = {STUDY: facts.study, TRIAL: str(record.number), KIND: "trial"}
                 name = f"{facts.study}/{record.number}"
-                run = self._client.create_run(self._experiment, start_time=start, tags=tags, run_name=name)
-                self._runs[key] = run.info.run_id
-            params = [Param(name, value) for name, value in _params(record)]
-            for begin in range(0, len(params), 90):
-                self._client.log_batch(self._runs[key], params=params[begin : begin + 90])
+                found = self._client.create_run(self.experiment_id, start_time=start, tags=tags, run_name=name)
+            self._log_facts(found.info.run_id, facts, record)
+            self._runs[key] = found.info.run_id
         return self._runs[key]
 
-
-def _params(record: TrialRecord) -> Iterator[tuple[str, str]]:
-    """Parameters, requested and realised shares and epochs of the intermediate stage."""
-    for key, value in record.params.items():
-        if key != "shares":
-            yield key, _text(value)
-    middle = record.plan.get("stages", {}).get("intermediate", {})
-    if "ratio" not in record.params and "ratio" in record.plan:
-        yield "ratio", _text(record.plan["ratio"])
-    if "ratio_realised" in record.plan:
-        yield "ratio_realised", _text(record.plan["ratio_realised"])
-    for source, share in middle.get("requested", {}).items():
-        yield f"requested/{source}", _text(share)
-    for source, got in middle.get("realised", {}).items():
-        yield f"realised/{source}", _text(got["share_windows"])
-        yield f"epochs/{source}", _text(got["epochs"])
-    for source, position in middle.get("capped", {}).items():
-        yield f"capped/{source}", _text(position)
+    def _log_facts(self, run: str, facts: StudyFacts, record: TrialRecord) -> None:
+        params = [Param(name, value) for name, value in params_of(record)]
+        for begin in range(0, len(params), PARAMS_BATCH):
+            self._client.log_batch(run, params=params[begin : begin + PARAMS_BATCH])
+        inputs = [_dataset(name, print_, name.partition("/")[0]) for name, print_ in facts.datasets.items()]
+        if facts.base is not None:
+            inputs.append(_dataset(f"base {facts.base[0]}", facts.base[1], "base"))
+        if inputs:
+            self._client.log_inputs(run, datasets=inputs)
 
 
-def _tags(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
-    tags = {
-        "state": record.state.value,
-        "anchor": record.kind if record.is_anchor else "no",
-        "kind": record.kind,
-        "experiment": facts.experiment,
-        **{key: str(record.settings[key]) for key in ("sampler", "pruner", "backend") if key in record.settings},
-    }
-    if record.reason:
-        tags["reason"] = record.reason[:LONGEST_TAG]
-    if record.traceback:
-        tags["traceback"] = record.traceback[-LONGEST_TAG:]
-    return tags
+def check_store(uri: str) -> None:
+    """Read from a store, and write a tag to it.
+
+    Raises:
+        Exception: whatever the store or server raises.
+    """
+    client = MlflowClient(with_driver(uri))
+    found = client.search_experiments(max_results=1)
+    if found:
+        client.set_experiment_tag(found[0].experiment_id, "ratio_hpo.doctor", "writable")
 
 
-def _metrics(point: Progress) -> Iterator[Metric]:
-    """One evaluation: scores, measures and costs, at the cumulative cost, with the time it was measured."""
-    values: dict[str, float] = dict(point.scores)
-    values.setdefault("f1/mean", point.mean_f1)
-    values["cost"] = point.cost
-    values["cost_paid"] = point.paid_cost
-    for key, value in point.measures.items():
-        values[f"loss/{point.stage}" if key == "loss" else key] = value
-    stamp = int((point.time or 0.0) * 1000)
-    for key, value in values.items():
-        if math.isfinite(value):
-            yield Metric(key, float(value), stamp, int(point.cost))
-
-
-def _end_metrics(facts: StudyFacts, record: TrialRecord) -> list[Metric]:
-    """Final numbers; a censored cost to target is left out and tagged by its absence."""
-    stamp = int((record.ended or 0.0) * 1000)
-    step = int(record.curve[-1].cost) if record.curve else 0
-    ends = facts.ends.get(record.number, {})
-    return [Metric(key, float(value), stamp, step) for key, value in ends.items() if math.isfinite(value)]
-
-
-def _text(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)[:LONGEST_PARAM]
+def _dataset(name: str, digest: str, context: str) -> DatasetInput:
+    """A data set by name and fingerprint; of the base too, which a run starts from like from data."""
+    dataset = Dataset(name=name, digest=digest[:36], source_type="ratio-hpo", source=name)
+    return DatasetInput(dataset=dataset, tags=[InputTag("mlflow.data.context", context)])

@@ -17,6 +17,7 @@ from accelerate import Accelerator
 
 from ratio_hpo.core.errors import Diverged, ResumeError
 from ratio_hpo.core.fingerprint import integer_hash
+from ratio_hpo.core.trial import Spent
 from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.data.tasks import Batch, Task
 from ratio_hpo.data.windows import WindowSet
@@ -38,18 +39,20 @@ class StagePoint:
         scores: empty where the place is stored but not evaluated.
         measures: loss, lr, examples_per_second, and cumulative seconds and tokens of the stage.
         weights: folder of the checkpoint; None where it is no longer stored.
-        trained: windows trained by this call.
+        spent: by this call; without FLOPs, which hang on the model.
+        spent_tokens: non-padding tokens trained by this call.
     """
 
     step: int
     scores: Mapping[str, float]
     measures: Mapping[str, float]
     weights: str | None
-    trained: int
+    spent: Spent
+    spent_tokens: int
 
 
 @dataclass(slots=True)
-class _Tally:
+class Tally:
     """Running totals of a stage."""
 
     seconds: float = 0.0
@@ -122,27 +125,27 @@ class Engine:
         Raises:
             Diverged: a loss that is not finite.
         """
-        optimizer = self._optimizer(spec)
-        tally = _Tally(inexact=inexact)
+        optimizer = self.optimizer(spec)
+        tally = Tally(inexact=inexact)
         with store.using(spec):
             start = self._go_on(spec, store, evaluation, optimizer, tally)
             rungs = set(spec.rungs) | ({spec.steps} if final else set())
             yield from self._replay(spec, store, tally, rungs)
-            trained, step = 0, start
+            spent, first_tokens, step = Spent(), tally.tokens, start
             stream = MixtureStream(spec.mixture, spec.seed)
             for stop in (stop for stop in spec.stops() if stop > start):
                 began, tokens, losses = time.monotonic(), tally.tokens, []
                 while step < stop:
-                    losses.append(self._step(spec, step, stream, sources, optimizer, tally))
+                    losses.append(self.step(spec, step, stream, sources, optimizer, tally))
                     step += 1
-                spent = time.monotonic() - began
-                trained += len(losses) * spec.batch_size
-                tally.seconds += spent
+                passed = time.monotonic() - began
+                spent += Spent(len(losses) * spec.batch_size, passed)
+                tally.seconds += passed
                 measures = {
                     "loss": float(np.mean(losses)),
                     "lr": spec.learning_rate * factor(spec.schedule, step - 1, steps=spec.steps, warmup=spec.warmup),
-                    "examples_per_second": len(losses) * spec.batch_size / spent,
-                    "tokens_per_second": (tally.tokens - tokens) / spent,
+                    "examples_per_second": len(losses) * spec.batch_size / passed,
+                    "tokens_per_second": (tally.tokens - tokens) / passed,
                     "seconds": tally.seconds,
                     "tokens": float(tally.tokens),
                     "inexact": float(tally.inexact),
@@ -155,7 +158,8 @@ class Engine:
                 if present is None or not fits(present, spec, stop, evaluation.fingerprint):
                     save_checkpoint(folder, self.model, optimizer, self._state(spec, stop, evaluation, tally))
                     store.evict()
-                yield StagePoint(step=stop, scores=scores, measures=measures, weights=str(folder), trained=trained)
+                own = {"spent": spent, "spent_tokens": tally.tokens - first_tokens}
+                yield StagePoint(step=stop, scores=scores, measures=measures, weights=str(folder), **own)
 
     def infer(self, sets: Sequence[WindowSet]) -> list[dict[int, Any]]:
         """Outputs for every window of every set, by index; windows of like length share a batch."""
@@ -184,14 +188,14 @@ class Engine:
             outputs = self.model(**self.task.inputs(batch))
         return {key: value.float().cpu().numpy() for key, value in outputs.items() if torch.is_tensor(value)}
 
-    def _step(
+    def step(
         self,
         spec: StageSpec,
         step: int,
         stream: MixtureStream,
         sources: Mapping[str, WindowSet],
         optimizer: torch.optim.Optimizer,
-        tally: _Tally,
+        tally: Tally,
     ) -> float:
         """One update; halves the micro-batch and repeats it where memory runs out."""
         drawn = stream.take(step * spec.batch_size, (step + 1) * spec.batch_size)
@@ -231,7 +235,7 @@ class Engine:
         batch = self.task.collate(chosen, self._pad, self._token_types)
         return {key: value.to(self.accelerator.device, non_blocking=True) for key, value in batch.items()}
 
-    def _optimizer(self, spec: StageSpec) -> torch.optim.Optimizer:
+    def optimizer(self, spec: StageSpec) -> torch.optim.Optimizer:
         """AdamW; biases and norms are not decayed."""
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -244,7 +248,7 @@ class Engine:
         store: StageStore,
         evaluation: Evaluation,
         optimizer: torch.optim.Optimizer,
-        tally: _Tally,
+        tally: Tally,
     ) -> int:
         """Load the longest intact prefix; returns its steps."""
         while (found := store.longest_prefix(spec, evaluation.fingerprint)) is not None:
@@ -262,7 +266,7 @@ class Engine:
             return step
         return 0
 
-    def _replay(self, spec: StageSpec, store: StageStore, tally: _Tally, rungs: Container[int]) -> Iterator[StagePoint]:
+    def _replay(self, spec: StageSpec, store: StageStore, tally: Tally, rungs: Container[int]) -> Iterator[StagePoint]:
         """The evaluations at rungs that a stored prefix has been through."""
         for past in (past for past in tally.evaluations if past["step"] in rungs):
             folder = store.folder(spec, past["step"])
@@ -271,10 +275,11 @@ class Engine:
                 scores=past["scores"],
                 measures=past["measures"],
                 weights=str(folder) if folder.is_dir() else None,
-                trained=0,
+                spent=Spent(),
+                spent_tokens=0,
             )
 
-    def _state(self, spec: StageSpec, step: int, evaluation: Evaluation, tally: _Tally) -> dict[str, Any]:
+    def _state(self, spec: StageSpec, step: int, evaluation: Evaluation, tally: Tally) -> dict[str, Any]:
         return {
             "stage": spec.name,
             "step": step,

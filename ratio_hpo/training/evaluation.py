@@ -44,12 +44,21 @@ class Evaluation:
         names = [[language, split, windows.folder.rsplit("/", 1)[-1]] for language, split, windows in self._parts]
         self.fingerprint = fingerprint([names, metric, settings.max_answer])
 
+    @property
+    def parts(self) -> list[WindowSet]:
+        """The window set of each language and split."""
+        return [windows for _, _, windows in self._parts]
+
     def score(self, engine: Engine) -> dict[str, float]:
-        """`f1/<lang>`, `em/<lang>`, their means and `f1/worst`, with the prefix of each split; all in [0, 1]."""
-        outputs = engine.infer([windows for _, _, windows in self._parts])
+        """`f1/<lang>`, `em/<lang>`, their means and `f1/worst`, with the prefix of each split, and `f1_error`."""
+        outputs = engine.infer(self.parts)
         scores: dict[str, float] = {}
+        selected = []
         for (language, split, windows), raw in zip(self._parts, outputs, strict=True):
-            f1, exact = self.score_set(language, windows, raw)
+            by_question = self.score_set(language, windows, raw)
+            if split == "select":
+                selected.append(by_question)
+            f1, exact = squad.mean_scores(by_question)
             scores[f"{PREFIXES[split]}f1/{language}"] = f1
             scores[f"{PREFIXES[split]}em/{language}"] = exact
         for prefix in {PREFIXES[split] for _, split, _ in self._parts}:
@@ -58,10 +67,12 @@ class Evaluation:
                 scores[f"{prefix}{measure}/mean"] = sum(values) / len(values)
                 if measure == "f1":
                     scores[f"{prefix}f1/worst"] = min(values)
+        if selected:
+            scores["f1_error"] = squad.standard_error(selected)
         return scores
 
-    def score_set(self, language: str, windows: WindowSet, raw: Mapping[int, Any]) -> squad.Score:
-        """Mean F1 and exact match of one window set."""
+    def score_set(self, language: str, windows: WindowSet, raw: Mapping[int, Any]) -> list[squad.Score]:
+        """F1 and exact match of each question of one window set."""
         predictions = self.task.predict(windows, raw, self.settings)
         golds = dict(zip(windows.question_ids, windows.gold.to_pylist(), strict=True))
-        return squad.mean_scores(predictions, golds, language, SCORERS[self.metric])
+        return squad.question_scores(predictions, golds, language, SCORERS[self.metric])

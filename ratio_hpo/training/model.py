@@ -84,8 +84,11 @@ def find_base(name: str, revision: str | None = None) -> Base:
     return Base(name=name, location=hub, revision=pinned, identity=fingerprint([hub, pinned]))
 
 
-def load_tokenizer(base: Base) -> Any:
+def load_tokenizer(base: Base, *, offline: bool = False) -> Any:
     """The base's fast tokenizer.
+
+    Args:
+        offline: take only what is on this machine.
 
     Raises:
         ConfigError: it cannot be loaded, or is not a fast one.
@@ -94,7 +97,9 @@ def load_tokenizer(base: Base) -> Any:
 
     _quiet()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(base.location, revision=base.revision or "main")
+        tokenizer = AutoTokenizer.from_pretrained(
+            base.location, revision=base.revision or "main", local_files_only=offline
+        )
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"base: {base.name}: its tokenizer cannot be loaded ({_reason(error)}); {_remedy(base)}"

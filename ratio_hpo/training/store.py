@@ -95,6 +95,15 @@ class StageStore:
                     removed.append(folder)
         return removed
 
+    def remove(self, folder: Path) -> bool:
+        """Delete a checkpoint, and its stage if it was the last one; False where somebody uses the stage."""
+        with self._unused(folder.parent) as unused:
+            if unused:
+                shutil.rmtree(folder)
+                if not self._steps(folder.parent.name):
+                    shutil.rmtree(folder.parent)
+        return unused
+
     def sweep(self) -> None:
         """Delete what workers that were killed left half-written."""
         for folder in self.root.glob("*/.*-*"):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -84,32 +81,6 @@ def test_renewal_keeps_a_lease_alive(open_study: Callable[..., Study]) -> None:
     study.live.renew()
     assert study.live[0].lease.expires > before
     assert study.records()[0].worker is not None
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A temporary cluster on a socket; skipped where PostgreSQL is not installed."""
-    config = shutil.which("pg_config")
-    folder = subprocess.run([config, "--bindir"], capture_output=True, text=True).stdout.strip() if config else ""
-    if not folder or not (Path(folder) / "initdb").is_file():
-        pytest.skip("PostgreSQL is not installed: no pg_config with initdb beside it")
-    data = tmp_path_factory.mktemp("pg")
-    root = os.geteuid() == 0
-    if root:
-        for place in (data, *data.parents):
-            if str(place).startswith("/tmp/"):
-                place.chmod(0o755)
-        shutil.chown(data, "nobody")
-    data.chmod(0o700)
-    prefix = ["setpriv", "--reuid=nobody", "--clear-groups"] if root else []
-    call = lambda *words: subprocess.run([*prefix, *words], check=True, capture_output=True, cwd="/")  # noqa: E731
-    call(f"{folder}/initdb", "-D", str(data / "db"), "-A", "trust", "-U", "postgres")
-    options = f"-k {data} -c listen_addresses='' -c fsync=off"
-    call(f"{folder}/pg_ctl", "-D", str(data / "db"), "-o", options, "-l", str(data / "log"), "-w", "start")
-    try:
-        yield f"postgresql://postgres@/postgres?host={data}"
-    finally:
-        call(f"{folder}/pg_ctl", "-D", str(data / "db"), "-m", "immediate", "stop")
 
 
 @pytest.mark.slow

@@ -14,11 +14,12 @@ from ratio_hpo.core.errors import ConfigError, Diverged, StudyError
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
 from ratio_hpo.space import Choice, Ratio, Simplex, Space
 from ratio_hpo.study import Anchor, Study, Target
+from ratio_hpo.study.admin import enqueue
 from ratio_hpo.study.front import paid_cost
 from ratio_hpo.study.samplers import NAMES as SAMPLERS
 from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.study.study import FirstTrialFailed
-from ratio_hpo.study.view import enqueue, view_study
+from ratio_hpo.study.view import view_study
 from tests.conftest import curve_objective, plan_of
 
 Make = Callable[..., Study]
@@ -104,7 +105,7 @@ def test_a_released_trial_goes_on_under_its_number(open_study: Make, search: Mak
     again = open_study()
     adopted = again.next(1)
     assert adopted is not None
-    assert (adopted.number, adopted.position, adopted.paid) == (0, ("target", 10), 10)
+    assert (adopted.number, adopted.position, adopted.spent.windows) == (0, ("target", 10), 10)
     assert adopted.params == job.params  # type: ignore[union-attr]
 
 

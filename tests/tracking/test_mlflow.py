@@ -2,105 +2,229 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
-from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.core.trial import Context, Params, Progress, TrialRecord
+from ratio_hpo.core.urls import mlflow_uri
+from ratio_hpo.experiment.track import delete_runs, facts_of, open_tracker, rename_runs, track_study, tracking_beside
 from ratio_hpo.study import Study
+from ratio_hpo.study.admin import rename_study
 from ratio_hpo.study.storage import default_url, open_storage
+from ratio_hpo.study.view import StudyView, view_study
 from ratio_hpo.tracking import NullTracker, StudyFacts, TrackingLoop
-from tests.conftest import curve_objective, plan_of
+from ratio_hpo.tracking.charts import view_id
+from tests.conftest import LANGUAGES, curve_objective, plan_of
+
+ABOUT = {"experiment": "fake", "space": "tiny", "base": "b", "trials": 6, "store": "local", "config": {"name": "fake"}}
+IDENTITY = {"base": "b", "data": {"intermediate/en": "0123456789abcdef"}, "splits": "fedcba9876543210", "space": {}}
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    folder = tmp_path_factory.mktemp("study")
-    study = Study(plan_of(), open_storage(default_url(folder)))
-    run_local(Session(study=study, budget=Budget(trials=6), root=folder), curve_objective)
+def costly_objective(params: Params, context: Context) -> Iterator[Progress]:
+    """The fake curve, with what a real objective measures beside it."""
+    for point in curve_objective(params, context):
+        measures = {
+            "loss": 1.0 / point.windows, "lr": 1e-3, "examples_per_second": 50.0, "seconds": point.cost / 50,
+            "flops": point.cost * 1e6, "paid_seconds": point.cost / 100, "paid_flops": point.cost * 5e5,
+        }  # fmt: skip
+        yield replace(point, measures=measures, paid=point.cost / 2)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def search(root: Path, trials: int = 6, *, tracked: bool = True, say: Callable[[str], None] = print) -> Study:
+    """A search of the fake objective."""
+    space = plan_of().space.to_json()
+    study = Study(plan_of(identity={**IDENTITY, "space": space}, about=ABOUT), open_storage(default_url(root)))
+    session = Session(study=study, budget=Budget(trials=trials), root=root)
+    if tracked:
+        with tracking_beside(study, root, None, say):
+            run_local(session, costly_objective)
+    else:
+        run_local(session, costly_objective)
     return study
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("mlruns")
-
-
-def loop_of(
-    study: Study, make: Callable[[], Any], cursor: dict | None = None, said: list[str] | None = None
-) -> TrackingLoop:
-    def read() -> tuple[list[TrialRecord], StudyFacts]:
-        return study.records(), StudyFacts(study="study", experiment="fake", ends={0: {"final/f1": 0.5}})
-
-    says = said if said is not None else []
-    return TrackingLoop(make, read, cursor if cursor is not None else study.tracked(), study.save_tracked, says.append)
-
-
-def runs(store: Path) -> list[Any]:
-    from mlflow import MlflowClient
-
-    from ratio_hpo.tracking.mlflow import local_uri
-
-    client = MlflowClient(local_uri(store))
+def contents(root: Path) -> list[Any]:
+    """Everything that is in the store: runs with tags, params, metric histories and artifacts."""
+    client = MlflowClient(mlflow_uri(root))
     experiment = client.get_experiment_by_name("fake")
-    found = client.search_runs([experiment.experiment_id])
-    return [
-        (r, client.get_metric_history(r.info.run_id, "f1/sw")) for r in sorted(found, key=lambda r: r.info.run_name)
-    ]
+    assert experiment is not None
+    found = []
+    for run in sorted(client.search_runs([experiment.experiment_id]), key=lambda r: str(r.info.run_name)):
+        curves = {
+            key: [(m.step, m.value, m.timestamp) for m in client.get_metric_history(run.info.run_id, key)]
+            for key in run.data.metrics
+        }
+        files = [(f.path, f.file_size) for f in client.list_artifacts(run.info.run_id)]
+        inputs = [(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs]
+        found.append((run.info.run_name, run.info.status, run.data.tags, run.data.params, curves, inputs, files))
+    return found
 
 
-def test_each_trial_is_one_run_with_its_curve(study: Study, store: Path) -> None:
-    from ratio_hpo.tracking.mlflow import MlflowTracker, local_uri
+def track(root: Path) -> int:
+    storage = open_storage(default_url(root))
+    return track_study(storage, view_study(storage, "study"), root, None, lambda record: None)
 
-    make = lambda: MlflowTracker(local_uri(store), "fake", store / "artifacts")  # noqa: E731
-    assert loop_of(study, make).pass_once(last=True)
-    written = runs(store)
-    records = study.records()
-    assert [r.info.run_name for r, _ in written] == [f"study/{record.number}" for record in records]
-    for (run, history), record in zip(written, records, strict=True):
-        assert [(m.step, m.value) for m in history] == [(int(p.cost), p.scores["f1/sw"]) for p in record.curve]
-        assert run.data.tags["state"] == record.state.value
-        assert float(run.data.params["ratio"]) == pytest.approx(record.params["ratio"], rel=1e-5)
-    assert written[0][0].data.metrics["final/f1"] == 0.5
-    assert study.tracked() == {r.number: (len(r.curve), r.state.value) for r in records}
 
-    assert loop_of(study, make, cursor={}).pass_once()  # as after a crash before the cursor was stored
-    again = runs(store)
-    assert [[(m.step, m.value) for m in h] for _, h in again] == [[(m.step, m.value) for m in h] for _, h in written]
+def test_each_trial_is_one_run_with_all_that_is_known_of_it(root: Path) -> None:
+    study = search(root)
+    records, runs = study.records(), {name: rest for name, *rest in contents(root)}
+    assert sorted(runs) == ["study", *(f"study/{record.number}" for record in records)]
+    members = facts_of(study.view(), root).front
+    for record in records:
+        _, tags, params, curves, inputs, _ = runs[f"study/{record.number}"]
+        for language in LANGUAGES:
+            key = f"f1/{language}"
+            assert [(s, v) for s, v, _ in curves[key]] == [(int(p.cost), p.scores[key]) for p in record.curve]
+        last = record.curve[-1]
+        ends = {key: points[-1][1] for key, points in curves.items()}
+        assert ends["cost/windows"] == ends["final/cost"] == last.cost
+        assert ends["paid/windows"] == last.cost / 2
+        assert ends["cost/seconds"] == last.cost / 50
+        assert ends["paid/flops"] == last.cost * 5e5
+        assert ends["loss/target"] == 1 / last.windows
+        assert ends["f1/worst"] == min(last.scores.values())
+        assert {"lr", "examples_per_second", "f1/mean", "final/f1", "final/area_over_curve"} <= set(ends)
+        assert tags["state"] == record.state.value
+        assert tags["front"] == ("yes" if record.number in members else "no")
+        assert tags["anchor"] == (record.kind if record.is_anchor else "no")
+        assert float(params["ratio"]) == pytest.approx(record.params["ratio"], rel=1e-5)
+        assert set(inputs) >= {("intermediate/en", "0123456789abcdef"), ("evaluation", "fedcba9876543210")}
+        assert any(name == "base b" for name, _ in inputs)
+    assert {name for name, _ in runs["study"][-1]} == {
+        "curves.csv", "experiment.yaml", "f1-by-language.csv", "front.html", "front.png", "trials.csv"
+    }  # fmt: skip
+
+
+def test_writing_again_from_storage_changes_nothing(root: Path) -> None:
+    search(root)
+    before = contents(root)
+    assert track(root) == 0
+    assert contents(root) == before
+
+
+def test_a_study_run_without_tracking_can_be_written_later(root: Path) -> None:
+    study = search(root, tracked=False)
+    assert track(root) == 6
+    assert study.view().tracked.keys() == set(range(6))
+    before = contents(root)
+    assert len(before) == 7
+    assert track(root) == 0
+    assert contents(root) == before
+
+
+def test_runs_that_somebody_deleted_are_written_again(root: Path) -> None:
+    search(root)
+    before = {name: curves for name, _, _, _, curves, _, _ in contents(root)}
+    client = MlflowClient(mlflow_uri(root))
+    victim = next(r for r in client.search_runs(["1"]) if r.info.run_name == "study/3")
+    client.delete_run(victim.info.run_id)
+    assert track(root) == 1
+    assert {name: curves for name, _, _, _, curves, _, _ in contents(root)} == before
+
+
+def test_membership_of_the_front_follows_the_study(root: Path) -> None:
+    search(root, trials=3)
+    first = {name: tags["front"] for name, _, tags, *_ in contents(root) if name != "study"}
+    study = search(root, trials=12)
+    members = facts_of(study.view(), root).front
+    now = {name: tags["front"] for name, _, tags, *_ in contents(root) if name != "study"}
+    assert now == {f"study/{r.number}": "yes" if r.number in members else "no" for r in study.records()}
+    assert [name for name in first if first[name] == "yes" != now[name]]  # some were beaten by later trials
+
+
+def test_a_renamed_study_keeps_its_runs_and_a_deleted_one_leaves_none(root: Path) -> None:
+    search(root)
+    storage = open_storage(default_url(root))
+    rename_study(storage, "study", "better")
+    rename_runs(storage, "study", "better", root, None)
+    assert [name for name, *_ in contents(root)] == ["better", *(f"better/{k}" for k in range(6))]
+    view = view_study(storage, "better")
+    assert track_study(storage, view, root, None, lambda record: None) == 0
+    delete_runs(view, root, None)
+    assert contents(root) == []
+
+
+def test_the_chart_view_is_made_with_the_first_run(root: Path) -> None:
+    study = search(root, trials=2)
+    experiment = MlflowClient(mlflow_uri(root)).get_experiment_by_name("fake")
+    assert experiment is not None
+    content = json.loads(experiment.tags[f"mlflow.sharedViewState.{view_id('study')}"])
+    assert content["state"].startswith("deflate;")
+    assert view_id("study") in open_tracker(None, root, "fake").view_path(study.plan.name)
 
 
 class Down:
-    """A tracking server that does not answer at first."""
+    """A tracking server that does not answer at first, or never."""
 
-    is_new = False
+    def __init__(self, failures: int, hang: float = 0.0) -> None:
+        self.failures, self.hang = failures, hang
+        self.numbers: list[int] = []
 
-    def __init__(self, failures: int) -> None:
-        self.failures = failures
-        self.written: list[int] = []
+    def written(self, study: str) -> dict[int, str]:
+        return {}
 
-    def write(self, facts: StudyFacts, record: TrialRecord, since: int) -> None:
+    def write(self, facts: StudyFacts, record: TrialRecord, since: int, mark: str) -> None:
+        time.sleep(self.hang)
         if self.failures:
             self.failures -= 1
             raise ConnectionError("no answer")
-        self.written.append(record.number)
+        self.numbers.append(record.number)
 
     def write_checkpoints(self, facts: StudyFacts, record: TrialRecord) -> None:
         """Nothing to keep."""
 
+    def write_study(self, facts: StudyFacts, mark: str, make: Callable[[Path], None]) -> None:
+        """Nothing to keep."""
 
-def test_a_server_that_is_down_is_told_once_and_caught_up_with(study: Study) -> None:
-    said: list[str] = []
-    tracker = Down(failures=2)
-    loop = loop_of(study, lambda: tracker, cursor={}, said=said)
+
+def loop_of(view: StudyView, tracker: Any, said: list[str]) -> TrackingLoop:
+    facts = StudyFacts(study="study", experiment="fake")
+    return TrackingLoop(lambda: tracker, lambda: (view.records, facts), {}, lambda n, mark: None, said.append)
+
+
+def test_a_server_that_is_down_is_told_once_and_caught_up_with(root: Path) -> None:
+    view, said, tracker = search(root, tracked=False).view(), [], Down(failures=2)
+    loop = loop_of(view, tracker, said)
     assert [loop.pass_once(), loop.pass_once(), loop.pass_once()] == [False, False, True]
-    assert tracker.written == [0, 1, 2, 3, 4, 5]
+    assert tracker.numbers == [0, 1, 2, 3, 4, 5]
     assert len(said) == 1
     assert "no answer" in said[0]
 
 
-def test_no_tracking_writes_nothing(study: Study) -> None:
-    assert loop_of(study, NullTracker, cursor={}).pass_once(last=True)
+def test_a_server_that_hangs_is_left_behind(root: Path) -> None:
+    view, said = search(root, tracked=False).view(), []
+    loop = loop_of(view, Down(failures=0, hang=30.0), said)
+    loop.start()
+    assert not loop.finish(patience=0.5)
+    assert "no answer for 0.5 s" in said[0]
+    assert any(thread.name == "tracking" and thread.daemon for thread in threading.enumerate())
+
+
+def test_what_was_not_written_is_told_by_status(root: Path) -> None:
+    from ratio_hpo.analysis.status import status
+
+    study = search(root, tracked=False)
+    assert status(study.view())["tracking_lags"] == 6
+    track(root)
+    assert status(study.view())["tracking_lags"] == 0
+
+
+def test_no_tracking_writes_nothing(root: Path) -> None:
+    view = search(root, tracked=False).view()
+    assert loop_of(view, NullTracker(), []).pass_once(last=True)
+    assert not (root / "mlflow.db").exists()

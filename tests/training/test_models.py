@@ -107,7 +107,7 @@ def test_perfect_outputs_give_the_gold_answers(lab: Any) -> None:
         start[windows.columns["start"][k]] = end[windows.columns["end"][k]] = 5.0
         outputs[k] = (start, end)
     said = QuestionAnswering().predict(windows, outputs, WindowSettings())
-    assert lab.evaluation.score_set("ru", windows, outputs) == (1.0, 1.0)
+    assert set(lab.evaluation.score_set("ru", windows, outputs)) == {(1.0, 1.0)}
     assert set(said) == {q.id for q in questions}
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.core.trial import Context, Params, Progress, Spent
 from ratio_hpo.data.mixing import Mixture, MixtureStream, mixture_shares
 from ratio_hpo.data.tasks import load_task
 from ratio_hpo.data.windows import WindowSet, WindowSettings, open_windows
@@ -16,13 +16,12 @@ from ratio_hpo.training.model import Base, checkpoint_bytes
 from ratio_hpo.training.parameters import INTERMEDIATE, PARAMETERS, TARGET, WHOLE_NUMBERS
 from ratio_hpo.training.settings import EngineSettings
 from ratio_hpo.training.stage import StageSpec
+from ratio_hpo.training.system import SystemMeasures
 
 if TYPE_CHECKING:
+    from ratio_hpo.training.calibration import Calibration
     from ratio_hpo.training.engine import Engine
     from ratio_hpo.training.evaluation import Evaluation
-
-Objective = Callable[[Params, Context], Iterator[Progress]]
-"""What users extend: a generator of progress. Pruning closes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,32 +78,43 @@ class Pipeline:
         store = StageStore(Path(context.root), store_budget(context.store_gb, room))
         store.sweep()
         store.check_room(room)
-        totals = _Totals(paid=context.paid)
+        totals = _Totals(spent=context.spent)
+        system = SystemMeasures() if context.system_metrics else None
         specs = self._specs(params, precision=engine.precision)
         for spec in specs:
             seconds = tokens = 0.0
-            before = totals.paid
+            before = totals.spent
             final = spec is specs[-1]
             inexact = totals.inexact
             sources = self._windows(spec.name)
             for point in engine.train(spec, sources, store, evaluation, final=final, inexact=inexact):
                 totals.inexact = bool(point.measures["inexact"])
                 seconds, tokens = point.measures["seconds"], point.measures["tokens"]
-                totals.paid = before + point.trained
+                flops = 6.0 * engine.num_parameters * point.spent_tokens
+                totals.spent = before + replace(point.spent, flops=flops)
                 if point.scores:
                     windows = point.step * spec.batch_size
+                    measured = system.read() if system is not None else {}
                     yield Progress(
                         stage=spec.name,
                         windows=windows,
                         cost=totals.cost + windows,
                         scores=dict(point.scores),
-                        paid=totals.paid,
-                        measures=totals.measures(point.measures, engine.num_parameters),
+                        paid=totals.spent.windows,
+                        measures={**totals.measures(point.measures, engine.num_parameters), **measured},
                         weights=point.weights,
                     )
             totals.cost += spec.steps * spec.batch_size
             totals.seconds += seconds
             totals.tokens += tokens
+
+    def calibrate(self, params: Params, context: Context) -> Calibration:
+        """Time a few steps and a small evaluation on this machine; stores nothing."""
+        from ratio_hpo.training.calibration import calibrate
+
+        engine, evaluation = self._warm(context)
+        spec = self._specs(params, precision=engine.precision)[0]
+        return calibrate(engine, spec, self._windows(spec.name), evaluation)
 
     def _specs(self, params: Params, *, precision: str) -> list[StageSpec]:
         parent = self.design.base.identity
@@ -245,7 +255,7 @@ def _window_ratio(mixture: Mixture) -> float:
 class _Totals:
     """What the stages before came to."""
 
-    paid: float
+    spent: Spent
     inexact: bool = False
     cost: float = 0.0
     seconds: float = 0.0
@@ -259,4 +269,6 @@ class _Totals:
             "seconds": self.seconds + stage["seconds"],
             "tokens": tokens,
             "flops": 6.0 * num_parameters * tokens,
+            "paid_seconds": self.spent.seconds,
+            "paid_flops": self.spent.flops,
         }

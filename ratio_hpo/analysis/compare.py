@@ -1,0 +1,64 @@
+"""Trials or studies side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ratio_hpo.analysis.status import SCHEMA, best_trial, entry, status
+from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.study.view import StudyView
+
+
+def compare_trials(trials: Sequence[tuple[StudyView, TrialRecord]]) -> dict[str, Any]:
+    """One column a trial: parameters, realised shares, F1 by language, cost, convergence.
+
+    Returns:
+        `columns`, and `rows` of {key, values}, with None where a trial has no such thing.
+    """
+    one_study = len({view.name for view, _ in trials}) == 1
+    names = [str(record.number) if one_study else f"{view.name}/{record.number}" for view, record in trials]
+    return _side_by_side("trials", names, [_trial(view, record) for view, record in trials])
+
+
+def compare_studies(views: Sequence[StudyView]) -> dict[str, Any]:
+    """One column a study: what it was on, how it went, its best trial.
+
+    Hypervolume and costs compare only where base, data and largest cost are the same.
+    """
+    return _side_by_side("studies", [view.name for view in views], [_study(view) for view in views])
+
+
+def _trial(view: StudyView, record: TrialRecord) -> dict[str, Any]:
+    content = entry(record, view)
+    params = content.pop("params")
+    keys = ("state", "kind", "ratio", "ratio_realised")
+    shown: dict[str, Any] = {key: content[key] for key in keys}
+    shown |= {key: value for key, value in params.items() if key not in ("ratio", "shares")}
+    for stage, plan in record.plan.get("stages", {}).items():
+        shown |= {f"{stage} {source}": got["share_windows"] for source, got in plan["realised"].items()}
+    shown |= {f"shares {source}": share for source, share in params.get("shares", {}).items() if not record.plan}
+    shown |= {key: content[key] for key in ("f1", "cost", "cost_to_target", "area_over_curve")}
+    last = record.curve[-1] if record.curve else None
+    if last is not None:
+        shown |= {f"f1/{language}": value for language, value in last.by_language().items()}
+        shown |= {"f1_error": last.scores.get("f1_error"), "seconds": last.measures.get("seconds")}
+    return shown
+
+
+def _study(view: StudyView) -> dict[str, Any]:
+    content = status(view)
+    shown = {key: content[key] for key in ("experiment", "space", "base", "target", "hypervolume", "paid_cost")}
+    shown |= {state: count for state, count in content["counts"].items() if count}
+    shown["largest_cost"] = view.largest_cost
+    best = best_trial(view.records)
+    if best is not None:
+        shown |= {f"best {key}": value for key, value in _trial(view, best).items() if key not in ("state", "kind")}
+        shown["best trial"] = best.number
+    return shown
+
+
+def _side_by_side(what: str, names: Sequence[str], columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    keys = {key: None for column in columns for key in column}
+    rows = [{"key": key, "values": [column.get(key) for column in columns]} for key in keys]
+    return {"schema": SCHEMA, "compared": what, "columns": list(names), "rows": rows}

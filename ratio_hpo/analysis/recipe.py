@@ -1,0 +1,154 @@
+"""What to take out of a study: the winning configuration for `search`, and a recipe for those who train elsewhere."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from ratio_hpo.analysis.status import SCHEMA, best_trial, finite
+from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.study.front import summary
+from ratio_hpo.study.view import StudyView
+from ratio_hpo.training.parameters import PARAMETERS
+
+SIMILAR = 0.1
+"""Trials whose ratio is no further away count as similar."""
+
+STAGE_KEYS = ("steps", "batch_size", "learning_rate", "schedule", "warmup", "weight_decay", "clip", "max_epochs")
+
+
+def winner(view: StudyView, number: int | None = None) -> TrialRecord:
+    """The trial to take out: the asked one, or the COMPLETE one with the highest final mean F1.
+
+    Raises:
+        StudyError: there is none, or it has no score.
+    """
+    record = view.trial(number) if number is not None else best_trial(view.records)
+    if record is None:
+        raise StudyError(f"study {view.name} has no COMPLETE trial yet; wait for one, or name a trial with --trial")
+    if not record.curve:
+        raise StudyError(f"trial {record.number} of {view.name} has no evaluation; name another with --trial")
+    return record
+
+
+def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
+    """Shares of each source in examples and tokens, learning rates, steps, schedules, and the F1 to expect.
+
+    Raises:
+        StudyError: there is no such trial.
+    """
+    record = winner(view, number)
+    last = record.curve[-1]
+    numbers = summary(record, view.target, view.largest_cost)
+    return {
+        "schema": SCHEMA,
+        "study": view.name,
+        "trial": record.number,
+        "state": record.state.value,
+        "base": view.about.get("base"),
+        "reference": view.about.get("reference"),
+        "ratio": record.ratio,
+        "ratio_realised": record.plan.get("ratio_realised"),
+        "params": record.params,
+        "stages": {
+            name: _stage(name, plan, view.about.get("config", {}), record)
+            for name, plan in record.plan.get("stages", {}).items()
+        },
+        "expected": {
+            "f1": last.mean_f1,
+            "standard_error": last.scores.get("f1_error"),
+            "by_language": last.by_language(),
+            "similar_trials": _similar(view, record),
+            "cost": last.cost,
+            "seconds": last.measures.get("seconds"),
+            "flops": last.measures.get("flops"),
+            "cost_to_target": finite(numbers["cost_to_target"]),
+            "notes": _notes(view, record),
+        },
+    }
+
+
+def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str, Any], str]:
+    """The experiment with the winner's values as its reference, and the winner to be tried right after the anchors.
+
+    Returns:
+        The content of the file, and a comment to put over it.
+
+    Raises:
+        StudyError: there is no such trial.
+    """
+    record = winner(view, number)
+    config: dict[str, Any] = copy.deepcopy(dict(view.about.get("config", {})))
+    config["name"] = f"{config.get('name', view.name)}-winner"
+    params = {key: value for key, value in record.params.items() if key in view.space.parameters}
+    stages = config.get("stages", {})
+    for parameter, value in params.items():
+        stage, key = PARAMETERS.get(parameter, (None, None))
+        if stage in stages and key is not None:
+            stages[stage][key] = value
+        elif "values" in config and parameter not in ("ratio", "shares"):
+            config["values"][parameter] = value
+    anchors = sum(trial.is_anchor and trial.retry_of is None for trial in view.records)
+    what = f"this one (anchor {record.kind}) among them" if record.is_anchor else "and then this configuration"
+    config |= {"enqueue": [] if record.is_anchor else [params], "trials": anchors + (not record.is_anchor)}
+    comment = (
+        f"Trial {record.number} of study {view.name}: mean F1 {record.curve[-1].mean_f1:.4f} "
+        f"after {record.curve[-1].cost:,.0f} windows.\n"
+        f"Searching this file trains the anchors, {what}; raise `trials` to go on from there."
+    )
+    return config, comment
+
+
+def _stage(name: str, plan: Mapping[str, Any], config: Mapping[str, Any], record: TrialRecord) -> dict[str, Any]:
+    """A stage as it was trained."""
+    stage = dict(config.get("stages", {}).get(name, {}))
+    for parameter, (owner, key) in PARAMETERS.items():
+        if owner == name and parameter in record.params:
+            stage[key] = record.params[parameter]
+    stage["steps"] = plan["steps"]
+    return {
+        **{key: stage[key] for key in STAGE_KEYS if key in stage},
+        "windows": plan["windows"],
+        "shares": {
+            source: {
+                "requested": plan["requested"].get(source, 0.0),
+                "examples": got["share_windows"],
+                "tokens": got["share_tokens"],
+                "windows": got["windows"],
+                "token_count": got["tokens"],
+                "epochs": got["epochs"],
+            }
+            for source, got in plan["realised"].items()
+        },
+        "capped": plan["capped"],
+    }
+
+
+def _similar(view: StudyView, record: TrialRecord) -> dict[str, Any]:
+    """Final F1 of COMPLETE trials with about the same ratio: how much the rest of the parameters matter there."""
+    scores = [
+        other.curve[-1].mean_f1
+        for other in view.records
+        if other.state is State.COMPLETE and other.curve and other.ratio is not None and record.ratio is not None
+        and abs(other.ratio - record.ratio) <= SIMILAR
+    ]  # fmt: skip
+    if not scores:
+        return {"within_ratio": SIMILAR, "count": 0, "lowest": None, "highest": None}
+    return {"within_ratio": SIMILAR, "count": len(scores), "lowest": min(scores), "highest": max(scores)}
+
+
+def _notes(view: StudyView, record: TrialRecord) -> list[str]:
+    finished = sum(trial.state is State.COMPLETE for trial in view.records)
+    notes = [
+        "one training seed: another seed gives another F1",
+        f"the best of {finished} COMPLETE trials looks better than it is; `test` was not read",
+    ]
+    if record.curve[-1].scores.get("f1_error") is None:
+        notes.append("no standard error was recorded")
+    else:
+        notes.append("the standard error is over evaluation questions, not over seeds or training data")
+    if record.state is not State.COMPLETE:
+        notes.append(f"the trial is {record.state.value}: it did not run to its budget")
+    return notes

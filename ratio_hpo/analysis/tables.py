@@ -1,0 +1,77 @@
+"""Trials, curves and scores by language as pandas tables: what notebooks, exports and artifacts show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ratio_hpo.analysis.status import entry
+from ratio_hpo.study.front import front
+from ratio_hpo.study.view import StudyView
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def trials_table(view: StudyView) -> DataFrame:
+    """One row a trial: state, parameters (`params.<name>`), realised shares, final scores, cost, convergence."""
+    import pandas
+
+    rows = []
+    on_front = {member.trial.number for member in front(view.records)}
+    for record in view.records:
+        row = entry(record, view)
+        params = row.pop("params")
+        shares = params.get("shares", {})
+        row["front"] = record.number in on_front
+        row |= {f"params.{key}": value for key, value in params.items() if key != "shares"}
+        row |= {f"params.shares.{source}": share for source, share in shares.items()}
+        for stage, plan in record.plan.get("stages", {}).items():
+            for source, got in plan["realised"].items():
+                row[f"realised.{stage}.{source}"] = got["share_windows"]
+                row[f"epochs.{stage}.{source}"] = got["epochs"]
+        if record.curve:
+            row |= {f"f1.{language}": value for language, value in record.curve[-1].by_language().items()}
+        rows.append(row)
+    return pandas.DataFrame(rows)
+
+
+def curves_table(view: StudyView) -> DataFrame:
+    """One row an evaluation: where it was, attributed and paid cost, every score and measure."""
+    import pandas
+
+    rows: list[dict[str, Any]] = []
+    for record in view.records:
+        for point in record.curve:
+            rows.append(
+                {
+                    "trial": record.number,
+                    "state": record.state.value,
+                    "ratio": record.ratio,
+                    "stage": point.stage,
+                    "windows": point.windows,
+                    "cost": point.cost,
+                    "paid": point.paid_cost,
+                    "time": point.time,
+                    "f1/mean": point.mean_f1,
+                    **point.scores,
+                    **point.measures,
+                }
+            )
+    return pandas.DataFrame(rows)
+
+
+def languages_table(view: StudyView) -> DataFrame:
+    """One row a point of the front and one column a language: F1 on `select`, by cost."""
+    import pandas
+
+    rows = [
+        {
+            "cost": member.progress.cost,
+            "trial": member.trial.number,
+            "ratio": member.trial.ratio,
+            "mean": member.progress.mean_f1,
+            **member.progress.by_language(),
+        }
+        for member in front(view.records)
+    ]
+    return pandas.DataFrame(rows)

@@ -1,0 +1,112 @@
+"""Taking things out of a study: trials, curves, the winning configuration, the recipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ratio_hpo.cli.options import root_option, storage_option, study_option
+from ratio_hpo.cli.printing import open_view, say
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from ratio_hpo.study.view import StudyView
+
+FORMATS = {"trials": ("csv", "parquet", "json"), "curves": ("csv", "parquet", "json"), "config": ("yaml",),
+           "recipe": ("yaml", "json")}  # fmt: skip
+"""What can be taken out, and as what; the first is the default."""
+
+
+@click.command()
+@click.argument("what", type=click.Choice(list(FORMATS)))
+@click.option("--format", "form", type=click.Choice(["csv", "parquet", "json", "yaml"]),
+              help="[default: by the ending of --output, else csv for tables and yaml for the rest]")  # fmt: skip
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="[default: stdout]")
+@click.option("--trial", "number", type=int, help="Another trial than the best, for config and recipe.")
+@study_option
+@root_option
+@storage_option
+def export(
+    what: str,
+    form: str | None,
+    output: Path | None,
+    number: int | None,
+    study: str | None,
+    root: Path,
+    storage: str | None,
+) -> None:
+    """Take out the trials, their curves, the winning configuration or a recipe.
+
+    config is an experiment that `ratio-hpo search --experiment` reads; recipe says what to mix, and how to train, for
+    those who train elsewhere.
+
+    \b
+    ratio-hpo export trials -o trials.csv
+    ratio-hpo export curves -o curves.parquet
+    ratio-hpo export config -o winner.yaml && ratio-hpo search --experiment winner.yaml
+    ratio-hpo export recipe
+    """
+    form = _format(what, form, output)
+    if form == "parquet" and output is None:
+        raise click.UsageError("parquet is not text; name a file with --output")
+    view = open_view(root, storage, study)
+    if what in ("trials", "curves"):
+        content = _table(view, what, form)
+    else:
+        content = _document(view, what, form, number)
+    if output is None:
+        sys.stdout.write(content.decode())
+        return
+    _write(output, content)
+    say(f"{what} of {view.name}: {output}")
+
+
+def _format(what: str, asked: str | None, output: Path | None) -> str:
+    known = FORMATS[what]
+    ending = {"yml": "yaml", "pq": "parquet"}.get(output.suffix[1:], output.suffix[1:]) if output else ""
+    form = asked or (ending if ending in known else known[0])
+    if form not in known:
+        raise click.UsageError(f"{what} can be exported as {', '.join(known)}, but not as {form}; choose one of them")
+    return form
+
+
+def _table(view: StudyView, what: str, form: str) -> bytes:
+    from ratio_hpo.analysis.tables import curves_table, trials_table
+
+    table: DataFrame = trials_table(view) if what == "trials" else curves_table(view)
+    if form == "csv":
+        return table.to_csv(index=False).encode()
+    if form == "parquet":
+        return table.to_parquet(index=False)
+    rows: list[dict[str, Any]] = json.loads(str(table.to_json(orient="records", double_precision=15)))
+    content = {"schema": 1, "study": view.name, what: rows}
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _document(view: StudyView, what: str, form: str, number: int | None) -> bytes:
+    from ratio_hpo.analysis.recipe import recipe, winning_config
+    from ratio_hpo.core.config import dump_yaml
+
+    if what == "config":
+        content, comment = winning_config(view, number)
+        return dump_yaml(content, comment).encode()
+    made = recipe(view, number)
+    if form == "json":
+        return (json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return dump_yaml(made, f"Recipe of study {view.name}, trial {made['trial']}").encode()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A whole file or none."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

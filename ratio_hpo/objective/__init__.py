@@ -1,0 +1,7 @@
+"""Objectives: from parameters to a stream of progress; the built-in one trains two stages."""
+
+from ratio_hpo.objective.base import Objective
+from ratio_hpo.objective.checked import CheckedObjective
+from ratio_hpo.objective.pipeline import Design, Pipeline
+
+__all__ = ["CheckedObjective", "Design", "Objective", "Pipeline"]

@@ -1,0 +1,67 @@
+"""A user's own objective, with what it yields checked before anybody relies on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from ratio_hpo.core.config import did_you_mean
+from ratio_hpo.core.errors import Diverged
+from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.objective.base import Objective
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedObjective:
+    """Runs a function that yields progress, and refuses what breaks the rules, with the rule as the reason.
+
+    Attributes:
+        rungs: windows of each stage at which trials are compared.
+    """
+
+    function: Objective
+    rungs: Mapping[str, tuple[int, ...]]
+
+    def __call__(self, params: Params, context: Context) -> Generator[Progress, None, None]:
+        """The function's progress.
+
+        Raises:
+            TypeError, ValueError: it is no generator of `Progress`, or one of them breaks a rule.
+            Diverged: a score or a loss is not finite.
+        """
+        stream: Any = self.function(params, context)
+        if not hasattr(stream, "__next__") or not hasattr(stream, "close"):
+            raise TypeError(f"an objective needs to be a generator of Progress, but it returned {_kind(stream)}")
+        cost = 0.0
+        with closing(stream):
+            for progress in stream:
+                self._check(progress, params, cost)
+                cost = progress.cost
+                yield progress
+
+    def _check(self, progress: Any, params: Params, cost: float) -> None:
+        if not isinstance(progress, Progress):
+            raise TypeError(f"an objective needs to yield Progress, but it yielded {_kind(progress)}")
+        if progress.stage not in self.rungs:
+            what = did_you_mean(progress.stage, list(self.rungs))
+            raise ValueError(f"progress needs a stage of the rungs, but got {progress.stage!r} ({what})")
+        if not progress.cost >= cost or progress.windows < 0:
+            raise ValueError(
+                f"progress needs windows >= 0 and a cost that never falls, but got windows={progress.windows} and "
+                f"cost={progress.cost:g} after {cost:g}"
+            )
+        numbers = {**progress.scores, "loss": progress.measures.get("loss", 0.0)}
+        if not all(math.isfinite(value) for value in numbers.values()):
+            settings = {key: value for key, value in params.items() if isinstance(value, int | float)}
+            raise Diverged(progress.stage, progress.windows, settings)
+        outside = [key for key, value in progress.scores.items() if not 0.0 <= value <= 1.0]
+        if outside:
+            raise ValueError(f"scores need to be in [0, 1], but {outside[0]} is {progress.scores[outside[0]]:g}")
+        progress.mean_f1  # noqa: B018  refuses scores without f1/mean and f1/<language>
+
+
+def _kind(value: object) -> str:
+    return f"a {type(value).__name__}"

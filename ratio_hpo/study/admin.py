@@ -1,0 +1,160 @@
+"""What is done to studies from outside a search: list, enqueue, retry, rename, delete."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import optuna
+import sqlalchemy as sql
+from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import StudyModel
+
+from ratio_hpo.core.config import check_name
+from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.trial import Params, State, TrialRecord
+from ratio_hpo.study import records as rec
+from ratio_hpo.study.opening import ABOUT, IDENTITY, enqueue_params, find_study
+from ratio_hpo.study.samplers import fixed_values
+from ratio_hpo.study.view import view_of
+
+STUDIES = sql.table(StudyModel.__tablename__, sql.column("study_id"), sql.column("study_name"))
+
+
+@dataclass(frozen=True, slots=True)
+class StudySummary:
+    """A study in one line.
+
+    Attributes:
+        counts: trials by state.
+        started: of its first trial, in seconds since the epoch; None: no trial has begun.
+    """
+
+    name: str
+    experiment: str
+    space: str
+    counts: dict[str, int]
+    target: float | None
+    started: float | None
+
+
+def list_studies(storage: RDBStorage) -> list[StudySummary]:
+    """All studies of the storage, in the order in which they were made."""
+    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
+    found = []
+    for summary in sorted(summaries, key=lambda s: s._study_id):
+        attributes = summary.user_attrs
+        if IDENTITY in attributes:
+            trials = storage.get_all_trials(summary._study_id, deepcopy=False)
+            counts = Counter(trial.state.name for trial in trials)
+            start = summary.datetime_start
+            found.append(
+                StudySummary(
+                    name=summary.study_name,
+                    experiment=attributes[ABOUT]["experiment"],
+                    space=attributes[ABOUT]["space"],
+                    counts={state.value: counts.get(state.value, 0) for state in State},
+                    target=attributes.get("target"),
+                    started=start.timestamp() if start else None,
+                )
+            )
+    return found
+
+
+def enqueue(storage: RDBStorage, name: str | None, params: Params) -> tuple[str, int]:
+    """Have a trial with these parameters run next; those left out are sampled.
+
+    Returns:
+        The study's name and the trial's number.
+
+    Raises:
+        ConfigError: a parameter that the space lacks, or a value outside its domain.
+    """
+    study = find_study(storage, name)
+    space = view_of(study).space
+    space.check(params)
+    number = len(study.get_trials(deepcopy=False))
+    enqueue_params(study, space, params, {})
+    return study.study_name, number
+
+
+def retry(storage: RDBStorage, name: str | None, numbers: Sequence[int]) -> tuple[str, dict[int, int]]:
+    """Have failed trials run again, as new trials with the same parameters; each failure once.
+
+    Args:
+        numbers: of failed trials; none: all that failed for another reason than `diverged` and were not retried yet.
+
+    Returns:
+        The study's name, and the new trial's number by the failed one's.
+
+    Raises:
+        StudyError: a trial that did not fail or was retried already, or trial 0 while the target hangs on it.
+    """
+    study = find_study(storage, name)
+    view = view_of(study)
+    trials = study.get_trials(deepcopy=False)
+    retried = {trial.user_attrs[rec.RETRY_OF]: trial.number for trial in trials if rec.RETRY_OF in trial.user_attrs}
+    chosen = [view.trial(number) for number in numbers]
+    if not numbers:
+        chosen = [record for record in view.records if record.is_failure and record.number not in retried]
+    for record in chosen:
+        _check_retry(record, retried, view.target)
+    made = {}
+    for record in chosen:
+        made[record.number] = len(trials) + len(made)
+        space = view.space
+        attributes = {rec.KIND: record.kind, rec.RETRY_OF: record.number}
+        if record.is_anchor:
+            attributes[rec.PARAMS] = record.params
+            study.enqueue_trial(fixed_values(space, record.params), user_attrs=attributes)
+        else:
+            enqueue_params(study, space, record.params, attributes)
+    return study.study_name, made
+
+
+def rename_study(storage: RDBStorage, old: str, new: str) -> None:
+    """Give a study another name.
+
+    Raises:
+        StudyError: there is none of the old name, one of the new name, or somebody works on it.
+        ConfigError: a name that cannot stand in paths.
+    """
+    check_name(new, "new name")
+    study = find_study(storage, old)
+    _check_idle(study, "rename")
+    if new in optuna.get_all_study_names(storage):
+        raise StudyError(f"a study named {new!r} is there already; choose another name")
+    with storage.engine.begin() as connection:
+        connection.execute(sql.update(STUDIES).where(STUDIES.c.study_id == study._study_id).values(study_name=new))
+
+
+def delete_study(storage: RDBStorage, name: str) -> None:
+    """Delete a study with its trials.
+
+    Raises:
+        StudyError: there is none of that name, or somebody works on it.
+    """
+    study = find_study(storage, name)
+    _check_idle(study, "delete")
+    optuna.delete_study(study_name=name, storage=storage)
+
+
+def _check_retry(record: TrialRecord, retried: dict[int, int], target: float | None) -> None:
+    if record.state is not State.FAIL:
+        raise StudyError(f"trial {record.number} is {record.state.value}; only failed trials can be tried again")
+    if record.number in retried:
+        raise StudyError(f"trial {record.number} is tried again already, as trial {retried[record.number]}")
+    if record.number == 0 and target is None:
+        raise StudyError("trial 0 sets the target and cannot be another trial; mend its cause and start with --study")
+    if not record.params:
+        raise StudyError(f"trial {record.number} failed before it had parameters; there is nothing to try again")
+
+
+def _check_idle(study: optuna.Study, what: str) -> None:
+    view = view_of(study)
+    busy = [record for record in view.records if record.worker]
+    if busy:
+        raise StudyError(
+            f"study {view.name}: {busy[0].worker} works on trial {busy[0].number}; stop it before you {what} the study"
+        )

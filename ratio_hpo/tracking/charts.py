@@ -1,0 +1,137 @@
+"""The ready-made chart view of a study: the tag that MLflow's page reads it from.
+
+The format is MLflow's own and undocumented (read from the page of version 3.17): whatever it does to a later
+version, no run depends on it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from ratio_hpo.tracking.entries import KIND, STUDY
+
+TAG = "mlflow.sharedViewState."
+
+
+def view_id(study: str) -> str:
+    """The name of a study's view."""
+    return f"ratio-hpo-{study}"
+
+
+def view_path(experiment_id: str, study: str) -> str:
+    """Where the view of a study is, below the address of the server."""
+    share = quote(view_id(study))
+    return (
+        f"#/experiments/{experiment_id}/runs?viewStateShareKey={share}"
+        "&compareRunsMode=CHART&workflowType=machine_learning"
+    )
+
+
+def view_tag(study: str, languages: Sequence[str], parameters: Sequence[str]) -> tuple[str, str]:
+    """Key and value of the experiment's tag that holds the view.
+
+    Args:
+        languages: for the chart of F1 by language.
+        parameters: names of parameters, for the parallel coordinates.
+    """
+    state = _state(study, languages, parameters)
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+    # the times are fixed, so that writing the view again changes nothing
+    content = {"name": f"{study}: speed against accuracy", "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"}
+    return TAG + view_id(study), json.dumps(content)
+
+
+def _state(study: str, languages: Sequence[str], parameters: Sequence[str]) -> dict[str, Any]:
+    ratio = ["ratio"] if "ratio" in parameters or "shares" in parameters else []
+    axes = [*ratio, *(name for name in parameters if name not in ("ratio", "shares"))]
+    front: dict[str, Any] = {
+        "xaxis": {"key": "final/cost", "type": "METRIC"},
+        "yaxis": {"key": "final/f1", "type": "METRIC"},
+    }
+    charts = [
+        _chart("front", "SCATTER", "Speed against accuracy: cost in windows, final mean F1", **front),
+        _line("curves", "Mean F1 over cost", "f1/mean", "study"),
+        _chart(
+            "parallel", "PARALLEL", "Ratio, learning rates, steps and F1",
+            selectedParams=axes, selectedMetrics=["final/f1"], showAllRuns=False,
+        ),
+    ]  # fmt: skip
+    by_language = [_line(f"f1-{name}", f"F1 {name}", f"f1/{name}", "languages") for name in languages]
+    sections = [_section("study", f"{study}: speed against accuracy")]
+    if languages:
+        sections.append(_section("languages", "F1 by language, over cost"))
+    return {
+        "searchFilter": f"tags.`{STUDY}` = '{study}' AND tags.`{KIND}` = 'trial'",
+        "orderByKey": "metrics.`final/f1`",
+        "orderByAsc": False,
+        "selectedColumns": ["tags.`state`", "tags.`front`", "params.`ratio`", "metrics.`final/f1`"],
+        "runsHiddenMode": "SHOW_ALL",
+        "runsPinned": [],
+        "runsHidden": [],
+        "runsVisibilityMap": {},
+        "runsExpanded": {},
+        "compareRunCharts": [*charts, *by_language],
+        "compareRunSections": sections,
+        "isAccordionReordered": True,
+        "viewMaximized": False,
+        "runListHidden": False,
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "groupBy": None,
+        "groupsExpanded": {},
+        "autoRefreshEnabled": True,
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+    }
+
+
+_LINE: dict[str, Any] = {
+    "lineSmoothness": 0,
+    "xAxisScaleType": "linear",
+    "scaleType": "linear",
+    "xAxisKey": "step",
+    "selectedXAxisMetricKey": "",
+    "yAxisKey": "metric",
+    "yAxisExpressions": [],
+    "range": {},
+    "ignoreOutliers": False,
+    "useGlobalXaxisKey": True,
+    "useGlobalLineSmoothing": True,
+}
+
+
+def _chart(name: str, kind: str, title: str, /, *, section: str = "study", **rest: Any) -> dict[str, Any]:
+    return {
+        "uuid": f"ratio-hpo-{name}",
+        "type": kind,
+        "runsCountToCompare": 100,
+        "metricSectionId": f"ratio-hpo-section-{section}",
+        "deleted": False,
+        "isGenerated": False,
+        "displayName": title,
+        **rest,
+    }
+
+
+def _line(name: str, title: str, metric: str, section: str) -> dict[str, Any]:
+    return {
+        **_chart(name, "LINE", title, section=section),
+        "metricKey": metric,
+        "selectedMetricKeys": [metric],
+        **_LINE,
+    }
+
+
+def _section(name: str, title: str) -> dict[str, Any]:
+    return {
+        "uuid": f"ratio-hpo-section-{name}",
+        "name": title,
+        "display": True,
+        "isReordered": True,
+        "deleted": False,
+        "isGenerated": False,
+    }

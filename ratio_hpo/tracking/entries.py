@@ -1,0 +1,99 @@
+"""What is written of a trial: names and values, as every MLflow store takes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ratio_hpo.core.trial import Progress, TrialRecord
+from ratio_hpo.tracking.base import StudyFacts
+
+STUDY, TRIAL, KIND = "ratio_hpo.study", "ratio_hpo.trial", "ratio_hpo.kind"
+WRITTEN, KEPT = "ratio_hpo.written", "ratio_hpo.checkpoints"
+LONGEST_PARAM, LONGEST_TAG = 500, 4000
+
+COSTS = {
+    "seconds": "cost/seconds",
+    "tokens": "cost/tokens",
+    "flops": "cost/flops",
+    "paid_seconds": "paid/seconds",
+    "paid_flops": "paid/flops",
+}
+"""Measures of an objective that are costs: attributed ones, and what was really spent."""
+
+
+def params_of(record: TrialRecord) -> Iterator[tuple[str, str]]:
+    """Parameters; steps, shares as asked and as realised, and epochs of each source of each stage."""
+    for key, value in record.params.items():
+        if key != "shares":
+            yield key, _text(value)
+    if "ratio" not in record.params and "ratio" in record.plan:
+        yield "ratio", _text(record.plan["ratio"])
+    if "ratio_realised" in record.plan:
+        yield "ratio_realised", _text(record.plan["ratio_realised"])
+    stages = record.plan.get("stages", {})
+    if not stages:
+        for source, share in record.params.get("shares", {}).items():
+            yield f"requested/{source}", _text(share)
+    for k, (name, stage) in enumerate(stages.items()):
+        prefix = "" if k == 0 else f"{name}/"
+        yield f"{prefix}steps" if k else f"{name}/steps", _text(stage["steps"])
+        for source, share in stage["requested"].items():
+            yield f"{prefix}requested/{source}", _text(share)
+        for source, got in stage["realised"].items():
+            yield f"{prefix}realised/{source}", _text(got["share_windows"])
+            yield f"{prefix}epochs/{source}", _text(got["epochs"])
+        for source, position in stage["capped"].items():
+            yield f"{prefix}capped/{source}", _text(position)
+
+
+def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
+    """State, anchor, membership of the front, reason, versions and commit."""
+    settings = record.settings
+    tags = {
+        STUDY: facts.study,
+        TRIAL: str(record.number),
+        KIND: "trial",
+        "state": record.state.value,
+        "anchor": record.kind if record.is_anchor else "no",
+        "kind": record.kind,
+        "front": "yes" if record.number in facts.front else "no",
+        "experiment": facts.experiment,
+        **{key: str(settings[key]) for key in ("sampler", "pruner", "backend") if key in settings},
+        **{f"version/{name}": str(found) for name, found in settings.get("versions", {}).items()},
+    }
+    commit = settings.get("git_commit")
+    if commit:
+        tags["git_commit"] = commit
+        tags["mlflow.source.git.commit"] = commit.removesuffix("-dirty")
+    if record.state.finished and facts.ends(record).get("final/cost_to_target") == math.inf:
+        tags["censored"] = "yes"
+    if record.reason:
+        tags["reason"] = record.reason[:LONGEST_TAG]
+    if record.traceback:
+        tags["traceback"] = record.traceback[-LONGEST_TAG:]
+    return tags
+
+
+def metrics_of(point: Progress) -> dict[str, float]:
+    """Scores, measures and costs of one evaluation."""
+    values: dict[str, float] = dict(point.scores)
+    values.setdefault("f1/mean", point.mean_f1)
+    languages = point.by_language()
+    if languages:
+        values.setdefault("f1/worst", min(languages.values()))
+    values["cost/windows"] = point.cost
+    values["paid/windows"] = point.paid_cost
+    for key, value in point.measures.items():
+        values[f"loss/{point.stage}" if key == "loss" else COSTS.get(key, key)] = value
+    return {key: float(value) for key, value in values.items() if math.isfinite(value)}
+
+
+def end_metrics_of(facts: StudyFacts, record: TrialRecord) -> Mapping[str, float]:
+    """Final numbers; a censored cost to target has no number, but a tag."""
+    return {key: float(value) for key, value in facts.ends(record).items() if math.isfinite(value)}
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)[:LONGEST_PARAM]
