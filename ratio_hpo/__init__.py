@@ -1,3 +1,50 @@
-"""Searches how much non-English data to mix into intermediate fine-tuning."""
+"""Searches how much non-English data to mix into intermediate fine-tuning.
+
+What stands in `__all__` is imported when it is first used: the domains need neither torch nor ray.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ratio_hpo.api import LoadedStudy, load_study, search
+    from ratio_hpo.core.errors import ConfigError, Diverged, RatioHpoError, StudyError
+    from ratio_hpo.core.trial import Context, Params, Progress
+    from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps, Uniform
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Choice",
+    "ConfigError",
+    "Context",
+    "Diverged",
+    "LoadedStudy",
+    "LogUniform",
+    "Params",
+    "Progress",
+    "Ratio",
+    "RatioHpoError",
+    "Simplex",
+    "Space",
+    "Steps",
+    "StudyError",
+    "Uniform",
+    "load_study",
+    "search",
+]
+
+_PLACES = {
+    **dict.fromkeys(("Choice", "LogUniform", "Ratio", "Simplex", "Space", "Steps", "Uniform"), "ratio_hpo.space"),
+    **dict.fromkeys(("Context", "Params", "Progress"), "ratio_hpo.core.trial"),
+    **dict.fromkeys(("ConfigError", "Diverged", "RatioHpoError", "StudyError"), "ratio_hpo.core.errors"),
+    **dict.fromkeys(("LoadedStudy", "load_study", "search"), "ratio_hpo.api"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'ratio_hpo' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

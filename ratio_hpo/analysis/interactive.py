@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ratio_hpo.analysis.plot import drawn_curves
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import State
 from ratio_hpo.study.front import curve_points, front
 from ratio_hpo.study.view import StudyView
 
 SCALE = "Viridis"
-MOST_DRAWN = 300
-"""Curves to draw; of more, those with the highest F1."""
 
 
 def write_front_page(view: StudyView, path: Path) -> Path:
@@ -23,10 +22,7 @@ def write_front_page(view: StudyView, path: Path) -> Path:
     """
     from plotly import graph_objects
 
-    drawn = [record for record in view.records if record.curve]
-    if not drawn:
-        raise StudyError(f"study {view.name} has no evaluation yet; wait for its first one")
-    drawn = sorted(drawn, key=lambda record: -record.curve[-1].mean_f1)[:MOST_DRAWN]
+    drawn = drawn_curves(view)
     figure = graph_objects.Figure()
     for record in drawn:
         costs, scores = zip(*curve_points(record), strict=True)

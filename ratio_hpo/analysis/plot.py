@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.front import curve_points, front
 from ratio_hpo.study.view import StudyView
+
+GREY = (0.5, 0.5, 0.5, 1.0)
+MOST_DRAWN, MOST_DOTTED = 300, 100
+"""Curves to draw, and those up to which each evaluation gets a dot."""
 
 STYLES = {State.COMPLETE: "-", State.PRUNED: ":", State.FAIL: ":", State.RUNNING: "--"}
 
@@ -20,21 +25,16 @@ def plot_front(view: StudyView, path: Path) -> Path:
     Raises:
         StudyError: nothing has been evaluated yet, or the file cannot be written.
     """
-    import matplotlib
+    from matplotlib import colormaps, colors
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import colors, pyplot
-
-    drawn = [record for record in view.records if record.curve]
-    if not drawn:
-        raise StudyError(f"study {view.name} has no evaluation yet; wait for its first one")
-    figure, axes = pyplot.subplots(figsize=(8, 5), dpi=150, layout="constrained")
-    colours, scale = pyplot.get_cmap("viridis"), colors.Normalize(0.0, 1.0)
-    for record in drawn:
-        costs, scores = zip(*curve_points(record), strict=True)
-        colour = colours(scale(record.ratio)) if record.ratio is not None else "grey"
-        style = STYLES.get(record.state, "-")
-        axes.plot(costs, scores, style, marker=".", markersize=4, color=colour, alpha=0.55, linewidth=1.2)
+    drawn = drawn_curves(view)
+    figure = Figure(figsize=(8, 5), dpi=150)
+    figure.subplots_adjust(left=0.08, right=1.02, bottom=0.1, top=0.94)
+    axes = figure.add_subplot()
+    colours, scale = colormaps["viridis"], colors.Normalize(0.0, 1.0)
+    _draw_curves(axes, drawn, lambda ratio: colours(scale(ratio)) if ratio is not None else GREY)
     _name_anchors(axes, [record for record in drawn if record.is_anchor])
     members = front(view.records)
     costs = [member.progress.cost for member in members]
@@ -48,15 +48,41 @@ def plot_front(view: StudyView, path: Path) -> Path:
     axes.set_ylabel("mean F1 on select")
     axes.set_title(f"{view.name}: speed against accuracy (dotted: pruned)")
     axes.legend(loc="lower right", fontsize=8)
-    figure.colorbar(pyplot.cm.ScalarMappable(scale, colours), ax=axes, label="ratio (share of non-English windows)")
+    bar = ScalarMappable(scale, colours)
+    figure.colorbar(bar, ax=axes, pad=0.02, label="ratio (share of non-English windows)")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
     except (OSError, ValueError) as error:
         raise StudyError(f"{path}: the plot cannot be written ({error}); name another --png") from error
-    finally:
-        pyplot.close(figure)
     return path
+
+
+def drawn_curves(view: StudyView) -> list[TrialRecord]:
+    """The trials whose curves are drawn: all, or of many the anchors and those with the highest F1.
+
+    Raises:
+        StudyError: nothing has been evaluated yet.
+    """
+    drawn = [record for record in view.records if record.curve]
+    if not drawn:
+        raise StudyError(f"study {view.name} has no evaluation yet; wait for its first one")
+    return sorted(drawn, key=lambda record: (not record.is_anchor, -record.curve[-1].mean_f1))[:MOST_DRAWN]
+
+
+def _draw_curves(axes: Any, drawn: Sequence[TrialRecord], colour_of: Callable[[float | None], Any]) -> None:
+    """All curves as one collection a style, which takes a tenth of the time of a line each."""
+    from matplotlib.collections import LineCollection
+
+    for style in dict.fromkeys(STYLES.values()):
+        chosen = [record for record in drawn if STYLES.get(record.state, "-") == style]
+        curves, shades = [curve_points(record) for record in chosen], [colour_of(record.ratio) for record in chosen]
+        axes.add_collection(LineCollection(curves, colors=shades, linestyles=style, linewidths=1.2, alpha=0.55))
+        if len(drawn) <= MOST_DOTTED and curves:
+            points = [point for curve in curves for point in curve]
+            each = [shade for curve, shade in zip(curves, shades, strict=True) for _ in curve]
+            axes.scatter(*zip(*points, strict=True), c=each, s=8, alpha=0.55, linewidths=0)
+    axes.autoscale_view()
 
 
 def _name_anchors(axes: Any, anchors: list[TrialRecord]) -> None:

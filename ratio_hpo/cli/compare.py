@@ -32,7 +32,7 @@ def compare(
 
     if len(names) < 2:
         raise click.UsageError(f"compare needs two or more trials or studies, but got {len(names)}; name another one")
-    stored = open_stored(root, storage)
+    stored = open_stored(root, storage, only_read=True)
     views: dict[str | None, StudyView] = {}
 
     def view(name: str | None) -> StudyView:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratio_hpo.cli.printing import count, duration, number, print_table, settings
+from ratio_hpo.cli.printing import print_table
+from ratio_hpo.show.words import count, duration, number, settings
 
 if TYPE_CHECKING:
     from ratio_hpo.experiment.ready import Search

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratio_hpo.cli.options import root_option, storage_option, study_option
-from ratio_hpo.cli.printing import open_view, say
+from ratio_hpo.cli.printing import open_view
+from ratio_hpo.show.words import say
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from ratio_hpo.cli.options import json_option, option, root_option, storage_option, tracking_uri_option
-from ratio_hpo.cli.printing import open_stored, print_json, print_table, say
+from ratio_hpo.cli.printing import open_stored, print_json, print_table
+from ratio_hpo.show.words import say
 
 
 @click.command()

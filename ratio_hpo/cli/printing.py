@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,18 +17,23 @@ if TYPE_CHECKING:
     from ratio_hpo.study.view import StudyView
 
 
-def open_stored(root: Path, storage: str | None) -> Storage:
+SELDOM = 200_000
+"""Allocations between two collections of garbage: a study of 20,000 evaluations is all live, and looked at in vain."""
+
+
+def open_stored(root: Path, storage: str | None, *, only_read: bool = False) -> Storage:
     """The storage that the options mean."""
     from ratio_hpo.study.storage import default_url, open_storage
 
-    return open_storage(storage or default_url(root), create=False)
+    return open_storage(storage or default_url(root), create=False, only_read=only_read)
 
 
 def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
-    """The study that the options mean."""
+    """The study that the options mean, for a command that reads it and ends."""
     from ratio_hpo.study.view import view_study
 
-    return view_study(open_stored(root, storage), study)
+    gc.set_threshold(SELDOM)
+    return view_study(open_stored(root, storage, only_read=True), study)
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -35,11 +41,6 @@ def fail(message: str, code: int) -> NoReturn:
     for line in message.splitlines():
         click.echo(f"ratio-hpo: {line}", err=True)
     sys.exit(code)
-
-
-def say(line: str) -> None:
-    """A message on stderr."""
-    click.echo(line, err=True)
 
 
 def print_json(content: Any) -> None:
@@ -56,28 +57,3 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
             for name, cell, width in zip(columns, row, widths, strict=True)
         ]
         click.echo("  ".join(cells).rstrip())
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A number for a table; `-` for none."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def count(value: float | None) -> str:
-    """A number of windows for a table."""
-    return "-" if value is None else f"{value:,.0f}"
-
-
-def settings(params: dict[str, Any]) -> str:
-    """Parameters beside the mixture, in a few words."""
-    shown = {key: value for key, value in params.items() if key not in ("ratio", "shares")}
-    return " ".join(
-        f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in shown.items()
-    )
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words that suit their size."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratio_hpo.cli.options import json_option, reading_options, root_option, storage_option
-from ratio_hpo.cli.printing import (
-    count,
-    number,
-    open_stored,
-    open_view,
-    print_json,
-    print_table,
-    say,
-    settings,
-)
+from ratio_hpo.cli.printing import open_stored, open_view, print_json, print_table
+from ratio_hpo.show.words import count, number, say, settings
 
 if TYPE_CHECKING:
     from ratio_hpo.study.view import StudyView
@@ -37,7 +29,7 @@ def list_(root: Path, storage: str | None, as_json: bool) -> None:
     from ratio_hpo.analysis.status import studies
     from ratio_hpo.study.admin import list_studies
 
-    content = studies(list_studies(open_stored(root, storage)))
+    content = studies(list_studies(open_stored(root, storage, only_read=True)))
     if as_json:
         print_json(content)
         return

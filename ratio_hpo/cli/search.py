@@ -19,7 +19,8 @@ from ratio_hpo.cli.options import (
     together,
     tracking_uri_option,
 )
-from ratio_hpo.cli.printing import fail, print_json, say
+from ratio_hpo.cli.printing import fail, print_json
+from ratio_hpo.show.words import say
 
 if TYPE_CHECKING:
     from ratio_hpo.core.overrides import Setting
@@ -150,11 +151,11 @@ def _options(options: dict[str, Any], settings: Sequence[Setting]) -> SearchOpti
 
 def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.backends.driver import TooManyFailures
-    from ratio_hpo.cli.display import Display
     from ratio_hpo.cli.dry_run import describe, print_plan
     from ratio_hpo.core.errors import StorageFullError
     from ratio_hpo.experiment.ready import ready_search
     from ratio_hpo.experiment.search import run_search
+    from ratio_hpo.show.live import Display
     from ratio_hpo.study.study import FirstTrialFailed
 
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ratio_hpo.cli.printing import print_json, print_table, say
+from ratio_hpo.cli.printing import print_json, print_table
 from ratio_hpo.cli.search import KEYS
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import (
@@ -21,6 +21,7 @@ from ratio_hpo.core.overrides import (
     parse_assignment,
     unknown_variables,
 )
+from ratio_hpo.show.words import say
 
 if TYPE_CHECKING:
     from ratio_hpo.experiment.ready import SearchOptions

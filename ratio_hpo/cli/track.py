@@ -15,7 +15,8 @@ from ratio_hpo.cli.options import (
     study_option,
     tracking_uri_option,
 )
-from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json, say
+from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json
+from ratio_hpo.show.words import say
 
 
 @click.command()

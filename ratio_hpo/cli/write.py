@@ -17,7 +17,8 @@ from ratio_hpo.cli.options import (
     tracking_uri_option,
     writing_options,
 )
-from ratio_hpo.cli.printing import open_stored, print_json, say
+from ratio_hpo.cli.printing import open_stored, print_json
+from ratio_hpo.show.words import say
 
 
 @click.command()

@@ -104,6 +104,13 @@ class Progress:
             return mean_score(self.scores, "prune/f1/")
         return self.mean_f1
 
+    def with_means(self) -> Progress:
+        """The same evaluation with its means among the scores, as it is stored: readers need not work them out."""
+        means = {"f1/mean": self.mean_f1}
+        if languages_of(self.scores, "prune/f1/"):
+            means["prune/f1/mean"] = self.prune_f1
+        return replace(self, scores={**means, **self.scores})
+
     def by_language(self, prefix: str = "f1/") -> dict[str, float]:
         """Score of each language under `prefix`."""
         return languages_of(self.scores, prefix)
@@ -116,10 +123,13 @@ class Progress:
         return cls(**content)
 
 
+OVER_LANGUAGES = ("/mean", "/worst")
+"""How scores end that are over all languages."""
+
+
 def languages_of(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
     """The scores under `prefix` that are of one language, not of all."""
-    found = {key[len(prefix) :]: value for key, value in scores.items() if key.startswith(prefix)}
-    return {key: value for key, value in found.items() if key not in ("mean", "worst")}
+    return {k[len(prefix) :]: v for k, v in scores.items() if k.startswith(prefix) and not k.endswith(OVER_LANGUAGES)}
 
 
 def mean_score(scores: Mapping[str, float], prefix: str) -> float:
@@ -130,7 +140,7 @@ def mean_score(scores: Mapping[str, float], prefix: str) -> float:
     """
     if f"{prefix}mean" in scores:
         return scores[f"{prefix}mean"]
-    values = languages_of(scores, prefix).values()
+    values = [v for k, v in scores.items() if k.startswith(prefix) and not k.endswith(OVER_LANGUAGES)]
     if not values:
         raise ValueError(f"an evaluation needs a score named {prefix}mean or {prefix}<language>, got {list(scores)}")
     return sum(values) / len(values)

@@ -3,6 +3,7 @@
 from ratio_hpo.space.domains import Choice, Domain, LogUniform, Ratio, Steps, Uniform
 from ratio_hpo.space.shares import Simplex
 from ratio_hpo.space.space import DOMAINS, Space, load_space, space_files, space_from_json
+from ratio_hpo.space.suggest import suggest_ratio, suggest_simplex
 
 __all__ = [
     "DOMAINS",
@@ -17,4 +18,6 @@ __all__ = [
     "load_space",
     "space_files",
     "space_from_json",
+    "suggest_ratio",
+    "suggest_simplex",
 ]

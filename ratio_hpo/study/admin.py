@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import optuna
 import sqlalchemy as sql
 from optuna.storages import RDBStorage
-from optuna.storages._rdb.models import StudyModel
 
 from ratio_hpo.core.config import check_name
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Params, State, TrialRecord
 from ratio_hpo.study import records as rec
-from ratio_hpo.study.opening import ABOUT, IDENTITY, enqueue_params, find_study
+from ratio_hpo.study.opening import ABOUT, STUDIES, enqueue_params, find_study, study_ids
 from ratio_hpo.study.samplers import fixed_values
 from ratio_hpo.study.view import view_of
-
-STUDIES = sql.table(StudyModel.__tablename__, sql.column("study_id"), sql.column("study_name"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +37,20 @@ class StudySummary:
 
 def list_studies(storage: RDBStorage) -> list[StudySummary]:
     """All studies of the storage, in the order in which they were made."""
-    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
     found = []
-    for summary in sorted(summaries, key=lambda s: s._study_id):
-        attributes = summary.user_attrs
-        if IDENTITY in attributes:
-            trials = storage.get_all_trials(summary._study_id, deepcopy=False)
-            counts = Counter(trial.state.name for trial in trials)
-            start = summary.datetime_start
-            found.append(
-                StudySummary(
-                    name=summary.study_name,
-                    experiment=attributes[ABOUT]["experiment"],
-                    space=attributes[ABOUT]["space"],
-                    counts={state.value: counts.get(state.value, 0) for state in State},
-                    target=attributes.get("target"),
-                    started=start.timestamp() if start else None,
-                )
+    for name, study_id in study_ids(storage).items():
+        attributes = storage.get_study_user_attrs(study_id)
+        counts, started = _trials_in_short(storage, study_id)
+        found.append(
+            StudySummary(
+                name=name,
+                experiment=attributes[ABOUT]["experiment"],
+                space=attributes[ABOUT]["space"],
+                counts=counts,
+                target=attributes.get("target"),
+                started=started,
             )
+        )
     return found
 
 
@@ -72,7 +64,7 @@ def enqueue(storage: RDBStorage, name: str | None, params: Params) -> tuple[str,
         ConfigError: a parameter that the space lacks, or a value outside its domain.
     """
     study = find_study(storage, name)
-    space = view_of(study).space
+    space = view_of(storage, study).space
     space.check(params)
     number = len(study.get_trials(deepcopy=False))
     enqueue_params(study, space, params, {})
@@ -92,7 +84,7 @@ def retry(storage: RDBStorage, name: str | None, numbers: Sequence[int]) -> tupl
         StudyError: a trial that did not fail or was retried already, or trial 0 while the target hangs on it.
     """
     study = find_study(storage, name)
-    view = view_of(study)
+    view = view_of(storage, study)
     trials = study.get_trials(deepcopy=False)
     retried = {trial.user_attrs[rec.RETRY_OF]: trial.number for trial in trials if rec.RETRY_OF in trial.user_attrs}
     chosen = [view.trial(number) for number in numbers]
@@ -122,7 +114,7 @@ def rename_study(storage: RDBStorage, old: str, new: str) -> None:
     """
     check_name(new, "new name")
     study = find_study(storage, old)
-    _check_idle(study, "rename")
+    _check_idle(storage, study, "rename")
     if new in optuna.get_all_study_names(storage):
         raise StudyError(f"a study named {new!r} is there already; choose another name")
     with storage.engine.begin() as connection:
@@ -136,7 +128,7 @@ def delete_study(storage: RDBStorage, name: str) -> None:
         StudyError: there is none of that name, or somebody works on it.
     """
     study = find_study(storage, name)
-    _check_idle(study, "delete")
+    _check_idle(storage, study, "delete")
     optuna.delete_study(study_name=name, storage=storage)
 
 
@@ -151,10 +143,21 @@ def _check_retry(record: TrialRecord, retried: dict[int, int], target: float | N
         raise StudyError(f"trial {record.number} failed before it had parameters; there is nothing to try again")
 
 
-def _check_idle(study: optuna.Study, what: str) -> None:
-    view = view_of(study)
+def _check_idle(storage: RDBStorage, study: optuna.Study, what: str) -> None:
+    view = view_of(storage, study)
     busy = [record for record in view.records if record.worker]
     if busy:
         raise StudyError(
             f"study {view.name}: {busy[0].worker} works on trial {busy[0].number}; stop it before you {what} the study"
         )
+
+
+def _trials_in_short(storage: RDBStorage, study_id: int) -> tuple[dict[str, int], float | None]:
+    """How many trials there are in each state, and when the first one began."""
+    state, start = rec.TRIALS.c.state, rec.TRIALS.c.datetime_start
+    query = sql.select(state, sql.func.count(), sql.func.min(start)).where(rec.TRIALS.c.study_id == study_id)
+    with storage.engine.connect() as connection:
+        rows = connection.execute(query.group_by(state)).all()
+    counts = {str(name): int(count) for name, count, _ in rows}
+    starts = [moment.timestamp() for _, _, moment in rows if moment is not None]
+    return {each.value: counts.get(each.value, 0) for each in State}, min(starts, default=None)

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import optuna
+import sqlalchemy as sql
 from optuna.storages import RDBStorage
+from optuna.storages._rdb.models import StudyModel, StudyUserAttributeModel
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import StudyError
@@ -16,10 +18,13 @@ from ratio_hpo.core.fingerprint import canonical, fingerprint
 from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.space import Space
 from ratio_hpo.study.plan import StudyPlan, Target
-from ratio_hpo.study.records import ASKED, KIND, PARAMS, PLANNED
+from ratio_hpo.study.records import ASKED, KIND, PARAMS, PLANNED, TRIALS
 from ratio_hpo.study.samplers import fixed_values
 
 IDENTITY, ABOUT = "identity", "about"
+STUDIES = sql.table(StudyModel.__tablename__, sql.column("study_id"), sql.column("study_name"))
+STUDY_ATTRIBUTES = sql.table(StudyUserAttributeModel.__tablename__, sql.column("study_id"), sql.column("key"))
+
 PATIENCE = 20.0
 """Seconds that a second driver waits for the first one to finish making a study."""
 
@@ -58,15 +63,31 @@ def find_study(storage: RDBStorage, name: str | None) -> optuna.Study:
     Raises:
         StudyError: there is none, or none of that name.
     """
-    summaries = optuna.get_all_study_summaries(storage, include_best_trial=False)
-    names = {summary.study_name: summary for summary in summaries if IDENTITY in summary.user_attrs}
+    names = study_ids(storage)
     if not names:
         raise StudyError("no studies here yet; run `ratio-hpo search`, or name another folder with --root")
     if name is None:
-        name = max(names, key=lambda key: (str(names[key].datetime_start or ""), names[key]._study_id))
+        name = max(names, key=lambda key: (last_start(storage, names[key]), names[key]))
     if name not in names:
         raise StudyError(f"no study named {name!r} ({did_you_mean(name, list(names))})")
     return optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
+
+
+def study_ids(storage: RDBStorage) -> dict[str, int]:
+    """The studies of the storage that were made by us, in the order in which they were made."""
+    joined = STUDIES.join(STUDY_ATTRIBUTES, STUDIES.c.study_id == STUDY_ATTRIBUTES.c.study_id)
+    query = sql.select(STUDIES.c.study_name, STUDIES.c.study_id).select_from(joined)
+    with storage.engine.connect() as connection:
+        found = connection.execute(query.where(STUDY_ATTRIBUTES.c.key == IDENTITY).order_by(STUDIES.c.study_id)).all()
+    return {str(name): int(study_id) for name, study_id in found}
+
+
+def last_start(storage: RDBStorage, study_id: int) -> float:
+    """When the last trial of a study was begun, in seconds since the epoch; 0 where none was."""
+    query = sql.select(sql.func.max(TRIALS.c.datetime_start)).where(TRIALS.c.study_id == study_id)
+    with storage.engine.connect() as connection:
+        moment = connection.execute(query).scalar()
+    return moment.timestamp() if moment else 0.0
 
 
 def resolve_target(study: optuna.Study, target: Target, past: Sequence[TrialRecord]) -> float | None:

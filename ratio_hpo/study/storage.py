@@ -29,7 +29,9 @@ ATTRIBUTES = sql.table(
     TrialUserAttributeModel.__tablename__, sql.column("trial_id"), sql.column("key"), sql.column("value_json")
 )
 
-LOCK_TIMEOUT = 60.0
+LOCK_TIMEOUT, READ_TIMEOUT = 60.0, 5.0
+"""Seconds that a lock of another process is waited for."""
+
 ASKING, ASKING_TERM = "asking", 60.0
 """The mark of a driver that asks for a trial, and the seconds after which a dead one's mark is passed over."""
 
@@ -39,13 +41,14 @@ def default_url(root: Path) -> str:
     return f"sqlite:///{root / 'studies.db'}"
 
 
-def open_storage(url: str, *, create: bool = True) -> RDBStorage:
+def open_storage(url: str, *, create: bool = True, only_read: bool = False) -> RDBStorage:
     """A storage by URL: `sqlite:///…`, `postgresql+psycopg://…`, `mysql+pymysql://…`.
 
     SQLite is put into write-ahead mode, so that readers never wait for the writer.
 
     Args:
         create: make a SQLite file, and the folders above it, where there is none.
+        only_read: open at once: no tables are made, no versions compared, and a lock is not waited for long.
 
     Raises:
         StudyError: no such file, no driver, no server, or not a database.
@@ -58,15 +61,17 @@ def open_storage(url: str, *, create: bool = True) -> RDBStorage:
         path = Path(url.removeprefix("sqlite:///"))
         if not create and not path.is_file():
             raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with --root")
-        options = {"connect_args": {"timeout": LOCK_TIMEOUT}}
+        options = {"connect_args": {"timeout": READ_TIMEOUT if only_read else LOCK_TIMEOUT}}
     try:
         with ExitStack() as stack:
-            if url.startswith("sqlite"):
+            if url.startswith("sqlite") and not only_read:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 lock = stack.enter_context(path.with_name(f"{path.name}.lock").open("a"))
                 fcntl.flock(lock, fcntl.LOCK_EX)  # two drivers that make the tables at once would fail
                 _set_wal(path)
-            storage = RDBStorage(url, engine_kwargs=options)
+            storage = RDBStorage(
+                url, engine_kwargs=options, skip_compatibility_check=only_read, skip_table_creation=only_read
+            )
         if url.startswith("sqlite"):
             sqlalchemy.event.listen(storage.engine, "connect", _relax)
             storage.engine.dispose()

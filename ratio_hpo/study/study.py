@@ -123,7 +123,7 @@ class Study:
             if any((p.stage, p.windows) == (progress.stage, progress.windows) for p in live.curve):
                 live.spent_again = live.curve[-1].spent - live.spent_before
                 return Decision.CONTINUE
-            progress = replace(progress, time=progress.time or time.time())
+            progress = replace(progress.with_means(), time=progress.time or time.time())
             progress = progress.with_spent(progress.spent + live.spent_again)
             decision = self._shadows.report(number, progress)
             if live.is_anchor or self._is_end(live, progress):
@@ -178,7 +178,7 @@ class Study:
 
     def view(self) -> StudyView:
         """The study as readers see it."""
-        return view_of(self._optuna, self.records())
+        return view_of(self.storage, self._optuna, self.records())
 
     def first_failure(self) -> str | None:
         """Why trial 0 failed, where the target hangs on it."""

@@ -66,10 +66,10 @@ def view_study(storage: RDBStorage, name: str | None) -> StudyView:
     Raises:
         StudyError: there is none.
     """
-    return view_of(find_study(storage, name))
+    return view_of(storage, find_study(storage, name))
 
 
-def view_of(study: optuna.Study, records: list[TrialRecord] | None = None) -> StudyView:
+def view_of(storage: RDBStorage, study: optuna.Study, records: list[TrialRecord] | None = None) -> StudyView:
     """The view of an open Optuna study.
 
     Args:
@@ -77,7 +77,7 @@ def view_of(study: optuna.Study, records: list[TrialRecord] | None = None) -> St
     """
     attributes = study.user_attrs
     if records is None:
-        records = [rec.read_trial(trial) for trial in study.get_trials(deepcopy=False)]
+        records = rec.read_trials(storage, study._study_id)
     return StudyView(
         name=study.study_name,
         records=records,

@@ -13,8 +13,8 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from ratio_hpo.cli.printing import duration, say
 from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.show.words import duration, say
 
 if TYPE_CHECKING:
     from ratio_hpo.experiment.ready import Search

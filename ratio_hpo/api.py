@@ -1,0 +1,230 @@
+"""The Python face: run a search of your own objective, and read any study."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ratio_hpo.analysis.recipe import recipe, winner
+from ratio_hpo.analysis.status import details, pareto, status
+from ratio_hpo.analysis.tables import curves_table, trials_table
+from ratio_hpo.backends.resources import Resources
+from ratio_hpo.core.overrides import Setting
+from ratio_hpo.core.trial import Params
+from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
+from ratio_hpo.experiment.search import Watch, run_search
+from ratio_hpo.objective import Objective
+from ratio_hpo.show.live import Display
+from ratio_hpo.space import Domain, Space, load_space
+from ratio_hpo.study import Study
+from ratio_hpo.study.storage import Storage, default_url, open_storage
+from ratio_hpo.study.view import StudyView, view_study
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+class LoadedStudy:
+    """A study as it is stored: read anew at every call, so that it can be followed while a search runs.
+
+    Args:
+        name: of the study; None: the one that was worked on last.
+    """
+
+    def __init__(self, storage: Storage, name: str | None) -> None:
+        self._storage = storage
+        self.name = view_study(storage, name).name
+
+    def trials(self) -> DataFrame:
+        """One row a trial: state, `params.<name>`, realised shares, final F1 by language, cost, convergence."""
+        return trials_table(self._view())
+
+    def curves(self) -> DataFrame:
+        """One row an evaluation: stage, windows, attributed cost, paid windows, every score and measure."""
+        return curves_table(self._view())
+
+    def front(self) -> DataFrame:
+        """One row a point of the anytime front, by cost: cost in windows, mean F1, ratio, trial, where it stopped."""
+        import pandas
+
+        return pandas.DataFrame(pareto(self._view())["points"])
+
+    def best(self) -> dict[str, Any]:
+        """The COMPLETE trial with the highest final mean F1, as `ratio-hpo best --json` gives it.
+
+        Raises:
+            StudyError: no trial is COMPLETE yet.
+        """
+        view = self._view()
+        return details(winner(view), view)
+
+    def recipe(self, trial: int | None = None) -> dict[str, Any]:
+        """How to train the best trial, or another one, elsewhere: shares, learning rates, steps, expected F1.
+
+        Raises:
+            StudyError: there is no such trial.
+        """
+        return recipe(self._view(), trial)
+
+    def status(self) -> dict[str, Any]:
+        """Counts, target, hypervolume, paid cost, all trials: as `ratio-hpo status --json` gives it."""
+        return status(self._view())
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the front into a PNG, SVG or PDF file.
+
+        Raises:
+            StudyError: nothing was evaluated yet, or the file cannot be written.
+        """
+        from ratio_hpo.analysis.plot import plot_front
+
+        return plot_front(self._view(), Path(path))
+
+    def __repr__(self) -> str:
+        counts = {state: count for state, count in self.status()["counts"].items() if count}
+        return f"LoadedStudy({self.name!r}, {counts})"
+
+    def _view(self) -> StudyView:
+        return view_study(self._storage, self.name)
+
+
+def load_study(name: str | None = None, *, root: str | Path = "mlruns", storage: str | None = None) -> LoadedStudy:
+    """A study by name; without one, the one that was worked on last.
+
+    Args:
+        root: the run folder.
+        storage: an Optuna storage URL; None: the SQLite file below `root`.
+
+    Raises:
+        StudyError: there is none.
+    """
+    return LoadedStudy(open_storage(storage or default_url(Path(root)), create=False), name)
+
+
+def search(
+    objective: Objective | str,
+    space: Mapping[str, Domain] | Space | str,
+    *,
+    rungs: Sequence[int] | Mapping[str, Sequence[int]],
+    study: str | None = None,
+    trials: int = 16,
+    target: float | None = None,
+    reference: str = "en",
+    values: Mapping[str, Any] | None = None,
+    anchors: Sequence[str] = ("english", "uniform", "non_english"),
+    enqueue: Sequence[Params] = (),
+    sampler: str = "tpe",
+    pruner: str = "successive_halving",
+    seed: int = 0,
+    workers: int = 1,
+    backend: Literal["auto", "local", "ray"] = "auto",
+    gpus_per_trial: float | None = None,
+    max_hours: float | None = None,
+    max_cost: float | None = None,
+    max_failures: int | None = None,
+    largest_cost: float | None = None,
+    languages: Sequence[str] = (),
+    identity: Mapping[str, Any] | None = None,
+    root: str | Path = "mlruns",
+    storage: str | None = None,
+    tracking: bool = True,
+    tracking_uri: str | None = None,
+    progress: bool = True,
+) -> LoadedStudy:
+    """Search a space with an objective of your own. The same call again continues the study.
+
+    Args:
+        objective: a generator of `Progress`, called with (params, context); or `package.module:function`.
+        space: domains by parameter, a `Space`, or the name or path of one. The share of what is not the reference is
+            called `ratio` (a `Ratio`), or `shares` (a `Simplex` with named parts).
+        rungs: windows at which every trial yields an evaluation: of the stage `target`, or by stage, in order.
+        study: its name; None: the function's name.
+        trials: in the study in all, anchors included.
+        target: mean F1 that trials are timed to; None: 0.95 of the last mean F1 of the English-only anchor.
+        reference: the part of a simplex whose share is 1 - ratio.
+        values: reference values of the other parameters: anchors take them, and domains are factors of them. A
+            parameter without one is absolute, and anchors take the middle of its domain.
+        anchors: mixtures that run first and are never pruned.
+        enqueue: parameters to try right after the anchors.
+        workers: trials at once; more than one run on Ray.
+        max_cost: start no trial once the study has trained so many windows.
+        largest_cost: most windows that a trial can cost; None: the sum of the last rungs.
+        identity: anything whose change makes it another study (data, model, version of the code).
+        tracking: whether to write to MLflow, below `root` or at `tracking_uri`.
+        progress: whether to show how it goes, on stderr.
+
+    Returns:
+        The study, as `load_study` gives it.
+
+    Raises:
+        ConfigError: what breaks a rule, one line each.
+        StudyError: a study of that name has another identity.
+        FirstTrialFailed: trial 0, which sets the target, failed.
+        TooManyFailures: more than `max_failures`.
+    """
+    name = objective if isinstance(objective, str) else _name_of(objective)
+    plain = name.rpartition(":")[2].rpartition(".")[2]
+    grids = {"target": list(rungs)} if not isinstance(rungs, Mapping) else {k: list(v) for k, v in rungs.items()}
+    content: dict[str, Any] = {
+        "name": plain if plain[:1].isalnum() else "own",
+        "objective": name,
+        "rungs": grids,
+        "trials": trials,
+        "target": {} if target is None else {"f1": target},
+        "reference": reference,
+        "values": dict(values or {}),
+        "anchors": list(anchors),
+        "enqueue": [dict(params) for params in enqueue],
+        "sampler": sampler,
+        "pruner": pruner,
+        "seed": seed,
+        "target_languages": list(languages),
+        "identity": dict(identity or {}),
+        **({"largest_cost": largest_cost} if largest_cost is not None else {}),
+        **({"space": space} if isinstance(space, str) else {}),
+    }
+    options = SearchOptions(
+        experiment=None,
+        settings=tuple(Setting(key, value, "search()") for key, value in content.items()),
+        study=study or (content["name"] if isinstance(space, Mapping) else None),
+        hours=max_hours,
+        cost=max_cost,
+        failures=max_failures,
+        root=Path(root),
+        storage=storage,
+        tracking=tracking,
+        tracking_uri=tracking_uri,
+        resources=Resources(backend=backend, workers=workers, gpus=gpus_per_trial),
+    )
+    watcher = Display() if progress else _Quiet()
+    chosen = load_space(space) if isinstance(space, str) else space
+    whole = chosen if isinstance(chosen, Space) else Space("space", dict(chosen))
+    function = None if isinstance(objective, str) else objective
+    ready = ready_search(options, watcher.say, objective=function, space=whole)
+    run_search(ready, watcher)
+    return load_study(ready.plan.name, root=root, storage=storage)
+
+
+def _name_of(objective: Objective) -> str:
+    """`module:function`, with the name of the script in place of `__main__`."""
+    function = getattr(objective, "__wrapped__", objective)
+    module = getattr(function, "__module__", type(function).__module__)
+    if module == "__main__":
+        import __main__
+
+        module = Path(getattr(__main__, "__file__", "__main__")).stem
+    return f"{module}:{getattr(function, '__qualname__', type(function).__qualname__).replace('<locals>.', '')}"
+
+
+class _Quiet:
+    """Shows nothing."""
+
+    def say(self, line: str) -> None:
+        """Nothing is said."""
+
+    @contextmanager
+    def running(self, search: Search, study: Study) -> Iterator[Watch]:
+        with nullcontext():
+            yield lambda records: None
