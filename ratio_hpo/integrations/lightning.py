@@ -1,0 +1,75 @@
+"""A Lightning loop as an objective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from ratio_hpo.core.trial import Decision, Progress
+from ratio_hpo.integrations.stream import Report, progress_stream
+
+
+def lightning_progress(
+    trainer: Trainer,
+    model: LightningModule,
+    metrics: Mapping[str, str] | str,
+    *,
+    batch_size: int,
+    stage: str = "target",
+    cost_before: float = 0.0,
+    **fit: Any,
+) -> Iterator[Progress]:
+    """Fit, and yield progress at the end of every validation (`val_check_interval`).
+
+    A trial that is pruned stops the trainer.
+
+    Args:
+        metrics: what the model logs in validation, in [0, 1], by language; or one name, which gives `f1/mean`.
+        batch_size: examples of one optimiser step, over all devices and accumulated batches.
+        stage: name of the stage, as in the rungs of the search.
+        cost_before: windows of the stages before, which count for the cost.
+        fit: further arguments of `Trainer.fit`: data loaders, a data module, a checkpoint.
+
+    Raises:
+        KeyError: the model logs no such metric.
+    """
+    names = {"f1/mean": metrics} if isinstance(metrics, str) else {f"f1/{lang}": key for lang, key in metrics.items()}
+
+    def train(report: Report) -> None:
+        callback = _Reporter(report, names, batch_size, stage, cost_before)
+        trainer.callbacks.append(callback)  # type: ignore[attr-defined]
+        try:
+            trainer.fit(model, **fit)
+        finally:
+            trainer.callbacks.remove(callback)  # type: ignore[attr-defined]
+
+    return progress_stream(train)
+
+
+class _Reporter(Callback):
+    """Reports what the model logged in a validation."""
+
+    def __init__(
+        self, report: Report, names: Mapping[str, str], batch_size: int, stage: str, cost_before: float
+    ) -> None:
+        self._report, self._names, self._batch_size = report, names, batch_size
+        self._stage, self._before = stage, cost_before
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        logged = trainer.callback_metrics
+        absent = [key for key in self._names.values() if key not in logged]
+        if absent:
+            raise KeyError(f"the model needs to log {absent[0]!r} in validation, but logs {sorted(logged)}")
+        windows = trainer.global_step * self._batch_size
+        progress = Progress(
+            stage=self._stage,
+            windows=windows,
+            cost=self._before + windows,
+            scores={name: float(logged[key]) for name, key in self._names.items()},
+        )
+        if self._report(progress) is Decision.STOP:
+            trainer.should_stop = True

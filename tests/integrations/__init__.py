@@ -1,0 +1,1 @@
+"""Adapters, and the examples that show them."""
