@@ -76,7 +76,8 @@ class LoadedStudy:
         """Draw the front into a PNG, SVG or PDF file.
 
         Raises:
-            StudyError: nothing was evaluated yet, or the file cannot be written.
+            StudyError: nothing was evaluated yet, or the ending is not known.
+            OSError: the file cannot be written.
         """
         from ratio_hpo.analysis.plot import plot_front
 

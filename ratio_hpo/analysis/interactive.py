@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ratio_hpo.analysis.plot import drawn_curves
-from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import State
 from ratio_hpo.study.front import curve_points, front
 from ratio_hpo.study.view import StudyView
@@ -18,7 +17,8 @@ def write_front_page(view: StudyView, path: Path) -> Path:
     """Curves of all trials, coloured by ratio, with the anytime front and the target, as HTML.
 
     Raises:
-        StudyError: nothing has been evaluated yet, or the file cannot be written.
+        StudyError: nothing has been evaluated yet.
+        OSError: the file cannot be written.
     """
     from plotly import graph_objects
 
@@ -64,11 +64,8 @@ def write_front_page(view: StudyView, path: Path) -> Path:
         template="plotly_white",
         legend={"x": 0.99, "y": 0.01, "xanchor": "right", "yanchor": "bottom"},
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.write_html(str(path), include_plotlyjs=True, full_html=True)
-    except OSError as error:
-        raise StudyError(f"{path}: the page cannot be written ({error.strerror}); name another --html") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.write_html(str(path), include_plotlyjs=True, full_html=True)
     return path
 
 

@@ -13,6 +13,8 @@ from ratio_hpo.study.front import curve_points, front
 from ratio_hpo.study.view import StudyView
 
 GREY = (0.5, 0.5, 0.5, 1.0)
+ENDINGS = (".png", ".svg", ".pdf")
+
 MOST_DRAWN, MOST_DOTTED = 300, 100
 """Curves to draw, and those up to which each evaluation gets a dot."""
 
@@ -23,8 +25,10 @@ def plot_front(view: StudyView, path: Path) -> Path:
     """Curves of all trials, coloured by ratio, with the anytime front and the target; PNG, SVG or PDF by ending.
 
     Raises:
-        StudyError: nothing has been evaluated yet, or the file cannot be written.
+        StudyError: nothing has been evaluated yet, or the ending is not known.
+        OSError: the file cannot be written.
     """
+    check_ending(path)
     from matplotlib import colormaps, colors
     from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
@@ -50,12 +54,19 @@ def plot_front(view: StudyView, path: Path) -> Path:
     axes.legend(loc="lower right", fontsize=8)
     bar = ScalarMappable(scale, colours)
     figure.colorbar(bar, ax=axes, pad=0.02, label="ratio (share of non-English windows)")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{path}: the plot cannot be written ({error}); name another --png") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
     return path
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a file that no picture can be written to.
+
+    Raises:
+        StudyError: with the endings that there are.
+    """
+    if path.suffix not in ENDINGS:
+        raise StudyError(f"{path}: no picture ends in {path.suffix or 'nothing'}; end it in {', '.join(ENDINGS)}")
 
 
 def drawn_curves(view: StudyView) -> list[TrialRecord]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ratio_hpo.core.errors import RatioHpoError
 from ratio_hpo.core.trial import Context, Decision, Progress, TrialRecord
 from ratio_hpo.study import Job, Study
 from ratio_hpo.study.front import paid_cost
@@ -30,8 +31,10 @@ class Budget:
     failures: int | None = None
 
 
-class TooManyFailures(Exception):
+class TooManyFailures(RatioHpoError):
     """More trials failed than `--max-failures` allows."""
+
+    exit_code = 1
 
 
 @dataclass(slots=True)

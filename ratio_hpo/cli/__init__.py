@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 from typing import Any
 
 import click
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 
 COMMANDS = {
     "search": ("search", "Search a space, or continue the search."),
@@ -93,14 +96,15 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in DISK_ERRORS:
             raise
-        fail(f"{error.filename}: {error.strerror}; check the path, its permissions and the free disk", 1)
+        place = f"{error.filename}: " if error.filename else ""
+        fail(f"{place}{error.strerror}; check the path, its permissions and the free disk", 1)
     except Exception as error:
         from ratio_hpo.core.errors import RatioHpoError
 
         if isinstance(error, RatioHpoError):
-            fail(str(error), 2)
+            fail(str(error), error.exit_code)
         problem = _storage_problem(error)
         if problem is None:
             raise

@@ -48,7 +48,12 @@ def validate(file: str) -> None:
 @click.command()
 @json_option
 def spaces(as_json: bool) -> None:
-    """List the spaces at hand; those in ./search_spaces come before the shipped ones."""
+    """List the spaces at hand; those in ./search_spaces come before the shipped ones.
+
+    \b
+    ratio-hpo spaces
+    ratio-hpo spaces --json
+    """
     from ratio_hpo.space import load_space, space_files
 
     loaded = [(path, load_space(str(path))) for path in space_files()]

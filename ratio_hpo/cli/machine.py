@@ -62,7 +62,7 @@ def gc(dry_run: bool, root: Path, storage: str | None, as_json: bool) -> None:
     """
     from ratio_hpo.experiment.garbage import find_garbage, free
 
-    garbage = find_garbage(open_stored(root, storage), root)
+    garbage = find_garbage(open_stored(root, storage, only_read=True), root)
     size = sum(item.size for item in garbage)
     freed = 0 if dry_run else free(garbage, root)
     if as_json:

@@ -17,15 +17,21 @@ if TYPE_CHECKING:
     from ratio_hpo.study.view import StudyView
 
 
+PATIENCE = 5.0
+"""Seconds that a command that ends at once waits for a lock."""
+
 SELDOM = 200_000
 """Allocations between two collections of garbage: a study of 20,000 evaluations is all live, and looked at in vain."""
 
 
 def open_stored(root: Path, storage: str | None, *, only_read: bool = False) -> Storage:
     """The storage that the options mean."""
-    from ratio_hpo.study.storage import default_url, open_storage
+    from ratio_hpo.study.storage import check_writable, default_url, open_storage
 
-    return open_storage(storage or default_url(root), create=False, only_read=only_read)
+    opened = open_storage(storage or default_url(root), create=False, only_read=only_read, patience=PATIENCE)
+    if not only_read:
+        check_writable(opened)  # a lock is waited for once, not at every write
+    return opened
 
 
 def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:

@@ -159,13 +159,22 @@ def pareto(
     """
     from ratio_hpo.analysis.status import pareto as pareto_of
 
+    if png is not None:
+        from ratio_hpo.analysis.plot import check_ending
+
+        check_ending(png)
     view = open_view(root, storage, study)
     content = pareto_of(view)
     print_json(content) if as_json else print_front(content)
     if png is not None or not (as_json or no_picture):
         from ratio_hpo.analysis.plot import plot_front
 
-        say(f"picture: {plot_front(view, png or root / 'plots' / f'{view.name}.png')}")
+        try:
+            say(f"picture: {plot_front(view, png or root / 'plots' / f'{view.name}.png')}")
+        except OSError as error:
+            if png is not None:
+                raise
+            say(f"no picture: {error.filename or root}: {error.strerror}; name a place for it with --png")
     if html is not None:
         from ratio_hpo.analysis.interactive import write_front_page
 

@@ -150,13 +150,10 @@ def _options(options: dict[str, Any], settings: Sequence[Setting]) -> SearchOpti
 
 
 def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
-    from ratio_hpo.backends.driver import TooManyFailures
     from ratio_hpo.cli.dry_run import describe, print_plan
-    from ratio_hpo.core.errors import StorageFullError
     from ratio_hpo.experiment.ready import ready_search
     from ratio_hpo.experiment.search import run_search
     from ratio_hpo.show.live import Display
-    from ratio_hpo.study.study import FirstTrialFailed
 
     try:
         ready = ready_search(options, say)
@@ -168,8 +165,6 @@ def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
     except KeyboardInterrupt:
         command = shlex.join(["ratio-hpo", *sys.argv[1:]])
         fail(f"interrupted; everything is kept. To go on: {command}", 130)
-    except (FirstTrialFailed, TooManyFailures, StorageFullError) as error:
-        fail(str(error), 1)
     failed = [record for record in records if record.is_failure]
     _print_end(ready, as_json=as_json)
     if failed:

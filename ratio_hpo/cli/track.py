@@ -118,7 +118,7 @@ def _serve(database: Path, host: str, port: int, path: str, *, browser: bool) ->
 
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{database.resolve()}"]
-    command += ["--host", host, "--port", str(port), "--workers", "1"]
+    command += ["--host", host, "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
     address = f"http://{host}:{port}/{path}"
     if _answers(host, port):
         raise StudyError(f"port {port} of {host} is taken; try --port {port + 1}")

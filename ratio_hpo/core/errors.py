@@ -6,7 +6,14 @@ from collections.abc import Mapping
 
 
 class RatioHpoError(ValueError):
-    """Root of every error that a user can cause or mend. The command line prints it and exits 2."""
+    """Root of every error that a user can cause or mend.
+
+    Attributes:
+        exit_code: of the command line, which prints the message alone: 2 for bad input, 1 where the machine or the
+            search is at fault.
+    """
+
+    exit_code = 2
 
 
 class ConfigError(RatioHpoError):
@@ -29,8 +36,16 @@ class ResumeError(RatioHpoError):
     """A checkpoint cannot be continued exactly."""
 
 
+class StorageError(RatioHpoError):
+    """A database that is there cannot be used: locked, full, read-only or damaged."""
+
+    exit_code = 1
+
+
 class StorageFullError(RatioHpoError):
     """The disk cannot hold what the stage store needs."""
+
+    exit_code = 1
 
 
 class Diverged(Exception):

@@ -33,6 +33,9 @@ EXTRAS = {
 }
 """Optional packages: what they are for, and how to get them."""
 
+PATIENCE = 5.0
+"""Seconds that a lock of another process is waited for."""
+
 CHECKPOINTS = 8
 """Checkpoints of the base that a search should find room for."""
 
@@ -121,7 +124,7 @@ def _storage(root: Path, url: str | None) -> str:
     chosen = url or default_url(root)
     if url is None and not (root / "studies.db").is_file():
         return f"{root / 'studies.db'} will be made"
-    check_writable(open_storage(chosen))
+    check_writable(open_storage(chosen, patience=PATIENCE))
     return f"{without_password(chosen)}: reachable and writable"
 
 

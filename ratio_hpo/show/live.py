@@ -40,13 +40,16 @@ class Display:
         """Follow the trials of a search; finished ones of earlier runs are not shown again."""
         past = {record.number for record in study.records() if record.state.finished}
         total = max(search.experiment.trials, len(past))
-        target = f"{study.target:.3f}" if study.target is not None else "comes from trial 0"
-        say(f"study {search.plan.name}: {len(past)} of {total} trials are done; target F1 {target}")
+        target = f"{study.target:.3f}" if study.target is not None else "from trial 0"
+        say(f"study {search.plan.name}: {len(past)} of {total} trials done; target F1 {target}")
         picture = StudyPicture(search.plan.name, total, len(past), search.plan.largest_cost)
         shown = set(past)
         live = Live(picture.render(), console=self._console, refresh_per_second=4) if self._is_terminal() else None
 
         def watch(records: Sequence[TrialRecord]) -> None:
+            if live is not None:
+                picture.update(records)
+                live.update(picture.render())
             ended = [r for r in records if r.state.finished and r.number not in shown]
             for record in sorted(ended, key=lambda r: r.ended or 0.0):
                 shown.add(record.number)
@@ -54,9 +57,6 @@ class Display:
                     self._console.print(trial_line(record), highlight=False)
                 else:
                     say(trial_line(record))
-            if live is not None:
-                picture.update(records)
-                live.update(picture.render())
 
         if live is None:
             yield watch
@@ -149,7 +149,7 @@ def trial_line(record: TrialRecord) -> str:
     score = "no score"
     if record.curve:
         score = f"mean F1 {record.curve[-1].mean_f1:.3f} after {record.curve[-1].cost:,.0f} windows"
-    reason = f" ({record.reason})" if record.reason else ""
+    reason = f" ({record.reason})" if record.reason and record.state is State.FAIL else ""
     ratio = _short(record.ratio)
     return f"trial {record.number:>3} {record.state.value:<8} {record.kind}: ratio {ratio}, {score}{reason}"
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import sqlite3
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import sqlalchemy.exc
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialUserAttributeModel
 
-from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.errors import StorageError, StudyError
 from ratio_hpo.core.urls import with_driver
 
 Storage = RDBStorage
@@ -41,7 +42,9 @@ def default_url(root: Path) -> str:
     return f"sqlite:///{root / 'studies.db'}"
 
 
-def open_storage(url: str, *, create: bool = True, only_read: bool = False) -> RDBStorage:
+def open_storage(
+    url: str, *, create: bool = True, only_read: bool = False, patience: float = LOCK_TIMEOUT
+) -> RDBStorage:
     """A storage by URL: `sqlite:///…`, `postgresql+psycopg://…`, `mysql+pymysql://…`.
 
     SQLite is put into write-ahead mode, so that readers never wait for the writer.
@@ -49,37 +52,66 @@ def open_storage(url: str, *, create: bool = True, only_read: bool = False) -> R
     Args:
         create: make a SQLite file, and the folders above it, where there is none.
         only_read: open at once: no tables are made, no versions compared, and a lock is not waited for long.
+        patience: seconds that a lock of another process is waited for.
 
     Raises:
-        StudyError: no such file, no driver, no server, or not a database.
+        StudyError: no such file, no driver, no server.
+        StorageError: a file that is locked, read-only, full or no database.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     url = with_driver(url)
-    options: dict[str, Any] = {"pool_pre_ping": True}
-    if url.startswith("sqlite"):
-        path = Path(url.removeprefix("sqlite:///"))
-        if not create and not path.is_file():
-            raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with --root")
-        options = {"connect_args": {"timeout": READ_TIMEOUT if only_read else LOCK_TIMEOUT}}
+    path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else None
+    if path is not None and not create and not path.is_file():
+        raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with --root")
     try:
-        with ExitStack() as stack:
-            if url.startswith("sqlite") and not only_read:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                lock = stack.enter_context(path.with_name(f"{path.name}.lock").open("a"))
-                fcntl.flock(lock, fcntl.LOCK_EX)  # two drivers that make the tables at once would fail
-                _set_wal(path)
-            storage = RDBStorage(
-                url, engine_kwargs=options, skip_compatibility_check=only_read, skip_table_creation=only_read
-            )
-        if url.startswith("sqlite"):
-            sqlalchemy.event.listen(storage.engine, "connect", _relax)
-            storage.engine.dispose()
+        if path is None:
+            return _make(url, {"pool_pre_ping": True}, checked=not only_read)
+        if only_read:
+            return _make(_readable(path), _timeout(READ_TIMEOUT), checked=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.with_name(f"{path.name}.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # two drivers that make the tables at once would fail
+            _set_wal(path, patience)
+            storage = _make(url, _timeout(patience), checked=True)
+        sqlalchemy.event.listen(storage.engine, "connect", _relax)
+        storage.engine.dispose()
         return storage
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError, OSError, RuntimeError) as error:
+    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError, OSError, RuntimeError) as error:
         shown = sql.engine.make_url(url).render_as_string(hide_password=True) if "://" in url else url
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:200]
+        if path is not None and isinstance(error, OSError | sqlite3.Error | sqlalchemy.exc.OperationalError):
+            raise StorageError(f"{path}: cannot be opened ({reason}); {_remedy(reason)}") from error
         raise StudyError(f"{shown}: cannot be opened ({reason}); check the URL, the server and permissions") from error
+
+
+def _make(url: str, options: dict[str, Any], *, checked: bool) -> RDBStorage:
+    """Optuna's storage; `checked`: its tables are made, and its version compared."""
+    return RDBStorage(url, engine_kwargs=options, skip_compatibility_check=not checked, skip_table_creation=not checked)
+
+
+def _timeout(seconds: float) -> dict[str, Any]:
+    return {"connect_args": {"timeout": seconds}}
+
+
+def _readable(path: Path) -> str:
+    """The URL to read a SQLite file by, also where nothing can be written beside it (no permission, a full disk).
+
+    With write-ahead logging, reading too needs a small file beside the database. Where it cannot be made, the file
+    is taken as it is, which is whole unless a log of its last changes is left beside it.
+
+    Raises:
+        sqlite3.OperationalError: it cannot be read.
+    """
+    with closing(sqlite3.connect(path, timeout=READ_TIMEOUT)) as connection:
+        try:
+            connection.execute("SELECT 1 FROM sqlite_master")
+            return f"sqlite:///{path}"
+        except sqlite3.OperationalError as error:
+            log = path.with_name(f"{path.name}-wal")
+            if "locked" in str(error) or (log.is_file() and log.stat().st_size):
+                raise
+    return f"sqlite:///file:{path.resolve()}?mode=ro&immutable=1&uri=true"
 
 
 def describe_problem(error: BaseException) -> str | None:
@@ -90,17 +122,24 @@ def describe_problem(error: BaseException) -> str | None:
     if cause is None:
         return None
     reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0][:200]
-    for sign, remedy in _REMEDIES.items():
-        if sign in reason:
-            return f"storage: {reason}; {remedy}"
-    return f"storage: {reason}; check the server, the disk and permissions"
+    return f"storage: {reason}; {_remedy(reason)}"
+
+
+def _remedy(reason: str) -> str:
+    found = [remedy for sign, remedy in _REMEDIES.items() if sign in reason]
+    return found[0] if found else "check the server, the disk and permissions"
 
 
 _REMEDIES = {
     "locked": "another process holds the database; wait for it, or stop it",
     "full": "free some disk, then run the same command again",
+    "I/O": "the disk may be full; free some, then run the same command again",
+    "No space": "free some disk, then run the same command again",
     "readonly": "you may not write there; change permissions, or name another folder with --root",
+    "Permission": "change its permissions, or name another folder with --root",
+    "Read-only": "it is read-only; name another folder with --root",
     "malformed": "the file is damaged; restore it from a copy",
+    "not a database": "name another file",
 }
 
 
@@ -175,16 +214,10 @@ def _read_attribute(storage: RDBStorage, trial_id: int, key: str) -> Any:
     return json.loads(row[0]) if row else None
 
 
-def _set_wal(path: Path) -> None:
+def _set_wal(path: Path, patience: float) -> None:
     """Write-ahead logging is a property of the file, set before anything else opens it."""
-    import sqlite3
-
-    try:
-        connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT)
+    with closing(sqlite3.connect(path, timeout=patience)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
-        connection.close()
-    except sqlite3.Error as error:
-        raise OSError(str(error)) from error
 
 
 def _relax(connection: Any, record: Any) -> None:

@@ -35,6 +35,8 @@ CENSORED = 2.0
 class FirstTrialFailed(StudyError):
     """Trial 0 sets the target; without it nothing can be timed."""
 
+    exit_code = 1
+
 
 class Study:
     """A study, open in this process.

@@ -49,8 +49,7 @@ class MlflowTracker:
     """
 
     def __init__(self, uri: str, experiment: str, artifacts: Path | None) -> None:
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        _quiet()
         self._client = MlflowClient(with_driver(uri))
         found = self._client.get_experiment_by_name(experiment)
         if found is not None:
@@ -203,12 +202,19 @@ class MlflowTracker:
             self._client.log_inputs(run, datasets=inputs)
 
 
+def _quiet() -> None:
+    """What goes wrong is told by our own lines, from the errors that are raised."""
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 def check_store(uri: str) -> None:
     """Read from a store, and write a tag to it.
 
     Raises:
         Exception: whatever the store or server raises.
     """
+    _quiet()
     client = MlflowClient(with_driver(uri))
     found = client.search_experiments(max_results=1)
     if found:

@@ -1,0 +1,377 @@
+"""Every command on an empty folder, a study in progress and a finished one; wrong names, permissions, locks."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+
+from ratio_hpo import Context, LogUniform, Params, Progress, Ratio, cli, search
+from ratio_hpo.core.config import load_yaml
+from ratio_hpo.study import Study
+from ratio_hpo.study.storage import default_url, open_storage
+from tests.conftest import RUNGS, curve_objective, plan_of
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+READ = [
+    ("status",), ("list",), ("trial", "0"), ("best",), ("pareto", "--no-picture"), ("compare", "0", "1"),
+    ("export", "trials"), ("export", "curves", "--format", "json"), ("export", "recipe"), ("export", "config"),
+    ("gc", "--dry-run"),
+]  # fmt: skip
+CHANGE = [("enqueue", "ratio=0.4"), ("retry",), ("rename", "fragile", "other"), ("delete", "fragile", "--yes")]
+NEEDS_RUNS = [("track",), ("ui", "--no-browser")]
+
+
+def fragile(params: Params, context: Context) -> Iterator[Progress]:
+    """The fake curve; two of the sampled trials break."""
+    if context.trial in (4, 6):
+        raise RuntimeError("the GPU fell off the bus")
+    yield from curve_objective(params, context)
+
+
+@dataclass
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command line in this process, in a folder, as the entry point does."""
+
+    def call(folder: Path, *words: str) -> Answer:
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(sys, "argv", ["ratio-hpo", *words])
+        monkeypatch.setattr(sys, "stdin", io.StringIO())
+        capsys.readouterr()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study with two failed trials, tracked."""
+    folder = tmp_path_factory.mktemp("made")
+    space = {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2)}
+    search(fragile, space, rungs=RUNGS, trials=8, root=folder / "mlruns", progress=False, pruner="median")
+    return folder
+
+
+@pytest.fixture
+def finished(made: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    shutil.copytree(made, tmp_path / "finished")
+    return tmp_path / "finished"
+
+
+@pytest.fixture
+def in_progress(tmp_path: Path) -> Iterator[Path]:
+    """A study whose trial 1 this process holds; trial 0 is done."""
+    about = {"experiment": "fake", "space": "tiny", "base": None, "trials": 8, "store": None, "config": {"name": "f"}}
+    study = Study(plan_of("fragile", about=about), open_storage(default_url(tmp_path / "mlruns")))
+    job = study.next(8)
+    assert job is not None
+    for progress in curve_objective(job.params, None):  # type: ignore[arg-type]
+        study.report(job.number, progress)
+    study.complete(job.number)
+    assert study.next(8) is not None
+    yield tmp_path
+    study.close()
+
+
+def one_line(answer: Answer, code: int) -> None:
+    assert answer.code == code, (answer.out, answer.err)
+    assert answer.out == ""
+    lines = [line for line in answer.err.splitlines() if line]
+    assert len(lines) == 1, answer.err
+    assert lines[0].startswith("ratio-hpo: ")
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize("words", READ + CHANGE + NEEDS_RUNS, ids=" ".join)
+def test_on_an_empty_folder_it_says_what_to_do(words: tuple[str, ...], run: Any, tmp_path: Path) -> None:
+    answer = run(tmp_path, *words)
+    one_line(answer, 2)
+    assert "run `ratio-hpo search`" in answer.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [*READ, ("enqueue", "ratio=0.4"), ("retry",)], ids=" ".join)
+def test_a_study_in_progress_can_be_read_and_added_to(words: tuple[str, ...], run: Any, in_progress: Path) -> None:
+    answer = run(in_progress, *words)
+    assert answer.code == 0, answer.err
+
+
+@pytest.mark.parametrize("words", [("rename", "fragile", "other"), ("delete", "fragile", "--yes")], ids=" ".join)
+def test_a_study_that_is_worked_on_is_neither_renamed_nor_deleted(
+    words: tuple[str, ...], run: Any, in_progress: Path
+) -> None:
+    answer = run(in_progress, *words)
+    one_line(answer, 2)
+    assert "works on trial 1; stop it before" in answer.err
+    assert run(in_progress, "status", "--study", "fragile").code == 0
+
+
+@pytest.mark.parametrize("words", READ, ids=" ".join)
+def test_a_finished_study_can_be_read(words: tuple[str, ...], run: Any, made: Path) -> None:
+    answer = run(made, *words)
+    assert answer.code == 0, answer.err
+    assert answer.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("status", "--study", "fragle"), "did you mean 'fragile'"),
+        (("trial", "99"), "has no trial 99; it has 0 to 7"),
+        (("compare", "0", "99"), "has no trial 99"),
+        (("compare", "0", "fragile"), "trials alone or studies alone"),
+        (("compare", "fragile", "nothing"), "no study named 'nothing'"),
+        (("enqueue", "ratoi=0.4"), "did you mean 'ratio'"),
+        (("enqueue", "ratio=1.4"), "needs a value in [0, 1], but got 1.4"),
+        (("retry", "0"), "trial 0 is COMPLETE; only failed trials"),
+        (("rename", "nothing", "x"), "no study named"),
+        (("rename", "fragile", "a/b"), "needs letters, digits"),
+        (("rename", "fragile", "fragile"), "is there already"),
+        (("delete", "nothing", "--yes"), "no study named"),
+        (("delete", "fragile"), "needs --yes without a terminal"),
+        (("export", "recipe", "--trial", "4"), "has no evaluation; name another with --trial"),
+        (("export", "trials", "--format", "yaml"), "csv, parquet, json, but not as yaml"),
+        (("export", "curves", "--format", "parquet"), "name a file with --output"),
+        (("pareto", "--png", "front.xyz"), "end it in .png, .svg, .pdf"),
+        (("track", "nothing"), "no study named"),
+        (("search", "--experiment", "polyglot-world", "-S", "trials"), "needs KEY=VALUE"),
+        (("search", "-S", "stages.target.step=2", "--show-config"), "-S: stages.target.step: unknown key"),
+        (("search", "-S", "trials.x=2", "--show-config"), "trials holds no keys"),
+        (("search", "--objective", "math", "--rungs", "1,2"), "needs package.module:function"),
+        (("search", "--objective", "math:sin", "--rungs", "1,b"), "needs whole numbers"),
+        (("search", "--objective", "math:sin"), "rungs: is required"),
+        (("search", "--storage", "postgresql://a@b/c", "--tracking-uri", "postgresql://a@b/c", "--dry-run"),
+         "needs another database than --storage"),
+    ],
+)  # fmt: skip
+def test_wrong_names_and_values_are_one_line(words: tuple[str, ...], message: str, run: Any, finished: Path) -> None:
+    answer = run(finished, *words)
+    one_line(answer, 2)
+    assert message in answer.err
+
+
+def test_failed_trials_are_tried_again_once(run: Any, finished: Path) -> None:
+    answer = run(finished, "retry", "--json").json()
+    assert answer["retried"] == [{"failed": 4, "trial": 8}, {"failed": 6, "trial": 9}]
+    assert run(finished, "retry", "--json").json()["retried"] == []
+    assert "is tried again already, as trial 8" in run(finished, "retry", "4").err
+    space = {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2)}
+    search(fragile, space, rungs=RUNGS, trials=10, root=finished / "mlruns", progress=False, pruner="median")
+    trials = {t["number"]: t for t in run(finished, "status", "--json").json()["trials"]}
+    assert trials[8]["params"] == trials[4]["params"]
+    assert trials[8]["retry_of"] == 4
+    assert trials[8]["state"] in ("COMPLETE", "PRUNED")
+
+
+def test_renaming_and_deleting_take_weights_and_runs_along(run: Any, finished: Path) -> None:
+    weights = finished / "mlruns" / "checkpoints"
+    (weights / "fragile" / "0-target-10").mkdir(parents=True)
+    assert run(finished, "rename", "fragile", "other").code == 0
+    assert (weights / "other" / "0-target-10").is_dir()
+    assert [s["name"] for s in run(finished, "list", "--json").json()["studies"]] == ["other"]
+    assert run(finished, "track", "other", "--json").json()["written"] == 0  # its runs were renamed, not written anew
+    assert run(finished, "delete", "other", "--yes").code == 0
+    assert not (weights / "other").exists()
+    assert run(finished, "status").code == 2
+
+
+def test_exports_can_be_read_back(run: Any, finished: Path) -> None:
+    trials = pandas.read_csv(io.StringIO(run(finished, "export", "trials").out))
+    assert list(trials["number"]) == list(range(8))
+    assert trials["state"].tolist().count("FAIL") == 2
+    for name in ("curves.parquet", "curves.csv", "curves.json"):
+        assert run(finished, "export", "curves", "-o", name).code == 0
+    curves = pandas.read_parquet(finished / "curves.parquet")
+    assert len(curves) == trials["evaluations"].sum()
+    assert len(json.loads((finished / "curves.json").read_text())["curves"]) == len(curves)
+    assert pandas.read_csv(finished / "curves.csv")["f1/mean"].to_list() == pytest.approx(curves["f1/mean"].to_list())
+    best = run(finished, "best", "--json").json()
+    (finished / "recipe.yaml").write_text(run(finished, "export", "recipe").out)
+    recipe = load_yaml(finished / "recipe.yaml")
+    assert recipe["params"] == best["params"]
+    assert recipe["expected"]["f1"] == best["f1"]
+
+
+def test_the_winning_configuration_can_be_searched(run: Any, finished: Path) -> None:
+    assert run(finished, "export", "config", "-o", "winner.yaml").code == 0
+    config = load_yaml(finished / "winner.yaml")
+    best = run(finished, "best", "--json").json()
+    assert config["enqueue"] == [{key: best["params"][key] for key in ("ratio", "learning_rate")}]
+    (finished / "space.yaml").write_text(
+        "name: space\nparameters:\n  ratio: {type: ratio}\n"
+        "  learning_rate: {type: log_uniform, low: 1.0e-4, high: 1.0e-2, absolute: true}\n"
+    )
+    words = ("search", "--experiment", "winner.yaml", "--space", "space.yaml", "--no-tracking", "--json")
+    status = run(finished, *words).json()
+    assert [trial["kind"] for trial in status["trials"]] == ["english", "non_english", "enqueued"]
+    assert status["trials"][2]["params"] == best["params"]
+    assert status["trials"][2]["f1"] == pytest.approx(best["f1"])
+
+
+def test_gc_frees_what_no_study_refers_to(run: Any, finished: Path) -> None:
+    root = finished / "mlruns"
+    old = [root / "stages" / "0123456789abcdef" / "00000010", root / "checkpoints" / "gone" / "1-target-10"]
+    for folder in old:
+        folder.mkdir(parents=True)
+        (folder / "state.json").write_text("{}")
+    young = root / "checkpoints" / "young"
+    young.mkdir()
+    for path in [*old, *(folder.parent for folder in old), *(folder / "state.json" for folder in old)]:
+        os.utime(path, (0, 0))
+    planned = run(finished, "gc", "--dry-run", "--json").json()
+    assert {Path(item["path"]).name for item in planned["garbage"]} == {"00000010", "gone"}
+    assert all(folder.is_dir() for folder in old)
+    freed = run(finished, "gc", "--json").json()
+    assert freed["freed_bytes"] == planned["bytes"] == 4
+    assert not any(folder.exists() for folder in old)
+    assert young.is_dir()
+    assert run(finished, "gc", "--json").json()["garbage"] == []
+
+
+def test_settings_win_in_their_order(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATIO_HPO_TRIALS", "5")
+    monkeypatch.setenv("RATIO_HPO_SEED", "3")
+    monkeypatch.setenv("RATIO_HPO_STAGES__TARGET__STEPS", "50")
+    monkeypatch.setenv("RATIO_HPO_ROOT", "elsewhere")
+    words = ("search", "--trials", "7", "-S", "stages.target.batch_size=8", "--show-config", "--json")
+    shown = {row["key"]: (row["value"], row["source"]) for row in run(tmp_path, *words).json()["config"]}
+    assert shown["trials"] == (7, "--trials")
+    assert shown["seed"] == (3, "RATIO_HPO_SEED")
+    assert shown["stages.target.steps"] == (50, "RATIO_HPO_STAGES__TARGET__STEPS")
+    assert shown["stages.target.batch_size"] == (8, "-S")
+    assert shown["stages.target.learning_rate"][1].endswith("polyglot-world.yaml")
+    assert shown["stages.target.weight_decay"] == (0.01, "default")
+    assert shown["--root"] == ("elsewhere", "RATIO_HPO_ROOT")
+
+
+def test_a_mistyped_variable_is_told(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATIO_HPO_TRAILS", "5")
+    answer = run(tmp_path, "search", "--show-config")
+    assert answer.code == 0
+    assert "did you mean RATIO_HPO_TRIALS?" in answer.err
+
+
+def test_doctor_names_what_is_missing_and_how_to_get_it(run: Any, tmp_path: Path) -> None:
+    answer = run(tmp_path, "doctor", "--json").json()
+    checks = {check["name"]: check for check in answer["checks"]}
+    assert answer["ok"]
+    assert checks["base"]["detail"] == "polyglot-base: loads without a network"
+    assert checks["storage"]["detail"].endswith("will be made")
+    broken = run(
+        tmp_path, "doctor", "--base", "nobody/nothing@" + "0" * 40, "--storage", "postgresql://me@127.0.0.1:1/x"
+    )
+    assert broken.code == 1
+    assert "download it once" in broken.out
+    assert "2 thing(s) missing" in broken.out
+
+
+def documented() -> dict[str, set[str]]:
+    """Keys that docs/json.md gives for each command."""
+    sections = (DOCS / "json.md").read_text().split("\n## `")[1:]
+    return {s.partition("`")[0]: set(re.findall(r"^\| `([^`]+)` \|", s, re.M)) for s in sections}
+
+
+JSON = {
+    "search --show-config": ("search", "--show-config"),
+    "search --dry-run": ("search", "--dry-run"),
+    "status": ("status",),
+    "list": ("list",),
+    "trial": ("trial", "0"),
+    "best": ("best",),
+    "pareto": ("pareto",),
+    "compare": ("compare", "0", "1"),
+    "export recipe": ("export", "recipe", "--format", "json"),
+    "export trials": ("export", "trials", "--format", "json"),
+    "export curves": ("export", "curves", "--format", "json"),
+    "retry": ("retry",),
+    "track": ("track",),
+    "spaces": ("spaces",),
+    "doctor": ("doctor",),
+    "gc": ("gc", "--dry-run"),
+}
+
+
+@pytest.mark.parametrize("command", JSON)
+def test_json_is_what_the_documentation_says(command: str, run: Any, finished: Path) -> None:
+    words = JSON[command]
+    content = run(finished, *words, *(() if "--format" in words else ("--json",))).json()
+    assert content["schema"] == 1
+    assert set(content) == documented()[command]
+
+
+def test_every_command_has_help_with_examples(run: Any, tmp_path: Path) -> None:
+    for name in cli.COMMANDS:
+        answer = run(tmp_path, name, "--help")
+        assert answer.code == 0
+        assert f"ratio-hpo {name}" in answer.out.split("Usage:")[1].split("\n", 1)[1], name
+
+
+def test_what_cannot_be_written_is_one_line(run: Any, finished: Path, tmp_path: Path) -> None:
+    """A read-only disk, seen as any user sees it: the files belong to somebody else."""
+    if os.geteuid() == 0:
+        done = subprocess.run(["mount", "--bind", str(finished), str(finished)], capture_output=True, check=False)
+        if done.returncode != 0:
+            pytest.skip("runs as root without the right to mount: nothing is read-only to it")
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(finished)], check=True)
+    else:
+        for path in [*finished.rglob("*"), finished]:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        assert run(finished, "status").code == 0
+        assert run(finished, "pareto").code == 0
+        for words in (*CHANGE, ("export", "trials", "-o", "t.csv"), ("track",), ("pareto", "--png", "front.png")):
+            one_or_table = run(finished, *words)
+            assert one_or_table.code == 1, words
+            assert len(one_or_table.err.splitlines()) == 1
+    finally:
+        os.chdir(tmp_path)
+        if os.geteuid() == 0:
+            subprocess.run(["umount", "--lazy", str(finished)], check=True)
+        else:
+            for path in [finished, *finished.rglob("*")]:
+                path.chmod(0o755)
+
+
+@pytest.mark.slow
+def test_a_locked_database_is_one_line(run: Any, finished: Path) -> None:
+    connection = sqlite3.connect(finished / "mlruns" / "studies.db")
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        assert run(finished, "status").code == 0
+        answer = run(finished, "enqueue", "ratio=0.5")
+        one_line(answer, 1)
+        assert "another process holds the database" in answer.err
+    finally:
+        connection.close()
+    assert run(finished, "enqueue", "ratio=0.5").code == 0
