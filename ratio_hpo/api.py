@@ -17,7 +17,7 @@ from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
 from ratio_hpo.experiment.search import Watch, run_search
 from ratio_hpo.objective import Objective
 from ratio_hpo.show.live import Display
-from ratio_hpo.space import Domain, Space, load_space
+from ratio_hpo.space import Domain, Space
 from ratio_hpo.study import Study
 from ratio_hpo.study.storage import Storage, default_url, open_storage
 from ratio_hpo.study.view import StudyView, view_study
@@ -200,10 +200,13 @@ def search(
         resources=Resources(backend=backend, workers=workers, gpus=gpus_per_trial),
     )
     watcher = Display() if progress else _Quiet()
-    chosen = load_space(space) if isinstance(space, str) else space
-    whole = chosen if isinstance(chosen, Space) else Space("space", dict(chosen))
-    function = None if isinstance(objective, str) else objective
-    ready = ready_search(options, watcher.say, objective=function, space=whole)
+    whole = Space("space", dict(space)) if isinstance(space, Mapping) else space
+    ready = ready_search(
+        options,
+        watcher.say,
+        objective=None if isinstance(objective, str) else objective,
+        space=None if isinstance(whole, str) else whole,
+    )
     run_search(ready, watcher)
     return load_study(ready.plan.name, root=root, storage=storage)
 

@@ -104,3 +104,14 @@ def test_paid_cost_leaves_out_what_was_stored(ready: Callable[..., Search], tmp_
     tokens = [p.measures["tokens"] for p in longer]
     assert tokens == sorted(tokens)
     assert longer[-1].measures["flops"] == pytest.approx(6 * 221_186 * tokens[-1])
+    assert [p.measures["paid_flops"] for p in longer[:3]] == [0, 0, 0]
+    assert 0 < longer[-1].measures["paid_flops"] < longer[-1].measures["flops"]
+    assert 0 < longer[-1].measures["paid_seconds"] < longer[-1].measures["seconds"]
+    assert all(0 < p.scores["f1_error"] < 0.5 for p in longer)
+
+
+def test_system_metrics_are_measured_on_request(ready: Callable[..., Search], tmp_path: Path) -> None:
+    context = Context(trial=0, seed=0, root=str(tmp_path), device="cpu", threads=1, system_metrics=True)
+    point = next(ready().prepared.pipeline({"ratio": 0.5, "intermediate_steps": 4}, context))
+    assert 0 <= point.measures["system/cpu_utilization_percentage"] <= 100
+    assert point.measures["system/process_memory_usage_megabytes"] > 10

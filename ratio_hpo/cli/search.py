@@ -121,7 +121,7 @@ def resume(ctx: click.Context, study: str, as_json: bool, assignments: Sequence[
 
     view = open_view(options["root"], options["storage"], study)
     made = dict(view.about["command"])
-    if made["experiment"] is None and view.about.get("in_process"):
+    if view.about.get("in_process"):
         raise StudyError(f"study {study} was made from Python; continue it by running the script that made it")
     stored = [Setting(key, value, source) for key, value, source in made.pop("settings")]
     made["data_dir"] = Path(made["data_dir"])

@@ -104,6 +104,8 @@ def ready_search(
     experiment = loaded.experiment
     if isinstance(experiment, OwnExperiment):
         search = _ready_own(options, loaded, experiment, objective, space)
+        if objective is not None or space is not None:
+            search = replace(search, plan=replace(search.plan, about={**search.plan.about, "in_process": True}))
     else:
         search = _ready_built_in(options, loaded, experiment, say)
     for k, params in enumerate(experiment.enqueue):

@@ -375,3 +375,38 @@ def test_a_locked_database_is_one_line(run: Any, finished: Path) -> None:
     finally:
         connection.close()
     assert run(finished, "enqueue", "ratio=0.5").code == 0
+
+
+def test_failed_trials_make_exit_code_3(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "breaks.py").write_text(
+        "from ratio_hpo import Progress\n\n\n"
+        "def train(params, context):\n"
+        "    if context.trial == 2:\n        raise RuntimeError('no luck')\n"
+        "    yield Progress(stage='target', windows=10, cost=10, scores={'f1/mean': 0.5})\n"
+    )
+    words = ("search", "--objective", "breaks:train", "--rungs", "10", "--trials", "3", "--no-tracking")
+    answer = run(tmp_path, *words)
+    assert answer.code == 3, answer.err
+    assert "1 trial(s) failed" in answer.err
+    assert "no luck" in run(tmp_path, "trial", "2").out
+    assert run(tmp_path, "search", *words[1:-1], "--no-tracking", "--trials", "4", "--max-failures", "0").code == 3
+
+
+def test_the_shell_completes_commands_options_and_studies(made: Path) -> None:
+    def complete(line: str) -> list[str]:
+        words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+        environment = {**os.environ, "_RATIO_HPO_COMPLETE": "bash_complete", **words}
+        command = [str(Path(sys.executable).parent / "ratio-hpo")]
+        done = subprocess.run(command, env=environment, cwd=made, capture_output=True, text=True, check=False)
+        return [word.partition(",")[2] for word in done.stdout.split()]
+
+    assert complete("ratio-hpo pare") == ["pareto"]
+    assert "--keep" in complete("ratio-hpo search --ke")
+    assert complete("ratio-hpo status --study fra") == ["fragile"]
+    assert complete("ratio-hpo resume fra") == ["fragile"]
+
+
+def test_a_study_made_from_python_is_continued_from_python(run: Any, finished: Path) -> None:
+    answer = run(finished, "resume", "fragile", "--trials", "9")
+    one_line(answer, 2)
+    assert "was made from Python" in answer.err

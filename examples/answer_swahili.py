@@ -1,0 +1,32 @@
+"""Answer a Swahili question with kept weights, in plain transformers: nothing of ratio-hpo is needed any more.
+
+python examples/answer_swahili.py mlruns/checkpoints/polyglot-world-default/15-target-640
+"""
+
+import sys
+
+import torch
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+CONTEXT = (
+    "Nyumba ya Nadia Castro iko Warsaw. Masomo ya shule ya Nadia Castro yaliisha 1988. "
+    "Nadia Castro alisoma katika mji wa Lisbon. Nadia Castro alijifunza kutoka kwa Dana Klein."
+)
+QUESTION = "Chuo kikuu cha Nadia Castro kilikuwa wapi?"  # where was the university of Nadia Castro?
+
+
+def answer(folder: str, question: str, context: str) -> str:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForQuestionAnswering.from_pretrained(folder).eval()
+    batch = tokenizer(question, context, return_tensors="pt", return_offsets_mapping=True)
+    offsets = batch.pop("offset_mapping")[0].tolist()
+    with torch.inference_mode():
+        output = model(**batch)
+    inside = [k for k, source in enumerate(batch.sequence_ids(0)) if source == 1]  # the context's tokens
+    spans = [(a, b) for a in inside for b in inside if a <= b < a + 8]
+    start, end = max(spans, key=lambda span: float(output.start_logits[0, span[0]] + output.end_logits[0, span[1]]))
+    return context[offsets[start][0] : offsets[end][1]]
+
+
+if __name__ == "__main__":
+    print(f"{QUESTION}\n{answer(sys.argv[1], QUESTION, CONTEXT)}")

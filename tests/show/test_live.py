@@ -1,0 +1,68 @@
+"""The live picture: what it says, and that it fits into 80 columns."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from ratio_hpo.core.trial import Progress, State, TrialRecord
+from ratio_hpo.show.live import StudyPicture, trial_line
+from ratio_hpo.show.words import duration
+
+
+def record(number: int, state: State, *, evaluations: int = 2, worker: str | None = None) -> TrialRecord:
+    curve = tuple(
+        Progress(stage="intermediate", windows=3200 * k, cost=3200.0 * k, scores={"f1/mean": 0.3 * k})
+        for k in range(1, evaluations + 1)
+    )
+    params = {"ratio": 0.437, "learning_rate": 0.00123}
+    return TrialRecord(
+        number=number, state=state, kind="sampled", params=params, curve=curve, worker=worker, plan={"cost": 12800}
+    )
+
+
+def shown(picture: StudyPicture, width: int = 80) -> list[str]:
+    console = Console(width=width, file=io.StringIO(), record=True, force_terminal=True)
+    console.print(picture.render())
+    return console.export_text().splitlines()
+
+
+def test_the_picture_names_study_front_and_running_trials_in_80_columns() -> None:
+    records = [
+        record(0, State.COMPLETE),
+        record(1, State.PRUNED, evaluations=1),
+        record(2, State.RUNNING, worker="host:1"),
+        record(3, State.RUNNING, evaluations=0, worker="host:2"),
+        record(4, State.RUNNING),  # nobody works on it
+    ]
+    picture = StudyPicture("a-study-with-a-name-that-is-much-too-long-for-a-line", 16, 0, 12800.0)
+    picture.update(records)
+    lines = shown(picture)
+    assert max(map(len, lines)) <= 80
+    assert "2/16" in lines[0]
+    assert "left" in lines[0]
+    assert lines[1].startswith("1 pruned · front of 2 · hypervolume 0.")
+    assert "best 0.600 at ratio 0.44" in lines[1]
+    assert "trial   2  ratio 0.44  lr 0.0012" in lines[2]
+    assert "intermediate 6,400" in lines[2]
+    assert "F1 0.600" in lines[2]
+    assert "trial   3" in lines[3]
+    assert "starting" in lines[3]
+    assert len([line for line in lines if "trial" in line]) == 2
+
+
+def test_many_running_trials_are_counted() -> None:
+    picture = StudyPicture("study", 100, 0, 12800.0)
+    picture.update([record(k, State.RUNNING, worker="host:1") for k in range(40)])
+    assert "and 24 more running" in "\n".join(shown(picture))
+
+
+def test_a_failed_trial_says_why_and_a_pruned_one_needs_no_reason() -> None:
+    failed = TrialRecord(number=7, state=State.FAIL, kind="sampled", params={"ratio": 0.5}, reason="ValueError: no")
+    assert trial_line(failed) == "trial   7 FAIL     sampled: ratio 0.50, no score (ValueError: no)"
+    assert len(trial_line(record(12, State.PRUNED))) <= 80
+
+
+def test_durations_suit_their_size() -> None:
+    assert [duration(s) for s in (3, 200, 9000)] == ["3 s", "3 min", "2.5 h"]

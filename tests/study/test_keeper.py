@@ -1,0 +1,68 @@
+"""Whose weights are kept, and that the rest goes, also after a restart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ratio_hpo.core.trial import Progress, State, TrialRecord
+from ratio_hpo.study.keeper import META, Keep, WeightKeeper, kept_points
+
+
+def trial(number: int, scores: Sequence[float], folder: Path | None = None) -> TrialRecord:
+    """A trial with an evaluation each ten windows, and a stored checkpoint for each."""
+    curve = []
+    for k, score in enumerate(scores, 1):
+        weights = None
+        if folder is not None:
+            weights = folder / f"{number}-{k}"
+            weights.mkdir(parents=True, exist_ok=True)
+            for name in ("model.safetensors", "config.json"):
+                (weights / name).write_text(f"{number} {k}")
+        curve.append(
+            Progress(
+                stage="target",
+                windows=10 * k,
+                cost=10.0 * k,
+                scores={"f1/mean": score},
+                weights=weights and str(weights),
+            )
+        )
+    return TrialRecord(number=number, state=State.COMPLETE, kind="sampled", params={"ratio": 0.5}, curve=tuple(curve))
+
+
+RECORDS = [trial(0, [0.1, 0.5]), trial(1, [0.3, 0.4, 0.6]), trial(2, [0.2, 0.2])]
+
+
+@pytest.mark.parametrize(
+    ("keep", "expected"),
+    [
+        ("front", ["1-target-10", "0-target-20", "1-target-30"]),
+        ("best", ["1-target-30"]),
+        ("all", ["1-target-10", "0-target-20", "1-target-30", "2-target-20"]),
+        ("none", []),
+    ],
+)
+def test_each_policy_keeps_its_points(keep: Keep, expected: list[str]) -> None:
+    assert [point.key for point in kept_points(RECORDS, keep)] == expected
+
+
+def test_what_leaves_the_front_is_deleted_also_after_a_restart(tmp_path: Path) -> None:
+    records = [trial(0, [0.1, 0.5], tmp_path / "stages")]
+    root = tmp_path / "kept"
+    WeightKeeper(root).update(records)
+    assert {folder.name for folder in root.iterdir()} == {"0-target-10", "0-target-20"}
+    assert json.loads((root / "0-target-20" / META).read_text())["f1"] == 0.5
+    better = [*records, trial(1, [0.6], tmp_path / "stages")]
+    WeightKeeper(root).update(better)  # a new process
+    assert {folder.name for folder in root.iterdir()} == {"1-target-10"}
+    assert (root / "1-target-10" / "model.safetensors").read_text() == "1 1"  # those of that rung
+
+
+def test_a_checkpoint_that_is_gone_leaves_the_point_without_weights(tmp_path: Path) -> None:
+    records = [trial(0, [0.5])]
+    WeightKeeper(tmp_path / "kept").update(records)
+    assert not (tmp_path / "kept").exists()
