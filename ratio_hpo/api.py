@@ -33,6 +33,8 @@ class LoadedStudy:
         name: of the study; None: the one that was worked on last.
     """
 
+    name: str
+
     def __init__(self, storage: Storage, name: str | None) -> None:
         self._storage = storage
         self.name = view_study(storage, name).name

@@ -13,8 +13,8 @@ import pytest
 
 import ratio_hpo
 from ratio_hpo import ConfigError, Context, LogUniform, Params, Progress, Ratio, Simplex, StudyError, load_study, search
+from ratio_hpo.core.errors import FirstTrialFailed
 from ratio_hpo.space import suggest_ratio, suggest_simplex
-from ratio_hpo.study.study import FirstTrialFailed
 from tests.conftest import LANGUAGES, RUNGS, curve_objective
 
 SPACE = {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2)}

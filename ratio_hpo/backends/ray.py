@@ -79,6 +79,9 @@ class TrialActor(tune.Trainable):
 class _Bridge:
     """What searcher and scheduler share: which of Tune's trials is which of ours, and what went wrong."""
 
+    session: Session
+    workers: int
+
     def __init__(self, session: Session, workers: int) -> None:
         self.session, self.workers = session, workers
         self.numbers: dict[str, int] = {}

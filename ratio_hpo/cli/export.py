@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
     from ratio_hpo.study.view import StudyView
 
-FORMATS = {"trials": ("csv", "parquet", "json"), "curves": ("csv", "parquet", "json"), "config": ("yaml",),
-           "recipe": ("yaml", "json")}  # fmt: skip
+TABLE = ("csv", "parquet", "json")
+FORMATS: dict[str, tuple[str, ...]] = {
+    "trials": TABLE,
+    "curves": TABLE,
+    "config": ("yaml",),
+    "recipe": ("yaml", "json"),
+}
 """What can be taken out, and as what; the first is the default."""
 
 

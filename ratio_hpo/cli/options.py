@@ -34,22 +34,22 @@ def complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str
         return []
 
 
-root_option = option(
+root_option: Decorator = option(
     "--root",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("mlruns"),
     show_default=True,
     help="Folder of studies, runs, stages and checkpoints.",
 )
-storage_option = option(
+storage_option: Decorator = option(
     "--storage", default=None, help="Optuna storage URL.  [default: SQLite below --root]", metavar="URL"
 )
-study_option = option(
+study_option: Decorator = option(
     "--study", default=None, help="Name of the study.  [default: the last one made]", shell_complete=complete_studies
 )
-study_argument = click.argument("study", shell_complete=complete_studies)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-tracking_uri_option = option(
+study_argument: Decorator = click.argument("study", shell_complete=complete_studies)
+json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+tracking_uri_option: Decorator = option(
     "--tracking-uri", default=None, help="MLflow store or server.  [default: SQLite below --root]", metavar="URI"
 )
 
@@ -65,8 +65,8 @@ def together(*options: Decorator) -> Decorator:
     return decorate
 
 
-reading_options = together(study_option, root_option, storage_option, json_option)
+reading_options: Decorator = together(study_option, root_option, storage_option, json_option)
 """The options of every command that reads a study."""
 
-writing_options = together(study_option, root_option, storage_option)
+writing_options: Decorator = together(study_option, root_option, storage_option)
 """The options of every command that changes a study."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratio_hpo.cli.options import (
+    Decorator,
     json_option,
     option,
     root_option,
@@ -34,7 +35,7 @@ KEYS = ("space", "objective", "rungs", "base", "seed", "trials", "sampler", "pru
 
 DEFAULT_EXPERIMENT = "polyglot-world"
 
-running_options = together(
+running_options: Decorator = together(
     option("--trials", type=click.IntRange(1), help="Trials in the study in all.  [default: the experiment's]"),
     option("--max-hours", type=click.FloatRange(0, min_open=True), help="Start no trial after so many hours."),
     option("--max-cost", type=click.FloatRange(0, min_open=True),

@@ -32,6 +32,12 @@ class StudyError(RatioHpoError):
     """A study is absent, belongs to another experiment, or cannot be opened."""
 
 
+class FirstTrialFailed(StudyError):
+    """Trial 0 sets the target; without it nothing can be timed."""
+
+    exit_code = 1
+
+
 class ResumeError(RatioHpoError):
     """A checkpoint cannot be continued exactly."""
 
@@ -55,6 +61,10 @@ class Diverged(Exception):
         stage, step: where it happened.
         parameters: the stage's learning rate and batch size, for the report.
     """
+
+    stage: str
+    step: int
+    parameters: Mapping[str, float]
 
     def __init__(self, stage: str, step: int, parameters: Mapping[str, float]) -> None:
         super().__init__(stage, step, parameters)

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
+from ratio_hpo.core.errors import FirstTrialFailed
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.experiment.ready import Search
 from ratio_hpo.study import Study
 from ratio_hpo.study.keeper import WeightKeeper
 from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.study import FirstTrialFailed
 
 Watch = Callable[[Sequence[TrialRecord]], None]
 

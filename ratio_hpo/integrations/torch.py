@@ -36,6 +36,8 @@ class MixtureSampler(Sampler[int]):
         ValueError: a source with a share but no example, or positions out of order.
     """
 
+    stream: MixtureStream
+
     def __init__(
         self,
         sizes: Mapping[str, int],

@@ -41,6 +41,8 @@ class WeightKeeper:
         extras: a folder whose files belong to every model (its tokenizer); None: nothing.
     """
 
+    root: Path
+
     def __init__(self, root: Path, extras: Path | None = None, keep: Keep = "front") -> None:
         self.root, self._extras = root, extras
         self._keep: Keep = keep

@@ -20,7 +20,7 @@ import sqlalchemy.exc
 from optuna.storages import RDBStorage
 from optuna.storages._rdb.models import TrialUserAttributeModel
 
-from ratio_hpo.core.errors import StorageError, StudyError
+from ratio_hpo.core.errors import RatioHpoError, StorageError, StudyError
 from ratio_hpo.core.urls import with_driver
 
 Storage = RDBStorage
@@ -66,7 +66,9 @@ def open_storage(
         raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with --root")
     try:
         if path is None:
-            return _make(url, {"pool_pre_ping": True}, checked=not only_read)
+            storage = _make(url, {"pool_pre_ping": True}, checked=not only_read)
+            storage.engine.connect().close()
+            return storage
         if only_read:
             return _make(_readable(path), _timeout(READ_TIMEOUT), checked=False)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,12 +79,19 @@ def open_storage(
         sqlalchemy.event.listen(storage.engine, "connect", _relax)
         storage.engine.dispose()
         return storage
+    except optuna.exceptions.StorageInternalError as error:  # Optuna's wrapping of the database's own
+        raise _not_opened(url, path, error.__cause__ or error) from error
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError, OSError, RuntimeError) as error:
-        shown = sql.engine.make_url(url).render_as_string(hide_password=True) if "://" in url else url
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:200]
-        if path is not None and isinstance(error, OSError | sqlite3.Error | sqlalchemy.exc.OperationalError):
-            raise StorageError(f"{path}: cannot be opened ({reason}); {_remedy(reason)}") from error
-        raise StudyError(f"{shown}: cannot be opened ({reason}); check the URL, the server and permissions") from error
+        raise _not_opened(url, path, error) from error
+
+
+def _not_opened(url: str, path: Path | None, error: BaseException) -> RatioHpoError:
+    """What to tell of a storage that cannot be opened."""
+    shown = sql.engine.make_url(url).render_as_string(hide_password=True) if "://" in url else url
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:200]
+    if path is not None and isinstance(error, OSError | sqlite3.Error | sqlalchemy.exc.OperationalError):
+        return StorageError(f"{path}: cannot be opened ({reason}); {_remedy(reason)}")
+    return StudyError(f"{shown}: cannot be opened ({reason}); check the URL, the server and permissions")
 
 
 def _make(url: str, options: dict[str, Any], *, checked: bool) -> RDBStorage:

@@ -14,7 +14,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.errors import FirstTrialFailed
 from ratio_hpo.core.trial import NOTHING, Decision, Params, Progress, State, TrialRecord
 from ratio_hpo.metrics.convergence import cost_to_target
 from ratio_hpo.study import records as rec
@@ -32,12 +32,6 @@ CENSORED = 2.0
 """What samplers are told of a trial that never reached the target: this many times the largest cost."""
 
 
-class FirstTrialFailed(StudyError):
-    """Trial 0 sets the target; without it nothing can be timed."""
-
-    exit_code = 1
-
-
 class Study:
     """A study, open in this process.
 
@@ -48,6 +42,10 @@ class Study:
     Raises:
         StudyError: it is there with another identity; the message lists the keys that differ.
     """
+
+    plan: StudyPlan
+    storage: RDBStorage
+    live: LiveTrials
 
     def __init__(
         self,

@@ -48,6 +48,8 @@ class MlflowTracker:
         artifacts: folder of its artifacts, for a store without a server; a server has its own.
     """
 
+    experiment_id: str
+
     def __init__(self, uri: str, experiment: str, artifacts: Path | None) -> None:
         _quiet()
         self._client = MlflowClient(with_driver(uri))

@@ -70,6 +70,13 @@ class Engine:
         seed: of the head, where the base has none.
     """
 
+    precision: str
+    task: Task
+    settings: EngineSettings
+    accelerator: Any
+    model: Any
+    num_parameters: int
+
     def __init__(
         self,
         base: Base,
@@ -84,11 +91,9 @@ class Engine:
         device = device or default_device()
         self.precision = resolve_precision(settings.precision, device)
         self.task, self.settings = task, settings
-        self.micro_batch = settings.micro_batch
-        self._eval_batch = settings.eval_batch
+        self.micro_batch, self._eval_batch = settings.micro_batch, settings.eval_batch
         self._pad, self._token_types = pad, token_types
-        mixed = "bf16" if self.precision == "bf16" else "no"
-        self.accelerator = Accelerator(mixed_precision=mixed, cpu=device == "cpu")
+        self.accelerator = Accelerator(mixed_precision=self.precision.replace("fp32", "no"), cpu=device == "cpu")
         self.model = load_model(base, task.auto_class, seed).to(self.accelerator.device)
         self._fresh = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
         self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())

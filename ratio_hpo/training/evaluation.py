@@ -27,6 +27,12 @@ class Evaluation:
         metric: `squad` or `mlqa`.
     """
 
+    task: Task
+    settings: WindowSettings
+    metric: str
+    languages: list[str]
+    fingerprint: str
+
     def __init__(
         self,
         folders: Mapping[str, Mapping[str, str]],

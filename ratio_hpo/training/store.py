@@ -31,6 +31,9 @@ class StageStore:
         budget: bytes that it may hold; the least recently used checkpoints go first.
     """
 
+    root: Path
+    budget: int
+
     def __init__(self, root: Path, budget: int = DEFAULT_BUDGET) -> None:
         self.root, self.budget = root, budget
         root.mkdir(parents=True, exist_ok=True)

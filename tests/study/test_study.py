@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ratio_hpo.core.errors import ConfigError, Diverged, StudyError
+from ratio_hpo.core.errors import ConfigError, Diverged, FirstTrialFailed, StudyError
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
 from ratio_hpo.space import Choice, Ratio, Simplex, Space
 from ratio_hpo.study import Anchor, Study, Target
@@ -18,7 +18,6 @@ from ratio_hpo.study.admin import enqueue
 from ratio_hpo.study.front import paid_cost
 from ratio_hpo.study.samplers import NAMES as SAMPLERS
 from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.study import FirstTrialFailed
 from ratio_hpo.study.view import view_study
 from tests.conftest import curve_objective, plan_of
 

@@ -51,6 +51,8 @@ class DrawTree:
         weights: integer share of each source, summing to `WHOLE`.
     """
 
+    sources: list[str]
+
     def __init__(self, weights: Mapping[str, int]) -> None:
         self.sources = sorted(weights)
         index = {name: k for k, name in enumerate(self.sources)}

@@ -68,6 +68,10 @@ class MixtureStream:
         ValueError: a source with a share but no windows.
     """
 
+    mixture: Mixture
+    seed: int
+    sources: list[str]
+
     def __init__(self, mixture: Mixture, seed: int) -> None:
         for name, share in mixture.shares.items():
             if share > 0.0 and mixture.sizes.get(name, 0) < 1:
