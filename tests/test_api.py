@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
@@ -146,6 +147,25 @@ def numbers(params: Params, context: Context) -> Iterator[Any]:
 def test_an_objective_that_breaks_a_rule_is_told_which(objective: Any, reason: str, tmp_path: Path) -> None:
     with pytest.raises(FirstTrialFailed, match=reason):
         run(tmp_path, objective)
+
+
+def arrays(params: Params, context: Context) -> Iterator[Progress]:
+    """Numbers as NumPy and torch give them."""
+    for windows in np.array(RUNGS):
+        scores = {"f1/mean": np.float32(windows / 200)}
+        measures = {"loss": np.float32(0.5), "grad_norm": np.float64("nan")}
+        yield Progress(stage="target", windows=windows, cost=windows, scores=scores, measures=measures)
+
+
+def test_numbers_of_numpy_are_taken_and_measures_that_are_not_finite_left_out(tmp_path: Path) -> None:
+    best = run(tmp_path, arrays, trials=2).best()
+    assert best["f1"] == 0.5
+    assert best["curve"][0]["measures"] == {"loss": 0.5}
+
+
+def test_a_language_that_is_missing_fails_its_trial(tmp_path: Path) -> None:
+    with pytest.raises(FirstTrialFailed, match="scores need f1/tr"):
+        run(tmp_path, languages=["en", "tr"])
 
 
 def sometimes_nan(params: Params, context: Context) -> Iterator[Progress]:

@@ -37,7 +37,9 @@ def _trial(view: StudyView, record: TrialRecord) -> dict[str, Any]:
     shown |= {key: value for key, value in params.items() if key not in ("ratio", "shares")}
     for stage, plan in record.plan.get("stages", {}).items():
         shown |= {f"{stage} {source}": got["share_windows"] for source, got in plan["realised"].items()}
-    shown |= {f"shares {source}": share for source, share in params.get("shares", {}).items() if not record.plan}
+    shown |= {
+        f"shares {source}": share for source, share in params.get("shares", {}).items() if not record.plan.get("stages")
+    }
     shown |= {key: content[key] for key in ("f1", "cost", "cost_to_target", "area_over_curve")}
     last = record.curve[-1] if record.curve else None
     if last is not None:

@@ -71,25 +71,23 @@ def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
 
 
 def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str, Any], str]:
-    """The experiment with the winner's values as its reference, and the winner to be tried right after the anchors.
+    """The experiment of the study, with the winner to be tried right after the anchors.
 
     Returns:
         The content of the file, and a comment to put over it.
 
     Raises:
-        StudyError: there is no such trial.
+        StudyError: there is no such trial, or the study's experiment is in a script or was not stored.
     """
+    if view.about.get("in_process") or not view.about.get("config"):
+        raise StudyError(
+            f"study {view.name} has no experiment file to go on from: it was made from Python, or by an earlier "
+            "version; take the parameters from `ratio-hpo export recipe`"
+        )
     record = winner(view, number)
-    config: dict[str, Any] = copy.deepcopy(dict(view.about.get("config", {})))
-    config["name"] = f"{config.get('name', view.name)}-winner"
+    config: dict[str, Any] = copy.deepcopy(dict(view.about["config"]))
+    config["name"] = f"{config['name']}-winner"
     params = {key: value for key, value in record.params.items() if key in view.space.parameters}
-    stages = config.get("stages", {})
-    for parameter, value in params.items():
-        stage, key = PARAMETERS.get(parameter, (None, None))
-        if stage in stages and key is not None:
-            stages[stage][key] = value
-        elif "values" in config and parameter not in ("ratio", "shares"):
-            config["values"][parameter] = value
     anchors = sum(trial.is_anchor and trial.retry_of is None for trial in view.records)
     what = f"this one (anchor {record.kind}) among them" if record.is_anchor else "and then this configuration"
     config |= {"enqueue": [] if record.is_anchor else [params], "trials": anchors + (not record.is_anchor)}

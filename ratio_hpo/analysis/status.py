@@ -149,8 +149,9 @@ def count_lags(view: StudyView, on_front: Set[int]) -> int:
     """Trials of which tracking has yet to write something. Studies run without tracking never lag."""
     if view.about.get("store") is None:
         return 0
+    timed = view.target is not None
     begun = [record for record in view.records if record.state is not State.WAITING and record.params]
-    return sum(view.tracked.get(r.number) != token(r, on_front=r.number in on_front) for r in begun)
+    return sum(view.tracked.get(r.number) != token(r, on_front=r.number in on_front, timed=timed) for r in begun)
 
 
 def finite(value: float | None) -> float | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ratio_hpo.core.errors import RatioHpoError
-from ratio_hpo.core.trial import Context, Decision, Progress, TrialRecord
+from ratio_hpo.core.trial import Context, Decision, Progress, TrialRecord, failures
 from ratio_hpo.study import Job, Study
 from ratio_hpo.study.front import paid_cost
 from ratio_hpo.study.keeper import WeightKeeper
@@ -115,7 +115,7 @@ class Session:
         """
         self.study.fail(number, reason, traceback)
         self._changed(front=False)
-        failed = [record for record in self.study.records() if record.is_failure]
+        failed = failures(self.study.records())
         if self.budget.failures is not None and len(failed) > self.budget.failures:
             raise TooManyFailures(f"{len(failed)} trials failed, more than --max-failures {self.budget.failures}")
 

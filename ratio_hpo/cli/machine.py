@@ -49,20 +49,26 @@ def doctor(
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing.")
 @root_option
-@storage_option
+@option(
+    "--storage", "storages", multiple=True, metavar="URL", help="Storage whose studies use --root; may be repeated."
+)
 @json_option
-def gc(dry_run: bool, root: Path, storage: str | None, as_json: bool) -> None:
+def gc(dry_run: bool, root: Path, storages: tuple[str, ...], as_json: bool) -> None:
     """Free what no study refers to: stored stages, kept weights, tokenised data, pictures.
 
-    What was touched within the last hour stays, and so does what a running search uses.
+    What was touched within the last hour stays, and so does what a running search uses. Where studies of several
+    storages share --root, all of them must be named.
 
     \b
     ratio-hpo gc --dry-run
     ratio-hpo gc
     """
-    from ratio_hpo.experiment.garbage import find_garbage, free
+    from ratio_hpo.experiment.garbage import DEFAULT, check_storages, find_garbage, free
 
-    garbage = find_garbage(open_stored(root, storage, only_read=True), root)
+    urls = [None if url == DEFAULT else url for url in storages] or [None]
+    opened = [open_stored(root, url, only_read=True) for url in urls]
+    check_storages(root, urls)
+    garbage = find_garbage(opened, root)
     size = sum(item.size for item in garbage)
     freed = 0 if dry_run else free(garbage, root)
     if as_json:

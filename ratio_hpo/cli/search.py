@@ -21,6 +21,7 @@ from ratio_hpo.cli.options import (
     tracking_uri_option,
 )
 from ratio_hpo.cli.printing import fail, print_json
+from ratio_hpo.core.urls import without_password
 from ratio_hpo.show.words import say
 
 if TYPE_CHECKING:
@@ -119,11 +120,16 @@ def resume(ctx: click.Context, study: str, as_json: bool, assignments: Sequence[
     from ratio_hpo.cli.settings import flag_settings
     from ratio_hpo.core.errors import StudyError
     from ratio_hpo.core.overrides import Setting
+    from ratio_hpo.experiment.track import uri_of
 
     view = open_view(options["root"], options["storage"], study)
     made = dict(view.about["command"])
     if view.about.get("in_process"):
         raise StudyError(f"study {study} was made from Python; continue it by running the script that made it")
+    if "settings" not in made:
+        raise StudyError(f"study {study} was made by an earlier version; continue it by its own search command")
+    if options["tracking_uri"] is None:
+        options["tracking_uri"] = uri_of(view, None)
     stored = [Setting(key, value, source) for key, value, source in made.pop("settings")]
     made["data_dir"] = Path(made["data_dir"])
     settings = [*stored, *flag_settings(ctx, options, assignments)]
@@ -152,6 +158,7 @@ def _options(options: dict[str, Any], settings: Sequence[Setting]) -> SearchOpti
 
 def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.cli.dry_run import describe, print_plan
+    from ratio_hpo.core.trial import failures
     from ratio_hpo.experiment.ready import ready_search
     from ratio_hpo.experiment.search import run_search
     from ratio_hpo.show.live import Display
@@ -164,9 +171,9 @@ def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
             return
         records = run_search(ready, Display())
     except KeyboardInterrupt:
-        command = shlex.join(["ratio-hpo", *sys.argv[1:]])
+        command = without_password(shlex.join(["ratio-hpo", *sys.argv[1:]]))
         fail(f"interrupted; everything is kept. To go on: {command}", 130)
-    failed = [record for record in records if record.is_failure]
+    failed = failures(records)
     _print_end(ready, as_json=as_json)
     if failed:
         retry = f"`ratio-hpo trial {failed[0].number}` says why, `ratio-hpo retry` tries again"

@@ -21,6 +21,7 @@ from ratio_hpo.core.overrides import (
     parse_assignment,
     unknown_variables,
 )
+from ratio_hpo.core.urls import without_password
 from ratio_hpo.show.words import say
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _origin(ctx: click.Context, parameter: click.Parameter) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+    return without_password(str(value)) if isinstance(value, Path | str) else value
 
 
 def _short(value: Any) -> str:

@@ -39,14 +39,14 @@ def track(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from ratio_hpo.core.urls import without_password
+    from ratio_hpo.core.urls import reason_of, without_password
     from ratio_hpo.experiment.track import check_apart, track_study, uri_of
     from ratio_hpo.study.view import view_study
 
     stored = open_stored(root, storage)
     view = view_study(stored, name or study)
     uri = uri_of(view, tracking_uri)
-    check_apart(storage, uri)
+    check_apart(storage, uri, root)
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -61,9 +61,8 @@ def track(
         try:
             count = track_study(stored, view, root, uri, lambda record: bar.update(task, completed=record.number + 1))
         except Exception as error:  # a tracking store may raise anything; what was written stays written
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             place = without_password(uri) if uri else root / "mlflow.db"
-            fail(f"{place}: tracking stopped ({reason}); mend it and run the same command again", 1)
+            fail(f"{place}: tracking stopped ({reason_of(error)}); mend it and run the same command again", 1)
     if as_json:
         print_json({"schema": 1, "study": view.name, "written": count, "trials": len(view.records)})
         return
@@ -98,12 +97,13 @@ def ui(port: int, host: str, no_browser: bool, study: str | None, root: Path, st
 
 def _view_path(view: object, root: Path) -> str:
     """The ready-made view; MLflow's own first page where it cannot be made."""
+    from ratio_hpo.core.urls import reason_of
     from ratio_hpo.experiment.track import show_view
 
     try:
         return show_view(view, root)  # type: ignore[arg-type]
     except Exception as error:  # the view is a convenience on an undocumented format
-        say(f"the ready-made view could not be made ({error}); the runs are there all the same")
+        say(f"the ready-made view could not be made ({reason_of(error)}); the runs are there all the same")
         return ""
 
 

@@ -20,6 +20,8 @@ from ratio_hpo.cli.options import (
 from ratio_hpo.cli.printing import open_stored, print_json
 from ratio_hpo.show.words import say
 
+MEND_RENAME = "delete those of the old name in its UI, then run `ratio-hpo track`"
+
 
 @click.command()
 @click.argument("assignments", nargs=-1, required=True, metavar="PARAMETER=VALUE...")
@@ -78,16 +80,22 @@ def rename(study: str, new_name: str, root: Path, storage: str | None, tracking_
     \b
     ratio-hpo rename polyglot-world-default first-try
     """
+    from ratio_hpo.core.errors import StudyError
     from ratio_hpo.experiment.track import rename_runs
     from ratio_hpo.study.admin import rename_study
 
+    folder, new_folder = root / "checkpoints" / study, root / "checkpoints" / new_name
+    if folder.is_dir() and new_folder.exists():
+        raise StudyError(f"{new_folder} holds weights already; choose another name, or move them away")
     stored = open_stored(root, storage)
     rename_study(stored, study, new_name)
-    folder = root / "checkpoints" / study
     if folder.is_dir():
-        folder.rename(root / "checkpoints" / new_name)
+        folder.rename(new_folder)
     say(f"study {study} is now {new_name}")
-    _in_mlflow(lambda: rename_runs(stored, study, new_name, root, tracking_uri), f"`ratio-hpo track {new_name}`")
+    _in_mlflow(
+        lambda: rename_runs(stored, study, new_name, root, tracking_uri),
+        "delete them in its UI, then run `ratio-hpo track`",
+    )
 
 
 @click.command()
@@ -120,13 +128,14 @@ def delete(study: str, yes: bool, root: Path, storage: str | None, tracking_uri:
     delete_study(stored, study)
     shutil.rmtree(root / "checkpoints" / study, ignore_errors=True)
     say(f"study {study} is deleted")
-    _in_mlflow(lambda: delete_runs(view, root, tracking_uri), "the MLflow UI")
+    _in_mlflow(lambda: delete_runs(view, root, tracking_uri), "delete them in its UI")
 
 
 def _in_mlflow(act: Callable[[], object], remedy: str) -> None:
     """Do to the runs what was done to the study; a store that cannot be reached takes nothing back."""
+    from ratio_hpo.core.urls import reason_of
+
     try:
         act()
     except Exception as error:  # a tracking store may raise anything; the study is the truth and is done with
-        reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
-        say(f"its runs in MLflow could not be changed ({reason}); use {remedy}")
+        say(f"its runs in MLflow could not be changed ({reason_of(error)}); {remedy}")

@@ -94,6 +94,8 @@ def overlay(content: Mapping[str, Any], settings: Sequence[Setting]) -> dict[str
             inner = dict(inner)
             place[part] = inner
             place = inner
+        if len(path) > 1 and path[-1] == "name" and place.get("name") != setting.value:
+            place.pop("options", None)  # they are of the one that goes
         place[path[-1]] = setting.value
     return result
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
@@ -194,6 +194,12 @@ class TrialRecord:
         """The requested ratio, where the trial has one."""
         ratio = self.params.get("ratio", self.plan.get("ratio"))
         return None if ratio is None else float(ratio)
+
+
+def failures(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The failures that count: unexpected ones that no later trial has tried again without failing."""
+    mended = {r.retry_of for r in records if r.retry_of is not None and not r.is_failure}
+    return [record for record in records if record.is_failure and record.number not in mended]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+
+_PASSWORD = re.compile(r"(\w://[^:/@\s]*):\S*@")
+_LOGIN = re.compile(r"(\w://)\S*@")
 
 
 def with_driver(url: str) -> str:
@@ -14,13 +17,20 @@ def with_driver(url: str) -> str:
     return url
 
 
-def without_password(url: str) -> str:
-    """The address as it may be shown and stored."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    host = f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
-    return urlunsplit(parts._replace(netloc=f"{parts.username}:***@{host}"))
+def without_password(text: str) -> str:
+    """The text with the passwords of all addresses in it masked."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
+def without_login(url: str) -> str:
+    """An address as it may be stored: of a server without its login, of a database with the password masked."""
+    return _LOGIN.sub(r"\1", url) if url.startswith("http") else without_password(url)
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of what an error says, without passwords."""
+    text = str(error).strip()
+    return without_password(text.splitlines()[0])[:200] if text else type(error).__name__
 
 
 def mlflow_uri(root: Path) -> str:

@@ -16,7 +16,7 @@ import psutil
 
 from ratio_hpo.backends.resources import num_cpus
 from ratio_hpo.core.errors import RatioHpoError
-from ratio_hpo.core.urls import mlflow_uri, without_password
+from ratio_hpo.core.urls import mlflow_uri, reason_of, without_password
 from ratio_hpo.experiment.load import load_experiment
 from ratio_hpo.experiment.own import OwnExperiment, import_objective
 from ratio_hpo.study.storage import check_writable, default_url, open_storage
@@ -158,7 +158,6 @@ def _tried(name: str, look: Callable[[], str], remedy: str) -> Check:
     try:
         return Check(name, "ok", look())
     except RatioHpoError as error:  # carries its own remedy
-        return Check(name, "missing", str(error).splitlines()[0])
+        return Check(name, "missing", reason_of(error))
     except Exception as error:  # stores and servers raise anything; the reason is what helps
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        return Check(name, "missing", reason, remedy)
+        return Check(name, "missing", reason_of(error), remedy)

@@ -8,12 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.urls import with_driver, without_password
 from ratio_hpo.study.admin import list_studies
 from ratio_hpo.study.keeper import kept_points
 from ratio_hpo.study.storage import Storage
 from ratio_hpo.study.view import StudyView, view_study
 from ratio_hpo.training.checkpoint import folder_size
 from ratio_hpo.training.store import StageStore
+
+STORAGES, DEFAULT = "storages.txt", "default"
+"""Where the storages that use a run folder are noted, and how the one below it is called there."""
 
 YOUNG = 3600.0
 """Seconds for which nothing is taken for garbage: a search may be about to refer to it."""
@@ -33,9 +38,42 @@ class Garbage:
     size: int
 
 
-def find_garbage(storage: Storage, root: Path, *, young: float = YOUNG) -> list[Garbage]:
-    """Everything below `root` that no study of the storage refers to, and nobody has touched for `young` seconds."""
-    views = [view_study(storage, study.name) for study in list_studies(storage)]
+def remember_storage(root: Path, url: str | None) -> None:
+    """Note that studies of a storage keep weights and stages below `root`; None: the one below it."""
+    key = _key(url)
+    if key not in _known(root):
+        root.mkdir(parents=True, exist_ok=True)
+        with (root / STORAGES).open("a", encoding="utf-8") as file:
+            file.write(f"{key}\n")
+
+
+def check_storages(root: Path, urls: Sequence[str | None]) -> None:
+    """Refuse to look for garbage where a storage that uses `root` is not looked into.
+
+    Raises:
+        ConfigError: with the storage that is missing.
+    """
+    missing = sorted(_known(root) - {_key(url) for url in urls})
+    if missing:
+        raise ConfigError(
+            f"--storage: {root} also holds weights and stages of studies in {missing[0]}; name every one of them, so "
+            f"that none is taken for garbage ({DEFAULT} means the one below --root)"
+        )
+
+
+def _known(root: Path) -> set[str]:
+    file = root / STORAGES
+    noted = set(file.read_text(encoding="utf-8").split()) if file.is_file() else set()
+    return noted | ({DEFAULT} if (root / "studies.db").is_file() else set())
+
+
+def _key(url: str | None) -> str:
+    return DEFAULT if url is None else without_password(with_driver(url))
+
+
+def find_garbage(storages: Sequence[Storage], root: Path, *, young: float = YOUNG) -> list[Garbage]:
+    """Everything below `root` that no study refers to, and nobody has touched for `young` seconds."""
+    views = [view_study(storage, study.name) for storage in storages for study in list_studies(storage)]
     found = [
         *_stages(views, root / "stages"),
         *_weights(views, root / "checkpoints"),

@@ -13,7 +13,7 @@ from ratio_hpo.core.config import check_name
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Params
-from ratio_hpo.core.urls import without_password
+from ratio_hpo.core.urls import without_login
 from ratio_hpo.experiment.anchors import make_anchors
 from ratio_hpo.experiment.load import Loaded, load_experiment, load_space_for, name_study
 from ratio_hpo.experiment.own import OwnExperiment, import_objective, plan_own, plan_trial_of, resolve_own
@@ -99,7 +99,7 @@ def ready_search(
     Raises:
         ConfigError, DataError: one line a mistake.
     """
-    check_apart(options.storage, options.tracking_uri)
+    check_apart(options.storage, options.tracking_uri, options.root)
     loaded = load_experiment(options.experiment, options.settings)
     experiment = loaded.experiment
     if isinstance(experiment, OwnExperiment):
@@ -124,7 +124,7 @@ def _ready_own(
         options=options,
         loaded=loaded,
         plan=_with_facts(plan, options, loaded),
-        objective=CheckedObjective(function, plan.rungs),
+        objective=CheckedObjective(function, plan.rungs, plan.languages),
         plan_trial=plan_trial_of(experiment.reference),
     )
 
@@ -204,7 +204,7 @@ def _with_facts(plan: StudyPlan, options: SearchOptions, loaded: Loaded) -> Stud
         "trials": experiment.trials,
         "keep": experiment.keep,
         "store": store_key(options.tracking_uri) if options.tracking else None,
-        "tracking_uri": without_password(options.tracking_uri) if options.tracking_uri else None,
+        "tracking_uri": without_login(options.tracking_uri) if options.tracking_uri else None,
         "config": experiment.model_dump(mode="json"),
         "command": {
             "experiment": _lasting(options.experiment),
@@ -226,6 +226,11 @@ def _lasting(name_or_path: str | None) -> str | None:
 
 def _lasting_setting(setting: Setting) -> Any:
     """The value of a setting; names of files stay findable from any folder."""
-    if setting.key in ("space", "base") and isinstance(setting.value, str) and os.sep in setting.value:
-        return _lasting(setting.value)
-    return setting.value
+    value = setting.value
+    if setting.key == "base" and isinstance(value, dict):
+        return {**value, "name": _lasting_path(value["name"])}
+    return _lasting_path(value) if setting.key in ("space", "base") and isinstance(value, str) else value
+
+
+def _lasting_path(text: str) -> str | None:
+    return _lasting(text) if os.sep in text else text

@@ -13,6 +13,7 @@ from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.core.errors import FirstTrialFailed
 from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.experiment.garbage import remember_storage
 from ratio_hpo.experiment.ready import Search
 from ratio_hpo.study import Study
 from ratio_hpo.study.keeper import WeightKeeper
@@ -41,6 +42,7 @@ def run_search(search: Search, progress: Progress) -> list[TrialRecord]:
         for line in [*search.prepared.problems, *(leak.line(kept=keep) for leak in search.prepared.leaks)]:
             progress.say(line)
     study = open_for(search)
+    remember_storage(search.options.root, search.options.storage)
     try:
         failure = study.first_failure()
         if failure:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratio_hpo.analysis.artifacts import write_artifacts
-from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.core.urls import mlflow_uri, with_driver, without_password
+from ratio_hpo.core.urls import mlflow_uri, with_driver, without_login, without_password
 from ratio_hpo.study import Study
 from ratio_hpo.study.front import front, summary
 from ratio_hpo.study.keeper import kept_points
-from ratio_hpo.study.storage import Storage
+from ratio_hpo.study.storage import Storage, default_url
 from ratio_hpo.study.view import StudyView, save_tracked, view_study
 from ratio_hpo.tracking import StudyFacts, TrackingLoop
 from ratio_hpo.tracking.loop import write_ending, write_trials
@@ -29,20 +29,27 @@ LOCAL = "local"
 
 def store_key(uri: str | None) -> str:
     """A short name of a store, for the cursor: `local` for the one below the run folder."""
-    return LOCAL if uri is None else fingerprint(without_password(uri))[:8]
+    return LOCAL if uri is None else fingerprint(without_login(uri))[:8]
 
 
-def check_apart(storage_url: str | None, uri: str | None) -> None:
+def check_apart(storage_url: str | None, uri: str | None, root: Path) -> None:
     """Refuse one database for studies and runs: Optuna and MLflow both keep their version in `alembic_version`.
 
     Raises:
         ConfigError: they are the same.
     """
-    if storage_url and uri and with_driver(storage_url) == with_driver(uri):
+    studies, runs = (_plain(url) for url in (storage_url or default_url(root), uri or mlflow_uri(root)))
+    if studies == runs:
         raise ConfigError(
-            f"--tracking-uri: needs another database than --storage, but both are {without_password(uri)}; "
+            f"--tracking-uri: needs another database than --storage, but both are {without_password(runs)}; "
             "make a second one (Optuna and MLflow overwrite each other's version table)"
         )
+
+
+def _plain(url: str) -> str:
+    """An address in one form: files by their full path."""
+    file = url.removeprefix("sqlite:///")
+    return f"sqlite:///{Path(file).resolve()}" if file != url else with_driver(url)
 
 
 def open_tracker(uri: str | None, root: Path, experiment: str) -> MlflowTracker:
@@ -53,8 +60,15 @@ def open_tracker(uri: str | None, root: Path, experiment: str) -> MlflowTracker:
 
 
 def uri_of(view: StudyView, asked: str | None) -> str | None:
-    """The store to use for a study: the one asked for, or the one of its last search."""
-    return asked or view.about.get("tracking_uri")
+    """The store to use for a study: the one asked for, or the one of its last search.
+
+    Raises:
+        StudyError: the one of its last search has a password, which is not stored.
+    """
+    stored = view.about.get("tracking_uri")
+    if asked is None and stored and "***" in stored:
+        raise StudyError(f"study {view.name} was tracked at {stored}; name it with its password: --tracking-uri")
+    return asked or stored
 
 
 @contextmanager
@@ -125,6 +139,7 @@ def track_study(
 @contextmanager
 def alone(root: Path) -> Iterator[None]:
     """Hold off other processes that write to the store below `root`: making its tables at once breaks it."""
+    root.mkdir(parents=True, exist_ok=True)
     with (root / "tracking.lock").open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
@@ -140,13 +155,21 @@ def facts_of(view: StudyView, root: Path) -> StudyFacts:
         numbers = summary(record, target, largest)
         return {f"final/{key}": value for key, value in numbers.items() if value is not None}
 
+    folder = root / "checkpoints" / view.name
+    kept: dict[int, list[str]] = {}
+    for point in kept_points(view.records, view.about.get("keep", "front")):
+        kept.setdefault(point.trial.number, []).append(point.key)
     base, data = view.identity.get("base"), view.identity.get("data", {})
     return StudyFacts(
         study=view.name,
         experiment=str(view.about["experiment"]),
         ends=ends,
         front=frozenset(member.trial.number for member in front(view.records)),
-        checkpoints=_checkpoints(view, root / "checkpoints" / view.name),
+        kept=kept,
+        checkpoints={
+            number: [folder / name for name in names if (folder / name).is_dir()] for number, names in kept.items()
+        },
+        timed=target is not None,
         datasets={**data, **({"evaluation": view.identity["splits"]} if "splits" in view.identity else {})},
         base=(str(view.about["base"]), fingerprint(base)) if base is not None else None,
         languages=view.languages,
@@ -155,27 +178,16 @@ def facts_of(view: StudyView, root: Path) -> StudyFacts:
     )
 
 
-def _checkpoints(view: StudyView, folder: Path) -> dict[int, list[Path]] | None:
-    """Folders of kept weights by trial; None where this machine has none of this study's."""
-    if not folder.is_dir():
-        return None
-    kept: dict[int, list[Path]] = {}
-    for point in kept_points(view.records, view.about.get("keep", "front")):
-        if (folder / point.key).is_dir():
-            kept.setdefault(point.trial.number, []).append(folder / point.key)
-    return kept
-
-
 def rename_runs(storage: Storage, old: str, new: str, root: Path, uri: str | None) -> None:
     """Give the runs of a study that was renamed its new name, where it was tracked."""
     view = view_study(storage, new)
-    if view.tracked:
+    if view.stores:
         open_tracker(uri_of(view, uri), root, str(view.about["experiment"])).rename(old, new)
 
 
 def delete_runs(view: StudyView, root: Path, uri: str | None) -> None:
     """Delete the runs of a study that was deleted, where it was tracked."""
-    if view.tracked:
+    if view.stores:
         open_tracker(uri_of(view, uri), root, str(view.about["experiment"])).delete(view.name)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import Diverged
-from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.core.trial import Context, Params, Progress, mean_score
 from ratio_hpo.objective.base import Objective
 
 
@@ -20,10 +20,12 @@ class CheckedObjective:
 
     Attributes:
         rungs: windows of each stage at which trials are compared.
+        languages: what every evaluation needs a score of.
     """
 
     function: Objective
     rungs: Mapping[str, tuple[int, ...]]
+    languages: tuple[str, ...] = ()
 
     def __call__(self, params: Params, context: Context) -> Generator[Progress, None, None]:
         """The function's progress.
@@ -38,13 +40,26 @@ class CheckedObjective:
         cost = 0.0
         with closing(stream):
             for progress in stream:
-                self._check(progress, params, cost)
-                cost = progress.cost
-                yield progress
+                plain = self._plain(progress)
+                self._check(plain, params, cost)
+                cost = plain.cost
+                yield plain
 
-    def _check(self, progress: Any, params: Params, cost: float) -> None:
+    def _plain(self, progress: Any) -> Progress:
+        """The progress with Python's own numbers, whatever arrays and tensors gave; measures that are not finite go."""
         if not isinstance(progress, Progress):
             raise TypeError(f"an objective needs to yield Progress, but it yielded {_kind(progress)}")
+        measures = {key: float(value) for key, value in progress.measures.items()}
+        return replace(
+            progress,
+            windows=int(progress.windows),
+            cost=float(progress.cost),
+            paid=None if progress.paid is None else float(progress.paid),
+            scores={key: float(value) for key, value in progress.scores.items()},
+            measures={key: value for key, value in measures.items() if key == "loss" or math.isfinite(value)},
+        )
+
+    def _check(self, progress: Progress, params: Params, cost: float) -> None:
         if progress.stage not in self.rungs:
             what = did_you_mean(progress.stage, list(self.rungs))
             raise ValueError(f"progress needs a stage of the rungs, but got {progress.stage!r} ({what})")
@@ -60,7 +75,10 @@ class CheckedObjective:
         outside = [key for key, value in progress.scores.items() if not 0.0 <= value <= 1.0]
         if outside:
             raise ValueError(f"scores need to be in [0, 1], but {outside[0]} is {progress.scores[outside[0]]:g}")
-        progress.mean_f1  # noqa: B018  refuses scores without f1/mean and f1/<language>
+        absent = [language for language in self.languages if f"f1/{language}" not in progress.scores]
+        if absent:
+            raise ValueError(f"scores need f1/{absent[0]}, a target language, but got {sorted(progress.scores)}")
+        mean_score(progress.scores, "f1/")
 
 
 def _kind(value: object) -> str:

@@ -87,9 +87,10 @@ def retry(storage: RDBStorage, name: str | None, numbers: Sequence[int]) -> tupl
     view = view_of(storage, study)
     trials = study.get_trials(deepcopy=False)
     retried = {trial.user_attrs[rec.RETRY_OF]: trial.number for trial in trials if rec.RETRY_OF in trial.user_attrs}
-    chosen = [view.trial(number) for number in numbers]
+    chosen = [view.trial(number) for number in dict.fromkeys(numbers)]
     if not numbers:
-        chosen = [record for record in view.records if record.is_failure and record.number not in retried]
+        left = (record for record in view.records if record.is_failure and record.number not in retried)
+        chosen = [record for record in left if record.params and (record.number > 0 or view.target is not None)]
     for record in chosen:
         _check_retry(record, retried, view.target)
     made = {}

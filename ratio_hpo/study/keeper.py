@@ -16,7 +16,7 @@ Keep = Literal["front", "best", "all", "none"]
 """`front`: every point of the front; `best`: its most accurate one; `all`: also the end of each trial; `none`."""
 
 MODEL_FILES = ("model.safetensors", "config.json")
-META = "ratio-hpo.json"
+META, STAGE_STATE = "ratio-hpo.json", "state.json"
 
 
 def kept_points(records: Sequence[TrialRecord], keep: Keep) -> list[FrontPoint]:
@@ -68,7 +68,10 @@ class WeightKeeper:
         temporary.mkdir(parents=True)
         extras = list(self._extras.iterdir()) if self._extras else []
         try:
-            for file in [*(source / name for name in MODEL_FILES), *extras]:
+            written_once = (source / STAGE_STATE).is_file()  # a stored stage is never changed in its place
+            for file in (source / name for name in MODEL_FILES):
+                _link(file, temporary / file.name) if written_once else shutil.copy2(file, temporary / file.name)
+            for file in extras:
                 _link(file, temporary / file.name)
             about = {
                 "trial": point.trial.number,

@@ -23,6 +23,7 @@ class StudyView:
     Attributes:
         target: mean F1 that trials are timed to; None until trial 0 is done.
         about: experiment, base, reference, largest cost, languages, rungs, the command's options.
+        stores: keys of all stores that something was written to.
         tracked: token of what tracking has written of each trial to the store of the last search.
     """
 
@@ -32,6 +33,7 @@ class StudyView:
     about: Mapping[str, Any]
     identity: Mapping[str, Any]
     tracked: Mapping[int, str]
+    stores: frozenset[str] = frozenset()
 
     @property
     def largest_cost(self) -> float:
@@ -85,6 +87,7 @@ def view_of(storage: RDBStorage, study: optuna.Study, records: list[TrialRecord]
         about=attributes[ABOUT],
         identity=attributes[IDENTITY],
         tracked=rec.read_cursor(attributes, attributes[ABOUT].get("store")),
+        stores=frozenset(key.split(":")[1] for key in attributes if key.startswith(rec.CURSOR)),
     )
 
 

@@ -25,7 +25,9 @@ class StudyFacts:
     Attributes:
         experiment: groups studies.
         front: numbers of the trials that have a point on the front.
-        checkpoints: folders of kept weights by trial number; None: they are on another machine.
+        kept: names of the points of each trial whose weights are kept, wherever they are.
+        checkpoints: folders of those that are on this machine, by trial number.
+        timed: whether the target is known, so that cost to target is.
         datasets: fingerprint of each data set, by `<stage>/<source>`.
         base: name and fingerprint of the base model; None: there is none.
         config: the experiment in effect.
@@ -35,7 +37,9 @@ class StudyFacts:
     experiment: str
     ends: Ends = no_ends
     front: frozenset[int] = frozenset()
-    checkpoints: Mapping[int, Sequence[Path]] | None = None
+    kept: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    checkpoints: Mapping[int, Sequence[Path]] = field(default_factory=dict)
+    timed: bool = False
     datasets: Mapping[str, str] = field(default_factory=dict)
     base: tuple[str, str] | None = None
     languages: Sequence[str] = ()
@@ -43,9 +47,10 @@ class StudyFacts:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
-def token(record: TrialRecord, *, on_front: bool) -> str:
+def token(record: TrialRecord, *, on_front: bool, timed: bool) -> str:
     """What is to be written of a trial, in a few characters: equal tokens mean that nothing has changed."""
-    return f"{len(record.curve)}/{record.state.value}/{'front' if on_front else '-'}"
+    ends = "timed" if timed and record.state.finished else "-"
+    return f"{len(record.curve)}/{record.state.value}/{'front' if on_front else '-'}/{ends}"
 
 
 def written_evaluations(mark: str | None) -> int:
@@ -68,7 +73,7 @@ class Tracker(Protocol):
         ...
 
     def write_checkpoints(self, facts: StudyFacts, record: TrialRecord) -> None:
-        """Make the stored weights of a trial those in `facts.checkpoints`."""
+        """Store those of a trial's kept weights that are on this machine; delete what is no longer kept."""
         ...
 
     def write_study(self, facts: StudyFacts, mark: str, make: Callable[[Path], None]) -> None:

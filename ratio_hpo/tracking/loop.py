@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.core.urls import reason_of
 from ratio_hpo.tracking.base import StudyFacts, Tracker, token, written_evaluations
 
 PERIOD = 2.0
@@ -20,6 +21,11 @@ PATIENCE = 60.0
 
 Artifacts = Callable[[Path], None]
 """Writes the study's pictures and tables into a folder."""
+
+
+def token_of(facts: StudyFacts, record: TrialRecord) -> str:
+    """A trial's token as the study stands."""
+    return token(record, on_front=record.number in facts.front, timed=facts.timed)
 
 
 def write_trials(
@@ -37,18 +43,29 @@ def write_trials(
     """
     for record in records:
         if (record.params and record.state is not State.WAITING) or record.state.finished:
-            mark, before = token(record, on_front=record.number in facts.front), written.get(record.number)
+            mark, before = token_of(facts, record), written.get(record.number)
             if mark != before:
                 tracker.write(facts, record, written_evaluations(before), mark)
                 wrote(record, mark)
 
 
-def write_ending(tracker: Tracker, records: Sequence[TrialRecord], facts: StudyFacts, artifacts: Artifacts) -> None:
-    """Write what goes with a study as a whole: kept weights, pictures and tables."""
+def write_ending(
+    tracker: Tracker,
+    records: Sequence[TrialRecord],
+    facts: StudyFacts,
+    artifacts: Artifacts,
+    alive: Callable[[], None] = lambda: None,
+) -> None:
+    """Write what goes with a study as a whole: kept weights, pictures and tables.
+
+    Args:
+        alive: called after each trial's weights, which may take long.
+    """
     for record in records:
         if record.curve:
             tracker.write_checkpoints(facts, record)
-    marks = [token(record, on_front=record.number in facts.front) for record in records]
+            alive()
+    marks = [token_of(facts, record) for record in records]
     tracker.write_study(facts, fingerprint(marks), artifacts)
 
 
@@ -108,7 +125,7 @@ class TrackingLoop:
             with self._alone():
                 self._write_all(last=last)
         except Exception as error:  # whatever a tracking server does must not end a search; it is tried again
-            self._lag(f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}")
+            self._lag(f"{type(error).__name__}: {reason_of(error)}")
             return False
         return True
 
@@ -123,10 +140,13 @@ class TrackingLoop:
                     self._save(number, mark)
         write_trials(self._tracker, records, facts, self._written, self._wrote)
         if last:
-            write_ending(self._tracker, records, facts, self._artifacts)
+            write_ending(self._tracker, records, facts, self._artifacts, self._move)
+
+    def _move(self) -> None:
+        self._moved = time.monotonic()
 
     def _wrote(self, record: TrialRecord, mark: str) -> None:
-        self._moved = time.monotonic()
+        self._move()
         self._save(record.number, mark)
         self._written[record.number] = mark
 

@@ -67,9 +67,9 @@ class MlflowTracker:
     def written(self, study: str) -> Mapping[int, str]:
         found = {}
         for run in self._search(f"tags.`{STUDY}` = '{study}' AND tags.`{KIND}` = 'trial'"):
-            self._runs[study, run.data.tags[TRIAL]] = run.info.run_id
             self._kept[run.info.run_id] = run.data.tags.get(KEPT, "")
-            if WRITTEN in run.data.tags:
+            if WRITTEN in run.data.tags:  # else it was begun, and may lack its parameters
+                self._runs[study, run.data.tags[TRIAL]] = run.info.run_id
                 found[int(run.data.tags[TRIAL])] = run.data.tags[WRITTEN]
         return found
 
@@ -94,18 +94,19 @@ class MlflowTracker:
         self._client.log_batch(run, metrics=batches[-1], tags=[*tags, RunTag(WRITTEN, mark)])
 
     def write_checkpoints(self, facts: StudyFacts, record: TrialRecord) -> None:
-        if facts.checkpoints is None:
-            return
-        kept = {folder.name: folder for folder in facts.checkpoints.get(record.number, ())}
-        run, names = self._run(facts, record), ",".join(sorted(kept))
-        if self._kept.get(run, "") == names:
+        kept = set(facts.kept.get(record.number, ()))
+        local = {folder.name: folder for folder in facts.checkpoints.get(record.number, ())}
+        run = self._run(facts, record)
+        stored = set(filter(None, self._kept.get(run, "").split(",")))
+        if stored == stored & kept and set(local) <= stored:
             return
         present = {Path(item.path).name for item in self._client.list_artifacts(run, CHECKPOINTS)}
-        present -= {name for name in present & set(kept) if not self._is_whole(run, kept[name])}
-        if present - set(kept):
-            self._delete_artifacts(run, [f"{CHECKPOINTS}/{name}" for name in present - set(kept)])
-        for name in sorted(set(kept) - present):
-            self._client.log_artifacts(run, str(kept[name]), f"{CHECKPOINTS}/{name}")
+        broken = {name for name in present & set(local) if not self._is_whole(run, local[name])}
+        if present - kept:
+            self._delete_artifacts(run, [f"{CHECKPOINTS}/{name}" for name in present - kept])
+        for name in sorted(set(local) - (present - broken)):
+            self._client.log_artifacts(run, str(local[name]), f"{CHECKPOINTS}/{name}")
+        names = ",".join(sorted((present & kept) | set(local)))
         self._client.set_tag(run, KEPT, names)
         self._kept[run] = names
 

@@ -176,7 +176,7 @@ class Engine:
         while begin < len(every):
             chosen = every[begin : begin + self._eval_batch]
             try:
-                outputs = self._forward([(sets[k], i) for k, i in chosen])
+                outputs = self.forward([(sets[k], i) for k, i in chosen])
             except torch.OutOfMemoryError:
                 if self._eval_batch == 1:
                     raise
@@ -187,7 +187,7 @@ class Engine:
             begin += len(chosen)
         return results
 
-    def _forward(self, chosen: list[tuple[WindowSet, int]]) -> dict[str, Any]:
+    def forward(self, chosen: list[tuple[WindowSet, int]]) -> dict[str, Any]:
         batch = self._batch(chosen)
         with torch.inference_mode(), self.accelerator.autocast():
             outputs = self.model(**self.task.inputs(batch))

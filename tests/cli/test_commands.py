@@ -28,7 +28,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 READ = [
     ("status",), ("list",), ("trial", "0"), ("best",), ("pareto", "--no-picture"), ("compare", "0", "1"),
-    ("export", "trials"), ("export", "curves", "--format", "json"), ("export", "recipe"), ("export", "config"),
+    ("export", "trials"), ("export", "curves", "--format", "json"), ("export", "recipe"),
     ("gc", "--dry-run"),
 ]  # fmt: skip
 CHANGE = [("enqueue", "ratio=0.4"), ("retry",), ("rename", "fragile", "other"), ("delete", "fragile", "--yes")]
@@ -173,12 +173,18 @@ def test_a_finished_study_can_be_read(words: tuple[str, ...], run: Any, made: Pa
         (("search", "--objective", "math:sin"), "rungs: is required"),
         (("search", "--storage", "postgresql://a@b/c", "--tracking-uri", "postgresql://a@b/c", "--dry-run"),
          "needs another database than --storage"),
+        (("track", "--tracking-uri", "sqlite:///mlruns/studies.db"), "needs another database than --storage"),
     ],
 )  # fmt: skip
 def test_wrong_names_and_values_are_one_line(words: tuple[str, ...], message: str, run: Any, finished: Path) -> None:
     answer = run(finished, *words)
     one_line(answer, 2)
     assert message in answer.err
+
+
+def test_a_failed_trial_named_twice_is_tried_once(run: Any, finished: Path) -> None:
+    assert run(finished, "retry", "4", "4", "--json").json()["retried"] == [{"failed": 4, "trial": 8}]
+    assert run(finished, "status", "--json").json()["counts"]["WAITING"] == 1
 
 
 def test_failed_trials_are_tried_again_once(run: Any, finished: Path) -> None:
@@ -223,20 +229,42 @@ def test_exports_can_be_read_back(run: Any, finished: Path) -> None:
     assert recipe["expected"]["f1"] == best["f1"]
 
 
-def test_the_winning_configuration_can_be_searched(run: Any, finished: Path) -> None:
-    assert run(finished, "export", "config", "-o", "winner.yaml").code == 0
-    config = load_yaml(finished / "winner.yaml")
-    best = run(finished, "best", "--json").json()
-    assert config["enqueue"] == [{key: best["params"][key] for key in ("ratio", "learning_rate")}]
-    (finished / "space.yaml").write_text(
-        "name: space\nparameters:\n  ratio: {type: ratio}\n"
-        "  learning_rate: {type: log_uniform, low: 1.0e-4, high: 1.0e-2, absolute: true}\n"
-    )
-    words = ("search", "--experiment", "winner.yaml", "--space", "space.yaml", "--no-tracking", "--json")
-    status = run(finished, *words).json()
+MINE = """
+from ratio_hpo import Progress
+
+
+def train(params, context):
+    for windows in (10, 20):
+        score = (1 - (params["ratio"] - 0.6) ** 2) * windows / 20 - abs(params["learning_rate"] - 0.1)
+        yield Progress(stage="target", windows=windows, cost=windows, scores={"f1/mean": max(score, 0.0)})
+"""
+SPACE = """
+name: mine
+parameters:
+  ratio: {type: ratio}
+  learning_rate: {type: log_uniform, low: 0.01, high: 1.0}
+"""
+
+
+def test_the_winning_configuration_can_be_searched(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "mine_objective.py").write_text(MINE)
+    (tmp_path / "mine.yaml").write_text(SPACE)
+    words = ("--objective", "mine_objective:train", "--rungs", "10,20", "--space", "mine.yaml", "--trials", "10")
+    assert run(tmp_path, "search", *words, "--no-tracking").code == 0
+    best = run(tmp_path, "best", "--json").json()
+    assert best["kind"] == "sampled"
+    assert run(tmp_path, "export", "config", "-o", "winner.yaml").code == 0
+    assert load_yaml(tmp_path / "winner.yaml")["enqueue"] == [best["params"]]
+    status = run(tmp_path, "search", "--experiment", "winner.yaml", "--no-tracking", "--json").json()
     assert [trial["kind"] for trial in status["trials"]] == ["english", "non_english", "enqueued"]
     assert status["trials"][2]["params"] == best["params"]
     assert status["trials"][2]["f1"] == pytest.approx(best["f1"])
+
+
+def test_a_study_made_from_python_has_no_configuration_to_export(run: Any, made: Path) -> None:
+    answer = run(made, "export", "config")
+    one_line(answer, 2)
+    assert "take the parameters from `ratio-hpo export recipe`" in answer.err
 
 
 def test_gc_frees_what_no_study_refers_to(run: Any, finished: Path) -> None:
@@ -257,6 +285,15 @@ def test_gc_frees_what_no_study_refers_to(run: Any, finished: Path) -> None:
     assert not any(folder.exists() for folder in old)
     assert young.is_dir()
     assert run(finished, "gc", "--json").json()["garbage"] == []
+
+
+def test_gc_asks_for_every_storage_that_uses_the_folder(run: Any, finished: Path) -> None:
+    other = f"sqlite:///{finished / 'other.db'}"
+    search(fragile, {"ratio": Ratio()}, rungs=RUNGS, trials=2, root=finished / "mlruns", storage=other, tracking=False)
+    answer = run(finished, "gc")
+    one_line(answer, 2)
+    assert "other.db; name every one of them" in answer.err
+    assert run(finished, "gc", "--storage", other, "--storage", "default", "--dry-run").code == 0
 
 
 def test_settings_win_in_their_order(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

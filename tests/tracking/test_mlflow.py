@@ -168,6 +168,55 @@ def test_the_chart_view_is_made_with_the_first_run(root: Path) -> None:
     assert view_id("study") in open_tracker(None, root, "fake").view_path(study.plan.name)
 
 
+def test_a_run_that_was_only_begun_gets_its_parameters(root: Path) -> None:
+    """As after kill -9 between making a run and filling it."""
+    study = search(root, trials=2, tracked=False)
+    tracker = open_tracker(None, root, "fake")
+    tags = {"ratio_hpo.study": "study", "ratio_hpo.trial": "1", "ratio_hpo.kind": "trial"}
+    tracker._client.create_run(tracker.experiment_id, tags=tags, run_name="study/1")
+    assert track(root) == 2
+    begun = next(content for content in contents(root) if content[0] == "study/1")
+    assert float(begun[3]["ratio"]) == study.records()[1].params["ratio"]
+    assert len(begun[5]) == 3
+    assert len(contents(root)) == 3
+
+
+def test_weights_of_another_machine_stay_on_the_server(root: Path) -> None:
+    study = search(root)
+    facts = facts_of(study.view(), root)
+    number, names = next(iter(facts.kept.items()))
+    folder = root / "elsewhere" / names[0]
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_text("weights")
+    record, client = study.records()[number], MlflowClient(mlflow_uri(root))
+    run_id = next(r.info.run_id for r in client.search_runs(["1"]) if r.info.run_name == f"study/{number}")
+
+    def stored() -> list[str]:
+        return [file.path for file in client.list_artifacts(run_id, "checkpoints")]
+
+    first = open_tracker(None, root, "fake")
+    first.write_checkpoints(replace(facts, checkpoints={number: [folder]}), record)
+    assert stored() == [f"checkpoints/{names[0]}"]
+    other = open_tracker(None, root, "fake")
+    other.written("study")
+    other.write_checkpoints(facts, record)  # this machine has none of them
+    assert stored() == [f"checkpoints/{names[0]}"]
+    other.write_checkpoints(replace(facts, kept={}), record)  # it has left the front
+    assert stored() == []
+
+
+def test_passwords_are_neither_shown_nor_stored() -> None:
+    from ratio_hpo.core.urls import without_login, without_password
+
+    for password in ("secret", "p#ss", "a/b", "x@y"):
+        assert (
+            without_password(f"at postgresql://me:{password}@host:1/db now") == "at postgresql://me:***@host:1/db now"
+        )
+        assert without_login(f"https://me:{password}@host/path") == "https://host/path"
+    assert without_password("https://host:5000/path") == "https://host:5000/path"
+    assert without_password("sqlite:////tmp/a.db") == "sqlite:////tmp/a.db"
+
+
 class Down:
     """A tracking server that does not answer at first, or never."""
 
