@@ -46,6 +46,7 @@ bench: $(VENV)/.test  ## Run the benchmarks that take minutes
 	$(BIN)/python benchmarks/mixing.py
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/large_study.py
 
 clean:  ## Remove the virtual environment and what was built
 	rm -rf $(VENV) site dist .pytest_cache .hypothesis .ruff_cache

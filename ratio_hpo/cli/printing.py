@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 """Seconds that a command that ends at once waits for a lock."""
 
-SELDOM = 200_000
-"""Allocations between two collections of garbage: a study of 20,000 evaluations is all live, and looked at in vain."""
-
 
 def open_stored(root: Path, storage: str | None, *, only_read: bool = False) -> Storage:
     """The storage that the options mean."""
@@ -38,8 +35,10 @@ def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
     """The study that the options mean, for a command that reads it and ends."""
     from ratio_hpo.study.view import view_study
 
-    gc.set_threshold(SELDOM)
-    return view_study(open_stored(root, storage, only_read=True), study)
+    gc.disable()  # the process ends soon, and all that a large study makes is live
+    view = view_study(open_stored(root, storage, only_read=True), study)
+    gc.freeze()
+    return view
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +18,11 @@ from ratio_hpo.cli.options import (
     tracking_uri_option,
 )
 from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json
+from ratio_hpo.core.urls import with_driver
 from ratio_hpo.show.words import say
+
+if TYPE_CHECKING:
+    from ratio_hpo.study.view import StudyView
 
 
 @click.command()
@@ -77,47 +83,70 @@ def track(
 @study_option
 @root_option
 @storage_option
-def ui(port: int, host: str, no_browser: bool, study: str | None, root: Path, storage: str | None) -> None:
+@tracking_uri_option
+def ui(
+    port: int,
+    host: str,
+    no_browser: bool,
+    study: str | None,
+    root: Path,
+    storage: str | None,
+    tracking_uri: str | None,
+) -> None:
     """Open the MLflow UI on a ready-made view of a study, until Ctrl-C.
 
-    Front, curves, parallel coordinates and F1 by language, on the runs below --root.
+    Front, curves, parallel coordinates and F1 by language. Where the study is tracked on a server, its view is made and
+    its address shown; else a UI is started on the store.
 
     \b
     ratio-hpo ui
     ratio-hpo ui --study polyglot-world-default --port 5001 --no-browser
     """
     from ratio_hpo.core.errors import StudyError
+    from ratio_hpo.core.urls import mlflow_uri, without_login
+    from ratio_hpo.experiment.track import uri_of
 
     database = root / "mlflow.db"
-    if not database.is_file():
+    if tracking_uri is None and storage is None and not database.is_file() and not (root / "studies.db").is_file():
         raise StudyError(f"{database}: no runs here yet; run `ratio-hpo search`, or name the folder with --root")
     view = open_view(root, storage, study)
-    _serve(database, host, port, _view_path(view, root), browser=not no_browser)
+    uri = uri_of(view, tracking_uri)
+    path = _view_path(view, root, uri)
+    if uri is not None and uri.startswith("http"):
+        _show(f"{without_login(uri).rstrip('/')}/{path}", browser=not no_browser)
+    else:
+        _serve(with_driver(uri or mlflow_uri(root)), host, port, path, browser=not no_browser)
 
 
-def _view_path(view: object, root: Path) -> str:
+def _show(address: str, *, browser: bool) -> None:
+    import webbrowser
+
+    say(f"MLflow UI: {address}")
+    if browser and sys.stderr.isatty():
+        webbrowser.open(address)
+
+
+def _view_path(view: StudyView, root: Path, uri: str | None) -> str:
     """The ready-made view; MLflow's own first page where it cannot be made."""
     from ratio_hpo.core.urls import reason_of
     from ratio_hpo.experiment.track import show_view
 
     try:
-        return show_view(view, root)  # type: ignore[arg-type]
+        return show_view(view, root, uri)
     except Exception as error:  # the view is a convenience on an undocumented format
         say(f"the ready-made view could not be made ({reason_of(error)}); the runs are there all the same")
         return ""
 
 
-def _serve(database: Path, host: str, port: int, path: str, *, browser: bool) -> None:
+def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> None:
     import os
     import subprocess
-    import sys
     import time
-    import webbrowser
 
     from ratio_hpo.core.errors import StudyError
 
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{database.resolve()}"]
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
     command += ["--host", host, "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
     address = f"http://{host}:{port}/{path}"
     if _answers(host, port):
@@ -127,9 +156,8 @@ def _serve(database: Path, host: str, port: int, path: str, *, browser: bool) ->
         while process.poll() is None and not _answers(host, port):
             time.sleep(0.2)
         if process.poll() is None:
-            say(f"MLflow UI: {address}\nCtrl-C stops it")
-            if browser and sys.stderr.isatty():
-                webbrowser.open(address)
+            _show(address, browser=browser)
+            say("Ctrl-C stops it")
         code = process.wait()
     except KeyboardInterrupt:
         process.terminate()

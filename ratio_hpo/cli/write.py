@@ -20,8 +20,6 @@ from ratio_hpo.cli.options import (
 from ratio_hpo.cli.printing import open_stored, print_json
 from ratio_hpo.show.words import say
 
-MEND_RENAME = "delete those of the old name in its UI, then run `ratio-hpo track`"
-
 
 @click.command()
 @click.argument("assignments", nargs=-1, required=True, metavar="PARAMETER=VALUE...")
@@ -94,7 +92,7 @@ def rename(study: str, new_name: str, root: Path, storage: str | None, tracking_
     say(f"study {study} is now {new_name}")
     _in_mlflow(
         lambda: rename_runs(stored, study, new_name, root, tracking_uri),
-        "delete them in its UI, then run `ratio-hpo track`",
+        "delete those of the old name in its UI, then run `ratio-hpo track`",
     )
 
 

@@ -191,8 +191,8 @@ def delete_runs(view: StudyView, root: Path, uri: str | None) -> None:
         open_tracker(uri_of(view, uri), root, str(view.about["experiment"])).delete(view.name)
 
 
-def show_view(view: StudyView, root: Path) -> str:
-    """Make the chart view of a study in the store below `root`; returns its place below the server's address."""
-    tracker = open_tracker(None, root, str(view.about["experiment"]))
+def show_view(view: StudyView, root: Path, uri: str | None) -> str:
+    """Make the chart view of a study in its store; returns its place below the server's address."""
+    tracker = open_tracker(uri, root, str(view.about["experiment"]))
     tracker.show_view(facts_of(view, root))
     return tracker.view_path(view.name)

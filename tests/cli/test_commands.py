@@ -121,7 +121,7 @@ def test_on_an_empty_folder_it_says_what_to_do(words: tuple[str, ...], run: Any,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [*READ, ("enqueue", "ratio=0.4"), ("retry",)], ids=" ".join)
+@pytest.mark.parametrize("words", [*READ, ("enqueue", "ratio=0.4"), ("retry",), ("track",)], ids=" ".join)
 def test_a_study_in_progress_can_be_read_and_added_to(words: tuple[str, ...], run: Any, in_progress: Path) -> None:
     answer = run(in_progress, *words)
     assert answer.code == 0, answer.err

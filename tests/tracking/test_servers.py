@@ -92,3 +92,7 @@ def test_a_server_with_a_login_takes_a_study_once(server: str, tmp_path: Path, m
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)
     assert write(tmp_path, f"http://{server}") == 0
     assert count(inside) == (6, points)
+    command = [sys.executable, "-m", "ratio_hpo", "ui", "--no-browser", "--root", ".", "--tracking-uri", inside]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stderr
+    assert f"MLflow UI: http://{server}/#/experiments/" in shown
+    assert PASSWORD not in shown
