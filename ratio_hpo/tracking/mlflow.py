@@ -135,7 +135,7 @@ class MlflowTracker:
 
     def rename(self, old: str, new: str) -> None:
         """Give the runs of a study its new name."""
-        for run in self._search(f"tags.`{STUDY}` = '{old}'"):
+        for run in list(self._search(f"tags.`{STUDY}` = '{old}'")):
             number = run.data.tags.get(TRIAL)
             self._client.update_run(run.info.run_id, name=new if number is None else f"{new}/{number}")
             self._client.set_tag(run.info.run_id, STUDY, new)
