@@ -39,7 +39,8 @@ class Loaded:
 
     def provenance(self) -> list[tuple[str, Any, str]]:
         """Every key in effect: dotted key, value, and the default, file, variable or flag that it came from."""
-        in_file = flatten(self.content)
+        whole = flatten(overlay(self.content, self.settings))
+        in_file = [key for key, value in flatten(self.content).items() if whole.get(key) == value]
         lines = []
         for key, value in flatten(self.experiment.model_dump(mode="json")).items():
             named = any(key == k or key.startswith(f"{k}.") or k.startswith(f"{key}.") for k in in_file)

@@ -312,6 +312,13 @@ def test_settings_win_in_their_order(run: Any, tmp_path: Path, monkeypatch: pyte
     assert shown["--root"] == ("elsewhere", "RATIO_HPO_ROOT")
 
 
+def test_another_pruner_takes_no_options_of_the_one_in_the_file(run: Any, tmp_path: Path) -> None:
+    words = ("search", "-S", "pruner.name=median", "--show-config", "--json")
+    shown = {row["key"]: (row["value"], row["source"]) for row in run(tmp_path, *words).json()["config"]}
+    assert shown["pruner.name"] == ("median", "-S")
+    assert shown["pruner.options"] == ({}, "default")
+
+
 def test_a_mistyped_variable_is_told(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RATIO_HPO_TRAILS", "5")
     answer = run(tmp_path, "search", "--show-config")
