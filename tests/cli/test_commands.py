@@ -93,7 +93,8 @@ def finished(made: Path, tmp_path: Path) -> Path:
 def in_progress(tmp_path: Path) -> Iterator[Path]:
     """A study whose trial 1 this process holds; trial 0 is done."""
     about = {"experiment": "fake", "space": "tiny", "base": None, "trials": 8, "store": None, "config": {"name": "f"}}
-    study = Study(plan_of("fragile", about=about), open_storage(default_url(tmp_path / "mlruns")))
+    plan = plan_of("fragile", about=about, identity={"space": plan_of().space.to_json()})
+    study = Study(plan, open_storage(default_url(tmp_path / "mlruns")))
     job = study.next(8)
     assert job is not None
     for progress in curve_objective(job.params, None):  # type: ignore[arg-type]
