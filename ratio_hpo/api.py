@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -169,7 +169,7 @@ def search(
     """
     name = objective if isinstance(objective, str) else _name_of(objective)
     plain = name.rpartition(":")[2].rpartition(".")[2]
-    grids = {"target": list(rungs)} if not isinstance(rungs, Mapping) else {k: list(v) for k, v in rungs.items()}
+    grids = {stage: list(grid) for stage, grid in rungs.items()} if isinstance(rungs, Mapping) else list(rungs)
     content: dict[str, Any] = {
         "name": plain if plain[:1].isalnum() else "own",
         "objective": name,
@@ -232,5 +232,4 @@ class _Quiet:
 
     @contextmanager
     def running(self, search: Search, study: Study) -> Iterator[Watch]:
-        with nullcontext():
-            yield lambda records: None
+        yield lambda records: None

@@ -174,7 +174,6 @@ def facts_of(view: StudyView, root: Path) -> StudyFacts:
         base=(str(view.about["base"]), fingerprint(base)) if base is not None else None,
         languages=view.languages,
         parameters=view.about["parameters"],
-        config=view.about.get("config", {}),
     )
 
 

@@ -64,11 +64,10 @@ def enqueue(storage: RDBStorage, name: str | None, params: Params) -> tuple[str,
         ConfigError: a parameter that the space lacks, or a value outside its domain.
     """
     study = find_study(storage, name)
-    space = view_of(storage, study).space
-    space.check(params)
-    number = len(study.get_trials(deepcopy=False))
-    enqueue_params(study, space, params, {})
-    return study.study_name, number
+    view = view_of(storage, study)
+    view.space.check(params)
+    enqueue_params(study, view.space, params, {})
+    return study.study_name, len(view.records)
 
 
 def retry(storage: RDBStorage, name: str | None, numbers: Sequence[int]) -> tuple[str, dict[int, int]]:
@@ -85,18 +84,16 @@ def retry(storage: RDBStorage, name: str | None, numbers: Sequence[int]) -> tupl
     """
     study = find_study(storage, name)
     view = view_of(storage, study)
-    trials = study.get_trials(deepcopy=False)
-    retried = {trial.user_attrs[rec.RETRY_OF]: trial.number for trial in trials if rec.RETRY_OF in trial.user_attrs}
+    retried = {record.retry_of: record.number for record in view.records if record.retry_of is not None}
     chosen = [view.trial(number) for number in dict.fromkeys(numbers)]
     if not numbers:
         left = (record for record in view.records if record.is_failure and record.number not in retried)
         chosen = [record for record in left if record.params and (record.number > 0 or view.target is not None)]
     for record in chosen:
         _check_retry(record, retried, view.target)
-    made = {}
+    made, space = {}, view.space
     for record in chosen:
-        made[record.number] = len(trials) + len(made)
-        space = view.space
+        made[record.number] = len(view.records) + len(made)
         attributes = {rec.KIND: record.kind, rec.RETRY_OF: record.number}
         if record.is_anchor:
             attributes[rec.PARAMS] = record.params

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ratio_hpo.core.trial import TrialRecord
 
@@ -30,7 +30,6 @@ class StudyFacts:
         timed: whether the target is known, so that cost to target is.
         datasets: fingerprint of each data set, by `<stage>/<source>`.
         base: name and fingerprint of the base model; None: there is none.
-        config: the experiment in effect.
     """
 
     study: str
@@ -44,7 +43,6 @@ class StudyFacts:
     base: tuple[str, str] | None = None
     languages: Sequence[str] = ()
     parameters: Sequence[str] = ()
-    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 def token(record: TrialRecord, *, on_front: bool, timed: bool) -> str:
