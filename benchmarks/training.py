@@ -20,13 +20,14 @@ import torch
 
 from ratio_hpo.data.mixing import Mixture, MixtureStream
 from ratio_hpo.data.tasks import load_task
-from ratio_hpo.data.windows import WindowSet, WindowSettings, open_windows, write_windows
+from ratio_hpo.data.tokenise import write_windows
+from ratio_hpo.data.windows import WindowSet, WindowSpec, open_windows
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation
 from ratio_hpo.training.model import find_base, load_tokenizer
-from ratio_hpo.training.settings import EngineSettings
-from ratio_hpo.training.stage import StageSpec
+from ratio_hpo.training.spec import EngineSpec
+from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore
 
 XLMR_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
@@ -53,19 +54,17 @@ class Bench:
 
     def __init__(self, base_name: str, folder: Path, device: str, batch_size: int, steps: int) -> None:
         self.base, self.task, self.steps, self.batch_size = find_base(base_name), load_task("qa"), steps, batch_size
-        tokenizer, settings = load_tokenizer(self.base), WindowSettings(max_length=96, stride=32)
+        tokenizer, settings = load_tokenizer(self.base), WindowSpec(max_length=96, stride=32)
         questions = generate("en", "pool", 2000, seed=0)
         self.windows: WindowSet = open_windows(write_windows(questions, tokenizer, self.task, settings, folder))
         held_out = write_windows(generate("en", "evaluation", 20, seed=0), tokenizer, self.task, settings, folder)
         self.evaluation = Evaluation({"en": {"select": str(held_out)}}, self.task, settings, "squad")
         self.pad = tokenizer.pad_token_id
-        self.engine = Engine(
-            self.base, self.task, EngineSettings(), pad=self.pad, token_types=True, seed=0, device=device
-        )
+        self.engine = Engine(self.base, self.task, EngineSpec(), pad=self.pad, token_types=True, seed=0, device=device)
         self.mixture = Mixture(shares={"en": 1.0}, sizes={"en": len(self.windows)})
 
-    def spec(self, seed: int, steps: int | None = None) -> StageSpec:
-        return StageSpec(
+    def spec(self, seed: int, steps: int | None = None) -> Stage:
+        return Stage(
             name="bench", task="qa", mixture=self.mixture, data={"en": "generated"}, unit="examples",
             steps=steps or self.steps, batch_size=self.batch_size, learning_rate=1e-4, schedule="constant", warmup=5,
             weight_decay=0.01, clip=1.0, seed=seed, precision=self.engine.precision, parent=self.base.identity,

@@ -19,13 +19,14 @@ from transformers import PreTrainedTokenizerFast, RoFormerConfig, RoFormerForQue
 from ratio_hpo.data.mixing import Mixture
 from ratio_hpo.data.questions import Question
 from ratio_hpo.data.tasks import load_task
-from ratio_hpo.data.windows import WindowSettings, open_windows, write_windows
+from ratio_hpo.data.tokenise import write_windows
+from ratio_hpo.data.windows import WindowSpec, open_windows
 from ratio_hpo.data.world import LANGUAGES, generate, masked_statements
+from ratio_hpo.training.device import EngineSpec
 from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation
 from ratio_hpo.training.model import EMBEDDED, find_base
-from ratio_hpo.training.settings import EngineSettings
-from ratio_hpo.training.stage import StageSpec
+from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -97,7 +98,7 @@ def main() -> None:
     out = parser.parse_args().out
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        tokenizer, settings, task = train_tokenizer(), WindowSettings(max_length=96, stride=32), load_task("qa")
+        tokenizer, settings, task = train_tokenizer(), WindowSpec(max_length=96, stride=32), load_task("qa")
         tokenizer.save_pretrained(scratch / "untrained")
         new_model(tokenizer).save_pretrained(scratch / "untrained")
         base = find_base(str(scratch / "untrained"))
@@ -110,10 +111,8 @@ def main() -> None:
             }
             for language in LANGUAGES
         }
-        engine = Engine(
-            base, task, EngineSettings(), pad=tokenizer.pad_token_id, token_types=True, seed=SEED, device="cpu"
-        )
-        spec = StageSpec(
+        engine = Engine(base, task, EngineSpec(), pad=tokenizer.pad_token_id, token_types=True, seed=SEED, device="cpu")
+        spec = Stage(
             name="pretraining", task="qa", mixture=Mixture(shares={"world": 1.0}, sizes={"world": len(windows)}),
             data={"world": "generated"}, unit="examples", steps=STEPS, batch_size=BATCH, learning_rate=LEARNING_RATE,
             schedule="wsd", warmup=20, weight_decay=0.01, clip=1.0, seed=SEED, precision="fp32", parent=base.identity,

@@ -46,7 +46,7 @@ def test_a_plan_realises_its_ratio(ready: Callable[..., Search]) -> None:
 
 
 def test_budget_add_keeps_english_whole(ready: Callable[..., Search], tmp_path: Path) -> None:
-    changes = (("split: uniform", "split: uniform\n    budget: add"),)
+    changes = (("spread: uniform", "spread: uniform\n    budget: add"),)
     with pytest.raises(ConfigError, match=r"budget `add` needs at most 0\.9"):
         ready(*changes)
     narrow = tmp_path / "narrow.yaml"
@@ -61,7 +61,7 @@ def test_budget_add_keeps_english_whole(ready: Callable[..., Search], tmp_path: 
 
 
 def test_caps_are_told_with_their_place(ready: Callable[..., Search]) -> None:
-    search = ready(("split: uniform", "split: uniform\n    max_epochs: 1"))
+    search = ready(("spread: uniform", "spread: uniform\n    max_epochs: 1"))
     middle = search.prepared.pipeline.plan({"ratio": 0.5, "intermediate_steps": 16})["stages"]["intermediate"]
     assert middle["realised"]["sw"]["epochs"] <= 1.0
     assert set(middle["capped"]) >= {"en"}
@@ -69,7 +69,7 @@ def test_caps_are_told_with_their_place(ready: Callable[..., Search]) -> None:
 
 
 def test_tokens_as_unit_even_out_tokens(ready: Callable[..., Search]) -> None:
-    search = ready(("split: uniform", "split: uniform\n    unit: tokens"))
+    search = ready(("spread: uniform", "spread: uniform\n    unit: tokens"))
     middle = search.prepared.pipeline.plan({"ratio": 0.5, "intermediate_steps": 16})["stages"]["intermediate"]
     assert middle["ratio_realised_tokens"] == pytest.approx(0.5, abs=0.02)
     assert middle["ratio"] == 0.5

@@ -33,11 +33,11 @@ def validate(file: str) -> None:
         click.echo(f"{path}: a valid space with {len(space.parameters)} parameter(s)")
         return
     from ratio_hpo.experiment.load import load_experiment, load_space_for
-    from ratio_hpo.experiment.own import OwnExperiment, resolve_own
+    from ratio_hpo.experiment.own import OwnExperimentSpec, resolve_own
     from ratio_hpo.experiment.prepare import source_designs
 
     experiment = load_experiment(str(path)).experiment
-    if isinstance(experiment, OwnExperiment):
+    if isinstance(experiment, OwnExperimentSpec):
         resolve_own(experiment, load_space(experiment.space))
         click.echo(f"{path}: a valid experiment with an objective of your own, {experiment.objective}")
         return

@@ -14,6 +14,10 @@ from ratio_hpo.core.overrides import PREFIX
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+KEYS = ("space", "objective", "rungs", "base", "seed", "trials", "sampler", "pruner", "keep")
+"""Options that set a key of the experiment."""
+
+
 def option(*names: str, **attributes: Any) -> Decorator:
     """click's option, which also reads `RATIO_HPO_<OPTION>`."""
     long = next(name for name in names if name.startswith("--"))

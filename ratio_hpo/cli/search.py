@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratio_hpo.cli.options import (
+    KEYS,
     Decorator,
     json_option,
     option,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 SAMPLERS = ["tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid"]
 PRUNERS = ["successive_halving", "hyperband", "median", "percentile", "patient", "threshold", "wilcoxon", "none"]
 KEEP = ["front", "best", "all", "none"]
-KEYS = ("space", "objective", "rungs", "base", "seed", "trials", "sampler", "pruner", "keep")
-"""Options that set a key of the experiment."""
-
 DEFAULT_EXPERIMENT = "polyglot-world"
 
 running_options: Decorator = together(

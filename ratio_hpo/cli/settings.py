@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from ratio_hpo.cli.options import KEYS
 from ratio_hpo.cli.printing import print_json, print_table
-from ratio_hpo.cli.search import KEYS
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import (
     PREFIX,
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 def search_settings(ctx: click.Context, options: dict[str, Any], assignments: Sequence[str]) -> list[Setting]:
     """Settings from variables, then from options, then from -S; a variable that looks mistyped is named."""
-    from ratio_hpo.experiment.own import OwnExperiment
-    from ratio_hpo.experiment.spec import Experiment
+    from ratio_hpo.experiment.own import OwnExperimentSpec
+    from ratio_hpo.experiment.spec import ExperimentSpec
 
-    keys = {*Experiment.model_fields, *OwnExperiment.model_fields}
+    keys = {*ExperimentSpec.model_fields, *OwnExperimentSpec.model_fields}
     names = {*keys, *options, "data"}
     for name in unknown_variables(os.environ, names):
         near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), list(names), n=1, cutoff=0.8)

@@ -30,7 +30,7 @@ def _fillable(template: str) -> str:
 Template = Annotated[str, Strict(), AfterValidator(_fillable)]
 
 
-class _Corpus(Spec):
+class _CorpusSpec(Spec):
     """What all corpora have.
 
     Attributes:
@@ -47,12 +47,12 @@ class _Corpus(Spec):
         return False
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> _Corpus:
+    def _sizes_fit(self) -> _CorpusSpec:
         check_sizes(self.parts, parallel=self.cut_alike)
         return self
 
 
-class FileCorpus(_Corpus):
+class FileCorpusSpec(_CorpusSpec):
     """SQuAD-format JSON, JSONL or Parquet below the data folder."""
 
     kind: Literal["files"]
@@ -68,7 +68,7 @@ class FileCorpus(_Corpus):
         return read_squad(path, parallel=self.parallel, strict=strict)
 
 
-class HubCorpus(_Corpus):
+class HubCorpusSpec(_CorpusSpec):
     """A data set of the hub at a pinned commit."""
 
     kind: Literal["hub"]
@@ -88,7 +88,7 @@ class HubCorpus(_Corpus):
         return read_hub(self.dataset, config, split, self.revision, parallel=self.parallel, strict=strict)
 
 
-class WorldCorpus(_Corpus):
+class WorldCorpusSpec(_CorpusSpec):
     """Generated questions of the embedded world.
 
     Attributes:
@@ -102,7 +102,7 @@ class WorldCorpus(_Corpus):
     seed: Whole = 0
 
     @model_validator(mode="after")
-    def _languages_known(self) -> WorldCorpus:
+    def _languages_known(self) -> WorldCorpusSpec:
         unknown = [language for language in self.languages if language not in LANGUAGES]
         if unknown:
             raise ValueError(f"the embedded world has no language {unknown[0]}; known: {', '.join(LANGUAGES)}")
@@ -117,7 +117,7 @@ class WorldCorpus(_Corpus):
         return generate(language, self.people, number, seed=self.seed), None
 
 
-Corpus = Annotated[FileCorpus | HubCorpus | WorldCorpus, Field(discriminator="kind")]
+Corpus = Annotated[FileCorpusSpec | HubCorpusSpec | WorldCorpusSpec, Field(discriminator="kind")]
 
 
 class CorpusReader:

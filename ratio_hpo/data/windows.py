@@ -6,10 +6,6 @@ temporary name and renamed, so a half-written one is never seen.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,15 +16,12 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ratio_hpo.core.config import Spec, Whole
-from ratio_hpo.core.fingerprint import fingerprint
-from ratio_hpo.data.questions import Question, fingerprint_questions
-from ratio_hpo.data.tasks import Task
 
 SPECIAL_TOKENS = 4
 WINDOWS, QUESTIONS, META = "windows.arrow", "questions.arrow", "meta.json"
 
 
-class WindowSettings(Spec):
+class WindowSpec(Spec):
     """How text is cut.
 
     Attributes:
@@ -44,7 +37,7 @@ class WindowSettings(Spec):
     max_answer: Whole = Field(default=30, ge=1)
 
     @model_validator(mode="after")
-    def _passage_fits(self) -> WindowSettings:
+    def _passage_fits(self) -> WindowSpec:
         question = min(self.max_question, self.max_length // 2)
         room = self.max_length - question - SPECIAL_TOKENS
         if self.stride >= room:
@@ -101,45 +94,6 @@ class WindowSet:
         return self.offsets[self.bounds[index] : self.bounds[index + 1]]
 
 
-def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """A name of all that a fast tokenizer does to text, whatever lengths it was last called with."""
-    content = json.loads(tokenizer.backend_tokenizer.to_str())
-    lasting = {key: value for key, value in content.items() if key not in ("truncation", "padding")}
-    return fingerprint([lasting, sorted(tokenizer.model_input_names)])
-
-
-def write_windows(
-    questions: Sequence[Question], tokenizer: Any, task: Task, settings: WindowSettings, cache: Path
-) -> Path:
-    """The folder of the windows of `questions`; made if it is not there yet."""
-    key = fingerprint(
-        [fingerprint_questions(questions), tokenizer_fingerprint(tokenizer), settings.model_dump(), task.name, 1]
-    )
-    folder = cache / key
-    if (folder / META).is_file():
-        return folder
-    rows = task.encode(questions, tokenizer, settings)
-    temporary = cache / f".{key}-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    _write(temporary / WINDOWS, rows)
-    texts = {
-        "id": pa.array([q.id for q in questions], pa.string()),
-        "context": pa.array([q.context for q in questions], pa.large_string()),
-        "answers": pa.array([[a.text for a in q.answers] for q in questions], pa.list_(pa.string())),
-    }
-    _write(temporary / QUESTIONS, texts)
-    meta = {"task": task.name, "windows": len(rows["question"]), "questions": len(questions), **settings.model_dump()}
-    (temporary / META).write_text(json.dumps(meta, indent=1))
-    try:
-        temporary.rename(folder)
-    except OSError:  # another process has just finished the same set
-        shutil.rmtree(temporary, ignore_errors=True)
-        if not (folder / META).is_file():
-            raise
-    return folder
-
-
 def open_windows(folder: Path | str) -> WindowSet:
     """Memory-map a window set."""
     folder = Path(folder)
@@ -160,12 +114,6 @@ def open_windows(folder: Path | str) -> WindowSet:
         contexts=_single(texts, "context"),
         gold=_single(texts, "answers"),
     )
-
-
-def _write(path: Path, columns: dict[str, Any]) -> None:
-    table = pa.table(columns)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks(), max_chunksize=max(len(table), 1))
 
 
 def _read(path: Path) -> pa.Table:

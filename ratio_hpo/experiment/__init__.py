@@ -4,10 +4,10 @@ from ratio_hpo.experiment.load import load_experiment, name_study
 from ratio_hpo.experiment.prepare import Prepared, prepare
 from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
 from ratio_hpo.experiment.search import run_search
-from ratio_hpo.experiment.spec import Experiment
+from ratio_hpo.experiment.spec import ExperimentSpec
 
 __all__ = [
-    "Experiment",
+    "ExperimentSpec",
     "Prepared",
     "Search",
     "SearchOptions",

@@ -18,7 +18,7 @@ from ratio_hpo.backends.resources import num_cpus
 from ratio_hpo.core.errors import RatioHpoError
 from ratio_hpo.core.urls import mlflow_uri, reason_of, without_password
 from ratio_hpo.experiment.load import load_experiment
-from ratio_hpo.experiment.own import OwnExperiment, import_objective
+from ratio_hpo.experiment.own import OwnExperimentSpec, import_objective
 from ratio_hpo.study.storage import check_writable, default_url, open_storage
 from ratio_hpo.training.model import checkpoint_bytes, find_base, load_tokenizer
 
@@ -139,7 +139,7 @@ def _tracking(root: Path, uri: str | None) -> str:
 
 def _base(root: Path, experiment: str, asked: str | None) -> str:
     loaded = load_experiment(experiment).experiment
-    if isinstance(loaded, OwnExperiment):
+    if isinstance(loaded, OwnExperimentSpec):
         import_objective(loaded.objective)
         return f"objective {loaded.objective}: found"
     name, _, revision = asked.partition("@") if asked else (loaded.base.name, "", loaded.base.revision or "")

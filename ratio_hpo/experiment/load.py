@@ -11,15 +11,15 @@ from ratio_hpo.core.config import check_name, load_yaml, parse
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import Setting, flatten, overlay, source_of
 from ratio_hpo.core.resources import find_shipped
-from ratio_hpo.experiment.own import OwnExperiment
-from ratio_hpo.experiment.spec import Experiment
+from ratio_hpo.experiment.own import OwnExperimentSpec
+from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.study_spec import StudySpec
 from ratio_hpo.space import Space, load_space
 from ratio_hpo.space.domains import Ratio
 from ratio_hpo.study.pruning import check_pruner
 from ratio_hpo.study.samplers import check_sampler
-from ratio_hpo.training.design import MOST_ADDED_RATIO
 from ratio_hpo.training.parameters import check_parameters, reference_values
+from ratio_hpo.training.spec import MOST_ADDED_RATIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Loaded:
         settings: what was laid over it.
     """
 
-    experiment: Experiment | OwnExperiment
+    experiment: ExperimentSpec | OwnExperimentSpec
     path: Path | None
     content: Mapping[str, Any]
     settings: tuple[Setting, ...]
@@ -58,7 +58,7 @@ def load_experiment(name_or_path: str | None, settings: Sequence[Setting] = ()) 
     path = find_shipped("experiments", name_or_path) if name_or_path is not None else None
     content = load_yaml(path) if path is not None else {}
     whole = overlay(content, settings)
-    schema: type[StudySpec] = OwnExperiment if "objective" in whole else Experiment
+    schema: type[StudySpec] = OwnExperimentSpec if "objective" in whole else ExperimentSpec
 
     def where(key: str) -> str:
         source = source_of(key, settings) if key else None
@@ -74,7 +74,7 @@ def load_experiment(name_or_path: str | None, settings: Sequence[Setting] = ()) 
     return Loaded(experiment, path, content, tuple(settings))
 
 
-def load_space_for(experiment: Experiment, sources: tuple[str, ...]) -> Space:
+def load_space_for(experiment: ExperimentSpec, sources: tuple[str, ...]) -> Space:
     """The space in absolute values of an experiment.
 
     Args:

@@ -22,7 +22,7 @@ from ratio_hpo.study import Anchor, StudyPlan, Target
 ONLY_STAGE = "target"
 
 
-class OwnExperiment(StudySpec):
+class OwnExperimentSpec(StudySpec):
     """An experiment with the user's own objective.
 
     Attributes:
@@ -48,7 +48,7 @@ class OwnExperiment(StudySpec):
         return {ONLY_STAGE: value} if isinstance(value, list) else value
 
     @model_validator(mode="after")
-    def _is_whole(self) -> OwnExperiment:
+    def _is_whole(self) -> OwnExperimentSpec:
         for stage, grid in self.rungs.items():
             if not grid or grid[0] < 1 or any(a >= b for a, b in itertools.pairwise(grid)):
                 raise ValueError(f"rungs.{stage} needs rising windows from 1 on, but got {grid}; sort them")
@@ -85,7 +85,7 @@ def import_objective(name: str) -> Objective:
     return cast(Objective, found)
 
 
-def resolve_own(experiment: OwnExperiment, space: Space) -> Space:
+def resolve_own(experiment: OwnExperimentSpec, space: Space) -> Space:
     """The space in absolute values; a parameter without a reference value is absolute as it stands."""
     unknown = [key for key in experiment.values if key not in space.parameters]
     if unknown:
@@ -94,7 +94,7 @@ def resolve_own(experiment: OwnExperiment, space: Space) -> Space:
     return space.resolve({key: experiment.values.get(key, 1.0) for key in space.parameters})
 
 
-def plan_own(experiment: OwnExperiment, space: Space, name: str, seed: int) -> StudyPlan:
+def plan_own(experiment: OwnExperimentSpec, space: Space, name: str, seed: int) -> StudyPlan:
     """The study of a user's own objective.
 
     Raises:
@@ -141,7 +141,7 @@ def plan_trial_of(reference: str) -> Callable[[Params], dict[str, Any]]:
     return plan
 
 
-def _anchors(experiment: OwnExperiment, space: Space) -> tuple[Anchor, ...]:
+def _anchors(experiment: OwnExperimentSpec, space: Space) -> tuple[Anchor, ...]:
     """Mixtures at the ends of the space and in its middle; the rest is the reference value, or the domain's middle."""
     middle = space.decode(dict.fromkeys(space.coordinates(), 0.5))
     rest = {key: experiment.values.get(key, value) for key, value in middle.items() if key not in ("ratio", "shares")}

@@ -15,12 +15,13 @@ from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.data.questions import Question, fingerprint_questions
 from ratio_hpo.data.splits import WHOLE
 from ratio_hpo.data.tasks import load_task
-from ratio_hpo.data.windows import open_windows, tokenizer_fingerprint, write_windows
-from ratio_hpo.experiment.spec import SPLITS, Experiment
+from ratio_hpo.data.tokenise import tokenizer_fingerprint, write_windows
+from ratio_hpo.data.windows import open_windows
+from ratio_hpo.experiment.spec import SPLITS, ExperimentSpec
 from ratio_hpo.objective import Design, Pipeline
 from ratio_hpo.space import Space, Steps
-from ratio_hpo.training.design import MOST_ADDED_RATIO, SourceData, SourceDesign, StageDesign, steps_with_budget
 from ratio_hpo.training.model import find_base, load_tokenizer
+from ratio_hpo.training.spec import MOST_ADDED_RATIO, SourceData, SourceSpec, StageSpec, steps_with_budget
 
 SCORED = ("prune", "select")
 
@@ -47,7 +48,7 @@ class Prepared:
     keep_leaks: bool = False
 
 
-def source_designs(experiment: Experiment, stage: StageDesign) -> dict[str, SourceDesign]:
+def source_designs(experiment: ExperimentSpec, stage: StageSpec) -> dict[str, SourceSpec]:
     """The sources of a stage; parts of corpora make one source a language."""
     if isinstance(stage.sources, dict):
         return stage.sources
@@ -55,11 +56,11 @@ def source_designs(experiment: Experiment, stage: StageDesign) -> dict[str, Sour
     for entry in stage.sources:
         for language in experiment.corpora[entry.partition("/")[0]].languages:
             grouped.setdefault(language, []).append(entry)
-    return {language: SourceDesign(language=language, data=data) for language, data in grouped.items()}
+    return {language: SourceSpec(language=language, data=data) for language, data in grouped.items()}
 
 
 def prepare(
-    experiment: Experiment,
+    experiment: ExperimentSpec,
     *,
     cache: Path,
     data_dir: Path,
@@ -163,7 +164,7 @@ def prepare(
     )
 
 
-def largest_steps(experiment: Experiment, space: Space) -> dict[str, int]:
+def largest_steps(experiment: ExperimentSpec, space: Space) -> dict[str, int]:
     """The most steps that any trial of the space, or an anchor, gives to each stage."""
     most = {}
     for name, parameter in (("intermediate", "intermediate_steps"), ("target", "target_steps")):
@@ -175,12 +176,12 @@ def largest_steps(experiment: Experiment, space: Space) -> dict[str, int]:
     return most
 
 
-def largest_cost(experiment: Experiment, steps: dict[str, int]) -> float:
+def largest_cost(experiment: ExperimentSpec, steps: dict[str, int]) -> float:
     """The most windows that a trial can consume."""
     return float(sum(steps[name] * getattr(experiment.stages, name).batch_size for name in steps))
 
 
-def _evaluation(experiment: Experiment, reader: CorpusReader, language: str) -> dict[str, list[Question]]:
+def _evaluation(experiment: ExperimentSpec, reader: CorpusReader, language: str) -> dict[str, list[Question]]:
     parts: dict[str, list[Question]] = {split: [] for split in SPLITS}
     for corpus in experiment.evaluation:
         if language in experiment.corpora[corpus].languages:
@@ -192,7 +193,7 @@ def _evaluation(experiment: Experiment, reader: CorpusReader, language: str) -> 
     return parts
 
 
-def _source_questions(reader: CorpusReader, source: SourceDesign) -> list[Question]:
+def _source_questions(reader: CorpusReader, source: SourceSpec) -> list[Question]:
     questions = []
     for entry in source.data:
         corpus, _, part = entry.partition("/")

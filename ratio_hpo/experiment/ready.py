@@ -16,16 +16,16 @@ from ratio_hpo.core.trial import Params
 from ratio_hpo.core.urls import without_login
 from ratio_hpo.experiment.anchors import make_anchors
 from ratio_hpo.experiment.load import Loaded, load_experiment, load_space_for, name_study
-from ratio_hpo.experiment.own import OwnExperiment, import_objective, plan_own, plan_trial_of, resolve_own
+from ratio_hpo.experiment.own import OwnExperimentSpec, import_objective, plan_own, plan_trial_of, resolve_own
 from ratio_hpo.experiment.prepare import Prepared, largest_cost, largest_steps, prepare, source_designs
-from ratio_hpo.experiment.spec import Experiment
+from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.study_spec import StudySpec
 from ratio_hpo.experiment.track import check_apart, store_key
 from ratio_hpo.objective import CheckedObjective, Objective
 from ratio_hpo.space import Space, load_space
 from ratio_hpo.study import StudyPlan, Target
-from ratio_hpo.training.design import sizes_of
 from ratio_hpo.training.model import checkpoint_bytes
+from ratio_hpo.training.spec import sizes_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +102,7 @@ def ready_search(
     check_apart(options.storage, options.tracking_uri, options.root)
     loaded = load_experiment(options.experiment, options.settings)
     experiment = loaded.experiment
-    if isinstance(experiment, OwnExperiment):
+    if isinstance(experiment, OwnExperimentSpec):
         search = _ready_own(options, loaded, experiment, objective, space)
         if objective is not None or space is not None:
             search = replace(search, plan=replace(search.plan, about={**search.plan.about, "in_process": True}))
@@ -114,7 +114,11 @@ def ready_search(
 
 
 def _ready_own(
-    options: SearchOptions, loaded: Loaded, experiment: OwnExperiment, objective: Objective | None, space: Space | None
+    options: SearchOptions,
+    loaded: Loaded,
+    experiment: OwnExperimentSpec,
+    objective: Objective | None,
+    space: Space | None,
 ) -> Search:
     function = objective or import_objective(experiment.objective)
     resolved = resolve_own(experiment, space or load_space(experiment.space))
@@ -130,7 +134,7 @@ def _ready_own(
 
 
 def _ready_built_in(
-    options: SearchOptions, loaded: Loaded, experiment: Experiment, say: Callable[[str], None]
+    options: SearchOptions, loaded: Loaded, experiment: ExperimentSpec, say: Callable[[str], None]
 ) -> Search:
     sources = tuple(source_designs(experiment, experiment.stages.intermediate))
     space = load_space_for(experiment, sources)
@@ -157,7 +161,7 @@ def _ready_built_in(
 
 
 def _plan_built_in(
-    options: SearchOptions, experiment: Experiment, space: Space, prepared: Prepared, steps: dict[str, int]
+    options: SearchOptions, experiment: ExperimentSpec, space: Space, prepared: Prepared, steps: dict[str, int]
 ) -> StudyPlan:
     anchors = make_anchors(
         experiment.anchors, experiment.stages, sizes_of(prepared.design.sources["intermediate"]), space

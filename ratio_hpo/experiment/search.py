@@ -22,7 +22,7 @@ from ratio_hpo.study.storage import default_url, open_storage
 Watch = Callable[[Sequence[TrialRecord]], None]
 
 
-class Progress(Protocol):
+class Watcher(Protocol):
     """Who is shown how a search goes."""
 
     def say(self, line: str) -> None: ...
@@ -30,7 +30,7 @@ class Progress(Protocol):
     def running(self, search: Search, study: Study) -> AbstractContextManager[Watch]: ...
 
 
-def run_search(search: Search, progress: Progress) -> list[TrialRecord]:
+def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
     """Run or continue a search until its budget is spent; returns all trials.
 
     Raises:
@@ -40,7 +40,7 @@ def run_search(search: Search, progress: Progress) -> list[TrialRecord]:
     if search.prepared is not None:
         keep = search.options.keep_leaks
         for line in [*search.prepared.problems, *(leak.line(kept=keep) for leak in search.prepared.leaks)]:
-            progress.say(line)
+            watcher.say(line)
     study = open_for(search)
     remember_storage(search.options.root, search.options.storage)
     try:
@@ -52,8 +52,8 @@ def run_search(search: Search, progress: Progress) -> list[TrialRecord]:
             )
         trials = search.experiment.trials
         if study.is_done(trials):
-            progress.say(f"study {search.plan.name}: all {trials} trials are done; ask for more with --trials")
-        _run(search, study, progress)
+            watcher.say(f"study {search.plan.name}: all {trials} trials are done; ask for more with --trials")
+        _run(search, study, watcher)
         return study.records()
     finally:
         study.close()
@@ -83,7 +83,7 @@ def open_for(search: Search, url: str | None = None) -> Study:
     )
 
 
-def _run(search: Search, study: Study, progress: Progress) -> None:
+def _run(search: Search, study: Study, watcher: Watcher) -> None:
     options, resources, workers = search.options, search.options.resources, search.workers
     trials = search.experiment.trials
     budget = Budget(trials=trials, hours=options.hours, cost=options.cost, failures=options.failures)
@@ -92,7 +92,7 @@ def _run(search: Search, study: Study, progress: Progress) -> None:
         if options.tracking:
             from ratio_hpo.experiment.track import tracking_beside
 
-            stack.enter_context(tracking_beside(study, options.root, options.tracking_uri, progress.say))
+            stack.enter_context(tracking_beside(study, options.root, options.tracking_uri, watcher.say))
         session = Session(
             study=study,
             budget=budget,
@@ -101,7 +101,7 @@ def _run(search: Search, study: Study, progress: Progress) -> None:
             threads=resources.threads_for(workers),
             store_gb=search.experiment.store_gb,
             system_metrics=options.system_metrics,
-            watch=stack.enter_context(progress.running(search, study)),
+            watch=stack.enter_context(watcher.running(search, study)),
             keeper=WeightKeeper(options.root / "checkpoints" / search.plan.name, tokenizer, search.experiment.keep),
         )
         study.live.start_renewing()

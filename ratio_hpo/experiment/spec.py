@@ -9,11 +9,10 @@ from pydantic import Field, field_validator, model_validator
 from ratio_hpo.core.config import Spec
 from ratio_hpo.data.corpora import Corpus
 from ratio_hpo.data.splits import WHOLE
-from ratio_hpo.data.windows import WindowSettings
+from ratio_hpo.data.windows import WindowSpec
 from ratio_hpo.experiment.study_spec import StudySpec, Text
 from ratio_hpo.metrics import mlqa
-from ratio_hpo.training.design import StageDesign, StagesDesign
-from ratio_hpo.training.settings import EngineSettings
+from ratio_hpo.training.spec import EngineSpec, StageSpec, StagesSpec
 
 SPLITS = ("prune", "select", "test")
 
@@ -25,7 +24,7 @@ class BaseSpec(Spec):
     revision: Text | None = None
 
 
-class Experiment(StudySpec):
+class ExperimentSpec(StudySpec):
     """An experiment with the built-in objective.
 
     Attributes:
@@ -38,11 +37,11 @@ class Experiment(StudySpec):
     metric: Literal["squad", "mlqa"] = "squad"
     base: BaseSpec
     target_languages: list[Text] = Field(min_length=1)
-    windows: WindowSettings = WindowSettings()
-    engine: EngineSettings = EngineSettings()
+    windows: WindowSpec = WindowSpec()
+    engine: EngineSpec = EngineSpec()
     corpora: dict[str, Corpus] = Field(min_length=1)
     evaluation: list[Text] = Field(min_length=1)
-    stages: StagesDesign
+    stages: StagesSpec
 
     @field_validator("base", mode="before")
     @classmethod
@@ -50,7 +49,7 @@ class Experiment(StudySpec):
         return {"name": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> Experiment:
+    def _parts_fit(self) -> ExperimentSpec:
         for stage, name in ((self.stages.intermediate, "intermediate"), (self.stages.target, "target")):
             for entry in stage_parts(stage):
                 self._check_part(entry, f"stages.{name}.sources")
@@ -94,7 +93,7 @@ class Experiment(StudySpec):
             raise ValueError(f"{where} names the part {part or WHOLE} of {corpus}; known: {', '.join(parts)}")
 
 
-def stage_parts(stage: StageDesign) -> list[str]:
+def stage_parts(stage: StageSpec) -> list[str]:
     """All `corpus/part` entries of a stage."""
     if isinstance(stage.sources, list):
         return stage.sources

@@ -20,7 +20,7 @@ class TargetSpec(Spec):
     fraction: Real = Field(default=0.95, gt=0)
 
 
-class Chosen(Spec):
+class NamedSpec(Spec):
     """A sampler or a pruner by name, with options of Optuna's class."""
 
     name: Text
@@ -47,8 +47,8 @@ class StudySpec(Spec):
     target: TargetSpec = TargetSpec()
     anchors: list[AnchorName] = Field(default=["english", "proportional", "uniform", "non_english"])
     enqueue: list[dict[str, Any]] = Field(default_factory=list)
-    sampler: Chosen = Chosen(name="tpe")
-    pruner: Chosen = Chosen(name="successive_halving")
+    sampler: NamedSpec = NamedSpec(name="tpe")
+    pruner: NamedSpec = NamedSpec(name="successive_halving")
     keep: Keep = "front"
     store_gb: Real | None = Field(default=None, gt=0)
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from ratio_hpo.core.trial import Context, Params, Progress, Spent
 from ratio_hpo.data.mixing import Mixture, MixtureStream, mixture_shares
 from ratio_hpo.data.tasks import load_task
-from ratio_hpo.data.windows import WindowSet, WindowSettings, open_windows
-from ratio_hpo.training.design import SourceData, StageDesign, StagesDesign, sizes_of, steps_with_budget
+from ratio_hpo.data.windows import WindowSet, WindowSpec, open_windows
 from ratio_hpo.training.model import Base, checkpoint_bytes
 from ratio_hpo.training.parameters import INTERMEDIATE, PARAMETERS, TARGET, WHOLE_NUMBERS
-from ratio_hpo.training.settings import EngineSettings
-from ratio_hpo.training.stage import StageSpec
+from ratio_hpo.training.spec import EngineSpec, SourceData, StageSpec, StagesSpec, sizes_of, steps_with_budget
+from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.system import SystemMeasures
 
 if TYPE_CHECKING:
@@ -36,13 +35,13 @@ class Design:
 
     base: Base
     task: str
-    windows: WindowSettings
-    engine: EngineSettings
+    windows: WindowSpec
+    engine: EngineSpec
     metric: str
     seed: int
     pad: int
     token_types: bool
-    stages: StagesDesign
+    stages: StagesSpec
     sources: Mapping[str, Mapping[str, SourceData]]
     evaluation: Mapping[str, Mapping[str, str]]
     rungs: Mapping[str, tuple[int, ...]]
@@ -116,7 +115,7 @@ class Pipeline:
         spec = self._specs(params, precision=engine.precision)[0]
         return calibrate(engine, spec, self._windows(spec.name), evaluation)
 
-    def _specs(self, params: Params, *, precision: str) -> list[StageSpec]:
+    def _specs(self, params: Params, *, precision: str) -> list[Stage]:
         parent = self.design.base.identity
         specs = []
         for name in (INTERMEDIATE, TARGET):
@@ -125,11 +124,11 @@ class Pipeline:
             specs.append(spec)
         return specs
 
-    def _spec(self, name: str, params: Params, precision: str, parent: str) -> StageSpec:
+    def _spec(self, name: str, params: Params, precision: str, parent: str) -> Stage:
         stage, sources = self._stage(name, params), self.design.sources[name]
         mixture, _ = self._mixture(name, stage, params)
         budget = stage.budget if name == INTERMEDIATE else "replace"
-        return StageSpec(
+        return Stage(
             name=name,
             task=self.design.task,
             mixture=mixture,
@@ -148,18 +147,18 @@ class Pipeline:
             rungs=tuple(self.design.rungs[name]),
         )
 
-    def _stage(self, name: str, params: Params) -> StageDesign:
+    def _stage(self, name: str, params: Params) -> StageSpec:
         """The stage's reference configuration with the trial's parameters put in."""
-        stage: StageDesign = getattr(self.design.stages, name)
+        stage: StageSpec = getattr(self.design.stages, name)
         changes: dict[str, Any] = {}
         for parameter, (owner, key) in PARAMETERS.items():
             if owner == name and parameter in params:
                 changes[key] = int(params[parameter]) if key in WHOLE_NUMBERS else params[parameter]
-        if "temperature" in changes and "split" not in changes:
-            changes["split"] = "temperature"
+        if "temperature" in changes and "spread" not in changes:
+            changes["spread"] = "temperature"
         return stage.model_copy(update=changes)
 
-    def _mixture(self, name: str, stage: StageDesign, params: Params) -> tuple[Mixture, float]:
+    def _mixture(self, name: str, stage: StageSpec, params: Params) -> tuple[Mixture, float]:
         """The mixture in window shares, and the ratio that was asked for."""
         sizes = sizes_of(self.design.sources[name])
         asked = params if name == INTERMEDIATE else {}
@@ -167,7 +166,7 @@ class Pipeline:
             sizes,
             shares=asked.get("shares"),
             ratio=asked.get("ratio"),
-            split=stage.split,
+            spread=stage.spread,
             unit=stage.unit,
             draws=stage.steps * stage.batch_size,
             temperature=stage.temperature,
@@ -183,7 +182,7 @@ class Pipeline:
         )
         return mixture, float(ratio)
 
-    def _stage_plan(self, spec: StageSpec, params: Params) -> dict[str, Any]:
+    def _stage_plan(self, spec: Stage, params: Params) -> dict[str, Any]:
         stream, draws = MixtureStream(spec.mixture, spec.seed), spec.steps * spec.batch_size
         source, index = stream.take(0, draws)
         windows = self._windows(spec.name)

@@ -11,7 +11,7 @@ from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.data.windows import WindowSet
 from ratio_hpo.training.engine import Engine, Tally
 from ratio_hpo.training.evaluation import Evaluation
-from ratio_hpo.training.stage import StageSpec
+from ratio_hpo.training.stage import Stage
 
 MOST_STEPS, MOST_SECONDS, MOST_WINDOWS = 20, 5.0, 32
 
@@ -25,7 +25,7 @@ class Calibration:
     steps: int
 
 
-def calibrate(engine: Engine, spec: StageSpec, sources: Mapping[str, WindowSet], evaluation: Evaluation) -> Calibration:
+def calibrate(engine: Engine, spec: Stage, sources: Mapping[str, WindowSet], evaluation: Evaluation) -> Calibration:
     """Time up to 20 steps or 5 seconds, and the evaluation of up to 32 windows.
 
     The first step, which warms up, counts only where it alone took the 5 seconds.

@@ -22,11 +22,12 @@ from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.data.tasks import Batch, Task
 from ratio_hpo.data.windows import WindowSet
 from ratio_hpo.training.checkpoint import load_checkpoint, save_checkpoint
+from ratio_hpo.training.device import default_device, resolve_precision
 from ratio_hpo.training.evaluation import Evaluation
 from ratio_hpo.training.model import Base, load_model
 from ratio_hpo.training.schedule import factor
-from ratio_hpo.training.settings import EngineSettings, default_device, resolve_precision
-from ratio_hpo.training.stage import StageSpec
+from ratio_hpo.training.spec import EngineSpec
+from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore, fits
 
 
@@ -72,7 +73,7 @@ class Engine:
 
     precision: str
     task: Task
-    settings: EngineSettings
+    settings: EngineSpec
     accelerator: Any
     model: Any
     num_parameters: int
@@ -81,7 +82,7 @@ class Engine:
         self,
         base: Base,
         task: Task,
-        settings: EngineSettings,
+        settings: EngineSpec,
         *,
         pad: int,
         token_types: bool,
@@ -113,7 +114,7 @@ class Engine:
 
     def train(
         self,
-        spec: StageSpec,
+        spec: Stage,
         sources: Mapping[str, WindowSet],
         store: StageStore,
         evaluation: Evaluation,
@@ -195,7 +196,7 @@ class Engine:
 
     def step(
         self,
-        spec: StageSpec,
+        spec: Stage,
         step: int,
         stream: MixtureStream,
         sources: Mapping[str, WindowSet],
@@ -240,7 +241,7 @@ class Engine:
         batch = self.task.collate(chosen, self._pad, self._token_types)
         return {key: value.to(self.accelerator.device, non_blocking=True) for key, value in batch.items()}
 
-    def optimizer(self, spec: StageSpec) -> torch.optim.Optimizer:
+    def optimizer(self, spec: Stage) -> torch.optim.Optimizer:
         """AdamW; biases and norms are not decayed."""
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -249,7 +250,7 @@ class Engine:
 
     def _go_on(
         self,
-        spec: StageSpec,
+        spec: Stage,
         store: StageStore,
         evaluation: Evaluation,
         optimizer: torch.optim.Optimizer,
@@ -271,7 +272,7 @@ class Engine:
             return step
         return 0
 
-    def _replay(self, spec: StageSpec, store: StageStore, tally: Tally, rungs: Container[int]) -> Iterator[StagePoint]:
+    def _replay(self, spec: Stage, store: StageStore, tally: Tally, rungs: Container[int]) -> Iterator[StagePoint]:
         """The evaluations at rungs that a stored prefix has been through."""
         for past in (past for past in tally.evaluations if past["step"] in rungs):
             folder = store.folder(spec, past["step"])
@@ -284,7 +285,7 @@ class Engine:
                 spent_tokens=0,
             )
 
-    def _state(self, spec: StageSpec, step: int, evaluation: Evaluation, tally: Tally) -> dict[str, Any]:
+    def _state(self, spec: Stage, step: int, evaluation: Evaluation, tally: Tally) -> dict[str, Any]:
         return {
             "stage": spec.name,
             "step": step,

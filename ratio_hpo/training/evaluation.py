@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.data.tasks import Task
-from ratio_hpo.data.windows import WindowSet, WindowSettings, open_windows
+from ratio_hpo.data.windows import WindowSet, WindowSpec, open_windows
 from ratio_hpo.metrics import mlqa, squad
-
-if TYPE_CHECKING:
-    from ratio_hpo.training.engine import Engine
 
 SCORERS: dict[str, Callable[[str, Sequence[str], str], squad.Score]] = {"squad": squad.score, "mlqa": mlqa.score}
 
 PREFIXES = {"select": "", "prune": "prune/", "test": "test/"}
 """What scores of a split are called: `f1/sw` is on `select`, `prune/f1/sw` on `prune`."""
+
+
+class Infers(Protocol):
+    """A model that gives the outputs of windows: the engine, or a fake."""
+
+    def infer(self, sets: Sequence[WindowSet]) -> list[dict[int, Any]]: ...
 
 
 class Evaluation:
@@ -28,7 +31,7 @@ class Evaluation:
     """
 
     task: Task
-    settings: WindowSettings
+    settings: WindowSpec
     metric: str
     languages: list[str]
     fingerprint: str
@@ -37,7 +40,7 @@ class Evaluation:
         self,
         folders: Mapping[str, Mapping[str, str]],
         task: Task,
-        settings: WindowSettings,
+        settings: WindowSpec,
         metric: str,
     ) -> None:
         self.task, self.settings, self.metric = task, settings, metric
@@ -55,7 +58,7 @@ class Evaluation:
         """The window set of each language and split."""
         return [windows for _, _, windows in self._parts]
 
-    def score(self, engine: Engine) -> dict[str, float]:
+    def score(self, engine: Infers) -> dict[str, float]:
         """`f1/<lang>`, `em/<lang>`, their means and `f1/worst`, with the prefix of each split, and `f1_error`."""
         outputs = engine.infer(self.parts)
         scores: dict[str, float] = {}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.data.mixing import SPLITS
+from ratio_hpo.data.mixing import SPREADS
 from ratio_hpo.space import Domain, LogUniform, Ratio, Simplex, Space, Steps, Uniform
-from ratio_hpo.training.design import StagesDesign
 from ratio_hpo.training.schedule import SCHEDULES
+from ratio_hpo.training.spec import StagesSpec
 
 INTERMEDIATE, TARGET = "intermediate", "target"
 
@@ -18,7 +18,7 @@ PARAMETERS = {
     "weight_decay": (INTERMEDIATE, "weight_decay"),
     "schedule": (INTERMEDIATE, "schedule"),
     "temperature": (INTERMEDIATE, "temperature"),
-    "split": (INTERMEDIATE, "split"),
+    "spread": (INTERMEDIATE, "spread"),
     "target_learning_rate": (TARGET, "learning_rate"),
     "target_steps": (TARGET, "steps"),
     "target_warmup": (TARGET, "warmup"),
@@ -29,16 +29,16 @@ PARAMETERS = {
 
 WHOLE_NUMBERS = frozenset({"steps", "warmup"})
 
-OPTIONS = {"schedule": list(SCHEDULES), "split": list(SPLITS)}
+OPTIONS = {"schedule": list(SCHEDULES), "spread": list(SPREADS)}
 
 
-def reference_values(stages: StagesDesign) -> dict[str, float]:
+def reference_values(stages: StagesSpec) -> dict[str, float]:
     """The experiment's value of each scale-bearing parameter."""
     values = {name: getattr(getattr(stages, stage), key) for name, (stage, key) in PARAMETERS.items()}
     return {name: value for name, value in values.items() if isinstance(value, int | float)}
 
 
-def check_parameters(space: Space, stages: StagesDesign) -> None:
+def check_parameters(space: Space, stages: StagesSpec) -> None:
     """Refuse parameters that the built-in objective has no use for, and domains that they cannot have.
 
     Raises:
@@ -53,7 +53,7 @@ def check_parameters(space: Space, stages: StagesDesign) -> None:
         raise ConfigError(*lines)
 
 
-def _problem(name: str, domain: Domain, stages: StagesDesign) -> str | None:
+def _problem(name: str, domain: Domain, stages: StagesSpec) -> str | None:
     known = ["ratio", "shares", *PARAMETERS]
     if name not in known:
         return f"no parameter of this objective ({did_you_mean(name, known)})"

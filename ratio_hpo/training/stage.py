@@ -11,7 +11,7 @@ from ratio_hpo.training.schedule import LOOKS_AHEAD, decay_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageSpec:
+class Stage:
     """One stage of a trial.
 
     Attributes:

@@ -17,7 +17,7 @@ from typing import Any
 from ratio_hpo.core.errors import ResumeError, StorageFullError
 from ratio_hpo.training.checkpoint import STATE, folder_size, read_state
 from ratio_hpo.training.schedule import decay_start
-from ratio_hpo.training.stage import StageSpec
+from ratio_hpo.training.stage import Stage
 
 DEFAULT_BUDGET = 20 * 10**9
 LOCK = ".lock"
@@ -38,11 +38,11 @@ class StageStore:
         self.root, self.budget = root, budget
         root.mkdir(parents=True, exist_ok=True)
 
-    def folder(self, spec: StageSpec, step: int) -> Path:
+    def folder(self, spec: Stage, step: int) -> Path:
         """Where the weights after `step` updates of a stage are kept, whether they are there or not."""
         return self.root / spec.identity_at(step) / f"{step:08d}"
 
-    def longest_prefix(self, spec: StageSpec, evaluation: str) -> tuple[int, dict[str, Any]] | None:
+    def longest_prefix(self, spec: Stage, evaluation: str) -> tuple[int, dict[str, Any]] | None:
         """The stored checkpoint with most steps that a stage passes through, with its state.
 
         Args:
@@ -69,7 +69,7 @@ class StageStore:
         shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def using(self, spec: StageSpec) -> Iterator[None]:
+    def using(self, spec: Stage) -> Iterator[None]:
         """Keep a stage from being evicted while it is trained or continued."""
         handles = []
         try:
@@ -160,7 +160,7 @@ class StageStore:
             return None
 
 
-def fits(state: Mapping[str, Any], spec: StageSpec, step: int, evaluation: str) -> bool:
+def fits(state: Mapping[str, Any], spec: Stage, step: int, evaluation: str) -> bool:
     """Whether a checkpoint carries the part of the curve that a stage needs up to `step`."""
     scored = {past["step"] for past in state["evaluations"]}
     return state["evaluation"] == evaluation and {rung for rung in spec.rungs if rung <= step} <= scored

@@ -16,7 +16,7 @@ from ratio_hpo.data.mixing import (
     SourceSize,
     integer_shares,
     mixture_shares,
-    split_shares,
+    spread_shares,
 )
 
 
@@ -124,7 +124,7 @@ SIZES = {"en": size(900, reference=True), "sw": size(90), "ko": size(10)}
 
 
 @pytest.mark.parametrize(
-    ("split", "temperature", "expected"),
+    ("spread", "temperature", "expected"),
     [
         ("proportional", 1.0, {"en": 0.6, "sw": 0.36, "ko": 0.04}),
         ("uniform", 1.0, {"en": 0.6, "sw": 0.2, "ko": 0.2}),
@@ -133,19 +133,19 @@ SIZES = {"en": size(900, reference=True), "sw": size(90), "ko": size(10)}
         ("unimax", 1.0, {"en": 0.6, "sw": 0.36, "ko": 0.04}),
     ],
 )
-def test_splits(split: str, temperature: float, expected: dict[str, float]) -> None:
-    got = split_shares(SIZES, 0.4, split, draws=10_000, temperature=temperature)
+def test_spreads(spread: str, temperature: float, expected: dict[str, float]) -> None:
+    got = spread_shares(SIZES, 0.4, spread, draws=10_000, temperature=temperature)
     assert got == pytest.approx(expected)
 
 
 def test_unimax_is_uniform_until_a_source_would_repeat_too_often() -> None:
-    assert split_shares(SIZES, 1.0, "unimax", draws=60) == pytest.approx({"en": 0.0, "sw": 0.5, "ko": 0.5})
-    assert split_shares(SIZES, 1.0, "unimax", draws=200) == pytest.approx({"en": 0.0, "sw": 0.8, "ko": 0.2})
+    assert spread_shares(SIZES, 1.0, "unimax", draws=60) == pytest.approx({"en": 0.0, "sw": 0.5, "ko": 0.5})
+    assert spread_shares(SIZES, 1.0, "unimax", draws=200) == pytest.approx({"en": 0.0, "sw": 0.8, "ko": 0.2})
 
 
 def test_token_shares_count_tokens() -> None:
     sizes = {"en": size(100, reference=True, tokens=30), "sw": size(100, tokens=10)}
-    shares = mixture_shares(sizes, ratio=0.5, split="uniform", unit="tokens")
+    shares = mixture_shares(sizes, ratio=0.5, spread="uniform", unit="tokens")
     assert shares == pytest.approx({"en": 0.25, "sw": 0.75})
 
 
@@ -159,4 +159,4 @@ def test_token_shares_count_tokens() -> None:
 )
 def test_impossible_ratios_are_refused(sizes: dict[str, SourceSize], ratio: float, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        split_shares(sizes, ratio, "uniform")
+        spread_shares(sizes, ratio, "uniform")

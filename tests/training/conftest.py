@@ -12,21 +12,22 @@ import torch
 from ratio_hpo.data.mixing import Mixture
 from ratio_hpo.data.questions import Question
 from ratio_hpo.data.tasks import load_task
-from ratio_hpo.data.windows import WindowSet, WindowSettings, open_windows, write_windows
+from ratio_hpo.data.tokenise import write_windows
+from ratio_hpo.data.windows import WindowSet, WindowSpec, open_windows
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation
 from ratio_hpo.training.model import find_base, load_tokenizer
-from ratio_hpo.training.settings import EngineSettings
-from ratio_hpo.training.stage import StageSpec
+from ratio_hpo.training.spec import EngineSpec
+from ratio_hpo.training.stage import Stage
 
-SETTINGS = WindowSettings(max_length=96, stride=32, max_answer=8)
+SETTINGS = WindowSpec(max_length=96, stride=32, max_answer=8)
 
 
 class Lab:
     """An engine with two sources and an evaluation, ready to train stages."""
 
-    def __init__(self, base_name: str, folder: Path, settings: EngineSettings | None = None) -> None:
+    def __init__(self, base_name: str, folder: Path, settings: EngineSpec | None = None) -> None:
         torch.set_num_threads(1)
         self.base = find_base(base_name)
         self.tokenizer, self.task = load_tokenizer(self.base), load_task("qa")
@@ -40,17 +41,17 @@ class Lab:
         self.evaluation = Evaluation(folders, self.task, SETTINGS, "squad")
         self.engine = self.new_engine(settings)
 
-    def new_engine(self, settings: EngineSettings | None = None) -> Engine:
+    def new_engine(self, settings: EngineSpec | None = None) -> Engine:
         types = "token_type_ids" in self.tokenizer.model_input_names
         return Engine(
-            self.base, self.task, settings or EngineSettings(), pad=self.tokenizer.pad_token_id, token_types=types,
+            self.base, self.task, settings or EngineSpec(), pad=self.tokenizer.pad_token_id, token_types=types,
             seed=0, device="cpu",
         )  # fmt: skip
 
     def windows(self, questions: list[Question]) -> WindowSet:
         return open_windows(write_windows(questions, self.tokenizer, self.task, SETTINGS, self.folder))
 
-    def spec(self, **changes: Any) -> StageSpec:
+    def spec(self, **changes: Any) -> Stage:
         sizes = {name: len(windows) for name, windows in self.sources.items()}
         values: dict[str, Any] = {
             "name": "stage", "task": "qa", "mixture": Mixture(shares={"en": 0.5, "ko": 0.5}, sizes=sizes),
@@ -58,7 +59,7 @@ class Lab:
             "learning_rate": 1e-3, "schedule": "constant", "warmup": 4, "weight_decay": 0.01, "clip": 1.0, "seed": 0,
             "precision": "fp32", "parent": self.base.identity, "rungs": (5, 10, 20),
         }  # fmt: skip
-        return StageSpec(**{**values, **changes})
+        return Stage(**{**values, **changes})
 
     def weights(self) -> dict[str, torch.Tensor]:
         return {name: tensor.clone() for name, tensor in self.engine.model.state_dict().items()}

@@ -11,7 +11,8 @@ import pytest
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.data.tasks.qa import QuestionAnswering, _best_span
-from ratio_hpo.data.windows import WindowSettings, open_windows, write_windows
+from ratio_hpo.data.tokenise import write_windows
+from ratio_hpo.data.windows import WindowSpec, open_windows
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.model import REVISIONS, find_base
 from ratio_hpo.training.store import StageStore
@@ -52,7 +53,7 @@ def test_xlmr_pairs_have_two_separators_and_labels_point_at_answers(xlmr_folder:
 
 
 def test_long_passages_become_windows_that_overlap(lab: Any, tmp_path: Path) -> None:
-    settings = WindowSettings(max_length=32, stride=8)
+    settings = WindowSpec(max_length=32, stride=8)
     questions = generate("en", "pool", 10, seed=0)
     windows = open_windows(write_windows(questions, lab.tokenizer, lab.task, settings, tmp_path))
     assert len(windows) > len(questions)
@@ -71,12 +72,12 @@ def test_long_passages_become_windows_that_overlap(lab: Any, tmp_path: Path) -> 
 
 def test_tokenised_windows_are_found_again(lab: Any, tmp_path: Path) -> None:
     questions = generate("en", "pool", 5, seed=0)
-    folder = write_windows(questions, lab.tokenizer, lab.task, WindowSettings(), tmp_path)
+    folder = write_windows(questions, lab.tokenizer, lab.task, WindowSpec(), tmp_path)
     stamp = (folder / "meta.json").stat().st_mtime_ns
-    assert write_windows(questions, lab.tokenizer, lab.task, WindowSettings(), tmp_path) == folder
+    assert write_windows(questions, lab.tokenizer, lab.task, WindowSpec(), tmp_path) == folder
     assert (folder / "meta.json").stat().st_mtime_ns == stamp
-    assert write_windows(questions, lab.tokenizer, lab.task, WindowSettings(stride=64), tmp_path) != folder
-    assert write_windows(questions[:4], lab.tokenizer, lab.task, WindowSettings(), tmp_path) != folder
+    assert write_windows(questions, lab.tokenizer, lab.task, WindowSpec(stride=64), tmp_path) != folder
+    assert write_windows(questions[:4], lab.tokenizer, lab.task, WindowSpec(), tmp_path) != folder
 
 
 def test_decoding_never_crosses_into_the_question() -> None:
@@ -106,7 +107,7 @@ def test_perfect_outputs_give_the_gold_answers(lab: Any) -> None:
         start, end = np.zeros(windows.length(k)), np.zeros(windows.length(k))
         start[windows.columns["start"][k]] = end[windows.columns["end"][k]] = 5.0
         outputs[k] = (start, end)
-    said = QuestionAnswering().predict(windows, outputs, WindowSettings())
+    said = QuestionAnswering().predict(windows, outputs, WindowSpec())
     assert set(lab.evaluation.score_set("ru", windows, outputs)) == {(1.0, 1.0)}
     assert set(said) == {q.id for q in questions}
 

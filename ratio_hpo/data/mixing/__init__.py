@@ -1,11 +1,11 @@
 """Which source, and which example of it, the n-th draw takes: a pure function of (mixture, seed, n)."""
 
 from ratio_hpo.data.mixing.draw import WHOLE, DrawTree, integer_shares
-from ratio_hpo.data.mixing.shares import SPLITS, SourceSize, by_size, mixture_shares, split_shares, token_shares
+from ratio_hpo.data.mixing.shares import SPREADS, SourceSize, by_size, mixture_shares, spread_shares, token_shares
 from ratio_hpo.data.mixing.stream import Mixture, MixtureStream, Segment
 
 __all__ = [
-    "SPLITS",
+    "SPREADS",
     "WHOLE",
     "DrawTree",
     "Mixture",
@@ -15,6 +15,6 @@ __all__ = [
     "by_size",
     "integer_shares",
     "mixture_shares",
-    "split_shares",
+    "spread_shares",
     "token_shares",
 ]

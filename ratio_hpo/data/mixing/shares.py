@@ -60,7 +60,7 @@ def unimax(sizes: Mapping[str, int], draws: int, temperature: float) -> dict[str
     return _normalised(given)
 
 
-SPLITS: dict[str, Callable[[Mapping[str, int], int, float], dict[str, float]]] = {
+SPREADS: dict[str, Callable[[Mapping[str, int], int, float], dict[str, float]]] = {
     "proportional": proportional,
     "uniform": uniform,
     "temperature": tempered,
@@ -68,10 +68,10 @@ SPLITS: dict[str, Callable[[Mapping[str, int], int, float], dict[str, float]]] =
 }
 
 
-def split_shares(
+def spread_shares(
     sizes: Mapping[str, SourceSize],
     ratio: float,
-    split: str,
+    spread: str,
     *,
     draws: int = 0,
     temperature: float = 1.0,
@@ -82,7 +82,7 @@ def split_shares(
     Args:
         sizes: of each source; the reference ones share 1 - ratio by size.
         ratio: total share of the sources that are not the reference's, in [0, 1].
-        split: a name in `SPLITS`.
+        spread: a name in `SPREADS`.
         draws: windows that the stage will see; `unimax` counts repeats with it.
         unit: what sizes and shares count: `examples` (windows) or `tokens`.
 
@@ -104,8 +104,8 @@ def split_shares(
     if ratio < 1.0:
         shares |= {k: (1.0 - ratio) * v for k, v in proportional(english, draws, 1.0).items()}
     if ratio > 0.0:
-        spread = SPLITS[split](others, round(draws * ratio), temperature)
-        shares |= {k: ratio * v for k, v in spread.items()}
+        parts = SPREADS[spread](others, round(draws * ratio), temperature)
+        shares |= {k: ratio * v for k, v in parts.items()}
     return shares
 
 
@@ -128,7 +128,7 @@ def mixture_shares(
     *,
     shares: Mapping[str, float] | None = None,
     ratio: float | None = None,
-    split: str = "proportional",
+    spread: str = "proportional",
     unit: str = "examples",
     draws: int = 0,
     temperature: float = 1.0,
@@ -138,7 +138,7 @@ def mixture_shares(
         if ratio is None:
             wanted = by_size(sizes, unit)
         else:
-            wanted = split_shares(sizes, ratio, split, draws=draws, temperature=temperature, unit=unit)
+            wanted = spread_shares(sizes, ratio, spread, draws=draws, temperature=temperature, unit=unit)
     else:
         unknown = [name for name in shares if name not in sizes]
         if unknown:

@@ -16,7 +16,7 @@ from ratio_hpo.core.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-    from ratio_hpo.data.windows import WindowSet, WindowSettings
+    from ratio_hpo.data.windows import WindowSet, WindowSpec
 
 Batch = dict[str, Any]
 
@@ -28,7 +28,7 @@ class Task(Protocol):
     auto_class: str
     """The class of transformers that puts this task's head on an encoder."""
 
-    def encode(self, examples: Sequence[Any], tokenizer: Any, settings: WindowSettings) -> dict[str, Any]:
+    def encode(self, examples: Sequence[Any], tokenizer: Any, settings: WindowSpec) -> dict[str, Any]:
         """Arrow columns of the windows: `input_ids`, `offsets`, `question`, and integers of the task's own."""
         ...
 
@@ -44,9 +44,7 @@ class Task(Protocol):
         """The loss of each window [batch]."""
         ...
 
-    def predict(
-        self, windows: WindowSet, outputs: Mapping[int, Sequence[Any]], settings: WindowSettings
-    ) -> dict[str, str]:
+    def predict(self, windows: WindowSet, outputs: Mapping[int, Sequence[Any]], settings: WindowSpec) -> dict[str, str]:
         """The answer to each question by id, from the model's outputs for each window."""
         ...
 

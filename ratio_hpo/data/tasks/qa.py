@@ -11,7 +11,7 @@ import torch
 
 from ratio_hpo.data.questions import Question
 from ratio_hpo.data.tasks.base import Batch
-from ratio_hpo.data.windows import WindowSet, WindowSettings
+from ratio_hpo.data.windows import WindowSet, WindowSpec
 
 BEST = 20
 """Candidate starts and ends of a window that decoding pairs (as in Devlin et al. 2019's run_squad)."""
@@ -25,7 +25,7 @@ class QuestionAnswering:
     name = "qa"
     auto_class = "AutoModelForQuestionAnswering"
 
-    def encode(self, examples: Sequence[Question], tokenizer: Any, settings: WindowSettings) -> dict[str, Any]:
+    def encode(self, examples: Sequence[Question], tokenizer: Any, settings: WindowSpec) -> dict[str, Any]:
         ids: list[NDArrayInt] = []
         offsets: list[NDArrayInt] = []
         rows: dict[str, list[int]] = {key: [] for key in ("question", "first", "last", "start", "end")}
@@ -88,9 +88,7 @@ class QuestionAnswering:
     def trim(self, outputs: Any, row: int, length: int) -> Sequence[Any]:
         return outputs["start_logits"][row, :length], outputs["end_logits"][row, :length]
 
-    def predict(
-        self, windows: WindowSet, outputs: Mapping[int, Sequence[Any]], settings: WindowSettings
-    ) -> dict[str, str]:
+    def predict(self, windows: WindowSet, outputs: Mapping[int, Sequence[Any]], settings: WindowSpec) -> dict[str, str]:
         best: dict[int, tuple[float, int, int]] = {}
         for index, (start, end) in outputs.items():
             span = _best_span(
