@@ -13,7 +13,8 @@ from ratio_hpo.analysis.tables import curves_table, trials_table
 from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Params
-from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
+from ratio_hpo.experiment.kind import Search, SearchOptions
+from ratio_hpo.experiment.ready import ready_search
 from ratio_hpo.experiment.search import Watch, run_search
 from ratio_hpo.objective import Objective
 from ratio_hpo.show.live import Display
@@ -134,6 +135,7 @@ def search(
     storage: str | None = None,
     tracking: bool = True,
     tracking_uri: str | None = None,
+    isolated: bool = True,
     progress: bool = True,
 ) -> LoadedStudy:
     """Search a space with an objective of your own. The same call again continues the study.
@@ -156,6 +158,8 @@ def search(
         largest_cost: most windows that a trial can cost; None: the sum of the last rungs.
         identity: anything whose change makes it another study (data, model, version of the code).
         tracking: whether to write to MLflow, below `root` or at `tracking_uri`.
+        isolated: whether a single worker runs the objective in a process of its own, so that nothing that takes that
+            process down ends the search; False runs it in this one, for debuggers and for what cannot be pickled.
         progress: whether to show how it goes, on stderr.
 
     Returns:
@@ -199,6 +203,7 @@ def search(
         storage=storage,
         tracking=tracking,
         tracking_uri=tracking_uri,
+        isolated=isolated,
         resources=Resources(backend=backend, workers=workers, gpus=gpus_per_trial),
     )
     watcher = Display() if progress else _Quiet()
@@ -232,4 +237,4 @@ class _Quiet:
 
     @contextmanager
     def running(self, search: Search, study: Study) -> Iterator[Watch]:
-        yield lambda records: None
+        yield lambda view: None

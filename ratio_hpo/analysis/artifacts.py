@@ -13,7 +13,7 @@ from ratio_hpo.study.view import StudyView
 
 def write_artifacts(view: StudyView, folder: Path) -> None:
     """Write the experiment, trials, curves, scores by language, and the front as a picture and as a page."""
-    (folder / "experiment.yaml").write_text(dump_yaml(dict(view.about.get("config", {}))), encoding="utf-8")
+    (folder / "experiment.yaml").write_text(dump_yaml(dict(view.about.config)), encoding="utf-8")
     trials_table(view).to_csv(folder / "trials.csv", index=False)
     if any(record.curve for record in view.records):
         curves_table(view).to_csv(folder / "curves.csv", index=False)

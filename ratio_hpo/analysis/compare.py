@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ratio_hpo.analysis.status import SCHEMA, best_trial, entry, status
+from ratio_hpo.analysis.status import best_trial, entry, status
+from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.study.view import StudyView
 
@@ -35,11 +36,9 @@ def _trial(view: StudyView, record: TrialRecord) -> dict[str, Any]:
     keys = ("state", "kind", "ratio", "ratio_realised")
     shown: dict[str, Any] = {key: content[key] for key in keys}
     shown |= {key: value for key, value in params.items() if key not in ("ratio", "shares")}
-    for stage, plan in record.plan.get("stages", {}).items():
-        shown |= {f"{stage} {source}": got["share_windows"] for source, got in plan["realised"].items()}
-    shown |= {
-        f"shares {source}": share for source, share in params.get("shares", {}).items() if not record.plan.get("stages")
-    }
+    for stage, plan in record.plan.stages.items():
+        shown |= {f"{stage} {source}": got.share_windows for source, got in plan.sources.items()}
+    shown |= {f"shares {source}": share for source, share in params.get("shares", {}).items() if not record.plan.stages}
     shown |= {key: content[key] for key in ("f1", "cost", "cost_to_target", "area_over_curve")}
     last = record.curve[-1] if record.curve else None
     if last is not None:

@@ -6,8 +6,10 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from ratio_hpo.analysis.status import SCHEMA, best_trial, finite
+from ratio_hpo.analysis.status import best_trial, finite
 from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.plans import StagePlan
+from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.front import summary
 from ratio_hpo.study.view import StudyView
@@ -27,9 +29,9 @@ def winner(view: StudyView, number: int | None = None) -> TrialRecord:
     """
     record = view.trial(number) if number is not None else best_trial(view.records)
     if record is None:
-        raise StudyError(f"study {view.name} has no COMPLETE trial yet; wait for one, or name a trial with --trial")
+        raise StudyError(f"study {view.name} has no COMPLETE trial yet; wait for one, or name a ⟨trial⟩")
     if not record.curve:
-        raise StudyError(f"trial {record.number} of {view.name} has no evaluation; name another with --trial")
+        raise StudyError(f"trial {record.number} of {view.name} has no evaluation; name another with ⟨trial⟩")
     return record
 
 
@@ -47,15 +49,12 @@ def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
         "study": view.name,
         "trial": record.number,
         "state": record.state.value,
-        "base": view.about.get("base"),
-        "reference": view.about.get("reference"),
+        "base": view.about.base,
+        "reference": view.about.reference,
         "ratio": record.ratio,
-        "ratio_realised": record.plan.get("ratio_realised"),
+        "ratio_realised": record.plan.ratio_realised,
         "params": record.params,
-        "stages": {
-            name: _stage(name, plan, view.about.get("config", {}), record)
-            for name, plan in record.plan.get("stages", {}).items()
-        },
+        "stages": {name: _stage(name, plan, view.about.config, record) for name, plan in record.plan.stages.items()},
         "expected": {
             "f1": last.mean_f1,
             "standard_error": last.scores.get("f1_error"),
@@ -79,13 +78,13 @@ def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str
     Raises:
         StudyError: there is no such trial, or the study's experiment is in a script or was not stored.
     """
-    if view.about.get("in_process") or not view.about.get("config"):
+    if view.about.in_process or not view.about.config:
         raise StudyError(
             f"study {view.name} has no experiment file to go on from: it was made from Python, or by an earlier "
             "version; take the parameters from `ratio-hpo export recipe`"
         )
     record = winner(view, number)
-    config: dict[str, Any] = copy.deepcopy(dict(view.about["config"]))
+    config: dict[str, Any] = copy.deepcopy(dict(view.about.config))
     config["name"] = f"{config['name']}-winner"
     params = {key: value for key, value in record.params.items() if key in view.space.parameters}
     anchors = sum(trial.is_anchor and trial.retry_of is None for trial in view.records)
@@ -99,28 +98,28 @@ def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str
     return config, comment
 
 
-def _stage(name: str, plan: Mapping[str, Any], config: Mapping[str, Any], record: TrialRecord) -> dict[str, Any]:
+def _stage(name: str, plan: StagePlan, config: Mapping[str, Any], record: TrialRecord) -> dict[str, Any]:
     """A stage as it was trained."""
     stage = dict(config.get("stages", {}).get(name, {}))
     for parameter, (owner, key) in PARAMETERS.items():
         if owner == name and parameter in record.params:
             stage[key] = record.params[parameter]
-    stage["steps"] = plan["steps"]
+    stage["steps"] = plan.steps
     return {
         **{key: stage[key] for key in STAGE_KEYS if key in stage},
-        "windows": plan["windows"],
+        "windows": plan.windows,
         "shares": {
             source: {
-                "requested": plan["requested"].get(source, 0.0),
-                "examples": got["share_windows"],
-                "tokens": got["share_tokens"],
-                "windows": got["windows"],
-                "token_count": got["tokens"],
-                "epochs": got["epochs"],
+                "requested": got.requested,
+                "examples": got.share_windows,
+                "tokens": got.share_tokens,
+                "windows": got.windows,
+                "token_count": got.tokens,
+                "epochs": got.epochs,
             }
-            for source, got in plan["realised"].items()
+            for source, got in plan.sources.items()
         },
-        "capped": plan["capped"],
+        "capped": plan.capped,
     }
 
 

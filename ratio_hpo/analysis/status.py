@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence, Set
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.admin import StudySummary
 from ratio_hpo.study.front import front, paid_cost, study_hypervolume, summary
 from ratio_hpo.study.view import StudyView
 from ratio_hpo.tracking.base import token
-
-SCHEMA = 1
 
 
 def studies(summaries: Sequence[StudySummary]) -> dict[str, Any]:
@@ -43,10 +43,10 @@ def status(view: StudyView) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "study": view.name,
-        "experiment": view.about["experiment"],
-        "space": view.about["space"],
-        "base": view.about["base"],
-        "trials_asked": view.about["trials"],
+        "experiment": view.about.experiment,
+        "space": view.about.space,
+        "base": view.about.base,
+        "trials_asked": view.about.trials,
         "counts": {state.value: counts.get(state.value, 0) for state in State},
         "diverged": sum(record.diverged for record in view.records),
         "waiting_for_target": sum(record.done and record.state is State.RUNNING for record in view.records),
@@ -57,7 +57,7 @@ def status(view: StudyView) -> dict[str, Any]:
         "paid_cost": paid_cost(view.records),
         "front": sorted(on_front),
         "tracking_lags": count_lags(view, on_front),
-        "leaks": view.about.get("leaks", []),
+        "leaks": list(view.about.leaks),
         "trials": [entry(record, view) for record in view.records],
     }
 
@@ -71,7 +71,7 @@ def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
         "kind": record.kind,
         "anchor": record.is_anchor,
         "ratio": record.ratio,
-        "ratio_realised": record.plan.get("ratio_realised"),
+        "ratio_realised": record.plan.ratio_realised,
         "params": record.params,
         **{key: finite(value) for key, value in numbers.items()},
         "censored": numbers["cost_to_target"] == math.inf and record.state.finished,
@@ -89,8 +89,9 @@ def details(record: TrialRecord, view: StudyView) -> dict[str, Any]:
         "schema": SCHEMA,
         "study": view.name,
         **entry(record, view),
-        "plan": record.plan,
-        "settings": record.settings,
+        "plan": asdict(record.plan),
+        "seed": record.seed,
+        "settings": dict(record.settings),
         "traceback": record.traceback,
         "curve": [
             {
@@ -120,7 +121,7 @@ def pareto(view: StudyView) -> dict[str, Any]:
                 "kind": point.trial.kind,
                 "state": point.trial.state.value,
                 "ratio": point.trial.ratio,
-                "ratio_realised": point.trial.plan.get("ratio_realised"),
+                "ratio_realised": point.trial.plan.ratio_realised,
                 "params": point.trial.params,
                 "stage": point.progress.stage,
                 "windows": point.progress.windows,
@@ -147,7 +148,7 @@ def is_interrupted(record: TrialRecord) -> bool:
 
 def count_lags(view: StudyView, on_front: Set[int]) -> int:
     """Trials of which tracking has yet to write something. Studies run without tracking never lag."""
-    if view.about.get("store") is None:
+    if view.about.store is None:
         return 0
     timed = view.target is not None
     begun = [record for record in view.records if record.state is not State.WAITING and record.params]

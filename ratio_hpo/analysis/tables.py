@@ -25,10 +25,10 @@ def trials_table(view: StudyView) -> DataFrame:
         row["front"] = record.number in on_front
         row |= {f"params.{key}": value for key, value in params.items() if key != "shares"}
         row |= {f"params.shares.{source}": share for source, share in shares.items()}
-        for stage, plan in record.plan.get("stages", {}).items():
-            for source, got in plan["realised"].items():
-                row[f"realised.{stage}.{source}"] = got["share_windows"]
-                row[f"epochs.{stage}.{source}"] = got["epochs"]
+        for stage, plan in record.plan.stages.items():
+            for source, got in plan.sources.items():
+                row[f"realised.{stage}.{source}"] = got.share_windows
+                row[f"epochs.{stage}.{source}"] = got.epochs
         if record.curve:
             row |= {f"f1.{language}": value for language, value in record.curve[-1].by_language().items()}
         rows.append(row)

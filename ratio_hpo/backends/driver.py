@@ -1,17 +1,18 @@
-"""What both backends share: when to stop, what a trial's end means, whom to show it to."""
+"""What both backends share: when to stop, how a trial ends, whom to show it to."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ratio_hpo.core.errors import RatioHpoError
-from ratio_hpo.core.trial import Context, Decision, Progress, TrialRecord, failures
+from ratio_hpo.core.errors import Diverged, RatioHpoError, ScoreError, StorageFullError
+from ratio_hpo.core.trial import Context, Decision, Progress, failures
 from ratio_hpo.study import Job, Study
-from ratio_hpo.study.front import paid_cost
 from ratio_hpo.study.keeper import WeightKeeper
+from ratio_hpo.study.live import LiveView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +33,41 @@ class Budget:
 
 
 class TooManyFailures(RatioHpoError):
-    """More trials failed than `--max-failures` allows."""
+    """More trials failed than `max_failures` allows."""
 
     exit_code = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How the stream of a trial's progress ended.
+
+    Attributes:
+        reason: of a failure, in one line; None: it came to its end.
+        storage_full: the disk is, so that no other trial would get further.
+    """
+
+    reason: str | None = None
+    traceback: str | None = None
+    storage_full: bool = False
+
+
+Step = Progress | Ending
+"""What comes next of a trial."""
+
+
+def next_step(stream: Iterator[Progress]) -> Step:
+    """The next evaluation of a trial, or its end, whatever the objective raises: that belongs to its trial."""
+    try:
+        return next(stream, None) or Ending()
+    except Diverged as error:
+        return Ending(reason=str(error))
+    except StorageFullError as error:
+        return Ending(reason=str(error), storage_full=True)
+    except SystemExit as error:
+        return Ending(reason=f"the objective called sys.exit({error.code!r}), which ends no search; return instead")
+    except Exception as error:  # whatever the user's objective raises
+        return Ending(reason=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
 
 
 @dataclass(slots=True)
@@ -42,9 +75,11 @@ class Session:
     """One run of a search: a study, a budget, and those who watch.
 
     Attributes:
-        watch: called with all records after each change, for the progress display.
+        root: the run folder.
+        watch: called with the live view after each change, for the progress display.
         keeper: keeps weights; None: nobody does.
         system_metrics: whether trials also measure the machine.
+        limit: the limit that was reached, in words; None: none was.
     """
 
     study: Study
@@ -53,26 +88,26 @@ class Session:
     device: str | None = None
     threads: int | None = None
     store_gb: float | None = None
-    watch: Callable[[Sequence[TrialRecord]], None] | None = None
+    watch: Callable[[LiveView], None] | None = None
     keeper: WeightKeeper | None = None
     system_metrics: bool = False
+    limit: str | None = None
     began: float = field(default_factory=time.monotonic)
     _seen: dict[int, float] = field(default_factory=dict)
+    _kept: tuple[int, int] = (-1, -1)
 
     def keep_weights(self) -> None:
         """Make the kept weights those of the study as it stands: the last run may have died in between."""
         if self.keeper is not None:
-            self.keeper.update(self.study.records())
+            view = self.study.view
+            self.keeper.update(view.records, view.front.points(view.records))
 
     def next(self) -> Job | None:
         """The next trial to work on; None: there is nothing, or the budget is spent."""
-        if self.budget.hours is not None and time.monotonic() - self.began >= self.budget.hours * 3600:
-            return None
-        if self.budget.cost is not None and paid_cost(self.study.records()) >= self.budget.cost:
-            return None
-        job = self.study.next(self.budget.trials)
+        self.limit = self._limit()
+        job = None if self.limit is not None else self.study.next(self.budget.trials)
         if job is not None:
-            self._changed(front=False)
+            self._changed()
         return job
 
     def must_wait(self) -> bool:
@@ -84,7 +119,7 @@ class Session:
     def context(self, job: Job) -> Context:
         return Context(
             trial=job.number,
-            seed=self.study.plan.seed,
+            seed=job.seed,
             root=str(self.root),
             device=self.device,
             threads=self.threads,
@@ -94,36 +129,64 @@ class Session:
             system_metrics=self.system_metrics,
         )
 
-    def report(self, number: int, progress: Progress) -> Decision:
-        decision = self.study.report(number, progress)
-        self._changed(front=True)
-        return decision
+    def take(self, number: int, step: Step) -> Decision:
+        """Record what a trial came to: an evaluation, or its end. The one place where trials end.
 
-    def complete(self, number: int) -> None:
-        self.study.complete(number)
-        self._changed(front=False)
-
-    def prune(self, number: int) -> None:
-        self.study.prune(number)
-        self._changed(front=False)
-
-    def fail(self, number: int, reason: str, traceback: str | None) -> None:
-        """Record a failure.
+        Returns:
+            Whether the trial goes on.
 
         Raises:
-            TooManyFailures: it was one too many.
+            StorageFullError: the disk is full; the trial is released, not failed, when the study is closed.
+            TooManyFailures: it failed, and was one too many.
+            FirstTrialFailed: it was trial 0, and the target hangs on it.
         """
-        self.study.fail(number, reason, traceback)
-        self._changed(front=False)
-        failed = failures(self.study.records())
-        if self.budget.failures is not None and len(failed) > self.budget.failures:
-            raise TooManyFailures(f"{len(failed)} trials failed, more than --max-failures {self.budget.failures}")
+        if isinstance(step, Progress):
+            return self._report(number, step)
+        if step.storage_full:
+            raise StorageFullError(str(step.reason))
+        if step.reason is None:
+            self.study.complete(number)
+        else:
+            self.study.fail(number, step.reason, step.traceback)
+        self._ended()
+        return Decision.STOP
 
-    def _changed(self, *, front: bool) -> None:
-        if self.watch is None and (self.keeper is None or not front):
-            return
-        records = self.study.records()
-        if self.keeper is not None and front:
-            self.keeper.update(records)
+    def died(self, number: int, how: str) -> Job | None:
+        """The process that ran a trial has died: what to go on with, or None where the trial is given up."""
+        job = self.study.died(number, how)
+        if job is None:
+            self._ended()
+        return job
+
+    def _report(self, number: int, progress: Progress) -> Decision:
+        try:
+            decision = self.study.report(number, progress)
+        except ScoreError as error:
+            return self.take(number, Ending(reason=str(error)))
+        if decision is Decision.STOP:
+            self.study.prune(number)
+        self._changed()
+        return decision
+
+    def _ended(self) -> None:
+        """Show an end, and stop where too many were failures."""
+        self._changed()
+        failed = failures(self.study.view.records)
+        if self.budget.failures is not None and len(failed) > self.budget.failures:
+            raise TooManyFailures(f"{len(failed)} trials failed, more than ⟨max_failures⟩ {self.budget.failures}")
+
+    def _limit(self) -> str | None:
+        if self.budget.hours is not None and time.monotonic() - self.began >= self.budget.hours * 3600:
+            return f"⟨max_hours⟩ {self.budget.hours:g}"
+        if self.budget.cost is not None and self.study.view.paid >= self.budget.cost:
+            return f"⟨max_cost⟩ {self.budget.cost:g}"
+        return None
+
+    def _changed(self) -> None:
+        view = self.study.view
+        kept = (view.front.joined, sum(record.state.finished for record in view.records))
+        if self.keeper is not None and kept != self._kept:
+            self._kept = kept
+            self.keep_weights()
         if self.watch is not None:
-            self.watch(records)
+            self.watch(view)

@@ -1,54 +1,103 @@
-"""The reference loop: one process, one trial at a time."""
+"""The reference loop: one trial at a time, in this process or in one beside it."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
-import traceback
+from collections.abc import Iterator
+from typing import Protocol
 
-from ratio_hpo.backends.driver import Session
-from ratio_hpo.core.errors import Diverged, StorageFullError
-from ratio_hpo.core.trial import Decision
+from ratio_hpo.backends.child import Child, Died
+from ratio_hpo.backends.driver import Session, Step, next_step
+from ratio_hpo.core.trial import Context, Decision, Params, Progress
 from ratio_hpo.objective import Objective
 from ratio_hpo.study import Job
 
 
-def run_local(session: Session, objective: Objective) -> None:
+class Runner(Protocol):
+    """Runs an objective step by step."""
+
+    def start(self, params: Params, context: Context) -> None: ...
+
+    def step(self) -> Step:
+        """The next evaluation, or the end.
+
+        Raises:
+            Died: the process that ran it is gone.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Close the trial where it stands."""
+        ...
+
+    def close(self) -> None:
+        """No trial will come any more."""
+        ...
+
+
+class Here:
+    """Runs an objective in this process; what it prints goes to stderr, since stdout belongs to the data."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self._stream: Iterator[Progress] = iter(())
+
+    def start(self, params: Params, context: Context) -> None:
+        self._stream = self._objective(params, context)
+
+    def step(self) -> Step:
+        with contextlib.redirect_stdout(sys.stderr):
+            return next_step(self._stream)
+
+    def stop(self) -> None:
+        close = getattr(self._stream, "close", None)
+        if close is not None:
+            with contextlib.redirect_stdout(sys.stderr):
+                close()
+
+    def close(self) -> None:
+        self.stop()
+
+
+def run_local(session: Session, objective: Objective, *, isolated: bool = False) -> None:
     """Work until the budget is spent.
 
+    Args:
+        isolated: run the objective in a process of its own, which it may take down.
+
     Raises:
+        ConfigError: it is to be isolated, and cannot be sent to another process.
         KeyboardInterrupt: after the running trial was released for whoever continues.
     """
     try:
-        while True:
-            job = session.next()
-            if job is not None:
-                run_trial(session, objective, job)
-            elif session.must_wait():
-                time.sleep(1.0)
-            else:
-                return
+        with contextlib.closing(Child(objective) if isolated else Here(objective)) as runner:
+            while True:
+                job = session.next()
+                if job is not None:
+                    run_trial(session, runner, job)
+                elif session.must_wait():
+                    time.sleep(1.0)
+                else:
+                    return
     finally:
         session.study.close()
 
 
-def run_trial(session: Session, objective: Objective, job: Job) -> None:
-    """Run one trial to its end. An error of the objective ends the trial, not the search."""
-    stream = objective(job.params, session.context(job))
+def run_trial(session: Session, runner: Runner, job: Job) -> None:
+    """Run one trial to its end, in as many attempts as it is given."""
+    runner.start(job.params, session.context(job))
     while True:
         try:
-            progress = next(stream, None)
-        except Diverged as error:
-            session.fail(job.number, str(error), None)
-            return
-        except StorageFullError:
-            raise
-        except Exception as error:  # whatever the user's objective raises belongs to its trial
-            session.fail(job.number, f"{type(error).__name__}: {error}", traceback.format_exc())
-            return
-        if progress is None:
-            session.complete(job.number)
-            return
-        if session.report(job.number, progress) is Decision.STOP:
-            stream.close()  # type: ignore[attr-defined]
-            session.prune(job.number)
+            step = runner.step()
+        except Died as death:
+            again = session.died(job.number, str(death))
+            if again is None:
+                return
+            runner.start(again.params, session.context(again))
+            continue
+        if session.take(job.number, step) is Decision.STOP:
+            if isinstance(step, Progress):
+                runner.stop()
             return

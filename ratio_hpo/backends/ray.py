@@ -1,8 +1,8 @@
 """Ray Tune as an executor: one searcher, one scheduler and one warm trainable over the study of the driver.
 
 Ray decides nothing and stores nothing: the searcher asks the study, the scheduler reports to it, and what Tune
-writes for itself goes to a folder that is thrown away. An actor that dies is restarted by Tune; its trial goes on
-from the stage store under the same number, and what it reports again changes nothing.
+writes for itself goes to a folder that is thrown away. Where an actor dies, its trial goes on in
+another one from the stage store, under the same number, and what it reports again changes nothing.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-import traceback
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -27,14 +27,17 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from ratio_hpo.backends.driver import Session
+from ratio_hpo.backends.driver import Ending, Session, Step, next_step
 from ratio_hpo.backends.resources import Resources, num_gpus
-from ratio_hpo.core.errors import ConfigError, Diverged, StorageFullError, StudyError
+from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.trial import Context, Decision, Progress
 from ratio_hpo.objective import Objective
+from ratio_hpo.study import Job
 
-RESTARTS = 3
-"""Times that a trial goes on after its actor died, before the trial is given up."""
+IDLE = 0.5
+"""Seconds between two questions for a trial where there was none."""
+
+Taken = TypeVar("Taken")
 
 OBJECT_STORE_BYTES = 256 * 1024 * 1024
 """Only parameters and scores travel through Ray."""
@@ -54,18 +57,10 @@ class TrialActor(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        try:
-            progress = next(self._stream, None)
-        except Diverged as error:
-            return {"done": True, "failure": str(error), "traceback": None}
-        except StorageFullError as error:
-            return {"done": True, "failure": str(error), "storage_full": True}
-        except Exception as error:  # whatever the user's objective raises belongs to its trial
-            failure = f"{type(error).__name__}: {error}"
-            return {"done": True, "failure": failure, "traceback": traceback.format_exc()}
-        if progress is None:
-            return {"done": True, "failure": None}
-        return {"done": False, "progress": json.dumps(progress.to_json())}  # Tune flattens mappings
+        step = next_step(self._stream)
+        if isinstance(step, Progress):
+            return {"done": False, "progress": json.dumps(step.to_json())}  # Tune flattens mappings
+        return {"done": True, "ending": json.dumps(asdict(step))}
 
     def cleanup(self) -> None:
         close = getattr(self._stream, "close", None)
@@ -85,7 +80,9 @@ class _Bridge:
     def __init__(self, session: Session, workers: int) -> None:
         self.session, self.workers = session, workers
         self.numbers: dict[str, int] = {}
+        self.again: list[Job] = []
         self.error: BaseException | None = None
+        self._asked = -IDLE
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Tune pickles what it is given for a restore that is never done; the study stays out of it."""
@@ -94,39 +91,44 @@ class _Bridge:
     def ask(self, trial_id: str) -> dict[str, Any] | str | None:
         if self.error is not None:
             return Searcher.FINISHED
-        if len(self.numbers) >= self.workers:
+        if len(self.numbers) >= self.workers or (not self.again and time.monotonic() - self._asked < IDLE):
             return None
-        job = self.session.next()
+        job = self.again.pop() if self.again else self.session.next()
         if job is None:
-            return None if self.session.must_wait() else Searcher.FINISHED
+            self._asked = time.monotonic()
+            # one of those that run may die, and then goes on: there is more to come until all have ended
+            return None if self.numbers or self.session.must_wait() else Searcher.FINISHED
         self.numbers[trial_id] = job.number
         return {"params": job.params, "context": asdict(self.session.context(job))}
 
     def report(self, trial_id: str, result: dict[str, Any]) -> str:
-        number = self.numbers[trial_id]
         if self.error is not None:
             return TrialScheduler.STOP
-        if self.session.report(number, Progress.from_json(json.loads(result["progress"]))) is Decision.STOP:
-            self.session.prune(number)
-            return TrialScheduler.STOP
-        return TrialScheduler.CONTINUE
+        decision = self._take(trial_id, Progress.from_json(json.loads(result["progress"])))
+        return TrialScheduler.STOP if decision is Decision.STOP else TrialScheduler.CONTINUE
 
     def end(self, trial_id: str, result: dict[str, Any] | None, *, died: bool) -> None:
-        number = self.numbers.pop(trial_id, None)
-        if number is None or self.error is not None:
+        if trial_id not in self.numbers or self.error is not None:
             return
+        if died:
+            job = self._guarded(lambda: self.session.died(self.numbers[trial_id], "killed, out of memory, or crashed"))
+            if job is not None:
+                self.again.append(job)
+        elif result and "ending" in result:
+            self._take(trial_id, Ending(**json.loads(result["ending"])))
+        del self.numbers[trial_id]
+
+    def _take(self, trial_id: str, step: Step) -> Decision:
+        taken = self._guarded(lambda: self.session.take(self.numbers[trial_id], step))
+        return taken or Decision.STOP
+
+    def _guarded(self, act: Callable[[], Taken]) -> Taken | None:
+        """Do it; Tune would turn an error into one of its own, so it is raised after the run."""
         try:
-            if result and result.get("storage_full"):
-                self.error = StorageFullError(result["failure"])
-            elif died:
-                self.session.fail(number, f"its worker died {RESTARTS + 1} times (out of memory?)", None)
-            elif result and "failure" in result:
-                if result["failure"] is None:
-                    self.session.complete(number)
-                else:
-                    self.session.fail(number, result["failure"], result.get("traceback"))
-        except Exception as error:  # Tune would turn it into one of its own; it is raised after the run
+            return act()
+        except Exception as error:
             self.error = error
+            return None
 
 
 class StudySearcher(Searcher):
@@ -168,6 +170,7 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
         KeyboardInterrupt: after the running trials were released for whoever continues.
     """
     _check_gpus(resources)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers)  # else actors are started one after another
     _start(workers, session.threads or 1, resources)
     bridge = _Bridge(session, workers)
     per_trial = {"cpu": resources.cpus or session.threads or 1, "gpu": resources.gpus_for(workers)}
@@ -187,7 +190,7 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
                     name="run",
                     storage_path=folder,
                     verbose=0,
-                    failure_config=tune.FailureConfig(max_failures=RESTARTS),
+                    failure_config=tune.FailureConfig(max_failures=0),
                     checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 ),
             )
@@ -202,7 +205,7 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
 def _check_gpus(resources: Resources) -> None:
     """Tune would wait for ever for what is not there."""
     if resources.ray_address is None and (resources.gpus or 0.0) > num_gpus():
-        raise ConfigError(f"--gpus-per-trial {resources.gpus:g}: this machine has {num_gpus()} GPU(s); lower it")
+        raise ConfigError(f"⟨gpus_per_trial⟩ {resources.gpus:g}: this machine has {num_gpus()} GPU(s); lower it")
 
 
 def _start(workers: int, threads: int, resources: Resources) -> None:
@@ -213,7 +216,7 @@ def _start(workers: int, threads: int, resources: Resources) -> None:
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0]
             raise StudyError(
-                f"--ray-address {resources.ray_address}: no cluster answers ({reason}); "
+                f"⟨ray_address⟩ {resources.ray_address}: no cluster answers ({reason}); "
                 "start one with `ray start --head`"
             ) from error
         return

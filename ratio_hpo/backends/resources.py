@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from typing import Literal
@@ -49,15 +50,16 @@ class Resources:
     def __post_init__(self) -> None:
         if self.device == "cuda" and not num_gpus():
             raise ConfigError(
-                "--device cuda: torch sees no GPU here; install a CUDA build of torch, or use --device cpu"
+                "⟨device⟩ cuda: torch sees no GPU here; install a CUDA build of torch, or use ⟨device⟩ cpu"
             )
-        for name in ("workers", "cpus"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ConfigError(f"--{name.replace('cpus', 'cpus-per-trial')} needs a number over 0, but got {value}")
+        for name, value in (("workers", self.workers), ("cpus_per_trial", self.cpus)):
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigError(f"⟨{name}⟩ needs a number over 0, but got {value}")
+        if self.gpus is not None and not 0 <= self.gpus < math.inf:
+            raise ConfigError(f"⟨gpus_per_trial⟩ needs a number of 0 or more, but got {self.gpus}")
         if self.backend == "local" and (self.workers or 1) > 1:
             raise ConfigError(
-                f"--backend local runs one trial at a time, but --workers is {self.workers}; use --backend ray"
+                f"⟨backend⟩ local runs one trial at a time, but ⟨workers⟩ is {self.workers}; use ⟨backend⟩ ray"
             )
 
     def workers_for(self, model_bytes: int | None) -> int:

@@ -81,7 +81,9 @@ def app() -> None:
 def main() -> None:
     """Entry point. Exit codes: 0, 1 failed, 2 bad input, 3 finished with failed trials, 130 interrupted."""
     from ratio_hpo.cli.printing import fail
+    from ratio_hpo.core.options import spell_as
 
+    spell_as(lambda name: "--" + name.replace("_", "-"))
     try:
         app(prog_name="ratio-hpo", standalone_mode=False)
     except click.exceptions.Exit as error:

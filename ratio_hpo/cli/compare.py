@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
-from ratio_hpo.cli.options import reading_options
+from ratio_hpo.cli.options import json_option, writing_options
 from ratio_hpo.cli.printing import open_stored, print_json, print_table
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="TRIAL_OR_STUDY...")
 @click.option("--all", "show_all", is_flag=True, help="Show equal rows too.")
-@reading_options
+@writing_options
+@json_option
 def compare(
     names: tuple[str, ...], show_all: bool, study: str | None, root: Path, storage: str | None, as_json: bool
 ) -> None:

@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ratio_hpo.cli.printing import print_table
+from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.show.words import count, duration, number, settings
 
 if TYPE_CHECKING:
-    from ratio_hpo.experiment.ready import Search
+    from ratio_hpo.experiment.kind import Search
 
 
 def describe(search: Search) -> dict[str, Any]:
     """Data sizes, splits, leaks, anchors with realised shares, first proposals, cost and time."""
     from ratio_hpo.experiment.preview import estimate_time, first_proposals
 
-    plan, trials = search.plan, search.experiment.trials
-    anchors = [(anchor, search.plan_trial(anchor.params)) for anchor in plan.anchors]
-    anchor_cost = sum(p.get("cost", plan.largest_cost) for _, p in anchors)
+    time = estimate_time(search)
+    plan, trials = search.plan, search.spec.trials
+    anchors = [(anchor, search.plan_trial(anchor.params, plan.seed)) for anchor in plan.anchors]
+    anchor_cost = sum(plan.largest_cost if p.cost is None else p.cost for _, p in anchors)
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "study": plan.name,
         "trials": trials,
-        "base": plan.about["base"],
+        "base": plan.about.base,
         "space": {key: domain.describe() for key, domain in plan.space.parameters.items()},
         **_data(search),
         "rungs": {stage: list(grid) for stage, grid in plan.rungs.items()},
-        "anchors": [{"kind": a.kind, "params": a.params, "plan": p} for a, p in anchors],
+        "anchors": [{"kind": a.kind, "params": a.params, "plan": asdict(p)} for a, p in anchors],
         "proposals": [{"trial": job.number, "kind": job.kind, "params": job.params} for job in first_proposals(search)],
         "cost": {
             "largest_trial": plan.largest_cost,
             "anchors": anchor_cost,
             "at_most": anchor_cost + max(trials - len(anchors), 0) * plan.largest_cost,
         },
-        "time": estimate_time(search),
+        "time": None if time is None else asdict(time),
     }
 
 
 def _data(search: Search) -> dict[str, Any]:
     """What there is to train and evaluate on; empty for an objective of the user's own."""
-    prepared = search.prepared
-    if prepared is None:
-        return {"sources": {}, "splits": {}, "problems": [], "leaks": []}
+    data = search.data
     return {
         "sources": {
             stage: {
@@ -55,11 +56,11 @@ def _data(search: Search) -> dict[str, Any]:
                 }
                 for name, s in sources.items()
             }
-            for stage, sources in prepared.design.sources.items()
+            for stage, sources in data.sources.items()
         },
-        "splits": prepared.splits,
-        "problems": prepared.problems,
-        "leaks": [leak.line(kept=prepared.keep_leaks) for leak in prepared.leaks],
+        "splits": {language: dict(sizes) for language, sizes in data.splits.items()},
+        "problems": list(data.problems),
+        "leaks": list(data.leaks),
     }
 
 
@@ -120,7 +121,7 @@ def _print_anchors(content: dict[str, Any]) -> None:
     rows = []
     for anchor in content["anchors"]:
         middle = anchor["plan"]["stages"]["intermediate"]
-        got = [middle["realised"][name] for name in names]
+        got = [middle["sources"][name] for name in names]
         cells = [f"{entry['share_windows']:.3f} ({entry['epochs']:.2f})" for entry in got]
         rows.append([anchor["kind"], number(middle["ratio_realised"]), *cells])
     print_table(["anchor", "ratio", *names], rows)

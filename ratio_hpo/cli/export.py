@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratio_hpo.cli.options import root_option, storage_option, study_option
+from ratio_hpo.cli.options import named_study, root_option, storage_option
 from ratio_hpo.cli.printing import open_view
+from ratio_hpo.core.files import written_whole
+from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.show.words import say
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
               help="[default: by the ending of --output, else csv for tables and yaml for the rest]")  # fmt: skip
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="[default: stdout]")
 @click.option("--trial", "number", type=int, help="Another trial than the best, for config and recipe.")
-@study_option
+@named_study
 @root_option
 @storage_option
 def export(
@@ -74,8 +76,13 @@ def export(
 
 def _format(what: str, asked: str | None, output: Path | None) -> str:
     known = FORMATS[what]
-    ending = {"yml": "yaml", "pq": "parquet"}.get(output.suffix[1:], output.suffix[1:]) if output else ""
-    form = asked or (ending if ending in known else known[0])
+    ending = {"yml": "yaml", "pq": "parquet"}.get(output.suffix[1:], output.suffix[1:]) if output else None
+    if asked is None and ending is not None and ending not in known:
+        raise click.UsageError(
+            f"{output}: {what} can be exported as {', '.join(known)}, but not as "
+            f"{ending or 'a file without an ending'}; choose another ending, or say --format"
+        )
+    form = asked or ending or known[0]
     if form not in known:
         raise click.UsageError(f"{what} can be exported as {', '.join(known)}, but not as {form}; choose one of them")
     return form
@@ -90,7 +97,7 @@ def _table(view: StudyView, what: str, form: str) -> bytes:
     if form == "parquet":
         return table.to_parquet(index=False)
     rows: list[dict[str, Any]] = json.loads(str(table.to_json(orient="records", double_precision=15)))
-    content = {"schema": 1, "study": view.name, what: rows}
+    content = {"schema": SCHEMA, "study": view.name, what: rows}
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -109,10 +116,5 @@ def _document(view: StudyView, what: str, form: str, number: int | None) -> byte
 
 def _write(path: Path, content: bytes) -> None:
     """A whole file or none."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    with written_whole(path) as part:
+        part.write_bytes(content)

@@ -6,43 +6,37 @@ import click
 
 from ratio_hpo.cli.options import json_option
 from ratio_hpo.cli.printing import print_json, print_table
+from ratio_hpo.core.schema import SCHEMA
 
 
 @click.command()
 @click.argument("file")
-def validate(file: str) -> None:
+@click.option("--experiment", help="Experiment whose sources a space may name.  [default: any at hand]")
+def validate(file: str, experiment: str | None) -> None:
     """Check a space or an experiment, by path or shipped name; every mistake is one line, exit code 2.
+
+    A space is checked against the built-in objective: its parameters, their options, and the sources that shares may
+    name. One for an objective of your own says `objective: own`.
 
     \b
     ratio-hpo validate search_spaces/default.yaml
+    ratio-hpo validate my-space.yaml --experiment my-experiment.yaml
     ratio-hpo validate polyglot-world
     """
     from ratio_hpo.core.config import load_yaml
     from ratio_hpo.core.errors import ConfigError
     from ratio_hpo.core.resources import find_shipped
+    from ratio_hpo.experiment.validate import check_experiment, check_space
 
     try:
         path = find_shipped("search_spaces", file)
     except ConfigError:
         path = find_shipped("experiments", file)
     content = load_yaml(path)
-    from ratio_hpo.space import load_space
-
-    if "parameters" in content or not {"corpora", "stages", "base", "objective"} & set(content):
-        space = load_space(str(path))
-        click.echo(f"{path}: a valid space with {len(space.parameters)} parameter(s)")
-        return
-    from ratio_hpo.experiment.load import load_experiment, load_space_for
-    from ratio_hpo.experiment.own import OwnExperimentSpec, resolve_own
-    from ratio_hpo.experiment.prepare import source_designs
-
-    experiment = load_experiment(str(path)).experiment
-    if isinstance(experiment, OwnExperimentSpec):
-        resolve_own(experiment, load_space(experiment.space))
-        click.echo(f"{path}: a valid experiment with an objective of your own, {experiment.objective}")
-        return
-    load_space_for(experiment, tuple(source_designs(experiment, experiment.stages.intermediate)))
-    click.echo(f"{path}: a valid experiment on {len(experiment.target_languages)} language(s)")
+    if "parameters" in content or not {"corpora", "stages", "base", "rungs"} & set(content):
+        click.echo(f"{path}: a valid space {check_space(path, experiment)}")
+    else:
+        click.echo(f"{path}: a valid experiment {check_experiment(path)}")
 
 
 @click.command()
@@ -60,7 +54,7 @@ def spaces(as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "schema": 1,
+                "schema": SCHEMA,
                 "spaces": [
                     {"name": path.stem, "file": str(path), "description": s.description, "parameters": s.to_json()}
                     for path, s in loaded

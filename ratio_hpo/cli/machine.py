@@ -10,6 +10,8 @@ import click
 
 from ratio_hpo.cli.options import json_option, option, root_option, storage_option, tracking_uri_option
 from ratio_hpo.cli.printing import open_stored, print_json, print_table
+from ratio_hpo.core.options import spelled
+from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.show.words import say
 
 
@@ -31,16 +33,16 @@ def doctor(
     ratio-hpo doctor
     ratio-hpo doctor --experiment tydiqa-goldp --base xlm-roberta-base --tracking-uri https://mlflow.example.org
     """
-    from ratio_hpo.experiment.doctor import examine
+    from ratio_hpo.upkeep.doctor import examine
 
     checks = examine(root, storage, tracking_uri, experiment, base)
     missing = [check for check in checks if check.state == "missing"]
     if as_json:
-        print_json({"schema": 1, "ok": not missing, "checks": [asdict(check) for check in checks]})
+        print_json({"schema": SCHEMA, "ok": not missing, "checks": [asdict(check) for check in checks]})
     else:
         width = max(len(check.name) for check in checks)
         for check in checks:
-            remedy = f"\n{' ' * (width + 11)}{check.remedy}" if check.remedy else ""
+            remedy = f"\n{' ' * (width + 11)}{spelled(check.remedy)}" if check.remedy else ""
             click.echo(f"{check.name.ljust(width)}  {check.state.ljust(7)}  {check.detail}{remedy}")
         click.echo("all that a search needs is here" if not missing else f"{len(missing)} thing(s) missing")
     sys.exit(1 if missing else 0)
@@ -48,35 +50,43 @@ def doctor(
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing.")
+@click.option("--ended", is_flag=True, help="Also stored stages of trials that have ended: later ones train them anew.")
 @root_option
 @option(
     "--storage", "storages", multiple=True, metavar="URL", help="Storage whose studies use --root; may be repeated."
 )
 @json_option
-def gc(dry_run: bool, root: Path, storages: tuple[str, ...], as_json: bool) -> None:
-    """Free what no study refers to: stored stages, kept weights, tokenised data, pictures.
+def gc(dry_run: bool, ended: bool, root: Path, storages: tuple[str, ...], as_json: bool) -> None:
+    """Free what no study refers to: stored stages, item scores, kept weights, tokenised data, pictures.
 
     What was touched within the last hour stays, and so does what a running search uses. Where studies of several
     storages share --root, all of them must be named.
 
     \b
     ratio-hpo gc --dry-run
-    ratio-hpo gc
+    ratio-hpo gc --ended
     """
-    from ratio_hpo.experiment.garbage import DEFAULT, check_storages, find_garbage, free
+    from ratio_hpo.core.layout import RunFolder
+    from ratio_hpo.experiment.storages import DEFAULT, check_storages
+    from ratio_hpo.upkeep.garbage import find_garbage, free
 
+    folder = RunFolder(root)
     urls = [None if url == DEFAULT else url for url in storages] or [None]
     opened = [open_stored(root, url, only_read=True) for url in urls]
-    check_storages(root, urls)
-    garbage = find_garbage(opened, root)
+    check_storages(folder, urls)
+    garbage = find_garbage(opened, folder, ended=ended)
     size = sum(item.size for item in garbage)
-    freed = 0 if dry_run else free(garbage, root)
+    freed = 0 if dry_run else free(garbage, folder)
+    more = 0 if ended else sum(item.size for item in find_garbage(opened, folder, ended=True)) - (size - freed)
     if as_json:
         entries = [{"path": str(item.path), "why": item.why, "bytes": item.size} for item in garbage]
-        print_json({"schema": 1, "garbage": entries, "bytes": size, "freed_bytes": freed, "dry_run": dry_run})
+        totals = {"bytes": size, "freed_bytes": freed, "ended_bytes": more, "dry_run": dry_run}
+        print_json({"schema": SCHEMA, "garbage": entries, **totals})
         return
     print_table(["MB", "what", "path"], [[f"{i.size / 1e6:,.1f}", i.why, str(i.path)] for i in garbage], right=["MB"])
     if dry_run:
         say(f"{len(garbage)} item(s) of {size / 1e6:,.1f} MB would go; nothing was deleted")
     else:
         say(f"{freed / 1e6:,.1f} MB freed")
+    if more > 0:
+        say(f"{more / 1e6:,.1f} MB more with --ended: stored stages of trials that have ended")

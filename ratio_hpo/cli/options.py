@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +51,10 @@ storage_option: Decorator = option(
     "--storage", default=None, help="Optuna storage URL.  [default: SQLite below --root]", metavar="URL"
 )
 study_option: Decorator = option(
-    "--study", default=None, help="Name of the study.  [default: the last one made]", shell_complete=complete_studies
-)
-study_argument: Decorator = click.argument("study", shell_complete=complete_studies)
+    "--study", default=None, help="Name of the study.  [default: the last one worked on]",
+    shell_complete=complete_studies,
+)  # fmt: skip
+study_argument: Decorator = click.argument("name", required=False, metavar="[STUDY]", shell_complete=complete_studies)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 tracking_uri_option: Decorator = option(
     "--tracking-uri", default=None, help="MLflow store or server.  [default: SQLite below --root]", metavar="URI"
@@ -69,7 +72,53 @@ def together(*options: Decorator) -> Decorator:
     return decorate
 
 
-reading_options: Decorator = together(study_option, root_option, storage_option, json_option)
+def named_study(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A study by its name, as an argument or by --study; the command gets it as `study`."""
+
+    @study_argument
+    @study_option
+    @wraps(command)
+    def wrapped(*args: Any, name: str | None, study: str | None, **options: Any) -> Any:
+        return command(*args, study=one_name(name, study), **options)
+
+    return wrapped
+
+
+def one_name(name: str | None, study: str | None) -> str | None:
+    """The study that an argument or --study names.
+
+    Raises:
+        click.UsageError: they name two.
+    """
+    if name is not None and study is not None and name != study:
+        raise click.UsageError(f"names two studies, {name} and --study {study}; leave one out")
+    return study if name is None else name
+
+
+def needed(study: str | None) -> str:
+    """The name of a study where none is taken for granted.
+
+    Raises:
+        click.UsageError: there is none.
+    """
+    if study is None:
+        raise click.UsageError("needs the name of a study, as an argument or by --study; `ratio-hpo list` shows them")
+    return study
+
+
+class Finite(click.FloatRange):
+    """A number in a range; neither infinity nor what is no number."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
+
+
+reading_options: Decorator = together(named_study, root_option, storage_option, json_option)
 """The options of every command that reads a study."""
 
 writing_options: Decorator = together(study_option, root_option, storage_option)

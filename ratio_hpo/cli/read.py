@@ -9,6 +9,7 @@ import click
 
 from ratio_hpo.cli.options import json_option, reading_options, root_option, storage_option
 from ratio_hpo.cli.printing import open_stored, open_view, print_json, print_table
+from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.show.words import count, number, say, settings
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def pareto(
         from ratio_hpo.analysis.plot import plot_front
 
         try:
-            say(f"picture: {plot_front(view, png or root / 'plots' / f'{view.name}.png')}")
+            say(f"picture: {plot_front(view, png or RunFolder(root).plot(view.name))}")
         except OSError as error:
             if png is not None:
                 raise
@@ -223,22 +224,21 @@ def _print_trials(trials: list[dict[str, Any]]) -> None:
 
 
 def _print_mixture(plan: dict[str, Any]) -> None:
-    middle = plan.get("stages", {}).get("intermediate")
+    middle = plan["stages"].get("intermediate")
     if not middle:
         return
     rows = [
         [
             source,
-            number(share),
+            number(got["requested"]),
             number(got["share_windows"]),
             number(got["share_tokens"]),
             count(got["windows"]),
             count(got["questions"]),
             number(got["epochs"], 2),
-            count(middle["capped"].get(source)),
+            count(got["capped"]),
         ]
-        for source, share in middle["requested"].items()
-        for got in [middle["realised"][source]]
+        for source, got in middle["sources"].items()
     ]
     numeric = ["requested", "of windows", "of tokens", "windows", "questions", "epochs", "capped at"]
     print_table(["source", *numeric], rows, right=numeric)

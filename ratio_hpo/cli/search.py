@@ -13,11 +13,13 @@ import click
 from ratio_hpo.cli.options import (
     KEYS,
     Decorator,
+    Finite,
     json_option,
+    named_study,
+    needed,
     option,
     root_option,
     storage_option,
-    study_argument,
     together,
     tracking_uri_option,
 )
@@ -27,7 +29,7 @@ from ratio_hpo.show.words import say
 
 if TYPE_CHECKING:
     from ratio_hpo.core.overrides import Setting
-    from ratio_hpo.experiment.ready import Search, SearchOptions
+    from ratio_hpo.experiment.kind import Search, SearchOptions
 
 SAMPLERS = ["tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid"]
 PRUNERS = ["successive_halving", "hyperband", "median", "percentile", "patient", "threshold", "wilcoxon", "none"]
@@ -36,8 +38,8 @@ DEFAULT_EXPERIMENT = "polyglot-world"
 
 running_options: Decorator = together(
     option("--trials", type=click.IntRange(1), help="Trials in the study in all.  [default: the experiment's]"),
-    option("--max-hours", type=click.FloatRange(0, min_open=True), help="Start no trial after so many hours."),
-    option("--max-cost", type=click.FloatRange(0, min_open=True),
+    option("--max-hours", type=Finite(0, min_open=True), help="Start no trial after so many hours."),
+    option("--max-cost", type=Finite(0, min_open=True),
            help="Start no trial once the study has trained so many windows."),
     option("--max-failures", type=click.IntRange(0), help="Stop when more trials failed (diverged ones aside)."),
     option("--sampler", type=click.Choice(SAMPLERS), help="How parameters are proposed."),
@@ -46,8 +48,8 @@ running_options: Decorator = together(
     option("--backend", type=click.Choice(["auto", "local", "ray"]), default="auto", show_default=True,
            help="auto: ray where more than one worker fits."),
     option("--workers", type=click.IntRange(1), help="Trials at once.  [default: as many as fit]"),
-    option("--cpus-per-trial", type=click.FloatRange(0, min_open=True), help="CPUs of a trial."),
-    option("--gpus-per-trial", type=click.FloatRange(0), help="GPUs of a trial; fractions share one."),
+    option("--cpus-per-trial", type=Finite(0, min_open=True), help="CPUs of a trial."),
+    option("--gpus-per-trial", type=Finite(0), help="GPUs of a trial; fractions share one."),
     option("--ray-address", help="A running Ray cluster: auto, or HOST:PORT."),
     option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
     option("--no-tracking", is_flag=True, help="Write nothing to MLflow."),
@@ -68,7 +70,11 @@ running_options: Decorator = together(
 @option("--rungs", metavar="W,W,...", help="Windows at which your own objective is evaluated and compared.")
 @option("--base", help="Base model: a hub name[@commit], a folder, minilm.  [default: the experiment's]")
 @option("--study", help="Name of the study.  [default: <experiment>-<space>]")
-@option("--seed", type=int, help="Seed of training, splits and sampler.  [default: the experiment's]")
+@option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    help="Seed of training, splits and sampler.  [default: the experiment's]",
+)
 @option("--data-dir", type=click.Path(path_type=Path), default=Path("data"), envvar="RATIO_HPO_DATA",
         show_envvar=True, help="Folder that paths in the experiment start from.")  # fmt: skip
 @option("--strict", is_flag=True, help="Refuse data files with bad records instead of mending and dropping.")
@@ -105,10 +111,10 @@ def search(
 
 
 @click.command()
-@study_argument
+@named_study
 @running_options
 @click.pass_context
-def resume(ctx: click.Context, study: str, as_json: bool, assignments: Sequence[str], **options: Any) -> None:
+def resume(ctx: click.Context, study: str | None, as_json: bool, assignments: Sequence[str], **options: Any) -> None:
     """Continue a study by its name, with the experiment, space and data that it was made with.
 
     \b
@@ -120,23 +126,26 @@ def resume(ctx: click.Context, study: str, as_json: bool, assignments: Sequence[
     from ratio_hpo.core.overrides import Setting
     from ratio_hpo.experiment.track import uri_of
 
-    view = open_view(options["root"], options["storage"], study)
-    made = dict(view.about["command"])
-    if view.about.get("in_process"):
+    view = open_view(options["root"], options["storage"], needed(study))
+    made = view.about.command
+    if view.about.in_process:
         raise StudyError(f"study {study} was made from Python; continue it by running the script that made it")
-    if "settings" not in made:
-        raise StudyError(f"study {study} was made by an earlier version; continue it by its own search command")
     if options["tracking_uri"] is None:
         options["tracking_uri"] = uri_of(view, None)
-    stored = [Setting(key, value, source) for key, value, source in made.pop("settings")]
-    made["data_dir"] = Path(made["data_dir"])
-    settings = [*stored, *flag_settings(ctx, options, assignments)]
-    _go(_options({**options, **made, "study": study}, settings), dry_run=False, as_json=as_json)
+    command = {
+        "experiment": made.experiment,
+        "data_dir": Path(made.data_dir),
+        "strict": made.strict,
+        "keep_leaks": made.keep_leaks,
+        "study": study,
+    }
+    settings = [*(Setting(*each) for each in made.settings), *flag_settings(ctx, options, assignments)]
+    _go(_options({**options, **command}, settings), dry_run=False, as_json=as_json)
 
 
 def _options(options: dict[str, Any], settings: Sequence[Setting]) -> SearchOptions:
     from ratio_hpo.backends.resources import Resources
-    from ratio_hpo.experiment.ready import SearchOptions
+    from ratio_hpo.experiment.kind import SearchOptions
 
     for key in KEYS:
         options.pop(key, None)
@@ -193,6 +202,10 @@ def _print_end(ready: Search, *, as_json: bool) -> None:
     click.echo(f"{view.name}: {counts}; hypervolume {content['hypervolume']:.3f}")
     print_front(pareto(view))
     best = content["best"]
-    if best is not None and best["ratio"] is not None:
-        click.echo(f"Recommended: ratio {best['ratio']:.2f} (trial {best['number']}, mean F1 {best['f1']:.3f})")
+    if best is not None:
+        ratio = "" if best["ratio"] is None else f"ratio {best['ratio']:.2f}, "
+        click.echo(
+            f"Recommended: {ratio}trial {best['number']}: the highest final mean F1 seen, {best['f1']:.3f} "
+            "(no model of the response yet)"
+        )
     say("next: `ratio-hpo pareto`, `ratio-hpo ui`, `ratio-hpo export recipe`; more: the same command with --trials")

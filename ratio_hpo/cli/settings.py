@@ -21,6 +21,7 @@ from ratio_hpo.core.overrides import (
     parse_assignment,
     unknown_variables,
 )
+from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.urls import without_password
 from ratio_hpo.show.words import say
 
@@ -69,7 +70,7 @@ def show_config(ctx: click.Context, options: SearchOptions, *, as_json: bool) ->
             lines.append((parameter.opts[-1], ctx.params.get(name), _origin(ctx, parameter)))
     rows = [{"key": key, "value": _plain(value), "source": source} for key, value, source in lines]
     if as_json:
-        print_json({"schema": 1, "experiment": options.experiment, "config": rows})
+        print_json({"schema": SCHEMA, "experiment": options.experiment, "config": rows})
         return
     print_table(["key", "value", "from"], [[row["key"], _short(row["value"]), row["source"]] for row in rows])
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from ratio_hpo.cli.options import (
-    complete_studies,
+    named_study,
     option,
     reading_options,
     root_option,
     storage_option,
-    study_option,
     tracking_uri_option,
 )
 from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json
+from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.urls import with_driver
 from ratio_hpo.show.words import say
 
@@ -26,12 +32,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name", required=False, metavar="[STUDY]", shell_complete=complete_studies)
 @tracking_uri_option
 @reading_options
-def track(
-    name: str | None, tracking_uri: str | None, study: str | None, root: Path, storage: str | None, as_json: bool
-) -> None:
+def track(tracking_uri: str | None, study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
     """Write a study from storage into MLflow; what is there already stays as it is.
 
     The store can be a file, a database or a server; a server's login comes from MLFLOW_TRACKING_USERNAME and
@@ -50,7 +53,7 @@ def track(
     from ratio_hpo.study.view import view_study
 
     stored = open_stored(root, storage)
-    view = view_study(stored, name or study)
+    view = view_study(stored, study)
     uri = uri_of(view, tracking_uri)
     check_apart(storage, uri, root)
     console = Console(stderr=True)
@@ -65,12 +68,14 @@ def track(
     with bar:
         task = bar.add_task(f"tracking {view.name}", total=len(view.records))
         try:
-            count = track_study(stored, view, root, uri, lambda record: bar.update(task, completed=record.number + 1))
+            count = track_study(
+                stored, view, RunFolder(root), uri, lambda record: bar.update(task, completed=record.number + 1)
+            )
         except Exception as error:  # a tracking store may raise anything; what was written stays written
-            place = without_password(uri) if uri else root / "mlflow.db"
+            place = without_password(uri) if uri else RunFolder(root).runs
             fail(f"{place}: tracking stopped ({reason_of(error)}); mend it and run the same command again", 1)
     if as_json:
-        print_json({"schema": 1, "study": view.name, "written": count, "trials": len(view.records)})
+        print_json({"schema": SCHEMA, "study": view.name, "written": count, "trials": len(view.records)})
         return
     what = f"{count} of {len(view.records)} trial(s) written" if count else "all was there already"
     say(f"{view.name}: {what}")
@@ -80,7 +85,7 @@ def track(
 @option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; the UI has no login.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
-@study_option
+@named_study
 @root_option
 @storage_option
 @tracking_uri_option
@@ -103,19 +108,19 @@ def ui(
     ratio-hpo ui --study polyglot-world-default --port 5001 --no-browser
     """
     from ratio_hpo.core.errors import StudyError
-    from ratio_hpo.core.urls import mlflow_uri, without_login
+    from ratio_hpo.core.urls import without_login
     from ratio_hpo.experiment.track import uri_of
 
-    database = root / "mlflow.db"
-    if tracking_uri is None and storage is None and not database.is_file() and not (root / "studies.db").is_file():
-        raise StudyError(f"{database}: no runs here yet; run `ratio-hpo search`, or name the folder with --root")
+    folder = RunFolder(root)
+    if tracking_uri is None and storage is None and not folder.runs.is_file() and not folder.studies.is_file():
+        raise StudyError(f"{folder.runs}: no runs here yet; run `ratio-hpo search`, or name the folder with --root")
     view = open_view(root, storage, study)
     uri = uri_of(view, tracking_uri)
     path = _view_path(view, root, uri)
     if uri is not None and uri.startswith("http"):
         _show(f"{without_login(uri).rstrip('/')}/{path}", browser=not no_browser)
     else:
-        _serve(with_driver(uri or mlflow_uri(root)), host, port, path, browser=not no_browser)
+        _serve(with_driver(uri or folder.runs_url), host, port, path, browser=not no_browser)
 
 
 def _show(address: str, *, browser: bool) -> None:
@@ -132,15 +137,13 @@ def _view_path(view: StudyView, root: Path, uri: str | None) -> str:
     from ratio_hpo.experiment.track import show_view
 
     try:
-        return show_view(view, root, uri)
+        return show_view(view, RunFolder(root), uri)
     except Exception as error:  # the view is a convenience on an undocumented format
         say(f"the ready-made view could not be made ({reason_of(error)}); the runs are there all the same")
         return ""
 
 
 def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> None:
-    import os
-    import subprocess
     import time
 
     from ratio_hpo.core.errors import StudyError
@@ -151,20 +154,37 @@ def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> Non
     address = f"http://{host}:{port}/{path}"
     if _answers(host, port):
         raise StudyError(f"port {port} of {host} is taken; try --port {port + 1}")
-    process = subprocess.Popen(command, env=environment)
+    server = subprocess.Popen(command, env=environment, start_new_session=True)  # its workers end with it
+    ends = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
-        while process.poll() is None and not _answers(host, port):
+        while server.poll() is None and not _answers(host, port):
             time.sleep(0.2)
-        if process.poll() is None:
+        if server.poll() is None:
             _show(address, browser=browser)
             say("Ctrl-C stops it")
-        code = process.wait()
+        code = server.wait()
     except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
         return
+    finally:
+        for number, handler in ends.items():
+            signal.signal(number, handler)
+        _stop(server)
     if code != 0:
         raise StudyError(f"the MLflow UI ended with code {code}; is port {port} taken? Try --port {port + 1}")
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """A signal that ends this process ends the server first; the code is the shell's for the signal."""
+    raise click.exceptions.Exit(128 + number)
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """End the server and the processes that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=5.0)
 
 
 def _answers(host: str, port: int) -> bool:

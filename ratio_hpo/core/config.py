@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import reprlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -11,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Strict, TypeAdapter, ValidationError
 
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.files import is_regular
 
 Real = Annotated[float, Strict(), AllowInfNan(False)]
 Whole = Annotated[int, Strict()]
@@ -21,6 +23,15 @@ class Spec(BaseModel):
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
+
+SHOWN = 60
+"""Characters of a value in a message."""
+
+MOST_VALUES = 100_000
+"""Values that a file may hold, those that aliases repeat counted each time."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 3, 4, 4, SHOWN, SHOWN
 
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 """How pydantic names a key that a model, or a dataclass, does not know."""
@@ -50,6 +61,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
+        if path.exists() and not path.is_dir() and not is_regular(path):
+            raise ConfigError(f"{path}: needs a file, but this is a pipe or a device; copy it into a file")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file; check the path, or list what is there") from error
@@ -76,6 +89,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: needs a mapping of keys, but got a {_kind(content)}; start with `name:`")
     _refuse_odd_keys(path, content, "", set())
+    if _count(content, {}) > MOST_VALUES:
+        raise ConfigError(f"{path}: its aliases repeat over {MOST_VALUES:,} values; write them out, or drop them")
     return content
 
 
@@ -102,6 +117,12 @@ def unknown_key(where: str, key: str, name: str, known: list[str]) -> str:
     return f"{where}: {key}: unknown {name} ({did_you_mean(key.rsplit('.', 1)[-1], known)})"
 
 
+def show(value: Any) -> str:
+    """A value for a message: what of it fits, however large it is and whatever it is made of."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
 def did_you_mean(value: str, known: list[str]) -> str:
     """`did you mean 'x'?`, or the list of what is known."""
     near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
@@ -122,6 +143,17 @@ def _refuse_odd_keys(path: Path, content: Any, prefix: str, seen: set[int]) -> N
             _refuse_odd_keys(path, value, prefix, seen)
 
 
+def _count(content: Any, counted: dict[int, int]) -> int:
+    """Values that it comes to with every alias written out, each object looked at once."""
+    if not isinstance(content, dict | list):
+        return 1
+    if id(content) not in counted:
+        counted[id(content)] = MOST_VALUES + 1  # of an object that holds itself
+        inner = content.values() if isinstance(content, dict) else content
+        counted[id(content)] = 1 + sum(_count(value, counted) for value in inner)
+    return counted[id(content)]
+
+
 def _line(item: Any, known: dict[tuple[str, ...], list[str]], place: Callable[[str], str], prefix: str) -> str:
     location = tuple(str(part) for part in item["loc"] if not str(part).startswith("function-"))
     key = ".".join(part for part in (prefix, *location) if part)
@@ -133,7 +165,7 @@ def _line(item: Any, known: dict[tuple[str, ...], list[str]], place: Callable[[s
         return f"{where}: {key}: is required, but absent; add it"
     if item["type"] == "value_error":
         return f"{where}: {key + ': ' if key else ''}{message}"
-    return f"{where}: {key}: {_lower_first(message)}, but got {_show(item['input'])}; correct it"
+    return f"{where}: {key}: {_lower_first(message)}, but got {show(item['input'])}; correct it"
 
 
 def _field_names(schema: Any, error: ValidationError) -> dict[tuple[str, ...], list[str]]:
@@ -175,11 +207,6 @@ def _resolve(root: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 def _kind(value: Any) -> str:
     names = {dict: "mapping", list: "list", str: "text", int: "number", float: "number", bool: "boolean"}
     return names.get(type(value), type(value).__name__)
-
-
-def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _lower_first(text: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ratio_hpo.core.options import spelled
+
 
 class RatioHpoError(ValueError):
     """Root of every error that a user can cause or mend.
@@ -14,6 +16,9 @@ class RatioHpoError(ValueError):
     """
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return spelled(super().__str__())
 
 
 class ConfigError(RatioHpoError):
@@ -50,6 +55,16 @@ class StorageError(RatioHpoError):
 
 class StorageFullError(RatioHpoError):
     """The disk cannot hold what the stage store needs."""
+
+    exit_code = 1
+
+
+class ScoreError(RatioHpoError):
+    """An evaluation that cannot be compared with the others of its study."""
+
+
+class WorkLeft(RatioHpoError):
+    """A search has ended before its work was done, and nothing says why."""
 
     exit_code = 1
 

@@ -6,11 +6,23 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from ratio_hpo.core.files import written_whole
+
 LENGTH = 16
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+"""What pins something on the hub; branches and tags move."""
+
+SETTLED = 2.0
+"""Seconds since its last change after which a file's times tell a later change."""
 
 
 def canonical(value: Any) -> Any:
@@ -48,6 +60,44 @@ def fingerprint_file(path: Path) -> str:
     """A hexadecimal name of the bytes of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:LENGTH]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Digests:
+    """Checksums of large files, kept by path with the size, time of change and inode that they were worked out for.
+
+    Attributes:
+        file: where they are kept; None: nowhere.
+    """
+
+    file: Path | None = None
+
+    def of(self, paths: Sequence[Path]) -> list[str]:
+        """`fingerprint_file` of each; a file that has not changed since is not read again."""
+        kept = self._read()
+        found, added = [], False
+        for path in paths:
+            state = path.stat()
+            place, mark = str(path.resolve()), [state.st_size, state.st_mtime_ns, state.st_ino]
+            entry = kept.get(place)
+            if not isinstance(entry, list) or entry[:3] != mark:
+                entry = [*mark, fingerprint_file(path)]
+                if time.time() - state.st_mtime > SETTLED:  # else a change within the clock's grain would pass unseen
+                    kept[place], added = entry, True
+            found.append(str(entry[3]))
+        if added and self.file is not None:
+            with suppress(OSError), written_whole(self.file) as part:  # where it cannot be kept, it costs time alone
+                part.write_text(json.dumps(kept))
+        return found
+
+    def _read(self) -> dict[str, Any]:
+        if self.file is None:
+            return {}
+        try:
+            kept = json.loads(self.file.read_text())
+        except (OSError, ValueError):
+            return {}
+        return kept if isinstance(kept, dict) else {}
 
 
 def unit_hash(*parts: str | int) -> float:

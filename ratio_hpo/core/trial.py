@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from ratio_hpo.core.plans import UNPLANNED, TrialPlan
+
 Params = dict[str, Any]
 
 
@@ -63,7 +65,8 @@ class Progress:
         paid: windows really trained for this trial, after reuse; None: equal to `cost`.
         measures: other numbers to record: loss, lr, examples_per_second; attributed seconds, tokens, flops; what was
             really spent as paid_seconds, paid_flops.
-        weights: folder of the checkpoint at this evaluation, where there is one.
+        weights: name of the checkpoint in the stage store, `<identity>/<step>`, where there is one.
+        items: name of the scores of single items, below the run folder's `items`, where they are kept.
         time: seconds since the epoch at which it was measured; the study fills it in if absent.
     """
 
@@ -74,6 +77,7 @@ class Progress:
     paid: float | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
     weights: str | None = None
+    items: str | None = None
     time: float | None = None
 
     @property
@@ -154,7 +158,8 @@ class TrialRecord:
         kind: `sampled`, `enqueued`, or the anchor's name (`english`, `proportional`, …).
         params: absolute values; anchors carry `shares` instead of `ratio`.
         curve: in order of cost.
-        plan: requested and realised shares, epochs and caps, as the objective reports them.
+        plan: what the parameters come to: shares, epochs, caps, cost.
+        seed: of its training; None: it was not begun.
         retry_of: the failed trial that it tries again.
         reason, traceback: why it failed or was pruned.
         worker: host and process of the live lease, None where nobody works on it.
@@ -165,8 +170,9 @@ class TrialRecord:
     kind: str
     params: Params
     curve: tuple[Progress, ...] = ()
-    plan: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
+    plan: TrialPlan = UNPLANNED
+    seed: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     values: tuple[float, ...] | None = None
     reason: str | None = None
     traceback: str | None = None
@@ -192,7 +198,7 @@ class TrialRecord:
     @property
     def ratio(self) -> float | None:
         """The requested ratio, where the trial has one."""
-        ratio = self.params.get("ratio", self.plan.get("ratio"))
+        ratio = self.params.get("ratio", self.plan.ratio)
         return None if ratio is None else float(ratio)
 
 
@@ -208,10 +214,10 @@ class Context:
 
     Attributes:
         trial: its number.
-        seed: training seed of the study.
+        seed: of the draw, dropout and the head; splits and corpora keep the study's.
         device: `cpu`, `cuda`, …; None: the best one there is.
         threads: CPU threads to compute with; None: as many as there are.
-        root: folder of the stage store.
+        root: the run folder.
         store_gb: size budget of the stage store; None: the default.
         position: stage and windows of its last recorded evaluation; None at the start.
         spent: by earlier attempts at this trial.

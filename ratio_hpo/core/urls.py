@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 _PASSWORD = re.compile(r"(\w://[^:/@\s]*):\S*@")
 _LOGIN = re.compile(r"(\w://)\S*@")
@@ -31,8 +30,3 @@ def reason_of(error: BaseException) -> str:
     """The first line of what an error says, without passwords."""
     text = str(error).strip()
     return without_password(text.splitlines()[0])[:200] if text else type(error).__name__
-
-
-def mlflow_uri(root: Path) -> str:
-    """The SQLite store of MLflow below the run folder."""
-    return f"sqlite:///{(root / 'mlflow.db').resolve()}"

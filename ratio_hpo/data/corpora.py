@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,9 +10,11 @@ from pydantic import AfterValidator, Field, Strict, model_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
 from ratio_hpo.data.hub import read_hub
+from ratio_hpo.data.parallel import Components
 from ratio_hpo.data.questions import Question
+from ratio_hpo.data.report import Report
 from ratio_hpo.data.splits import Sizes, check_sizes, cut
-from ratio_hpo.data.squad import Report, read_squad
+from ratio_hpo.data.squad import read_squad
 from ratio_hpo.data.world import LANGUAGES, generate
 
 PartSize = Whole | Real | Literal["rest"]
@@ -65,7 +67,7 @@ class FileCorpusSpec(_CorpusSpec):
 
     def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Question], Report | None]:
         path = root / self.path.format(language=language)
-        return read_squad(path, parallel=self.parallel, strict=strict)
+        return read_squad(path, strict=strict)
 
 
 class HubCorpusSpec(_CorpusSpec):
@@ -85,7 +87,7 @@ class HubCorpusSpec(_CorpusSpec):
     def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Question], Report | None]:
         config = self.config.format(language=language) if self.config else None
         split = self.split.format(language=language)
-        return read_hub(self.dataset, config, split, self.revision, parallel=self.parallel, strict=strict)
+        return read_hub(self.dataset, config, split, self.revision, strict=strict)
 
 
 class WorldCorpusSpec(_CorpusSpec):
@@ -131,7 +133,9 @@ class CorpusReader:
 
     def __init__(self, corpora: Mapping[str, Corpus], root: Path, *, seed: int, strict: bool) -> None:
         self._corpora, self._root, self._seed, self._strict = corpora, root, seed, strict
+        self._read: dict[tuple[str, str], list[Question]] = {}
         self._parts: dict[tuple[str, str], dict[str, list[Question]]] = {}
+        self._components: dict[str, Components] = {}
         self.reports: list[Report] = []
 
     def part(self, corpus: str, part: str, language: str) -> list[Question]:
@@ -143,10 +147,33 @@ class CorpusReader:
         """
         key = (corpus, language)
         if key not in self._parts:
-            spec = self._corpora[corpus]
-            questions, report = spec.load(language, self._root, strict=self._strict)
-            if report is not None:
-                self.reports.append(report)
-            sizes: Sizes = spec.parts
+            questions = self._questions(corpus, language)
+            if self._corpora[corpus].cut_alike:
+                questions = self._shared(corpus).keyed(questions)
+            sizes: Sizes = self._corpora[corpus].parts
             self._parts[key] = cut(questions, sizes, seed=self._seed)
         return self._parts[key][part]
+
+    def relatives(self, corpus: str, questions: Sequence[Question]) -> frozenset[str]:
+        """Ids of all questions that share a passage with these in any language; none, unless it is parallel."""
+        return self._shared(corpus).relatives(questions) if self._corpora[corpus].cut_alike else frozenset()
+
+    def is_generated(self, corpus: str) -> bool:
+        """Whether it is of the embedded world, whose groups of people share nothing."""
+        return isinstance(self._corpora[corpus], WorldCorpusSpec)
+
+    def _shared(self, corpus: str) -> Components:
+        """The passages of a parallel corpus, over all languages that it declares."""
+        if corpus not in self._components:
+            languages = self._corpora[corpus].languages
+            self._components[corpus] = Components({lang: self._questions(corpus, lang) for lang in languages})
+        return self._components[corpus]
+
+    def _questions(self, corpus: str, language: str) -> list[Question]:
+        key = (corpus, language)
+        if key not in self._read:
+            questions, report = self._corpora[corpus].load(language, self._root, strict=self._strict)
+            if report is not None:
+                self.reports.append(report)
+            self._read[key] = questions
+        return self._read[key]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from ratio_hpo.core.errors import DataError
+from ratio_hpo.core.fingerprint import COMMIT
 from ratio_hpo.data.questions import Question
-from ratio_hpo.data.squad import Report, questions_from_records
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
+from ratio_hpo.data.report import Report
+from ratio_hpo.data.squad import questions_from_records
 
 
 def read_hub(
-    dataset: str, config: str | None, split: str, revision: str, *, parallel: bool = False, strict: bool
+    dataset: str, config: str | None, split: str, revision: str, *, strict: bool
 ) -> tuple[list[Question], Report]:
     """The questions of a data set with the columns of SQuAD.
 
@@ -34,4 +32,4 @@ def read_hub(
         raise DataError(
             f"{dataset}@{revision[:8]}: cannot be loaded ({reason}); check name, split and network"
         ) from error
-    return questions_from_records(iter(loaded), f"{dataset}@{revision[:8]}", parallel=parallel, strict=strict)  # type: ignore[arg-type]
+    return questions_from_records(iter(loaded), f"{dataset}@{revision[:8]}", strict=strict)  # type: ignore[arg-type]

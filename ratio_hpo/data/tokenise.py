@@ -3,54 +3,78 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from ratio_hpo.core.fingerprint import fingerprint
+from ratio_hpo.core.files import remove, written_whole
+from ratio_hpo.core.fingerprint import fingerprint, fingerprint_file
 from ratio_hpo.data.questions import Question, fingerprint_questions
 from ratio_hpo.data.tasks import Task
 from ratio_hpo.data.windows import META, QUESTIONS, WINDOWS, WindowSpec
 
+FORMAT = 2
+
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """A name of all that a fast tokenizer does to text, whatever lengths it was last called with."""
+    """A name of all that a fast tokenizer does to text, whatever lengths it was last called with.
+
+    The sides of padding and truncation are the tokenizer's own, beside its rules; only the lengths are the call's.
+    """
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     lasting = {key: value for key, value in content.items() if key not in ("truncation", "padding")}
-    return fingerprint([lasting, sorted(tokenizer.model_input_names)])
+    sides = [str(tokenizer.truncation_side), str(tokenizer.padding_side)]
+    return fingerprint([lasting, sorted(tokenizer.model_input_names), sides])
 
 
 def write_windows(questions: Sequence[Question], tokenizer: Any, task: Task, settings: WindowSpec, cache: Path) -> Path:
-    """The folder of the windows of `questions`; made if it is not there yet."""
+    """The folder of the windows of `questions`; made if it is not there yet, or not as it was written."""
     key = fingerprint(
-        [fingerprint_questions(questions), tokenizer_fingerprint(tokenizer), settings.model_dump(), task.name, 1]
+        [fingerprint_questions(questions), tokenizer_fingerprint(tokenizer), settings.model_dump(), task.name, FORMAT]
     )
     folder = cache / key
-    if (folder / META).is_file():
+    if is_whole(folder):
         return folder
+    remove(folder)
     rows = task.encode(questions, tokenizer, settings)
-    temporary = cache / f".{key}-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    _write(temporary / WINDOWS, rows)
     texts = {
         "id": pa.array([q.id for q in questions], pa.string()),
+        "group": pa.array([q.passage for q in questions], pa.string()),
         "context": pa.array([q.context for q in questions], pa.large_string()),
         "answers": pa.array([[a.text for a in q.answers] for q in questions], pa.list_(pa.string())),
     }
-    _write(temporary / QUESTIONS, texts)
-    meta = {"task": task.name, "windows": len(rows["question"]), "questions": len(questions), **settings.model_dump()}
-    (temporary / META).write_text(json.dumps(meta, indent=1))
+    with written_whole(folder) as part:
+        part.mkdir()
+        _write(part / WINDOWS, rows)
+        _write(part / QUESTIONS, texts)
+        meta = {
+            "task": task.name,
+            "windows": len(rows["question"]),
+            "questions": len(questions),
+            "sums": {name: fingerprint_file(part / name) for name in (WINDOWS, QUESTIONS)},
+            **settings.model_dump(),
+        }
+        (part / META).write_text(json.dumps(meta, indent=1))
+    return folder
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a window set is there, byte for byte as it was written."""
     try:
-        temporary.rename(folder)
-    except OSError:  # another process has just finished the same set
-        shutil.rmtree(temporary, ignore_errors=True)
-        if not (folder / META).is_file():
-            raise
+        sums = json.loads((folder / META).read_text())["sums"]
+        return all(fingerprint_file(folder / name) == sums[name] for name in (WINDOWS, QUESTIONS))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def save_tokenizer(tokenizer: Any, cache: Path) -> Path:
+    """The folder of a tokenizer, kept beside weights; made if it is not there yet."""
+    folder = cache / tokenizer_fingerprint(tokenizer)
+    if not folder.is_dir():
+        with written_whole(folder) as part:
+            tokenizer.save_pretrained(part)
     return folder
 
 

@@ -61,6 +61,7 @@ class WindowSet:
         ids: token ids of all windows, flat [tokens]; window i is ids[bounds[i]:bounds[i + 1]].
         columns: one integer a window [windows]: `question`, and what the task added.
         offsets: character span in the passage of each token [tokens, 2].
+        groups: what a bootstrap must not cut, of each question: its passage.
         gold: answers of each question.
     """
 
@@ -70,6 +71,7 @@ class WindowSet:
     columns: dict[str, NDArray[np.int32]]
     offsets: NDArray[np.int32]
     question_ids: list[str]
+    groups: list[str]
     contexts: pa.Array
     gold: pa.Array
 
@@ -86,6 +88,10 @@ class WindowSet:
 
     def length(self, index: int) -> int:
         return int(self.bounds[index + 1] - self.bounds[index])
+
+    def lengths(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tokens of each of some windows [n]."""
+        return self.bounds[indices + 1] - self.bounds[indices]
 
     def tokens(self, index: int) -> NDArray[np.int32]:
         return self.ids[self.bounds[index] : self.bounds[index + 1]]
@@ -111,6 +117,7 @@ def open_windows(folder: Path | str) -> WindowSet:
         columns=columns,
         offsets=_single(rows, "offsets").values.to_numpy(zero_copy_only=True).reshape(-1, 2),
         question_ids=_single(texts, "id").to_pylist(),
+        groups=_single(texts, "group").to_pylist(),
         contexts=_single(texts, "context"),
         gold=_single(texts, "answers"),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Params
-from ratio_hpo.data.mixing import SourceSize, by_size, integer_shares, spread_shares
+from ratio_hpo.data.mixing import SourceSize, by_size, integer_shares, solve, window_ratio
 from ratio_hpo.space import Space
 from ratio_hpo.study import Anchor
 from ratio_hpo.training.parameters import PARAMETERS
-from ratio_hpo.training.spec import MOST_ADDED_RATIO, StagesSpec
+from ratio_hpo.training.spec import StagesSpec
 
 
 def make_anchors(
@@ -28,8 +29,8 @@ def make_anchors(
         shares = _shares(name, stages, sizes)
         if shares is None:
             continue
-        ratio = sum(share for key, share in shares.items() if not sizes[key].reference)
-        if stages.intermediate.budget == "add" and ratio > MOST_ADDED_RATIO:
+        ratio = window_ratio(shares, sizes)
+        if stages.intermediate.budget == "add" and not _can_be_added(shares, stages, sizes):
             continue
         key = tuple(integer_shares(shares).items())
         kind = f"{merged[key][0]}+{name}" if key in merged else name
@@ -43,17 +44,24 @@ def reference_params(stages: StagesSpec, space: Space) -> dict[str, Any]:
     return {name: getattr(getattr(stages, PARAMETERS[name][0]), PARAMETERS[name][1]) for name in wanted}
 
 
+def _can_be_added(shares: Mapping[str, float], stages: StagesSpec, sizes: Mapping[str, SourceSize]) -> bool:
+    """Whether `budget: add` takes the shares, in windows."""
+    try:
+        solve(sizes, stages.intermediate.wanted(), shares=shares)
+    except ConfigError:
+        return False
+    return True
+
+
 def _shares(name: str, stages: StagesSpec, sizes: Mapping[str, SourceSize]) -> dict[str, float] | None:
+    """Shares of an anchor in the stage's unit; None where the data lacks what it needs."""
     stage = stages.intermediate
-    english = [key for key, size in sizes.items() if size.reference]
-    others = [key for key, size in sizes.items() if not size.reference]
-    draws = stage.steps * stage.batch_size
+    wanted = stage.model_copy(update={"budget": "replace"}).wanted()  # its length has no part in its shares
     if name == "english":
-        return spread_shares(sizes, 0.0, stage.spread, unit=stage.unit) if english else None
+        return solve(sizes, wanted, ratio=0.0).asked if any(size.reference for size in sizes.values()) else None
     if name == "non_english":
-        if not others:
-            return None
-        return spread_shares(sizes, 1.0, stage.spread, draws=draws, temperature=stage.temperature, unit=stage.unit)
+        others = any(not size.reference for size in sizes.values())
+        return solve(sizes, wanted, ratio=1.0).asked if others else None
     if name == "uniform":
         return dict.fromkeys(sizes, 1.0 / len(sizes))
     return by_size(sizes, stage.unit)

@@ -11,15 +11,12 @@ from ratio_hpo.core.config import check_name, load_yaml, parse
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import Setting, flatten, overlay, source_of
 from ratio_hpo.core.resources import find_shipped
-from ratio_hpo.experiment.own import OwnExperimentSpec
+from ratio_hpo.experiment.own_spec import OwnExperimentSpec
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.study_spec import StudySpec
-from ratio_hpo.space import Space, load_space
-from ratio_hpo.space.domains import Ratio
+from ratio_hpo.space import Space
 from ratio_hpo.study.pruning import check_pruner
 from ratio_hpo.study.samplers import check_sampler
-from ratio_hpo.training.parameters import check_parameters, reference_values
-from ratio_hpo.training.spec import MOST_ADDED_RATIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class Loaded:
         settings: what was laid over it.
     """
 
-    experiment: ExperimentSpec | OwnExperimentSpec
+    spec: StudySpec
     path: Path | None
     content: Mapping[str, Any]
     settings: tuple[Setting, ...]
@@ -42,7 +39,7 @@ class Loaded:
         whole = flatten(overlay(self.content, self.settings))
         in_file = [key for key, value in flatten(self.content).items() if whole.get(key) == value]
         lines = []
-        for key, value in flatten(self.experiment.model_dump(mode="json")).items():
+        for key, value in flatten(self.spec.model_dump(mode="json")).items():
             named = any(key == k or key.startswith(f"{k}.") or k.startswith(f"{key}.") for k in in_file)
             source = source_of(key, self.settings) or (str(self.path) if named else "default")
             lines.append((key, value, source))
@@ -64,45 +61,14 @@ def load_experiment(name_or_path: str | None, settings: Sequence[Setting] = ()) 
         source = source_of(key, settings) if key else None
         return source or str(path or "objective")
 
-    experiment = parse(schema, whole, where=where)
-    check_name(experiment.name, f"{where('name')}: name")
+    spec = parse(schema, whole, where=where)
+    check_name(spec.name, f"{where('name')}: name")
     try:
-        check_sampler(experiment.sampler.name)
-        check_pruner(experiment.pruner.name, experiment.pruner.options, experiment.target_languages)
+        check_sampler(spec.sampler.name)
+        check_pruner(spec.pruner.name, spec.pruner.options, spec.target_languages)
     except ConfigError as error:
         raise ConfigError(*(f"{where(line.partition(':')[0])}: {line}" for line in error.lines)) from error
-    return Loaded(experiment, path, content, tuple(settings))
-
-
-def load_space_for(experiment: ExperimentSpec, sources: tuple[str, ...]) -> Space:
-    """The space in absolute values of an experiment.
-
-    Args:
-        sources: names of the intermediate stage's sources, for a simplex over all of them.
-
-    Raises:
-        ConfigError: parameters that the objective does not know, a simplex of other sources, a ratio too high.
-    """
-    space = load_space(experiment.space)
-    check_parameters(space, experiment.stages)
-    resolved = space.resolve(reference_values(experiment.stages), parts=sources)
-    shares = resolved.parameters.get("shares")
-    unknown = [part for part in getattr(shares, "parts", ()) if part not in sources]
-    if unknown:
-        raise ConfigError(
-            f"{space.source}: parameters.shares.parts: {unknown[0]} is no source of {experiment.name}; "
-            f"known: {', '.join(sources)}"
-        )
-    if experiment.stages.intermediate.budget == "add" and shares is not None:
-        raise ConfigError(f"{space.source}: parameters.shares: budget `add` needs a ratio, not shares; use `ratio`")
-    ratio = resolved.parameters.get("ratio")
-    adds = experiment.stages.intermediate.budget == "add"
-    if adds and isinstance(ratio, Ratio) and ratio.high > MOST_ADDED_RATIO:
-        raise ConfigError(
-            f"{space.source}: parameters.ratio.high: budget `add` needs at most {MOST_ADDED_RATIO}, "
-            f"but got {ratio.high}; lower it"
-        )
-    return resolved
+    return Loaded(spec, path, content, tuple(settings))
 
 
 def name_study(experiment: StudySpec, space: Space) -> str:

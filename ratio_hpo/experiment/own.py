@@ -1,59 +1,24 @@
-"""Experiments with the user's own objective: no data, no stages, only a space, rungs and a function."""
+"""Experiments with the user's own objective: the function found, the study planned."""
 
 from __future__ import annotations
 
-import itertools
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import Field, field_validator, model_validator
-
-from ratio_hpo.core.config import Real, Whole, did_you_mean
+from ratio_hpo.core.config import check_name, did_you_mean
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.fingerprint import Digests
+from ratio_hpo.core.plans import UNPLANNED, About, TrialPlan
 from ratio_hpo.core.trial import Params
-from ratio_hpo.experiment.study_spec import StudySpec, Text
-from ratio_hpo.objective import Objective
-from ratio_hpo.space import Simplex, Space
+from ratio_hpo.experiment.kind import Say, Search, SearchOptions
+from ratio_hpo.experiment.load import Loaded, name_study
+from ratio_hpo.experiment.own_spec import OwnExperimentSpec
+from ratio_hpo.objective import CheckedObjective, Objective
+from ratio_hpo.space import Simplex, Space, load_space
 from ratio_hpo.study import Anchor, StudyPlan, Target
-
-ONLY_STAGE = "target"
-
-
-class OwnExperimentSpec(StudySpec):
-    """An experiment with the user's own objective.
-
-    Attributes:
-        objective: `package.module:function`, a generator of `Progress`.
-        rungs: windows at which trials are compared: of each stage in order, or of the only one, `target`.
-        values: reference values of parameters: what anchors take, and what domains of factors multiply.
-        target_languages: what `f1/<lang>` is reported for; may be left out.
-        largest_cost: most windows that a trial can cost; the sum of the last rungs by default.
-        identity: anything else whose change makes it another study (data, model, version of the code).
-    """
-
-    objective: Text
-    space: Text = "ratio-only"
-    rungs: dict[str, list[Whole]]
-    values: dict[str, Any] = Field(default_factory=dict)
-    target_languages: list[Text] = Field(default_factory=list)
-    largest_cost: Real | None = Field(default=None, gt=0)
-    identity: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("rungs", mode="before")
-    @classmethod
-    def _one_stage(cls, value: Any) -> Any:
-        return {ONLY_STAGE: value} if isinstance(value, list) else value
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> OwnExperimentSpec:
-        for stage, grid in self.rungs.items():
-            if not grid or grid[0] < 1 or any(a >= b for a, b in itertools.pairwise(grid)):
-                raise ValueError(f"rungs.{stage} needs rising windows from 1 on, but got {grid}; sort them")
-        self.check_target()
-        return self
 
 
 def import_objective(name: str) -> Objective:
@@ -85,60 +50,82 @@ def import_objective(name: str) -> Objective:
     return cast(Objective, found)
 
 
-def resolve_own(experiment: OwnExperimentSpec, space: Space) -> Space:
-    """The space in absolute values; a parameter without a reference value is absolute as it stands."""
-    unknown = [key for key in experiment.values if key not in space.parameters]
-    if unknown:
-        what = did_you_mean(unknown[0], list(space.parameters))
-        raise ConfigError(f"values.{unknown[0]}: no parameter of space {space.name} ({what})")
-    return space.resolve({key: experiment.values.get(key, 1.0) for key in space.parameters})
+@dataclass(frozen=True, slots=True)
+class Own:
+    """An experiment with an objective of the user's own.
 
-
-def plan_own(experiment: OwnExperimentSpec, space: Space, name: str, seed: int) -> StudyPlan:
-    """The study of a user's own objective.
-
-    Raises:
-        ConfigError: nothing sets the target.
+    Attributes:
+        objective, space: handed over from Python; None: those that the experiment names.
     """
-    anchors = _anchors(experiment, space)
-    if experiment.target.f1 is None and not (anchors and anchors[0].kind.startswith("english")):
-        raise ConfigError(
-            f"{experiment.name}: target: needs `f1`, since space {space.name} has no `ratio`, and no `shares` "
-            f"with a part {experiment.reference}, to measure it at"
+
+    loaded: Loaded
+    spec: OwnExperimentSpec
+    objective: Objective | None = None
+    space: Space | None = None
+
+    def check(self) -> str:
+        self._space()
+        return f"with an objective of your own, {self.spec.objective}"
+
+    def source_names(self) -> tuple[str, ...]:
+        return ()
+
+    def needs(self, digests: Digests) -> tuple[str, int]:
+        import_objective(self.spec.objective)
+        return f"objective {self.spec.objective}: found", 0
+
+    def ready(self, options: SearchOptions, say: Say) -> Search:
+        function = self.objective or import_objective(self.spec.objective)
+        plan = self._plan(options, self._space())
+        return Search(
+            options=options,
+            spec=self.spec,
+            plan=plan,
+            objective=CheckedObjective(function, plan.rungs, plan.languages, plan.largest_cost),
+            plan_trial=self._plan_trial,
+            isolated=options.isolated,
         )
-    return StudyPlan(
-        name=name,
-        identity={
-            "objective": experiment.objective,
-            "own": experiment.identity,
-            "rungs": experiment.rungs,
-            "reference": experiment.reference,
-            "space": space.to_json(),
-            "target": experiment.target.model_dump(),
-            "anchors": experiment.anchors,
-            "seed": seed,
-        },
-        space=space,
-        rungs={stage: tuple(grid) for stage, grid in experiment.rungs.items()},
-        target=Target(f1=experiment.target.f1, fraction=experiment.target.fraction),
-        anchors=anchors,
-        largest_cost=experiment.largest_cost or float(sum(grid[-1] for grid in experiment.rungs.values())),
-        languages=tuple(experiment.target_languages),
-        seed=seed,
-        about={"base": None, "objective": experiment.objective},
-    )
 
+    def _space(self) -> Space:
+        """The space in absolute values; a parameter without a reference value is absolute as it stands."""
+        space, values = self.space or load_space(self.spec.space), self.spec.values
+        unknown = [key for key in values if key not in space.parameters]
+        if unknown:
+            what = did_you_mean(unknown[0], list(space.parameters))
+            raise ConfigError(f"values.{unknown[0]}: no parameter of space {space.name} ({what})")
+        return space.resolve({key: values.get(key, 1.0) for key in space.parameters})
 
-def plan_trial_of(reference: str) -> Callable[[Params], dict[str, Any]]:
-    """What parameters of a user's own objective come to: the ratio, where they say it."""
+    def _plan(self, options: SearchOptions, space: Space) -> StudyPlan:
+        spec, anchors = self.spec, _anchors(self.spec, space)
+        if spec.target.f1 is None and not (anchors and anchors[0].kind.startswith("english")):
+            raise ConfigError(
+                f"{spec.name}: target: needs `f1`, since space {space.name} has no `ratio`, and no `shares` "
+                f"with a part {spec.reference}, to measure it at"
+            )
+        return StudyPlan(
+            name=check_name(name_study(spec, space) if options.study is None else options.study, "⟨study⟩"),
+            basis={"objective": spec.objective, "own": spec.identity, "reference": spec.reference},
+            space=space,
+            rungs={stage: tuple(grid) for stage, grid in spec.rungs.items()},
+            target=Target(f1=spec.target.f1, fraction=spec.target.fraction),
+            anchors=anchors,
+            largest_cost=spec.largest_cost or float(sum(grid[-1] for grid in spec.rungs.values())),
+            languages=tuple(spec.target_languages),
+            seed=spec.seed,
+            about=About(
+                experiment=spec.name,
+                space=space.name,
+                objective=spec.objective,
+                in_process=self.objective is not None or self.space is not None,
+            ),
+        )
 
-    def plan(params: Params) -> dict[str, Any]:
+    def _plan_trial(self, params: Params, seed: int) -> TrialPlan:
+        """What parameters come to: the ratio, where shares say it."""
         shares = params.get("shares", {})
-        if "ratio" in params or reference not in shares:
-            return {}
-        return {"ratio": 1.0 - shares[reference]}
-
-    return plan
+        if "ratio" in params or self.spec.reference not in shares:
+            return UNPLANNED
+        return TrialPlan(ratio=1.0 - shares[self.spec.reference])
 
 
 def _anchors(experiment: OwnExperimentSpec, space: Space) -> tuple[Anchor, ...]:

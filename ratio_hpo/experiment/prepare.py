@@ -2,53 +2,73 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.fingerprint import fingerprint
+from ratio_hpo.core.fingerprint import Digests, fingerprint
+from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.data.corpora import CorpusReader
 from ratio_hpo.data.leaks import Leak, find_leaks
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.data.questions import Question, fingerprint_questions
 from ratio_hpo.data.splits import WHOLE
 from ratio_hpo.data.tasks import load_task
-from ratio_hpo.data.tokenise import tokenizer_fingerprint, write_windows
+from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import open_windows
 from ratio_hpo.experiment.spec import SPLITS, ExperimentSpec
-from ratio_hpo.objective import Design, Pipeline
-from ratio_hpo.space import Space, Steps
-from ratio_hpo.training.model import find_base, load_tokenizer
-from ratio_hpo.training.spec import MOST_ADDED_RATIO, SourceData, SourceSpec, StageSpec, steps_with_budget
+from ratio_hpo.training.base import Base, find_base
+from ratio_hpo.training.model import load_tokenizer, most_positions
+from ratio_hpo.training.spec import SourceData, SourceSpec, StageSpec
 
-SCORED = ("prune", "select")
+SCORED, TEST = ("prune", "select"), "test"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """An experiment with its data at hand.
 
     Attributes:
-        design: what workers need.
+        sources: windows of each source of each stage.
+        evaluation: window set of each target language and scored split.
+        test: window set of each target language that only a confirmation reads.
         splits: number of questions by language and split.
+        prints: fingerprint of the questions of each language and split.
         leaks: what training sources share with the evaluation data.
         problems: lines about bad records.
         tokenizer: folder of the tokenizer, kept beside weights.
+        pad, token_types: id of padding; whether the model takes segment ids.
     """
 
-    design: Design
-    pipeline: Pipeline
+    base: Base
+    sources: dict[str, dict[str, SourceData]]
+    evaluation: dict[str, dict[str, str]]
+    test: dict[str, str]
     splits: dict[str, dict[str, int]]
-    identity: dict[str, Any]
+    prints: str
     tokenizer: Path
-    leaks: list[Leak] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    keep_leaks: bool = False
+    pad: int
+    token_types: bool
+    leaks: tuple[Leak, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
-def source_designs(experiment: ExperimentSpec, stage: StageSpec) -> dict[str, SourceSpec]:
+@dataclass(slots=True)
+class _Held:
+    """What is evaluated on: of one language, and of all others where corpora are parallel."""
+
+    parts: dict[str, dict[str, list[Question]]]
+    parallel: frozenset[str]
+    generated: bool
+
+    def of(self, language: str) -> list[Question]:
+        return [question for part in self.parts.get(language, {}).values() for question in part]
+
+
+def source_specs(experiment: ExperimentSpec, stage: StageSpec) -> dict[str, SourceSpec]:
     """The sources of a stage; parts of corpora make one source a language."""
     if isinstance(stage.sources, dict):
         return stage.sources
@@ -62,141 +82,137 @@ def source_designs(experiment: ExperimentSpec, stage: StageSpec) -> dict[str, So
 def prepare(
     experiment: ExperimentSpec,
     *,
-    cache: Path,
+    folder: RunFolder,
     data_dir: Path,
-    seed: int,
     strict: bool = False,
     keep_leaks: bool = False,
-    largest_steps: dict[str, int],
     say: Callable[[str], None] = lambda line: None,
 ) -> Prepared:
-    """Read and tokenise everything that a search needs; what was tokenised before is found in `cache`.
+    """Read and tokenise everything that a search needs; what was tokenised before is found below the run folder.
 
     Args:
-        largest_steps: most steps of each stage that the space allows.
         say: told what is being done.
 
     Raises:
         ConfigError, DataError: with one line a mistake.
     """
-    base = find_base(experiment.base.name, experiment.base.revision)
+    base = find_base(experiment.base.name, experiment.base.revision, Digests(folder.digests))
+    _check_length(experiment, base)
     tokenizer = load_tokenizer(base)
     task, settings = load_task(experiment.task), experiment.windows
-    reader = CorpusReader(experiment.corpora, data_dir, seed=seed, strict=strict)
+    reader = CorpusReader(experiment.corpora, data_dir, seed=experiment.seed, strict=strict)
     say("reading data")
-    evaluation = {lang: _evaluation(experiment, reader, lang) for lang in experiment.target_languages}
-    held_out = {language: [q for part in parts.values() for q in part] for language, parts in evaluation.items()}
+    held = _held_out(experiment, reader)
     say("tokenising (once; kept for the next time)")
 
     def windows(questions: list[Question]) -> Path:
-        return write_windows(questions, tokenizer, task, settings, cache / "windows")
+        return write_windows(questions, tokenizer, task, settings, folder.windows)
 
     stages: dict[str, dict[str, SourceData]] = {}
     leaks: dict[str, Leak] = {}
     for name in ("intermediate", "target"):
-        designs = source_designs(experiment, getattr(experiment.stages, name))
         stages[name] = {}
-        for key, source in designs.items():
-            questions = _source_questions(reader, source)
-            leak, clean = find_leaks(
-                f"{name} source {key}", source.language, questions, held_out.get(source.language, [])
-            )
-            if leak.dropped:
+        for key, source in source_specs(experiment, getattr(experiment.stages, name)).items():
+            leak, questions = _without_leaks(f"{name} source {key}", source, reader, held, keep_leaks=keep_leaks)
+            if leak.found:
                 leaks[leak.source] = leak
-                questions = questions if keep_leaks else clean
             if not questions:
                 raise ConfigError(f"stages.{name}.sources: {key} holds no question; give it data, or drop it")
-            folder = windows(questions)
-            opened = open_windows(folder)
-            stages[name][key] = SourceData(
-                folder=str(folder),
-                fingerprint=folder.name,
-                language=source.language,
-                size=SourceSize(
-                    windows=len(opened),
-                    questions=opened.num_questions,
-                    tokens=opened.num_tokens,
-                    reference=source.language == experiment.reference,
-                ),
-            )
-    folders = {
-        language: {split: str(windows(parts[split])) for split in SCORED} for language, parts in evaluation.items()
-    }
-    design = Design(
+            stages[name][key] = _source_data(source, windows(questions), experiment.reference)
+    splits = held.parts
+    return Prepared(
         base=base,
-        task=experiment.task,
-        windows=settings,
-        engine=experiment.engine,
-        metric=experiment.metric,
-        seed=seed,
+        sources=stages,
+        evaluation={lang: {split: str(windows(parts[split])) for split in SCORED} for lang, parts in splits.items()},
+        test={language: str(windows(parts[TEST])) for language, parts in splits.items()},
+        splits={lang: {split: len(part) for split, part in parts.items()} for lang, parts in splits.items()},
+        prints=fingerprint(
+            {f"{lang}/{s}": fingerprint_questions(p) for lang, ps in splits.items() for s, p in ps.items()}
+        ),
+        tokenizer=save_tokenizer(tokenizer, folder.tokenizers),
         pad=tokenizer.pad_token_id,
         token_types="token_type_ids" in tokenizer.model_input_names,
-        stages=experiment.stages,
-        sources=stages,
-        evaluation=folders,
-        rungs={
-            name: tuple(getattr(experiment.stages, name).rungs(largest_steps[name]))
-            for name in ("intermediate", "target")
-        },
-    )
-    tokenizer_folder = cache / "tokenizers" / tokenizer_fingerprint(tokenizer)
-    if not tokenizer_folder.is_dir():
-        tokenizer.save_pretrained(tokenizer_folder)
-    prints = {f"{lang}/{s}": fingerprint_questions(p) for lang, ps in evaluation.items() for s, p in ps.items()}
-    return Prepared(
-        design=design,
-        pipeline=Pipeline(design),
-        splits={lang: {s: len(p) for s, p in parts.items()} for lang, parts in evaluation.items()},
-        identity={
-            "base": base.identity,
-            "data": {f"{n}/{k}": s.fingerprint for n, group in stages.items() for k, s in group.items()},
-            "splits": fingerprint(prints),
-            "stages": experiment.stages.model_dump(),
-            "windows": settings.model_dump(),
-            "task": [experiment.task, experiment.metric],
-            "reference": experiment.reference,
-            "objectives": ["final mean F1 over " + ", ".join(experiment.target_languages), "cost to target"],
-        },
-        tokenizer=tokenizer_folder,
-        leaks=list(leaks.values()),
-        problems=[line for report in reader.reports for line in report.lines()],
-        keep_leaks=keep_leaks,
+        leaks=tuple(leaks.values()),
+        problems=tuple(line for report in reader.reports for line in report.lines()),
     )
 
 
-def largest_steps(experiment: ExperimentSpec, space: Space) -> dict[str, int]:
-    """The most steps that any trial of the space, or an anchor, gives to each stage."""
-    most = {}
-    for name, parameter in (("intermediate", "intermediate_steps"), ("target", "target_steps")):
-        domain = space.parameters.get(parameter)
-        asked = int(max(domain.values)) if isinstance(domain, Steps) else 0
-        most[name] = max(asked, getattr(experiment.stages, name).steps)
-    stage = experiment.stages.intermediate
-    most["intermediate"] = steps_with_budget(most["intermediate"], MOST_ADDED_RATIO, stage.budget)
-    return most
+def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
+    """What is trained and scored, by key, for the study's identity."""
+    return {
+        "base": prepared.base.identity,
+        "data": {f"{n}/{k}": s.fingerprint for n, group in prepared.sources.items() for k, s in group.items()},
+        "splits": prepared.prints,
+        "stages": experiment.stages.model_dump(),
+        "windows": experiment.windows.model_dump(),
+        "task": [experiment.task, experiment.metric],
+        "reference": experiment.reference,
+        "objectives": ["final mean F1 over " + ", ".join(experiment.target_languages), "cost to target"],
+    }
 
 
-def largest_cost(experiment: ExperimentSpec, steps: dict[str, int]) -> float:
-    """The most windows that a trial can consume."""
-    return float(sum(steps[name] * getattr(experiment.stages, name).batch_size for name in steps))
+def _check_length(experiment: ExperimentSpec, base: Base) -> None:
+    """Refuse windows that are longer than the encoder's positions."""
+    asked, most = experiment.windows.max_length, most_positions(base)
+    if most is not None and asked > most:
+        raise ConfigError(
+            f"windows.max_length: base {base.name} has positions for {most} tokens, but got {asked}; lower it"
+        )
 
 
-def _evaluation(experiment: ExperimentSpec, reader: CorpusReader, language: str) -> dict[str, list[Question]]:
-    parts: dict[str, list[Question]] = {split: [] for split in SPLITS}
-    for corpus in experiment.evaluation:
-        if language in experiment.corpora[corpus].languages:
-            for split in SPLITS:
-                parts[split] += reader.part(corpus, split, language)
-    for split, questions in parts.items():
-        if not questions:
-            raise ConfigError(f"evaluation: {language} has no question in {split}; enlarge that part of its corpus")
-    return parts
+def _source_data(source: SourceSpec, folder: Path, reference: str) -> SourceData:
+    opened = open_windows(folder)
+    return SourceData(
+        folder=str(folder),
+        fingerprint=folder.name,
+        language=source.language,
+        size=SourceSize(
+            windows=len(opened),
+            questions=opened.num_questions,
+            tokens=opened.num_tokens,
+            reference=source.language == reference,
+        ),
+    )
 
 
-def _source_questions(reader: CorpusReader, source: SourceSpec) -> list[Question]:
-    questions = []
+def _held_out(experiment: ExperimentSpec, reader: CorpusReader) -> _Held:
+    """The splits of every target language; questions of the same id in two corpora keep both, by the corpus's name."""
+    parts: dict[str, dict[str, list[Question]]] = {}
+    relatives: frozenset[str] = frozenset()
+    for language in experiment.target_languages:
+        found: dict[str, list[tuple[str, Question]]] = {split: [] for split in SPLITS}
+        for corpus in experiment.evaluation:
+            if language in experiment.corpora[corpus].languages:
+                for split in SPLITS:
+                    questions = reader.part(corpus, split, language)
+                    found[split] += [(corpus, question) for question in questions]
+                    relatives |= reader.relatives(corpus, questions)
+        times = Counter(question.id for entries in found.values() for _, question in entries)
+        parts[language] = {
+            split: [replace(q, id=f"{corpus}:{q.id}") if times[q.id] > 1 else q for corpus, q in entries]
+            for split, entries in found.items()
+        }
+        for split, questions in parts[language].items():
+            if not questions:
+                raise ConfigError(f"evaluation: {language} has no question in {split}; enlarge that part of its corpus")
+    generated = all(reader.is_generated(corpus) for corpus in experiment.evaluation)
+    return _Held(parts, relatives, generated)
+
+
+def _without_leaks(
+    name: str, source: SourceSpec, reader: CorpusReader, held: _Held, *, keep_leaks: bool
+) -> tuple[Leak, list[Question]]:
+    """What a source shares with the evaluation data, and its questions without it, or with it where that is asked."""
+    questions: list[Question] = []
+    parallel: set[str] = set()
     for entry in source.data:
         corpus, _, part = entry.partition("/")
-        for question in reader.part(corpus, part or WHOLE, source.language):
-            questions.append(question)
-    return questions
+        found = reader.part(corpus, part or WHOLE, source.language)
+        questions += found
+        if reader.relatives(corpus, found) & held.parallel:
+            parallel |= {q.id for q in found if reader.relatives(corpus, [q]) & held.parallel}
+    generated = held.generated and all(reader.is_generated(entry.partition("/")[0]) for entry in source.data)
+    leak, clean = find_leaks(
+        name, source.language, questions, held.of(source.language), near=not generated, parallel=parallel
+    )
+    return leak, questions if keep_leaks else clean

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ratio_hpo.core.trial import Context, Params
-from ratio_hpo.experiment.ready import Search
+from ratio_hpo.experiment.kind import Search
 from ratio_hpo.experiment.search import open_for
-from ratio_hpo.objective import Pipeline
 from ratio_hpo.study import Job
 from ratio_hpo.study.storage import default_url
 
@@ -23,19 +22,31 @@ def first_proposals(search: Search, count: int = SHOWN) -> list[Job]:
         study = open_for(search, default_url(Path(folder)))
         try:
             jobs = []
-            while len(jobs) < count and (job := study.next(search.experiment.trials)) is not None:
+            while len(jobs) < count and (job := study.next(search.spec.trials)) is not None:
                 jobs.append(job)
             return jobs
         finally:
             study.close()
 
 
-def estimate_time(search: Search) -> dict[str, Any] | None:
-    """Seconds that the search takes at most, from a short calibration on this machine; None for own objectives.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeEstimate:
+    """What a search takes at most, in seconds; pruning and shared stages make it less."""
 
-    Pruning and shared stages make it less; workers that share a memory bus make it more.
+    seconds_per_window: float
+    seconds_per_evaluation: float
+    steps_timed: int
+    workers: int
+    largest_trial_seconds: float
+    at_most_seconds: float
+
+
+def estimate_time(search: Search) -> TimeEstimate | None:
+    """From a short calibration on this machine; None for objectives that cannot be calibrated.
+
+    Workers that share a memory bus make it more.
     """
-    if not isinstance(search.objective, Pipeline):
+    if search.calibrate is None:
         return None
     options, workers = search.options, search.workers
     params: Params = dict(search.plan.anchors[0].params) if search.plan.anchors else {}
@@ -46,14 +57,14 @@ def estimate_time(search: Search) -> dict[str, Any] | None:
         device=options.resources.device,
         threads=options.resources.threads_for(workers),
     )
-    measured = search.objective.calibrate(params, context)
+    measured = search.calibrate(params, context)
     evaluations = sum(len(grid) for grid in search.plan.rungs.values())
     trial = search.plan.largest_cost * measured.window + evaluations * measured.evaluation
-    return {
-        "seconds_per_window": measured.window,
-        "seconds_per_evaluation": measured.evaluation,
-        "steps_timed": measured.steps,
-        "workers": workers,
-        "largest_trial_seconds": trial,
-        "at_most_seconds": trial * search.experiment.trials / workers,
-    }
+    return TimeEstimate(
+        seconds_per_window=measured.window,
+        seconds_per_evaluation=measured.evaluation,
+        steps_timed=measured.steps,
+        workers=workers,
+        largest_trial_seconds=trial,
+        at_most_seconds=trial * search.spec.trials / workers,
+    )

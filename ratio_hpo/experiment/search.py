@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
 from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
-from ratio_hpo.core.errors import FirstTrialFailed
-from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.experiment.garbage import remember_storage
-from ratio_hpo.experiment.ready import Search
+from ratio_hpo.core.errors import FirstTrialFailed, WorkLeft
+from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.experiment.kind import Search
+from ratio_hpo.experiment.storages import remember_storage
 from ratio_hpo.study import Study
 from ratio_hpo.study.keeper import WeightKeeper
-from ratio_hpo.study.storage import default_url, open_storage
+from ratio_hpo.study.live import LiveView
+from ratio_hpo.study.storage import open_storage
+from ratio_hpo.training.store import StageStore
 
-Watch = Callable[[Sequence[TrialRecord]], None]
+Watch = Callable[[LiveView], None]
 
 
 class Watcher(Protocol):
@@ -35,26 +37,29 @@ def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
 
     Raises:
         RatioHpoError: a study of another identity, or trial 0 failed.
+        WorkLeft: trials are left, though no limit was reached.
         KeyboardInterrupt: everything is kept.
     """
-    if search.prepared is not None:
-        keep = search.options.keep_leaks
-        for line in [*search.prepared.problems, *(leak.line(kept=keep) for leak in search.prepared.leaks)]:
-            watcher.say(line)
+    for line in [*search.data.problems, *search.data.leaks]:
+        watcher.say(line)
     study = open_for(search)
-    remember_storage(search.options.root, search.options.storage)
+    remember_storage(search.options.folder, search.options.storage)
     try:
         failure = study.first_failure()
         if failure:
             raise FirstTrialFailed(
                 f"study {search.plan.name}: trial 0, which sets the target, failed: {failure}; mend its cause and "
-                f"start anew with --study {search.plan.name}-2"
+                f"start anew with ⟨study⟩ {search.plan.name}-2"
             )
-        trials = search.experiment.trials
+        trials = search.spec.trials
         if study.is_done(trials):
-            watcher.say(f"study {search.plan.name}: all {trials} trials are done; ask for more with --trials")
-        _run(search, study, watcher)
-        return study.records()
+            watcher.say(f"study {search.plan.name}: all {trials} trials are done; ask for more with ⟨trials⟩")
+        limit = _run(search, study, watcher)
+        records = study.records()
+        line = _unfinished(records, search, study, limit)
+        if line is not None:
+            watcher.say(line)
+        return records
     finally:
         study.close()
 
@@ -65,55 +70,76 @@ def open_for(search: Search, url: str | None = None) -> Study:
     Args:
         url: of its storage; None: the one that the options name.
     """
-    options, experiment, workers = search.options, search.experiment, search.workers
+    options, spec, workers = search.options, search.spec, search.workers
     settings = {
         "backend": options.resources.backend_for(workers),
         "workers": workers,
-        "seed": search.plan.seed,
         "versions": _versions(),
         "git_commit": _git_commit(),
     }
     return Study(
         search.plan,
-        open_storage(url or options.storage or default_url(options.root)),
-        sampler=(experiment.sampler.name, experiment.sampler.options),
-        pruner=(experiment.pruner.name, experiment.pruner.options),
+        open_storage(url or options.storage or options.folder.studies_url),
+        sampler=(spec.sampler.name, spec.sampler.options),
+        pruner=(spec.pruner.name, spec.pruner.options),
         settings=settings,
         plan_trial=search.plan_trial,
+        stored=lambda identity: StageStore(options.folder.stages).steps(identity),
     )
 
 
-def _run(search: Search, study: Study, watcher: Watcher) -> None:
+def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
+    """Work until the budget is spent; returns the limit that was reached, if one was."""
     options, resources, workers = search.options, search.options.resources, search.workers
-    trials = search.experiment.trials
+    folder, trials = options.folder, search.spec.trials
     budget = Budget(trials=trials, hours=options.hours, cost=options.cost, failures=options.failures)
-    tokenizer = search.prepared.tokenizer if search.prepared is not None else None
     with ExitStack() as stack:
         if options.tracking:
             from ratio_hpo.experiment.track import tracking_beside
 
-            stack.enter_context(tracking_beside(study, options.root, options.tracking_uri, watcher.say))
+            stack.enter_context(tracking_beside(study, folder, options.tracking_uri, watcher.say))
         session = Session(
             study=study,
             budget=budget,
-            root=(options.root / "stages").resolve(),
+            root=folder.root,
             device=resources.device,
             threads=resources.threads_for(workers),
-            store_gb=search.experiment.store_gb,
+            store_gb=search.spec.store_gb,
             system_metrics=options.system_metrics,
             watch=stack.enter_context(watcher.running(search, study)),
-            keeper=WeightKeeper(options.root / "checkpoints" / search.plan.name, tokenizer, search.experiment.keep),
+            keeper=WeightKeeper(folder.weights(search.plan.name), folder.stages, search.tokenizer, search.spec.keep),
         )
         study.live.start_renewing()
         session.keep_weights()
         if study.is_done(trials):
-            return
+            return None
         if resources.backend_for(workers) == "ray":
             from ratio_hpo.backends.ray import run_ray
 
             run_ray(session, search.objective, workers, resources)
         else:
-            run_local(session, search.objective)
+            run_local(session, search.objective, isolated=search.isolated)
+        return session.limit
+
+
+def _unfinished(records: list[TrialRecord], search: Search, study: Study, limit: str | None) -> str | None:
+    """Why a search ends before all trials are done; None: they are.
+
+    Raises:
+        WorkLeft: nothing says why.
+    """
+    trials, name = search.spec.trials, search.plan.name
+    done = sum(record.state.finished or record.done for record in records)
+    if done >= trials:
+        return None
+    if limit is not None:
+        return f"study {name}: stopped at {limit} with {done} of {trials} trials; the same command goes on"
+    elsewhere = sum(record.state is State.RUNNING and record.worker is not None for record in records)
+    if elsewhere:
+        return f"study {name}: {elsewhere} trial(s) are worked on by other processes"
+    if all(record.state.finished for record in records) and study.is_exhausted():
+        return f"study {name}: the sampler has nothing left to propose after {done} of {trials} trials"
+    raise WorkLeft(f"study {name}: ended with {done} of {trials} trials; the same command goes on")
 
 
 def _versions() -> dict[str, Any]:

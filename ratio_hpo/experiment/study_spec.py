@@ -10,6 +10,7 @@ from ratio_hpo.core.config import Real, Spec, Whole
 from ratio_hpo.study.keeper import Keep
 
 Text = Annotated[str, Strict()]
+LARGEST_SEED = 2**63 - 1
 AnchorName = Literal["english", "proportional", "uniform", "non_english"]
 
 
@@ -35,6 +36,7 @@ class StudySpec(Spec):
         reference: the language or source whose share is 1 - ratio.
         trials: in the study in all, anchors included.
         enqueue: parameters to try right after the anchors, in absolute values; those left out are sampled.
+        prune_enqueued: whether the pruner may stop those; None of them, unless this says so.
         keep: whose weights are kept.
     """
 
@@ -42,11 +44,12 @@ class StudySpec(Spec):
     description: Text = ""
     space: Text = "default"
     reference: Text = "en"
-    seed: Whole = 0
+    seed: Whole = Field(default=0, ge=0, le=LARGEST_SEED)
     trials: Whole = Field(default=16, ge=1)
     target: TargetSpec = TargetSpec()
     anchors: list[AnchorName] = Field(default=["english", "proportional", "uniform", "non_english"])
     enqueue: list[dict[str, Any]] = Field(default_factory=list)
+    prune_enqueued: bool = False
     sampler: NamedSpec = NamedSpec(name="tpe")
     pruner: NamedSpec = NamedSpec(name="successive_halving")
     keep: Keep = "front"

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from ratio_hpo.analysis.artifacts import write_artifacts
 from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.fingerprint import fingerprint
+from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.core.urls import mlflow_uri, with_driver, without_login, without_password
+from ratio_hpo.core.urls import with_driver, without_login, without_password
 from ratio_hpo.study import Study
 from ratio_hpo.study.front import front, summary
 from ratio_hpo.study.keeper import kept_points
-from ratio_hpo.study.storage import Storage, default_url
+from ratio_hpo.study.storage import Storage
 from ratio_hpo.study.view import StudyView, save_tracked, view_study
 from ratio_hpo.tracking import StudyFacts, TrackingLoop
 from ratio_hpo.tracking.loop import write_ending, write_trials
@@ -38,10 +39,12 @@ def check_apart(storage_url: str | None, uri: str | None, root: Path) -> None:
     Raises:
         ConfigError: they are the same.
     """
-    studies, runs = (_plain(url) for url in (storage_url or default_url(root), uri or mlflow_uri(root)))
+    studies, runs = (
+        _plain(url) for url in (storage_url or RunFolder(root).studies_url, uri or RunFolder(root).runs_url)
+    )
     if studies == runs:
         raise ConfigError(
-            f"--tracking-uri: needs another database than --storage, but both are {without_password(runs)}; "
+            f"⟨tracking_uri⟩: needs another database than ⟨storage⟩, but both are {without_password(runs)}; "
             "make a second one (Optuna and MLflow overwrite each other's version table)"
         )
 
@@ -52,11 +55,11 @@ def _plain(url: str) -> str:
     return f"sqlite:///{Path(file).resolve()}" if file != url else with_driver(url)
 
 
-def open_tracker(uri: str | None, root: Path, experiment: str) -> MlflowTracker:
+def open_tracker(uri: str | None, folder: RunFolder, experiment: str) -> MlflowTracker:
     """The tracker of an experiment; by default, the store below the run folder."""
     from ratio_hpo.tracking.mlflow import MlflowTracker
 
-    return MlflowTracker(uri or mlflow_uri(root), experiment, root / "artifacts")
+    return MlflowTracker(uri or folder.runs_url, experiment, folder.artifacts)
 
 
 def uri_of(view: StudyView, asked: str | None) -> str | None:
@@ -65,32 +68,32 @@ def uri_of(view: StudyView, asked: str | None) -> str | None:
     Raises:
         StudyError: the one of its last search has a password, which is not stored.
     """
-    stored = view.about.get("tracking_uri")
+    stored = view.about.tracking_uri
     if asked is None and stored and "***" in stored:
-        raise StudyError(f"study {view.name} was tracked at {stored}; name it with its password: --tracking-uri")
+        raise StudyError(f"study {view.name} was tracked at {stored}; name it with its password: ⟨tracking_uri⟩")
     return asked or stored
 
 
 @contextmanager
-def tracking_beside(study: Study, root: Path, uri: str | None, say: Callable[[str], None]) -> Iterator[None]:
+def tracking_beside(study: Study, folder: RunFolder, uri: str | None, say: Callable[[str], None]) -> Iterator[None]:
     """Track a study while the block runs, and to the end of what is stored after it."""
     seen: list[StudyView] = []
 
     def read() -> tuple[Sequence[TrialRecord], StudyFacts]:
-        seen[:] = [study.view()]
-        return seen[0].records, facts_of(seen[0], root)
+        seen[:] = [study.snapshot()]
+        return seen[0].records, facts_of(seen[0], folder)
 
     def save(number: int, mark: str) -> None:
         save_tracked(study.storage, study.plan.name, store_key(uri), number, mark)
 
     loop = TrackingLoop(
-        make=lambda: open_tracker(uri, root, str(study.plan.about["experiment"])),
+        make=lambda: open_tracker(uri, folder, study.plan.about.experiment),
         read=read,
-        stored=study.view().tracked,
+        stored=study.snapshot().tracked,
         save=save,
         say=say,
-        artifacts=lambda folder: write_artifacts(seen[0], folder),
-        alone=lambda: alone(root),
+        artifacts=lambda place: write_artifacts(seen[0], place),
+        alone=lambda: alone(folder),
     )
     loop.start()
     try:
@@ -102,7 +105,7 @@ def tracking_beside(study: Study, root: Path, uri: str | None, say: Callable[[st
 def track_study(
     storage: Storage,
     view: StudyView,
-    root: Path,
+    folder: RunFolder,
     uri: str | None,
     wrote: Callable[[TrialRecord], None],
 ) -> int:
@@ -117,8 +120,8 @@ def track_study(
     Raises:
         Exception: whatever the store or server raises.
     """
-    key, facts, count = store_key(uri), facts_of(view, root), 0
-    stored = view.tracked if key == view.about.get("store") else {}
+    key, facts, count = store_key(uri), facts_of(view, folder), 0
+    stored = view.tracked if key == view.about.store else {}
 
     def after(record: TrialRecord, mark: str) -> None:
         nonlocal count
@@ -126,26 +129,26 @@ def track_study(
         save_tracked(storage, view.name, key, record.number, mark)
         wrote(record)
 
-    with alone(root):
-        tracker = open_tracker(uri, root, str(view.about["experiment"]))
+    with alone(folder):
+        tracker = open_tracker(uri, folder, view.about.experiment)
         written = tracker.written(view.name)
         for number in [number for number in written if stored.get(number) != written[number]]:
             save_tracked(storage, view.name, key, number, written[number])
         write_trials(tracker, view.records, facts, written, after)
-        write_ending(tracker, view.records, facts, lambda folder: write_artifacts(view, folder))
+        write_ending(tracker, view.records, facts, lambda place: write_artifacts(view, place))
     return count
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
+def alone(folder: RunFolder) -> Iterator[None]:
     """Hold off other processes that write to the store below `root`: making its tables at once breaks it."""
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / "tracking.lock").open("a") as handle:
+    folder.root.mkdir(parents=True, exist_ok=True)
+    with folder.tracking_lock.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def facts_of(view: StudyView, root: Path) -> StudyFacts:
+def facts_of(view: StudyView, folder: RunFolder) -> StudyFacts:
     """What a tracker needs to know of a study."""
     target, largest = view.target, view.largest_cost
 
@@ -155,43 +158,43 @@ def facts_of(view: StudyView, root: Path) -> StudyFacts:
         numbers = summary(record, target, largest)
         return {f"final/{key}": value for key, value in numbers.items() if value is not None}
 
-    folder = root / "checkpoints" / view.name
+    weights = folder.weights(view.name)
     kept: dict[int, list[str]] = {}
-    for point in kept_points(view.records, view.about.get("keep", "front")):
+    for point in kept_points(view.records, view.about.keep):
         kept.setdefault(point.trial.number, []).append(point.key)
     base, data = view.identity.get("base"), view.identity.get("data", {})
     return StudyFacts(
         study=view.name,
-        experiment=str(view.about["experiment"]),
+        experiment=view.about.experiment,
         ends=ends,
         front=frozenset(member.trial.number for member in front(view.records)),
         kept=kept,
         checkpoints={
-            number: [folder / name for name in names if (folder / name).is_dir()] for number, names in kept.items()
+            number: [weights / name for name in names if (weights / name).is_dir()] for number, names in kept.items()
         },
         timed=target is not None,
         datasets={**data, **({"evaluation": view.identity["splits"]} if "splits" in view.identity else {})},
-        base=(str(view.about["base"]), fingerprint(base)) if base is not None else None,
+        base=(str(view.about.base), fingerprint(base)) if base is not None else None,
         languages=view.languages,
-        parameters=view.about["parameters"],
+        parameters=view.about.parameters,
     )
 
 
-def rename_runs(storage: Storage, old: str, new: str, root: Path, uri: str | None) -> None:
+def rename_runs(storage: Storage, old: str, new: str, folder: RunFolder, uri: str | None) -> None:
     """Give the runs of a study that was renamed its new name, where it was tracked."""
     view = view_study(storage, new)
     if view.stores:
-        open_tracker(uri_of(view, uri), root, str(view.about["experiment"])).rename(old, new)
+        open_tracker(uri_of(view, uri), folder, view.about.experiment).rename(old, new)
 
 
-def delete_runs(view: StudyView, root: Path, uri: str | None) -> None:
+def delete_runs(view: StudyView, folder: RunFolder, uri: str | None) -> None:
     """Delete the runs of a study that was deleted, where it was tracked."""
     if view.stores:
-        open_tracker(uri_of(view, uri), root, str(view.about["experiment"])).delete(view.name)
+        open_tracker(uri_of(view, uri), folder, view.about.experiment).delete(view.name)
 
 
-def show_view(view: StudyView, root: Path, uri: str | None) -> str:
+def show_view(view: StudyView, folder: RunFolder, uri: str | None) -> str:
     """Make the chart view of a study in its store; returns its place below the server's address."""
-    tracker = open_tracker(uri, root, str(view.about["experiment"]))
-    tracker.show_view(facts_of(view, root))
+    tracker = open_tracker(uri, folder, view.about.experiment)
+    tracker.show_view(facts_of(view, folder))
     return tracker.view_path(view.name)

@@ -10,7 +10,7 @@ import math
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 _PUNCTUATION = frozenset(string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -43,15 +43,21 @@ def score(prediction: str, golds: Sequence[str], language: str = "en") -> Score:
 
 
 def question_scores(
-    predictions: Mapping[str, str],
-    golds: Mapping[str, Sequence[str]],
+    predictions: Sequence[str],
+    golds: Sequence[Sequence[str]],
     language: str = "en",
     scorer: Callable[[str, Sequence[str], str], Score] = score,
 ) -> list[Score]:
-    """F1 and exact match of every gold question; a question without a prediction scores 0."""
-    if not golds:
-        raise ValueError("scores need one gold question or more, but got none")
-    return [scorer(predictions.get(key, ""), answers, language) for key, answers in golds.items()]
+    """F1 and exact match of every question, in order; an empty prediction scores 0.
+
+    Raises:
+        ValueError: no question, or not one prediction for each.
+    """
+    if not golds or len(golds) != len(predictions):
+        raise ValueError(
+            f"scores need one prediction a question, but got {len(predictions)} for {len(golds)} question(s)"
+        )
+    return [scorer(said, answers, language) for said, answers in zip(predictions, golds, strict=True)]
 
 
 def mean_scores(scores: Sequence[Score]) -> Score:

@@ -20,12 +20,14 @@ class CheckedObjective:
 
     Attributes:
         rungs: windows of each stage at which trials are compared.
-        languages: what every evaluation needs a score of.
+        languages: what every evaluation needs a score of; none: what the first one has.
+        largest_cost: the trial ends at the first evaluation that costs so much, whether the function goes on or not.
     """
 
     function: Objective
     rungs: Mapping[str, tuple[int, ...]]
     languages: tuple[str, ...] = ()
+    largest_cost: float = math.inf
 
     def __call__(self, params: Params, context: Context) -> Generator[Progress, None, None]:
         """The function's progress.
@@ -37,13 +39,15 @@ class CheckedObjective:
         stream: Any = self.function(params, context)
         if not hasattr(stream, "__next__") or not hasattr(stream, "close"):
             raise TypeError(f"an objective needs to be a generator of Progress, but it returned {_kind(stream)}")
-        cost = 0.0
+        before: Progress | None = None
         with closing(stream):
             for progress in stream:
                 plain = self._plain(progress)
-                self._check(plain, params, cost)
-                cost = plain.cost
+                self._check(plain, params, before)
+                before = plain
                 yield plain
+                if plain.cost >= self.largest_cost:
+                    return
 
     def _plain(self, progress: Any) -> Progress:
         """The progress with Python's own numbers, whatever arrays and tensors gave; measures that are not finite go."""
@@ -59,14 +63,20 @@ class CheckedObjective:
             measures={key: value for key, value in measures.items() if key == "loss" or math.isfinite(value)},
         )
 
-    def _check(self, progress: Progress, params: Params, cost: float) -> None:
+    def _check(self, progress: Progress, params: Params, before: Progress | None) -> None:
         if progress.stage not in self.rungs:
             what = did_you_mean(progress.stage, list(self.rungs))
             raise ValueError(f"progress needs a stage of the rungs, but got {progress.stage!r} ({what})")
+        cost = before.cost if before is not None else 0.0
         if not progress.cost >= cost or progress.windows < 0:
             raise ValueError(
                 f"progress needs windows >= 0 and a cost that never falls, but got windows={progress.windows} and "
                 f"cost={progress.cost:g} after {cost:g}"
+            )
+        if before is not None and progress.stage == before.stage and progress.cost == cost:
+            raise ValueError(
+                f"progress needs a cost that rises within a stage, but got {progress.cost:g} twice in "
+                f"{progress.stage}, at windows {before.windows} and {progress.windows}"
             )
         numbers = {**progress.scores, "loss": progress.measures.get("loss", 0.0)}
         if not all(math.isfinite(value) for value in numbers.values()):
@@ -75,9 +85,13 @@ class CheckedObjective:
         outside = [key for key, value in progress.scores.items() if not 0.0 <= value <= 1.0]
         if outside:
             raise ValueError(f"scores need to be in [0, 1], but {outside[0]} is {progress.scores[outside[0]]:g}")
-        absent = [language for language in self.languages if f"f1/{language}" not in progress.scores]
+        known = self.languages or (tuple(before.by_language()) if before is not None else ())
+        absent = [language for language in known if f"f1/{language}" not in progress.scores]
         if absent:
-            raise ValueError(f"scores need f1/{absent[0]}, a target language, but got {sorted(progress.scores)}")
+            raise ValueError(
+                f"scores need f1/{absent[0]} at every evaluation, but at {progress.stage} window {progress.windows} "
+                f"got {sorted(progress.scores)}"
+            )
         mean_score(progress.scores, "f1/")
 
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.core.plans import SourcePlan, StagePlan, TrialPlan
 from ratio_hpo.core.trial import Context, Params, Progress, Spent
-from ratio_hpo.data.mixing import Mixture, MixtureStream, mixture_shares
+from ratio_hpo.data.mixing import Mixture, MixtureStream, Solution, solve
 from ratio_hpo.data.tasks import load_task
 from ratio_hpo.data.windows import WindowSet, WindowSpec, open_windows
-from ratio_hpo.training.model import Base, checkpoint_bytes
+from ratio_hpo.training.base import Base, checkpoint_bytes
 from ratio_hpo.training.parameters import INTERMEDIATE, PARAMETERS, TARGET, WHOLE_NUMBERS
-from ratio_hpo.training.spec import EngineSpec, SourceData, StageSpec, StagesSpec, sizes_of, steps_with_budget
+from ratio_hpo.training.spec import EngineSpec, SourceData, StageSpec, StagesSpec, sizes_of
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.system import SystemMeasures
 
@@ -29,7 +31,9 @@ class Design:
 
     Attributes:
         sources: of each stage, by name.
-        evaluation: window set of each target language and split.
+        evaluation: window set of each target language and split that trials are scored on.
+        test: window set of each target language that only a confirmation reads.
+        seed: of the head that is made first; a trial's own is in its context.
         rungs: steps of each stage at which trials are compared.
     """
 
@@ -44,6 +48,7 @@ class Design:
     stages: StagesSpec
     sources: Mapping[str, Mapping[str, SourceData]]
     evaluation: Mapping[str, Mapping[str, str]]
+    test: Mapping[str, str]
     rungs: Mapping[str, tuple[int, ...]]
 
 
@@ -56,54 +61,56 @@ class Pipeline:
         self._evaluation: Evaluation | None = None
         self._opened: dict[str, WindowSet] = {}
 
-    def plan(self, params: Params) -> dict[str, Any]:
+    def plan(self, params: Params, seed: int) -> TrialPlan:
         """What parameters come to, before anything is trained: shares, epochs, caps, steps and cost."""
-        specs = self._specs(params, precision="")
-        stages = {spec.name: self._stage_plan(spec, params) for spec in specs}
-        middle = stages[INTERMEDIATE]
-        return {
-            "ratio": middle["ratio"],
-            "ratio_realised": middle["ratio_realised"],
-            "cost": sum(spec.steps * spec.batch_size for spec in specs),
-            "stages": stages,
-        }
+        stages = self._stages(params, seed, precision="")
+        plans = {stage.name: self._plan_stage(stage, solution) for stage, solution in stages}
+        return TrialPlan(
+            ratio=plans[INTERMEDIATE].ratio,
+            ratio_realised=plans[INTERMEDIATE].ratio_realised,
+            cost=float(sum(plan.windows for plan in plans.values())),
+            stages=plans,
+        )
 
     def __call__(self, params: Params, context: Context) -> Iterator[Progress]:
+        from ratio_hpo.training.items import ItemStore
+        from ratio_hpo.training.loop import StageLoop, Stores
         from ratio_hpo.training.store import StageStore, store_budget
 
         engine, evaluation = self._warm(context)
-        engine.reset()
+        engine.reset(context.seed)
+        folder = RunFolder(Path(context.root))
         room = checkpoint_bytes(self.design.base) or 3 * 4 * engine.num_parameters
-        store = StageStore(Path(context.root), store_budget(context.store_gb, room))
+        store = StageStore(folder.stages, store_budget(context.store_gb, room))
         store.sweep()
         store.check_room(room)
+        loop = StageLoop(engine, Stores(store, ItemStore(folder.items)), evaluation)
         totals = _Totals(spent=context.spent)
         system = SystemMeasures() if context.system_metrics else None
-        specs = self._specs(params, precision=engine.precision)
-        for spec in specs:
+        stages = [stage for stage, _ in self._stages(params, context.seed, precision=engine.precision)]
+        for stage in stages:
             seconds = tokens = 0.0
             before = totals.spent
-            final = spec is specs[-1]
-            inexact = totals.inexact
-            sources = self._windows(spec.name)
-            for point in engine.train(spec, sources, store, evaluation, final=final, inexact=inexact):
+            final = stage is stages[-1]
+            for point in loop.run(stage, self._windows(stage.name), final=final, inexact=totals.inexact):
                 totals.inexact = bool(point.measures["inexact"])
                 seconds, tokens = point.measures["seconds"], point.measures["tokens"]
                 flops = 6.0 * engine.num_parameters * point.spent_tokens
                 totals.spent = before + replace(point.spent, flops=flops)
                 if point.scores:
-                    windows = point.step * spec.batch_size
+                    windows = point.step * stage.batch_size
                     measured = system.read() if system is not None else {}
                     yield Progress(
-                        stage=spec.name,
+                        stage=stage.name,
                         windows=windows,
                         cost=totals.cost + windows,
                         scores=dict(point.scores),
                         paid=totals.spent.windows,
                         measures={**totals.measures(point.measures, engine.num_parameters), **measured},
                         weights=point.weights,
+                        items=point.items,
                     )
-            totals.cost += spec.steps * spec.batch_size
+            totals.cost += stage.steps * stage.batch_size
             totals.seconds += seconds
             totals.tokens += tokens
 
@@ -112,106 +119,89 @@ class Pipeline:
         from ratio_hpo.training.calibration import calibrate
 
         engine, evaluation = self._warm(context)
-        spec = self._specs(params, precision=engine.precision)[0]
-        return calibrate(engine, spec, self._windows(spec.name), evaluation)
+        stage, _ = self._stages(params, context.seed, precision=engine.precision)[0]
+        return calibrate(engine, stage, self._windows(stage.name), evaluation)
 
-    def _specs(self, params: Params, *, precision: str) -> list[Stage]:
+    def _stages(self, params: Params, seed: int, *, precision: str) -> list[tuple[Stage, Solution]]:
+        """The stages of a trial in order, each with what its mixture was solved to."""
         parent = self.design.base.identity
-        specs = []
+        stages = []
         for name in (INTERMEDIATE, TARGET):
-            spec = self._spec(name, params, precision, parent)
-            parent = f"{spec.identity_at(spec.steps)}@{spec.steps}"
-            specs.append(spec)
-        return specs
+            stage, solution = self._stage(name, params, seed, precision, parent)
+            parent = f"{stage.identity_at(stage.steps)}@{stage.steps}"
+            stages.append((stage, solution))
+        return stages
 
-    def _spec(self, name: str, params: Params, precision: str, parent: str) -> Stage:
-        stage, sources = self._stage(name, params), self.design.sources[name]
-        mixture, _ = self._mixture(name, stage, params)
-        budget = stage.budget if name == INTERMEDIATE else "replace"
-        return Stage(
+    def _stage(self, name: str, params: Params, seed: int, precision: str, parent: str) -> tuple[Stage, Solution]:
+        spec, sources = self._spec(name, params), self.design.sources[name]
+        sizes, asked = sizes_of(sources), params if name == INTERMEDIATE else {}
+        solution = solve(sizes, spec.wanted(), shares=asked.get("shares"), ratio=asked.get("ratio"))
+        mixture = Mixture(
+            shares=solution.shares,
+            sizes={key: size.windows for key, size in sizes.items()},
+            reference=frozenset(key for key, size in sizes.items() if size.reference),
+            max_epochs=spec.max_epochs,
+        )
+        stage = Stage(
             name=name,
             task=self.design.task,
             mixture=mixture,
             data={key: source.fingerprint for key, source in sources.items()},
-            unit=stage.unit,
-            steps=steps_with_budget(stage.steps, _window_ratio(mixture), budget),
-            batch_size=stage.batch_size,
-            learning_rate=stage.learning_rate,
-            schedule=stage.schedule,
-            warmup=stage.warmup,
-            weight_decay=stage.weight_decay,
-            clip=stage.clip,
-            seed=self.design.seed,
+            unit=spec.unit,
+            steps=solution.steps,
+            batch_size=spec.batch_size,
+            learning_rate=spec.learning_rate,
+            schedule=spec.schedule,
+            warmup=spec.warmup,
+            weight_decay=spec.weight_decay,
+            clip=spec.clip,
+            seed=seed,
             precision=precision,
             parent=parent,
             rungs=tuple(self.design.rungs[name]),
         )
+        return stage, solution
 
-    def _stage(self, name: str, params: Params) -> StageSpec:
+    def _spec(self, name: str, params: Params) -> StageSpec:
         """The stage's reference configuration with the trial's parameters put in."""
-        stage: StageSpec = getattr(self.design.stages, name)
+        spec: StageSpec = getattr(self.design.stages, name)
         changes: dict[str, Any] = {}
         for parameter, (owner, key) in PARAMETERS.items():
             if owner == name and parameter in params:
                 changes[key] = int(params[parameter]) if key in WHOLE_NUMBERS else params[parameter]
         if "temperature" in changes and "spread" not in changes:
             changes["spread"] = "temperature"
-        return stage.model_copy(update=changes)
+        return spec.model_copy(update=changes)
 
-    def _mixture(self, name: str, stage: StageSpec, params: Params) -> tuple[Mixture, float]:
-        """The mixture in window shares, and the ratio that was asked for."""
-        sizes = sizes_of(self.design.sources[name])
-        asked = params if name == INTERMEDIATE else {}
-        shares = mixture_shares(
-            sizes,
-            shares=asked.get("shares"),
-            ratio=asked.get("ratio"),
-            spread=stage.spread,
-            unit=stage.unit,
-            draws=stage.steps * stage.batch_size,
-            temperature=stage.temperature,
-        )
-        others = [key for key, size in sizes.items() if not size.reference]
-        explicit = asked.get("shares") or shares
-        ratio = asked.get("ratio", sum(explicit.get(key, 0.0) for key in others))
-        mixture = Mixture(
-            shares=shares,
-            sizes={key: size.windows for key, size in sizes.items()},
-            reference=frozenset(key for key, size in sizes.items() if size.reference),
-            max_epochs=stage.max_epochs,
-        )
-        return mixture, float(ratio)
-
-    def _stage_plan(self, spec: Stage, params: Params) -> dict[str, Any]:
-        stream, draws = MixtureStream(spec.mixture, spec.seed), spec.steps * spec.batch_size
+    def _plan_stage(self, stage: Stage, solution: Solution) -> StagePlan:
+        stream, draws = MixtureStream(stage.mixture, stage.seed), stage.steps * stage.batch_size
         source, index = stream.take(0, draws)
-        windows = self._windows(spec.name)
-        realised: dict[str, dict[str, float]] = {}
-        for k, name in enumerate(stream.sources):
-            drawn, opened = index[source == k], windows[name]
-            lengths = opened.bounds[drawn + 1] - opened.bounds[drawn]
-            realised[name] = {
-                "windows": len(drawn),
-                "questions": len(set(opened.columns["question"][drawn].tolist())),
-                "tokens": int(lengths.sum()),
-                "epochs": len(drawn) / max(len(opened), 1),
-            }
-        for unit in ("windows", "tokens"):
-            whole = max(sum(entry[unit] for entry in realised.values()), 1)
-            for entry in realised.values():
-                entry[f"share_{unit}"] = entry[unit] / whole
-        _, ratio = self._mixture(spec.name, self._stage(spec.name, params), params)
-        others = [key for key in realised if key not in spec.mixture.reference]
-        return {
-            "steps": spec.steps,
-            "windows": draws,
-            "ratio": ratio,
-            "ratio_realised": sum(realised[key]["share_windows"] for key in others),
-            "ratio_realised_tokens": sum(realised[key]["share_tokens"] for key in others),
-            "requested": {key: float(share) for key, share in spec.mixture.shares.items()},
-            "realised": realised,
-            "capped": stream.caps(draws),
+        windows, capped = self._windows(stage.name), stream.caps(draws)
+        drawn = {name: index[source == k] for k, name in enumerate(stream.sources)}
+        tokens = {name: int(windows[name].lengths(chosen).sum()) for name, chosen in drawn.items()}
+        whole = max(sum(tokens.values()), 1)
+        sources = {
+            name: SourcePlan(
+                requested=float(solution.shares[name]),
+                windows=len(chosen),
+                questions=len(set(windows[name].columns["question"][chosen].tolist())),
+                tokens=tokens[name],
+                share_windows=len(chosen) / max(draws, 1),
+                share_tokens=tokens[name] / whole,
+                epochs=len(chosen) / max(len(windows[name]), 1),
+                capped=capped.get(name),
+            )
+            for name, chosen in drawn.items()
         }
+        others = [plan for name, plan in sources.items() if name not in stage.mixture.reference]
+        return StagePlan(
+            steps=stage.steps,
+            windows=draws,
+            ratio=solution.asked_ratio,
+            ratio_realised=sum(plan.share_windows for plan in others),
+            ratio_realised_tokens=sum(plan.share_tokens for plan in others),
+            sources=sources,
+        )
 
     def _windows(self, stage: str) -> dict[str, WindowSet]:
         return {name: self._open(source.folder) for name, source in self.design.sources[stage].items()}
@@ -244,10 +234,6 @@ class Pipeline:
                 device=context.device,
             )
         return self._engine, self._evaluation
-
-
-def _window_ratio(mixture: Mixture) -> float:
-    return sum(share for name, share in mixture.shares.items() if name not in mixture.reference)
 
 
 @dataclass(slots=True)

@@ -19,8 +19,9 @@ from ratio_hpo.show.words import duration, say
 if TYPE_CHECKING:
     from ratio_hpo.experiment.ready import Search
     from ratio_hpo.study import Study
+    from ratio_hpo.study.live import LiveView
 
-Watch = Callable[[Sequence[TrialRecord]], None]
+Watch = Callable[["LiveView"], None]
 MOST_LINES = 16
 FRONT_SECONDS = 1.0
 """Seconds between two looks at the front, which takes longer the more a study holds."""
@@ -39,16 +40,17 @@ class Display:
     def running(self, search: Search, study: Study) -> Iterator[Watch]:
         """Follow the trials of a search; finished ones of earlier runs are not shown again."""
         past = {record.number for record in study.records() if record.state.finished}
-        total = max(search.experiment.trials, len(past))
+        total = max(search.spec.trials, len(past))
         target = f"{study.target:.3f}" if study.target is not None else "from trial 0"
         say(f"study {search.plan.name}: {len(past)} of {total} trials done; target F1 {target}")
         picture = StudyPicture(search.plan.name, total, len(past), search.plan.largest_cost)
         shown = set(past)
         live = Live(picture.render(), console=self._console, refresh_per_second=4) if self._is_terminal() else None
 
-        def watch(records: Sequence[TrialRecord]) -> None:
+        def watch(view: LiveView) -> None:
+            records = view.records
             if live is not None:
-                picture.update(records)
+                picture.update(view)
                 live.update(picture.render())
             ended = [r for r in records if r.state.finished and r.number not in shown]
             for record in sorted(ended, key=lambda r: r.ended or 0.0):
@@ -87,13 +89,13 @@ class StudyPicture:
             name if len(name) <= 30 else f"{name[:29]}…", total=total, completed=done, eta=""
         )
 
-    def update(self, records: Sequence[TrialRecord]) -> None:
+    def update(self, view: LiveView) -> None:
         """Take in the study as it stands."""
-        self._records = records
-        done = [record for record in records if record.state.finished]
+        self._records = view.records
+        done = [record for record in view.records if record.state.finished]
         self._bar.update(self._task, completed=len(done), eta=self._eta(len(done)))
         if time.monotonic() - self._measured > FRONT_SECONDS:
-            self._front = self._summary(done)
+            self._front = self._summary(view, done)
             self._measured = time.monotonic()
 
     def render(self) -> Group:
@@ -104,23 +106,23 @@ class StudyPicture:
             lines.append(Text(f"  … and {len(running) - MOST_LINES} more running"))
         return Group(self._bar, Text(self._front, no_wrap=True, overflow="ellipsis"), *lines)
 
-    def _summary(self, done: Sequence[TrialRecord]) -> str:
-        from ratio_hpo.study.front import front, study_hypervolume
+    def _summary(self, view: LiveView, done: Sequence[TrialRecord]) -> str:
+        from ratio_hpo.study.front import front_hypervolume
 
-        members = front(self._records)
+        members = view.front.points(view.records)
         if not members:
             return "no evaluation yet"
         pruned = sum(record.state is State.PRUNED for record in done)
-        volume = study_hypervolume(self._records, self._largest)
+        volume = front_hypervolume(members, self._largest)
         best = members[-1]
         ratio = "" if best.trial.ratio is None else f" at ratio {best.trial.ratio:.2f}"
         front_ = f"front of {len(members)} · hypervolume {volume:.3f}"
-        return f"{pruned} pruned · {front_} · best {best.progress.mean_f1:.3f}{ratio}"
+        return f"{pruned} pruned · {front_} · best rung {best.progress.mean_f1:.3f}{ratio}"
 
     def _eta(self, done: int) -> str:
         """From the work done since the start, parts of running trials included."""
         parts = [
-            min(r.curve[-1].cost / (r.plan.get("cost") or self._largest), 1.0)
+            min(r.curve[-1].cost / (r.plan.cost or self._largest), 1.0)
             for r in self._records
             if r.state is State.RUNNING and r.worker and r.curve
         ]

@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
+from ratio_hpo.core.options import spelled
+
 
 def say(line: str) -> None:
     """A message on stderr."""
-    click.echo(line, err=True)
+    click.echo(spelled(line), err=True)
 
 
 def number(value: float | None, digits: int = 3) -> str:

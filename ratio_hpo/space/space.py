@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ratio_hpo.core.config import NAME, did_you_mean, load_yaml, parse, unknown_key
+from ratio_hpo.core.config import NAME, did_you_mean, load_yaml, parse, show, unknown_key
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.resources import find_shipped, shipped_files
 from ratio_hpo.core.trial import Params
@@ -24,7 +24,7 @@ DOMAINS: dict[str, type] = {
 }
 """Every kind of domain, by its name in YAML."""
 
-KEYS = ["name", "description", "parameters"]
+KEYS = ["name", "description", "objective", "parameters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,14 @@ class Space:
         name: how studies name the space.
         parameters: domain of each parameter.
         source: the file it was read from, for messages.
+        own: whether it says that it is for an objective of the user's own.
     """
 
     name: str
     parameters: Mapping[str, Domain]
     description: str = ""
     source: str = ""
+    own: bool = False
 
     def coordinates(self) -> list[str]:
         """Names of the unit-cube coordinates, in order: `learning_rate`, or `shares[0]`, `shares[1]`, …."""
@@ -101,7 +103,7 @@ class Space:
                 resolved[key] = whole.resolve(reference.get(key))
             except ValueError as error:
                 raise ConfigError(f"{self.source or self.name}: parameters.{key}: {error}") from error
-        return Space(self.name, resolved, self.description, self.source)
+        return Space(self.name, resolved, self.description, self.source, self.own)
 
     def to_json(self) -> dict[str, Any]:
         """A stable form for the study's identity."""
@@ -127,15 +129,20 @@ def load_space(name_or_path: str) -> Space:
         mistakes.append(f"{path}: {', '.join(odd)}: unknown keys (known: {', '.join(KEYS)})")
     name = content.get("name", path.stem)
     if not isinstance(name, str) or not name:
-        mistakes.append(f"{path}: name: needs a text, but got {name!r}; give it one")
+        mistakes.append(f"{path}: name: needs a text, but got {show(name)}; give it one")
     elif not NAME.fullmatch(name):
         mistakes.append(f"{path}: name: needs letters, digits, '.', '_', '+' or '-', but got {name!r}; rename it")
     description = content.get("description", "")
     if not isinstance(description, str):
-        mistakes.append(f"{path}: description: needs a text, but got {description!r}; quote it")
+        mistakes.append(f"{path}: description: needs a text, but got {show(description)}; quote it")
+    objective = content.get("objective", "built-in")
+    if objective not in ("built-in", "own"):
+        mistakes.append(f"{path}: objective: needs own or built-in, but got {show(objective)}; correct it")
     entries = content.get("parameters")
     if not isinstance(entries, dict) or not entries:
-        mistakes.append(f"{path}: parameters: needs a mapping of one or more parameters, but got {entries!r}; add it")
+        mistakes.append(
+            f"{path}: parameters: needs a mapping of one or more parameters, but got {show(entries)}; add it"
+        )
         entries = {}
     parameters: dict[str, Domain] = {}
     for key, entry in entries.items():
@@ -147,7 +154,7 @@ def load_space(name_or_path: str) -> Space:
         mistakes.append(f"{path}: parameters: ratio and shares both set the mixture; keep one of them")
     if mistakes:
         raise ConfigError(*mistakes)
-    return Space(name, parameters, description.strip(), str(path))
+    return Space(name, parameters, description.strip(), str(path), objective == "own")
 
 
 def space_files() -> list[Path]:
@@ -157,11 +164,13 @@ def space_files() -> list[Path]:
 
 def _domain(where: str, key: str, entry: Any) -> Domain:
     if not isinstance(entry, dict):
-        raise ConfigError(f"{where}: {key}: needs a mapping with a `type`, but got {entry!r}; write it as one")
+        raise ConfigError(f"{where}: {key}: needs a mapping with a `type`, but got {show(entry)}; write it as one")
     kind = entry.get("type")
     if not isinstance(kind, str) or kind not in DOMAINS:
         known = sorted(DOMAINS)
-        raise ConfigError(f"{where}: {key}.type: needs a domain, but got {kind!r} ({did_you_mean(str(kind), known)})")
+        raise ConfigError(
+            f"{where}: {key}.type: needs a domain, but got {show(kind)} ({did_you_mean(show(kind), known)})"
+        )
     schema = DOMAINS[kind]
     names = [field.name for field in fields(schema)]
     odd = [unknown_key(where, f"{key}.{name}", "key", names) for name in entry if name not in ("type", *names)]

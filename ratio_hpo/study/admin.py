@@ -13,8 +13,9 @@ from ratio_hpo.core.config import check_name
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Params, State, TrialRecord
 from ratio_hpo.study import records as rec
-from ratio_hpo.study.opening import ABOUT, STUDIES, enqueue_params, find_study, study_ids
+from ratio_hpo.study.opening import ABOUT, check_format, enqueue_params, find_study, study_ids
 from ratio_hpo.study.samplers import fixed_values
+from ratio_hpo.study.tables import STUDIES, TRIALS
 from ratio_hpo.study.view import view_of
 
 
@@ -40,6 +41,7 @@ def list_studies(storage: RDBStorage) -> list[StudySummary]:
     found = []
     for name, study_id in study_ids(storage).items():
         attributes = storage.get_study_user_attrs(study_id)
+        check_format(name, attributes)
         counts, started = _trials_in_short(storage, study_id)
         found.append(
             StudySummary(
@@ -54,8 +56,11 @@ def list_studies(storage: RDBStorage) -> list[StudySummary]:
     return found
 
 
-def enqueue(storage: RDBStorage, name: str | None, params: Params) -> tuple[str, int]:
+def enqueue(storage: RDBStorage, name: str | None, params: Params, *, prunable: bool = False) -> tuple[str, int]:
     """Have a trial with these parameters run next; those left out are sampled.
+
+    Args:
+        prunable: whether the pruner may stop it.
 
     Returns:
         The study's name and the trial's number.
@@ -66,7 +71,7 @@ def enqueue(storage: RDBStorage, name: str | None, params: Params) -> tuple[str,
     study = find_study(storage, name)
     view = view_of(storage, study)
     view.space.check(params)
-    enqueue_params(study, view.space, params, {})
+    enqueue_params(study, view.space, params, {rec.PRUNABLE: prunable})
     return study.study_name, len(view.records)
 
 
@@ -116,7 +121,9 @@ def rename_study(storage: RDBStorage, old: str, new: str) -> None:
     if new in optuna.get_all_study_names(storage):
         raise StudyError(f"a study named {new!r} is there already; choose another name")
     with storage.engine.begin() as connection:
-        connection.execute(sql.update(STUDIES).where(STUDIES.c.study_id == study._study_id).values(study_name=new))
+        connection.execute(
+            sql.update(STUDIES).where(STUDIES.c.study_id == storage.get_study_id_from_name(old)).values(study_name=new)
+        )
 
 
 def delete_study(storage: RDBStorage, name: str) -> None:
@@ -136,7 +143,9 @@ def _check_retry(record: TrialRecord, retried: dict[int, int], target: float | N
     if record.number in retried:
         raise StudyError(f"trial {record.number} is tried again already, as trial {retried[record.number]}")
     if record.number == 0 and target is None:
-        raise StudyError("trial 0 sets the target and cannot be another trial; mend its cause and start with --study")
+        raise StudyError(
+            "trial 0 sets the target and cannot be another trial; mend its cause and start with another ⟨study⟩"
+        )
     if not record.params:
         raise StudyError(f"trial {record.number} failed before it had parameters; there is nothing to try again")
 
@@ -152,8 +161,8 @@ def _check_idle(storage: RDBStorage, study: optuna.Study, what: str) -> None:
 
 def _trials_in_short(storage: RDBStorage, study_id: int) -> tuple[dict[str, int], float | None]:
     """How many trials there are in each state, and when the first one began."""
-    state, start = rec.TRIALS.c.state, rec.TRIALS.c.datetime_start
-    query = sql.select(state, sql.func.count(), sql.func.min(start)).where(rec.TRIALS.c.study_id == study_id)
+    state, start = TRIALS.c.state, TRIALS.c.datetime_start
+    query = sql.select(state, sql.func.count(), sql.func.min(start)).where(TRIALS.c.study_id == study_id)
     with storage.engine.connect() as connection:
         rows = connection.execute(query.group_by(state)).all()
     counts = {str(name): int(count) for name, count, _ in rows}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ratio_hpo.core.trial import Progress, TrialRecord
 from ratio_hpo.metrics.convergence import anytime_front, area_over_curve, cost_to_target, hypervolume
@@ -19,6 +20,36 @@ class FrontPoint:
     @property
     def key(self) -> str:
         return f"{self.trial.number}-{self.progress.stage}-{self.progress.windows}"
+
+
+@dataclass(slots=True)
+class Front:
+    """The anytime front of a study that grows: each new point costs one search, whatever the study holds.
+
+    Attributes:
+        places: (cost, -F1, trial, number of the evaluation) of each member, by cost.
+        joined: how many points have joined so far, so that a watcher sees whether it changed.
+    """
+
+    places: list[tuple[float, float, int, int]] = field(default_factory=list)
+    joined: int = 0
+
+    def add(self, trial: int, index: int, progress: Progress) -> bool:
+        """Take in a point; returns whether it joined. Of equal points the one of the earlier trial stays."""
+        place = (progress.cost, -progress.mean_f1, trial, index)
+        at = bisect_left(self.places, place)
+        if at > 0 and self.places[at - 1][1] <= place[1]:
+            return False
+        beaten = at
+        while beaten < len(self.places) and self.places[beaten][1] >= place[1]:
+            beaten += 1
+        self.places[at:beaten] = [place]
+        self.joined += 1
+        return True
+
+    def points(self, records: Sequence[TrialRecord]) -> list[FrontPoint]:
+        """The members, by cost, with their trials as they stand."""
+        return [FrontPoint(records[trial], records[trial].curve[index]) for _, _, trial, index in self.places]
 
 
 def front(records: Iterable[TrialRecord]) -> list[FrontPoint]:
@@ -46,6 +77,11 @@ def summary(record: TrialRecord, target: float | None, largest_cost: float) -> d
 def study_hypervolume(records: Sequence[TrialRecord], largest_cost: float) -> float:
     """Of the anytime front, as a part of [0, largest cost] x [0, 1]."""
     return hypervolume([point for record in records for point in curve_points(record)], largest_cost)
+
+
+def front_hypervolume(members: Sequence[FrontPoint], largest_cost: float) -> float:
+    """Of a front that is known, as a part of [0, largest cost] x [0, 1]."""
+    return hypervolume([(member.progress.cost, member.progress.mean_f1) for member in members], largest_cost)
 
 
 def paid_cost(records: Iterable[TrialRecord]) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from ratio_hpo.core.files import remove, written_whole
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.study.front import FrontPoint, front
 
@@ -19,18 +20,24 @@ MODEL_FILES = ("model.safetensors", "config.json")
 META, STAGE_STATE = "ratio-hpo.json", "state.json"
 
 
-def kept_points(records: Sequence[TrialRecord], keep: Keep) -> list[FrontPoint]:
-    """The points (trial, rung) whose weights are kept."""
+def kept_points(
+    records: Sequence[TrialRecord], keep: str, members: Sequence[FrontPoint] | None = None
+) -> list[FrontPoint]:
+    """The points (trial, rung) whose weights are kept.
+
+    Args:
+        members: of the front, where they are known; None: worked out.
+    """
     if keep == "none":
         return []
-    members = front(records)
+    kept = list(front(records) if members is None else members)
     if keep == "best":
-        return members[-1:]
+        return kept[-1:]
     if keep == "all":
-        held = {member.key for member in members}
+        present = {member.key for member in kept}
         ends = [FrontPoint(record, record.curve[-1]) for record in records if record.curve]
-        members += [end for end in ends if end.key not in held]
-    return members
+        kept += [end for end in ends if end.key not in present]
+    return kept
 
 
 class WeightKeeper:
@@ -38,53 +45,52 @@ class WeightKeeper:
 
     Args:
         root: folder of this study's kept weights.
+        stages: the stage store, which names of checkpoints start from.
         extras: a folder whose files belong to every model (its tokenizer); None: nothing.
     """
 
     root: Path
 
-    def __init__(self, root: Path, extras: Path | None = None, keep: Keep = "front") -> None:
-        self.root, self._extras = root, extras
+    def __init__(self, root: Path, stages: Path, extras: Path | None = None, keep: Keep = "front") -> None:
+        self.root, self._stages, self._extras = root, stages, extras
         self._keep: Keep = keep
 
-    def update(self, records: Sequence[TrialRecord]) -> None:
+    def update(self, records: Sequence[TrialRecord], members: Sequence[FrontPoint] | None = None) -> None:
         """Make the kept folders those that are to be kept.
 
         A point whose checkpoint the stage store has let go of already is left without weights.
         """
-        wanted = {point.key: point for point in kept_points(records, self._keep)}
+        wanted = {point.key: point for point in kept_points(records, self._keep, members)}
         if self.root.is_dir():
             for folder in self.root.iterdir():
                 if folder.name not in wanted:
-                    shutil.rmtree(folder, ignore_errors=True)
+                    remove(folder)
         for key, point in wanted.items():
-            source = Path(point.progress.weights) if point.progress.weights else None
+            source = self._stages / point.progress.weights if point.progress.weights else None
             if source is not None and source.is_dir() and not (self.root / key).is_dir():
                 self._copy(source, self.root / key, point)
 
     def _copy(self, source: Path, folder: Path, point: FrontPoint) -> None:
-        temporary = folder.with_name(f".{folder.name}-{os.getpid()}")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
         extras = list(self._extras.iterdir()) if self._extras else []
+        about = {
+            "trial": point.trial.number,
+            "stage": point.progress.stage,
+            "windows": point.progress.windows,
+            "cost": point.progress.cost,
+            "f1": point.progress.mean_f1,
+            "params": point.trial.params,
+        }
         try:
             written_once = (source / STAGE_STATE).is_file()  # a stored stage is never changed in its place
-            for file in (source / name for name in MODEL_FILES):
-                _link(file, temporary / file.name) if written_once else shutil.copy2(file, temporary / file.name)
-            for file in extras:
-                _link(file, temporary / file.name)
-            about = {
-                "trial": point.trial.number,
-                "stage": point.progress.stage,
-                "windows": point.progress.windows,
-                "cost": point.progress.cost,
-                "f1": point.progress.mean_f1,
-                "params": point.trial.params,
-            }
-            (temporary / META).write_text(json.dumps(about, indent=1))
-            temporary.rename(folder)
-        except OSError:  # evicted meanwhile, kept by another driver, or no room: the point stays without weights
-            shutil.rmtree(temporary, ignore_errors=True)
+            with written_whole(folder) as part:
+                part.mkdir()
+                for file in (source / name for name in MODEL_FILES):
+                    _link(file, part / file.name) if written_once else shutil.copy2(file, part / file.name)
+                for file in extras:
+                    _link(file, part / file.name)
+                (part / META).write_text(json.dumps(about, indent=1))
+        except OSError:  # evicted meanwhile, or no room: the point stays without weights
+            return
 
 
 def _link(source: Path, target: Path) -> None:

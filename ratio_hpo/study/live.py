@@ -1,125 +1,156 @@
-"""Trials that this process works on."""
+"""The study as a driver knows it: one picture, updated in place, never made anew.
+
+What this process records is taken in as it is recorded; what other drivers store is taken in when it is looked for.
+Finished trials change no more and are read once.
+"""
 
 from __future__ import annotations
 
-import threading
-from contextlib import suppress
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import optuna
 from optuna.storages import RDBStorage
-from sqlalchemy.exc import SQLAlchemyError
 
-from ratio_hpo.core.trial import NOTHING, Params, Progress, Spent
-from ratio_hpo.study.leases import RENEWAL, Lease, own_lease
-from ratio_hpo.study.records import LEASE
-from ratio_hpo.study.storage import swap_attribute
+from ratio_hpo.core.errors import ScoreError
+from ratio_hpo.core.trial import Progress, State, TrialRecord
+from ratio_hpo.study import records as rec
+from ratio_hpo.study.front import Front
+from ratio_hpo.study.tables import trial_contents, trial_rows
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A trial to work on.
-
-    Attributes:
-        position: stage and windows of its last recorded evaluation, where an earlier attempt got so far.
-        spent: by earlier attempts.
-    """
-
-    number: int
-    params: Params
-    kind: str
-    position: tuple[str, int] | None = None
-    spent: Spent = NOTHING
+LOOK = 0.5
+"""Seconds between two looks at what other drivers store, while this one reports."""
 
 
-@dataclass(slots=True)
-class Live:
-    """A trial that this process works on.
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a look at the storage has brought that this process did not record itself.
 
     Attributes:
-        lost: somebody else has taken it over.
-        budget: attributed cost at its end; None: not known.
-        spent_before: before this process took it.
-        spent_again: that by which a restarted worker's own account is short.
+        points: evaluations of other drivers' trials, by trial.
+        ended: trials that have ended, or did all their work.
     """
 
-    trial_id: int
-    kind: str
-    lease: Lease
-    curve: list[Progress] = field(default_factory=list)
-    lost: bool = False
-    budget: float | None = None
-    spent_before: Spent = NOTHING
-    spent_again: Spent = NOTHING
+    points: tuple[tuple[int, Progress], ...] = ()
+    ended: tuple[TrialRecord, ...] = ()
+
+
+class LiveView:
+    """Trials, curves and the front of a study that is worked on.
+
+    Args:
+        study: Optuna's, for the adapters of its samplers.
+        stored: the steps of a stage, by its identity, whose weights are stored here; None: no stages are stored.
+    """
+
+    optuna: optuna.Study
+    records: list[TrialRecord]
+    front: Front
+    paid: float
+
+    def __init__(
+        self, storage: RDBStorage, study: optuna.Study, stored: Callable[[str], Sequence[int]] | None = None
+    ) -> None:
+        self.optuna = study
+        self.records, self.front, self.paid = [], Front(), 0.0
+        self._storage = storage
+        self._study_id = storage.get_study_id_from_name(study.study_name)
+        self._ids: list[int] = []
+        self._attributes: dict[int, dict[str, Any]] = {}
+        self._stored = stored
+        self._looked = -LOOK
+
+    def look(self, *, at_once: bool = True) -> News:
+        """Take in what is stored since the last look; without `at_once`, not sooner than after half a second."""
+        if not at_once and time.monotonic() - self._looked < LOOK:
+            return News()
+        self._looked = time.monotonic()
+        rows = trial_rows(self._storage, self._study_id)
+        changing = [
+            row for row in rows if row.number >= len(self.records) or not self._known(row.number).state.finished
+        ]
+        if not changing:
+            return News()
+        attributes, values = trial_contents(self._storage, self._study_id, [row.trial_id for row in changing])
+        points: list[tuple[int, Progress]] = []
+        ended: list[TrialRecord] = []
+        for row in changing:
+            found = attributes.get(row.trial_id, {})
+            record = rec.make_record(row, found, values.get(row.trial_id))
+            before = self._known(row.number) if row.number < len(self.records) else None
+            points += self._take(record, before)
+            if (record.state.finished or record.done) and not (before and (before.state.finished or before.done)):
+                ended.append(record)
+            if before is None:
+                self._ids.append(row.trial_id)
+            if record.state.finished:
+                self._attributes.pop(row.number, None)
+            else:
+                self._attributes[row.number] = found
+        return News(tuple(points), tuple(ended))
+
+    def add(self, number: int, progress: Progress) -> None:
+        """Take in an evaluation that this process has recorded."""
+        record = self._known(number)
+        self._count(record, progress)
+        self.records[number] = replace(record, curve=(*record.curve, progress))
+
+    def trial_id(self, number: int) -> int:
+        """Optuna's id of a trial."""
+        return self._ids[number]
+
+    def attributes(self, number: int) -> dict[str, Any]:
+        """What is stored of a trial that has not ended, as of the last look."""
+        return self._attributes.get(number, {})
+
+    def numbers(self, state: State) -> list[int]:
+        """The trials in a state."""
+        return [record.number for record in self.records if record.state is state]
 
     @property
-    def is_anchor(self) -> bool:
-        return self.kind not in ("sampled", "enqueued")
+    def languages(self) -> frozenset[str]:
+        """The languages that the first evaluation of the study was scored in; empty before there is one."""
+        first = next((record.curve[0] for record in self.records if record.curve), None)
+        return frozenset() if first is None else frozenset(first.by_language())
 
+    def check_languages(self, progress: Progress) -> None:
+        """Refuse an evaluation in other languages than the study's: their means do not compare.
 
-class LiveTrials:
-    """The trials of this process, by number, with their leases in the storage."""
+        Raises:
+            ScoreError: with the language that is missing or new.
+        """
+        scored, known = frozenset(progress.by_language()), self.languages
+        if known and scored != known:
+            odd = sorted(scored ^ known)[0]
+            what = "is missing" if odd in known else "was not there before"
+            raise ScoreError(
+                f"every evaluation of a study needs f1 of the same languages ({', '.join(sorted(known))}), but "
+                f"f1/{odd} {what} at {progress.stage} window {progress.windows}"
+            )
 
-    def __init__(self, storage: RDBStorage) -> None:
-        self._storage = storage
-        self._trials: dict[int, Live] = {}
-        self._stop = threading.Event()
+    def stored_steps(self, identity: str) -> list[int]:
+        """The steps of a stage whose weights are stored: from there a trial goes on without paying again."""
+        return [] if self._stored is None else sorted(self._stored(identity))
 
-    def __contains__(self, number: int) -> bool:
-        return number in self._trials
+    def _known(self, number: int) -> TrialRecord:
+        return self.records[number]
 
-    def __getitem__(self, number: int) -> Live:
-        return self._trials[number]
+    def _take(self, record: TrialRecord, before: TrialRecord | None) -> list[tuple[int, Progress]]:
+        """Put a record in its place; returns the evaluations that are new."""
+        known = len(before.curve) if before is not None else 0
+        if before is None:
+            self.records.append(replace(record, curve=()))
+        for progress in record.curve[known:]:
+            self._count(self.records[record.number], progress)
+            self.records[record.number] = replace(
+                self.records[record.number], curve=(*self.records[record.number].curve, progress)
+            )
+        self.records[record.number] = record
+        return [(record.number, progress) for progress in record.curve[known:]]
 
-    def numbers(self) -> list[int]:
-        return list(self._trials)
-
-    def claim(self, trial_id: int, held: dict[str, Any] | None) -> Live | None:
-        """Take the lease of a trial, if it still holds what was seen; None where somebody was faster."""
-        lease = own_lease()
-        if not swap_attribute(self._storage, trial_id, LEASE, held, lease.to_json()):
-            return None
-        return Live(trial_id=trial_id, kind="sampled", lease=lease)
-
-    def add(self, number: int, live: Live) -> None:
-        self._trials[number] = live
-
-    def get(self, number: int) -> Live | None:
-        """A trial that is still ours."""
-        live = self._trials.get(number)
-        return None if live is None or live.lost else live
-
-    def pop(self, number: int) -> Live | None:
-        """Stop working on a trial; None where it is not ours any more."""
-        live = self._trials.pop(number, None)
-        return None if live is None or live.lost else live
-
-    def release(self, number: int) -> None:
-        """Let go of a trial without ending it."""
-        live = self.pop(number)
-        if live is not None:
-            swap_attribute(self._storage, live.trial_id, LEASE, live.lease.to_json(), {})
-
-    def renew(self) -> None:
-        """Renew all leases; one that was taken over is marked lost."""
-        for number, live in list(self._trials.items()):
-            fresh = own_lease()
-            if swap_attribute(self._storage, live.trial_id, LEASE, live.lease.to_json(), fresh.to_json()):
-                live.lease = fresh
-            elif number in self._trials:
-                live.lost = True
-
-    def start_renewing(self) -> None:
-        """Renew from a thread, until `close`."""
-        threading.Thread(target=self._renew_forever, name="leases", daemon=True).start()
-
-    def close(self) -> None:
-        """Release everything, and stop renewing."""
-        self._stop.set()
-        for number in self.numbers():
-            self.release(number)
-
-    def _renew_forever(self) -> None:
-        while not self._stop.wait(RENEWAL):
-            with suppress(SQLAlchemyError):  # a storage that is locked or away for a moment: the next renewal counts
-                self.renew()
+    def _count(self, record: TrialRecord, progress: Progress) -> None:
+        before = max((point.paid_cost for point in record.curve), default=0.0)
+        self.paid += max(progress.paid_cost - before, 0.0)
+        self.front.add(record.number, len(record.curve), progress)

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
 import sqlalchemy as sql
 from optuna.storages import RDBStorage
-from optuna.storages._rdb.models import StudyModel, StudyUserAttributeModel
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.fingerprint import canonical, fingerprint
+from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
 from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.space import Space
 from ratio_hpo.study.plan import StudyPlan, Target
-from ratio_hpo.study.records import ASKED, KIND, PARAMS, PLANNED, TRIALS
+from ratio_hpo.study.records import ASKED, KIND, PARAMS, PLANNED, PRUNABLE
 from ratio_hpo.study.samplers import fixed_values
+from ratio_hpo.study.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 
-IDENTITY, ABOUT = "identity", "about"
-STUDIES = sql.table(StudyModel.__tablename__, sql.column("study_id"), sql.column("study_name"))
-STUDY_ATTRIBUTES = sql.table(StudyUserAttributeModel.__tablename__, sql.column("study_id"), sql.column("key"))
+IDENTITY, ABOUT, FORMAT_KEY = "identity", "about", "format"
+
+FORMAT = 2
+"""How studies are stored; another number is another version's."""
 
 PATIENCE = 20.0
 """Seconds that a second driver waits for the first one to finish making a study."""
@@ -49,12 +52,29 @@ def open_study(plan: StudyPlan, storage: RDBStorage) -> optuna.Study:
             time.sleep(0.2)
     if IDENTITY not in study.user_attrs:
         _enqueue_anchors(study, plan)
-        study.set_user_attr(ABOUT, {**plan.about, **_facts(plan)})
+        study.set_user_attr(ABOUT, _about(plan))
+        study.set_user_attr(FORMAT_KEY, FORMAT)
         study.set_user_attr(IDENTITY, canonical(plan.identity))
+    check_format(plan.name, study.user_attrs)
     _check_identity(study.user_attrs[IDENTITY], plan)
     _enqueue_planned(study, plan)
-    study.set_user_attr(ABOUT, {**plan.about, **_facts(plan)})
+    study.set_user_attr(ABOUT, _about(plan))
     return study
+
+
+def check_format(name: str, attributes: Mapping[str, Any]) -> None:
+    """Refuse a study that another version has stored.
+
+    Raises:
+        StudyError: one line.
+    """
+    found = attributes.get(FORMAT_KEY, 1)
+    if found != FORMAT:
+        when = "an earlier" if not isinstance(found, int) or found < FORMAT else "a newer"
+        raise StudyError(
+            f"study {name} was made by {when} version (format {found}, not {FORMAT}); read it with that version, or "
+            "start anew in another ⟨root⟩"
+        )
 
 
 def find_study(storage: RDBStorage, name: str | None) -> optuna.Study:
@@ -65,12 +85,14 @@ def find_study(storage: RDBStorage, name: str | None) -> optuna.Study:
     """
     names = study_ids(storage)
     if not names:
-        raise StudyError("no studies here yet; run `ratio-hpo search`, or name another folder with --root")
+        raise StudyError("no studies here yet; run `ratio-hpo search`, or name another ⟨root⟩")
     if name is None:
         name = max(names, key=lambda key: (last_start(storage, names[key]), names[key]))
     if name not in names:
         raise StudyError(f"no study named {name!r} ({did_you_mean(name, list(names))})")
-    return optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
+    study = optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
+    check_format(name, study.user_attrs)
+    return study
 
 
 def study_ids(storage: RDBStorage) -> dict[str, int]:
@@ -103,13 +125,15 @@ def resolve_target(study: optuna.Study, target: Target, past: Sequence[TrialReco
     return value
 
 
-def _facts(plan: StudyPlan) -> dict[str, Any]:
-    return {
-        "largest_cost": plan.largest_cost,
-        "languages": list(plan.languages),
-        "rungs": {stage: list(grid) for stage, grid in plan.rungs.items()},
-        "parameters": list(plan.space.parameters),
-    }
+def _about(plan: StudyPlan) -> dict[str, Any]:
+    about = replace(
+        plan.about,
+        largest_cost=plan.largest_cost,
+        languages=plan.languages,
+        rungs=plan.rungs,
+        parameters=tuple(plan.space.parameters),
+    )
+    return ABOUT_JSON.dump_python(about, mode="json")
 
 
 def _enqueue_anchors(study: optuna.Study, plan: StudyPlan) -> None:
@@ -128,7 +152,7 @@ def _enqueue_planned(study: optuna.Study, plan: StudyPlan) -> None:
     present = {trial.user_attrs.get(PLANNED) for trial in study.get_trials(deepcopy=False)}
     for params in plan.enqueue:
         if (mark := fingerprint(params)) not in present:
-            enqueue_params(study, plan.space, params, {PLANNED: mark})
+            enqueue_params(study, plan.space, params, {PLANNED: mark, PRUNABLE: plan.prune_enqueued})
 
 
 def enqueue_params(study: optuna.Study, space: Space, params: Params, attributes: dict[str, Any]) -> None:
@@ -144,7 +168,7 @@ def _check_identity(stored: dict[str, Any], plan: StudyPlan) -> None:
     changes = "; ".join(f"{key}: {_short(stored.get(key))} -> {_short(wanted.get(key))}" for key in differing)
     other = f"{plan.name}-{fingerprint(wanted)[:6]}"
     raise StudyError(
-        f"study {plan.name} exists with another identity ({changes}); to start a new one, add --study {other}"
+        f"study {plan.name} exists with another identity ({changes}); to start a new one, add ⟨study⟩ {other}"
     )
 
 

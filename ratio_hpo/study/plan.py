@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from ratio_hpo.core.plans import About
 from ratio_hpo.core.trial import Params
 from ratio_hpo.space import Space
 
@@ -40,18 +41,19 @@ class StudyPlan:
     """A study as its experiment means it.
 
     Attributes:
-        identity: what must not change under this name, by key.
+        basis: what is trained and scored, by key: the part of the identity that the rest of the plan does not say.
         space: absolute domains.
         rungs: windows of each stage, in the order of the stages, at which trials are compared.
         largest_cost: the most windows that any trial of the space can cost.
         languages: target languages, the instances of the Wilcoxon pruner.
-        seed: of the samplers.
+        seed: of the samplers, and of training where a trial has none of its own.
         enqueue: parameters to try right after the anchors; those left out are sampled.
-        about: other facts to store for reports (experiment, base, reference language, …).
+        prune_enqueued: whether the pruner may stop those.
+        about: what is stored for readers; languages, rungs, parameters and largest cost are put in from the plan.
     """
 
     name: str
-    identity: Mapping[str, Any]
+    basis: Mapping[str, Any]
     space: Space
     rungs: Mapping[str, tuple[int, ...]]
     target: Target
@@ -59,5 +61,18 @@ class StudyPlan:
     largest_cost: float
     languages: tuple[str, ...]
     seed: int
+    about: About
     enqueue: tuple[Params, ...] = ()
-    about: Mapping[str, Any] = field(default_factory=dict)
+    prune_enqueued: bool = False
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must not change under this name, by key."""
+        return {
+            **self.basis,
+            "rungs": {stage: list(grid) for stage, grid in self.rungs.items()},
+            "space": self.space.to_json(),
+            "target": {"f1": self.target.f1, "fraction": self.target.fraction},
+            "anchors": [[anchor.kind, anchor.params] for anchor in self.anchors],
+            "seed": self.seed,
+        }

@@ -1,6 +1,6 @@
-"""Optuna's pruners in a study of two objectives, through shadow studies.
+"""Pruners: what one must answer, and Optuna's in a study of two objectives, through shadow studies.
 
-A pruner needs one objective and intermediate values, which a study of two cannot have. So each stage has a
+A pruner of Optuna's needs one objective and intermediate values, which a study of two cannot have. So each stage has a
 single-objective shadow in memory, whose values are the mean `prune` F1 at rungs 1..R; a trial enters the next
 shadow when it enters that stage, and is COMPLETE in the one that it left. Wilcoxon has a shadow for each rung,
 with languages as instances. Shadows are rebuilt from the recorded curves when a study is opened.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import optuna
 from optuna import pruners
@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
+from ratio_hpo.core.trial import Decision, Progress, State
 
 WILCOXON_LANGUAGES = 4
 
@@ -56,8 +56,24 @@ def check_pruner(name: str, options: Mapping[str, Any], languages: Sequence[str]
     _make(name, options, 4)
 
 
-class Shadows:
-    """The pruner's view of a study.
+class Pruner(Protocol):
+    """Says which trials are not worth going on with. Made with the rungs and languages of its study."""
+
+    def observe(self, number: int, progress: Progress) -> None:
+        """Take in an evaluation of a trial, in the order in which they were measured."""
+        ...
+
+    def decide(self, number: int, progress: Progress) -> Decision:
+        """Whether the trial goes on from the evaluation that was observed last; asked of each evaluation, once."""
+        ...
+
+    def close(self, number: int, state: State) -> None:
+        """The trial has ended; RUNNING means that it did all its work and waits to be told."""
+        ...
+
+
+class OptunaPruner:
+    """A pruner of Optuna's on shadow studies.
 
     Args:
         rungs: windows of each stage at which trials are compared, in the order of the stages.
@@ -75,33 +91,35 @@ class Shadows:
         self._entered: dict[tuple[str, int], optuna.Trial] = {}
         self._last: dict[int, tuple[str, float]] = {}
 
-    def replay(self, records: Sequence[TrialRecord]) -> None:
-        """Take in recorded curves, in the order in which their points were measured."""
-        points = [(p.time or 0.0, r.number, k, p) for r in records for k, p in enumerate(r.curve)]
-        for _, number, _, point in sorted(points, key=lambda item: item[:3]):
-            self.report(number, point)
-        for record in records:
-            if record.state.finished or record.done:
-                self.close(record.number, record.state)
-
-    def report(self, number: int, progress: Progress) -> Decision:
-        """Show the pruner an evaluation; a place off the rungs decides nothing."""
-        grid = self._rungs.get(progress.stage, [])
-        if progress.windows not in grid:
-            return Decision.CONTINUE
-        rung = grid.index(progress.windows) + 1
+    def observe(self, number: int, progress: Progress) -> None:
+        """A place off the rungs is passed over."""
+        rung = self._rung(progress)
+        if rung is None:
+            return
         if self._by_language:
-            return self._compare_languages(number, progress, rung)
+            self._observe_languages(number, progress, rung)
+            return
         before = self._last.get(number)
         if before is not None and before[0] != progress.stage:
             self._finish(before[0], number, TrialState.COMPLETE, before[1])
-        trial = self._enter(progress.stage, number, len(grid))
+        trial = self._enter(progress.stage, number, len(self._rungs[progress.stage]))
         trial.report(progress.prune_f1, rung)
         self._last[number] = (progress.stage, progress.prune_f1)
-        return Decision.STOP if trial.should_prune() else Decision.CONTINUE
+
+    def decide(self, number: int, progress: Progress) -> Decision:
+        """Off the rungs nothing is decided."""
+        rung = self._rung(progress)
+        if rung is None:
+            return Decision.CONTINUE
+        key = f"{progress.stage}/{rung}" if self._by_language else progress.stage
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stop = self._entered[key, number].should_prune()
+        if self._by_language:
+            self._finish(key, number, TrialState.COMPLETE, progress.prune_f1)
+        return Decision.STOP if stop else Decision.CONTINUE
 
     def close(self, number: int, state: State) -> None:
-        """The trial has ended; RUNNING means that it did all its work and waits to be told."""
         last = self._last.pop(number, None)
         if last is None:
             return
@@ -111,17 +129,16 @@ class Shadows:
         else:
             self._finish(stage, number, TrialState.PRUNED if state is State.PRUNED else TrialState.FAIL, None)
 
-    def _compare_languages(self, number: int, progress: Progress, rung: int) -> Decision:
-        key = f"{progress.stage}/{rung}"
+    def _rung(self, progress: Progress) -> int | None:
+        """Number of the rung, from 1; None for a place between rungs."""
+        grid = self._rungs.get(progress.stage, [])
+        return grid.index(progress.windows) + 1 if progress.windows in grid else None
+
+    def _observe_languages(self, number: int, progress: Progress, rung: int) -> None:
         prefix = "prune/f1/" if any(k.startswith("prune/f1/") for k in progress.scores) else "f1/"
-        trial = self._enter(key, number, 1)
+        trial = self._enter(f"{progress.stage}/{rung}", number, 1)
         for step, language in enumerate(self._languages):
             trial.report(progress.scores[f"{prefix}{language}"], step)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            stop = trial.should_prune()
-        self._finish(key, number, TrialState.COMPLETE, progress.prune_f1)
-        return Decision.STOP if stop else Decision.CONTINUE
 
     def _enter(self, key: str, number: int, rungs: int) -> optuna.Trial:
         """The trial's shadow; numbers are kept equal, since Hyperband files trials by number."""

@@ -1,20 +1,28 @@
-"""Samplers by name, made anew for each trial from (seed, number), so that a continued study draws the same."""
+"""Samplers: what one must answer, Optuna's as adapters, and how a proposal becomes Optuna's trial."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from optuna import samplers
+from optuna import Study, Trial, samplers
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.trial import Params
 from ratio_hpo.space import Space, Steps
+from ratio_hpo.study.records import ASKED, PARAMS
+
+if TYPE_CHECKING:
+    from ratio_hpo.study.live import LiveView
+
+SEEDS = 2**32
+"""Seeds of NumPy's older generators, which Optuna's samplers use, are below it."""
 
 GRID_PARTS = 5
 """Values that the grid takes of a coordinate without steps of its own."""
@@ -46,6 +54,118 @@ def fixed_values(space: Space, params: Params) -> dict[str, float | int]:
     return {name: int(value * categories[name]) if name in categories else value for name, value in cube.items()}
 
 
+Coordinates = dict[str, Any]
+"""A place in the unit cube by coordinate: a number in [0, 1], or the index of an unordered choice."""
+
+
+class Sampler(Protocol):
+    """Proposes where to look next. Made with the space and the seed of its study."""
+
+    def propose(self, view: LiveView, number: int) -> Coordinates:
+        """Every coordinate of a trial, from the study as it stands."""
+        ...
+
+    def exhausted(self, view: LiveView) -> bool:
+        """Whether there is nothing left to propose."""
+        ...
+
+
+class OptunaSampler:
+    """A sampler of Optuna's, made anew for each trial from (seed, number), so that a continued study draws the same.
+
+    The sequence samplers (qmc, grid) keep their place in the storage instead.
+
+    Args:
+        options: keyword arguments of Optuna's class.
+
+    Raises:
+        ConfigError: unknown name, or options that the sampler does not take.
+    """
+
+    def __init__(self, name: str, options: Mapping[str, Any], *, space: Space, seed: int) -> None:
+        check_sampler(name)
+        self._name, self._options, self._space, self._seed = name, dict(options), space, seed
+        self._distributions = distributions(space)
+        self._make(0)
+
+    def propose(self, view: LiveView, number: int) -> Coordinates:
+        sampler, study = self._make(number), view.optuna
+        trial = study.get_trials(deepcopy=False)[number]
+        sampler.before_trial(study, trial)
+        trial = study.get_trials(deepcopy=False)[number]
+        chosen = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
+        for name, distribution in self._distributions.items():
+            if name not in chosen:
+                chosen[name] = sampler.sample_independent(study, trial, name, distribution)
+        return chosen
+
+    def exhausted(self, view: LiveView) -> bool:
+        sampler = self._make(len(view.records))
+        return isinstance(sampler, samplers.GridSampler) and sampler.is_exhausted(view.optuna)
+
+    def _make(self, number: int) -> samplers.BaseSampler:
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        name, options, seed = self._name, self._options, self._seed
+        try:
+            if name == "grid":
+                return samplers.GridSampler(_grid(self._space, **options), seed=seed % SEEDS)
+            if name == "qmc":
+                return samplers.QMCSampler(seed=seed, scramble=True, **options)
+            chosen = {"n_startup_trials": 8, "multivariate": True, **options} if name == "tpe" else options
+            return _PLAIN[name](seed=integer_hash("sampler", seed, number) % SEEDS, **chosen)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"sampler: {name} refuses its options ({error}); correct them") from error
+
+
+class Relay(samplers.BaseSampler):
+    """How a proposal of any sampler gets into Optuna's trial: the sampler that Optuna sees.
+
+    Args:
+        propose: the coordinates of a trial by its number.
+    """
+
+    def __init__(self, space: Space, propose: Callable[[int], Coordinates]) -> None:
+        self._distributions, self._propose = distributions(space), propose
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._distributions
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._propose(trial.number)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        raise AssertionError(f"no coordinate {param_name} was proposed")
+
+
+def suggest_all(trial: Trial, space: Space) -> dict[str, float]:
+    """The coordinates of a trial in the unit cube: enqueued ones as they are, the others as they were proposed."""
+    categories, cube = space.categories(), {}
+    for name in space.coordinates():
+        if name in categories:
+            options = range(categories[name])
+            cube[name] = (trial.suggest_categorical(name, options) + 0.5) / categories[name]
+        else:
+            cube[name] = trial.suggest_float(name, 0.0, 1.0)
+    return cube
+
+
+def params_of(trial: Trial, space: Space, stored: Mapping[str, Any]) -> Params:
+    """Absolute parameters of a trial: an anchor's own, or what was proposed, beside what was asked for.
+
+    Args:
+        stored: attributes that the trial has already.
+    """
+    cube = suggest_all(trial, space)
+    if PARAMS in stored:
+        return stored[PARAMS]
+    asked = {key: value for key, value in stored.get(ASKED, {}).items() if key in space.parameters}
+    return {**space.decode(cube), **asked}
+
+
 def check_sampler(name: str) -> None:
     """Refuse an unknown sampler.
 
@@ -54,31 +174,6 @@ def check_sampler(name: str) -> None:
     """
     if name not in NAMES:
         raise ConfigError(f"sampler: unknown sampler {name!r} ({did_you_mean(name, list(NAMES))})")
-
-
-def make_sampler(
-    name: str, options: Mapping[str, Any], *, space: Space, seed: int, number: int
-) -> samplers.BaseSampler:
-    """A sampler for one trial.
-
-    Args:
-        options: keyword arguments of Optuna's sampler.
-        number: of the trial; the sequence samplers (qmc, grid) keep their place in the storage instead.
-
-    Raises:
-        ConfigError: unknown name, or options that the sampler does not take.
-    """
-    check_sampler(name)
-    warnings.simplefilter("ignore", ExperimentalWarning)
-    try:
-        if name == "grid":
-            return samplers.GridSampler(_grid(space, **options), seed=seed)
-        if name == "qmc":
-            return samplers.QMCSampler(seed=seed, scramble=True, **options)
-        chosen = {"n_startup_trials": 8, **options} if name == "tpe" else options
-        return _PLAIN[name](seed=integer_hash("sampler", seed, number) % 2**32, **chosen)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"sampler: {name} refuses its options ({error}); correct them") from error
 
 
 def _grid(space: Space, parts: int = GRID_PARTS) -> dict[str, list[Any]]:

@@ -1,14 +1,13 @@
-"""The Optuna storage: opened with one writer in mind, attributes written together, leases swapped atomically."""
+"""The Optuna storage: opened with one writer in mind, and what to say where it cannot be."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,15 @@ import sqlalchemy as sql
 import sqlalchemy.event
 import sqlalchemy.exc
 from optuna.storages import RDBStorage
-from optuna.storages._rdb.models import TrialUserAttributeModel
 
 from ratio_hpo.core.errors import RatioHpoError, StorageError, StudyError
-from ratio_hpo.core.urls import with_driver
+from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.core.options import spelled
+from ratio_hpo.core.urls import with_driver, without_password
+from ratio_hpo.study.tables import ATTRIBUTES, check_tables, read_attribute, swap_attribute
 
 Storage = RDBStorage
 """What studies are kept in."""
-
-ATTRIBUTES = sql.table(
-    TrialUserAttributeModel.__tablename__, sql.column("trial_id"), sql.column("key"), sql.column("value_json")
-)
 
 LOCK_TIMEOUT, READ_TIMEOUT = 60.0, 5.0
 """Seconds that a lock of another process is waited for."""
@@ -39,7 +36,7 @@ ASKING, ASKING_TERM = "asking", 60.0
 
 def default_url(root: Path) -> str:
     """The SQLite file below the run folder."""
-    return f"sqlite:///{root / 'studies.db'}"
+    return RunFolder(root).studies_url
 
 
 def open_storage(
@@ -58,12 +55,13 @@ def open_storage(
         StudyError: no such file, no driver, no server.
         StorageError: a file that is locked, read-only, full or no database.
     """
+    check_tables()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     url = with_driver(url)
     path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else None
     if path is not None and not create and not path.is_file():
-        raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with --root")
+        raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with ⟨root⟩")
     try:
         if path is None:
             storage = _make(url, {"pool_pre_ping": True}, checked=not only_read)
@@ -81,13 +79,13 @@ def open_storage(
         return storage
     except optuna.exceptions.StorageInternalError as error:  # Optuna's wrapping of the database's own
         raise _not_opened(url, path, error.__cause__ or error) from error
-    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError, OSError, RuntimeError) as error:
+    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError, OSError, RuntimeError, ValueError) as error:
         raise _not_opened(url, path, error) from error
 
 
 def _not_opened(url: str, path: Path | None, error: BaseException) -> RatioHpoError:
     """What to tell of a storage that cannot be opened."""
-    shown = sql.engine.make_url(url).render_as_string(hide_password=True) if "://" in url else url
+    shown = without_password(url)
     reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:200]
     if path is not None and isinstance(error, OSError | sqlite3.Error | sqlalchemy.exc.OperationalError):
         return StorageError(f"{path}: cannot be opened ({reason}); {_remedy(reason)}")
@@ -131,7 +129,7 @@ def describe_problem(error: BaseException) -> str | None:
     if cause is None:
         return None
     reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0][:200]
-    return f"storage: {reason}; {_remedy(reason)}"
+    return spelled(f"storage: {reason}; {_remedy(reason)}")
 
 
 def _remedy(reason: str) -> str:
@@ -144,9 +142,9 @@ _REMEDIES = {
     "full": "free some disk, then run the same command again",
     "I/O": "the disk may be full; free some, then run the same command again",
     "No space": "free some disk, then run the same command again",
-    "readonly": "you may not write there; change permissions, or name another folder with --root",
-    "Permission": "change its permissions, or name another folder with --root",
-    "Read-only": "it is read-only; name another folder with --root",
+    "readonly": "you may not write there; change permissions, or name another ⟨root⟩",
+    "Permission": "change its permissions, or name another ⟨root⟩",
+    "Read-only": "it is read-only; name another ⟨root⟩",
     "malformed": "the file is damaged; restore it from a copy",
     "not a database": "name another file",
 }
@@ -163,36 +161,6 @@ def check_writable(storage: RDBStorage) -> None:
         connection.rollback()
 
 
-def write_attributes(storage: RDBStorage, trial_id: int, values: Mapping[str, Any]) -> None:
-    """Set user attributes of a trial in one transaction."""
-    with storage.engine.begin() as connection:
-        keys = list(values)
-        connection.execute(sql.delete(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key.in_(keys)))
-        rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(values[key])} for key in keys]
-        connection.execute(sql.insert(ATTRIBUTES), rows)
-
-
-def swap_attribute(storage: RDBStorage, trial_id: int, key: str, old: Any, new: Any) -> bool:
-    """Set an attribute only if it still holds `old` (None: only if it is absent). Atomic.
-
-    Returns:
-        Whether it was set; False where somebody else was first.
-    """
-    where = (ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key == key)
-    try:
-        with storage.engine.begin() as connection:
-            if old is None:
-                connection.execute(
-                    sql.insert(ATTRIBUTES).values(trial_id=trial_id, key=key, value_json=json.dumps(new))
-                )
-                return True
-            held = ATTRIBUTES.c.value_json == json.dumps(old)
-            done = connection.execute(sql.update(ATTRIBUTES).where(*where, held).values(value_json=json.dumps(new)))
-            return done.rowcount == 1
-    except sqlalchemy.exc.IntegrityError:
-        return False
-
-
 @contextmanager
 def asking(storage: RDBStorage, trial_id: int | None) -> Iterator[None]:
     """Keep other drivers from counting trials and asking for one in between.
@@ -205,7 +173,7 @@ def asking(storage: RDBStorage, trial_id: int | None) -> Iterator[None]:
         return
     mark = {"since": time.time(), "by": uuid.uuid4().hex}
     while True:
-        held = _read_attribute(storage, trial_id, ASKING)
+        held = read_attribute(storage, trial_id, ASKING)
         free = not held or time.time() - held["since"] > ASKING_TERM
         if free and swap_attribute(storage, trial_id, ASKING, held, mark):
             break
@@ -214,13 +182,6 @@ def asking(storage: RDBStorage, trial_id: int | None) -> Iterator[None]:
         yield
     finally:
         swap_attribute(storage, trial_id, ASKING, mark, {})
-
-
-def _read_attribute(storage: RDBStorage, trial_id: int, key: str) -> Any:
-    query = sql.select(ATTRIBUTES.c.value_json).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key == key)
-    with storage.engine.connect() as connection:
-        row = connection.execute(query).first()
-    return json.loads(row[0]) if row else None
 
 
 def _set_wal(path: Path, patience: float) -> None:

@@ -6,30 +6,33 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
 
-from ratio_hpo.core.errors import FirstTrialFailed
-from ratio_hpo.core.trial import NOTHING, Decision, Params, Progress, State, TrialRecord
-from ratio_hpo.metrics.convergence import cost_to_target
+from ratio_hpo.core.plans import TRIAL_PLAN, UNPLANNED, TrialPlan
+from ratio_hpo.core.trial import Decision, Params, Progress, State, TrialRecord
 from ratio_hpo.study import records as rec
-from ratio_hpo.study.front import curve_points
+from ratio_hpo.study.claims import Claim, Claims, Job
+from ratio_hpo.study.endings import Endings
 from ratio_hpo.study.leases import read_lease
-from ratio_hpo.study.live import Job, Live, LiveTrials
-from ratio_hpo.study.opening import open_study, resolve_target
+from ratio_hpo.study.live import LiveView, News
+from ratio_hpo.study.opening import open_study
 from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.study.pruning import Shadows
-from ratio_hpo.study.samplers import distributions, make_sampler
-from ratio_hpo.study.storage import asking, write_attributes
+from ratio_hpo.study.pruning import OptunaPruner, Pruner
+from ratio_hpo.study.samplers import OptunaSampler, Relay, Sampler, params_of
+from ratio_hpo.study.storage import asking
+from ratio_hpo.study.tables import write_attributes
 from ratio_hpo.study.view import StudyView, view_of
 
-CENSORED = 2.0
-"""What samplers are told of a trial that never reached the target: this many times the largest cost."""
+MOST_ATTEMPTS = 3
+"""Attempts at a trial without a new evaluation after which it is given up."""
+
+PlanTrial = Callable[[Params, int], TrialPlan]
+"""What parameters come to under a training seed."""
 
 
 class Study:
@@ -38,6 +41,8 @@ class Study:
     Args:
         sampler, pruner: name, and options of Optuna's class.
         settings: what may change on the way, recorded for each trial (backend, workers, versions, …).
+        plan_trial: what parameters come to; raises what it refuses.
+        stored: the steps of a stage, by its identity, whose weights are stored here.
 
     Raises:
         StudyError: it is there with another identity; the message lists the keys that differ.
@@ -45,7 +50,8 @@ class Study:
 
     plan: StudyPlan
     storage: RDBStorage
-    live: LiveTrials
+    live: Claims
+    view: LiveView
 
     def __init__(
         self,
@@ -55,106 +61,125 @@ class Study:
         sampler: tuple[str, Mapping[str, Any]] = ("tpe", {}),
         pruner: tuple[str, Mapping[str, Any]] = ("successive_halving", {}),
         settings: Mapping[str, Any] | None = None,
-        plan_trial: Any = None,
+        plan_trial: PlanTrial | None = None,
+        stored: Callable[[str], Sequence[int]] | None = None,
     ) -> None:
         self.plan, self.storage = plan, storage
-        self._sampler = sampler
         self._settings = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
-        self._plan_trial = plan_trial
+        self._plan_trial = plan_trial or (lambda params, seed: UNPLANNED)
+        self._sampler: Sampler = OptunaSampler(*sampler, space=plan.space, seed=plan.seed)
+        self._pruner: Pruner = OptunaPruner(*pruner, plan.rungs, plan.languages)
         self._optuna = open_study(plan, storage)
-        self._distributions = distributions(plan.space)
-        self._read: dict[int, TrialRecord] = {}
-        self.live = LiveTrials(storage)
+        self._optuna.sampler = Relay(plan.space, lambda number: self._sampler.propose(self.view, number))
+        self.live = Claims(storage)
         self._lock = threading.RLock()
-        self.target: float | None = self._optuna.user_attrs.get("target")
-        self._shadows = Shadows(pruner[0], pruner[1], plan.rungs, plan.languages)
-        past = self.records()
-        self._shadows.replay(past)
-        self._settle(past)
+        self.view = LiveView(storage, self._optuna, stored)
+        self._look()
+        self._endings = Endings(plan, storage, self._optuna, self.view, self._pruner, self._look)
+        self._endings.settle()
+
+    @property
+    def target(self) -> float | None:
+        """The mean F1 that trials are timed to; None until trial 0 is done."""
+        return self._endings.target
 
     def records(self) -> list[TrialRecord]:
-        """All trials, by number; finished ones, which change no more, are read once."""
-        trials = self._optuna.get_trials(deepcopy=False)
-        for trial in trials:
-            if trial.number not in self._read or not self._read[trial.number].state.finished:
-                self._read[trial.number] = rec.read_trial(trial)
-        return [self._read[trial.number] for trial in trials]
+        """All trials, by number, as they are stored."""
+        with self._lock:
+            self._look()
+            return list(self.view.records)
 
     def is_done(self, most_trials: int) -> bool:
         """Whether the asked number of trials is there, and none of them waits to be worked on."""
         states = [record.state for record in self.records() if record.state is not State.WAITING]
         return len(states) >= most_trials and all(state.finished for state in states)
 
+    def is_exhausted(self) -> bool:
+        """Whether the sampler has nothing left to propose."""
+        return self._sampler.exhausted(self.view)
+
     def next(self, most_trials: int) -> Job | None:
         """A trial to work on: an orphaned one, a waiting one, or a new one; None where there is nothing to do."""
         with self._lock:
-            for trial in self._optuna.get_trials(deepcopy=False):
-                if trial.state is TrialState.RUNNING and trial.number not in self.live:
-                    job = self._adopt(trial)
-                    if job is not None:
-                        return job
+            self._look()
+            for number in self.view.numbers(State.RUNNING):
+                job = self._adopt(number) if number not in self.live else None
+                if job is not None:
+                    return job
             while True:
                 trial = self._new_trial(most_trials)
                 if trial is None:
                     return None
-                live = self.live.claim(trial._trial_id, None)
-                if live is None:  # another driver took it for an orphan in the moment before its lease was written
+                self._look()
+                claim = self.live.claim(self.view.trial_id(trial.number), None)
+                if claim is None:  # another driver took it for an orphan in the moment before its lease was written
                     continue
-                job = self._begin(trial, live)
+                job = self._begin(trial, claim)
                 if job is not None:
                     return job
 
     def held_elsewhere(self) -> dict[int, float]:
         """Running trials that others hold a lease on, with its expiry in seconds since the epoch."""
-        held = {}
-        for trial in self._optuna.get_trials(deepcopy=False):
-            if trial.state is TrialState.RUNNING and trial.number not in self.live:
-                lease = read_lease(trial.user_attrs.get(rec.LEASE))
-                if lease is not None and not trial.user_attrs.get(rec.DONE):
-                    held[trial.number] = lease.expires
-        return held
+        with self._lock:
+            self._look()
+            held = {}
+            for number in self.view.numbers(State.RUNNING):
+                lease = read_lease(self.view.attributes(number).get(rec.LEASE))
+                if number not in self.live and lease is not None and not self.view.records[number].done:
+                    held[number] = lease.expires
+            return held
 
     def report(self, number: int, progress: Progress) -> Decision:
-        """Record an evaluation and decide; one that is recorded already changes nothing."""
+        """Record an evaluation and decide; one that is recorded already changes nothing.
+
+        Raises:
+            ScoreError: it is scored in other languages than the study: their means do not compare.
+        """
         with self._lock:
-            live = self.live.get(number)
-            if live is None:
+            claim = self.live.get(number)
+            if claim is None:
                 return Decision.STOP
-            if any((p.stage, p.windows) == (progress.stage, progress.windows) for p in live.curve):
-                live.spent_again = live.curve[-1].spent - live.spent_before
+            if any((p.stage, p.windows) == (progress.stage, progress.windows) for p in claim.curve):
+                claim.spent_again = claim.curve[-1].spent - claim.spent_before
                 return Decision.CONTINUE
+            self._look(at_once=False)
+            self.view.check_languages(progress)
             progress = replace(progress.with_means(), time=progress.time or time.time())
-            progress = progress.with_spent(progress.spent + live.spent_again)
-            decision = self._shadows.report(number, progress)
-            if live.is_anchor or self._is_end(live, progress):
+            progress = progress.with_spent(progress.spent + claim.spent_again)
+            self._pruner.observe(number, progress)
+            decision = self._pruner.decide(number, progress)
+            if not claim.prunable or claim.is_end(progress, self.plan.rungs):
                 decision = Decision.CONTINUE
-            entry = rec.curve_entry(progress, decision)
-            write_attributes(self.storage, live.trial_id, {rec.curve_key(len(live.curve)): entry})
-            live.curve.append(progress)
+            entry = {rec.curve_key(len(claim.curve)): rec.curve_entry(progress, decision), rec.ATTEMPTS: 0}
+            write_attributes(self.storage, claim.trial_id, entry)
+            claim.curve.append(progress)
+            claim.attempts = 0
+            self.view.add(number, progress)
             return decision
 
     def complete(self, number: int) -> None:
         """The trial ran to its budget. It is told to the sampler once the target is stored."""
         with self._lock:
-            live = self.live.pop(number)
-            if live is None:
+            claim = self.live.pop(number)
+            if claim is None:
                 return
-            if not live.curve:
-                self._fail(number, live, "the objective ended without any progress", None)
-                return
-            write_attributes(self.storage, live.trial_id, {rec.DONE: True})
-            self._shadows.close(number, State.COMPLETE)
-            self._settle(self.records())
+            cost = claim.curve[-1].cost if claim.curve else 0.0
+            if not claim.curve:
+                self._endings.fail(number, claim.trial_id, "the objective ended without any progress", None)
+            elif claim.budget is not None and cost < claim.budget:
+                reason = f"the objective ended at a cost of {cost:,.0f} windows, but {claim.budget:,.0f} were planned"
+                self._endings.fail(number, claim.trial_id, reason, None)
+            else:
+                self._endings.done(number, claim.trial_id)
 
     def prune(self, number: int) -> None:
         """The trial was stopped by the pruner."""
         with self._lock:
-            live = self.live.pop(number)
-            if live is not None:
-                stopped = live.curve[-1]
+            claim = self.live.pop(number)
+            if claim is not None:
+                stopped = claim.curve[-1]
                 reason = f"pruned by {self._settings['pruner']} at {stopped.stage} window {stopped.windows}"
-                write_attributes(self.storage, live.trial_id, {rec.REASON: reason})
-                self._end(live.trial_id, number, State.PRUNED, None)
+                self._endings.prune(number, claim.trial_id, reason)
 
     def fail(self, number: int, reason: str, trace: str | None) -> None:
         """The trial ended in an error.
@@ -163,9 +188,29 @@ class Study:
             FirstTrialFailed: it was trial 0, and the target hangs on it.
         """
         with self._lock:
-            live = self.live.pop(number)
-            if live is not None:
-                self._fail(number, live, reason, trace)
+            claim = self.live.pop(number)
+            if claim is not None:
+                self._endings.fail(number, claim.trial_id, reason, trace)
+
+    def died(self, number: int, how: str) -> Job | None:
+        """The process that ran a trial has died: what to go on with, or None where it has died too often.
+
+        Args:
+            how: the process ended, in words.
+
+        Raises:
+            FirstTrialFailed: it was trial 0, and the target hangs on it.
+        """
+        with self._lock:
+            claim = self.live.get(number)
+            if claim is None:
+                return None
+            if claim.attempts >= MOST_ATTEMPTS:
+                self.fail(number, f"its process died {claim.attempts} times without a new evaluation ({how})", None)
+                return None
+            claim.attempts += 1
+            write_attributes(self.storage, claim.trial_id, {rec.ATTEMPTS: claim.attempts})
+            return claim.job(number)
 
     def release(self, number: int) -> None:
         """Let go of a trial without ending it: it waits for whoever continues the study."""
@@ -176,122 +221,80 @@ class Study:
         """Release what is live, and stop renewing leases."""
         self.live.close()
 
-    def view(self) -> StudyView:
+    def snapshot(self) -> StudyView:
         """The study as readers see it."""
         return view_of(self.storage, self._optuna, self.records())
 
     def first_failure(self) -> str | None:
         """Why trial 0 failed, where the target hangs on it."""
-        if self.target is not None:
-            return None
-        first = self.records()[:1]
-        failed = first and first[0].state is State.FAIL
-        return (first[0].reason or "unknown reason") if failed else None
+        return self._endings.first_failure()
+
+    def _look(self, *, at_once: bool = True) -> None:
+        """Take in what others have stored, and show it to the pruner in the order in which it was measured."""
+        news: News = self.view.look(at_once=at_once)
+        for number, point in sorted(news.points, key=lambda item: (item[1].time or 0.0, item[0])):
+            self._pruner.observe(number, point)
+            self._pruner.decide(number, point)
+        for record in news.ended:
+            self._pruner.close(record.number, record.state)
 
     def _new_trial(self, most_trials: int) -> optuna.Trial | None:
         """The next waiting or new trial; None where the asked number is there. One driver at a time counts and asks."""
-        trials = self._optuna.get_trials(deepcopy=False)
-        with asking(self.storage, trials[0]._trial_id if trials else None):
-            trials = self._optuna.get_trials(deepcopy=False)
-            if sum(trial.state is not TrialState.WAITING for trial in trials) >= most_trials:
+        with asking(self.storage, self.view.trial_id(0) if self.view.records else None):
+            self._look()
+            waiting = self.view.numbers(State.WAITING)
+            if len(self.view.records) - len(waiting) >= most_trials:
                 return None
-            waiting = [trial.number for trial in trials if trial.state is TrialState.WAITING]
-            self._use_sampler(waiting[0] if waiting else len(trials))
-            sampler = self._optuna.sampler
-            exhausted = isinstance(sampler, optuna.samplers.GridSampler) and sampler.is_exhausted(self._optuna)
-            if exhausted and not waiting:
+            if not waiting and self._sampler.exhausted(self.view):
                 return None
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return self._optuna.ask()
 
-    def _adopt(self, trial: FrozenTrial) -> Job | None:
+    def _adopt(self, number: int) -> Job | None:
         """Take over a running trial that nobody works on any more."""
-        attributes = trial.user_attrs
+        attributes, trial_id = self.view.attributes(number), self.view.trial_id(number)
         lease = read_lease(attributes.get(rec.LEASE))
         if attributes.get(rec.DONE) or (lease is not None and lease.is_live()):
             return None
-        live = self.live.claim(trial._trial_id, attributes.get(rec.LEASE))
-        if live is None:
+        attempts = int(attributes.get(rec.ATTEMPTS, 0)) + 1
+        claim = self.live.claim(trial_id, attributes.get(rec.LEASE), attempts)
+        if claim is None:
             return None
         if rec.PLAN not in attributes:  # its driver died before the parameters were written
-            self._use_sampler(trial.number)
-            return self._begin(optuna.Trial(self._optuna, trial._trial_id), live)
-        curve, last = rec.read_curve(attributes)
-        live.curve, live.kind = curve, attributes.get(rec.KIND, "sampled")
-        live.budget = attributes[rec.PLAN].get("cost")
-        live.spent_before = curve[-1].spent if curve else NOTHING
-        self.live.add(trial.number, live)
+            return self._begin(optuna.Trial(self._optuna, trial_id), claim)
+        claim.curve, last = rec.read_curve(attributes)
+        claim.fill(attributes)
+        self.live.add(number, claim)
         if last is Decision.STOP:
-            self.prune(trial.number)
+            self.prune(number)
             return None
-        return Job(
-            number=trial.number,
-            params=attributes[rec.PARAMS],
-            kind=live.kind,
-            position=(curve[-1].stage, curve[-1].windows) if curve else None,
-            spent=live.spent_before,
-        )
+        if attempts > MOST_ATTEMPTS:
+            how = "killed, out of memory, or crashed"
+            self.fail(number, f"its process died {attempts - 1} times without a new evaluation ({how})", None)
+            return None
+        return claim.job(number)
 
-    def _begin(self, trial: optuna.Trial, live: Live) -> Job | None:
+    def _begin(self, trial: optuna.Trial, claim: Claim) -> Job | None:
         """Give a claimed trial its parameters; one that cannot have any fails, and the search goes on."""
+        stored = self.view.attributes(trial.number)
+        seed = int(stored.get(rec.SEED, self.plan.seed))
         try:
-            live.kind, params = self._parameters(trial)
-            plan = self._plan_trial(params) if self._plan_trial else {}
+            params = params_of(trial, self.plan.space, stored)
+            plan = self._plan_trial(params, seed)
         except Exception as error:  # parameters that the objective refuses belong to their trial
-            self._fail(trial.number, live, f"{type(error).__name__}: {error}", traceback.format_exc())
+            reason = f"{type(error).__name__}: {error}"
+            self._endings.fail(trial.number, claim.trial_id, reason, traceback.format_exc())
             return None
-        live.budget = plan.get("cost")
-        about = {rec.KIND: live.kind, rec.PARAMS: params, rec.PLAN: plan, rec.SETTINGS: dict(self._settings)}
-        write_attributes(self.storage, live.trial_id, about)
-        self.live.add(trial.number, live)
-        return Job(number=trial.number, params=params, kind=live.kind)
-
-    def _is_end(self, live: Live, progress: Progress) -> bool:
-        """Whether a trial has run to its budget: then it is COMPLETE, whatever the pruner says."""
-        if live.budget is not None:
-            return progress.cost >= live.budget
-        last_stage, grid = list(self.plan.rungs.items())[-1]
-        return progress.stage == last_stage and progress.windows >= grid[-1]
-
-    def _parameters(self, trial: optuna.Trial) -> tuple[str, Params]:
-        """Kind and absolute parameters: an anchor's own, or what the sampler suggests."""
-        attributes = trial.user_attrs
-        cube, categories = {}, self.plan.space.categories()
-        for name, distribution in self._distributions.items():
-            value = trial._suggest(name, distribution)
-            cube[name] = (value + 0.5) / categories[name] if name in categories else value
-        if rec.PARAMS in attributes:
-            return attributes[rec.KIND], attributes[rec.PARAMS]
-        asked = {k: v for k, v in attributes.get(rec.ASKED, {}).items() if k in self.plan.space.parameters}
-        return attributes.get(rec.KIND, "sampled"), {**self.plan.space.decode(cube), **asked}
-
-    def _use_sampler(self, number: int) -> None:
-        name, options = self._sampler
-        self._optuna.sampler = make_sampler(name, options, space=self.plan.space, seed=self.plan.seed, number=number)
-
-    def _fail(self, number: int, live: Live, reason: str, trace: str | None) -> None:
-        write_attributes(self.storage, live.trial_id, {rec.REASON: reason, rec.TRACEBACK: trace})
-        self._end(live.trial_id, number, State.FAIL, None)
-        if number == 0 and self.target is None:
-            raise FirstTrialFailed(f"trial 0, which sets the target, failed: {reason}")
-
-    def _settle(self, past: list[TrialRecord]) -> None:
-        """Tell the trials that did all their work and waited for the target."""
-        if self.target is None:
-            self.target = resolve_target(self._optuna, self.plan.target, past)
-        if self.target is None:
-            return
-        for record in past:
-            if record.state is State.RUNNING and record.done:
-                points = curve_points(record)
-                cost = min(cost_to_target(points, self.target), CENSORED * self.plan.largest_cost)
-                trial_id = self._optuna.get_trials(deepcopy=False)[record.number]._trial_id
-                self._end(trial_id, record.number, State.COMPLETE, [points[-1][1], cost])
-
-    def _end(self, trial_id: int, number: int, state: State, values: list[float] | None) -> None:
-        self._shadows.close(number, state)
-        try:
-            self.storage.set_trial_state_values(trial_id, TrialState[state.name], values)
-        except optuna.exceptions.UpdateFinishedTrialError:
-            return  # another driver has told the same end
+        about = {
+            rec.KIND: stored.get(rec.KIND, "sampled"),
+            rec.PARAMS: params,
+            rec.PLAN: TRIAL_PLAN.dump_python(plan, mode="json"),
+            rec.SETTINGS: self._settings,
+            rec.SEED: seed,
+        }
+        write_attributes(self.storage, claim.trial_id, about)
+        claim.fill({**stored, **about})
+        self.live.add(trial.number, claim)
+        self._look()
+        return claim.job(trial.number)

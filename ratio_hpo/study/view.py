@@ -10,6 +10,8 @@ import optuna
 from optuna.storages import RDBStorage
 
 from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
+from ratio_hpo.core.plans import About
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.space import Space, space_from_json
 from ratio_hpo.study import records as rec
@@ -22,7 +24,7 @@ class StudyView:
 
     Attributes:
         target: mean F1 that trials are timed to; None until trial 0 is done.
-        about: experiment, base, reference, largest cost, languages, rungs, the command's options.
+        about: the facts that its last search stored.
         stores: keys of all stores that something was written to.
         tracked: token of what tracking has written of each trial to the store of the last search.
     """
@@ -30,14 +32,14 @@ class StudyView:
     name: str
     records: list[TrialRecord]
     target: float | None
-    about: Mapping[str, Any]
+    about: About
     identity: Mapping[str, Any]
     tracked: Mapping[int, str]
     stores: frozenset[str] = frozenset()
 
     @property
     def largest_cost(self) -> float:
-        return float(self.about["largest_cost"])
+        return self.about.largest_cost
 
     @property
     def languages(self) -> list[str]:
@@ -45,11 +47,11 @@ class StudyView:
         seen = {
             language: None for record in self.records for point in record.curve[-1:] for language in point.by_language()
         }
-        return list(self.about["languages"]) or list(seen)
+        return list(self.about.languages) or list(seen)
 
     @property
     def space(self) -> Space:
-        return space_from_json(str(self.about["space"]), self.identity["space"])
+        return space_from_json(self.about.space, self.identity["space"])
 
     def trial(self, number: int) -> TrialRecord:
         """A trial by number.
@@ -79,14 +81,15 @@ def view_of(storage: RDBStorage, study: optuna.Study, records: list[TrialRecord]
     """
     attributes = study.user_attrs
     if records is None:
-        records = rec.read_trials(storage, study._study_id)
+        records = rec.read_trials(storage, storage.get_study_id_from_name(study.study_name))
+    about = ABOUT_JSON.validate_python(attributes[ABOUT])
     return StudyView(
         name=study.study_name,
         records=records,
         target=attributes.get("target"),
-        about=attributes[ABOUT],
+        about=about,
         identity=attributes[IDENTITY],
-        tracked=rec.read_cursor(attributes, attributes[ABOUT].get("store")),
+        tracked=rec.read_cursor(attributes, about.store),
         stores=frozenset(key.split(":")[1] for key in attributes if key.startswith(rec.CURSOR)),
     )
 

@@ -2,6 +2,5 @@
 
 from ratio_hpo.tracking.base import StudyFacts, Tracker
 from ratio_hpo.tracking.loop import TrackingLoop
-from ratio_hpo.tracking.null import NullTracker
 
-__all__ = ["NullTracker", "StudyFacts", "Tracker", "TrackingLoop"]
+__all__ = ["StudyFacts", "Tracker", "TrackingLoop"]

@@ -28,24 +28,23 @@ def params_of(record: TrialRecord) -> Iterator[tuple[str, str]]:
     for key, value in record.params.items():
         if key != "shares":
             yield key, _text(value)
-    if "ratio" not in record.params and "ratio" in record.plan:
-        yield "ratio", _text(record.plan["ratio"])
-    if "ratio_realised" in record.plan:
-        yield "ratio_realised", _text(record.plan["ratio_realised"])
-    stages = record.plan.get("stages", {})
-    if not stages:
+    plan = record.plan
+    if "ratio" not in record.params and plan.ratio is not None:
+        yield "ratio", _text(plan.ratio)
+    if plan.ratio_realised is not None:
+        yield "ratio_realised", _text(plan.ratio_realised)
+    if not plan.stages:
         for source, share in record.params.get("shares", {}).items():
             yield f"requested/{source}", _text(share)
-    for k, (name, stage) in enumerate(stages.items()):
+    for k, (name, stage) in enumerate(plan.stages.items()):
         prefix = "" if k == 0 else f"{name}/"
-        yield f"{prefix}steps" if k else f"{name}/steps", _text(stage["steps"])
-        for source, share in stage["requested"].items():
-            yield f"{prefix}requested/{source}", _text(share)
-        for source, got in stage["realised"].items():
-            yield f"{prefix}realised/{source}", _text(got["share_windows"])
-            yield f"{prefix}epochs/{source}", _text(got["epochs"])
-        for source, position in stage["capped"].items():
-            yield f"{prefix}capped/{source}", _text(position)
+        yield f"{prefix}steps" if k else f"{name}/steps", _text(stage.steps)
+        for source, got in stage.sources.items():
+            yield f"{prefix}requested/{source}", _text(got.requested)
+            yield f"{prefix}realised/{source}", _text(got.share_windows)
+            yield f"{prefix}epochs/{source}", _text(got.epochs)
+            if got.capped is not None:
+                yield f"{prefix}capped/{source}", _text(got.capped)
 
 
 def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:

@@ -25,20 +25,20 @@ class Calibration:
     steps: int
 
 
-def calibrate(engine: Engine, spec: Stage, sources: Mapping[str, WindowSet], evaluation: Evaluation) -> Calibration:
+def calibrate(engine: Engine, stage: Stage, sources: Mapping[str, WindowSet], evaluation: Evaluation) -> Calibration:
     """Time up to 20 steps or 5 seconds, and the evaluation of up to 32 windows.
 
     The first step, which warms up, counts only where it alone took the 5 seconds.
     """
-    optimizer, stream = engine.optimizer(spec), MixtureStream(spec.mixture, spec.seed)
-    spent = _timed(lambda: engine.step(spec, 0, stream, sources, optimizer, Tally()))
+    optimizer, stream = engine.optimizer(stage), MixtureStream(stage.mixture, stage.seed)
+    spent = _timed(lambda: engine.step(stage, 0, stream, sources, optimizer, Tally()))
     steps = 1
     if spent < MOST_SECONDS:
         spent, steps = 0.0, 0
         while steps < MOST_STEPS and spent < MOST_SECONDS:
             steps += 1
-            spent += _timed(partial(engine.step, spec, steps, stream, sources, optimizer, Tally()))
-    window = spent / (steps * spec.batch_size)
+            spent += _timed(partial(engine.step, stage, steps, stream, sources, optimizer, Tally()))
+    window = spent / (steps * stage.batch_size)
     smallest = min(evaluation.parts, key=len)
     chosen = [(smallest, index) for index in range(min(MOST_WINDOWS, len(smallest)))]
     each = _timed(lambda: engine.forward(chosen)) / len(chosen)

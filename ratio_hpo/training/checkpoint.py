@@ -8,50 +8,47 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
+from ratio_hpo.core.files import written_whole
 
 WEIGHTS, OPTIMIZER, CONFIG, STATE = "model.safetensors", "optimizer.safetensors", "config.json", "state.json"
-FORMAT = 1
+FORMAT = 2
 
 
 def save_checkpoint(
     folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
 ) -> None:
-    """Write a checkpoint under a temporary name and rename it into the place of one that is there.
+    """Write a checkpoint whole, in the place of one that is there.
 
     Raises:
         StorageFullError: the disk is full; nothing half-written remains.
     """
-    temporary = folder.with_name(f".{folder.name}-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
-        save_file(_tensors(model.state_dict()), str(temporary / WEIGHTS), metadata={"format": "pt"})
-        save_file(_optimizer_tensors(model, optimizer), str(temporary / OPTIMIZER))
-        (temporary / CONFIG).write_text(model.config.to_json_string())  # type: ignore[union-attr,operator]
-        sums = {name: _checksum(temporary / name) for name in (WEIGHTS, OPTIMIZER)}
-        (temporary / STATE).write_text(json.dumps({"format": FORMAT, **state, "checksums": sums}))
-    except (OSError, RuntimeError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with written_whole(folder, replace=True) as part:
+            part.mkdir()
+            save_file(_tensors(model.state_dict()), str(part / WEIGHTS), metadata={"format": "pt"})
+            save_file(_optimizer_tensors(model, optimizer), str(part / OPTIMIZER))
+            (part / CONFIG).write_text(model.config.to_json_string())  # type: ignore[union-attr,operator]
+            sums = {name: _checksum(part / name) for name in (WEIGHTS, OPTIMIZER)}
+            (part / STATE).write_text(json.dumps({"format": FORMAT, **state, "checksums": sums}))
+    except (OSError, RuntimeError, SafetensorError) as error:
         if "No space left" in str(error) or getattr(error, "errno", None) == 28:
             raise StorageFullError(f"{folder.parent}: the disk is full; free space, or lower `store_gb`") from error
         raise
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        temporary.rename(folder)
-    except OSError:  # another worker has just stored the same step
-        shutil.rmtree(temporary, ignore_errors=True)
-        if not (folder / STATE).is_file():
-            raise
+
+
+def update_state(folder: Path, changes: dict[str, Any]) -> None:
+    """Change entries of the JSON part of a checkpoint; its tensors stay."""
+    state = {**read_state(folder), **changes}
+    with written_whole(folder / STATE) as part:
+        part.write_text(json.dumps(state))
 
 
 def read_state(folder: Path) -> dict[str, Any]:
@@ -90,15 +87,6 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim
             fused = any(group.get("fused") for group in optimizer.param_groups)
             step = kept["step"].to(parameter.device) if fused else kept["step"]
             optimizer.state[parameter] = {"step": step, **moved}
-
-
-def folder_size(folder: Path) -> int:
-    """Bytes that a folder holds."""
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # evicted meanwhile
-            total += path.stat().st_size if path.is_file() else 0
-    return total
 
 
 def _tensors(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

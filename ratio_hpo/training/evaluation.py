@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.data.tasks import Task
 from ratio_hpo.data.windows import WindowSet, WindowSpec, open_windows
 from ratio_hpo.metrics import mlqa, squad
+from ratio_hpo.training.items import ItemScores
 
 SCORERS: dict[str, Callable[[str, Sequence[str], str], squad.Score]] = {"squad": squad.score, "mlqa": mlqa.score}
 
 PREFIXES = {"select": "", "prune": "prune/", "test": "test/"}
 """What scores of a split are called: `f1/sw` is on `select`, `prune/f1/sw` on `prune`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What an evaluation came to: scores by key, and the items that they are made of."""
+
+    scores: dict[str, float]
+    items: list[ItemScores]
 
 
 class Infers(Protocol):
@@ -58,18 +68,28 @@ class Evaluation:
         """The window set of each language and split."""
         return [windows for _, _, windows in self._parts]
 
-    def score(self, engine: Infers) -> dict[str, float]:
+    def score(self, engine: Infers) -> Scored:
         """`f1/<lang>`, `em/<lang>`, their means and `f1/worst`, with the prefix of each split, and `f1_error`."""
         outputs = engine.infer(self.parts)
         scores: dict[str, float] = {}
-        selected = []
+        selected, items = [], []
         for (language, split, windows), raw in zip(self._parts, outputs, strict=True):
             by_question = self.score_set(language, windows, raw)
-            if split == "select":
-                selected.append(by_question)
             f1, exact = squad.mean_scores(by_question)
             scores[f"{PREFIXES[split]}f1/{language}"] = f1
             scores[f"{PREFIXES[split]}em/{language}"] = exact
+            if split == "select":
+                selected.append(by_question)
+            items.append(
+                ItemScores(
+                    language=language,
+                    split=split,
+                    ids=windows.question_ids,
+                    groups=windows.groups,
+                    f1=[score[0] for score in by_question],
+                    em=[score[1] for score in by_question],
+                )
+            )
         for prefix in {PREFIXES[split] for _, split, _ in self._parts}:
             for measure in ("f1", "em"):
                 values = [scores[f"{prefix}{measure}/{language}"] for language in self.languages]
@@ -78,10 +98,9 @@ class Evaluation:
                     scores[f"{prefix}f1/worst"] = min(values)
         if selected:
             scores["f1_error"] = squad.standard_error(selected)
-        return scores
+        return Scored(scores, items)
 
     def score_set(self, language: str, windows: WindowSet, raw: Mapping[int, Any]) -> list[squad.Score]:
         """F1 and exact match of each question of one window set."""
         predictions = self.task.predict(windows, raw, self.settings)
-        golds = dict(zip(windows.question_ids, windows.gold.to_pylist(), strict=True))
-        return squad.question_scores(predictions, golds, language, SCORERS[self.metric])
+        return squad.question_scores(predictions, windows.gold.to_pylist(), language, SCORERS[self.metric])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
-from ratio_hpo.data.mixing import SourceSize
+from ratio_hpo.data.mixing import SourceSize, Wanted
 
 Spread = Literal["proportional", "uniform", "temperature", "unimax"]
 Schedule = Literal["constant", "wsd", "linear", "cosine"]
@@ -66,6 +65,17 @@ class StageSpec(Spec):
                 raise ValueError(f"evaluate needs rising steps from 1 on, but got {self.evaluate}; sort them")
         return self
 
+    def wanted(self) -> Wanted:
+        """What its mixture and length are solved from."""
+        return Wanted(
+            steps=self.steps,
+            batch_size=self.batch_size,
+            spread=self.spread,
+            temperature=self.temperature,
+            unit=self.unit,
+            budget=self.budget,
+        )
+
     def rungs(self, most_steps: int) -> list[int]:
         """Steps at which every trial of the study is evaluated, up to `most_steps`."""
         if isinstance(self.evaluate, EverySpec):
@@ -108,22 +118,6 @@ class SourceData:
     fingerprint: str
     language: str
     size: SourceSize
-
-
-MOST_ADDED_RATIO = 0.9
-
-
-def steps_with_budget(steps: int, ratio: float, budget: str) -> int:
-    """Steps of a stage at a ratio: with `add`, English stays whole and the rest comes on top.
-
-    Raises:
-        ValueError: `add` with a ratio over 0.9.
-    """
-    if budget == "replace":
-        return steps
-    if ratio > MOST_ADDED_RATIO + 1e-9:
-        raise ValueError(f"budget `add` needs a ratio of at most {MOST_ADDED_RATIO}, but got {ratio:g}; lower it")
-    return math.ceil(steps / (1.0 - ratio) - 1e-9)
 
 
 def sizes_of(sources: Mapping[str, SourceData]) -> dict[str, SourceSize]:

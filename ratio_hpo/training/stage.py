@@ -67,6 +67,15 @@ class Stage:
             return self.branch()
         return self.trunk()
 
+    def name_at(self, step: int) -> str:
+        """The name of the checkpoint after `step` updates, wherever the store is."""
+        return f"{self.identity_at(step)}/{step:08d}"
+
+    def scored(self, *, final: bool) -> frozenset[int]:
+        """Steps at which it is evaluated: its rungs, and the end of a trial's last stage, on a rung or not."""
+        rungs = {step for step in self.rungs if 0 < step <= self.steps}
+        return frozenset(rungs | ({self.steps} if final else set()))
+
     def stops(self) -> list[int]:
         """Steps at which a checkpoint is worth keeping: rungs, the end, and where a `wsd` decay branches off."""
         stops = {step for step in self.rungs if 0 < step <= self.steps} | {self.steps}

@@ -1,7 +1,8 @@
 """The stage store: checkpoints by stage identity and step, so that stages are trained once.
 
-Folders are `<root>/<identity>/<step>`. A worker holds a shared lock on the stages that it uses; the kernel lets
-go of it when the worker dies, and eviction passes over whatever is locked.
+Checkpoints are named `<identity>/<step>`, below the store's folder: names hold wherever it is copied to. A worker
+holds a shared lock on the stages that it uses; the kernel lets go of it when the worker dies, and eviction passes
+over whatever is locked.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
-from ratio_hpo.training.checkpoint import STATE, folder_size, read_state
+from ratio_hpo.core.files import folder_size
+from ratio_hpo.training.checkpoint import STATE, read_state
 from ratio_hpo.training.schedule import decay_start
 from ratio_hpo.training.stage import Stage
 
@@ -38,25 +40,31 @@ class StageStore:
         self.root, self.budget = root, budget
         root.mkdir(parents=True, exist_ok=True)
 
-    def folder(self, spec: Stage, step: int) -> Path:
-        """Where the weights after `step` updates of a stage are kept, whether they are there or not."""
-        return self.root / spec.identity_at(step) / f"{step:08d}"
+    def folder(self, name: str) -> Path:
+        """Where the checkpoint of a name is kept, whether it is there or not."""
+        return self.root / name
 
-    def longest_prefix(self, spec: Stage, evaluation: str) -> tuple[int, dict[str, Any]] | None:
+    def steps(self, identity: str) -> list[int]:
+        """The steps of a stage that are stored, latest first."""
+        folder = self.root / identity
+        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        return sorted((int(name) for name in names if name.isdigit()), reverse=True)
+
+    def longest_prefix(self, stage: Stage, evaluation: str) -> tuple[int, dict[str, Any]] | None:
         """The stored checkpoint with most steps that a stage passes through, with its state.
 
         Args:
             evaluation: fingerprint of what the stage is scored on; a checkpoint scored on something else,
                 or not at every rung, is passed over, since its curve would be of other numbers.
         """
-        branch, trunk = spec.branch(), spec.trunk()
-        last = decay_start(spec.steps) if spec.schedule == "wsd" else spec.steps
-        places = [(branch, decay_start(spec.steps) + 1, spec.steps)] if spec.schedule == "wsd" else []
+        branch, trunk = stage.branch(), stage.trunk()
+        last = decay_start(stage.steps) if stage.schedule == "wsd" else stage.steps
+        places = [(branch, decay_start(stage.steps) + 1, stage.steps)] if stage.schedule == "wsd" else []
         for identity, low, high in [*places, (trunk, 1, last)]:
-            for step in self._steps(identity):
+            for step in self.steps(identity):
                 if low <= step <= high:
                     state = self.state(self.root / identity / f"{step:08d}")
-                    if state is not None and fits(state, spec, step, evaluation):
+                    if state is not None and fits(state, stage, step, evaluation):
                         return step, state
         return None
 
@@ -69,11 +77,11 @@ class StageStore:
         shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def using(self, spec: Stage) -> Iterator[None]:
+    def using(self, stage: Stage) -> Iterator[None]:
         """Keep a stage from being evicted while it is trained or continued."""
         handles = []
         try:
-            for identity in {spec.trunk(), spec.branch()} if spec.schedule == "wsd" else {spec.trunk()}:
+            for identity in {stage.trunk(), stage.branch()} if stage.schedule == "wsd" else {stage.trunk()}:
                 (self.root / identity).mkdir(parents=True, exist_ok=True)
                 handle = (self.root / identity / LOCK).open("w")
                 handles.append(handle)
@@ -103,7 +111,7 @@ class StageStore:
         with self._unused(folder.parent) as unused:
             if unused:
                 shutil.rmtree(folder)
-                if not self._steps(folder.parent.name):
+                if not self.steps(folder.parent.name):
                     shutil.rmtree(folder.parent)
         return unused
 
@@ -125,7 +133,7 @@ class StageStore:
         if free < needed:
             raise StorageFullError(
                 f"{self.root}: needs {needed / 1e9:.1f} GB for four checkpoints, but the disk has {free / 1e9:.1f} GB "
-                "free; free some, or name another folder with --root"
+                "free; free some, or name another ⟨root⟩"
             )
 
     def _kept(self) -> list[tuple[float, Path]]:
@@ -147,11 +155,6 @@ class StageStore:
             else:
                 yield True
 
-    def _steps(self, identity: str) -> list[int]:
-        folder = self.root / identity
-        names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        return sorted((int(name) for name in names if name.isdigit()), reverse=True)
-
     def state(self, folder: Path) -> dict[str, Any] | None:
         """The state of a checkpoint, or None where another process has just evicted it or it is unreadable."""
         try:
@@ -160,10 +163,13 @@ class StageStore:
             return None
 
 
-def fits(state: Mapping[str, Any], spec: Stage, step: int, evaluation: str) -> bool:
-    """Whether a checkpoint carries the part of the curve that a stage needs up to `step`."""
+def fits(state: Mapping[str, Any], stage: Stage, step: int, evaluation: str) -> bool:
+    """Whether a checkpoint carries the part of the curve that a stage needs before `step`.
+
+    What is missing at `step` itself can be scored from its weights.
+    """
     scored = {past["step"] for past in state["evaluations"]}
-    return state["evaluation"] == evaluation and {rung for rung in spec.rungs if rung <= step} <= scored
+    return state["evaluation"] == evaluation and {rung for rung in stage.rungs if rung < step} <= scored
 
 
 def store_budget(asked_gb: float | None, checkpoint_bytes: int) -> int:

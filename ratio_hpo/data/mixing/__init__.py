@@ -1,7 +1,8 @@
 """Which source, and which example of it, the n-th draw takes: a pure function of (mixture, seed, n)."""
 
 from ratio_hpo.data.mixing.draw import WHOLE, DrawTree, integer_shares
-from ratio_hpo.data.mixing.shares import SPREADS, SourceSize, by_size, mixture_shares, spread_shares, token_shares
+from ratio_hpo.data.mixing.shares import SPREADS, SourceSize, by_size, spread_shares, token_shares, window_ratio
+from ratio_hpo.data.mixing.solve import Solution, Wanted, solve
 from ratio_hpo.data.mixing.stream import Mixture, MixtureStream, Segment
 
 __all__ = [
@@ -11,10 +12,13 @@ __all__ = [
     "Mixture",
     "MixtureStream",
     "Segment",
+    "Solution",
     "SourceSize",
+    "Wanted",
     "by_size",
     "integer_shares",
-    "mixture_shares",
+    "solve",
     "spread_shares",
     "token_shares",
+    "window_ratio",
 ]

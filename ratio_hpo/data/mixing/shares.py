@@ -28,17 +28,17 @@ class SourceSize:
         return self.tokens / max(self.windows, 1)
 
 
-def proportional(sizes: Mapping[str, int], draws: int, temperature: float) -> dict[str, float]:
+def proportional(sizes: Mapping[str, int], amount: float, temperature: float) -> dict[str, float]:
     """By number of windows."""
     return _normalised({name: float(size) for name, size in sizes.items()})
 
 
-def uniform(sizes: Mapping[str, int], draws: int, temperature: float) -> dict[str, float]:
+def uniform(sizes: Mapping[str, int], amount: float, temperature: float) -> dict[str, float]:
     """The same for each source."""
     return _normalised(dict.fromkeys(sizes, 1.0))
 
 
-def tempered(sizes: Mapping[str, int], draws: int, temperature: float) -> dict[str, float]:
+def tempered(sizes: Mapping[str, int], amount: float, temperature: float) -> dict[str, float]:
     """p_i proportional to n_i^(1/T), T in [1, inf)."""
     if temperature < 1.0:
         raise ConfigError(f"temperature needs a value of 1 or more, but got {temperature}; raise it")
@@ -49,9 +49,12 @@ UNIMAX_EPOCHS = 4.0
 """Repeats of a source that `unimax` allows (Muennighoff et al. 2023, arXiv 2305.16264: about 4 still pay)."""
 
 
-def unimax(sizes: Mapping[str, int], draws: int, temperature: float) -> dict[str, float]:
-    """Uniform with a cap on repeats (Chung et al. 2023, arXiv 2304.09151, algorithm 1)."""
-    left = float(max(draws, 1))
+def unimax(sizes: Mapping[str, int], amount: float, temperature: float) -> dict[str, float]:
+    """Uniform with a cap on repeats (Chung et al. 2023, arXiv 2304.09151, algorithm 1).
+
+    Where the caps together do not fill the amount, all sources repeat more often in proportion to their caps.
+    """
+    left = max(amount, 1.0)
     given: dict[str, float] = {}
     ordered = sorted(sizes, key=lambda name: (sizes[name], name))
     for k, name in enumerate(ordered):
@@ -60,7 +63,7 @@ def unimax(sizes: Mapping[str, int], draws: int, temperature: float) -> dict[str
     return _normalised(given)
 
 
-SPREADS: dict[str, Callable[[Mapping[str, int], int, float], dict[str, float]]] = {
+SPREADS: dict[str, Callable[[Mapping[str, int], float, float], dict[str, float]]] = {
     "proportional": proportional,
     "uniform": uniform,
     "temperature": tempered,
@@ -73,7 +76,7 @@ def spread_shares(
     ratio: float,
     spread: str,
     *,
-    draws: int = 0,
+    amount: float = 0.0,
     temperature: float = 1.0,
     unit: str = "examples",
 ) -> dict[str, float]:
@@ -83,7 +86,7 @@ def spread_shares(
         sizes: of each source; the reference ones share 1 - ratio by size.
         ratio: total share of the sources that are not the reference's, in [0, 1].
         spread: a name in `SPREADS`.
-        draws: windows that the stage will see; `unimax` counts repeats with it.
+        amount: what those sources will give in all, in the unit; `unimax` counts repeats with it.
         unit: what sizes and shares count: `examples` (windows) or `tokens`.
 
     Raises:
@@ -94,17 +97,15 @@ def spread_shares(
     amounts = _amounts(sizes, unit)
     english = {name: amounts[name] for name, size in sizes.items() if size.reference}
     others = {name: amounts[name] for name, size in sizes.items() if not size.reference}
-    if unit == "tokens":  # `unimax` counts epochs: draws in the same unit as sizes
-        draws = round(draws * sum(amounts.values()) / max(sum(size.windows for size in sizes.values()), 1))
     if ratio > 0.0 and not others:
         raise ConfigError(f"ratio {ratio:g} needs a source outside the reference language, but there is none; add one")
     if ratio < 1.0 and not english:
         raise ConfigError(f"ratio {ratio:g} needs a source in the reference language, but there is none; add one")
     shares = dict.fromkeys(sizes, 0.0)
     if ratio < 1.0:
-        shares |= {k: (1.0 - ratio) * v for k, v in proportional(english, draws, 1.0).items()}
+        shares |= {k: (1.0 - ratio) * v for k, v in proportional(english, amount, 1.0).items()}
     if ratio > 0.0:
-        parts = SPREADS[spread](others, round(draws * ratio), temperature)
+        parts = SPREADS[spread](others, amount, temperature)
         shares |= {k: ratio * v for k, v in parts.items()}
     return shares
 
@@ -118,33 +119,14 @@ def _amounts(sizes: Mapping[str, SourceSize], unit: str) -> dict[str, int]:
     return {name: size.tokens if unit == "tokens" else size.windows for name, size in sizes.items()}
 
 
+def window_ratio(shares: Mapping[str, float], sizes: Mapping[str, SourceSize]) -> float:
+    """The total share of the sources that are not the reference's."""
+    return sum(share for name, share in shares.items() if not sizes[name].reference)
+
+
 def token_shares(shares: Mapping[str, float], sizes: Mapping[str, SourceSize]) -> dict[str, float]:
     """Window shares that give each source the asked share of non-padding tokens."""
     return _normalised({name: share / sizes[name].tokens_per_window for name, share in shares.items()})
-
-
-def mixture_shares(
-    sizes: Mapping[str, SourceSize],
-    *,
-    shares: Mapping[str, float] | None = None,
-    ratio: float | None = None,
-    spread: str = "proportional",
-    unit: str = "examples",
-    draws: int = 0,
-    temperature: float = 1.0,
-) -> dict[str, float]:
-    """Window shares of all sources, from explicit shares, from a ratio, or by size where neither is given."""
-    if shares is None:
-        if ratio is None:
-            wanted = by_size(sizes, unit)
-        else:
-            wanted = spread_shares(sizes, ratio, spread, draws=draws, temperature=temperature, unit=unit)
-    else:
-        unknown = [name for name in shares if name not in sizes]
-        if unknown:
-            raise ConfigError(f"shares name {unknown[0]}, which is no source; known: {', '.join(sorted(sizes))}")
-        wanted = {name: float(shares.get(name, 0.0)) for name in sizes}
-    return token_shares(wanted, sizes) if unit == "tokens" else wanted
 
 
 def _normalised(weights: Mapping[str, float]) -> dict[str, float]:

@@ -97,11 +97,6 @@ class MixtureStream:
         source, nth = np.concatenate(sources), np.concatenate(examples)
         return source, self._permuted(source, nth)
 
-    def batches(self, start: int, stop: int, size: int) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
-        """`take`, cut into batches of `size` draws."""
-        for first in range(start, stop, size):
-            yield self.take(first, min(first + size, stop))
-
     def counts(self, draws: int) -> dict[str, int]:
         """How many of the first `draws` windows each source gave."""
         segment = next(s for s in reversed(self._segments) if s.start <= draws)
@@ -113,17 +108,6 @@ class MixtureStream:
     def caps(self, draws: int) -> dict[str, int]:
         """The sources that reached `max_epochs` within `draws`, with the position where they did."""
         return {name: s.start for s in self._segments if s.start < draws for name in s.capped}
-
-    def realised(self, draws: int) -> dict[str, dict[str, float]]:
-        """Windows, share and epochs of each source after `draws`."""
-        return {
-            name: {
-                "windows": count,
-                "share": count / max(draws, 1),
-                "epochs": count / max(self.mixture.sizes[name], 1),
-            }
-            for name, count in self.counts(draws).items()
-        }
 
     def _permuted(self, source: NDArray[np.int32], nth: NDArray[np.int64]) -> NDArray[np.int64]:
         result = np.empty(len(nth), dtype=np.int64)

@@ -44,8 +44,8 @@ class Task(Protocol):
         """The loss of each window [batch]."""
         ...
 
-    def predict(self, windows: WindowSet, outputs: Mapping[int, Sequence[Any]], settings: WindowSpec) -> dict[str, str]:
-        """The answer to each question by id, from the model's outputs for each window."""
+    def predict(self, windows: WindowSet, outputs: Mapping[int, Sequence[Any]], settings: WindowSpec) -> list[str]:
+        """The answer to each question, in the order of the data, from the model's outputs for each window."""
         ...
 
     def trim(self, outputs: Any, row: int, length: int) -> Sequence[Any]:

@@ -88,7 +88,7 @@ class QuestionAnswering:
     def trim(self, outputs: Any, row: int, length: int) -> Sequence[Any]:
         return outputs["start_logits"][row, :length], outputs["end_logits"][row, :length]
 
-    def predict(self, windows: WindowSet, outputs: Mapping[int, Sequence[Any]], settings: WindowSpec) -> dict[str, str]:
+    def predict(self, windows: WindowSet, outputs: Mapping[int, Sequence[Any]], settings: WindowSpec) -> list[str]:
         best: dict[int, tuple[float, int, int]] = {}
         for index, (start, end) in outputs.items():
             span = _best_span(
@@ -102,9 +102,9 @@ class QuestionAnswering:
             if span is not None and (question not in best or span[0] > best[question][0]):
                 spans = windows.spans(index)
                 best[question] = (span[0], int(spans[span[1], 0]), int(spans[span[2], 1]))
-        answers = dict.fromkeys(windows.question_ids, "")
+        answers = [""] * windows.num_questions
         for question, (_, begin, stop) in best.items():
-            answers[windows.question_ids[question]] = windows.contexts[question].as_py()[begin:stop]
+            answers[question] = windows.contexts[question].as_py()[begin:stop]
         return answers
 
 

@@ -16,11 +16,13 @@ import psutil
 
 from ratio_hpo.backends.resources import num_cpus
 from ratio_hpo.core.errors import RatioHpoError
-from ratio_hpo.core.urls import mlflow_uri, reason_of, without_password
+from ratio_hpo.core.fingerprint import Digests
+from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.core.overrides import Setting
+from ratio_hpo.core.urls import reason_of, without_password
 from ratio_hpo.experiment.load import load_experiment
-from ratio_hpo.experiment.own import OwnExperimentSpec, import_objective
-from ratio_hpo.study.storage import check_writable, default_url, open_storage
-from ratio_hpo.training.model import checkpoint_bytes, find_base, load_tokenizer
+from ratio_hpo.experiment.ready import kind_of
+from ratio_hpo.study.storage import check_writable, open_storage
 
 State = Literal["ok", "note", "missing"]
 """`note`: a search works without it; `missing`: it does not."""
@@ -67,10 +69,10 @@ def examine(
         base: name[@commit] of a base; None: the experiment's.
     """
     checks = [*_versions(), *_extras(), *_devices()]
-    checks.append(_tried("root", lambda: _root(root), "name a folder that you may write to with --root"))
+    checks.append(_tried("root", lambda: _root(root), "name a ⟨root⟩ that you may write to"))
     if checks[-1].state == "ok":
-        checks.append(_tried("storage", lambda: _storage(root, storage), "check --storage, the server and permissions"))
-        remedy = "check --tracking-uri, the server and its login; searches run with --no-tracking"
+        checks.append(_tried("storage", lambda: _storage(root, storage), "check ⟨storage⟩, the server and permissions"))
+        remedy = "check ⟨tracking_uri⟩, the server and its login; searches run without tracking too"
         checks.append(_tried("tracking", lambda: _tracking(root, tracking_uri), remedy))
         checks.append(_tried("base", lambda: _base(root, experiment, base), "see docs/data.md on bases"))
     return checks
@@ -121,36 +123,36 @@ def _root(root: Path) -> str:
 
 
 def _storage(root: Path, url: str | None) -> str:
-    chosen = url or default_url(root)
-    if url is None and not (root / "studies.db").is_file():
-        return f"{root / 'studies.db'} will be made"
+    folder = RunFolder(root)
+    chosen = url or folder.studies_url
+    if url is None and not folder.studies.is_file():
+        return f"{folder.studies} will be made"
     check_writable(open_storage(chosen, patience=PATIENCE))
     return f"{without_password(chosen)}: reachable and writable"
 
 
 def _tracking(root: Path, uri: str | None) -> str:
-    if uri is None and not (root / "mlflow.db").is_file():
-        return f"{root / 'mlflow.db'} will be made"
+    folder = RunFolder(root)
+    if uri is None and not folder.runs.is_file():
+        return f"{folder.runs} will be made"
     from ratio_hpo.tracking.mlflow import check_store
 
-    check_store(uri or mlflow_uri(root))
-    return f"{without_password(uri) if uri else root / 'mlflow.db'}: reachable and writable"
+    check_store(uri or folder.runs_url)
+    return f"{without_password(uri) if uri else folder.runs}: reachable and writable"
 
 
 def _base(root: Path, experiment: str, asked: str | None) -> str:
-    loaded = load_experiment(experiment).experiment
-    if isinstance(loaded, OwnExperimentSpec):
-        import_objective(loaded.objective)
-        return f"objective {loaded.objective}: found"
-    name, _, revision = asked.partition("@") if asked else (loaded.base.name, "", loaded.base.revision or "")
-    base = find_base(name, revision or None)
-    load_tokenizer(base, offline=True)
-    room, free = CHECKPOINTS * checkpoint_bytes(base), shutil.disk_usage(root if root.exists() else Path.cwd()).free
+    digests = Digests(RunFolder(root).digests)
+    if asked:
+        name, _, revision = asked.partition("@")
+        settings = [Setting("base", {"name": name, "revision": revision or None}, "⟨base⟩")]
+    else:
+        settings = []
+    what, checkpoint = kind_of(load_experiment(experiment, settings)).needs(digests)
+    room, free = CHECKPOINTS * checkpoint, shutil.disk_usage(root if root.exists() else Path.cwd()).free
     if free < room:
-        raise OSError(
-            f"{base.name}: needs {room / 1e9:.1f} GB for {CHECKPOINTS} checkpoints; {free / 1e9:.1f} are free"
-        )
-    return f"{base.name}: loads without a network"
+        raise OSError(f"{what}; needs {room / 1e9:.1f} GB for {CHECKPOINTS} checkpoints; {free / 1e9:.1f} are free")
+    return what
 
 
 def _tried(name: str, look: Callable[[], str], remedy: str) -> Check:

@@ -1,0 +1,70 @@
+"""Files that are there whole or not at all, and what they weigh."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def written_whole(target: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A path beside `target` to write a file or a folder to, renamed into its place when the block ends well.
+
+    The temporary name begins with a dot and names the process, so that a sweep can tell what a killed one left.
+
+    Args:
+        replace: take the place of a folder that is there; without it, one that another process has just finished
+            stays, and ours goes. A file always takes the place of one that is there.
+
+    Raises:
+        OSError: it cannot be written or renamed; nothing half-written remains.
+    """
+    temporary = target.with_name(f".{target.name}-{os.getpid()}-{threading.get_native_id()}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove(temporary)
+    try:
+        yield temporary
+        if temporary.is_dir():
+            _put_folder(temporary, target, replace=replace)
+        else:
+            temporary.replace(target)
+    finally:
+        remove(temporary)
+
+
+def _put_folder(temporary: Path, target: Path, *, replace: bool) -> None:
+    if replace:
+        remove(target)
+    try:
+        temporary.rename(target)
+    except OSError:
+        if not target.is_dir():  # else another process has just finished the same
+            raise
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, or what of it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes that a folder holds; 0 where there is none."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # deleted meanwhile
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+def is_regular(path: Path) -> bool:
+    """Whether it is a plain file: reading a pipe or a device could wait for ever."""
+    return stat.S_ISREG(path.stat().st_mode)

@@ -1,0 +1,91 @@
+"""The run folder: where everything below it is. Nobody else puts names together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The places below a run folder. It can be copied or moved: what is stored names places relative to it.
+
+    Example:
+        >>> RunFolder(Path("mlruns")).weights("my-study").as_posix()
+        'mlruns/checkpoints/my-study'
+    """
+
+    root: Path
+
+    @property
+    def studies(self) -> Path:
+        """The SQLite file of studies."""
+        return self.root / "studies.db"
+
+    @property
+    def studies_url(self) -> str:
+        return f"sqlite:///{self.studies}"
+
+    @property
+    def runs(self) -> Path:
+        """The SQLite file of MLflow."""
+        return self.root / "mlflow.db"
+
+    @property
+    def runs_url(self) -> str:
+        return f"sqlite:///{self.runs.resolve()}"
+
+    @property
+    def artifacts(self) -> Path:
+        """Artifacts of MLflow's runs."""
+        return self.root / "artifacts"
+
+    @property
+    def stages(self) -> Path:
+        """The stage store, which evicts."""
+        return self.root / "stages"
+
+    @property
+    def items(self) -> Path:
+        """Scores of single evaluation items, which stay when stages are evicted."""
+        return self.root / "items"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Kept weights of all studies."""
+        return self.root / "checkpoints"
+
+    def weights(self, study: str) -> Path:
+        """Kept weights of a study."""
+        return self.checkpoints / study
+
+    @property
+    def plots(self) -> Path:
+        return self.root / "plots"
+
+    def plot(self, study: str) -> Path:
+        """The picture of a study's front."""
+        return self.plots / f"{study}.png"
+
+    @property
+    def windows(self) -> Path:
+        """Tokenised data."""
+        return self.root / "cache" / "windows"
+
+    @property
+    def tokenizers(self) -> Path:
+        return self.root / "cache" / "tokenizers"
+
+    @property
+    def digests(self) -> Path:
+        """Checksums of large files that were worked out before."""
+        return self.root / "cache" / "digests.json"
+
+    @property
+    def storages(self) -> Path:
+        """The storages whose studies keep weights and stages here."""
+        return self.root / "storages.txt"
+
+    @property
+    def tracking_lock(self) -> Path:
+        return self.root / "tracking.lock"

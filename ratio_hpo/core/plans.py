@@ -1,0 +1,137 @@
+"""What a trial comes to, and what a study is about: the values that rooms pass on and the storage keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePlan:
+    """A source in a stage, as it was asked for and as it will really be drawn.
+
+    Attributes:
+        requested: share of windows that the mixture gives it.
+        windows, questions, tokens: drawn from it; a question counts once, tokens without padding.
+        share_windows, share_tokens: realised shares, in [0, 1].
+        epochs: passes over it.
+        capped: draw of the stage at which it reached its cap; None: it did not.
+    """
+
+    requested: float
+    windows: int
+    questions: int
+    tokens: int
+    share_windows: float
+    share_tokens: float
+    epochs: float
+    capped: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagePlan:
+    """A stage of a trial.
+
+    Attributes:
+        steps, windows: updates, and windows in all.
+        ratio: asked for; in tokens where the stage counts tokens.
+        ratio_realised, ratio_realised_tokens: share of the windows, and of the tokens, that are not the reference's.
+        sources: by name.
+    """
+
+    steps: int
+    windows: int
+    ratio: float
+    ratio_realised: float
+    ratio_realised_tokens: float
+    sources: Mapping[str, SourcePlan]
+
+    @property
+    def capped(self) -> dict[str, int]:
+        """The sources that reached their cap, with the draw at which they did."""
+        return {name: source.capped for name, source in self.sources.items() if source.capped is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPlan:
+    """A trial before it is trained; an objective of the user's own may know none of it.
+
+    Attributes:
+        cost: windows from the base model to its end.
+        stages: in order.
+    """
+
+    ratio: float | None = None
+    ratio_realised: float | None = None
+    cost: float | None = None
+    stages: Mapping[str, StagePlan] = field(default_factory=dict)
+
+
+UNPLANNED = TrialPlan()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """The command that made a study, so that `resume` can give it again.
+
+    Attributes:
+        experiment: name or full path; None: settings said it all.
+        settings: (key, value, source) laid over the experiment.
+        data_dir: full path.
+    """
+
+    experiment: str | None = None
+    settings: tuple[tuple[str, Any, str], ...] = ()
+    data_dir: str = "data"
+    strict: bool = False
+    keep_leaks: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What is stored of a study beside its trials: what readers, `resume` and `export` need.
+
+    Attributes:
+        experiment, space, base: names; base is None for an objective of the user's own.
+        reference: the language or source whose share is 1 - ratio.
+        trials: asked for by the last search.
+        keep: whose weights are kept.
+        languages: target languages; none named: those that scores are given for.
+        rungs: windows of each stage at which trials are compared.
+        parameters: names of the space's parameters.
+        largest_cost: the most windows that a trial of the space can cost.
+        store, tracking_uri: of the last search; None: untracked, or the store below the run folder.
+        config: the experiment in full, as it was searched.
+        in_process: whether objective or space were handed over from Python, so that no command can repeat it.
+        evaluation_sets: names of the window sets that trials are scored on, `test` among them.
+        leaks: lines about what training and evaluation data share.
+        problems: lines about records that were mended or dropped.
+    """
+
+    experiment: str
+    space: str
+    base: str | None = None
+    objective: str | None = None
+    reference: str = "en"
+    trials: int = 0
+    keep: str = "front"
+    languages: tuple[str, ...] = ()
+    rungs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    parameters: tuple[str, ...] = ()
+    largest_cost: float = 0.0
+    store: str | None = None
+    tracking_uri: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    command: Command = Command()
+    in_process: bool = False
+    evaluation_sets: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+TRIAL_PLAN: TypeAdapter[TrialPlan] = TypeAdapter(TrialPlan)
+ABOUT: TypeAdapter[About] = TypeAdapter(About)
+"""How the two are read from, and written to, the storage's JSON."""

@@ -1,0 +1,155 @@
+"""The mixture and the length of a stage, solved together: the one place where both are worked out.
+
+They hang on each other. `budget: add` makes a stage as long as its share of windows asks for; `unit: tokens` makes
+shares of windows from shares of tokens; `unimax` counts repeats over the length that comes of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.data.mixing.shares import SourceSize, by_size, spread_shares, token_shares, window_ratio
+
+MOST_ADDED_RATIO = 0.9
+"""The largest share of windows that `budget: add` takes: the stage is ten times as long there."""
+
+ROUNDS, SETTLED = 100, 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution:
+    """A stage's mixture and length.
+
+    Attributes:
+        shares: of windows, by source.
+        asked: shares in the unit that was asked for.
+        ratio: share of the windows that are not the reference's.
+        asked_ratio: the same of `asked`.
+        steps: updates.
+    """
+
+    shares: dict[str, float]
+    asked: dict[str, float]
+    ratio: float
+    asked_ratio: float
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is asked of a stage.
+
+    Attributes:
+        steps, batch_size: its reference length; with `budget: add`, that at ratio 0.
+        spread, temperature: how the part that is not the reference's is spread over its sources.
+        unit: what shares and ratio count: `examples` (windows) or `tokens`.
+        budget: `replace`, or `add`.
+    """
+
+    steps: int
+    batch_size: int
+    spread: str = "proportional"
+    temperature: float = 1.0
+    unit: str = "examples"
+    budget: str = "replace"
+
+
+def solve(
+    sizes: Mapping[str, SourceSize],
+    wanted: Wanted,
+    *,
+    shares: Mapping[str, float] | None = None,
+    ratio: float | None = None,
+) -> Solution:
+    """Window shares and steps, from explicit shares, from a ratio, or by size where neither is given.
+
+    Raises:
+        ConfigError: a source that is not there, a ratio outside [0, 1], or `add` with over 0.9 of the windows.
+    """
+    unknown = [name for name in shares or () if name not in sizes]
+    if unknown:
+        raise ConfigError(f"shares name {unknown[0]}, which is no source; known: {', '.join(sorted(sizes))}")
+    amount = wanted.steps * wanted.batch_size * (ratio or 0.0)
+    for _ in range(ROUNDS):
+        solution = _once(sizes, wanted, shares, ratio, amount)
+        before, amount = amount, _amount(sizes, wanted, solution)
+        if abs(amount - before) <= SETTLED * max(amount, 1.0):
+            break
+    if wanted.budget == "add":
+        check_added(solution.ratio)
+    return solution
+
+
+def added_steps(steps: int, ratio: float, budget: str) -> int:
+    """Steps of a stage at a share of windows: with `add`, the reference's stay whole and the rest comes on top.
+
+    Raises:
+        ConfigError: `add` with a ratio over 0.9.
+    """
+    if budget == "replace":
+        return steps
+    check_added(ratio)
+    return math.ceil(steps / (1.0 - ratio) - 1e-9)
+
+
+def check_added(ratio: float) -> None:
+    """Refuse a share of windows that `budget: add` cannot have.
+
+    Raises:
+        ConfigError: it is over 0.9.
+    """
+    if ratio > MOST_ADDED_RATIO + 1e-9:
+        raise ConfigError(
+            f"budget `add` needs at most {MOST_ADDED_RATIO} of the windows outside the reference language, "
+            f"but got {ratio:.4g}; lower the ratio"
+        )
+
+
+def largest_window_ratio(sizes: Mapping[str, SourceSize], ratio: float, unit: str) -> float:
+    """The most that a ratio can come to in windows, however it is spread: all of it on the shortest windows."""
+    others = [size.tokens_per_window for size in sizes.values() if not size.reference]
+    english = [size.tokens_per_window for size in sizes.values() if size.reference]
+    if unit == "examples" or not others or not english:
+        return ratio
+    least, most = ratio / min(others), (1.0 - ratio) / max(english)
+    return least / (least + most)
+
+
+def _once(
+    sizes: Mapping[str, SourceSize],
+    wanted: Wanted,
+    shares: Mapping[str, float] | None,
+    ratio: float | None,
+    amount: float,
+) -> Solution:
+    """The solution where the other sources give `amount`, in the unit."""
+    unit = wanted.unit
+    if shares is not None:
+        asked = {name: float(shares.get(name, 0.0)) for name in sizes}
+    elif ratio is None:
+        asked = by_size(sizes, unit)
+    else:
+        asked = spread_shares(sizes, ratio, wanted.spread, amount=amount, temperature=wanted.temperature, unit=unit)
+    windows = token_shares(asked, sizes) if unit == "tokens" else asked
+    found = window_ratio(windows, sizes)
+    return Solution(
+        shares=windows,
+        asked=asked,
+        ratio=found,
+        asked_ratio=window_ratio(asked, sizes) if ratio is None else ratio,
+        steps=added_steps(wanted.steps, min(found, MOST_ADDED_RATIO), wanted.budget),
+    )
+
+
+def _amount(sizes: Mapping[str, SourceSize], wanted: Wanted, solution: Solution) -> float:
+    """What the other sources give over the whole stage, in the unit."""
+    per_window = {
+        name: (size.tokens_per_window if wanted.unit == "tokens" else 1.0)
+        for name, size in sizes.items()
+        if not size.reference
+    }
+    drawn = solution.steps * wanted.batch_size
+    return drawn * sum(solution.shares[name] * each for name, each in per_window.items())

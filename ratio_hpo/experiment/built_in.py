@@ -1,0 +1,189 @@
+"""Experiments with the built-in objective: from the file to a search that is ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ratio_hpo.core.config import check_name
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.fingerprint import Digests
+from ratio_hpo.core.plans import About
+from ratio_hpo.data.mixing import SourceSize
+from ratio_hpo.data.mixing.solve import added_steps, check_added, largest_window_ratio, solve
+from ratio_hpo.experiment.anchors import make_anchors
+from ratio_hpo.experiment.kind import DataFacts, Say, Search, SearchOptions, SourceFacts
+from ratio_hpo.experiment.load import Loaded, name_study
+from ratio_hpo.experiment.prepare import Prepared, basis_of, prepare, source_specs
+from ratio_hpo.experiment.spec import ExperimentSpec
+from ratio_hpo.objective import Design, Pipeline
+from ratio_hpo.space import Ratio, Simplex, Space, Steps, load_space
+from ratio_hpo.study import StudyPlan, Target
+from ratio_hpo.training.base import checkpoint_bytes, find_base
+from ratio_hpo.training.model import load_tokenizer
+from ratio_hpo.training.parameters import INTERMEDIATE, TARGET, check_parameters, reference_values
+from ratio_hpo.training.spec import sizes_of
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """An experiment that trains two stages on data that it names."""
+
+    loaded: Loaded
+    spec: ExperimentSpec
+
+    def check(self) -> str:
+        self.space()
+        return f"on {len(self.spec.target_languages)} language(s)"
+
+    def source_names(self) -> tuple[str, ...]:
+        return tuple(source_specs(self.spec, self.spec.stages.intermediate))
+
+    def needs(self, digests: Digests) -> tuple[str, int]:
+        base = find_base(self.spec.base.name, self.spec.base.revision, digests)
+        load_tokenizer(base, offline=True)
+        return f"{base.name}: loads without a network", checkpoint_bytes(base)
+
+    def space(self) -> Space:
+        """The space in absolute values.
+
+        Raises:
+            ConfigError: parameters that the objective does not know, a simplex of other sources, a ratio too high.
+        """
+        space, stages, sources = load_space(self.spec.space), self.spec.stages, self.source_names()
+        check_parameters(space, stages)
+        resolved = space.resolve(reference_values(stages), parts=sources)
+        shares, ratio = resolved.parameters.get("shares"), resolved.parameters.get("ratio")
+        unknown = [part for part in (shares.parts if isinstance(shares, Simplex) else ()) if part not in sources]
+        if unknown:
+            raise ConfigError(
+                f"{space.source}: parameters.shares.parts: {unknown[0]} is no source of {self.spec.name}; "
+                f"known: {', '.join(sources)}"
+            )
+        if stages.intermediate.budget == "add":
+            if shares is not None:
+                raise ConfigError(
+                    f"{space.source}: parameters.shares: budget `add` needs a ratio, not shares; use `ratio`"
+                )
+            if isinstance(ratio, Ratio) and stages.intermediate.unit == "examples":
+                _check_added(ratio.high, space)
+        return resolved
+
+    def ready(self, options: SearchOptions, say: Say) -> Search:
+        if (options.resources.gpus or 0.0) > 1.0:
+            raise ConfigError(
+                f"⟨gpus_per_trial⟩: the built-in objective trains on one GPU, but got {options.resources.gpus:g}; "
+                "ask for 1 or a part of one, or search an objective of your own"
+            )
+        space = self.space()
+        prepared = prepare(
+            self.spec,
+            folder=options.folder,
+            data_dir=options.data_dir,
+            strict=options.strict,
+            keep_leaks=options.keep_leaks,
+            say=say,
+        )
+        steps = self._largest_steps(space, sizes_of(prepared.sources[INTERMEDIATE]))
+        pipeline = Pipeline(self._design(prepared, steps))
+        leaks = tuple(line for leak in prepared.leaks for line in leak.lines(kept=options.keep_leaks))
+        sources = {
+            stage: {name: SourceFacts(language=s.language, size=s.size) for name, s in group.items()}
+            for stage, group in prepared.sources.items()
+        }
+        return Search(
+            options=options,
+            spec=self.spec,
+            plan=self._plan(options, space, prepared, steps, leaks),
+            objective=pipeline,
+            plan_trial=pipeline.plan,
+            data=DataFacts(sources=sources, splits=prepared.splits, problems=prepared.problems, leaks=leaks),
+            checkpoint_bytes=checkpoint_bytes(prepared.base),
+            tokenizer=prepared.tokenizer,
+            calibrate=pipeline.calibrate,
+        )
+
+    def _design(self, prepared: Prepared, steps: Mapping[str, int]) -> Design:
+        return Design(
+            base=prepared.base,
+            task=self.spec.task,
+            windows=self.spec.windows,
+            engine=self.spec.engine,
+            metric=self.spec.metric,
+            seed=self.spec.seed,
+            pad=prepared.pad,
+            token_types=prepared.token_types,
+            stages=self.spec.stages,
+            sources=prepared.sources,
+            evaluation=prepared.evaluation,
+            test=prepared.test,
+            rungs={name: tuple(getattr(self.spec.stages, name).rungs(most)) for name, most in steps.items()},
+        )
+
+    def _plan(
+        self,
+        options: SearchOptions,
+        space: Space,
+        prepared: Prepared,
+        steps: Mapping[str, int],
+        leaks: tuple[str, ...],
+    ) -> StudyPlan:
+        spec = self.spec
+        anchors = make_anchors(spec.anchors, spec.stages, sizes_of(prepared.sources[INTERMEDIATE]), space)
+        if spec.target.f1 is None and not (anchors and anchors[0].kind.startswith("english")):
+            raise ConfigError(f"{spec.name}: target: needs `f1`, since the data has no {spec.reference} to set it")
+        batch = {name: getattr(spec.stages, name).batch_size for name in steps}
+        design = self._design(prepared, steps)
+        sets = [*(f for parts in prepared.evaluation.values() for f in parts.values()), *prepared.test.values()]
+        return StudyPlan(
+            name=check_name(name_study(spec, space) if options.study is None else options.study, "⟨study⟩"),
+            basis=basis_of(spec, prepared),
+            space=space,
+            rungs={name: tuple(step * batch[name] for step in grid) for name, grid in design.rungs.items()},
+            target=Target(f1=spec.target.f1, fraction=spec.target.fraction),
+            anchors=anchors,
+            largest_cost=float(sum(most * batch[name] for name, most in steps.items())),
+            languages=tuple(spec.target_languages),
+            seed=spec.seed,
+            about=About(
+                experiment=spec.name,
+                space=space.name,
+                base=spec.base.name,
+                evaluation_sets=tuple(Path(folder).name for folder in sets),
+                leaks=leaks,
+                problems=prepared.problems,
+            ),
+        )
+
+    def _largest_steps(self, space: Space, sizes: Mapping[str, SourceSize]) -> dict[str, int]:
+        """The most steps that any trial of the space, or an anchor, gives to each stage.
+
+        Raises:
+            ConfigError: `budget: add`, and the space's largest ratio comes to more windows than it takes.
+        """
+        most = {}
+        for name, parameter in ((INTERMEDIATE, "intermediate_steps"), (TARGET, "target_steps")):
+            domain = space.parameters.get(parameter)
+            asked = int(max(domain.values)) if isinstance(domain, Steps) else 0
+            most[name] = max(asked, getattr(self.spec.stages, name).steps)
+        stage, ratio = self.spec.stages.intermediate, space.parameters.get("ratio")
+        if stage.budget == "add" and isinstance(ratio, Ratio):
+            searched = {"spread", "temperature"} & set(space.parameters)
+            if searched:  # however the sampler spreads it
+                largest = largest_window_ratio(sizes, ratio.high, stage.unit)
+                _check_added(largest, space)
+                most[INTERMEDIATE] = added_steps(most[INTERMEDIATE], largest, stage.budget)
+            else:
+                wanted = stage.model_copy(update={"steps": most[INTERMEDIATE], "budget": "replace"}).wanted()
+                _check_added(solve(sizes, wanted, ratio=ratio.high).ratio, space)
+                wanted = stage.model_copy(update={"steps": most[INTERMEDIATE]}).wanted()
+                most[INTERMEDIATE] = solve(sizes, wanted, ratio=ratio.high).steps
+        return most
+
+
+def _check_added(ratio: float, space: Space) -> None:
+    try:
+        check_added(ratio)
+    except ConfigError as error:
+        raise ConfigError(f"{space.source}: parameters.ratio.high: {error}") from error

@@ -1,0 +1,47 @@
+"""The experiment file of a user's own objective: no data, no stages, only a space, rungs and a function."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from ratio_hpo.core.config import Real, Whole
+from ratio_hpo.experiment.study_spec import StudySpec, Text
+
+ONLY_STAGE = "target"
+
+
+class OwnExperimentSpec(StudySpec):
+    """An experiment with the user's own objective.
+
+    Attributes:
+        objective: `package.module:function`, a generator of `Progress`.
+        rungs: windows at which trials are compared: of each stage in order, or of the only one, `target`.
+        values: reference values of parameters: what anchors take, and what domains of factors multiply.
+        target_languages: what `f1/<lang>` is reported for; may be left out.
+        largest_cost: most windows that a trial can cost; the sum of the last rungs by default.
+        identity: anything else whose change makes it another study (data, model, version of the code).
+    """
+
+    objective: Text
+    space: Text = "ratio-only"
+    rungs: dict[str, list[Whole]]
+    values: dict[str, Any] = Field(default_factory=dict)
+    target_languages: list[Text] = Field(default_factory=list)
+    largest_cost: Real | None = Field(default=None, gt=0)
+    identity: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("rungs", mode="before")
+    @classmethod
+    def _one_stage(cls, value: Any) -> Any:
+        return {ONLY_STAGE: value} if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> OwnExperimentSpec:
+        for stage, grid in self.rungs.items():
+            if not grid or grid[0] < 1 or any(a >= b for a, b in itertools.pairwise(grid)):
+                raise ValueError(f"rungs.{stage} needs rising windows from 1 on, but got {grid}; sort them")
+        self.check_target()
+        return self

@@ -1,0 +1,66 @@
+"""Files checked before anything is run: spaces against what could search them, experiments against themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ratio_hpo.core.config import did_you_mean
+from ratio_hpo.core.errors import ConfigError, RatioHpoError
+from ratio_hpo.core.resources import shipped_files
+from ratio_hpo.experiment.load import load_experiment
+from ratio_hpo.experiment.ready import kind_of
+from ratio_hpo.space import Simplex, load_space
+from ratio_hpo.training.parameters import check_names
+
+
+def check_experiment(path: Path) -> str:
+    """What an experiment is on, in words.
+
+    Raises:
+        ConfigError: one line a mistake.
+    """
+    return kind_of(load_experiment(str(path))).check()
+
+
+def check_space(path: Path, experiment: str | None = None) -> str:
+    """What a space holds, in words; unless it says `objective: own`, the built-in objective must know all of it.
+
+    Args:
+        experiment: whose sources shares may name; None: those of any experiment at hand.
+
+    Raises:
+        ConfigError: one line a mistake.
+    """
+    space = load_space(str(path))
+    if not space.own:
+        check_names(space)
+        for key, domain in space.parameters.items():
+            if isinstance(domain, Simplex) and domain.parts:
+                _check_parts(f"{path}: parameters.{key}.parts", domain.parts, experiment)
+    whose = "for an objective of your own" if space.own else "for the built-in objective"
+    return f"{whose} with {len(space.parameters)} parameter(s)"
+
+
+def _check_parts(where: str, parts: tuple[str, ...], experiment: str | None) -> None:
+    known = {name for each in _experiments(experiment) for name in _sources(each, required=experiment is not None)}
+    whose = experiment or "any experiment at hand; name yours with ⟨experiment⟩"
+    lines = [
+        f"{where}: {part} is no source of {whose} ({did_you_mean(part, sorted(known))})"
+        for part in parts
+        if part not in known
+    ]
+    if lines:
+        raise ConfigError(*lines)
+
+
+def _experiments(asked: str | None) -> list[str]:
+    return [asked] if asked is not None else [str(path) for path in shipped_files("experiments")]
+
+
+def _sources(experiment: str, *, required: bool) -> tuple[str, ...]:
+    try:
+        return kind_of(load_experiment(experiment)).source_names()
+    except RatioHpoError:  # of those at hand, a broken one has no say
+        if required:
+            raise
+        return ()

@@ -1,0 +1,198 @@
+"""The training loop: a stage from its longest stored prefix to its end, evaluated at its rungs, stored at its stops.
+
+A stage that goes on from a checkpoint equals one that was never interrupted, bit for bit where the provenance is
+equal, and its curve does not depend on what was stored before.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ratio_hpo.core.errors import ResumeError
+from ratio_hpo.core.trial import NOTHING, Spent
+from ratio_hpo.data.mixing import MixtureStream
+from ratio_hpo.data.windows import WindowSet
+from ratio_hpo.training.checkpoint import load_checkpoint, save_checkpoint, update_state
+from ratio_hpo.training.engine import Engine, Tally
+from ratio_hpo.training.evaluation import Evaluation
+from ratio_hpo.training.items import ItemStore
+from ratio_hpo.training.schedule import factor
+from ratio_hpo.training.stage import Stage
+from ratio_hpo.training.store import StageStore, fits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagePoint:
+    """A place in a stage where it was evaluated or stored.
+
+    Attributes:
+        step: updates so far.
+        scores: empty where the place is stored but not evaluated.
+        measures: loss, lr, examples_per_second, and cumulative seconds and tokens of the stage.
+        weights: name of the checkpoint; None where it is no longer stored.
+        items: name of the scores of single items; None where they are not kept.
+        spent: by this call; without FLOPs, which hang on the model.
+        spent_tokens: non-padding tokens trained by this call.
+    """
+
+    step: int
+    scores: Mapping[str, float]
+    measures: Mapping[str, float]
+    weights: str | None
+    items: str | None
+    spent: Spent = NOTHING
+    spent_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where a stage keeps what it comes to: weights, which may be evicted, and scores of items, which stay."""
+
+    stages: StageStore
+    items: ItemStore
+
+
+class StageLoop:
+    """Runs stages on an engine.
+
+    Args:
+        stores: where weights and scores of items are kept.
+        evaluation: what stages are scored on.
+    """
+
+    def __init__(self, engine: Engine, stores: Stores, evaluation: Evaluation) -> None:
+        self._engine, self._stores, self._evaluation = engine, stores, evaluation
+
+    def run(
+        self, stage: Stage, sources: Mapping[str, WindowSet], *, final: bool, inexact: bool = False
+    ) -> Iterator[StagePoint]:
+        """Run a stage from its longest stored prefix, yielding at every stop.
+
+        Args:
+            inexact: whether the weights that it starts from were.
+            final: whether it is the trial's last stage, whose end is always evaluated.
+
+        Raises:
+            Diverged: a loss that is not finite.
+        """
+        optimizer, store = self._engine.optimizer(stage), self._stores.stages
+        tally = Tally(inexact=inexact)
+        with store.using(stage):
+            step = self._go_on(stage, optimizer, tally)
+            scored = stage.scored(final=final)
+            if step in scored and step not in {past["step"] for past in tally.evaluations}:
+                self._evaluate(stage, step, tally)  # stored by a stage that was not scored here
+                update_state(store.folder(stage.name_at(step)), self._state(stage, step, tally))
+            yield from self._replay(stage, tally, scored)
+            spent, first_tokens = NOTHING, tally.tokens
+            for stop in (stop for stop in stage.stops() if stop > step):
+                spent += self._advance(stage, step, stop, sources, optimizer, tally)
+                step = stop
+                if stop in scored:
+                    self._evaluate(stage, stop, tally)
+                folder = store.folder(stage.name_at(stop))
+                present = store.state(folder)
+                if present is None or not fits(present, stage, stop + 1, self._evaluation.fingerprint):
+                    save_checkpoint(folder, self._engine.model, optimizer, self._state(stage, stop, tally))
+                    store.evict()
+                yield StagePoint(
+                    step=stop,
+                    scores=tally.evaluations[-1]["scores"] if stop in scored else {},
+                    measures=tally.measures,
+                    weights=stage.name_at(stop),
+                    items=self._items(stage, stop) if stop in scored else None,
+                    spent=spent,
+                    spent_tokens=tally.tokens - first_tokens,
+                )
+
+    def _advance(
+        self,
+        stage: Stage,
+        start: int,
+        stop: int,
+        sources: Mapping[str, WindowSet],
+        optimizer: torch.optim.Optimizer,
+        tally: Tally,
+    ) -> Spent:
+        """The updates from one stop to the next; returns what they took."""
+        began, tokens, stream = time.monotonic(), tally.tokens, MixtureStream(stage.mixture, stage.seed)
+        for step in range(start, stop):
+            tally.loss += self._engine.step(stage, step, stream, sources, optimizer, tally)
+            tally.updates += 1
+        passed, windows = time.monotonic() - began, (stop - start) * stage.batch_size
+        tally.seconds += passed
+        tally.measures = {
+            "loss": tally.loss / tally.updates,
+            "lr": stage.learning_rate * factor(stage.schedule, stop - 1, steps=stage.steps, warmup=stage.warmup),
+            "examples_per_second": windows / passed,
+            "tokens_per_second": (tally.tokens - tokens) / passed,
+            "seconds": tally.seconds,
+            "tokens": float(tally.tokens),
+            "inexact": float(tally.inexact),
+        }
+        return Spent(windows, passed)
+
+    def _go_on(self, stage: Stage, optimizer: torch.optim.Optimizer, tally: Tally) -> int:
+        """Load the longest intact prefix; returns its steps."""
+        store = self._stores.stages
+        while (found := store.longest_prefix(stage, self._evaluation.fingerprint)) is not None:
+            step, state = found
+            folder = store.folder(stage.name_at(step))
+            try:
+                load_checkpoint(folder, self._engine.model, optimizer)
+            except ResumeError:
+                store.discard(folder)
+                continue
+            store.touch(folder)
+            tally.seconds, tally.tokens = state["seconds"], state["tokens"]
+            tally.loss, tally.updates, tally.measures = state["loss"], state["updates"], dict(state["measures"])
+            tally.evaluations = list(state["evaluations"])
+            tally.inexact |= state["inexact"] or state["provenance"] != self._engine.provenance()
+            return step
+        return 0
+
+    def _evaluate(self, stage: Stage, step: int, tally: Tally) -> None:
+        """Score the model as it is, and keep the items."""
+        result = self._evaluation.score(self._engine)
+        self._stores.items.write(self._items(stage, step), result.items)
+        tally.evaluations.append({"step": step, "scores": result.scores, "measures": tally.measures})
+        tally.loss, tally.updates = 0.0, 0
+
+    def _items(self, stage: Stage, step: int) -> str:
+        """The name of the scores of single items."""
+        return f"{stage.name_at(step)}-{self._evaluation.fingerprint}"
+
+    def _replay(self, stage: Stage, tally: Tally, scored: Container[int]) -> Iterator[StagePoint]:
+        """The evaluations that a stored prefix has been through."""
+        for past in (past for past in tally.evaluations if past["step"] in scored):
+            name, items = stage.name_at(past["step"]), self._items(stage, past["step"])
+            yield StagePoint(
+                step=past["step"],
+                scores=past["scores"],
+                measures=past["measures"],
+                weights=name if self._stores.stages.folder(name).is_dir() else None,
+                items=items if self._stores.items.has(items) else None,
+            )
+
+    def _state(self, stage: Stage, step: int, tally: Tally) -> dict[str, Any]:
+        return {
+            "stage": stage.name,
+            "step": step,
+            "position": step * stage.batch_size,
+            "schedule": {"name": stage.schedule, "steps": stage.steps, "warmup": stage.warmup},
+            "rng": {"seed": stage.seed, "rule": "every draw is a function of (seed, stage, step)"},
+            "provenance": self._engine.provenance(),
+            "inexact": tally.inexact,
+            "seconds": tally.seconds,
+            "tokens": tally.tokens,
+            "loss": tally.loss,
+            "updates": tally.updates,
+            "measures": tally.measures,
+            "evaluation": self._evaluation.fingerprint,
+            "evaluations": tally.evaluations,
+        }

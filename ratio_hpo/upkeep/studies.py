@@ -1,0 +1,72 @@
+"""Whole studies: given another name, deleted, their failed trials tried again; weights and runs go along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.files import remove
+from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.core.urls import reason_of
+from ratio_hpo.experiment.track import delete_runs, rename_runs
+from ratio_hpo.study import admin
+from ratio_hpo.study.storage import Storage
+from ratio_hpo.study.view import view_study
+
+
+def rename(storage: Storage, folder: RunFolder, old: str, new: str, tracking_uri: str | None = None) -> str | None:
+    """Give a study another name, with its kept weights and its runs in MLflow.
+
+    Returns:
+        Why its runs could not be changed; None: they were.
+
+    Raises:
+        StudyError: there is none of the old name, one of the new name, or somebody works on it.
+        ConfigError: a name that cannot stand in paths.
+    """
+    weights, new_weights = folder.weights(old), folder.weights(new)
+    if weights.is_dir() and new_weights.exists():
+        raise StudyError(f"{new_weights} holds weights already; choose another name, or move them away")
+    admin.rename_study(storage, old, new)
+    if weights.is_dir():
+        weights.rename(new_weights)
+    return _in_mlflow(lambda: rename_runs(storage, old, new, folder, tracking_uri))
+
+
+def delete(storage: Storage, folder: RunFolder, name: str, tracking_uri: str | None = None) -> str | None:
+    """Delete a study: its trials, its kept weights and its runs in MLflow. Stored stages stay for other studies.
+
+    Returns:
+        Why its runs could not be deleted; None: they were.
+
+    Raises:
+        StudyError: there is none of that name, or somebody works on it.
+    """
+    view = view_study(storage, name)
+    admin.delete_study(storage, name)
+    remove(folder.weights(name))
+    return _in_mlflow(lambda: delete_runs(view, folder, tracking_uri))
+
+
+def retry(storage: Storage, name: str | None = None, numbers: Sequence[int] = ()) -> tuple[str, dict[int, int]]:
+    """Have failed trials run again, as new trials with the same parameters; each failure once.
+
+    Args:
+        numbers: of failed trials; none: all that failed for another reason than `diverged` and were not retried yet.
+
+    Returns:
+        The study's name, and the new trial's number by the failed one's.
+
+    Raises:
+        StudyError: a trial that did not fail or was retried already, or trial 0 while the target hangs on it.
+    """
+    return admin.retry(storage, name, numbers)
+
+
+def _in_mlflow(act: Callable[[], object]) -> str | None:
+    """Do to the runs what was done to the study; a store that cannot be reached takes nothing back."""
+    try:
+        act()
+    except Exception as error:  # a tracking store may raise anything; the study is the truth and is done with
+        return reason_of(error)
+    return None
