@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from ratio_hpo.core.plans import About
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.space import LogUniform, Ratio, Space
 from ratio_hpo.study import Anchor, StudyPlan, Target
@@ -37,7 +38,7 @@ def plan_of(name: str = "study", **changes: object) -> StudyPlan:
     """A study over a ratio and a learning rate, with two anchors."""
     values: dict[str, object] = {
         "name": name,
-        "identity": {"base": "b", "data": "d", "space": {"ratio": {"type": "ratio"}}, "seed": 0},
+        "basis": {"base": "b", "data": {"intermediate/en": "d"}},
         "space": Space("tiny", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2, absolute=True)}),
         "rungs": {"target": RUNGS},
         "target": Target(),
@@ -48,7 +49,7 @@ def plan_of(name: str = "study", **changes: object) -> StudyPlan:
         "largest_cost": 100.0,
         "languages": LANGUAGES,
         "seed": 0,
-        "about": {"experiment": "fake", "space": "tiny", "base": "b", "trials": 8},
+        "about": About(experiment="fake", space="tiny", base="b", trials=8),
     }
     return StudyPlan(**{**values, **changes})  # type: ignore[arg-type]
 

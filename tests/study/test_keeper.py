@@ -28,7 +28,7 @@ def trial(number: int, scores: Sequence[float], folder: Path | None = None) -> T
                 windows=10 * k,
                 cost=10.0 * k,
                 scores={"f1/mean": score},
-                weights=weights and str(weights),
+                weights=weights and weights.name,
             )
         )
     return TrialRecord(number=number, state=State.COMPLETE, kind="sampled", params={"ratio": 0.5}, curve=tuple(curve))
@@ -53,16 +53,16 @@ def test_each_policy_keeps_its_points(keep: Keep, expected: list[str]) -> None:
 def test_what_leaves_the_front_is_deleted_also_after_a_restart(tmp_path: Path) -> None:
     records = [trial(0, [0.1, 0.5], tmp_path / "stages")]
     root = tmp_path / "kept"
-    WeightKeeper(root).update(records)
+    WeightKeeper(root, tmp_path / "stages").update(records)
     assert {folder.name for folder in root.iterdir()} == {"0-target-10", "0-target-20"}
     assert json.loads((root / "0-target-20" / META).read_text())["f1"] == 0.5
     better = [*records, trial(1, [0.6], tmp_path / "stages")]
-    WeightKeeper(root).update(better)  # a new process
+    WeightKeeper(root, tmp_path / "stages").update(better)  # a new process
     assert {folder.name for folder in root.iterdir()} == {"1-target-10"}
     assert (root / "1-target-10" / "model.safetensors").read_text() == "1 1"  # those of that rung
 
 
 def test_a_checkpoint_that_is_gone_leaves_the_point_without_weights(tmp_path: Path) -> None:
     records = [trial(0, [0.5])]
-    WeightKeeper(tmp_path / "kept").update(records)
+    WeightKeeper(tmp_path / "kept", tmp_path / "stages").update(records)
     assert not (tmp_path / "kept").exists()

@@ -13,7 +13,8 @@ import pytest
 from ratio_hpo.study import Study
 from ratio_hpo.study.leases import Lease, own_lease
 from ratio_hpo.study.records import LEASE
-from ratio_hpo.study.storage import open_storage, swap_attribute, write_attributes
+from ratio_hpo.study.storage import open_storage
+from ratio_hpo.study.tables import swap_attribute, write_attributes
 from tests.conftest import plan_of
 
 

@@ -11,7 +11,7 @@ import pytest
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
 from ratio_hpo.study import Study
-from ratio_hpo.study.pruning import NAMES, Shadows, check_pruner
+from ratio_hpo.study.pruning import NAMES, OptunaPruner, check_pruner
 from tests.conftest import LANGUAGES, RUNGS, plan_of
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -50,33 +50,85 @@ def test_every_pruner_stops_bad_trials_and_keeps_their_curve(name: str, open_stu
         assert all(f"pruned by {name} at target window" in str(record.reason) for record in pruned)
 
 
+def decide(pruner: OptunaPruner, number: int, progress: Progress) -> Decision:
+    pruner.observe(number, progress)
+    return pruner.decide(number, progress)
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_rebuilt_shadows_decide_as_the_first_ones_would(name: str, open_study: Callable, search: Callable) -> None:
-    study: Study = search(open_study(pruner=(name, OPTIONS.get(name, {}))), 8, good_then_bad)
-    decisions = []
-    for _ in range(2):
-        shadows = Shadows(name, OPTIONS.get(name, {}), {"target": RUNGS}, LANGUAGES)
-        shadows.replay(study.records())
-        decisions.append([shadows.report(8, point(0.1, windows)) for windows in RUNGS[:3]])
+def test_a_reopened_study_decides_as_the_first_driver_would(name: str, open_study: Callable, search: Callable) -> None:
+    options = (name, OPTIONS.get(name, {}))
+    study: Study = search(open_study(pruner=options), 8, good_then_bad)
+    again = open_study(pruner=options)
+    decisions = [[decide(s._pruner, 8, point(0.1, windows)) for windows in RUNGS[:3]] for s in (study, again)]
     assert decisions[0] == decisions[1]
-    live = [study._shadows.report(8, point(0.1, windows)) for windows in RUNGS[:3]]
-    assert live == decisions[0]
+
+
+STOPS: list[tuple[str, dict[str, Any], list[list[float]], list[int | None]]] = [
+    # below the bound, at once
+    ("threshold", {"lower": 0.3}, [[0.4, 0.5, 0.2, 0.9], [0.2], [0.3, 0.3, 0.3, 0.3]], [3, 1, None]),
+    # two complete trials; the best so far against the median at that rung: .6 .7 .8 .85
+    (
+        "median",
+        {"n_startup_trials": 2},
+        [[0.5, 0.6, 0.7, 0.8], [0.7, 0.8, 0.9, 0.9], [0.65, 0.65, 0.65], [0.61, 0.71, 0.1, 0.84], [0.59]],
+        [None, None, 2, 3, 1],
+    ),
+    # the best quarter stays: percentile 75 of (.1 .2 .3 .4) at each rung is .325
+    (
+        "percentile",
+        {"n_startup_trials": 4},
+        [[0.1] * 4, [0.2] * 4, [0.3] * 4, [0.4] * 4, [0.32], [0.33, 0.33, 0.33, 0.33]],
+        [None, None, None, None, 1, None],
+    ),
+    # the last two no better than the best of those before
+    ("patient", {"patience": 1}, [[0.5, 0.4, 0.3, 0.2], [0.5, 0.4, 0.6, 0.55], [0.1, 0.2, 0.3, 0.4]], [3, None, None]),
+    # factor 2: of n trials at a rung the better half goes on; rungs 1 and 2 decide, 3 does not, 4 does
+    (
+        "successive_halving",
+        {},
+        [[0.5, 0.5, 0.5, 0.5], [0.4], [0.6, 0.4], [0.6, 0.6, 0.1, 0.6], [0.6, 0.6, 0.7, 0.4]],
+        [None, 1, 2, None, 4],
+    ),
+    ("none", {}, [[0.5, 0.5, 0.5, 0.5], [0.0, 0.0, 0.0, 0.0]], [None, None]),
+]
+"""Values of trials at four rungs, one trial after another, and the rung at which each is stopped."""
+
+
+@pytest.mark.parametrize(("name", "options", "curves", "expected"), STOPS, ids=[case[0] for case in STOPS])
+def test_trials_are_stopped_at_these_rungs(
+    name: str, options: dict[str, Any], curves: list[list[float]], expected: list[int | None]
+) -> None:
+    pruner = OptunaPruner(name, options, {"target": (10, 20, 30, 40)}, LANGUAGES)
+    stops: list[int | None] = []
+    for number, values in enumerate(curves):
+        stop = None
+        for rung, value in enumerate(values, 1):
+            flat = {f"prune/f1/{language}": value for language in LANGUAGES}
+            scores = {**flat, **{f"f1/{language}": 0.5 for language in LANGUAGES}}
+            progress = Progress(stage="target", windows=10 * rung, cost=10.0 * rung, scores=scores)
+            if decide(pruner, number, progress) is Decision.STOP:
+                stop = rung
+                break
+        stops.append(stop)
+        pruner.close(number, State.COMPLETE if stop is None else State.PRUNED)
+    assert stops == expected
 
 
 def test_stages_are_compared_apart() -> None:
     """A trial that enters the target stage is compared with target scores alone."""
-    shadows = Shadows("successive_halving", {}, {"intermediate": (10, 20), "target": (5, 10)}, LANGUAGES)
+    pruner = OptunaPruner("successive_halving", {}, {"intermediate": (10, 20), "target": (5, 10)}, LANGUAGES)
     for number in range(4):
-        assert shadows.report(number, point(0.9, 10, "intermediate")) is Decision.CONTINUE
-    assert shadows.report(0, point(0.2, 5)) is Decision.CONTINUE
-    assert shadows.report(1, point(0.3, 5)) is Decision.CONTINUE
-    assert shadows.report(2, point(0.1, 5)) is Decision.STOP
+        assert decide(pruner, number, point(0.9, 10, "intermediate")) is Decision.CONTINUE
+    assert decide(pruner, 0, point(0.2, 5)) is Decision.CONTINUE
+    assert decide(pruner, 1, point(0.3, 5)) is Decision.CONTINUE
+    assert decide(pruner, 2, point(0.1, 5)) is Decision.STOP
 
 
 def test_places_off_the_rungs_decide_nothing() -> None:
-    shadows = Shadows("threshold", {"lower": 0.9}, {"target": (10,)}, LANGUAGES)
-    assert shadows.report(0, point(0.1, 7)) is Decision.CONTINUE
-    assert shadows.report(0, point(0.1, 10)) is Decision.STOP
+    pruner = OptunaPruner("threshold", {"lower": 0.9}, {"target": (10,)}, LANGUAGES)
+    assert decide(pruner, 0, point(0.1, 7)) is Decision.CONTINUE
+    assert decide(pruner, 0, point(0.1, 10)) is Decision.STOP
 
 
 def test_anchors_are_never_pruned(open_study: Callable, search: Callable) -> None:

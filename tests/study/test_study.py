@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ratio_hpo.core.errors import ConfigError, Diverged, FirstTrialFailed, StudyError
+from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
 from ratio_hpo.space import Choice, Ratio, Simplex, Space
 from ratio_hpo.study import Anchor, Study, Target
@@ -125,8 +126,8 @@ def test_the_asked_number_is_the_total(open_study: Make, search: Make) -> None:
 
 def test_another_identity_is_refused_with_what_differs(open_study: Make) -> None:
     open_study()
-    with pytest.raises(StudyError, match=r"another identity \(data: \"d\" -> \"e\"; seed: 0 -> 1\).* --study study-"):
-        open_study(plan_of(identity={"base": "b", "data": "e", "space": {"ratio": {"type": "ratio"}}, "seed": 1}))
+    with pytest.raises(StudyError, match=r"another identity \(base: \"b\" -> \"c\"; seed: 0 -> 1\).* `study` study-"):
+        open_study(plan_of(basis={**plan_of().basis, "base": "c"}, seed=1))
 
 
 def failing(params: Params, context: Context) -> Iterator[Progress]:
@@ -169,9 +170,7 @@ def test_all_samplers_work_with_all_domains(sampler: str, open_study: Make, sear
         "s",
         {"ratio": Ratio(), "shares": Simplex(parts=("en", "sw", "ko")), "schedule": Choice(options=("a", "b", "c"))},
     )
-    study = open_study(plan_of(space=space, anchors=()), sampler=(sampler, {}))
-    study.plan = plan_of(space=space, anchors=(), target=Target(f1=0.5))
-    study.target = 0.5
+    study = open_study(plan_of(space=space, anchors=(), target=Target(f1=0.5)), sampler=(sampler, {}))
     records = search(study, 14).records()
     assert len(records) == 14
     for record in records:
@@ -188,7 +187,7 @@ def test_a_finished_grid_ends_the_search(open_study: Make, search: Make) -> None
 
 
 def test_enqueued_parameters_come_next(open_study: Make, search: Make) -> None:
-    plan = plan_of(identity={"space": plan_of().space.to_json()})
+    plan = plan_of()
     study = search(open_study(plan), 3)
     assert enqueue(study.storage, None, {"ratio": 0.37}) == ("study", 3)
     record = search(open_study(plan), 4).records()[3]
@@ -201,7 +200,7 @@ def test_enqueued_parameters_come_next(open_study: Make, search: Make) -> None:
     ("params", "message"), [({"rato": 0.1}, "did you mean 'ratio'"), ({"ratio": 2.0}, r"value in \[0, 1\]")]
 )
 def test_impossible_parameters_are_not_enqueued(params: dict[str, Any], message: str, open_study: Make) -> None:
-    study = open_study(plan_of(identity={"space": plan_of().space.to_json()}))
+    study = open_study()
     with pytest.raises(ConfigError, match=message):
         enqueue(study.storage, "study", params)
 
@@ -241,10 +240,10 @@ def test_a_trial_that_ran_to_its_budget_is_complete_whatever_the_pruner_says(ope
 
 
 def test_parameters_that_the_objective_refuses_fail_their_trial_alone(open_study: Make, search: Make) -> None:
-    def plan(params: Params) -> dict[str, float]:
+    def plan(params: Params, seed: int) -> TrialPlan:
         if params["ratio"] > 0.5 and params["ratio"] < 1.0:
             raise ValueError("ratio too high for this budget")
-        return {}
+        return UNPLANNED
 
     study = search(open_study(plan_trial=plan, pruner=("none", {})), 10)
     failed = [record for record in study.records() if record.state is State.FAIL]
@@ -256,7 +255,7 @@ def test_parameters_that_the_objective_refuses_fail_their_trial_alone(open_study
 def test_anchors_with_choices_run_and_are_enqueued(open_study: Make, search: Make) -> None:
     space = Space("s", {"ratio": Ratio(), "schedule": Choice(options=("constant", "wsd", "linear"))})
     anchor = Anchor(kind="english", params={"ratio": 0.0, "schedule": "wsd"})
-    plan = plan_of(space=space, anchors=(anchor,), identity={"space": space.to_json()})
+    plan = plan_of(space=space, anchors=(anchor,))
     study = search(open_study(plan), 1)
     enqueue(study.storage, None, {"schedule": "linear"})
     records = search(open_study(plan), 2).records()
