@@ -2,7 +2,7 @@
 
 Exact: equal after `normalised`, in one language. Near: a passage of which at least 0.8 of the character 8-grams stand
 in the other one, so that a passage inside a longer one counts in either direction; a question that is equal after
-folding case, punctuation and white space. Parallel: a passage that another language of a parallel corpus is
+folding case, punctuation and white space. Both are compared in that folded form. Parallel: a passage that another language of a parallel corpus is
 evaluated on, known by its question ids.
 """
 
@@ -118,9 +118,13 @@ def find_leaks(
 
 
 def folded(text: str) -> str:
-    """A text without case, punctuation and surplus white space: letters, marks, numbers and single blanks."""
-    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in unicodedata.normalize("NFKC", text).casefold())
-    return " ".join("".join(kept).split())
+    """A text without case, punctuation and white space: its letters, marks and numbers.
+
+    Example:
+        >>> folded("Je,mji mkuu ni upi?") == folded("je, mji mkuu ni upi")
+        True
+    """
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if unicodedata.category(c)[0] in "LMN")
 
 
 class _Near:

@@ -14,8 +14,9 @@ from ratio_hpo.data.mixing import (
     Mixture,
     MixtureStream,
     SourceSize,
+    Wanted,
     integer_shares,
-    mixture_shares,
+    solve,
     spread_shares,
 )
 
@@ -134,19 +135,19 @@ SIZES = {"en": size(900, reference=True), "sw": size(90), "ko": size(10)}
     ],
 )
 def test_spreads(spread: str, temperature: float, expected: dict[str, float]) -> None:
-    got = spread_shares(SIZES, 0.4, spread, draws=10_000, temperature=temperature)
+    got = spread_shares(SIZES, 0.4, spread, amount=4000, temperature=temperature)
     assert got == pytest.approx(expected)
 
 
 def test_unimax_is_uniform_until_a_source_would_repeat_too_often() -> None:
-    assert spread_shares(SIZES, 1.0, "unimax", draws=60) == pytest.approx({"en": 0.0, "sw": 0.5, "ko": 0.5})
-    assert spread_shares(SIZES, 1.0, "unimax", draws=200) == pytest.approx({"en": 0.0, "sw": 0.8, "ko": 0.2})
+    assert spread_shares(SIZES, 1.0, "unimax", amount=60) == pytest.approx({"en": 0.0, "sw": 0.5, "ko": 0.5})
+    assert spread_shares(SIZES, 1.0, "unimax", amount=200) == pytest.approx({"en": 0.0, "sw": 0.8, "ko": 0.2})
 
 
 def test_token_shares_count_tokens() -> None:
     sizes = {"en": size(100, reference=True, tokens=30), "sw": size(100, tokens=10)}
-    shares = mixture_shares(sizes, ratio=0.5, spread="uniform", unit="tokens")
-    assert shares == pytest.approx({"en": 0.25, "sw": 0.75})
+    solution = solve(sizes, Wanted(steps=10, batch_size=8, spread="uniform", unit="tokens"), ratio=0.5)
+    assert solution.shares == pytest.approx({"en": 0.25, "sw": 0.75})
 
 
 @pytest.mark.parametrize(
@@ -159,4 +160,4 @@ def test_token_shares_count_tokens() -> None:
 )
 def test_impossible_ratios_are_refused(sizes: dict[str, SourceSize], ratio: float, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        spread_shares(sizes, ratio, "uniform")
+        spread_shares(sizes, ratio, "uniform", amount=100)

@@ -75,7 +75,7 @@ def test_leaks_are_found_after_normalisation_and_dropped() -> None:
     leak, clean = find_leaks("en", "en", training, held_out)
     assert (leak.passages, leak.questions, leak.both, leak.dropped) == (1, 1, 0, 2)
     assert [q.id for q in clean] == ["9"]
-    assert "2 training question(s) dropped" in leak.line(kept=False)
+    assert leak.lines(kept=False)[0].endswith("2 training question(s) dropped from training")
 
 
 @pytest.mark.parametrize(("language", "expected"), [("sw", (94, 43, 15)), ("ko", (15, 8, 3)), ("en", (0, 0, 0))])
@@ -86,12 +86,54 @@ def test_the_known_leaks_of_tydiqa(language: str, expected: tuple[int, int, int]
     assert find_leaks(language, language, clean, dev)[0].dropped == 0
 
 
-def test_xquad_is_cut_alike_in_all_languages(real_data: Path) -> None:
-    sizes = {"train": 0.4, "prune": 0.15, "select": 0.15, "test": 0.3}
-    cuts = [
-        cut(read_squad(real_data / f"xquad/xquad.{language}.json", parallel=True)[0], sizes, seed=0)
-        for language in ("en", "zh", "ar")
-    ]
-    for name in sizes:
-        assert len({tuple(q.id for q in parts[name]) for parts in cuts}) == 1
-        assert cuts[0][name]
+PASSAGE = "Mount Kenya is the highest mountain in Kenya and the second highest in Africa, after Kilimanjaro"
+
+
+@pytest.mark.parametrize(
+    ("context", "is_near"),
+    [
+        (f"{PASSAGE}.", True),  # a final dot
+        (PASSAGE.upper(), True),
+        (PASSAGE.replace("Mount Kenya", "\u201eMount Kenya\u201c"), True),
+        (f"It is said that \u201c{PASSAGE}\u201d, which many people climb each year, in all seasons but one.", True),
+        (PASSAGE[: int(len(PASSAGE) * 0.9)], True),  # it stands in the longer one
+        ("Mount Kilimanjaro in Tanzania is the highest mountain of all Africa, before Mount Kenya", False),
+    ],
+)
+def test_nearly_equal_passages_are_dropped_and_told_apart(context: str, is_near: bool) -> None:
+    held_out = [question(1, 1, "evaluated", PASSAGE)]
+    training = [question(2, 2, "trained", context), question(3, 3, "other", "Something else entirely, of no relation")]
+    leak, clean = find_leaks("en", "en", training, held_out)
+    assert (leak.dropped, leak.near_dropped, leak.near_passages) == (0, int(is_near), int(is_near))
+    assert [q.id for q in clean] == (["3"] if is_near else ["2", "3"])
+    assert find_leaks("en", "en", training, held_out, near=False)[1] == training
+    if is_near:
+        assert "nearly shares" in leak.lines(kept=False)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_near"), [("who was ada ?", True), ("Who was Ada", True), ("Who were Ada?", False), ("???", False)]
+)
+def test_questions_are_near_by_case_punctuation_and_white_space_alone(text: str, is_near: bool) -> None:
+    asked = Question(id="1", question="Who was Ada?", context="a passage", answers=(Answer("a", 0),), passage="p")
+    trained = Question(id="2", question=text, context="one more of them", answers=(Answer("o", 0),), passage="q")
+    leak, _ = find_leaks("en", "en", [trained], [asked])
+    assert (leak.near_questions, leak.near_dropped) == (int(is_near), int(is_near))
+
+
+def test_texts_of_punctuation_alone_are_near_nothing() -> None:
+    one, other = (
+        Question(id=str(k), question=text, context=f"{k} passage", answers=(Answer(str(k), 0),), passage=str(k))
+        for k, text in enumerate(("?", "..."))
+    )
+    assert find_leaks("en", "en", [one], [other])[0].near_dropped == 0
+
+
+@pytest.mark.parametrize(
+    ("language", "near"), [("sw", (3, 2, 4)), ("ko", (0, 0, 0)), ("en", (0, 0, 0)), ("id", (0, 0, 0))]
+)
+def test_the_near_leaks_of_tydiqa(language: str, near: tuple[int, int, int], real_data: Path) -> None:
+    train, dev = (read_squad(real_data / f"tydiqa_goldp/{part}.{language}.json")[0] for part in ("train", "dev"))
+    leak, clean = find_leaks(language, language, train, dev)
+    assert (leak.near_passages, leak.near_questions, leak.near_dropped) == near
+    assert find_leaks(language, language, clean, dev)[0].found == 0
