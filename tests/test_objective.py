@@ -34,15 +34,15 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Search]:
 
 
 def test_a_plan_realises_its_ratio(ready: Callable[..., Search]) -> None:
-    plan = ready().prepared.pipeline.plan({"ratio": 0.4, "intermediate_steps": 16})
-    middle = plan["stages"]["intermediate"]
-    assert plan["ratio"] == 0.4
-    assert plan["ratio_realised"] == pytest.approx(0.4, abs=0.01)
-    assert middle["steps"] == 16
-    assert middle["windows"] == sum(got["windows"] for got in middle["realised"].values()) == 16 * 32
-    assert sum(got["share_tokens"] for got in middle["realised"].values()) == pytest.approx(1.0)
-    assert all(got["questions"] == min(40, got["windows"]) for got in middle["realised"].values())
-    assert plan["cost"] == 16 * 32 + 4 * 16
+    plan = ready().plan_trial({"ratio": 0.4, "intermediate_steps": 16}, 0)
+    middle = plan.stages["intermediate"]
+    assert plan.ratio == 0.4
+    assert plan.ratio_realised == pytest.approx(0.4, abs=0.01)
+    assert middle.steps == 16
+    assert middle.windows == sum(got.windows for got in middle.sources.values()) == 16 * 32
+    assert sum(got.share_tokens for got in middle.sources.values()) == pytest.approx(1.0)
+    assert all(got.questions == min(40, got.windows) for got in middle.sources.values())
+    assert plan.cost == 16 * 32 + 4 * 16
 
 
 def test_budget_add_keeps_english_whole(ready: Callable[..., Search], tmp_path: Path) -> None:
@@ -53,26 +53,27 @@ def test_budget_add_keeps_english_whole(ready: Callable[..., Search], tmp_path: 
     narrow.write_text("name: narrow\nparameters:\n  ratio: {type: ratio, high: 0.8}\n")
     search = ready(*changes, space=str(narrow))
     for ratio in (0.0, 0.5, 0.8):
-        middle = search.prepared.pipeline.plan({"ratio": ratio})["stages"]["intermediate"]
-        assert middle["realised"]["en"]["windows"] == pytest.approx(8 * 32, abs=2 + 32 * (1 - ratio))
-        assert middle["steps"] == int(np.ceil(8 / (1 - ratio) - 1e-9))
+        middle = search.plan_trial({"ratio": ratio}, 0).stages["intermediate"]
+        assert middle.sources["en"].windows == pytest.approx(8 * 32, abs=2 + 32 * (1 - ratio))
+        assert middle.steps == int(np.ceil(8 / (1 - ratio) - 1e-9))
     assert "non_english" not in {anchor.kind for anchor in search.plan.anchors}
-    assert search.plan.largest_cost == 8 * 10 * 32 + 4 * 16
+    # the uniform anchor, 7 of 8 sources, is longer than anything in the space
+    assert search.plan.largest_cost == 8 * 8 * 32 + 4 * 16
 
 
 def test_caps_are_told_with_their_place(ready: Callable[..., Search]) -> None:
     search = ready(("spread: uniform", "spread: uniform\n    max_epochs: 1"))
-    middle = search.prepared.pipeline.plan({"ratio": 0.5, "intermediate_steps": 16})["stages"]["intermediate"]
-    assert middle["realised"]["sw"]["epochs"] <= 1.0
-    assert set(middle["capped"]) >= {"en"}
-    assert all(0 < place < 16 * 32 for place in middle["capped"].values())
+    middle = search.plan_trial({"ratio": 0.5, "intermediate_steps": 16}, 0).stages["intermediate"]
+    assert middle.sources["sw"].epochs <= 1.0
+    assert set(middle.capped) >= {"en"}
+    assert all(0 < place < 16 * 32 for place in middle.capped.values())
 
 
 def test_tokens_as_unit_even_out_tokens(ready: Callable[..., Search]) -> None:
     search = ready(("spread: uniform", "spread: uniform\n    unit: tokens"))
-    middle = search.prepared.pipeline.plan({"ratio": 0.5, "intermediate_steps": 16})["stages"]["intermediate"]
-    assert middle["ratio_realised_tokens"] == pytest.approx(0.5, abs=0.02)
-    assert middle["ratio"] == 0.5
+    middle = search.plan_trial({"ratio": 0.5, "intermediate_steps": 16}, 0).stages["intermediate"]
+    assert middle.ratio_realised_tokens == pytest.approx(0.5, abs=0.02)
+    assert middle.ratio == 0.5
 
 
 @pytest.mark.parametrize("space", ["default", "ratio-only", "languages", "full"])
@@ -82,17 +83,17 @@ def test_every_shipped_space_gives_stages_anywhere(space: str, ready: Callable[.
     for _ in range(10):
         params = search.plan.space.decode({name: float(rng.random()) for name in search.plan.space.coordinates()})
         assert search.plan.space.contains(params)
-        plan = search.prepared.pipeline.plan(params)
-        assert 0 < plan["cost"] <= search.plan.largest_cost
+        plan = search.plan_trial(params, 0)
+        assert 0 < plan.cost <= search.plan.largest_cost
         if space == "languages":
-            got = plan["stages"]["intermediate"]["realised"]
-            assert all(got[name]["windows"] == 0 for name, share in params["shares"].items() if share == 0.0)
+            got = plan.stages["intermediate"].sources
+            assert all(got[name].windows == 0 for name, share in params["shares"].items() if share == 0.0)
     for anchor in search.plan.anchors:
         assert set(search.plan.space.parameters) - {"ratio", "shares"} <= set(anchor.params)
 
 
 def test_paid_cost_leaves_out_what_was_stored(ready: Callable[..., Search], tmp_path: Path) -> None:
-    pipeline = ready().prepared.pipeline
+    pipeline = ready().objective
     params = {"ratio": 0.5, "learning_rate": 1e-3, "intermediate_steps": 8}
     context = Context(trial=0, seed=0, root=str(tmp_path), device="cpu", threads=1)
     first = list(pipeline(params, context))
@@ -112,6 +113,6 @@ def test_paid_cost_leaves_out_what_was_stored(ready: Callable[..., Search], tmp_
 
 def test_system_metrics_are_measured_on_request(ready: Callable[..., Search], tmp_path: Path) -> None:
     context = Context(trial=0, seed=0, root=str(tmp_path), device="cpu", threads=1, system_metrics=True)
-    point = next(ready().prepared.pipeline({"ratio": 0.5, "intermediate_steps": 4}, context))
+    point = next(ready().objective({"ratio": 0.5, "intermediate_steps": 4}, context))
     assert 0 <= point.measures["system/cpu_utilization_percentage"] <= 100
     assert point.measures["system/process_memory_usage_megabytes"] > 10

@@ -1,8 +1,8 @@
 """What a training source shares with what it is evaluated on: passages and questions, exactly and nearly.
 
-Exact: equal after `normalised`, in one language. Near: a passage of which at least 0.8 of the character 8-grams stand
-in the other one, so that a passage inside a longer one counts in either direction; a question that is equal after
-folding case, punctuation and white space. Both are compared in that folded form. Parallel: a passage that another language of a parallel corpus is
+Exact: equal after `normalised`, in one language. Near, in the folded form, without case, punctuation and white space:
+a passage of which at least 0.8 of the character 8-grams stand in the other one, so that a passage inside a longer one
+counts in either direction; an equal question. Parallel: a passage that another language of a parallel corpus is
 evaluated on, known by its question ids.
 """
 

@@ -19,7 +19,7 @@ from ratio_hpo.experiment.prepare import Prepared, basis_of, prepare, source_spe
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.objective import Design, Pipeline
 from ratio_hpo.space import Ratio, Simplex, Space, Steps, load_space
-from ratio_hpo.study import StudyPlan, Target
+from ratio_hpo.study import Anchor, StudyPlan, Target
 from ratio_hpo.training.base import checkpoint_bytes, find_base
 from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET, check_parameters, reference_values
@@ -85,7 +85,9 @@ class BuiltIn:
             keep_leaks=options.keep_leaks,
             say=say,
         )
-        steps = self._largest_steps(space, sizes_of(prepared.sources[INTERMEDIATE]))
+        sizes = sizes_of(prepared.sources[INTERMEDIATE])
+        anchors = make_anchors(self.spec.anchors, self.spec.stages, sizes, space)
+        steps = self._largest_steps(space, sizes, anchors)
         pipeline = Pipeline(self._design(prepared, steps))
         leaks = tuple(line for leak in prepared.leaks for line in leak.lines(kept=options.keep_leaks))
         sources = {
@@ -95,7 +97,7 @@ class BuiltIn:
         return Search(
             options=options,
             spec=self.spec,
-            plan=self._plan(options, space, prepared, steps, leaks),
+            plan=self._plan(options, space, prepared, anchors, steps, leaks),
             objective=pipeline,
             plan_trial=pipeline.plan,
             data=DataFacts(sources=sources, splits=prepared.splits, problems=prepared.problems, leaks=leaks),
@@ -126,11 +128,11 @@ class BuiltIn:
         options: SearchOptions,
         space: Space,
         prepared: Prepared,
+        anchors: tuple[Anchor, ...],
         steps: Mapping[str, int],
         leaks: tuple[str, ...],
     ) -> StudyPlan:
         spec = self.spec
-        anchors = make_anchors(spec.anchors, spec.stages, sizes_of(prepared.sources[INTERMEDIATE]), space)
         if spec.target.f1 is None and not (anchors and anchors[0].kind.startswith("english")):
             raise ConfigError(f"{spec.name}: target: needs `f1`, since the data has no {spec.reference} to set it")
         batch = {name: getattr(spec.stages, name).batch_size for name in steps}
@@ -156,7 +158,9 @@ class BuiltIn:
             ),
         )
 
-    def _largest_steps(self, space: Space, sizes: Mapping[str, SourceSize]) -> dict[str, int]:
+    def _largest_steps(
+        self, space: Space, sizes: Mapping[str, SourceSize], anchors: tuple[Anchor, ...]
+    ) -> dict[str, int]:
         """The most steps that any trial of the space, or an anchor, gives to each stage.
 
         Raises:
@@ -179,6 +183,10 @@ class BuiltIn:
                 _check_added(solve(sizes, wanted, ratio=ratio.high).ratio, space)
                 wanted = stage.model_copy(update={"steps": most[INTERMEDIATE]}).wanted()
                 most[INTERMEDIATE] = solve(sizes, wanted, ratio=ratio.high).steps
+        for anchor in anchors:  # which may lie outside the space
+            most[INTERMEDIATE] = max(
+                most[INTERMEDIATE], solve(sizes, stage.wanted(), shares=anchor.params["shares"]).steps
+            )
         return most
 
 

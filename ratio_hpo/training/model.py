@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pickle import UnpicklingError
 from typing import Any
 
 from ratio_hpo.core.errors import ConfigError
@@ -50,6 +51,7 @@ def load_model(base: Base, auto_class: str, seed: int) -> Any:
     """
     import torch
     import transformers
+    from safetensors import SafetensorError
 
     _quiet()
     base.check()
@@ -59,7 +61,7 @@ def load_model(base: Base, auto_class: str, seed: int) -> Any:
         return loader.from_pretrained(
             base.location, revision=base.revision or "main", dtype=torch.float32, weights_only=True
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
         raise ConfigError(f"base: {base.name}: cannot be loaded ({_reason(error)}); {_remedy(base)}") from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,15 @@ from ratio_hpo.data.tasks import load_task
 from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSet, WindowSpec, open_windows
 from ratio_hpo.data.world import generate
+from ratio_hpo.training.base import find_base
 from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation
-from ratio_hpo.training.model import find_base, load_tokenizer
+from ratio_hpo.training.items import ItemStore
+from ratio_hpo.training.loop import StageLoop, StagePoint, Stores
+from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.spec import EngineSpec
 from ratio_hpo.training.stage import Stage
+from ratio_hpo.training.store import StageStore
 
 SETTINGS = WindowSpec(max_length=96, stride=32, max_answer=8)
 
@@ -60,6 +64,11 @@ class Lab:
             "precision": "fp32", "parent": self.base.identity, "rungs": (5, 10, 20),
         }  # fmt: skip
         return Stage(**{**values, **changes})
+
+    def train(self, stage: Stage, store: StageStore, *, final: bool = True) -> Iterator[StagePoint]:
+        """A stage on the weights that the engine holds, with item scores beside the store."""
+        stores = Stores(store, ItemStore(store.root.parent / "items"))
+        return StageLoop(self.engine, stores, self.evaluation).run(stage, self.sources, final=final)
 
     def weights(self) -> dict[str, torch.Tensor]:
         return {name: tensor.clone() for name, tensor in self.engine.model.state_dict().items()}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from transformers import AutoTokenizer
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.data.tasks.qa import QuestionAnswering, _best_span
-from ratio_hpo.data.tokenise import write_windows
+from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import WindowSpec, open_windows
 from ratio_hpo.data.world import generate
-from ratio_hpo.training.model import REVISIONS, find_base
+from ratio_hpo.training.base import REVISIONS, find_base
 from ratio_hpo.training.store import StageStore
 
 
@@ -24,9 +27,7 @@ def test_xlmr_trains_without_token_types_on_other_scripts(
     lab = make_lab(xlmr_folder)
     batch = lab.task.collate([(lab.sources["ko"], 0)], lab.tokenizer.pad_token_id, False)
     assert "token_type_ids" not in batch
-    points = list(
-        lab.engine.train(lab.spec(steps=6, rungs=()), lab.sources, StageStore(tmp_path), lab.evaluation, final=True)
-    )
+    points = list(lab.train(lab.spec(steps=6, rungs=()), StageStore(tmp_path)))
     assert points[-1].step == 6
     assert np.isfinite(points[-1].measures["loss"])
     assert 0.0 <= points[-1].scores["f1/mean"] <= 1.0
@@ -80,6 +81,47 @@ def test_tokenised_windows_are_found_again(lab: Any, tmp_path: Path) -> None:
     assert write_windows(questions[:4], lab.tokenizer, lab.task, WindowSpec(), tmp_path) != folder
 
 
+def test_damaged_windows_are_made_again(lab: Any, tmp_path: Path) -> None:
+    questions = generate("en", "pool", 5, seed=0)
+    folder = write_windows(questions, lab.tokenizer, lab.task, WindowSpec(), tmp_path)
+    whole = (folder / "windows.arrow").read_bytes()
+    for damaged in (whole[:-100], whole[:400] + bytes([whole[400] ^ 1]) + whole[401:]):
+        (folder / "windows.arrow").write_bytes(damaged)
+        assert write_windows(questions, lab.tokenizer, lab.task, WindowSpec(), tmp_path) == folder
+        assert (folder / "windows.arrow").read_bytes() == whole
+    (folder / "meta.json").write_text("{}")
+    write_windows(questions, lab.tokenizer, lab.task, WindowSpec(), tmp_path)
+    assert json.loads((folder / "meta.json").read_text())["questions"] == 5
+
+
+def test_the_side_of_truncation_is_in_the_name_of_windows(lab: Any, tmp_path: Path) -> None:
+    questions = generate("en", "pool", 5, seed=0)
+    other = copy.deepcopy(lab.tokenizer)
+    other.truncation_side = "left"
+    folders = {write_windows(questions, t, lab.task, WindowSpec(), tmp_path) for t in (lab.tokenizer, other)}
+    assert len(folders) == 2
+
+
+def test_a_half_written_tokenizer_is_never_taken_for_a_whole_one(lab: Any, tmp_path: Path) -> None:
+    class Dies:
+        """Saves one file, and dies."""
+
+        def __init__(self, inner: Any) -> None:
+            self.__dict__.update(vars(inner))
+            self.backend_tokenizer, self.model_input_names = inner.backend_tokenizer, inner.model_input_names
+
+        def save_pretrained(self, folder: Path) -> None:
+            folder.mkdir()
+            (folder / "tokenizer.json").write_text("{")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        save_tokenizer(Dies(lab.tokenizer), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    folder = save_tokenizer(lab.tokenizer, tmp_path)
+    assert AutoTokenizer.from_pretrained(folder).is_fast
+
+
 def test_decoding_never_crosses_into_the_question() -> None:
     start, end = np.zeros(10), np.zeros(10)
     start[2], end[3] = 99.0, 99.0  # within the question
@@ -109,7 +151,7 @@ def test_perfect_outputs_give_the_gold_answers(lab: Any) -> None:
         outputs[k] = (start, end)
     said = QuestionAnswering().predict(windows, outputs, WindowSpec())
     assert set(lab.evaluation.score_set("ru", windows, outputs)) == {(1.0, 1.0)}
-    assert set(said) == {q.id for q in questions}
+    assert said == [q.answers[0].text for q in questions]
 
 
 def test_checkpoints_load_in_plain_transformers(lab: Any, tmp_path: Path) -> None:
@@ -118,8 +160,8 @@ def test_checkpoints_load_in_plain_transformers(lab: Any, tmp_path: Path) -> Non
 
     store, spec = StageStore(tmp_path), lab.spec(steps=5)
     lab.engine.reset()
-    list(lab.engine.train(spec, lab.sources, store, lab.evaluation, final=True))
-    model = AutoModelForQuestionAnswering.from_pretrained(store.folder(spec, 5))
+    list(lab.train(spec, store))
+    model = AutoModelForQuestionAnswering.from_pretrained(store.folder(spec.name_at(5)))
     for name, tensor in lab.engine.model.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,19 @@ import pytest
 import torch
 
 from ratio_hpo.core.errors import Diverged, StorageFullError
+from ratio_hpo.data.world import generate
 from ratio_hpo.training.checkpoint import STATE, WEIGHTS, read_state
-from ratio_hpo.training.engine import StagePoint
+from ratio_hpo.training.items import ItemStore
+from ratio_hpo.training.loop import StagePoint
 from ratio_hpo.training.schedule import decay_start, factor
 from ratio_hpo.training.store import StageStore, store_budget
 
 
-def run(lab: Any, spec: Any, store: StageStore, stop_at: int | None = None) -> list[StagePoint]:
+def run(lab: Any, spec: Any, store: StageStore, stop_at: int | None = None, *, final: bool = True) -> list[StagePoint]:
     """Train a stage from the base; `stop_at` leaves after that step, as a killed worker would."""
     lab.engine.reset()
     points = []
-    for point in lab.engine.train(spec, lab.sources, store, lab.evaluation, final=True):
+    for point in lab.train(spec, store, final=final):
         points.append(point)
         if stop_at is not None and point.step >= stop_at:
             break
@@ -65,6 +68,89 @@ def test_a_wsd_stage_starts_from_a_constant_one(lab: Any, tmp_path: Path) -> Non
     assert points[-1].spent.windows == 10 * 8
 
 
+@pytest.mark.parametrize(
+    "before", ["nothing", "a wsd stage", "a shorter constant stage", "itself as the intermediate stage"]
+)
+def test_the_last_point_is_scored_whatever_ran_before(lab: Any, before: str, tmp_path: Path) -> None:
+    """A `constant` stage of 14 steps ends where the decay of a `wsd` stage of 20 branches off, which is no rung."""
+    assert decay_start(20) == 14
+    whole = run(lab, lab.spec(steps=14), StageStore(tmp_path / "whole"))
+    store = StageStore(tmp_path / "shared")
+    if before == "a wsd stage":
+        run(lab, lab.spec(schedule="wsd", steps=20), store)
+    elif before == "a shorter constant stage":
+        run(lab, lab.spec(steps=12), store)
+    elif before != "nothing":
+        run(lab, lab.spec(steps=14), store, final=False)
+    points = [p for p in run(lab, lab.spec(steps=14), store) if p.scores]
+    assert [(p.step, p.scores) for p in points] == [(p.step, p.scores) for p in whole if p.scores]
+    assert [p.step for p in points] == [5, 10, 14]
+
+
+def test_a_stage_that_is_not_the_last_is_scored_at_its_rungs_alone(lab: Any, tmp_path: Path) -> None:
+    points = run(lab, lab.spec(steps=14), StageStore(tmp_path), final=False)
+    assert [(p.step, bool(p.scores)) for p in points] == [(5, True), (10, True), (14, False)]
+
+
+def test_items_of_an_evaluation_outlast_its_checkpoint(lab: Any, tmp_path: Path) -> None:
+    """Id, passage and the additive parts of the measure: their means are the scores."""
+    store, items = StageStore(tmp_path / "stages"), ItemStore(tmp_path / "items")
+    point = run(lab, lab.spec(steps=5), store)[-1]
+    store.budget = 0
+    store.evict()
+    assert store.longest_prefix(lab.spec(steps=5), lab.evaluation.fingerprint) is None
+    table = items.read(str(point.items)).to_pandas()
+    assert len(table) == 40
+    assert set(table["split"]) == {"prune", "select"}
+    for language in ("en", "ko"):
+        rows = table[(table["language"] == language) & (table["split"] == "select")]
+        assert rows["f1"].mean() == pytest.approx(point.scores[f"f1/{language}"], abs=1e-6)
+        assert rows["em"].mean() == pytest.approx(point.scores[f"em/{language}"], abs=1e-6)
+        assert rows["id"].is_unique
+    known = {q.id: q.passage for lang in ("en", "ko") for q in generate(lang, "evaluation", 20, seed=0)}
+    assert {(i, g) for i, g in zip(table["id"], table["group"], strict=True)} <= set(known.items())
+
+
+@pytest.mark.parametrize("key", ["model", "torch", "transformers", "ratio-hpo", "threads", "flags"])
+def test_provenance_names_what_may_change_the_last_bits(lab: Any, key: str, tmp_path: Path) -> None:
+    store, spec = StageStore(tmp_path), lab.spec()
+    run(lab, spec, store, stop_at=10)
+    state = store.folder(spec.name_at(10)) / STATE
+    content = json.loads(state.read_text())
+    assert content["provenance"][key]
+    content["provenance"][key] = "another"
+    state.write_text(json.dumps(content))
+    assert run(lab, spec, store)[-1].measures["inexact"] == 1.0
+
+
+def test_a_copied_store_goes_on(lab: Any, tmp_path: Path) -> None:
+    run(lab, lab.spec(steps=10), StageStore(tmp_path / "here"))
+    shutil.copytree(tmp_path / "here", tmp_path / "elsewhere" / "stages")
+    shutil.rmtree(tmp_path / "here")
+    points = run(lab, lab.spec(), StageStore(tmp_path / "elsewhere" / "stages"))
+    assert points[-1].spent.windows == 10 * 8
+
+
+def test_another_seed_draws_another_head(xlmr_folder: Path, make_lab: Any) -> None:
+    """A base without a head of its own gets the trial's."""
+    folder = xlmr_folder.parent / "headless"
+    if not folder.exists():
+        from transformers import AutoModel
+
+        shutil.copytree(xlmr_folder, folder)
+        (folder / "model.safetensors").unlink()
+        AutoModel.from_pretrained(xlmr_folder).save_pretrained(folder)
+    lab = make_lab(folder)
+    heads = []
+    for seed in (0, 1, 0):
+        lab.engine.reset(seed)
+        heads.append(lab.weights())
+    assert torch.equal(heads[0]["qa_outputs.weight"], heads[2]["qa_outputs.weight"])
+    assert not torch.equal(heads[0]["qa_outputs.weight"], heads[1]["qa_outputs.weight"])
+    encoder = [name for name in heads[0] if "embeddings.word" in name]
+    assert torch.equal(heads[0][encoder[0]], heads[1][encoder[0]])
+
+
 def test_the_whole_stage_is_never_trained_twice(lab: Any, tmp_path: Path) -> None:
     store = StageStore(tmp_path)
     first = run(lab, lab.spec(), store)
@@ -97,7 +183,7 @@ def test_a_damaged_checkpoint_is_passed_over(lab: Any, tmp_path: Path) -> None:
     store, spec = StageStore(tmp_path), lab.spec()
     run(lab, spec, store)
     expected = lab.weights()
-    damaged = store.folder(spec, 20) / WEIGHTS
+    damaged = store.folder(spec.name_at(20)) / WEIGHTS
     damaged.write_bytes(damaged.read_bytes()[:-4] + b"oops")
     points = run(lab, spec, store)
     assert points[-1].spent.windows == 10 * 8
@@ -106,7 +192,7 @@ def test_a_damaged_checkpoint_is_passed_over(lab: Any, tmp_path: Path) -> None:
 
 def test_a_half_written_checkpoint_is_never_seen(lab: Any, tmp_path: Path) -> None:
     store, spec = StageStore(tmp_path), lab.spec()
-    folder = store.folder(spec, 10)
+    folder = store.folder(spec.name_at(10))
     folder.mkdir(parents=True)
     (folder / WEIGHTS).write_bytes(b"half")
     assert store.longest_prefix(spec, lab.evaluation.fingerprint) is None
@@ -117,7 +203,7 @@ def test_a_half_written_checkpoint_is_never_seen(lab: Any, tmp_path: Path) -> No
 def test_another_provenance_is_marked_inexact(lab: Any, tmp_path: Path) -> None:
     store, spec = StageStore(tmp_path), lab.spec()
     run(lab, spec, store, stop_at=10)
-    state = store.folder(spec, 10) / STATE
+    state = store.folder(spec.name_at(10)) / STATE
     content = json.loads(state.read_text())
     content["provenance"]["device"] = "cuda"
     state.write_text(json.dumps(content))
@@ -209,10 +295,7 @@ def test_out_of_memory_halves_the_micro_batch_with_the_same_result(lab: Any, tmp
     try:
         lab.engine.model = ShortOfMemory(lab.engine.model, most=3)
         points = []
-        for point in lab.engine.train(
-            lab.spec(), lab.sources, StageStore(tmp_path / "tight"), lab.evaluation, final=True
-        ):
-            points.append(point)
+        points += lab.train(lab.spec(), StageStore(tmp_path / "tight"))
         assert lab.engine.micro_batch == 2
         got = lab.engine.model.state_dict()
     finally:
