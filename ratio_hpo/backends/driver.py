@@ -148,14 +148,14 @@ class Session:
             self.study.complete(number)
         else:
             self.study.fail(number, step.reason, step.traceback)
-        self._ended()
+        self._ended(number)
         return Decision.STOP
 
     def died(self, number: int, how: str) -> Job | None:
         """The process that ran a trial has died: what to go on with, or None where the trial is given up."""
         job = self.study.died(number, how)
         if job is None:
-            self._ended()
+            self._ended(number)
         return job
 
     def _report(self, number: int, progress: Progress) -> Decision:
@@ -168,11 +168,12 @@ class Session:
         self._changed()
         return decision
 
-    def _ended(self) -> None:
-        """Show an end, and stop where too many were failures."""
+    def _ended(self, number: int) -> None:
+        """Show an end, and stop where it was a failure too many."""
         self._changed()
-        failed = failures(self.study.view.records)
-        if self.budget.failures is not None and len(failed) > self.budget.failures:
+        records = self.study.view.records
+        failed = failures(records)
+        if records[number].is_failure and self.budget.failures is not None and len(failed) > self.budget.failures:
             raise TooManyFailures(f"{len(failed)} trials failed, more than ⟨max_failures⟩ {self.budget.failures}")
 
     def _limit(self) -> str | None:

@@ -12,7 +12,7 @@ import click
 from ratio_hpo.cli.options import named_study, root_option, storage_option
 from ratio_hpo.cli.printing import open_view
 from ratio_hpo.core.files import written_whole
-from ratio_hpo.core.schema import SCHEMA
+from ratio_hpo.core.schema import SCHEMA, rounded
 from ratio_hpo.show.words import say
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _document(view: StudyView, what: str, form: str, number: int | None) -> byte
     if what == "config":
         content, comment = winning_config(view, number)
         return dump_yaml(content, comment).encode()
-    made = recipe(view, number)
+    made = rounded(recipe(view, number))
     if form == "json":
         return (json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
     return dump_yaml(made, f"Recipe of study {view.name}, trial {made['trial']}").encode()

@@ -49,8 +49,10 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def print_json(content: Any) -> None:
-    """JSON on stdout."""
-    click.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+    """JSON on stdout, with numbers as long as they mean something."""
+    from ratio_hpo.core.schema import rounded
+
+    click.echo(json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:

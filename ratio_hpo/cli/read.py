@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from ratio_hpo.show.words import count, number, say, settings
 
 if TYPE_CHECKING:
     from ratio_hpo.study.view import StudyView
+    from ratio_hpo.upkeep.usage import DiskUsage
 
 
 @click.command(name="list")
@@ -60,10 +62,12 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
     ratio-hpo status --study polyglot-world-default --json
     """
     from ratio_hpo.analysis.status import status as status_of
+    from ratio_hpo.upkeep.usage import disk_usage
 
-    content = status_of(open_view(root, storage, study))
+    view = open_view(root, storage, study)
+    content, disk = status_of(view), disk_usage(view, RunFolder(root))
     if as_json:
-        print_json(content)
+        print_json({**content, "disk": asdict(disk)})
         return
     counts = ", ".join(f"{value} {key}" for key, value in content["counts"].items() if value)
     click.echo(f"{content['study']}: {counts or 'no trials yet'} (asked for {content['trials_asked']})")
@@ -77,6 +81,8 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
         click.echo(
             f"tracking lags on {content['tracking_lags']} trial(s); `ratio-hpo track {content['study']}` writes them"
         )
+    if disk.stages or disk.weights:
+        _print_disk(disk)
     click.echo()
     _print_trials(content["trials"])
 
@@ -203,6 +209,15 @@ def print_front(content: dict[str, Any]) -> None:
     )
     if content["points"]:
         click.echo("One training seed: differences between neighbours may be noise.")
+
+
+def _print_disk(disk: DiskUsage) -> None:
+    budget = f" of {disk.stages_budget / 1e9:,.0f} GB" if disk.stages_budget else ""
+    click.echo(
+        f"disk: {disk.stages / 1e6:,.0f} MB of stages{budget} for later trials to start from, "
+        f"{disk.weights / 1e6:,.0f} MB more of kept weights"
+    )
+    click.echo(f"  (keep: {disk.keep}); `ratio-hpo gc --dry-run` says what could go")
 
 
 def _print_trials(trials: list[dict[str, Any]]) -> None:

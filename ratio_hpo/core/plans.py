@@ -103,6 +103,7 @@ class About:
         rungs: windows of each stage at which trials are compared.
         parameters: names of the space's parameters.
         largest_cost: the most windows that a trial of the space can cost.
+        store_bytes: budget of the stage store; 0: not known.
         store, tracking_uri: of the last search; None: untracked, or the store below the run folder.
         config: the experiment in full, as it was searched.
         in_process: whether objective or space were handed over from Python, so that no command can repeat it.
@@ -122,6 +123,7 @@ class About:
     rungs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()
     largest_cost: float = 0.0
+    store_bytes: int = 0
     store: str | None = None
     tracking_uri: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)

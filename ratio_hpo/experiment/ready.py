@@ -19,6 +19,7 @@ from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.track import check_apart, store_key
 from ratio_hpo.objective import Objective
 from ratio_hpo.space import Space
+from ratio_hpo.training.store import store_budget
 
 
 def kind_of(loaded: Loaded, objective: Objective | None = None, space: Space | None = None) -> Kind:
@@ -51,17 +52,19 @@ def ready_search(
         search.plan.space.check(params, f"{loaded.path or 'enqueue'}: enqueue.{k}")
     plan = replace(
         search.plan,
-        about=_about(search.plan.about, options, loaded),
+        about=_about(search, loaded),
         enqueue=tuple(loaded.spec.enqueue),
         prune_enqueued=loaded.spec.prune_enqueued,
     )
     return replace(search, plan=plan)
 
 
-def _about(about: About, options: SearchOptions, loaded: Loaded) -> About:
+def _about(search: Search, loaded: Loaded) -> About:
     """The facts of the plan, with what reports, `resume` and `export` need to know of the command."""
+    options, checkpoint = search.options, search.checkpoint_bytes
     return replace(
-        about,
+        search.plan.about,
+        store_bytes=0 if checkpoint is None else store_budget(loaded.spec.store_gb, checkpoint),
         reference=loaded.spec.reference,
         trials=loaded.spec.trials,
         keep=loaded.spec.keep,

@@ -11,6 +11,9 @@ from ratio_hpo.tracking.base import StudyFacts
 
 STUDY, TRIAL, KIND = "ratio_hpo.study", "ratio_hpo.trial", "ratio_hpo.kind"
 WRITTEN, KEPT = "ratio_hpo.written", "ratio_hpo.checkpoints"
+NOTE = "mlflow.note.content"
+"""The tag that MLflow shows as a run's description."""
+
 LONGEST_PARAM, LONGEST_TAG = 500, 4000
 
 COSTS = {
@@ -47,6 +50,25 @@ def params_of(record: TrialRecord) -> Iterator[tuple[str, str]]:
                 yield f"{prefix}capped/{source}", _text(got.capped)
 
 
+def run_name(study: str, number: int | str, ratio: float | str | None) -> str:
+    """How the run of a trial is called: study, number, and the ratio where it has one.
+
+    Example:
+        >>> run_name("polyglot-world-default", 7, 0.61803)
+        'polyglot-world-default/7 ratio 0.62'
+    """
+    return f"{study}/{number}" + ("" if ratio is None else f" ratio {float(ratio):.2f}")
+
+
+def description(study: str, number: int | str) -> str:
+    """What the run is, and the command that shows it."""
+    return (
+        f"Trial {number} of study {study}: an intermediate stage on a mixture, then the target stage, evaluated along "
+        f"the way; the step is the cost in windows from the base model on.\n\n"
+        f"`ratio-hpo trial {number} --study {study}` shows its parameters, mixture and curve."
+    )
+
+
 def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
     """State, anchor, membership of the front, reason, versions and commit."""
     settings = record.settings
@@ -54,6 +76,7 @@ def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
         STUDY: facts.study,
         TRIAL: str(record.number),
         KIND: "trial",
+        NOTE: description(facts.study, record.number),
         "state": record.state.value,
         "anchor": record.kind if record.is_anchor else "no",
         "kind": record.kind,

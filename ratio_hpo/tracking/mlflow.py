@@ -24,16 +24,21 @@ from ratio_hpo.tracking.charts import view_path, view_tag
 from ratio_hpo.tracking.entries import (
     KEPT,
     KIND,
+    NOTE,
     STUDY,
     TRIAL,
     WRITTEN,
+    description,
     end_metrics_of,
     metrics_of,
     params_of,
+    run_name,
     tags_of,
 )
 
-STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "KILLED", State.FAIL: "FAILED"}
+STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "FINISHED", State.FAIL: "FAILED"}
+"""A pruned trial is no failure, as KILLED would show it: its `state` says that it was stopped."""
+
 BATCH, PARAMS_BATCH, PAGE = 900, 90, 1000
 CHECKPOINTS = "checkpoints"
 
@@ -137,8 +142,11 @@ class MlflowTracker:
         """Give the runs of a study its new name."""
         for run in list(self._search(f"tags.`{STUDY}` = '{old}'")):
             number = run.data.tags.get(TRIAL)
-            self._client.update_run(run.info.run_id, name=new if number is None else f"{new}/{number}")
+            name = new if number is None else run_name(new, number, run.data.params.get("ratio"))
+            self._client.update_run(run.info.run_id, name=name)
             self._client.set_tag(run.info.run_id, STUDY, new)
+            if number is not None:
+                self._client.set_tag(run.info.run_id, NOTE, description(new, number))
         self._runs.clear()
 
     def delete(self, study: str) -> int:
@@ -188,7 +196,7 @@ class MlflowTracker:
             if found is None:
                 start = int(record.started * 1000) if record.started else None
                 tags = {STUDY: facts.study, TRIAL: str(record.number), KIND: "trial"}
-                name = f"{facts.study}/{record.number}"
+                name = run_name(facts.study, record.number, record.ratio)
                 found = self._client.create_run(self.experiment_id, start_time=start, tags=tags, run_name=name)
             self._log_facts(found.info.run_id, facts, record)
             self._runs[key] = found.info.run_id

@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from typing import TYPE_CHECKING, Any
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
 from ratio_hpo.core.files import written_whole
+
+if TYPE_CHECKING:
+    import torch
 
 WEIGHTS, OPTIMIZER, CONFIG, STATE = "model.safetensors", "optimizer.safetensors", "config.json", "state.json"
 FORMAT = 2
@@ -30,6 +29,9 @@ def save_checkpoint(
     Raises:
         StorageFullError: the disk is full; nothing half-written remains.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
     try:
         with written_whole(folder, replace=True) as part:
             part.mkdir()
@@ -72,6 +74,8 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim
     Raises:
         ResumeError: a file is absent or its bytes are not those that were written.
     """
+    from safetensors.torch import load_file
+
     sums = read_state(folder)["checksums"]
     for name, expected in sums.items():
         if not (folder / name).is_file() or _checksum(folder / name) != expected:

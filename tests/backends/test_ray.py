@@ -79,5 +79,5 @@ def unlucky(params: Params, context: Context) -> Iterator[Progress]:
 
 @pytest.mark.slow
 def test_too_many_failures_stop_the_search(on_ray: Callable) -> None:
-    with pytest.raises(TooManyFailures, match="more than --max-failures 1"):
+    with pytest.raises(TooManyFailures, match="more than `max_failures` 1"):
         on_ray(unlucky, 8, failures=1)

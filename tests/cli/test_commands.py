@@ -18,8 +18,10 @@ from typing import Any
 import pandas
 import pytest
 
-from ratio_hpo import Context, LogUniform, Params, Progress, Ratio, cli, search
+from ratio_hpo import Context, LogUniform, Params, Progress, Ratio, cli, load_study, search
 from ratio_hpo.core.config import load_yaml
+from ratio_hpo.core.plans import About
+from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.study import Study
 from ratio_hpo.study.storage import default_url, open_storage
 from tests.conftest import RUNGS, curve_objective, plan_of
@@ -92,8 +94,8 @@ def finished(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def in_progress(tmp_path: Path) -> Iterator[Path]:
     """A study whose trial 1 this process holds; trial 0 is done."""
-    about = {"experiment": "fake", "space": "tiny", "base": None, "trials": 8, "store": None, "config": {"name": "f"}}
-    plan = plan_of("fragile", about=about, identity={"space": plan_of().space.to_json()})
+    about = About(experiment="fake", space="tiny", trials=8, config={"name": "f"})
+    plan = plan_of("fragile", about=about)
     study = Study(plan, open_storage(default_url(tmp_path / "mlruns")))
     job = study.next(8)
     assert job is not None
@@ -255,7 +257,9 @@ def test_the_winning_configuration_can_be_searched(run: Any, tmp_path: Path) -> 
     best = run(tmp_path, "best", "--json").json()
     assert best["kind"] == "sampled"
     assert run(tmp_path, "export", "config", "-o", "winner.yaml").code == 0
-    assert load_yaml(tmp_path / "winner.yaml")["enqueue"] == [best["params"]]
+    exact = load_study(root=tmp_path / "mlruns").best()["params"]
+    assert load_yaml(tmp_path / "winner.yaml")["enqueue"] == [exact]
+    assert best["params"] == {key: float(f"{value:.6g}") for key, value in exact.items()}
     status = run(tmp_path, "search", "--experiment", "winner.yaml", "--no-tracking", "--json").json()
     assert [trial["kind"] for trial in status["trials"]] == ["english", "non_english", "enqueued"]
     assert status["trials"][2]["params"] == best["params"]
@@ -371,7 +375,7 @@ JSON = {
 def test_json_is_what_the_documentation_says(command: str, run: Any, finished: Path) -> None:
     words = JSON[command]
     content = run(finished, *words, *(() if "--format" in words else ("--json",))).json()
-    assert content["schema"] == 1
+    assert content["schema"] == SCHEMA
     assert set(content) == documented()[command]
 
 

@@ -119,7 +119,7 @@ def test_a_broken_experiment_is_one_clear_line(case: str, tmp_path: Path) -> Non
         (("pareto",), "no studies here yet"),
         (("resume", "x"), "no studies here yet"),
         (("enqueue", "ratio=0.4"), "no studies here yet"),
-        (("enqueue", "ratio"), "needs KEY=VALUE"),
+        (("enqueue", "ratio"), "needs one PARAMETER=VALUE or more"),
         (("ui",), "no runs here yet"),
         (("status", "--storage", "postgresql://nobody@127.0.0.1:1/x"), "cannot be opened"),
     ],

@@ -72,7 +72,7 @@ def test_the_same_command_says_that_all_is_done(finished: Path) -> None:
 def test_a_trial_shows_its_mixture_and_curve(finished: Path) -> None:
     trial = read(finished, "trial", "1")
     middle = trial["plan"]["stages"]["intermediate"]
-    assert sum(entry["windows"] for entry in middle["realised"].values()) == middle["windows"] == 256
+    assert sum(entry["windows"] for entry in middle["sources"].values()) == middle["windows"] == 256
     assert trial["ratio_realised"] == pytest.approx(0.875, abs=0.01)
     assert [point["cost"] for point in trial["curve"]] == [64, 128, 256, 288, 320]
     assert all(0 <= score <= 1 for point in trial["curve"] for score in point["scores"].values())

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console
 
+from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.show.live import StudyPicture, trial_line
 from ratio_hpo.show.words import duration
+from ratio_hpo.study.front import Front
 
 
 def record(number: int, state: State, *, evaluations: int = 2, worker: str | None = None) -> TrialRecord:
@@ -18,8 +22,30 @@ def record(number: int, state: State, *, evaluations: int = 2, worker: str | Non
     )
     params = {"ratio": 0.437, "learning_rate": 0.00123}
     return TrialRecord(
-        number=number, state=state, kind="sampled", params=params, curve=curve, worker=worker, plan={"cost": 12800}
+        number=number,
+        state=state,
+        kind="sampled",
+        params=params,
+        curve=curve,
+        worker=worker,
+        plan=TrialPlan(cost=12800.0),
     )
+
+
+@dataclass
+class AView:
+    """What the picture looks at: a study in progress without a storage."""
+
+    records: list[TrialRecord]
+    front: Front = field(default_factory=Front)
+
+
+def a_view(records: list[TrialRecord]) -> Any:
+    view = AView(records)
+    for each in records:
+        for index, progress in enumerate(each.curve):
+            view.front.add(each.number, index, progress)
+    return view
 
 
 def shown(picture: StudyPicture, width: int = 80) -> list[str]:
@@ -37,13 +63,13 @@ def test_the_picture_names_study_front_and_running_trials_in_80_columns() -> Non
         record(4, State.RUNNING),  # nobody works on it
     ]
     picture = StudyPicture("a-study-with-a-name-that-is-much-too-long-for-a-line", 16, 0, 12800.0)
-    picture.update(records)
+    picture.update(a_view(records))
     lines = shown(picture)
     assert max(map(len, lines)) <= 80
     assert "2/16" in lines[0]
     assert "left" in lines[0]
     assert lines[1].startswith("1 pruned · front of 2 · hypervolume 0.")
-    assert "best 0.600 at ratio 0.44" in lines[1]
+    assert "best rung 0.600 at ratio 0.44" in lines[1]
     assert "trial   2  ratio 0.44  lr 0.0012" in lines[2]
     assert "intermediate 6,400" in lines[2]
     assert "F1 0.600" in lines[2]
@@ -54,7 +80,7 @@ def test_the_picture_names_study_front_and_running_trials_in_80_columns() -> Non
 
 def test_many_running_trials_are_counted() -> None:
     picture = StudyPicture("study", 100, 0, 12800.0)
-    picture.update([record(k, State.RUNNING, worker="host:1") for k in range(40)])
+    picture.update(a_view([record(k, State.RUNNING, worker="host:1") for k in range(40)]))
     assert "and 24 more running" in "\n".join(shown(picture))
 
 

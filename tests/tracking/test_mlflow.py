@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,22 +14,24 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
-from ratio_hpo.core.trial import Context, Params, Progress, TrialRecord
-from ratio_hpo.core.urls import mlflow_uri
+from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.core.plans import About
+from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
 from ratio_hpo.experiment.track import delete_runs, facts_of, open_tracker, rename_runs, track_study, tracking_beside
 from ratio_hpo.study import Study
 from ratio_hpo.study.admin import rename_study
 from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.study.view import StudyView, view_study
-from ratio_hpo.tracking import NullTracker, StudyFacts, TrackingLoop
+from ratio_hpo.tracking import StudyFacts, TrackingLoop
 from ratio_hpo.tracking.charts import view_id
 from tests.conftest import LANGUAGES, curve_objective, plan_of
 
-ABOUT = {"experiment": "fake", "space": "tiny", "base": "b", "trials": 6, "store": "local", "config": {"name": "fake"}}
-IDENTITY = {"base": "b", "data": {"intermediate/en": "0123456789abcdef"}, "splits": "fedcba9876543210", "space": {}}
+ABOUT = About(experiment="fake", space="tiny", base="b", trials=6, store="local", config={"name": "fake"})
+BASIS = {"base": "b", "data": {"intermediate/en": "0123456789abcdef"}, "splits": "fedcba9876543210"}
 
 
 def costly_objective(params: Params, context: Context) -> Iterator[Progress]:
@@ -47,20 +51,24 @@ def root(tmp_path: Path) -> Path:
 
 def search(root: Path, trials: int = 6, *, tracked: bool = True, say: Callable[[str], None] = print) -> Study:
     """A search of the fake objective."""
-    space = plan_of().space.to_json()
-    study = Study(plan_of(identity={**IDENTITY, "space": space}, about=ABOUT), open_storage(default_url(root)))
+    study = Study(plan_of(basis=BASIS, about=ABOUT), open_storage(default_url(root)))
     session = Session(study=study, budget=Budget(trials=trials), root=root)
     if tracked:
-        with tracking_beside(study, root, None, say):
+        with tracking_beside(study, RunFolder(root), None, say):
             run_local(session, costly_objective)
     else:
         run_local(session, costly_objective)
     return study
 
 
+def short_name(run: Run) -> str:
+    """Study and number, without the ratio."""
+    return str(run.info.run_name).partition(" ")[0]
+
+
 def contents(root: Path) -> list[Any]:
     """Everything that is in the store: runs with tags, params, metric histories and artifacts."""
-    client = MlflowClient(mlflow_uri(root))
+    client = MlflowClient(RunFolder(root).runs_url)
     experiment = client.get_experiment_by_name("fake")
     assert experiment is not None
     found = []
@@ -71,20 +79,20 @@ def contents(root: Path) -> list[Any]:
         }
         files = [(f.path, f.file_size) for f in client.list_artifacts(run.info.run_id)]
         inputs = [(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs]
-        found.append((run.info.run_name, run.info.status, run.data.tags, run.data.params, curves, inputs, files))
+        found.append((short_name(run), run.info.status, run.data.tags, run.data.params, curves, inputs, files))
     return found
 
 
 def track(root: Path) -> int:
     storage = open_storage(default_url(root))
-    return track_study(storage, view_study(storage, "study"), root, None, lambda record: None)
+    return track_study(storage, view_study(storage, "study"), RunFolder(root), None, lambda record: None)
 
 
 def test_each_trial_is_one_run_with_all_that_is_known_of_it(root: Path) -> None:
     study = search(root)
     records, runs = study.records(), {name: rest for name, *rest in contents(root)}
     assert sorted(runs) == ["study", *(f"study/{record.number}" for record in records)]
-    members = facts_of(study.view(), root).front
+    members = facts_of(study.snapshot(), RunFolder(root)).front
     for record in records:
         _, tags, params, curves, inputs, _ = runs[f"study/{record.number}"]
         for language in LANGUAGES:
@@ -110,6 +118,34 @@ def test_each_trial_is_one_run_with_all_that_is_known_of_it(root: Path) -> None:
     }  # fmt: skip
 
 
+def test_the_list_shows_ratio_state_and_what_a_run_is(root: Path) -> None:
+    """A pruned trial has no red cross; its state, ratio, F1 and cost are columns of the view."""
+    study = search(root, trials=14)
+    client = MlflowClient(RunFolder(root).runs_url)
+    runs = {short_name(run): run for run in client.search_runs(["1"])}
+    assert State.PRUNED in {record.state for record in study.records()}
+    for record in study.records():
+        run = runs[f"study/{record.number}"]
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["state"] == record.state.value
+        assert run.info.run_name == f"study/{record.number} ratio {record.params['ratio']:.2f}"
+        assert f"`ratio-hpo trial {record.number} --study study`" in run.data.tags["mlflow.note.content"]
+    view = json.loads(client.get_experiment("1").tags[f"mlflow.sharedViewState.{view_id('study')}"])
+    state = json.loads(zlib.decompress(base64.b64decode(view["state"].removeprefix("deflate;"))))
+    assert state["selectedColumns"][:4] == [
+        "params.`ratio`",
+        "metrics.`final/f1`",
+        "metrics.`final/cost`",
+        "tags.`state`",
+    ]
+    charted = {
+        chart[axis]["key"] for chart in state["compareRunCharts"] for axis in ("xaxis", "yaxis") if axis in chart
+    }
+    charted |= {chart["metricKey"] for chart in state["compareRunCharts"] if "metricKey" in chart}
+    charted |= {key for chart in state["compareRunCharts"] for key in chart.get("selectedMetrics", [])}
+    assert charted <= {key for run in runs.values() for key in run.data.metrics}  # no chart of what does not exist
+
+
 def test_writing_again_from_storage_changes_nothing(root: Path) -> None:
     search(root)
     before = contents(root)
@@ -120,7 +156,7 @@ def test_writing_again_from_storage_changes_nothing(root: Path) -> None:
 def test_a_study_run_without_tracking_can_be_written_later(root: Path) -> None:
     study = search(root, tracked=False)
     assert track(root) == 6
-    assert study.view().tracked.keys() == set(range(6))
+    assert study.snapshot().tracked.keys() == set(range(6))
     before = contents(root)
     assert len(before) == 7
     assert track(root) == 0
@@ -130,8 +166,8 @@ def test_a_study_run_without_tracking_can_be_written_later(root: Path) -> None:
 def test_runs_that_somebody_deleted_are_written_again(root: Path) -> None:
     search(root)
     before = {name: curves for name, _, _, _, curves, _, _ in contents(root)}
-    client = MlflowClient(mlflow_uri(root))
-    victim = next(r for r in client.search_runs(["1"]) if r.info.run_name == "study/3")
+    client = MlflowClient(RunFolder(root).runs_url)
+    victim = next(r for r in client.search_runs(["1"]) if short_name(r) == "study/3")
     client.delete_run(victim.info.run_id)
     assert track(root) == 1
     assert {name: curves for name, _, _, _, curves, _, _ in contents(root)} == before
@@ -141,7 +177,7 @@ def test_membership_of_the_front_follows_the_study(root: Path) -> None:
     search(root, trials=3)
     first = {name: tags["front"] for name, _, tags, *_ in contents(root) if name != "study"}
     study = search(root, trials=12)
-    members = facts_of(study.view(), root).front
+    members = facts_of(study.snapshot(), RunFolder(root)).front
     now = {name: tags["front"] for name, _, tags, *_ in contents(root) if name != "study"}
     assert now == {f"study/{r.number}": "yes" if r.number in members else "no" for r in study.records()}
     assert [name for name in first if first[name] == "yes" != now[name]]  # some were beaten by later trials
@@ -151,27 +187,27 @@ def test_a_renamed_study_keeps_its_runs_and_a_deleted_one_leaves_none(root: Path
     search(root)
     storage = open_storage(default_url(root))
     rename_study(storage, "study", "better")
-    rename_runs(storage, "study", "better", root, None)
+    rename_runs(storage, "study", "better", RunFolder(root), None)
     assert [name for name, *_ in contents(root)] == ["better", *(f"better/{k}" for k in range(6))]
     view = view_study(storage, "better")
-    assert track_study(storage, view, root, None, lambda record: None) == 0
-    delete_runs(view, root, None)
+    assert track_study(storage, view, RunFolder(root), None, lambda record: None) == 0
+    delete_runs(view, RunFolder(root), None)
     assert contents(root) == []
 
 
 def test_the_chart_view_is_made_with_the_first_run(root: Path) -> None:
     study = search(root, trials=2)
-    experiment = MlflowClient(mlflow_uri(root)).get_experiment_by_name("fake")
+    experiment = MlflowClient(RunFolder(root).runs_url).get_experiment_by_name("fake")
     assert experiment is not None
     content = json.loads(experiment.tags[f"mlflow.sharedViewState.{view_id('study')}"])
     assert content["state"].startswith("deflate;")
-    assert view_id("study") in open_tracker(None, root, "fake").view_path(study.plan.name)
+    assert view_id("study") in open_tracker(None, RunFolder(root), "fake").view_path(study.plan.name)
 
 
 def test_a_run_that_was_only_begun_gets_its_parameters(root: Path) -> None:
     """As after kill -9 between making a run and filling it."""
     study = search(root, trials=2, tracked=False)
-    tracker = open_tracker(None, root, "fake")
+    tracker = open_tracker(None, RunFolder(root), "fake")
     tags = {"ratio_hpo.study": "study", "ratio_hpo.trial": "1", "ratio_hpo.kind": "trial"}
     tracker._client.create_run(tracker.experiment_id, tags=tags, run_name="study/1")
     assert track(root) == 2
@@ -183,21 +219,21 @@ def test_a_run_that_was_only_begun_gets_its_parameters(root: Path) -> None:
 
 def test_weights_of_another_machine_stay_on_the_server(root: Path) -> None:
     study = search(root)
-    facts = facts_of(study.view(), root)
+    facts = facts_of(study.snapshot(), RunFolder(root))
     number, names = next(iter(facts.kept.items()))
     folder = root / "elsewhere" / names[0]
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_text("weights")
-    record, client = study.records()[number], MlflowClient(mlflow_uri(root))
-    run_id = next(r.info.run_id for r in client.search_runs(["1"]) if r.info.run_name == f"study/{number}")
+    record, client = study.records()[number], MlflowClient(RunFolder(root).runs_url)
+    run_id = next(r.info.run_id for r in client.search_runs(["1"]) if short_name(r) == f"study/{number}")
 
     def stored() -> list[str]:
         return [file.path for file in client.list_artifacts(run_id, "checkpoints")]
 
-    first = open_tracker(None, root, "fake")
+    first = open_tracker(None, RunFolder(root), "fake")
     first.write_checkpoints(replace(facts, checkpoints={number: [folder]}), record)
     assert stored() == [f"checkpoints/{names[0]}"]
-    other = open_tracker(None, root, "fake")
+    other = open_tracker(None, RunFolder(root), "fake")
     other.written("study")
     other.write_checkpoints(facts, record)  # this machine has none of them
     assert stored() == [f"checkpoints/{names[0]}"]
@@ -247,7 +283,7 @@ def loop_of(view: StudyView, tracker: Any, said: list[str]) -> TrackingLoop:
 
 
 def test_a_server_that_is_down_is_told_once_and_caught_up_with(root: Path) -> None:
-    view, said, tracker = search(root, tracked=False).view(), [], Down(failures=2)
+    view, said, tracker = search(root, tracked=False).snapshot(), [], Down(failures=2)
     loop = loop_of(view, tracker, said)
     assert [loop.pass_once(), loop.pass_once(), loop.pass_once()] == [False, False, True]
     assert tracker.numbers == [0, 1, 2, 3, 4, 5]
@@ -256,7 +292,7 @@ def test_a_server_that_is_down_is_told_once_and_caught_up_with(root: Path) -> No
 
 
 def test_a_server_that_hangs_is_left_behind(root: Path) -> None:
-    view, said = search(root, tracked=False).view(), []
+    view, said = search(root, tracked=False).snapshot(), []
     loop = loop_of(view, Down(failures=0, hang=30.0), said)
     loop.start()
     assert not loop.finish(patience=0.5)
@@ -268,12 +304,6 @@ def test_what_was_not_written_is_told_by_status(root: Path) -> None:
     from ratio_hpo.analysis.status import status
 
     study = search(root, tracked=False)
-    assert status(study.view())["tracking_lags"] == 6
+    assert status(study.snapshot())["tracking_lags"] == 6
     track(root)
-    assert status(study.view())["tracking_lags"] == 0
-
-
-def test_no_tracking_writes_nothing(root: Path) -> None:
-    view = search(root, tracked=False).view()
-    assert loop_of(view, NullTracker(), []).pass_once(last=True)
-    assert not (root / "mlflow.db").exists()
+    assert status(study.snapshot())["tracking_lags"] == 0

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.urls import with_driver
 from ratio_hpo.experiment.track import track_study
 from ratio_hpo.study.storage import default_url, open_storage
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 def write(root: Path, uri: str) -> int:
     storage = open_storage(default_url(root))
-    return track_study(storage, view_study(storage, "study"), root, uri, lambda record: None)
+    return track_study(storage, view_study(storage, "study"), RunFolder(root), uri, lambda record: None)
 
 
 def count(uri: str) -> tuple[int, int]:
