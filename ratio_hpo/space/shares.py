@@ -17,8 +17,12 @@ from ratio_hpo.space import simplex
 class Simplex:
     """Named shares that sum to 1, each within its bounds.
 
+    Coordinates that are uniform in the cube give shares that are uniform within the bounds: the flat Dirichlet law, cut
+    to the bounds. `grid` and `presence` then move them.
+
     Attributes:
-        parts: K >= 2 names; empty: the sources of the experiment, put in by `with_parts`.
+        parts: K >= 2 names; empty: the sources of the experiment, put in by `with_parts`. They are kept in the order of
+            their bounds, then of their names, so that the order in a file changes nothing.
         low, high: bounds by name; without one, 0 and 1.
         grid: shares are multiples of 1/grid.
         presence: shares under it become exactly zero.
@@ -53,6 +57,9 @@ class Simplex:
             )
         if self.parts:
             self._check_parts()
+            object.__setattr__(
+                self, "parts", tuple(sorted(self.parts, key=lambda name: (*self._bounds_of(name), name)))
+            )
 
     def _check_parts(self) -> None:
         if len(self.parts) < 2 or len(set(self.parts)) != len(self.parts):
@@ -117,7 +124,9 @@ class Simplex:
         names = ", ".join(self.parts) if self.parts else "all sources"
         return "; ".join([f"shares of {names}", *(extra for extra in extras if extra)])
 
+    def _bounds_of(self, name: str) -> tuple[float, float]:
+        return (self.low or {}).get(name, 0.0), (self.high or {}).get(name, 1.0)
+
     def _bounds(self) -> tuple[simplex.Vector, simplex.Vector]:
-        low = np.array([(self.low or {}).get(name, 0.0) for name in self.parts])
-        high = np.array([(self.high or {}).get(name, 1.0) for name in self.parts])
-        return low, high
+        low, high = zip(*(self._bounds_of(name) for name in self.parts), strict=True)
+        return np.array(low), np.array(high)

@@ -1,45 +1,50 @@
 """The bijection between the unit cube and the (bounded) simplex, and projections onto grids and supports.
 
-A point is built by breaking a stick. Without bounds, part k takes a Beta(1, K-1-k) share of what the parts
-before it left, which makes the uniform law on the cube the flat Dirichlet law on the simplex (Devroye 1986,
-Non-Uniform Random Variate Generation, ch. XI.4). With bounds the same law is cut to the range that leaves the
-later parts feasible. All lengths are measured above the lower bounds. The coordinate is the survival function
-of the taken share, not the distribution function: near a corner it is as small as 1e-279 for 32 parts, which a
-float holds, while one minus it would round to 1 and lose the later shares.
+The uniform law on the cube becomes the uniform law on the simplex, bounded or not, whatever the order of the parts: the
+flat Dirichlet law, cut to the bounds. A point is built part by part, each from its law given the parts before it
+(Rosenblatt 1952, "Remarks on a multivariate transformation"). What part k leaves, of the rest r, is y with
+P(y < Y) from the volumes of the later parts:
+
+    coordinate = (G(y) - G(least)) / (G(most) - G(least)),
+    least = max(0, r - u_k),  most = min(r, what the later parts hold)
+
+Without upper bounds G(y) = y^(K-1-k), and this is breaking a stick by Beta(1, K-1-k) (Devroye 1986, Non-Uniform Random
+Variate Generation, ch. XI.4). All lengths are measured above the lower bounds. The coordinate is the survival function
+of the taken share, not its distribution function: near a corner it is as small as 1e-279 for 32 parts, which a float
+holds, while one minus it would round to 1 and lose the later shares.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
+from ratio_hpo.space.volumes import Vector, Volume, suffix_volumes
 
 TOLERANCE = 1e-9
 
 
 def from_cube(cube: Sequence[float], low: Vector, high: Vector) -> Vector:
-    """Shares [K] of a point [K-1] of the unit cube; they sum to 1 and stay within `low` and `high`."""
+    """Shares [K] of a point [K-1] of the unit cube; they sum to 1 and stay within `low` and `high`.
+
+    Example:
+        >>> from_cube([0.25, 0.5], np.zeros(3), np.ones(3)).tolist()
+        [0.5, 0.25, 0.25]
+    """
     size = len(low)
     room = high - low
     later = _suffix_sums(room)
     shares = np.array(low, dtype=float)
     rest = 1.0 - float(low.sum())
+    volumes = _volumes(room, rest)
     for k in range(size - 1):
-        power = size - 1 - k
-        kept_most, kept_least = _survival_range(rest, room[k], later[k + 1], power)
-        kept = kept_least + min(max(cube[k], 0.0), 1.0) * (kept_most - kept_least)
-        if kept <= 0.0 or rest <= 0.0:
-            taken, remaining = rest, 0.0
-        else:
-            fraction_log = math.log(kept) / power
-            taken, remaining = -math.expm1(fraction_log) * rest, math.exp(fraction_log) * rest
-        taken = min(max(taken, rest - later[k + 1], 0.0), room[k])
-        shares[k] = min(low[k] + taken, high[k])
-        rest = remaining if remaining <= later[k + 1] else later[k + 1]
+        cut = _Cut(volumes[k], rest, float(room[k]), float(later[k + 1]))
+        remaining = cut.left_at(min(max(cube[k], 0.0), 1.0))
+        shares[k] = min(low[k] + max(rest - remaining, 0.0), high[k])
+        rest = remaining
     shares[-1] = min(low[-1] + rest, high[-1])
     return shares
 
@@ -54,17 +59,85 @@ def to_cube(shares: Sequence[float], low: Vector, high: Vector) -> tuple[float, 
     later = _suffix_sums(room)
     above = np.maximum(np.asarray(shares, dtype=float) - low, 0.0)
     rests = _suffix_sums(above)
-    cube = []
-    for k in range(size - 1):
-        power = size - 1 - k
-        rest = float(rests[k])
-        kept_most, kept_least = _survival_range(rest, room[k], later[k + 1], power)
-        if rest <= 0.0 or kept_most - kept_least <= 0.0:
-            cube.append(0.5)
-            continue
-        kept = (float(rests[k + 1]) / rest) ** power
-        cube.append(min(max((kept - kept_least) / (kept_most - kept_least), 0.0), 1.0))
-    return tuple(cube)
+    volumes = _volumes(room, 1.0 - float(low.sum()))
+    return tuple(
+        _Cut(volumes[k], float(rests[k]), float(room[k]), float(later[k + 1])).coordinate_of(float(rests[k + 1]))
+        for k in range(size - 1)
+    )
+
+
+class _Cut:
+    """Where a part is cut off from the rest: what it may leave to the later ones, and with which weight.
+
+    Args:
+        volume: of the later parts.
+        rest: what this part and the later ones share.
+        room: what this part may take.
+        later: what the later ones may take together.
+    """
+
+    def __init__(self, volume: Volume, rest: float, room: float, later: float) -> None:
+        self._volume = volume
+        self.least, self.most = max(rest - room, 0.0), min(rest, later)
+        self._log_least = -math.inf
+        if 0.0 < self.least < self.most:
+            self._log_least = volume.log_ratio(self.least, self.most)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there is anything to choose."""
+        return self.most > 0.0 and self.least < self.most and self._log_least < 0.0
+
+    def left_at(self, coordinate: float) -> float:
+        """What is left to the later parts at a coordinate in [0, 1]."""
+        if not self.is_free:
+            return self.most
+        weight = math.exp(self._log_least)
+        weight += coordinate * -math.expm1(self._log_least)
+        if weight <= 0.0 or coordinate <= 0.0:
+            return self.least
+        if self._volume.curve is None or self.most <= self._volume.bend:
+            return min(max(self.most * math.exp(math.log(weight) / self._volume.parts), self.least), self.most)
+        return self._solve(math.log(weight))
+
+    def coordinate_of(self, left: float) -> float:
+        """The coordinate at which so much is left."""
+        if not self.is_free:
+            return 0.5
+        if left <= self.least:
+            return 0.0
+        log = self._volume.log_ratio(min(left, self.most), self.most)
+        if self._log_least == -math.inf:
+            return min(math.exp(log), 1.0)
+        gained = math.exp(self._log_least) * math.expm1(log - self._log_least)
+        return min(max(gained / -math.expm1(self._log_least), 0.0), 1.0)
+
+    def _solve(self, log_weight: float) -> float:
+        """What is left where the volume is exp(log_weight) of that of `most`."""
+        from scipy.optimize import brentq
+
+        volume = self._volume
+        at_bend = volume.log_ratio(volume.bend, self.most)
+        if log_weight <= at_bend:  # the volume is s^n there, however small
+            place = volume.bend * math.exp((log_weight - at_bend) / volume.parts)
+            return min(max(place, self.least), self.most)
+
+        def miss(s: float) -> float:
+            return volume.log_ratio(s, self.most) - log_weight
+
+        low = max(self.least, volume.bend)
+        if miss(low) >= 0.0:
+            return low
+        root: Any = brentq(miss, low, self.most, xtol=1e-300, rtol=4 * np.finfo(float).eps)
+        return min(float(root), self.most)
+
+
+def _volumes(room: Vector, whole: float) -> Sequence[Volume]:
+    """The volume of the parts after each one; without a bound that binds, powers of what is left."""
+    size = len(room)
+    if np.all(room >= whole):
+        return [Volume(size - 1 - k, 0.0, math.inf) for k in range(size - 1)]
+    return suffix_volumes(tuple(room.tolist()), whole)
 
 
 def project_presence(shares: Vector, threshold: float, low: Vector, high: Vector) -> Vector:
@@ -98,15 +171,6 @@ def project_grid(shares: Vector, parts: int, low: Vector, high: Vector) -> Vecto
         allowed = np.flatnonzero(counts < ceiling if step > 0 else counts > floor)
         counts[max(allowed, key=lambda k: (step * (scaled[k] - counts[k]), -k))] += step
     return counts / parts
-
-
-def _survival_range(rest: float, room: float, later: float, power: int) -> tuple[float, float]:
-    """Survival (1 - t)^power at the least and at the greatest fraction t of `rest` that a part may take."""
-    if rest <= 0.0:
-        return 1.0, 1.0
-    kept_most = min(later / rest, 1.0) ** power
-    kept_least = max(1.0 - room / rest, 0.0) ** power
-    return kept_most, min(kept_least, kept_most)
 
 
 def _suffix_sums(values: Vector) -> Vector:

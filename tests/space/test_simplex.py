@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import itertools
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +12,7 @@ from scipy import stats
 
 from ratio_hpo.space import Simplex
 from ratio_hpo.space.simplex import from_cube, to_cube
+from ratio_hpo.space.volumes import suffix_volumes
 
 
 def free(size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -110,3 +115,67 @@ def test_presence_leaves_room_for_the_grid(cube: list[float]) -> None:
 def test_presence_gives_explicit_zeros() -> None:
     domain = Simplex(parts=("a", "b", "c"), presence=0.1)
     assert domain.project({"a": 0.6, "b": 0.36, "c": 0.04}) == pytest.approx({"a": 0.625, "b": 0.375, "c": 0.0})
+
+
+BOUNDS: dict[str, tuple[dict[str, float], dict[str, float]]] = {
+    "one upper bound": ({}, {"a": 0.3}),
+    "upper bounds": ({}, {"a": 0.5, "b": 0.6, "c": 0.4}),
+    "both": ({"a": 0.1, "c": 0.05}, {"b": 0.45, "a": 0.7}),
+    "tight": ({}, {"a": 0.35, "b": 0.36, "c": 0.37}),
+    "many": ({"d": 0.02}, dict.fromkeys("abcdefgh", 0.25)),
+    "a corner": ({"a": 0.5}, {"b": 0.05, "c": 0.9}),
+}
+
+
+def flat_within(low: np.ndarray, high: np.ndarray, number: int) -> np.ndarray:
+    """The flat Dirichlet law cut to the bounds, by rejection [number, K]."""
+    rng, kept = np.random.default_rng(1), np.empty((0, len(low)))
+    while len(kept) < number:
+        drawn = low + (1 - low.sum()) * rng.dirichlet(np.ones(len(low)), size=100_000)
+        kept = np.concatenate([kept, drawn[np.all(drawn <= high, axis=1)]])
+    return kept[:number]
+
+
+@pytest.mark.parametrize("case", BOUNDS)
+def test_the_uniform_cube_becomes_the_flat_law_within_the_bounds(case: str) -> None:
+    low, high = BOUNDS[case]
+    domain = Simplex(parts=tuple(sorted({*low, *high, "a", "b", "c"})), low=low, high=high)
+    rng = np.random.default_rng(0)
+    got = np.array([list(domain.decode(tuple(rng.random(domain.dimensions))).values()) for _ in range(1500)])
+    wanted = flat_within(*domain._bounds(), 30_000)
+    for k in range(got.shape[1]):
+        assert stats.ks_2samp(got[:, k], wanted[:, k]).pvalue > 1e-3, domain.parts[k]
+        other = (k + 1) % got.shape[1]
+        assert stats.ks_2samp(got[:, k] - got[:, other], wanted[:, k] - wanted[:, other]).pvalue > 1e-3
+
+
+@given(st.permutations("abc"), st.sampled_from(sorted(set(BOUNDS) - {"many"})), st.tuples(inner, inner))
+def test_the_order_in_the_file_changes_nothing(order: list[str], case: str, cube: tuple[float, float]) -> None:
+    low, high = BOUNDS[case]
+    shuffled = Simplex(
+        parts=tuple(order),
+        low={name: low[name] for name in order if name in low},
+        high={name: high[name] for name in reversed(order) if name in high},
+    )
+    plain = Simplex(parts=("a", "b", "c"), low=low, high=high)
+    assert shuffled.parts == plain.parts
+    assert shuffled.decode(cube) == plain.decode(cube)
+    assert shuffled.encode(plain.decode(cube)) == pytest.approx(cube, abs=1e-9)
+
+
+def exact_volume(room: list[Fraction], s: Fraction) -> Fraction:
+    """n! vol{0 <= x <= room, sum x <= s}: the alternating sum over subsets, in exact arithmetic."""
+    total = Fraction(0)
+    for size in range(len(room) + 1):
+        for chosen in itertools.combinations(room, size):
+            total += (-1) ** size * max(s - sum(chosen), Fraction(0)) ** len(room)
+    return total
+
+
+@pytest.mark.parametrize("room", [[0.5, 0.25], [0.1] * 12, [0.3, 0.9, 0.2, 0.6, 0.125, 0.4, 0.35], [1.0, 1.0, 0.05]])
+def test_volumes_equal_the_exact_ones(room: list[float]) -> None:
+    [volume] = suffix_volumes((1.0, *room), 1.0)[:1]
+    whole = exact_volume([Fraction(u) for u in room], Fraction(1))
+    for s in (1e-9, 0.01, 0.1, 0.3, 0.55, 0.8, 0.99):
+        exact = exact_volume([Fraction(u) for u in room], Fraction(s))
+        assert volume.log_ratio(s, 1.0) == pytest.approx(math.log(exact / whole), abs=3e-4)
