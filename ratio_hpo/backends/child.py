@@ -18,14 +18,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from ratio_hpo.backends.driver import Ending, Step, next_step
+from ratio_hpo.backends.steps import Ending, Step, next_step
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Context, Params, Progress
-from ratio_hpo.objective import Objective
+
+if TYPE_CHECKING:
+    from ratio_hpo.objective import Objective
 
 
 class Died(Exception):

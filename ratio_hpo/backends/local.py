@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from ratio_hpo.backends.child import Child, Died
-from ratio_hpo.backends.driver import Session, Step, next_step
+from ratio_hpo.backends.driver import Session
+from ratio_hpo.backends.steps import Step, next_step
 from ratio_hpo.core.trial import Context, Decision, Params, Progress
 from ratio_hpo.objective import Objective
 from ratio_hpo.study import Job

@@ -27,8 +27,9 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from ratio_hpo.backends.driver import Ending, Session, Step, next_step
+from ratio_hpo.backends.driver import Session
 from ratio_hpo.backends.resources import Resources, num_gpus
+from ratio_hpo.backends.steps import Ending, Step, next_step
 from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.trial import Context, Decision, Progress
 from ratio_hpo.objective import Objective

@@ -1,0 +1,42 @@
+"""What comes next of a trial: an evaluation or its end. Light, for the processes that run objectives."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ratio_hpo.core.errors import Diverged, StorageFullError
+from ratio_hpo.core.trial import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How the stream of a trial's progress ended.
+
+    Attributes:
+        reason: of a failure, in one line; None: it came to its end.
+        storage_full: the disk is, so that no other trial would get further.
+    """
+
+    reason: str | None = None
+    traceback: str | None = None
+    storage_full: bool = False
+
+
+Step = Progress | Ending
+"""What comes next of a trial."""
+
+
+def next_step(stream: Iterator[Progress]) -> Step:
+    """The next evaluation of a trial, or its end, whatever the objective raises: that belongs to its trial."""
+    try:
+        return next(stream, None) or Ending()
+    except Diverged as error:
+        return Ending(reason=str(error))
+    except StorageFullError as error:
+        return Ending(reason=str(error), storage_full=True)
+    except SystemExit as error:
+        return Ending(reason=f"the objective called sys.exit({error.code!r}), which ends no search; return instead")
+    except Exception as error:  # whatever the user's objective raises
+        return Ending(reason=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())

@@ -1,0 +1,236 @@
+"""The reference loop: own objectives that misbehave, in this process and in one of their own; when a search stops."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ratio_hpo.backends.driver import Budget, Session
+from ratio_hpo.backends.local import run_local
+from ratio_hpo.core.errors import ConfigError, FirstTrialFailed
+from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
+from ratio_hpo.objective import CheckedObjective
+from ratio_hpo.study import Study, Target
+from ratio_hpo.study.leases import own_lease
+from ratio_hpo.study.records import LEASE
+from ratio_hpo.study.storage import default_url, open_storage
+from ratio_hpo.study.tables import write_attributes
+from tests.backends.objectives import (
+    RUNGS,
+    adds_a_language,
+    crashes,
+    dies,
+    dies_once_a_rung,
+    drops_a_language,
+    endless,
+    exits,
+    point,
+    where_it_runs,
+)
+from tests.conftest import curve_objective, plan_of
+
+Run = Callable[..., list[TrialRecord]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Search to a number of trials with an objective in a process of its own; returns all trials."""
+
+    def searched(objective: Any, trials: int = 4, *, isolated: bool = True, **limits: Any) -> list[TrialRecord]:
+        plan = plan_of(target=Target(f1=0.5))
+        study = Study(plan, open_storage(default_url(tmp_path)), pruner=("none", {}))
+        checked = CheckedObjective(objective, plan.rungs, (), plan.largest_cost)
+        run_local(
+            Session(study=study, budget=Budget(trials=trials, **limits), root=tmp_path), checked, isolated=isolated
+        )
+        return study.records()
+
+    return searched
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_leaving_python_fails_the_trial_alone(run: Run, isolated: bool) -> None:
+    records = run(exits, isolated=isolated)
+    assert [r.state.value for r in records] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert "the objective called sys.exit(0)" in str(records[1].reason)
+
+
+@pytest.mark.parametrize(("objective", "how"), [(dies, "exit code 0"), (crashes, "signal 11, SIGSEGV")])
+def test_a_trial_that_kills_its_process_three_times_fails_and_the_others_run(
+    run: Run, objective: Any, how: str
+) -> None:
+    records = run(objective)
+    assert [r.state.value for r in records] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert records[1].reason == f"its process died 3 times without a new evaluation ({how})"
+    assert [r.state.value for r in run(objective, 5)] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+
+
+def test_attempts_that_get_further_do_not_count(run: Run) -> None:
+    record = run(dies_once_a_rung, 2)[1]
+    assert record.state is State.COMPLETE
+    assert [p.windows for p in record.curve] == list(RUNGS)
+
+
+def test_trial_0_that_kills_its_process_ends_the_search(tmp_path: Path) -> None:
+    def dies_first(params: Params, context: Context) -> Iterator[Progress]:
+        os._exit(0)
+        yield
+
+    study = Study(plan_of(), open_storage(default_url(tmp_path)))
+    with pytest.raises(FirstTrialFailed, match="its process died 3 times"):
+        run_local(Session(study=study, budget=Budget(trials=3), root=tmp_path), dies_first, isolated=True)
+
+
+def test_a_language_that_is_missing_or_new_fails_its_trial(run: Run) -> None:
+    records = run(drops_a_language)
+    assert [r.state.value for r in records] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert "scores need f1/sw at every evaluation, but at target window 20 got ['f1/en']" in str(records[1].reason)
+    assert [p.windows for p in records[1].curve] == [10]
+
+
+def test_a_trial_in_other_languages_than_the_study_fails(run: Run) -> None:
+    records = run(adds_a_language)
+    assert [r.state.value for r in records] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
+    assert "f1/ko was not there before at target window 100" in str(records[2].reason)
+    assert records[2].curve == ()
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_a_generator_without_end_is_complete_at_the_largest_cost(run: Run, isolated: bool, tmp_path: Path) -> None:
+    records = run(endless, 3, isolated=isolated)
+    assert [r.state.value for r in records] == ["COMPLETE"] * 3
+    assert all([p.cost for p in r.curve] == [*range(7, 105, 7), 105][: len(r.curve)] for r in records)
+    assert all(r.curve[-1].cost == 105 and r.curve[-2].cost == 98 for r in records)
+    assert sorted(path.name for path in tmp_path.glob("closed-*")) == ["closed-0", "closed-1", "closed-2"]
+
+
+def test_one_warm_process_of_its_own_that_leaves_stdout_alone(
+    run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(where_it_runs, 4)
+    [process] = set((tmp_path / "processes").read_text().split())
+    assert int(process) != os.getpid()
+    assert not psutil.pid_exists(int(process))
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("noise on stdout") == 4
+
+
+def test_what_is_printed_in_this_process_goes_to_stderr(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    run(where_it_runs, 2, isolated=False)
+    out, err = capfd.readouterr()
+    assert (out, err.count("noise on stdout")) == ("", 2)
+
+
+def test_what_cannot_be_sent_is_told(run: Run) -> None:
+    lock = threading.Lock()
+
+    def holds_a_lock(params: Params, context: Context) -> Iterator[Progress]:
+        with lock:
+            yield point(100)
+
+    with pytest.raises(ConfigError, match="cannot be sent to a process of its own"):
+        run(holds_a_lock)
+    assert run(holds_a_lock, 2, isolated=False)[1].state is State.COMPLETE
+
+
+DRIVER = (
+    "import sys; from pathlib import Path\n"
+    "from tests.backends.objectives import forever\n"
+    "from tests.conftest import plan_of\n"
+    "from ratio_hpo.backends.driver import Budget, Session\n"
+    "from ratio_hpo.backends.local import run_local\n"
+    "from ratio_hpo.study import Study, Target\n"
+    "from ratio_hpo.study.storage import default_url, open_storage\n"
+    "root = Path(sys.argv[1])\n"
+    "study = Study(plan_of(target=Target(f1=0.5), anchors=()), open_storage(default_url(root)))\n"
+    "run_local(Session(study=study, budget=Budget(trials=1), root=root), forever, isolated=True)\n"
+)
+
+
+def test_attempts_are_counted_in_the_storage_and_end_with_their_driver(tmp_path: Path) -> None:
+    """Three drivers are killed in the same place; the fourth one gives the trial up."""
+    begun = tmp_path / "begun"
+    for attempt in range(1, 4):
+        driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], cwd=Path(__file__).parents[2])
+        while not begun.exists() or len(begun.read_text().split()) < attempt:
+            assert driver.poll() is None
+            time.sleep(0.05)
+        driver.kill()
+        driver.wait()
+    plan = plan_of(target=Target(f1=0.5), anchors=())
+    study = Study(plan, open_storage(default_url(tmp_path)))
+    assert study.next(1) is None
+    assert study.records()[0].state is State.FAIL
+    assert "its process died 3 times without a new evaluation" in str(study.records()[0].reason)
+    deadline = time.monotonic() + 10
+    children = [int(word) for word in begun.read_text().split()]
+    while any(psutil.pid_exists(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(psutil.pid_exists(child) for child in children)
+
+
+def test_a_released_trial_was_no_attempt(tmp_path: Path) -> None:
+    plan = plan_of(target=Target(f1=0.5), anchors=())
+    for _ in range(6):
+        study = Study(plan, open_storage(default_url(tmp_path)))
+        assert study.next(1) is not None
+        study.close()
+    assert study.records()[0].state is State.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("limits", "trials", "words"),
+    [
+        ({"cost": 250.0}, 3, "⟨max_cost⟩ 250"),  # begun at 0, 100 and 200 windows
+        ({"cost": 200.0}, 2, "⟨max_cost⟩ 200"),
+        ({"hours": 1e-9}, 0, "⟨max_hours⟩ 1e-09"),
+        ({}, 8, None),
+    ],
+)
+def test_no_trial_is_begun_beyond_a_limit(
+    limits: dict[str, float], trials: int, words: str | None, tmp_path: Path
+) -> None:
+    study = Study(plan_of(target=Target(f1=0.5)), open_storage(default_url(tmp_path)), pruner=("none", {}))
+    session = Session(study=study, budget=Budget(trials=8, **limits), root=tmp_path)
+    run_local(session, curve_objective)
+    assert sum(record.state.finished for record in study.records()) == trials
+    assert (session.limit is not None and words in session.limit) if words else session.limit is None
+
+
+def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Path) -> None:
+    """A lease of another host that is not renewed is waited for until it expires; a renewed one is not."""
+    study = Study(plan_of(target=Target(f1=0.5), anchors=()), open_storage(default_url(tmp_path)))
+    study.next(1)
+    trial_id = study.live[0].trial_id
+    elsewhere = {**own_lease().to_json(), "host": "far/away", "pid": 1}
+    write_attributes(study.storage, trial_id, {LEASE: elsewhere})
+    other = Study(plan_of(target=Target(f1=0.5), anchors=()), open_storage(default_url(tmp_path)))
+    assert other.next(1) is None
+    session = Session(study=other, budget=Budget(trials=1), root=tmp_path)
+    assert session.must_wait()
+    write_attributes(study.storage, trial_id, {LEASE: {**elsewhere, "expires": elsewhere["expires"] + 15}})
+    assert not session.must_wait()  # somebody renews it: that driver is alive
+    gone = {**elsewhere, "expires": time.time() - 5}
+    write_attributes(study.storage, trial_id, {LEASE: gone})
+    assert not Session(study=other, budget=Budget(trials=1), root=tmp_path).must_wait()
+
+
+def test_what_a_restarted_worker_spends_again_is_counted(tmp_path: Path) -> None:
+    """An actor that died told of 30 windows; the next one trains 20 of them again before it gets further."""
+    study = Study(plan_of(target=Target(f1=0.5), anchors=()), open_storage(default_url(tmp_path)), pruner=("none", {}))
+    assert study.next(1) is not None
+    for windows in (10, 20, 30):
+        study.report(0, point(windows))
+    for windows in (10, 20, 30, 40):  # the same worker's account, from nothing
+        study.report(0, point(windows))
+    assert [p.paid_cost for p in study.records()[0].curve] == [10, 20, 30, 70]
