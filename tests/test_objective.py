@@ -116,3 +116,58 @@ def test_system_metrics_are_measured_on_request(ready: Callable[..., Search], tm
     point = next(ready().objective({"ratio": 0.5, "intermediate_steps": 4}, context))
     assert 0 <= point.measures["system/cpu_utilization_percentage"] <= 100
     assert point.measures["system/process_memory_usage_megabytes"] > 10
+
+
+@pytest.mark.parametrize("spread", ["uniform", "unimax", "temperature", "proportional"])
+def test_an_accepted_space_fails_no_trial_however_shares_are_counted(
+    spread: str, ready: Callable[..., Search], tmp_path: Path
+) -> None:
+    changes = (("spread: uniform", f"spread: {spread}\n    unit: tokens\n    budget: add"),)
+    accepted = 0
+    for high in (0.8, 0.85, 0.88, 0.89, 0.9):
+        narrow = tmp_path / "narrow.yaml"
+        narrow.write_text(f"name: narrow\nparameters:\n  ratio: {{type: ratio, high: {high}}}\n")
+        refusal = None
+        try:
+            search = ready(*changes, space=str(narrow))
+        except ConfigError as error:
+            refusal = str(error)
+        if refusal is not None:
+            assert "parameters.ratio.high" in refusal
+            continue
+        accepted += 1
+        for ratio in np.linspace(0, high, 12):
+            assert search.plan_trial({"ratio": float(ratio)}, 0).cost <= search.plan.largest_cost
+    assert accepted > 0
+
+
+def test_a_window_longer_than_the_positions_of_the_base_is_refused_before_training(
+    ready: Callable[..., Search],
+) -> None:
+    with pytest.raises(
+        ConfigError, match=r"windows\.max_length: base minilm has positions for 512 tokens, but got 600"
+    ):
+        ready(("base: polyglot-base", "base: minilm"), ("max_length: 96", "max_length: 600"))
+
+
+def test_the_seed_comes_with_the_trial(ready: Callable[..., Search], tmp_path: Path) -> None:
+    """It moves the draw and dropout; the plan's shares, the splits and the data stay the study's."""
+    search = ready()
+    params = {"ratio": 0.5, "learning_rate": 1e-3, "intermediate_steps": 4}
+    curves = {}
+    for trial, seed in enumerate((0, 1, 0)):
+        context = Context(trial=trial, seed=seed, root=str(tmp_path / str(trial)), device="cpu", threads=1)
+        curves[trial] = [point.scores["f1/mean"] for point in search.objective(params, context)]
+    assert curves[0] == curves[2] != curves[1]
+    plans = [search.plan_trial(params, seed).stages["intermediate"] for seed in (0, 1)]
+    assert {k: s.windows for k, s in plans[0].sources.items()} == {k: s.windows for k, s in plans[1].sources.items()}
+
+
+def test_test_is_prepared_and_never_scored(ready: Callable[..., Search], tmp_path: Path) -> None:
+    search = ready()
+    context = Context(trial=0, seed=0, root=str(tmp_path), device="cpu", threads=1)
+    points = list(search.objective({"ratio": 0.5, "intermediate_steps": 4}, context))
+    assert not any(key.startswith("test/") for point in points for key in point.scores)
+    sets = search.objective.design.test  # type: ignore[attr-defined]
+    assert set(sets) == set(search.plan.languages)
+    assert all(Path(folder).is_dir() for folder in sets.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -81,3 +82,43 @@ def unlucky(params: Params, context: Context) -> Iterator[Progress]:
 def test_too_many_failures_stop_the_search(on_ray: Callable) -> None:
     with pytest.raises(TooManyFailures, match="more than `max_failures` 1"):
         on_ray(unlucky, 8, failures=1)
+
+
+def always_dies(params: Params, context: Context) -> Iterator[Progress]:
+    """Trial 2's worker dies at its first step, each time."""
+    if context.trial == 2:
+        os._exit(0)
+    yield from curve_objective(params, context)
+
+
+@pytest.mark.slow
+def test_a_trial_that_kills_its_worker_three_times_fails_and_the_others_run(on_ray: Callable) -> None:
+    records = on_ray(always_dies, 5).records()
+    assert records[2].state is State.FAIL
+    assert "its process died 3 times without a new evaluation" in str(records[2].reason)
+    assert all(record.state in (State.COMPLETE, State.PRUNED) for record in records if record.number != 2)
+
+
+def says_where(params: Params, context: Context) -> Iterator[Progress]:
+    """Takes long enough for every worker to be asked."""
+    (Path(context.root) / f"{context.trial}-{os.getpid()}").touch()
+    time.sleep(1.0)
+    yield from curve_objective(params, context)
+
+
+@pytest.mark.slow
+def test_all_workers_work_from_the_start(on_ray: Callable, tmp_path: Path) -> None:
+    on_ray(says_where, 12, workers=4)
+    workers = {int(path.name.partition("-")[0]): path.name.partition("-")[2] for path in tmp_path.glob("[0-9]*-*")}
+    assert len({workers[trial] for trial in range(4)}) == 4
+
+
+def test_a_trial_gets_no_more_gpus_than_the_built_in_objective_uses(tmp_path: Path) -> None:
+    from ratio_hpo.core.errors import ConfigError
+    from ratio_hpo.experiment import SearchOptions, ready_search
+
+    options = SearchOptions(root=tmp_path, resources=Resources(gpus=2.0))
+    with pytest.raises(ConfigError, match="trains on one GPU, but got 2"):
+        ready_search(options, print)
+    assert Resources(gpus=2.0).gpus_for(1) == 2.0  # an own objective gets what it asked for
+    assert list(tmp_path.iterdir()) == []
