@@ -154,7 +154,8 @@ def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> Non
     address = f"http://{host}:{port}/{path}"
     if _answers(host, port):
         raise StudyError(f"port {port} of {host} is taken; try --port {port + 1}")
-    server = subprocess.Popen(command, env=environment, start_new_session=True)  # its workers end with it
+    # its workers end with its group; what it says is no data
+    server = subprocess.Popen(command, env=environment, start_new_session=True, stdout=sys.stderr)
     ends = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         while server.poll() is None and not _answers(host, port):
@@ -175,7 +176,7 @@ def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> Non
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     """A signal that ends this process ends the server first; the code is the shell's for the signal."""
-    raise click.exceptions.Exit(128 + number)
+    sys.exit(128 + number)
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ratio_hpo.core.config import show
 from ratio_hpo.core.errors import ConfigError
 
 PREFIX = "RATIO_HPO_"
@@ -40,12 +41,12 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 
     key, sign, value = text.partition("=")
     if not sign or not key.strip("."):
-        raise ConfigError(f"{text!r}: needs KEY=VALUE, as in ratio=0.4")
+        raise ConfigError(f"{show(text)}: needs KEY=VALUE, as in ratio=0.4")
     try:
         return key, YAML(typ="safe", pure=True).load(value)
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"{text!r}: the value is not valid YAML; write a number, a word, [a, b] or {{a: b}}"
+            f"{show(text)}: the value is not valid YAML; write a number, a word, [a, b] or {{a: b}}"
         ) from error
 
 
@@ -90,7 +91,9 @@ def overlay(content: Mapping[str, Any], settings: Sequence[Setting]) -> dict[str
             inner: Any = place.get(part, {})
             inner = {"name": inner} if isinstance(inner, str) else inner
             if not isinstance(inner, dict):
-                raise ConfigError(f"{setting.source} {setting.key}: {part} holds no keys, but {inner!r}; set it whole")
+                raise ConfigError(
+                    f"{setting.source} {setting.key}: {part} holds no keys, but {show(inner)}; set it whole"
+                )
             inner = dict(inner)
             place[part] = inner
             place = inner

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ratio_hpo.core.config import check_name
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.plans import About
@@ -139,7 +138,7 @@ class BuiltIn:
         design = self._design(prepared, steps)
         sets = [*(f for parts in prepared.evaluation.values() for f in parts.values()), *prepared.test.values()]
         return StudyPlan(
-            name=check_name(name_study(spec, space) if options.study is None else options.study, "⟨study⟩"),
+            name=name_study(spec, space) if options.study is None else options.study,
             basis=basis_of(spec, prepared),
             space=space,
             rungs={name: tuple(step * batch[name] for step in grid) for name, grid in design.rungs.items()},

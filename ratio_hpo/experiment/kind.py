@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ratio_hpo.backends.resources import Resources
+from ratio_hpo.core.config import check_name
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.overrides import Setting
@@ -35,6 +36,9 @@ class SearchOptions:
         hours, cost, failures: when to stop, beside the number of trials.
         tracking_uri: of an MLflow store; None: the SQLite one below `root`.
         isolated: whether an objective of the user's own runs in a process of its own.
+
+    Raises:
+        ConfigError: a name of a study that cannot stand in paths.
     """
 
     experiment: str | None = "polyglot-world"
@@ -53,6 +57,10 @@ class SearchOptions:
     system_metrics: bool = False
     isolated: bool = True
     resources: Resources = field(default_factory=Resources)
+
+    def __post_init__(self) -> None:
+        if self.study is not None:
+            check_name(self.study, "⟨study⟩")
 
     @property
     def folder(self) -> RunFolder:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from ratio_hpo.core.config import check_name, did_you_mean
+from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.plans import UNPLANNED, About, TrialPlan
@@ -34,7 +35,8 @@ def import_objective(name: str) -> Objective:
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
-        found: Any = import_module(module)
+        with redirect_stdout(sys.stderr):  # stdout belongs to the data
+            found: Any = import_module(module)
     except Exception as error:  # a user's module may raise anything; its reason is what helps
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ConfigError(
@@ -103,7 +105,7 @@ class Own:
                 f"with a part {spec.reference}, to measure it at"
             )
         return StudyPlan(
-            name=check_name(name_study(spec, space) if options.study is None else options.study, "⟨study⟩"),
+            name=name_study(spec, space) if options.study is None else options.study,
             basis={"objective": spec.objective, "own": spec.identity, "reference": spec.reference},
             space=space,
             rungs={stage: tuple(grid) for stage, grid in spec.rungs.items()},

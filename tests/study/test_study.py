@@ -18,6 +18,7 @@ from ratio_hpo.study import Anchor, Study, Target
 from ratio_hpo.study.admin import enqueue
 from ratio_hpo.study.front import paid_cost
 from ratio_hpo.study.samplers import NAMES as SAMPLERS
+from ratio_hpo.study.samplers import OptunaSampler
 from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.study.view import view_study
 from tests.conftest import curve_objective, plan_of
@@ -176,6 +177,18 @@ def test_all_samplers_work_with_all_domains(sampler: str, open_study: Make, sear
     for record in records:
         assert space.contains(record.params)
     assert len({record.params["ratio"] for record in records}) >= (2 if sampler == "grid" else 10)
+
+
+@pytest.mark.parametrize(("options", "together"), [({}, True), ({"multivariate": False}, False)])
+def test_tpe_looks_at_all_coordinates_together_unless_told_otherwise(
+    options: dict[str, Any], together: bool, open_study: Make, search: Make
+) -> None:
+    """In a study of two objectives Optuna's own default looks at each coordinate alone."""
+    study = search(open_study(pruner=("none", {})), 10)
+    sampler = OptunaSampler("tpe", options, space=study.plan.space, seed=0)._make(10)
+    trial = study.view.optuna.get_trials()[9]
+    looked_at = set(sampler.infer_relative_search_space(study.view.optuna, trial))
+    assert looked_at == (set(study.plan.space.coordinates()) if together else set())
 
 
 def test_a_finished_grid_ends_the_search(open_study: Make, search: Make) -> None:

@@ -1,0 +1,87 @@
+"""Data of an experiment: what is read, kept apart and told, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.data.windows import open_windows
+from ratio_hpo.experiment import load_experiment
+from ratio_hpo.experiment.prepare import Prepared, prepare
+
+EXPERIMENT = """
+name: two-corpora
+base: polyglot-base
+target_languages: [en]
+windows: {max_length: 96, stride: 32}
+corpora:
+  pool: {kind: world, languages: [en, sw], people: pool, questions: 20}
+  news: {kind: files, path: "news.{language}.json", languages: [en], parts: {prune: 0.3, select: 0.3, test: 0.4}}
+  wiki: {kind: files, path: "wiki.{language}.json", languages: [en], parts: {prune: 0.3, select: 0.3, test: 0.4}}
+evaluation: [news, wiki]
+stages:
+  intermediate: {sources: [pool], steps: 4, batch_size: 8, learning_rate: 0.001, evaluate: [4]}
+  target: {sources: [pool], steps: 2, batch_size: 8, learning_rate: 0.001, evaluate: [2]}
+"""
+
+
+def squad(path: Path, word: str, number: int = 40) -> None:
+    paragraphs = [
+        {
+            "context": f"{word} number {k} is here.",
+            "qas": [{"id": f"q{k}", "question": f"Which {word}, {k}?", "answers": [{"text": word, "answer_start": 0}]}],
+        }
+        for k in range(number)
+    ]
+    path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepared:
+    (tmp_path / "two.yaml").write_text(EXPERIMENT)
+    squad(tmp_path / "news.en.json", "Headline")
+    squad(tmp_path / "wiki.en.json", "Article")
+    spec = load_experiment(str(tmp_path / "two.yaml")).spec
+    return prepare(spec, folder=RunFolder(tmp_path / "runs"), data_dir=tmp_path, strict=True)  # type: ignore[arg-type]
+
+
+def test_equal_ids_in_two_corpora_are_two_questions(prepared: Prepared) -> None:
+    """Every question of both is in one split, and is scored."""
+    assert sum(prepared.splits["en"].values()) == 80
+    folders = [*prepared.evaluation["en"].values(), prepared.test["en"]]
+    sets = [open_windows(folder) for folder in folders]
+    identifiers = [identifier for windows in sets for identifier in windows.question_ids]
+    assert len(identifiers) == len(set(identifiers)) == 80
+    for windows in sets:
+        golds = windows.gold.to_pylist()
+        for identifier, [gold] in zip(windows.question_ids, golds, strict=True):
+            assert gold == {"news": "Headline", "wiki": "Article"}.get(identifier.partition(":")[0], gold)
+
+
+def test_both_are_scored(prepared: Prepared) -> None:
+    import numpy as np
+
+    from ratio_hpo.data.tasks import load_task
+    from ratio_hpo.data.windows import WindowSet, WindowSpec
+    from ratio_hpo.training.evaluation import Evaluation
+
+    class Perfect:
+        """Gives every label full marks."""
+
+        def infer(self, sets: list[WindowSet]) -> list[dict]:
+            found = []
+            for windows in sets:
+                outputs = {}
+                for k in range(len(windows)):
+                    start, end = np.zeros(windows.length(k)), np.zeros(windows.length(k))
+                    start[windows.columns["start"][k]] = end[windows.columns["end"][k]] = 5.0
+                    outputs[k] = (start, end)
+                found.append(outputs)
+            return found
+
+    result = Evaluation(prepared.evaluation, load_task("qa"), WindowSpec(), "squad").score(Perfect())  # type: ignore[arg-type]
+    assert result.scores["f1/en"] == result.scores["prune/f1/en"] == 1.0
+    assert {len(part.ids) for part in result.items} == {prepared.splits["en"][s] for s in ("prune", "select")}
