@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
+from ratio_hpo.core.plans import About
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.space import LogUniform, Ratio, Space
 from ratio_hpo.study import Study, StudyPlan, Target
@@ -45,7 +46,7 @@ def instant(params: Params, context: Context) -> Iterator[Progress]:
 def plan() -> StudyPlan:
     return StudyPlan(
         name="large",
-        identity={"benchmark": "large"},
+        basis={"benchmark": "large"},
         space=Space("s", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2, absolute=True)}),
         rungs={"target": tuple(range(10, 10 * EVALUATIONS + 1, 10))},
         target=Target(f1=0.5),
@@ -53,7 +54,7 @@ def plan() -> StudyPlan:
         largest_cost=10.0 * EVALUATIONS,
         languages=LANGUAGES,
         seed=0,
-        about={"experiment": "large", "space": "s", "base": "none", "trials": 0, "store": "local"},
+        about=About(experiment="large", space="s", store="local"),
     )
 
 

@@ -1,14 +1,17 @@
 """Time a trial costs outside training: an instant objective of 10 evaluations, warm.
 
-    python benchmarks/overhead.py [--trials 60]
+    python benchmarks/overhead.py [--trials 60] [--growth 500]
 
-Ray runs with tracking on, the reference loop with tracking off. The first trials are not counted: they start the
-actor, and the tracker its store.
+Ray runs with tracking on, the reference loop with tracking off, with an objective in its process and in one beside it.
+The first trials are not counted: they start processes, and the tracker its store. `--growth N` also tells how the time
+of a trial grows with the study: the median of the first trials and of the last ones of N, by sampler and pruner.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +21,8 @@ from pathlib import Path
 from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.backends.resources import Resources
+from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.core.plans import About
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.experiment.track import tracking_beside
 from ratio_hpo.space import LogUniform, Ratio, Space
@@ -25,7 +30,8 @@ from ratio_hpo.study import Study, StudyPlan, Target
 from ratio_hpo.study.storage import default_url, open_storage
 
 LANGUAGES = ("en", "de", "es", "ru", "fi", "id", "sw", "ko")
-COLD = 10
+COLD, EDGE = 10, 10
+GROWTH = (("random", "none"), ("random", "successive_halving"), ("tpe", "successive_halving"))
 
 
 def instant(params: Params, context: Context) -> Iterator[Progress]:
@@ -40,7 +46,7 @@ def plan(name: str) -> StudyPlan:
     space = Space("s", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2, absolute=True)})
     return StudyPlan(
         name=name,
-        identity={"benchmark": name},
+        basis={"benchmark": name},
         space=space,
         rungs={"target": tuple(range(10, 110, 10))},
         target=Target(f1=0.5),
@@ -48,37 +54,56 @@ def plan(name: str) -> StudyPlan:
         largest_cost=100.0,
         languages=LANGUAGES,
         seed=0,
-        about={"experiment": "overhead", "space": "s", "base": "none", "trials": 0},
+        about=About(experiment="overhead", space="s"),
     )
 
 
-def measure(backend: str, tracking: bool, trials: int) -> float:
+def measure(backend: str, trials: int, *, tracking: bool, isolated: bool) -> float:
     """Seconds a trial, over the trials after the cold ones."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         root = Path(name)
         study = Study(plan(backend), open_storage(default_url(root)), pruner=("none", {}))
         if tracking:
-            stack.enter_context(tracking_beside(study, root, None, print))
+            stack.enter_context(tracking_beside(study, RunFolder(root), None, print))
         session = Session(study=study, budget=Budget(trials=trials + COLD), root=root, threads=1)
         if backend == "ray":
             from ratio_hpo.backends.ray import run_ray
 
             run_ray(session, instant, 1, Resources(backend="ray", workers=1))
         else:
-            run_local(session, instant)
+            run_local(session, instant, isolated=isolated)
         ends = [record.ended or 0.0 for record in study.records()]
         return (ends[-1] - ends[COLD - 1]) / trials
 
 
+def growth(sampler: str, pruner: str, trials: int) -> tuple[float, float]:
+    """Median seconds of a trial at the start, after the cold ones, and at the end."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        study = Study(plan("growth"), open_storage(default_url(root)), sampler=(sampler, {}), pruner=(pruner, {}))
+        run_local(Session(study=study, budget=Budget(trials=trials), root=root, threads=1), instant)
+        ends = [record.ended or 0.0 for record in study.records()]
+        took = [after - before for before, after in itertools.pairwise(ends)]
+        return statistics.median(took[COLD : COLD + EDGE]), statistics.median(took[-EDGE:])
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=60)
-    trials = parser.parse_args().trials
+    parser.add_argument("--growth", type=int, default=0)
+    asked = parser.parse_args()
     began = time.perf_counter()
-    print(f"| backend | tracking | seconds a trial ({trials} trials of 10 evaluations) |")
-    print("|---|---|---|")
-    for backend, tracking in (("local", False), ("ray", True)):
-        print(f"| {backend} | {'on' if tracking else 'off'} | {measure(backend, tracking, trials):.3f} |", flush=True)
+    print(f"| backend | objective | tracking | seconds a trial ({asked.trials} trials of 10 evaluations) |")
+    print("|---|---|---|---|")
+    for backend, place, tracking in (("local", "here", False), ("local", "beside", False), ("ray", "actor", True)):
+        seconds = measure(backend, asked.trials, tracking=tracking, isolated=place == "beside")
+        print(f"| {backend} | {place} | {'on' if tracking else 'off'} | {seconds:.3f} |", flush=True)
+    if asked.growth:
+        print(f"\n| sampler | pruner | ms a trial, trials {COLD}-{COLD + EDGE} | the last {EDGE} of {asked.growth} |")
+        print("|---|---|---|---|")
+        for sampler, pruner in GROWTH:
+            first, last = growth(sampler, pruner, asked.growth)
+            print(f"| {sampler} | {pruner} | {first * 1e3:.1f} | {last * 1e3:.1f} |", flush=True)
     print(f"\nmeasured in {time.perf_counter() - began:.0f} s")
 
 

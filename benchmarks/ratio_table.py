@@ -33,7 +33,7 @@ def measure(job: tuple[str, int, float]) -> tuple[int, float, list[Progress]]:
     root, seed, ratio = job
     search = ready(root, seed)
     context = Context(trial=0, seed=seed, root=f"{root}/stages", threads=1)
-    return seed, ratio, list(search.prepared.pipeline({"ratio": ratio}, context))
+    return seed, ratio, list(search.objective({"ratio": ratio}, context))
 
 
 def main() -> None:

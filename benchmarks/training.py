@@ -23,9 +23,12 @@ from ratio_hpo.data.tasks import load_task
 from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSet, WindowSpec, open_windows
 from ratio_hpo.data.world import generate
+from ratio_hpo.training.base import find_base
 from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation
-from ratio_hpo.training.model import find_base, load_tokenizer
+from ratio_hpo.training.items import ItemStore
+from ratio_hpo.training.loop import StageLoop, StagePoint, Stores
+from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.spec import EngineSpec
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore
@@ -70,10 +73,14 @@ class Bench:
             weight_decay=0.01, clip=1.0, seed=seed, precision=self.engine.precision, parent=self.base.identity,
         )  # fmt: skip
 
+    def train(self, stage: Stage, store: StageStore) -> list[StagePoint]:
+        loop = StageLoop(self.engine, Stores(store, ItemStore(store.root / "items")), self.evaluation)
+        return list(loop.run(stage, {"en": self.windows}, final=False))
+
     def engine_rate(self, store: StageStore, seed: int) -> float:
         """Examples a second of the engine's training steps."""
         self.engine.reset()
-        points = list(self.engine.train(self.spec(seed), {"en": self.windows}, store, self.evaluation, final=False))
+        points = self.train(self.spec(seed), store)
         return points[-1].measures["examples_per_second"]
 
     def bare_rate(self, seed: int) -> float:
@@ -106,7 +113,7 @@ class Bench:
             for steps in stops:
                 self.engine.reset()
                 spec = self.spec(99, steps)
-                list(self.engine.train(spec, {"en": self.windows}, store, self.evaluation, final=False))
+                self.train(spec, store)
             results.append({name: tensor.clone() for name, tensor in self.engine.model.state_dict().items()})
         return all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 

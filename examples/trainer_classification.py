@@ -112,7 +112,7 @@ def train(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--trials", type=int, default=8)
     parser.add_argument("--root", default="mlruns")
     arguments = parser.parse_args()

@@ -22,10 +22,12 @@ from ratio_hpo.data.tasks import load_task
 from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSpec, open_windows
 from ratio_hpo.data.world import LANGUAGES, generate, masked_statements
-from ratio_hpo.training.device import EngineSpec
+from ratio_hpo.training.base import EMBEDDED, find_base
 from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation
-from ratio_hpo.training.model import EMBEDDED, find_base
+from ratio_hpo.training.items import ItemStore
+from ratio_hpo.training.loop import StageLoop, Stores
+from ratio_hpo.training.spec import EngineSpec
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore
 
@@ -119,7 +121,8 @@ def main() -> None:
         )  # fmt: skip
         evaluation = Evaluation(held_out, task, settings, "squad")
         print(f"{engine.num_parameters:,} parameters, {len(tokenizer):,} tokens, {len(windows):,} windows")
-        for point in engine.train(spec, {"world": windows}, StageStore(scratch / "store"), evaluation, final=True):
+        stores = Stores(StageStore(scratch / "store"), ItemStore(scratch / "items"))
+        for point in StageLoop(engine, stores, evaluation).run(spec, {"world": windows}, final=True):
             print(f"step {point.step}: loss {point.measures['loss']:.3f}, mean F1 {point.scores.get('f1/mean', 0):.3f}")
         engine.model.save_pretrained(out)
         tokenizer.save_pretrained(out)

@@ -153,7 +153,7 @@ class Session:
 
     def _changed(self) -> None:
         view = self.study.view
-        kept = (view.front.joined, sum(record.state.finished for record in view.records))
+        kept = (view.front.joined, view.num_finished)
         if self.keeper is not None and kept != self._kept:
             self._kept = kept
             self.keep_weights()

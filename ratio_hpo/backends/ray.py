@@ -38,6 +38,9 @@ from ratio_hpo.study import Job
 IDLE = 0.5
 """Seconds between two questions for a trial where there was none."""
 
+PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
+"""Tune's limit of actors that are being started; its default of 1 starts one after another."""
+
 Taken = TypeVar("Taken")
 
 OBJECT_STORE_BYTES = 256 * 1024 * 1024
@@ -171,7 +174,7 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
         KeyboardInterrupt: after the running trials were released for whoever continues.
     """
     _check_gpus(resources)
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(workers)  # else actors are started one after another
+    asked = os.environ.setdefault(PENDING, str(workers))
     _start(workers, session.threads or 1, resources)
     bridge = _Bridge(session, workers)
     per_trial = {"cpu": resources.cpus or session.threads or 1, "gpu": resources.gpus_for(workers)}
@@ -199,6 +202,8 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
         if bridge.error is not None:
             raise bridge.error
     finally:
+        if asked == str(workers):  # the next search in this process may have another number of workers
+            del os.environ[PENDING]
         session.study.close()
         ray.shutdown()
 

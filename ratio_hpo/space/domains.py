@@ -54,7 +54,10 @@ class _Interval:
     __slots__ = ()
     low: float
     high: float
-    dimensions: ClassVar[int] = 1
+
+    @property
+    def dimensions(self) -> int:
+        return 1
 
     def encode(self, value: float) -> tuple[float, ...]:
         return (_clip((value - self.low) / (self.high - self.low)),)
@@ -155,7 +158,9 @@ class Steps:
         if self.absolute and any(value != int(value) for value in self.values):
             raise ValueError(f"absolute steps needs whole numbers, but got {list(self.values)}; round them")
 
-    dimensions: ClassVar[int] = 1
+    @property
+    def dimensions(self) -> int:
+        return 1
 
     def encode(self, value: float) -> tuple[float, ...]:
         nearest = min(range(len(self.values)), key=lambda k: abs(math.log(self.values[k] / value)))
@@ -188,7 +193,9 @@ class Choice:
         if len(self.options) < 1 or len(set(self.options)) != len(self.options):
             raise ValueError(f"choice needs different options, but got {list(self.options)}; drop the repeated ones")
 
-    dimensions: ClassVar[int] = 1
+    @property
+    def dimensions(self) -> int:
+        return 1
 
     def encode(self, value: Any) -> tuple[float, ...]:
         index = self.options.index(value) if value in self.options else 0

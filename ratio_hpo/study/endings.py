@@ -75,7 +75,8 @@ class Endings:
             self.target = resolve_target(self._optuna, self._plan.target, self._view.records)
         if self.target is None:
             return
-        for record in [r for r in self._view.records if r.state is State.RUNNING and r.done]:
+        running = [self._view.records[number] for number in self._view.numbers(State.RUNNING)]
+        for record in [record for record in running if record.done]:
             points = curve_points(record)
             cost = min(cost_to_target(points, self.target), CENSORED * self._plan.largest_cost)
             self._end(self._view.trial_id(record.number), record.number, State.COMPLETE, [points[-1][1], cost])

@@ -58,6 +58,7 @@ class LiveView:
         self._storage = storage
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._ids: list[int] = []
+        self._open: set[int] = set()
         self._attributes: dict[int, dict[str, Any]] = {}
         self._stored = stored
         self._looked = -LOOK
@@ -67,10 +68,8 @@ class LiveView:
         if not at_once and time.monotonic() - self._looked < LOOK:
             return News()
         self._looked = time.monotonic()
-        rows = trial_rows(self._storage, self._study_id)
-        changing = [
-            row for row in rows if row.number >= len(self.records) or not self._known(row.number).state.finished
-        ]
+        open_ids = [self._ids[number] for number in sorted(self._open)]
+        changing = trial_rows(self._storage, self._study_id, since=len(self.records), among=open_ids)
         if not changing:
             return News()
         attributes, values = trial_contents(self._storage, self._study_id, [row.trial_id for row in changing])
@@ -87,8 +86,10 @@ class LiveView:
                 self._ids.append(row.trial_id)
             if record.state.finished:
                 self._attributes.pop(row.number, None)
+                self._open.discard(row.number)
             else:
                 self._attributes[row.number] = found
+                self._open.add(row.number)
         return News(tuple(points), tuple(ended))
 
     def add(self, number: int, progress: Progress) -> None:
@@ -107,7 +108,13 @@ class LiveView:
 
     def numbers(self, state: State) -> list[int]:
         """The trials in a state."""
-        return [record.number for record in self.records if record.state is state]
+        numbers = range(len(self.records)) if state.finished else sorted(self._open)
+        return [number for number in numbers if self.records[number].state is state]
+
+    @property
+    def num_finished(self) -> int:
+        """Trials that have ended."""
+        return len(self.records) - len(self._open)
 
     @property
     def languages(self) -> frozenset[str]:

@@ -102,9 +102,17 @@ def read_attribute(storage: RDBStorage, trial_id: int, key: str) -> Any:
     return json.loads(row[0]) if row else None
 
 
-def trial_rows(storage: RDBStorage, study_id: int) -> Sequence[Any]:
-    """Rows of `TRIALS` of a study, by number."""
-    query = sql.select(TRIALS).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
+def trial_rows(storage: RDBStorage, study_id: int, *, since: int = 0, among: Sequence[int] = ()) -> Sequence[Any]:
+    """Rows of `TRIALS` of a study, by number.
+
+    Args:
+        since: those of this number and after it.
+        among: and those of these ids.
+    """
+    wanted = TRIALS.c.number >= since
+    if among:
+        wanted = sql.or_(wanted, TRIALS.c.trial_id.in_(list(among)))
+    query = sql.select(TRIALS).where(TRIALS.c.study_id == study_id, wanted).order_by(TRIALS.c.number)
     with storage.engine.connect() as connection:
         return connection.execute(query).all()
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from ratio_hpo import Context, LogUniform, Params, Progress, Ratio, cli, search
+from ratio_hpo.core import options as spelling
 from tests.conftest import RUNGS, curve_objective
 
 
@@ -41,6 +42,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
     def call(folder: Path, *words: str) -> Answer:
         monkeypatch.chdir(folder)
+        monkeypatch.setattr(spelling, "_spell", list(spelling._spell))  # the entry point sets it for its process
         monkeypatch.setattr(sys, "argv", ["ratio-hpo", *words])
         monkeypatch.setattr(sys, "stdin", io.StringIO())
         capsys.readouterr()

@@ -127,7 +127,7 @@ def test_the_asked_number_is_the_total(open_study: Make, search: Make) -> None:
 
 def test_another_identity_is_refused_with_what_differs(open_study: Make) -> None:
     open_study()
-    with pytest.raises(StudyError, match=r"another identity \(base: \"b\" -> \"c\"; seed: 0 -> 1\).* `study` study-"):
+    with pytest.raises(StudyError, match=r"another identity \(base: \"b\" -> \"c\"; seed: 0 -> 1\).*`study` study-"):
         open_study(plan_of(basis={**plan_of().basis, "base": "c"}, seed=1))
 
 
