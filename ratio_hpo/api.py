@@ -32,6 +32,15 @@ class LoadedStudy:
 
     Args:
         name: of the study; None: the one that was worked on last.
+
+    Example:
+        >>> study = load_study(root=folder)
+        >>> study
+        LoadedStudy('train', {'COMPLETE': 4})
+        >>> study.front()[["cost", "trial"]].values.tolist()
+        [[100.0, 1.0], [200.0, 1.0]]
+        >>> study.best()["number"], round(study.recipe()["expected"]["f1"], 3)
+        (1, 0.72)
     """
 
     name: str
@@ -103,6 +112,10 @@ def load_study(name: str | None = None, *, root: str | Path = "mlruns", storage:
 
     Raises:
         StudyError: there is none.
+
+    Example:
+        >>> load_study("train", root=folder).trials()["kind"].tolist()
+        ['english', 'non_english', 'sampled', 'sampled']
     """
     return LoadedStudy(open_storage(storage or default_url(Path(root)), create=False), name)
 
@@ -170,6 +183,19 @@ def search(
         StudyError: a study of that name has another identity.
         FirstTrialFailed: trial 0, which sets the target, failed.
         TooManyFailures: more than `max_failures`.
+
+    Example:
+        >>> from ratio_hpo import Progress, Ratio
+        >>> def train(params, context):
+        ...     for windows in (100, 200):
+        ...         score = 0.6 + 0.1 * params["ratio"] + windows / 10_000
+        ...         yield Progress(stage="target", windows=windows, cost=windows, scores={"f1/mean": score})
+        >>> study = search(
+        ...     train, {"ratio": Ratio()}, rungs=[100, 200], trials=4, pruner="none", root=folder, tracking=False,
+        ...     isolated=False, progress=False,
+        ... )
+        >>> study.status()["counts"]["COMPLETE"]
+        4
     """
     name = objective if isinstance(objective, str) else _name_of(objective)
     plain = name.rpartition(":")[2].rpartition(".")[2]

@@ -13,6 +13,13 @@ class RatioHpoError(ValueError):
     Attributes:
         exit_code: of the command line, which prints the message alone: 2 for bad input, 1 where the machine or the
             search is at fault.
+
+    Example:
+        >>> try:
+        ...     raise StudyError("no study named 'x'; name another ⟨root⟩")
+        ... except RatioHpoError as error:
+        ...     print(error, error.exit_code)
+        no study named 'x'; name another `root` 2
     """
 
     exit_code = 2
@@ -22,7 +29,12 @@ class RatioHpoError(ValueError):
 
 
 class ConfigError(RatioHpoError):
-    """A space or an experiment breaks a rule. `lines` holds one message a mistake."""
+    """A space or an experiment breaks a rule. `lines` holds one message a mistake.
+
+    Example:
+        >>> ConfigError("a: is required; add it", "b: unknown key").lines
+        ('a: is required; add it', 'b: unknown key')
+    """
 
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
@@ -34,7 +46,12 @@ class DataError(RatioHpoError):
 
 
 class StudyError(RatioHpoError):
-    """A study is absent, belongs to another experiment, or cannot be opened."""
+    """A study is absent, belongs to another experiment, or cannot be opened.
+
+    Example:
+        >>> StudyError("no study named 'x'").exit_code
+        2
+    """
 
 
 class FirstTrialFailed(StudyError):
@@ -75,6 +92,10 @@ class Diverged(Exception):
     Attributes:
         stage, step: where it happened.
         parameters: the stage's learning rate and batch size, for the report.
+
+    Example:
+        >>> print(Diverged("target", 7, {"learning_rate": 0.1}))
+        diverged: non-finite loss in stage target at step 7 (learning_rate=0.1)
     """
 
     stage: str

@@ -68,6 +68,11 @@ class Progress:
         weights: name of the checkpoint in the stage store, `<identity>/<step>`, where there is one.
         items: name of the scores of single items, below the run folder's `items`, where they are kept.
         time: seconds since the epoch at which it was measured; the study fills it in if absent.
+
+    Example:
+        >>> point = Progress(stage="target", windows=200, cost=1200, scores={"f1/en": 0.75, "f1/sw": 0.25})
+        >>> point.mean_f1, point.by_language()
+        (0.5, {'en': 0.75, 'sw': 0.25})
     """
 
     stage: str
@@ -222,6 +227,10 @@ class Context:
         position: stage and windows of its last recorded evaluation; None at the start.
         spent: by earlier attempts at this trial.
         system_metrics: whether to measure the machine at each evaluation.
+
+    Example:
+        >>> Context(trial=3, seed=0, root="mlruns").position is None  # it has not begun
+        True
     """
 
     trial: int

@@ -33,15 +33,13 @@ Template = Annotated[str, Strict(), AfterValidator(_fillable)]
 
 
 class _CorpusSpec(Spec):
-    """What all corpora have.
-
-    Attributes:
-        languages: language codes; `{language}` in a path or config stands for each.
-        parts: sizes of parts, cut by passage; none: one part, `all`.
-    """
+    """What all corpora have."""
 
     languages: list[Language] = Field(min_length=1)
+    """Language codes; `{language}` in a path, config or split stands for each."""
+
     parts: dict[str, PartSize] = Field(default_factory=dict)
+    """Sizes of parts by name, cut by passage: fractions, numbers of questions, or `rest`; none: one part, `all`."""
 
     @property
     def cut_alike(self) -> bool:
@@ -58,8 +56,13 @@ class FileCorpusSpec(_CorpusSpec):
     """SQuAD-format JSON, JSONL or Parquet below the data folder."""
 
     kind: Literal["files"]
+    """What tells it from the other corpora."""
+
     path: Template
+    """Below the data folder; the ending says what it is: .json, .jsonl, .ndjson (each also .gz), .parquet."""
+
     parallel: bool = False
+    """Whether languages hold the same passages under the same question ids, so that all are cut alike."""
 
     @property
     def cut_alike(self) -> bool:
@@ -74,11 +77,22 @@ class HubCorpusSpec(_CorpusSpec):
     """A data set of the hub at a pinned commit."""
 
     kind: Literal["hub"]
+    """What tells it from the other corpora."""
+
     dataset: str
+    """Name on the hub, `owner/name`."""
+
     config: Template | None = None
+    """Configuration of the data set; none: its default."""
+
     split: Template
+    """Split of the data set."""
+
     revision: str
+    """Commit of 40 hexadecimal digits; branches and tags move."""
+
     parallel: bool = False
+    """As in files."""
 
     @property
     def cut_alike(self) -> bool:
@@ -91,17 +105,19 @@ class HubCorpusSpec(_CorpusSpec):
 
 
 class WorldCorpusSpec(_CorpusSpec):
-    """Generated questions of the embedded world.
-
-    Attributes:
-        people: whose facts: no person is in two groups.
-        questions: how many, in each language or by language.
-    """
+    """Generated questions of the embedded world."""
 
     kind: Literal["world"]
+    """What tells it from the other corpora."""
+
     people: Literal["pool", "target", "evaluation"]
+    """Whose facts they are about: no person is in two groups."""
+
     questions: Whole | dict[str, Whole]
+    """How many, in each language or by language."""
+
     seed: Whole = 0
+    """Of the generated facts."""
 
     @model_validator(mode="after")
     def _languages_known(self) -> WorldCorpusSpec:

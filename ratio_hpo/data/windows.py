@@ -22,19 +22,19 @@ WINDOWS, QUESTIONS, META = "windows.arrow", "questions.arrow", "meta.json"
 
 
 class WindowSpec(Spec):
-    """How text is cut.
-
-    Attributes:
-        max_length: tokens of a window at most, special ones included.
-        stride: tokens that neighbouring windows of a passage share.
-        max_question: tokens of a question at most; the rest is cut off.
-        max_answer: tokens of an answer at most, in decoding.
-    """
+    """How text is cut."""
 
     max_length: Whole = Field(default=384, ge=16)
+    """Tokens of a window at most, special ones included; no more than the base has positions for."""
+
     stride: Whole = Field(default=128, ge=0)
+    """Tokens that neighbouring windows of a passage share."""
+
     max_question: Whole = Field(default=64, ge=1)
+    """Tokens of a question at most; the rest is cut off. No more than half a window."""
+
     max_answer: Whole = Field(default=30, ge=1)
+    """Tokens of an answer at most, in decoding."""
 
     @model_validator(mode="after")
     def _passage_fits(self) -> WindowSpec:

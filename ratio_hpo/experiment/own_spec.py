@@ -14,24 +14,28 @@ ONLY_STAGE = "target"
 
 
 class OwnExperimentSpec(StudySpec):
-    """An experiment with the user's own objective.
-
-    Attributes:
-        objective: `package.module:function`, a generator of `Progress`.
-        rungs: windows at which trials are compared: of each stage in order, or of the only one, `target`.
-        values: reference values of parameters: what anchors take, and what domains of factors multiply.
-        target_languages: what `f1/<lang>` is reported for; may be left out.
-        largest_cost: most windows that a trial can cost; the sum of the last rungs by default.
-        identity: anything else whose change makes it another study (data, model, version of the code).
-    """
+    """An experiment with the user's own objective."""
 
     objective: Text
+    """`package.module:function`, a generator of `Progress`."""
+
     space: Text = "ratio-only"
+    """Name or path of a space."""
+
     rungs: dict[str, list[Whole]]
+    """Windows at which trials are compared: of each stage in order, or of the only one, `target`."""
+
     values: dict[str, Any] = Field(default_factory=dict)
+    """Reference values of parameters: what anchors take, and what domains of factors multiply."""
+
     target_languages: list[Text] = Field(default_factory=list)
+    """What every evaluation needs `f1/<lang>` of; none: what the first one has."""
+
     largest_cost: Real | None = Field(default=None, gt=0)
+    """Most windows that a trial can cost, at which it ends; none: the sum of the last rungs."""
+
     identity: dict[str, Any] = Field(default_factory=dict)
+    """Anything else whose change makes it another study (data, model, version of the code)."""
 
     @field_validator("rungs", mode="before")
     @classmethod

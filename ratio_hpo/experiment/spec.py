@@ -21,27 +21,41 @@ class BaseSpec(Spec):
     """A base by name, with the commit that pins it on the hub."""
 
     name: Text
+    """`polyglot-base`, `minilm`, a folder, or a name on the hub."""
+
     revision: Text | None = None
+    """Commit of 40 hexadecimal digits of a hub base; none: the one that is known for its name."""
 
 
 class ExperimentSpec(StudySpec):
-    """An experiment with the built-in objective.
-
-    Attributes:
-        target_languages: the languages of the mean.
-        corpora: where questions come from.
-        evaluation: corpora with the parts prune, select and test.
-    """
+    """An experiment with the built-in objective."""
 
     task: Literal["qa"] = "qa"
+    """What is trained and scored: extractive question answering."""
+
     metric: Literal["squad", "mlqa"] = "squad"
+    """How answers are scored: as SQuAD v1.1 does in every language, or as MLQA in its seven."""
+
     base: BaseSpec
+    """The pretrained encoder that every trial starts from."""
+
     target_languages: list[Text] = Field(min_length=1)
+    """The languages of the unweighted mean."""
+
     windows: WindowSpec = WindowSpec()
+    """How text is cut into windows."""
+
     engine: EngineSpec = EngineSpec()
+    """How windows go through the model."""
+
     corpora: dict[str, Corpus] = Field(min_length=1)
+    """Where questions come from, by name."""
+
     evaluation: list[Text] = Field(min_length=1)
+    """Corpora with the parts `prune`, `select` and `test`."""
+
     stages: StagesSpec
+    """What is trained, in order."""
 
     @field_validator("base", mode="before")
     @classmethod

@@ -18,42 +18,66 @@ class TargetSpec(Spec):
     """The mean F1 that trials are timed to; without `f1`, a part of the English-only anchor's last one."""
 
     f1: Real | None = Field(default=None, gt=0, le=1)
+    """Mean F1 on `select`, in (0, 1]; none: `fraction` decides."""
+
     fraction: Real = Field(default=0.95, gt=0)
+    """Of the last mean F1 of trial 0."""
 
 
 class NamedSpec(Spec):
     """A sampler or a pruner by name, with options of Optuna's class."""
 
     name: Text
+    """Which one; a mistyped name is told with the nearest known one."""
+
     options: dict[str, Any] = Field(default_factory=dict)
+    """Keyword arguments of Optuna's class."""
 
 
 class StudySpec(Spec):
-    """The study of an experiment.
-
-    Attributes:
-        space: name or path of a space.
-        reference: the language or source whose share is 1 - ratio.
-        trials: in the study in all, anchors included.
-        enqueue: parameters to try right after the anchors, in absolute values; those left out are sampled.
-        prune_enqueued: whether the pruner may stop those; None of them, unless this says so.
-        keep: whose weights are kept.
-    """
+    """The study of an experiment."""
 
     name: Text = Field(min_length=1)
+    """What studies and MLflow's experiment are called by: letters, digits, '.', '_', '+' and '-'."""
+
     description: Text = ""
+    """For people."""
+
     space: Text = "default"
+    """Name or path of a space."""
+
     reference: Text = "en"
+    """The language or source whose share is 1 - ratio."""
+
     seed: Whole = Field(default=0, ge=0, le=LARGEST_SEED)
+    """Of samplers, splits and training."""
+
     trials: Whole = Field(default=16, ge=1)
+    """In the study in all: anchors, pruned and failed ones included."""
+
     target: TargetSpec = TargetSpec()
+    """The mean F1 whose cost is the second objective."""
+
     anchors: list[AnchorName] = Field(default=["english", "proportional", "uniform", "non_english"])
+    """Mixtures that run first and are never pruned, in this order."""
+
     enqueue: list[dict[str, Any]] = Field(default_factory=list)
+    """Parameters to try right after the anchors, in absolute values; those left out are sampled."""
+
     prune_enqueued: bool = False
+    """Whether the pruner may stop those."""
+
     sampler: NamedSpec = NamedSpec(name="tpe")
+    """What proposes parameters."""
+
     pruner: NamedSpec = NamedSpec(name="successive_halving")
+    """What stops trials that are not worth going on with."""
+
     keep: Keep = "front"
+    """Whose weights are kept: `front`, `best`, `all`, `none`."""
+
     store_gb: Real | None = Field(default=None, gt=0)
+    """Gigabytes of the stage store; none: the larger of 20 and four checkpoints of the base."""
 
     @field_validator("sampler", "pruner", mode="before")
     @classmethod

@@ -34,6 +34,12 @@ def lightning_progress(
 
     Raises:
         KeyError: the model logs no such metric.
+
+    Example:
+        >>> def train(params, context):  # what `search` gets; examples/lightning_loop.py is a whole one
+        ...     trainer, model, loader = make_loop(params, context.seed)
+        ...     metrics = {"en": "accuracy/en", "sw": "accuracy/sw"}
+        ...     yield from lightning_progress(trainer, model, metrics, batch_size=32, train_dataloaders=loader)
     """
     names = {"f1/mean": metrics} if isinstance(metrics, str) else {f"f1/{lang}": key for lang, key in metrics.items()}
 

@@ -27,6 +27,17 @@ def progress_stream(train: Callable[[Report], object]) -> Iterator[Progress]:
 
     Raises:
         Exception: whatever the loop raises.
+
+    Example:
+        >>> def train(report):
+        ...     for windows in (100, 200, 300):
+        ...         point = Progress(stage="target", windows=windows, cost=windows, scores={"f1/mean": 0.5})
+        ...         if report(point) is Decision.STOP:
+        ...             return
+        >>> stream = progress_stream(train)
+        >>> next(stream).windows, next(stream).windows
+        (100, 200)
+        >>> stream.close()  # the study says stop
     """
     reports: queue.Queue[Progress | None] = queue.Queue()
     answers: queue.Queue[Decision] = queue.Queue()

@@ -34,6 +34,13 @@ class MixtureSampler(Sampler[int]):
     Raises:
         ConfigError: shares that do not sum to 1.
         ValueError: a source with a share but no example, or positions out of order.
+
+    Example:
+        >>> sampler = MixtureSampler({"en": 100, "sw": 10}, {"en": 0.5, "sw": 0.5}, draws=8)
+        >>> sorted(index >= 100 for index in sampler)  # those of sw come after those of en
+        [False, False, False, False, True, True, True, True]
+        >>> list(sampler)[6:] == list(MixtureSampler({"en": 100, "sw": 10}, {"en": 0.5, "sw": 0.5}, draws=8, start=6))
+        True
     """
 
     stream: MixtureStream
@@ -86,10 +93,22 @@ class MixtureSampler(Sampler[int]):
 
 
 def concatenate(sources: Mapping[str, Dataset[Any]]) -> ConcatDataset[Any]:
-    """The sources as one data set, in the order in which a `MixtureSampler` counts them."""
+    """The sources as one data set, in the order in which a `MixtureSampler` counts them.
+
+    Example:
+        >>> from torch.utils.data import TensorDataset
+        >>> import torch
+        >>> len(concatenate({"sw": TensorDataset(torch.arange(3)), "en": TensorDataset(torch.arange(5))}))
+        8
+    """
     return ConcatDataset([sources[name] for name in sorted(sources)])
 
 
 def sizes_of(sources: Mapping[str, Sized]) -> dict[str, int]:
-    """Number of examples of each source."""
+    """Number of examples of each source.
+
+    Example:
+        >>> sizes_of({"en": "abc", "sw": "d"})
+        {'en': 3, 'sw': 1}
+    """
     return {name: len(source) for name, source in sources.items()}

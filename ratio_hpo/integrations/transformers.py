@@ -29,6 +29,11 @@ def trainer_progress(
 
     Raises:
         KeyError: the evaluation has no such metric.
+
+    Example:
+        >>> def train(params, context):  # what `search` gets; examples/trainer_classification.py is a whole one
+        ...     trainer = make_trainer(params, context.seed)
+        ...     yield from trainer_progress(trainer, "accuracy")
     """
     names = list(trainer.eval_dataset) if isinstance(trainer.eval_dataset, Mapping) else []
 

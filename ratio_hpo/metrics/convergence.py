@@ -15,6 +15,10 @@ def cost_to_target(curve: Curve, target: float) -> float:
     """The cost at which the running maximum of F1, linear between evaluations, first reaches `target`.
 
     The curve starts at F1 0 and cost 0. Infinity where it never gets there: the trial is censored.
+
+    Example:
+        >>> cost_to_target([(100, 0.4), (200, 0.6)], 0.5)
+        150.0
     """
     cost, best = 0.0, 0.0
     if target <= 0.0:
@@ -30,6 +34,10 @@ def area_over_curve(curve: Curve, largest_cost: float) -> float:
     """The mean of 1 - F1 over cost from 0 to `largest_cost`, by trapezoids.
 
     F1 is 0 at cost 0 and holds its last value to the end; a point beyond `largest_cost` counts up to it.
+
+    Example:
+        >>> area_over_curve([(100, 0.5)], 200)
+        0.625
     """
     if largest_cost <= 0.0:
         raise ValueError(f"the area needs a largest cost over 0, but got {largest_cost}")
@@ -47,6 +55,10 @@ def anytime_front(points: Iterable[tuple[float, float]]) -> list[int]:
     """Indices of the points (cost, F1) that no other one beats in both, by rising cost.
 
     Of equal points the first is kept; a point with the same F1 at a higher cost is beaten.
+
+    Example:
+        >>> anytime_front([(200, 0.5), (100, 0.4), (300, 0.5), (150, 0.3)])
+        [1, 0]
     """
     listed = list(points)
     front: list[int] = []
@@ -62,6 +74,10 @@ def hypervolume(points: Iterable[tuple[float, float]], largest_cost: float) -> f
     """The part of the rectangle [0, largest_cost] x [0, 1] that the points dominate, in [0, 1].
 
     The reference point is (largest_cost, 0): a point at cost c and F1 f dominates what costs more and scores less.
+
+    Example:
+        >>> hypervolume([(100, 0.5)], 200)
+        0.25
     """
     if largest_cost <= 0.0:
         raise ValueError(f"the hypervolume needs a largest cost over 0, but got {largest_cost}")

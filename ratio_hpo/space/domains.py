@@ -71,7 +71,12 @@ class _Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio(_Interval):
-    """The total share of the non-English sources: a number in [low, high] within [0, 1]."""
+    """The total share of the non-English sources: a number in [low, high] within [0, 1].
+
+    Example:
+        >>> Ratio(low=0.2).decode((0.75,))
+        0.8
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     low: Real = 0.0
@@ -92,7 +97,12 @@ class Ratio(_Interval):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uniform(_Interval):
-    """A number in [low, high], uniform; factors of the reference value unless `absolute`."""
+    """A number in [low, high], uniform; factors of the reference value unless `absolute`.
+
+    Example:
+        >>> Uniform(low=0.5, high=1.5).resolve(0.1).decode((0.5,))
+        0.1
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     low: Real
@@ -113,7 +123,13 @@ class Uniform(_Interval):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogUniform(_Interval):
-    """A positive number in [low, high], uniform in its logarithm; factors of the reference unless `absolute`."""
+    """A positive number in [low, high], uniform in its logarithm; factors of the reference unless `absolute`.
+
+    Example:
+        >>> domain = LogUniform(low=1e-4, high=1e-2, absolute=True)
+        >>> round(domain.decode((0.5,)), 6)
+        0.001
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     low: Real
@@ -145,7 +161,12 @@ class LogUniform(_Interval):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """One of a few numbers of steps, in rising order; factors of the reference number unless `absolute`."""
+    """One of a few numbers of steps, in rising order; factors of the reference number unless `absolute`.
+
+    Example:
+        >>> Steps(values=(0.5, 1, 2)).resolve(100).decode((0.9,))
+        200
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     values: tuple[Real, ...]
@@ -184,7 +205,12 @@ class Steps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One of a few unordered values."""
+    """One of a few unordered values.
+
+    Example:
+        >>> Choice(options=("constant", "wsd")).decode((0.7,))
+        'wsd'
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
     options: tuple[Scalar, ...]

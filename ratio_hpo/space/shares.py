@@ -26,6 +26,12 @@ class Simplex:
         low, high: bounds by name; without one, 0 and 1.
         grid: shares are multiples of 1/grid.
         presence: shares under it become exactly zero.
+
+    Example:
+        >>> domain = Simplex(parts=("en", "fi", "sw"), low={"en": 0.2})
+        >>> shares = domain.decode((0.5, 0.5))
+        >>> round(sum(shares.values()), 9), shares["en"] >= 0.2
+        (1.0, True)
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

@@ -36,6 +36,13 @@ class Space:
         parameters: domain of each parameter.
         source: the file it was read from, for messages.
         own: whether it says that it is for an objective of the user's own.
+
+    Example:
+        >>> space = Space("mine", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-5, high=1e-3, absolute=True)})
+        >>> space.coordinates()
+        ['ratio', 'learning_rate']
+        >>> space.contains({"ratio": 0.4, "learning_rate": 1e-4})
+        True
     """
 
     name: str
@@ -111,7 +118,12 @@ class Space:
 
 
 def space_from_json(name: str, content: Mapping[str, Any]) -> Space:
-    """The space that `Space.to_json` described."""
+    """The space that `Space.to_json` described.
+
+    Example:
+        >>> space_from_json("mine", {"ratio": {"type": "ratio", "low": 0.0, "high": 1.0}}).parameters["ratio"].high
+        1.0
+    """
     return Space(name, {key: _domain(name, key, entry) for key, entry in content.items()})
 
 
@@ -120,6 +132,10 @@ def load_space(name_or_path: str) -> Space:
 
     Raises:
         ConfigError: one line a mistake.
+
+    Example:
+        >>> list(load_space("default").parameters)
+        ['ratio', 'learning_rate', 'intermediate_steps']
     """
     path = find_shipped("search_spaces", name_or_path)
     content = load_yaml(path)
@@ -158,7 +174,12 @@ def load_space(name_or_path: str) -> Space:
 
 
 def space_files() -> list[Path]:
-    """The spaces at hand: those of ./search_spaces first, then the shipped ones."""
+    """The spaces at hand: those of ./search_spaces first, then the shipped ones.
+
+    Example:
+        >>> "default" in {path.stem for path in space_files()}
+        True
+    """
     return shipped_files("search_spaces")
 
 

@@ -37,10 +37,16 @@ def suggest_simplex(
         presence: shares under it become exactly zero.
 
     Returns:
-        Share of each part, in the order of `parts`.
+        Share of each part, in the order of bounds, then of names, which is that of the coordinates.
 
     Raises:
         ValueError: bounds that no shares meet, repeated or too few parts.
+
+    Example:
+        >>> import optuna
+        >>> trial = optuna.trial.FixedTrial({"shares[0]": 0.25, "shares[1]": 0.5})
+        >>> suggest_simplex(trial, "shares", ["en", "fi", "sw"])
+        {'en': 0.5, 'fi': 0.25, 'sw': 0.25}
     """
     domain = Simplex(
         parts=tuple(parts),
@@ -58,6 +64,11 @@ def suggest_ratio(trial: SuggestsFloats, name: str = "ratio", *, low: float = 0.
 
     Raises:
         ValueError: unless 0 <= low < high <= 1.
+
+    Example:
+        >>> import optuna
+        >>> suggest_ratio(optuna.trial.FixedTrial({"ratio": 0.4}))
+        0.4
     """
     domain = Ratio(low=low, high=high)
     return trial.suggest_float(name, domain.low, domain.high)

@@ -19,43 +19,64 @@ class EverySpec(Spec):
     """Evaluate after each so many steps."""
 
     every: Whole = Field(ge=1)
+    """Steps between two rungs."""
 
 
 class SourceSpec(Spec):
     """A named source: a language, and the parts of corpora that it draws from (`corpus/part`)."""
 
     language: str
+    """Whose it is; those of the experiment's `reference` have 1 - ratio of the windows."""
+
     data: list[str] = Field(min_length=1)
+    """Parts of corpora that hold the language, one after another."""
 
 
 class StageSpec(Spec):
-    """The reference configuration of a stage.
-
-    Attributes:
-        sources: parts of corpora, made into one source a language; or named sources.
-        steps, batch_size: updates, and windows of one update.
-        evaluate: steps of the rungs, or `every` so many.
-        spread: how the non-English share is spread.
-        unit: what shares count.
-        budget: whether a higher ratio takes the place of English, or comes on top.
-        warmup: steps of warm-up.
-        clip: largest norm of a gradient.
-    """
+    """The reference configuration of a stage: what anchors take, and what factors of a space multiply."""
 
     sources: list[str] | dict[str, SourceSpec] = Field(min_length=1)
+    """What it draws from: parts of corpora (`corpus/part`), made into one source a language; or sources by name."""
+
     steps: Whole = Field(ge=1)
+    """Optimiser updates; with `budget: add`, those at ratio 0."""
+
     batch_size: Whole = Field(ge=1)
+    """Windows of one update."""
+
     learning_rate: Real = Field(gt=0)
+    """Peak of the schedule, for AdamW."""
+
     schedule: Schedule = "constant"
+    """How the rate moves after warm-up. `constant` and `wsd` share stored stages between numbers of steps; `linear` and
+    `cosine` look ahead, so that each number of steps is trained by itself."""
+
     warmup: Whole = Field(default=0, ge=0)
+    """Updates over which the rate rises to its peak, in a line; the first one has 1/warmup of it."""
+
     weight_decay: Real = Field(default=0.01, ge=0)
+    """AdamW's, on matrices; biases and norms are not decayed."""
+
     clip: Real = Field(default=1.0, gt=0)
+    """Largest norm of the gradient of an update."""
+
     evaluate: list[Whole] | EverySpec
+    """Steps of the rungs, at which trials are scored and compared, or `{every: n}`."""
+
     spread: Spread = "proportional"
+    """How the non-English share is split over its sources: by size, evenly, tempered, or evenly up to 4 epochs each."""
+
     temperature: Real = Field(default=1.0, ge=1)
+    """T of `spread: temperature`: shares go with size^(1/T); 1 is proportional, large is uniform."""
+
     unit: Literal["examples", "tokens"] = "examples"
+    """What shares and ratio count: windows, or tokens without padding."""
+
     budget: Literal["replace", "add"] = "replace"
+    """Whether a higher ratio takes the place of English, or comes on top of it and lengthens the stage."""
+
     max_epochs: Real | None = Field(default=None, gt=0)
+    """Passes over a source after which its share goes to the others; none: no cap."""
 
     @model_validator(mode="after")
     def _rungs_rise(self) -> StageSpec:
@@ -87,21 +108,23 @@ class StagesSpec(Spec):
     """The two stages, in order."""
 
     intermediate: StageSpec
+    """On plentiful data, with the mixture that is searched."""
+
     target: StageSpec
+    """On the task and languages that one cares about; by size over its sources."""
 
 
 class EngineSpec(Spec):
-    """None of it but the precision is meant to change what comes out.
-
-    Attributes:
-        precision: `auto` takes bf16 where the device has it; it is part of a stage's identity.
-        micro_batch: windows that go through the model at once; None: the whole batch.
-        eval_batch: windows that are evaluated at once.
-    """
+    """None of it but the precision is meant to change what comes out."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Of the forward pass: `auto` takes bf16 where the device has it. Part of a stage's identity."""
+
     micro_batch: Whole | None = Field(default=None, ge=1)
+    """Windows that go through the model at once; none: the whole batch, halved where memory runs out."""
+
     eval_batch: Whole = Field(default=128, ge=1)
+    """Windows that are scored at once; halved where memory runs out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
