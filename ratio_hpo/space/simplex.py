@@ -109,7 +109,7 @@ class _Cut:
         log = self._volume.log_ratio(min(left, self.most), self.most)
         if self._log_least == -math.inf:
             return min(math.exp(log), 1.0)
-        gained = math.exp(self._log_least) * math.expm1(log - self._log_least)
+        gained = math.exp(log) * -math.expm1(min(self._log_least - log, 0.0))
         return min(max(gained / -math.expm1(self._log_least), 0.0), 1.0)
 
     def _solve(self, log_weight: float) -> float:

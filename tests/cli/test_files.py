@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.cli.conftest import one_line
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,15 +40,15 @@ def test_help_loads_no_framework(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_shipped_files_are_valid(tmp_path: Path) -> None:
+def test_shipped_files_are_valid(run: Any, tmp_path: Path) -> None:
     for file in [*ROOT.glob("search_spaces/*.yaml"), *ROOT.glob("experiments/*.yaml")]:
-        done = call("validate", str(file), cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert "a valid" in done.stdout
+        answer = run(tmp_path, "validate", str(file))
+        assert (answer.code, answer.err) == (0, "")
+        assert "a valid" in answer.out
 
 
-def test_spaces_are_listed(tmp_path: Path) -> None:
-    listed = json.loads(call("spaces", "--json", cwd=tmp_path).stdout)["spaces"]
+def test_spaces_are_listed(run: Any, tmp_path: Path) -> None:
+    listed = run(tmp_path, "spaces", "--json").json()["spaces"]
     assert {"default", "full", "languages", "ratio-only"} <= {space["name"] for space in listed}
 
 
@@ -89,16 +91,14 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_experiment_is_one_clear_line(case: str, tmp_path: Path) -> None:
+def test_a_broken_experiment_is_one_clear_line(case: str, run: Any, tmp_path: Path) -> None:
     text, expected = BROKEN[case]
     assert text != WORLD
     file = tmp_path / "broken.yaml"
     file.write_text(text)
-    done = call("validate", str(file), cwd=tmp_path)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert expected in done.stderr
-    assert "Traceback" not in done.stderr
+    answer = run(tmp_path, "validate", str(file))
+    one_line(answer, 2)
+    assert expected in answer.err
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,11 @@ def test_a_broken_experiment_is_one_clear_line(case: str, tmp_path: Path) -> Non
         (("status", "--storage", "postgresql://nobody@127.0.0.1:1/x"), "cannot be opened"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(words: tuple[str, ...], expected: str, tmp_path: Path) -> None:
-    done = call(*words, cwd=tmp_path)
-    assert done.returncode == 2
-    assert expected in done.stderr
-    assert "Traceback" not in done.stderr
+def test_wrong_input_is_one_line_and_exit_code_2(
+    words: tuple[str, ...], expected: str, run: Any, tmp_path: Path
+) -> None:
+    answer = run(tmp_path, *words)
+    assert answer.code == 2
+    assert expected in answer.err
+    assert "Traceback" not in answer.err
     assert not list(tmp_path.glob("mlruns/*.db"))

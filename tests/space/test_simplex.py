@@ -40,6 +40,13 @@ def test_simplex_to_cube_and_back_everywhere(weights: list[float]) -> None:
     assert np.allclose(from_cube(cube, low, high), shares, atol=1e-9, rtol=0)
 
 
+def test_a_rest_that_nearly_vanishes_is_no_overflow() -> None:
+    """The first part is 1 but for the last bit: what it leaves is at its least and near its most at once."""
+    low, high = free(32)
+    shares = np.array([1.0 - 2.0**-53, *[2.0**-53 / 31] * 31])
+    assert np.allclose(from_cube(to_cube(shares, low, high), low, high), shares, atol=1e-9, rtol=0)
+
+
 @pytest.mark.parametrize("size", [2, 3, 8, 32])
 def test_corners_survive_the_round_trip(size: int) -> None:
     low, high = free(size)
