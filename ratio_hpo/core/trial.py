@@ -197,7 +197,7 @@ class TrialRecord:
 
     @property
     def is_failure(self) -> bool:
-        """FAIL for a reason that a search does not expect: it counts for exit code 3 and `--max-failures`."""
+        """FAIL for a reason that a search does not expect: it counts for exit code 3 and against `max_failures`."""
         return self.state is State.FAIL and not self.diverged
 
     @property

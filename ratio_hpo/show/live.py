@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
 from rich.text import Text
 
 from ratio_hpo.core.trial import State, TrialRecord
@@ -78,7 +79,7 @@ class StudyPicture:
         self._measured, self._front = 0.0, ""
         self._records: Sequence[TrialRecord] = ()
         self._total = total
-        self._bar = Progress(
+        self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=16),
             MofNCompleteColumn(),

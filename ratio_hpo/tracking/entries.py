@@ -65,7 +65,7 @@ def description(study: str, number: int | str) -> str:
     return (
         f"Trial {number} of study {study}: an intermediate stage on a mixture, then the target stage, evaluated along "
         f"the way; the step is the cost in windows from the base model on.\n\n"
-        f"`ratio-hpo trial {number} --study {study}` shows its parameters, mixture and curve."
+        f"`ratio-hpo trial {number} {study}` shows its parameters, mixture and curve."
     )
 
 

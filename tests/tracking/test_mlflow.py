@@ -129,7 +129,7 @@ def test_the_list_shows_ratio_state_and_what_a_run_is(root: Path) -> None:
         assert run.info.status == "FINISHED"
         assert run.data.tags["state"] == record.state.value
         assert run.info.run_name == f"study/{record.number} ratio {record.params['ratio']:.2f}"
-        assert f"`ratio-hpo trial {record.number} --study study`" in run.data.tags["mlflow.note.content"]
+        assert f"`ratio-hpo trial {record.number} study`" in run.data.tags["mlflow.note.content"]
     view = json.loads(client.get_experiment("1").tags[f"mlflow.sharedViewState.{view_id('study')}"])
     state = json.loads(zlib.decompress(base64.b64decode(view["state"].removeprefix("deflate;"))))
     assert state["selectedColumns"][:4] == [

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import torch
 
 from ratio_hpo.core.errors import Diverged, StorageFullError
+from ratio_hpo.core.files import folder_size
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.checkpoint import STATE, WEIGHTS, read_state
 from ratio_hpo.training.items import ItemStore
@@ -221,6 +224,19 @@ def test_eviction_takes_the_least_recently_used_and_spares_what_is_in_use(lab: A
         assert store.longest_prefix(used, lab.evaluation.fingerprint)[0] == 20  # type: ignore[index]
     store.evict()
     assert store.longest_prefix(used, lab.evaluation.fingerprint) is None
+
+
+def test_what_is_used_again_is_evicted_last(lab: Any, tmp_path: Path) -> None:
+    """The older stage was continued from after the younger one was stored."""
+    store, older, younger = StageStore(tmp_path), lab.spec(seed=1, steps=5), lab.spec(seed=2, steps=5)
+    for age, spec in ((200, older), (100, younger)):
+        run(lab, spec, store)
+        stamp = time.time() - age
+        os.utime(store.folder(spec.name_at(5)) / STATE, (stamp, stamp))
+    run(lab, older, store)
+    store.budget = folder_size(store.folder(older.name_at(5))) + 1000
+    assert [folder.parent.name for folder in store.evict()] == [younger.trunk()]
+    assert store.steps(older.trunk()) == [5]
 
 
 def test_a_checkpoint_scored_on_something_else_is_replaced(lab: Any, make_lab: Any, tmp_path: Path) -> None:
