@@ -57,8 +57,10 @@ def _plain(url: str) -> str:
 
 def open_tracker(uri: str | None, folder: RunFolder, experiment: str) -> MlflowTracker:
     """The tracker of an experiment; by default, the store below the run folder."""
-    from ratio_hpo.tracking.mlflow import MlflowTracker
+    from ratio_hpo.tracking.mlflow import MlflowTracker, make_store
 
+    if uri is None:
+        make_store(folder.runs.resolve())
     return MlflowTracker(uri or folder.runs_url, experiment, folder.artifacts)
 
 
