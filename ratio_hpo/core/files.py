@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -15,7 +16,8 @@ from pathlib import Path
 def written_whole(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """A path beside `target` to write a file or a folder to, renamed into its place when the block ends well.
 
-    The temporary name begins with a dot and names the process, so that a sweep can tell what a killed one left.
+    The temporary name begins with a dot and names the process, so that a sweep can tell what a killed one left. What is
+    renamed is on the disk: it survives a power cut whole, or is not there.
 
     Args:
         replace: take the place of a folder that is there; without it, one that another process has just finished
@@ -29,12 +31,31 @@ def written_whole(target: Path, *, replace: bool = False) -> Iterator[Path]:
     remove(temporary)
     try:
         yield temporary
+        _sync(temporary)
         if temporary.is_dir():
             _put_folder(temporary, target, replace=replace)
         else:
             temporary.replace(target)
+        _sync_entry(target.parent)
     finally:
         remove(temporary)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold a file, or all that a folder holds."""
+    for each in [*path.rglob("*"), path] if path.is_dir() else [path]:
+        _sync_entry(each)
+
+
+def _sync_entry(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot; others do
+            raise
+    finally:
+        os.close(handle)
 
 
 def _put_folder(temporary: Path, target: Path, *, replace: bool) -> None:

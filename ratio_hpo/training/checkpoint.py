@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     import torch
 
 WEIGHTS, OPTIMIZER, CONFIG, STATE = "model.safetensors", "optimizer.safetensors", "config.json", "state.json"
-FORMAT = 2
+FORMAT = 3
+
+SEAL = "seal"
+"""Key of the checksum of the state itself."""
 
 
 def save_checkpoint(
@@ -39,7 +42,7 @@ def save_checkpoint(
             save_file(_optimizer_tensors(model, optimizer), str(part / OPTIMIZER))
             (part / CONFIG).write_text(model.config.to_json_string())  # type: ignore[union-attr,operator]
             sums = {name: _checksum(part / name) for name in (WEIGHTS, OPTIMIZER)}
-            (part / STATE).write_text(json.dumps({"format": FORMAT, **state, "checksums": sums}))
+            (part / STATE).write_text(_sealed({"format": FORMAT, **state, "checksums": sums}))
     except (OSError, RuntimeError, SafetensorError) as error:
         if "No space left" in str(error) or getattr(error, "errno", None) == 28:
             raise StorageFullError(f"{folder.parent}: the disk is full; free space, or lower `store_gb`") from error
@@ -50,14 +53,14 @@ def update_state(folder: Path, changes: dict[str, Any]) -> None:
     """Change entries of the JSON part of a checkpoint; its tensors stay."""
     state = {**read_state(folder), **changes}
     with written_whole(folder / STATE) as part:
-        part.write_text(json.dumps(state))
+        part.write_text(_sealed(state))
 
 
 def read_state(folder: Path) -> dict[str, Any]:
     """The JSON part.
 
     Raises:
-        ResumeError: absent, unreadable, or of a format that this version does not know.
+        ResumeError: absent, unreadable, not as it was written, or of a format that this version does not know.
     """
     try:
         state = json.loads((folder / STATE).read_text())
@@ -65,6 +68,8 @@ def read_state(folder: Path) -> dict[str, Any]:
         raise ResumeError(f"{folder}: no readable {STATE}; delete the folder") from error
     if state.get("format") != FORMAT:
         raise ResumeError(f"{folder}: was written in format {state.get('format')}, not {FORMAT}; delete the folder")
+    if state.pop(SEAL, None) != _seal(state):
+        raise ResumeError(f"{folder}: {STATE} is not as it was written (checksum differs); delete the folder")
     return state
 
 
@@ -91,6 +96,16 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim
             fused = any(group.get("fused") for group in optimizer.param_groups)
             step = kept["step"].to(parameter.device) if fused else kept["step"]
             optimizer.state[parameter] = {"step": step, **moved}
+
+
+def _sealed(state: dict[str, Any]) -> str:
+    """The JSON of a state with a checksum of it: scores are read from it as they are from the storage."""
+    return json.dumps({**state, SEAL: _seal(state)})
+
+
+def _seal(state: dict[str, Any]) -> str:
+    text = json.dumps(json.loads(json.dumps(state)), sort_keys=True)  # as it is read back
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _tensors(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

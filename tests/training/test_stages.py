@@ -16,7 +16,7 @@ import torch
 from ratio_hpo.core.errors import Diverged, StorageFullError
 from ratio_hpo.core.files import folder_size
 from ratio_hpo.data.world import generate
-from ratio_hpo.training.checkpoint import STATE, WEIGHTS, read_state
+from ratio_hpo.training.checkpoint import STATE, WEIGHTS, read_state, update_state
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.loop import StagePoint
 from ratio_hpo.training.schedule import decay_start, factor
@@ -118,11 +118,10 @@ def test_items_of_an_evaluation_outlast_its_checkpoint(lab: Any, tmp_path: Path)
 def test_provenance_names_what_may_change_the_last_bits(lab: Any, key: str, tmp_path: Path) -> None:
     store, spec = StageStore(tmp_path), lab.spec()
     run(lab, spec, store, stop_at=10)
-    state = store.folder(spec.name_at(10)) / STATE
-    content = json.loads(state.read_text())
-    assert content["provenance"][key]
-    content["provenance"][key] = "another"
-    state.write_text(json.dumps(content))
+    folder = store.folder(spec.name_at(10))
+    provenance = read_state(folder)["provenance"]
+    assert provenance[key]
+    update_state(folder, {"provenance": {**provenance, key: "another"}})
     assert run(lab, spec, store)[-1].measures["inexact"] == 1.0
 
 
@@ -193,6 +192,26 @@ def test_a_damaged_checkpoint_is_passed_over(lab: Any, tmp_path: Path) -> None:
     assert same(lab.weights(), expected)
 
 
+@pytest.mark.parametrize("spoil", ["a score", "cut short", "another format", "no seal"])
+def test_a_state_that_is_not_as_it_was_written_is_never_believed(lab: Any, spoil: str, tmp_path: Path) -> None:
+    store, spec = StageStore(tmp_path), lab.spec()
+    whole = run(lab, spec, store)
+    state = store.folder(spec.name_at(20)) / STATE
+    content = json.loads(state.read_text())
+    if spoil == "a score":
+        content["evaluations"][-1]["scores"]["f1/mean"] = 0.999
+    elif spoil == "another format":
+        content["format"] = 2
+    elif spoil == "no seal":
+        del content["seal"]
+    text = json.dumps(content)
+    state.write_text(text[: len(text) // 2] if spoil == "cut short" else text)
+    again = run(lab, spec, store)
+    assert again[-1].spent.windows == 10 * 8  # from the checkpoint before it
+    assert [p.scores for p in again if p.scores] == [p.scores for p in whole if p.scores]
+    assert read_state(state.parent)["step"] == 20  # it was made anew
+
+
 def test_a_half_written_checkpoint_is_never_seen(lab: Any, tmp_path: Path) -> None:
     store, spec = StageStore(tmp_path), lab.spec()
     folder = store.folder(spec.name_at(10))
@@ -206,10 +225,8 @@ def test_a_half_written_checkpoint_is_never_seen(lab: Any, tmp_path: Path) -> No
 def test_another_provenance_is_marked_inexact(lab: Any, tmp_path: Path) -> None:
     store, spec = StageStore(tmp_path), lab.spec()
     run(lab, spec, store, stop_at=10)
-    state = store.folder(spec.name_at(10)) / STATE
-    content = json.loads(state.read_text())
-    content["provenance"]["device"] = "cuda"
-    state.write_text(json.dumps(content))
+    folder = store.folder(spec.name_at(10))
+    update_state(folder, {"provenance": {**read_state(folder)["provenance"], "device": "cuda"}})
     assert run(lab, spec, store)[-1].measures["inexact"] == 1.0
 
 
