@@ -85,3 +85,23 @@ def test_both_are_scored(prepared: Prepared) -> None:
     result = Evaluation(prepared.evaluation, load_task("qa"), WindowSpec(), "squad").score(Perfect())  # type: ignore[arg-type]
     assert result.scores["f1/en"] == result.scores["prune/f1/en"] == 1.0
     assert {len(part.ids) for part in result.items} == {prepared.splits["en"][s] for s in ("prune", "select")}
+
+
+def test_equal_ids_in_unrelated_corpora_are_no_leak(tmp_path: Path) -> None:
+    """Both corpora are parallel and number their questions alike; only what is evaluated on is held out."""
+    before = 'path: "news.{language}.json", languages: [en],'
+    text = EXPERIMENT.replace(before, 'path: "news.{language}.json", parallel: true, languages: [en, sw],')
+    pool = 'pool: {kind: files, path: "pool.{language}.json", parallel: true, languages: [en, sw]}'
+    text = text.replace("pool: {kind: world, languages: [en, sw], people: pool, questions: 20}", pool)
+    text = text.replace("evaluation: [news, wiki]", "evaluation: [news]")
+    (tmp_path / "two.yaml").write_text(text)
+    for language, word, other in (("en", "Headline", "Cellar"), ("sw", "Habari", "Ghala")):
+        squad(tmp_path / f"news.{language}.json", word)
+        squad(tmp_path / f"pool.{language}.json", other)
+    spec = load_experiment(str(tmp_path / "two.yaml")).spec
+    found = prepare(spec, folder=RunFolder(tmp_path / "runs"), data_dir=tmp_path)  # type: ignore[arg-type]
+    assert found.leaks == ()
+    assert {name: source.size.questions for name, source in found.sources["intermediate"].items()} == {
+        "en": 40,
+        "sw": 40,
+    }

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from multiprocessing.connection import Connection
@@ -22,12 +23,16 @@ from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
-from ratio_hpo.backends.steps import Ending, Step, next_step
+from ratio_hpo.backends.steps import Ending, Step, close, next_step
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Context, Params, Progress
 
 if TYPE_CHECKING:
     from ratio_hpo.objective import Objective
+
+
+GRACE = 10.0
+"""Seconds that an objective which was stopped has to clean up."""
 
 
 class Died(Exception):
@@ -52,6 +57,7 @@ class Child:
             ) from error
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection | None = None
+        self._busy = False
 
     def start(self, params: Params, context: Context) -> None:
         if self._process is None or self._process.poll() is not None:
@@ -61,24 +67,38 @@ class Child:
     def step(self) -> Step:
         self._send({"step": True})
         assert self._pipe is not None
+        self._busy = True
         try:
             answer = json.loads(self._pipe.recv_bytes())
         except (EOFError, OSError) as error:
             raise Died(self._how()) from error
+        self._busy = False
         return Progress.from_json(answer["progress"]) if "progress" in answer else Ending(**answer["ending"])
 
     def stop(self) -> None:
+        """Close the trial, and wait until its objective has cleaned up; one that does not is killed."""
         self._send({"stop": True})
+        assert self._pipe is not None
+        with suppress(EOFError, OSError):  # it has died over it; the next trial gets another process
+            if self._pipe.poll(GRACE):
+                self._pipe.recv_bytes()
+                return
+        self._busy = True
+        self.close()
 
     def close(self) -> None:
         if self._pipe is not None:
-            self._pipe.close()
+            self._pipe.close()  # at which it ends by itself
         if self._process is not None:
+            if not self._busy:
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(GRACE)
             self._process.kill()
             self._process.wait()
 
     def _launch(self) -> None:
         self.close()
+        self._busy = False
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -128,7 +148,8 @@ def serve(pipe: Connection) -> None:
             begun = message["start"]
             stream = _opened(read, begun["params"], Context.from_json(begun["context"]))
         elif "stop" in message:
-            getattr(stream, "close", lambda: None)()
+            close(stream)
+            pipe.send_bytes(b"{}")
         else:
             step = next_step(stream)
             content = {"progress": step.to_json()} if isinstance(step, Progress) else {"ending": asdict(step)}

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ratio_hpo.backends.child import Child, Died
 from ratio_hpo.backends.driver import Session
-from ratio_hpo.backends.steps import Step, next_step
+from ratio_hpo.backends.steps import Step, close, next_step
 from ratio_hpo.core.trial import Context, Decision, Params, Progress
 from ratio_hpo.objective import Objective
 from ratio_hpo.study import Job
@@ -53,10 +53,8 @@ class Here:
             return next_step(self._stream)
 
     def stop(self) -> None:
-        close = getattr(self._stream, "close", None)
-        if close is not None:
-            with contextlib.redirect_stdout(sys.stderr):
-                close()
+        with contextlib.redirect_stdout(sys.stderr):
+            close(self._stream)
 
     def close(self) -> None:
         self.stop()

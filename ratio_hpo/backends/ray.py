@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -29,7 +31,7 @@ from ray.tune.search import Searcher
 
 from ratio_hpo.backends.driver import Session
 from ratio_hpo.backends.resources import Resources, num_gpus
-from ratio_hpo.backends.steps import Ending, Step, next_step
+from ratio_hpo.backends.steps import Ending, Step, close, next_step
 from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.trial import Context, Decision, Progress
 from ratio_hpo.objective import Objective
@@ -67,9 +69,7 @@ class TrialActor(tune.Trainable):
         return {"done": True, "ending": json.dumps(asdict(step))}
 
     def cleanup(self) -> None:
-        close = getattr(self._stream, "close", None)
-        if close is not None:
-            close()
+        close(self._stream)
 
     def _open(self, config: dict[str, Any]) -> Iterator[Progress]:
         return self._objective(config["params"], Context.from_json(config["context"]))
@@ -215,6 +215,16 @@ def _check_gpus(resources: Resources) -> None:
 
 
 def _start(workers: int, threads: int, resources: Resources) -> None:
+    """Start Ray, or reach it; what SIGTERM does here stays as it was, which Ray would change."""
+    on_term = signal.getsignal(signal.SIGTERM)
+    try:
+        _init(workers, threads, resources)
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_term)
+
+
+def _init(workers: int, threads: int, resources: Resources) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if resources.ray_address is not None:
         try:

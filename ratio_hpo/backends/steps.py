@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ratio_hpo.core.errors import Diverged, StorageFullError
 from ratio_hpo.core.trial import Progress
+
+LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,4 +42,23 @@ def next_step(stream: Iterator[Progress]) -> Step:
     except SystemExit as error:
         return Ending(reason=f"the objective called sys.exit({error.code!r}), which ends no search; return instead")
     except Exception as error:  # whatever the user's objective raises
-        return Ending(reason=f"{type(error).__name__}: {error}", traceback=traceback.format_exc())
+        return Ending(reason=in_one_line(error), traceback=traceback.format_exc())
+
+
+def close(stream: Iterator[Progress]) -> None:
+    """Close a trial where it stands; what its objective raises then comes too late to matter, and is shown alone."""
+    try:
+        getattr(stream, "close", lambda: None)()
+    except (Exception, SystemExit) as error:  # whatever the user's clean-up raises
+        print(f"an objective that was stopped raised {in_one_line(error)}", file=sys.stderr)
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error is and says.
+
+    Example:
+        >>> in_one_line(ValueError("one\\ntwo"))
+        'ValueError: one two'
+    """
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"

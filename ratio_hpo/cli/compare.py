@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ratio_hpo.cli.options import json_option, writing_options
+from ratio_hpo.cli.options import is_number, json_option, writing_options
 from ratio_hpo.cli.printing import open_stored, print_json, print_table
 
 
@@ -61,7 +61,7 @@ def compare(
 def _place(name: str, study: str | None) -> tuple[str | None, int | None]:
     """The study and the trial's number that a name means; no number: a study."""
     front, _, last = name.rpartition("/")
-    if last.isdigit():
+    if is_number(last):
         return front or study, int(last)
     return name, None
 

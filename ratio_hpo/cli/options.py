@@ -95,6 +95,11 @@ def one_name(name: str | None, study: str | None) -> str | None:
     return study if name is None else name
 
 
+def is_number(word: str) -> bool:
+    """Whether a word on the command line is a trial's number: decimal digits, and no other script's or raised ones."""
+    return word.isascii() and word.isdecimal()
+
+
 def needed(study: str | None) -> str:
     """The name of a study where none is taken for granted.
 

@@ -24,6 +24,7 @@ from ratio_hpo.cli.options import (
     tracking_uri_option,
 )
 from ratio_hpo.cli.printing import fail, print_json
+from ratio_hpo.cli.signals import ended_by_signals, exit_code
 from ratio_hpo.core.urls import without_password
 from ratio_hpo.show.words import say
 
@@ -171,15 +172,16 @@ def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.show.live import Display
 
     try:
-        ready = ready_search(options, say)
-        if dry_run:
-            content = describe(ready)
-            print_json(content) if as_json else print_plan(content)
-            return
-        records = run_search(ready, Display())
-    except KeyboardInterrupt:
+        with ended_by_signals():
+            ready = ready_search(options, say)
+            if dry_run:
+                content = describe(ready)
+                print_json(content) if as_json else print_plan(content)
+                return
+            records = run_search(ready, Display())
+    except KeyboardInterrupt as interrupt:
         command = without_password(shlex.join(["ratio-hpo", *sys.argv[1:]]))
-        fail(f"interrupted; everything is kept. To go on: {command}", 130)
+        fail(f"interrupted; everything is kept. To go on: {command}", exit_code(interrupt))
     failed = failures(records)
     _print_end(ready, as_json=as_json)
     if failed:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ratio_hpo.cli.options import (
+    is_number,
     json_option,
     named_study,
     needed,
@@ -75,10 +76,10 @@ def retry(words: tuple[str, ...], study: str | None, root: Path, storage: str | 
     """
     from ratio_hpo.upkeep.studies import retry as put
 
-    names = [word for word in words if not word.isdigit()]
+    names = [word for word in words if not is_number(word)]
     if len(names) > 1:
         raise click.UsageError(f"takes one study, but got {' and '.join(names)}; run it twice")
-    numbers = [int(word) for word in words if word.isdigit()]
+    numbers = [int(word) for word in words if is_number(word)]
     name, made = put(open_stored(root, storage), one_name(names[0] if names else None, study), numbers)
     if as_json:
         print_json({"schema": SCHEMA, "study": name, "retried": [{"failed": a, "trial": b} for a, b in made.items()]})

@@ -9,7 +9,7 @@ evaluated on, known by its question ids.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -83,13 +83,14 @@ def find_leaks(
     evaluation: Sequence[Question],
     *,
     near: bool = True,
-    parallel: Collection[str] = frozenset(),
+    parallel: Sequence[bool] = (),
 ) -> tuple[Leak, list[Question]]:
     """The leak, and the training questions without it.
 
     Args:
         near: whether nearly equal texts are looked for too.
-        parallel: ids of training questions whose passage another language is evaluated on.
+        parallel: whether the passage of each training question is one that another language is evaluated on; none:
+            of no question.
     """
     asked = [(normalised(q.context), normalised(q.question)) for q in evaluation]
     trained = [(normalised(q.context), normalised(q.question)) for q in training]
@@ -100,7 +101,7 @@ def find_leaks(
     exact = [context in seen_passages or text in seen_texts for context, text in trained]
     nearly = _Near(trained, asked) if near else None
     near_train = nearly.training() if nearly is not None else [False] * len(training)
-    of_parallel = [question.id in parallel for question in training]
+    of_parallel = list(parallel) or [False] * len(training)
     leak = Leak(
         source=source,
         language=language,
@@ -118,13 +119,13 @@ def find_leaks(
 
 
 def folded(text: str) -> str:
-    """A text without case, punctuation and white space: its letters, marks and numbers.
+    """A text without case, punctuation and white space: its letters, marks, numbers and symbols.
 
     Example:
         >>> folded("Je,mji mkuu ni upi?") == folded("je, mji mkuu ni upi")
         True
     """
-    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if unicodedata.category(c)[0] in "LMN")
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if unicodedata.category(c)[0] in "LMNS")
 
 
 class _Near:

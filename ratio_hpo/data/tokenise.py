@@ -70,12 +70,23 @@ def is_whole(folder: Path) -> bool:
 
 
 def save_tokenizer(tokenizer: Any, cache: Path) -> Path:
-    """The folder of a tokenizer, kept beside weights; made if it is not there yet."""
+    """The folder of a tokenizer, kept beside weights; made if it is not there yet, or not as it was written."""
     folder = cache / tokenizer_fingerprint(tokenizer)
-    if not folder.is_dir():
-        with written_whole(folder) as part:
-            tokenizer.save_pretrained(part)
+    sums = folder.with_name(f"{folder.name}.json")  # beside it: what is in the folder goes along with weights
+    try:
+        if json.loads(sums.read_text()) == _sums_of(folder):
+            return folder
+    except (OSError, ValueError):
+        pass  # none yet, or unreadable: made below
+    with written_whole(folder, replace=True) as part:
+        tokenizer.save_pretrained(part)
+    with written_whole(sums) as part:
+        part.write_text(json.dumps(_sums_of(folder)))
     return folder
+
+
+def _sums_of(folder: Path) -> dict[str, str]:
+    return {file.name: fingerprint_file(file) for file in sorted(folder.iterdir())}
 
 
 def _write(path: Path, columns: dict[str, Any]) -> None:

@@ -172,8 +172,9 @@ class BuiltIn:
             most[name] = max(asked, getattr(self.spec.stages, name).steps)
         stage, ratio = self.spec.stages.intermediate, space.parameters.get("ratio")
         if stage.budget == "add" and isinstance(ratio, Ratio):
-            searched = {"spread", "temperature"} & set(space.parameters)
-            if searched:  # however the sampler spreads it
+            searched = bool({"spread", "temperature"} & set(space.parameters))
+            hangs_on_length = stage.spread == "unimax" and stage.unit == "tokens"  # fewer steps: fewer caps
+            if searched or hangs_on_length:  # however it is spread
                 largest = largest_window_ratio(sizes, ratio.high, stage.unit)
                 _check_added(largest, space)
                 most[INTERMEDIATE] = added_steps(most[INTERMEDIATE], largest, stage.budget)

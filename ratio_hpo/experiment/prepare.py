@@ -58,10 +58,14 @@ class Prepared:
 
 @dataclass(slots=True)
 class _Held:
-    """What is evaluated on: of one language, and of all others where corpora are parallel."""
+    """What is evaluated on: of one language, and of all others where corpora are parallel.
+
+    Attributes:
+        parallel: of each parallel corpus, the ids of all questions on passages that any language is evaluated on.
+    """
 
     parts: dict[str, dict[str, list[Question]]]
-    parallel: frozenset[str]
+    parallel: dict[str, frozenset[str]]
     generated: bool
 
     def of(self, language: str) -> list[Question]:
@@ -178,7 +182,7 @@ def _source_data(source: SourceSpec, folder: Path, reference: str) -> SourceData
 def _held_out(experiment: ExperimentSpec, reader: CorpusReader) -> _Held:
     """The splits of every target language; questions of the same id in two corpora keep both, by the corpus's name."""
     parts: dict[str, dict[str, list[Question]]] = {}
-    relatives: frozenset[str] = frozenset()
+    relatives: dict[str, frozenset[str]] = {}
     for language in experiment.target_languages:
         found: dict[str, list[tuple[str, Question]]] = {split: [] for split in SPLITS}
         for corpus in experiment.evaluation:
@@ -186,7 +190,7 @@ def _held_out(experiment: ExperimentSpec, reader: CorpusReader) -> _Held:
                 for split in SPLITS:
                     questions = reader.part(corpus, split, language)
                     found[split] += [(corpus, question) for question in questions]
-                    relatives |= reader.relatives(corpus, questions)
+                    relatives[corpus] = relatives.get(corpus, frozenset()) | reader.relatives(corpus, questions)
         times = Counter(question.id for entries in found.values() for _, question in entries)
         parts[language] = {
             split: [replace(q, id=f"{corpus}:{q.id}") if times[q.id] > 1 else q for corpus, q in entries]
@@ -204,13 +208,12 @@ def _without_leaks(
 ) -> tuple[Leak, list[Question]]:
     """What a source shares with the evaluation data, and its questions without it, or with it where that is asked."""
     questions: list[Question] = []
-    parallel: set[str] = set()
+    parallel: list[bool] = []
     for entry in source.data:
         corpus, _, part = entry.partition("/")
         found = reader.part(corpus, part or WHOLE, source.language)
         questions += found
-        if reader.relatives(corpus, found) & held.parallel:
-            parallel |= {q.id for q in found if reader.relatives(corpus, [q]) & held.parallel}
+        parallel += [question.id in held.parallel.get(corpus, ()) for question in found]
     generated = held.generated and all(reader.is_generated(entry.partition("/")[0]) for entry in source.data)
     leak, clean = find_leaks(
         name, source.language, questions, held.of(source.language), near=not generated, parallel=parallel

@@ -53,9 +53,14 @@ class CheckedObjective:
         """The progress with Python's own numbers, whatever arrays and tensors gave; measures that are not finite go."""
         if not isinstance(progress, Progress):
             raise TypeError(f"an objective needs to yield Progress, but it yielded {_kind(progress)}")
+        for name in ("stage", "weights", "items"):
+            value = getattr(progress, name)
+            if not isinstance(value, str) and (name == "stage" or value is not None):
+                raise TypeError(f"progress needs {name} as a text, but got {_kind(value)}")
         measures = {key: float(value) for key, value in progress.measures.items()}
         return replace(
             progress,
+            time=None if progress.time is None else float(progress.time),
             windows=int(progress.windows),
             cost=float(progress.cost),
             paid=None if progress.paid is None else float(progress.paid),

@@ -68,17 +68,18 @@ def suffix_volumes(room: tuple[float, ...], whole: float) -> tuple[Volume, ...]:
         room: what each part may take at most.
         whole: what all of them share.
     """
-    volumes = [Volume(1, 0.0, min(room[-1], whole), _first(room[-1], whole))]
-    for bound in room[-2:0:-1]:
-        volumes.append(_with_part(volumes[-1], bound, whole))
+    volume, volumes = None, []
+    for bound in reversed(room[1:]):
+        if bound > 0.0:  # a part that is fixed takes no room
+            volume = _first(bound, whole) if volume is None else _with_part(volume, bound, whole)
+        volumes.append(volume or Volume(1, 0.0, whole))  # where no later part has room, there is nothing to choose
     return tuple(reversed(volumes))
 
 
-def _first(bound: float, whole: float) -> Any:
-    """h of one part: G(s) = min(s, bound)."""
-    if bound >= whole:
-        return None
-    return lambda s: np.log(np.minimum(bound / s, 1.0))
+def _first(bound: float, whole: float) -> Volume:
+    """The volume of one part: G(s) = min(s, bound)."""
+    curve = None if bound >= whole else lambda s: np.log(np.minimum(bound / s, 1.0))
+    return Volume(1, 0.0, min(bound, whole), curve)
 
 
 def _with_part(volume: Volume, bound: float, whole: float) -> Volume:

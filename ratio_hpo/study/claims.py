@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from ratio_hpo.core.plans import TRIAL_PLAN
 from ratio_hpo.core.trial import NOTHING, Params, Progress, Spent
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.leases import RENEWAL, Lease, own_lease
+from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.tables import swap_attribute
 
 
@@ -69,12 +70,13 @@ class Claim:
         self.prunable = self.kind == "sampled" or bool(attributes.get(rec.PRUNABLE))
         self.spent_before = self.curve[-1].spent if self.curve else NOTHING
 
-    def is_end(self, progress: Progress, rungs: Mapping[str, Sequence[int]]) -> bool:
+    def is_end(self, progress: Progress, plan: StudyPlan) -> bool:
         """Whether a trial has run to its budget: then it is COMPLETE, whatever the pruner says."""
         if self.budget is not None:
             return progress.cost >= self.budget
-        last_stage, grid = list(rungs.items())[-1]
-        return progress.stage == last_stage and progress.windows >= grid[-1]
+        last_stage, grid = list(plan.rungs.items())[-1]
+        at_last_rung = progress.stage == last_stage and progress.windows >= grid[-1]
+        return at_last_rung or progress.cost >= plan.largest_cost
 
     def job(self, number: int) -> Job:
         """What is left to do of it."""

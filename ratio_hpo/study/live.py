@@ -116,26 +116,25 @@ class LiveView:
         """Trials that have ended."""
         return len(self.records) - len(self._open)
 
-    @property
-    def languages(self) -> frozenset[str]:
-        """The languages that the first evaluation of the study was scored in; empty before there is one."""
-        first = next((record.curve[0] for record in self.records if record.curve), None)
-        return frozenset() if first is None else frozenset(first.by_language())
-
     def check_languages(self, progress: Progress) -> None:
         """Refuse an evaluation in other languages than the study's: their means do not compare.
 
         Raises:
             ScoreError: with the language that is missing or new.
         """
-        scored, known = frozenset(progress.by_language()), self.languages
-        if known and scored != known:
-            odd = sorted(scored ^ known)[0]
-            what = "is missing" if odd in known else "was not there before"
-            raise ScoreError(
-                f"every evaluation of a study needs f1 of the same languages ({', '.join(sorted(known))}), but "
-                f"f1/{odd} {what} at {progress.stage} window {progress.windows}"
-            )
+        first = next((record.curve[0] for record in self.records if record.curve), None)
+        if first is None:
+            return
+        for prefix in ("f1/", "prune/f1/"):
+            scored, known = set(progress.by_language(prefix)), set(first.by_language(prefix))
+            if scored != known:
+                odd = min(scored ^ known)
+                what = "is missing" if odd in known else "was not there before"
+                raise ScoreError(
+                    f"every evaluation of a study needs {prefix}… of the same languages "
+                    f"({', '.join(sorted(known)) or 'none'}), but {prefix}{odd} {what} at {progress.stage} window "
+                    f"{progress.windows}"
+                )
 
     def stored_steps(self, identity: str) -> list[int]:
         """The steps of a stage whose weights are stored: from there a trial goes on without paying again."""

@@ -91,6 +91,9 @@ class OptunaSampler:
     def propose(self, view: LiveView, number: int) -> Coordinates:
         sampler, study = self._make(number), view.optuna
         trial = study.get_trials(deepcopy=False)[number]
+        if self._name == "grid" and "fixed_params" in trial.system_attrs:
+            # what a user enqueued is on no point of the grid: what was left out of it is drawn
+            sampler = samplers.RandomSampler(seed=integer_hash("sampler", self._seed, number) % SEEDS)
         sampler.before_trial(study, trial)
         trial = study.get_trials(deepcopy=False)[number]
         chosen = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))

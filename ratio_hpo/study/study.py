@@ -148,7 +148,7 @@ class Study:
             progress = progress.with_spent(progress.spent + claim.spent_again)
             self._pruner.observe(number, progress)
             decision = self._pruner.decide(number, progress)
-            if not claim.prunable or claim.is_end(progress, self.plan.rungs):
+            if not claim.prunable or claim.is_end(progress, self.plan):
                 decision = Decision.CONTINUE
             entry = {rec.curve_key(len(claim.curve)): rec.curve_entry(progress, decision), rec.ATTEMPTS: 0}
             write_attributes(self.storage, claim.trial_id, entry)
@@ -283,7 +283,7 @@ class Study:
             params = params_of(trial, self.plan.space, stored)
             plan = self._plan_trial(params, seed)
         except Exception as error:  # parameters that the objective refuses belong to their trial
-            reason = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             self._endings.fail(trial.number, claim.trial_id, reason, traceback.format_exc())
             return None
         about = {

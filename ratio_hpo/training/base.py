@@ -50,6 +50,9 @@ TOKENIZER = (
     "merges.txt",
     "sentencepiece.bpe.model",
     "spiece.model",
+    "spm.model",
+    "sentencepiece.model",
+    "tokenizer.model",
 )
 
 

@@ -89,6 +89,8 @@ class StageLoop:
                 self._evaluate(stage, step, tally)  # stored by a stage that was not scored here
                 update_state(store.folder(stage.name_at(step)), self._state(stage, step, tally))
             yield from self._replay(stage, tally, scored)
+            if step == stage.steps and step not in scored:  # its totals are the stage's, whatever was scored before
+                yield self._unscored(stage, step, tally)
             spent, first_tokens = NOTHING, tally.tokens
             for stop in (stop for stop in stage.stops() if stop > step):
                 spent += self._advance(stage, step, stop, sources, optimizer, tally)
@@ -174,10 +176,15 @@ class StageLoop:
             yield StagePoint(
                 step=past["step"],
                 scores=past["scores"],
-                measures=past["measures"],
+                measures={**past["measures"], "inexact": float(tally.inexact)},
                 weights=name if self._stores.stages.folder(name).is_dir() else None,
                 items=items if self._stores.items.has(items) else None,
             )
+
+    def _unscored(self, stage: Stage, step: int, tally: Tally) -> StagePoint:
+        """The end of a stage that was stored whole."""
+        measures = {**tally.measures, "inexact": float(tally.inexact)}
+        return StagePoint(step=step, scores={}, measures=measures, weights=stage.name_at(step), items=None)
 
     def _state(self, stage: Stage, step: int, tally: Tally) -> dict[str, Any]:
         return {

@@ -64,6 +64,53 @@ def adds_a_language(params: Params, context: Context) -> Iterator[Progress]:
     yield point(100, en=0.5, sw=0.4, ko=0.9) if context.trial == 2 else point(100, en=0.5, sw=0.4)
 
 
+def says_little_at_first(params: Params, context: Context) -> Iterator[Progress]:
+    """Trial 0 is scored by its mean alone, the others by language."""
+    if context.trial == 0:
+        yield Progress(stage="target", windows=100, cost=100, scores={"f1/mean": 0.5})
+    else:
+        yield point(100, en=0.9)
+
+
+def drops_a_language_of_the_pruner(params: Params, context: Context) -> Iterator[Progress]:
+    split = {f"prune/f1/{language}": 0.5 for language in (("en",) if context.trial == 1 else ("en", "sw"))}
+    yield Progress(stage="target", windows=100, cost=100, scores={"f1/en": 0.5, "f1/sw": 0.4, **split})
+
+
+def cleans_up(params: Params, context: Context) -> Iterator[Progress]:
+    """Takes a moment to clean up, and trial 1 fails at it."""
+    try:
+        for windows in RUNGS:
+            yield point(windows, en=0.01 if context.trial else 0.9)
+    finally:
+        time.sleep(0.5)
+        (Path(context.root) / f"clean-{context.trial}").touch()
+        if context.trial == 1:
+            raise RuntimeError("in the clean-up")
+
+
+def says_it_in_three_lines(params: Params, context: Context) -> Iterator[Progress]:
+    if context.trial == 1:
+        raise ValueError("one\ntwo\nthree")
+    yield point(100)
+
+
+def names_weights_by_a_path(params: Params, context: Context) -> Iterator[Progress]:
+    weights = Path("x") if context.trial == 1 else None
+    yield Progress(stage="target", windows=100, cost=100, scores={"f1/en": 0.5}, weights=weights)  # type: ignore[arg-type]
+
+
+def early(params: Params, context: Context) -> Iterator[Progress]:
+    """Costs twice its windows, and falls: at half of the rungs all is paid."""
+    for windows in RUNGS:
+        yield Progress(
+            stage="target",
+            windows=windows,
+            cost=2.0 * windows,
+            scores={"f1/en": 0.5 - windows / 300 - context.trial / 50},
+        )
+
+
 def endless(params: Params, context: Context) -> Iterator[Progress]:
     """Evaluations off the grid, without end; says when it is closed."""
     try:

@@ -27,13 +27,19 @@ from ratio_hpo.study.tables import write_attributes
 from tests.backends.objectives import (
     RUNGS,
     adds_a_language,
+    cleans_up,
     crashes,
     dies,
     dies_once_a_rung,
     drops_a_language,
+    drops_a_language_of_the_pruner,
+    early,
     endless,
     exits,
+    names_weights_by_a_path,
     point,
+    says_it_in_three_lines,
+    says_little_at_first,
     where_it_runs,
 )
 from tests.conftest import curve_objective, plan_of
@@ -102,6 +108,49 @@ def test_a_trial_in_other_languages_than_the_study_fails(run: Run) -> None:
     assert [r.state.value for r in records] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
     assert "f1/ko was not there before at target window 100" in str(records[2].reason)
     assert records[2].curve == ()
+
+
+def test_a_first_evaluation_without_languages_sets_the_rule_too(run: Run) -> None:
+    records = run(says_little_at_first, 3)
+    assert [r.state.value for r in records] == ["COMPLETE", "FAIL", "FAIL"]
+    assert "f1/en was not there before" in str(records[1].reason)
+
+
+def test_a_language_that_is_missing_for_the_pruner_fails_its_trial(run: Run) -> None:
+    records = run(drops_a_language_of_the_pruner, 3)
+    assert [r.state.value for r in records] == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert "prune/f1/sw is missing at target window 100" in str(records[1].reason)
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_a_trial_that_is_stopped_cleans_up_and_harms_nobody_by_it(
+    isolated: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    plan = plan_of(target=Target(f1=0.5), anchors=())
+    study = Study(plan, open_storage(default_url(tmp_path)), pruner=("threshold", {"lower": 0.5}))
+    run_local(Session(study=study, budget=Budget(trials=3), root=tmp_path), cleans_up, isolated=isolated)
+    assert [r.state.value for r in study.records()] == ["COMPLETE", "PRUNED", "PRUNED"]
+    assert sorted(path.name for path in tmp_path.glob("clean-*")) == ["clean-0", "clean-1", "clean-2"]
+    assert "an objective that was stopped raised RuntimeError: in the clean-up" in capfd.readouterr().err
+
+
+def test_a_reason_is_one_line(run: Run) -> None:
+    assert run(says_it_in_three_lines, 2)[1].reason == "ValueError: one two three"
+
+
+def test_what_no_message_can_hold_is_told_at_once(run: Run) -> None:
+    record = run(names_weights_by_a_path, 2)[1]
+    assert record.reason == "TypeError: progress needs weights as a text, but got a PosixPath"
+
+
+def test_a_trial_that_has_cost_all_it_may_is_complete_whatever_the_pruner_says(tmp_path: Path) -> None:
+    plan = plan_of(target=Target(f1=0.5), anchors=(), largest_cost=100.0)
+    study = Study(plan, open_storage(default_url(tmp_path)), pruner=("threshold", {"lower": 0.4, "n_warmup_steps": 5}))
+    checked = CheckedObjective(early, plan.rungs, (), plan.largest_cost)
+    run_local(Session(study=study, budget=Budget(trials=2), root=tmp_path), checked)
+    for record in study.records():
+        assert record.curve[-1].prune_f1 < 0.4  # the pruner would stop it at its last point, the fifth rung
+        assert (record.curve[-1].cost, record.state) == (100.0, State.COMPLETE)
 
 
 @pytest.mark.parametrize("isolated", [True, False])

@@ -43,6 +43,7 @@ VALUES = {
     "port": (("list", "--storage", "postgresql+psycopg://u:pw@127.0.0.1:badport/db"), "cannot be opened"),
     "revision": (("search", "--dry-run", "--base", "some/model@main"), "needs a commit of 40 hexadecimal digits"),
     "deep value": (("search", "--show-config", "-S", "trials=" + "[" * 5000), "the value is not valid YAML"),
+    "raised digit": (("compare", "0", "\u00b2"), "trials alone or studies alone"),
     "two names": (("status", "one", "--study", "other"), "names two studies, one and --study other"),
 }
 
@@ -251,6 +252,36 @@ def test_a_search_with_work_left_undone_never_ends_with_0(tmp_path: Path, monkey
     with pytest.raises(WorkLeft, match="ended with 0 of 16 trials") as caught:
         run_search(ready, Display())
     assert caught.value.exit_code == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_job_that_is_sent_away_again_and_again_loses_no_trial(workers: str, tmp_path: Path) -> None:
+    """SIGTERM before the first evaluation, more often than a trial has attempts: as Ctrl-C, it is none."""
+    (tmp_path / "slow.py").write_text(
+        "import time\nfrom pathlib import Path\nfrom ratio_hpo import Progress\n\n\n"
+        "def train(params, context):\n"
+        "    (Path(context.root) / 'begun').touch()\n"
+        "    while not (Path(context.root) / 'go').exists():\n        time.sleep(0.05)\n"
+        "    yield Progress(stage='target', windows=10, cost=10, scores={'f1/mean': 0.5})\n"
+    )
+    words = ["search", "--objective", "slow:train", "--rungs", "10", "--trials", "2", "--no-tracking"]
+    command = [sys.executable, "-m", "ratio_hpo", *words, "--workers", workers]
+    begun = tmp_path / "mlruns" / "begun"
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM, signal.SIGTERM):
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        while not begun.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        begun.unlink()
+        process.send_signal(number)
+        _, messages = process.communicate(timeout=60)
+        assert process.returncode == 128 + number
+        assert "everything is kept. To go on:" in messages
+    (tmp_path / "mlruns" / "go").touch()
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert load_study(root=tmp_path / "mlruns").status()["counts"]["COMPLETE"] == 2
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def test_tydiqa_is_split_and_its_leaks_are_dropped(real_data: Path, tmp_path: Pa
     kept = json.loads(call(*words, "--keep-leaks", cwd=tmp_path).stdout)["sources"]
     total = sum(kept[stage]["sw"]["questions"] for stage in kept)
     assert total == 2755
-    assert sum(plan["sources"][stage]["sw"]["questions"] for stage in kept) == 2755 - 183
+    assert sum(plan["sources"][stage]["sw"]["questions"] for stage in kept) == 2755 - 183 - 4  # exactly, and nearly
 
 
 @pytest.mark.slow

@@ -119,7 +119,8 @@ def test_a_source_on_a_passage_that_another_language_is_evaluated_on_leaks(evalu
 
     languages = {"en": [question(0, "en 0"), question(3, "en 1")], "de": [question(0, "de 0"), question(3, "de 1")]}
     held = Components(languages).relatives(languages[evaluated][:1])
-    leak, clean = find_leaks("de", "de", languages["de"], [], parallel=held)
+    shared = [question.id in held for question in languages["de"]]
+    leak, clean = find_leaks("de", "de", languages["de"], [], parallel=shared)
     assert leak.parallel_dropped == 1
     assert [q.id for q in clean] == ["q03"]
     assert "passages that other languages are evaluated on" in leak.lines(kept=False)[0]

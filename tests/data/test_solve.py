@@ -71,6 +71,16 @@ def test_tokens_are_converted_once(sizes: dict[str, SourceSize], ratio: float, s
     assert again.shares == pytest.approx(found.shares)
 
 
+def test_fewer_steps_may_need_more_windows_outside_the_reference() -> None:
+    """With tokens and unimax, fewer steps cap less, and short windows get more of them."""
+    sizes = {"en": size(10_000, reference=True, tokens=100), "sw": size(400, tokens=40), "ru": size(10_000, tokens=100)}
+    wanted = Wanted(steps=400, batch_size=16, spread="unimax", unit="tokens", budget="add")
+    assert solve(sizes, wanted, ratio=0.89).ratio < 0.9
+    with pytest.raises(ConfigError, match="needs at most"):
+        solve(sizes, replace(wanted, steps=50), ratio=0.89)
+    assert largest_window_ratio(sizes, 0.89, "tokens") > 0.9
+
+
 def test_short_windows_of_the_others_make_a_ratio_in_tokens_larger_in_windows() -> None:
     """.85 of the tokens are .945 of the windows here: more than `add` takes, whatever was asked."""
     sizes = {"en": size(100, reference=True, tokens=30), "sw": size(100, tokens=10)}

@@ -112,7 +112,14 @@ def test_nearly_equal_passages_are_dropped_and_told_apart(context: str, is_near:
 
 
 @pytest.mark.parametrize(
-    ("text", "is_near"), [("who was ada ?", True), ("Who was Ada", True), ("Who were Ada?", False), ("???", False)]
+    ("text", "is_near"),
+    [
+        ("who was ada ?", True),
+        ("Who was Ada", True),
+        ("Who were Ada?", False),
+        ("???", False),
+        ("Who was Ada+?", False),
+    ],
 )
 def test_questions_are_near_by_case_punctuation_and_white_space_alone(text: str, is_near: bool) -> None:
     asked = Question(id="1", question="Who was Ada?", context="a passage", answers=(Answer("a", 0),), passage="p")

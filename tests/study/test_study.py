@@ -199,6 +199,15 @@ def test_a_finished_grid_ends_the_search(open_study: Make, search: Make) -> None
     assert sorted(r.params["ratio"] for r in search(study, 20).records()) == [0.0, 0.5, 1.0]
 
 
+def test_what_is_enqueued_beside_a_grid_is_filled_up(open_study: Make, search: Make) -> None:
+    options: dict[str, Any] = {"sampler": ("grid", {"parts": 3}), "pruner": ("none", {})}
+    study = search(open_study(**options), 3)
+    enqueue(study.storage, None, {"ratio": 0.37})
+    record = search(open_study(**options), 4).records()[3]
+    assert (record.state, record.params["ratio"]) == (State.COMPLETE, 0.37)
+    assert 1e-4 <= record.params["learning_rate"] <= 1e-2
+
+
 def test_enqueued_parameters_come_next(open_study: Make, search: Make) -> None:
     plan = plan_of()
     study = search(open_study(plan), 3)

@@ -120,6 +120,14 @@ def test_a_half_written_tokenizer_is_never_taken_for_a_whole_one(lab: Any, tmp_p
     assert list(tmp_path.iterdir()) == []
     folder = save_tokenizer(lab.tokenizer, tmp_path)
     assert AutoTokenizer.from_pretrained(folder).is_fast
+    whole = (folder / "tokenizer.json").read_bytes()
+    for spoil in (
+        lambda: (folder / "tokenizer.json").write_bytes(whole[:50]),
+        lambda: (folder / "tokenizer.json").unlink(),
+    ):
+        spoil()
+        assert save_tokenizer(lab.tokenizer, tmp_path) == folder
+        assert (folder / "tokenizer.json").read_bytes() == whole
 
 
 def test_decoding_never_crosses_into_the_question() -> None:

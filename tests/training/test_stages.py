@@ -90,6 +90,19 @@ def test_the_last_point_is_scored_whatever_ran_before(lab: Any, before: str, tmp
     assert [p.step for p in points] == [5, 10, 14]
 
 
+def test_the_totals_of_a_stage_are_its_own_whatever_is_stored(lab: Any, tmp_path: Path) -> None:
+    """Its end is off the rungs and stored: what it took is told all the same."""
+    store = StageStore(tmp_path)
+    fresh = run(lab, lab.spec(steps=14, rungs=(5,)), store, final=False)
+    stored = run(lab, lab.spec(steps=14, rungs=(5,)), store, final=False)
+    assert stored[-1].step == fresh[-1].step == 14
+    assert stored[-1].measures["tokens"] == fresh[-1].measures["tokens"]
+    assert stored[-1].measures["seconds"] == fresh[-1].measures["seconds"]
+    assert stored[-1].spent.windows == 0
+    without_rungs = run(lab, lab.spec(steps=14, rungs=()), store, final=False)
+    assert without_rungs[-1].measures["tokens"] == fresh[-1].measures["tokens"]
+
+
 def test_a_stage_that_is_not_the_last_is_scored_at_its_rungs_alone(lab: Any, tmp_path: Path) -> None:
     points = run(lab, lab.spec(steps=14), StageStore(tmp_path), final=False)
     assert [(p.step, bool(p.scores)) for p in points] == [(5, True), (10, True), (14, False)]
