@@ -94,6 +94,8 @@ def test_a_finished_study_can_be_read(words: tuple[str, ...], run: Any, made: Pa
         (("enqueue", "ratoi=0.4"), "did you mean 'ratio'"),
         (("enqueue", "ratio=1.4"), "needs a value in [0, 1], but got 1.4"),
         (("retry", "0"), "trial 0 is COMPLETE; only failed trials"),
+        (("retry", "\u00b2"), "no study named '\u00b2'"),
+        (("compare", "0", "\u00b2"), "trials alone or studies alone"),
         (("rename", "nothing", "x"), "no study named"),
         (("rename", "fragile", "a/b"), "needs letters, digits"),
         (("rename", "fragile", "fragile"), "is there already"),

@@ -43,7 +43,6 @@ VALUES = {
     "port": (("list", "--storage", "postgresql+psycopg://u:pw@127.0.0.1:badport/db"), "cannot be opened"),
     "revision": (("search", "--dry-run", "--base", "some/model@main"), "needs a commit of 40 hexadecimal digits"),
     "deep value": (("search", "--show-config", "-S", "trials=" + "[" * 5000), "the value is not valid YAML"),
-    "raised digit": (("compare", "0", "\u00b2"), "trials alone or studies alone"),
     "two names": (("status", "one", "--study", "other"), "names two studies, one and --study other"),
 }
 

@@ -141,7 +141,7 @@ def test_interrupted_and_whole_searches_are_equal(finished: Path, stopped: tuple
     curves = []
     for name in ("small-default", "stopped"):
         study = load_study(name, root=finished / "mlruns")
-        trials, points = study.trials().head(5).fillna(-1), study.curves().query("trial < 5").fillna(-1)
+        trials, points = study.trials().head(5).astype(object).fillna(-1), study.curves().query("trial < 5").fillna(-1)
         scores = [column for column in points.columns if column.startswith(("f1/", "prune/", "em/"))]
         params = [column for column in trials.columns if column.startswith("params.")]
         curves.append([*trials[["state", *params]].to_dict("list").values(), points[["cost", *scores]].values.tolist()])
