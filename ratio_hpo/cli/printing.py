@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -55,9 +56,20 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """A table on stdout; columns named in `right` are set to the right."""
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), clip: bool = False
+) -> None:
+    """A table on stdout.
+
+    Args:
+        right: columns that are set to the right.
+        clip: cut the last column to what the terminal has room for; 80 columns where there is none, or COLUMNS.
+    """
     widths = [max(len(name), *(len(row[k]) for row in rows)) if rows else len(name) for k, name in enumerate(columns)]
+    if clip:
+        room = max(shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1), len(columns[-1]))
+        widths[-1] = min(widths[-1], room)
+        rows = [[*row[:-1], row[-1] if len(row[-1]) <= room else f"{row[-1][: room - 1]}…"] for row in rows]
     for row in [columns, *rows]:
         cells = [
             cell.rjust(width) if name in right else cell.ljust(width)

@@ -206,6 +206,7 @@ def print_front(content: dict[str, Any]) -> None:
         ["cost", "mean F1", "ratio", "trial", "kind", "stopped at", "settings"],
         rows,
         right=["cost", "mean F1", "ratio"],
+        clip=True,
     )
     if content["points"]:
         click.echo("One training seed: differences between neighbours may be noise.")
@@ -214,10 +215,10 @@ def print_front(content: dict[str, Any]) -> None:
 def _print_disk(disk: DiskUsage) -> None:
     budget = f" of {disk.stages_budget / 1e9:,.0f} GB" if disk.stages_budget else ""
     click.echo(
-        f"disk: {disk.stages / 1e6:,.0f} MB of stages{budget} for later trials to start from, "
-        f"{disk.weights / 1e6:,.0f} MB more of kept weights"
+        f"disk: {disk.stages / 1e6:,.0f} MB of stages{budget}, {disk.weights / 1e6:,.0f} MB more of kept weights "
+        f"(keep: {disk.keep});"
     )
-    click.echo(f"  (keep: {disk.keep}); `ratio-hpo gc --dry-run` says what could go")
+    click.echo("`ratio-hpo gc --dry-run` says what could go")
 
 
 def _print_trials(trials: list[dict[str, Any]]) -> None:
@@ -235,7 +236,8 @@ def _print_trials(trials: list[dict[str, Any]]) -> None:
         for entry in trials
     ]
     numeric = ["trial", "ratio", "mean F1", "cost", "to target"]
-    print_table(["trial", "state", "kind", "ratio", "mean F1", "cost", "to target", "settings"], rows, right=numeric)
+    columns = ["trial", "state", "kind", "ratio", "mean F1", "cost", "to target", "settings"]
+    print_table(columns, rows, right=numeric, clip=True)
 
 
 def _print_mixture(plan: dict[str, Any]) -> None:

@@ -24,9 +24,13 @@ def count(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
 
 
+SHORT = {"learning_rate": "lr", "intermediate_steps": "steps", "target_learning_rate": "target_lr"}
+"""How parameters are called where there is little room."""
+
+
 def settings(params: dict[str, Any]) -> str:
     """Parameters beside the mixture, in a few words."""
-    shown = {key: value for key, value in params.items() if key not in ("ratio", "shares")}
+    shown = {SHORT.get(key, key): value for key, value in params.items() if key not in ("ratio", "shares")}
     return " ".join(
         f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in shown.items()
     )

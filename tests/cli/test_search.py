@@ -168,3 +168,10 @@ def test_kill_9_loses_no_trial_doubles_none_and_trains_nothing_stored_again(plac
 
     # what was stored is not trained again: at most one rung of two workers is lost at each kill
     assert status["paid_cost"] <= sum(trial["cost"] for trial in status["trials"]) + 2 * 2 * 16 * 32
+
+
+def test_what_is_printed_fits_into_80_columns(finished: Path) -> None:
+    for words in (("status",), ("pareto", "--no-picture"), (*SEARCH, "--trials", "6")):
+        done = call(*words, cwd=finished, COLUMNS="80")
+        assert done.returncode == 0
+        assert [line for line in (done.stdout + done.stderr).splitlines() if len(line) > 80] == []
