@@ -171,17 +171,17 @@ def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.experiment.search import run_search
     from ratio_hpo.show.live import Display
 
-    try:
-        with ended_by_signals():
+    with ended_by_signals() as received:
+        try:
             ready = ready_search(options, say)
             if dry_run:
                 content = describe(ready)
                 print_json(content) if as_json else print_plan(content)
                 return
             records = run_search(ready, Display())
-    except KeyboardInterrupt as interrupt:
-        command = without_password(shlex.join(["ratio-hpo", *sys.argv[1:]]))
-        fail(f"interrupted; everything is kept. To go on: {command}", exit_code(interrupt))
+        except KeyboardInterrupt:
+            command = without_password(shlex.join(["ratio-hpo", *sys.argv[1:]]))
+            fail(f"interrupted; everything is kept. To go on: {command}", exit_code(received))
     failed = failures(records)
     _print_end(ready, as_json=as_json)
     if failed:

@@ -6,41 +6,31 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
-INTERRUPTED = 130
-
-
-class Ended(KeyboardInterrupt):
-    """A signal has asked for the end.
-
-    Attributes:
-        code: of the process, as shells have it.
-    """
-
-    code: int
-
-    def __init__(self, number: int) -> None:
-        super().__init__(f"signal {number}")
-        self.code = 128 + number
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """While the block runs, SIGTERM and SIGHUP raise `Ended` where Ctrl-C raises its own."""
-    before = {number: signal.signal(number, _end) for number in ENDING}
+def ended_by_signals() -> Iterator[list[int]]:
+    """While the block runs, SIGTERM and SIGHUP raise `KeyboardInterrupt`, as Ctrl-C does.
+
+    Yields:
+        The signals that came, for the exit code: libraries on the way raise interrupts of their own.
+    """
+    received: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in ENDING}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def exit_code(interrupt: KeyboardInterrupt) -> int:
-    """130, or that of the signal."""
-    return interrupt.code if isinstance(interrupt, Ended) else INTERRUPTED
-
-
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    raise Ended(number)
+def exit_code(received: list[int]) -> int:
+    """Of an interrupted command, as shells have it: that of the first signal, or that of Ctrl-C."""
+    return 128 + (received[0] if received else signal.SIGINT)

@@ -21,7 +21,7 @@ from ratio_hpo.cli.options import (
     tracking_uri_option,
 )
 from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json
-from ratio_hpo.cli.signals import Ended, ended_by_signals
+from ratio_hpo.cli.signals import ended_by_signals, exit_code
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.urls import with_driver
@@ -156,20 +156,20 @@ def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> Non
         raise StudyError(f"port {port} of {host} is taken; try --port {port + 1}")
     # its workers end with its group; what it says is no data
     server = subprocess.Popen(command, env=environment, start_new_session=True, stdout=sys.stderr)
-    try:
-        with ended_by_signals():
+    with ended_by_signals() as received:
+        try:
             while server.poll() is None and not _answers(host, port):
                 time.sleep(0.2)
             if server.poll() is None:
                 _show(address, browser=browser)
                 say("Ctrl-C stops it")
             code = server.wait()
-    except Ended as end:
-        sys.exit(end.code)
-    except KeyboardInterrupt:
-        return
-    finally:
-        _stop(server)
+        except KeyboardInterrupt:
+            if received:
+                sys.exit(exit_code(received))
+            return
+        finally:
+            _stop(server)
     if code != 0:
         raise StudyError(f"the MLflow UI ended with code {code}; is port {port} taken? Try --port {port + 1}")
 
