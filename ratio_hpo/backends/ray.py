@@ -238,7 +238,7 @@ def _init(workers: int, threads: int, resources: Resources) -> None:
         return
     per_trial = resources.cpus or threads
     ray.init(
-        num_cpus=max(1, round(workers * per_trial + 0.499)),
+        num_cpus=max(workers, round(workers * per_trial + 0.499)),  # Ray starts as many processes at once
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         **options,
