@@ -7,10 +7,8 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ratio_hpo.core.errors import Diverged, StorageFullError
+from ratio_hpo.core.errors import Diverged, StorageFullError, in_one_line
 from ratio_hpo.core.trial import Progress
-
-LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +49,3 @@ def close(stream: Iterator[Progress]) -> None:
         getattr(stream, "close", lambda: None)()
     except (Exception, SystemExit) as error:  # whatever the user's clean-up raises
         print(f"an objective that was stopped raised {in_one_line(error)}", file=sys.stderr)
-
-
-def in_one_line(error: BaseException) -> str:
-    """What an error is and says.
-
-    Example:
-        >>> in_one_line(ValueError("one\\ntwo"))
-        'ValueError: one two'
-    """
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"

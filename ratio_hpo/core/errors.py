@@ -109,3 +109,18 @@ class Diverged(Exception):
     def __str__(self) -> str:
         settings = ", ".join(f"{key}={value:g}" for key, value in self.parameters.items())
         return f"diverged: non-finite loss in stage {self.stage} at step {self.step} ({settings})"
+
+
+LONGEST_REASON = 300
+"""Characters of the reason of a failed trial; its traceback keeps the rest."""
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error is and says.
+
+    Example:
+        >>> in_one_line(ValueError("one\\ntwo"))
+        'ValueError: one two'
+    """
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"

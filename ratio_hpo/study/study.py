@@ -13,6 +13,7 @@ from typing import Any
 import optuna
 from optuna.storages import RDBStorage
 
+from ratio_hpo.core.errors import in_one_line
 from ratio_hpo.core.plans import TRIAL_PLAN, UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Decision, Params, Progress, State, TrialRecord
 from ratio_hpo.study import records as rec
@@ -283,8 +284,7 @@ class Study:
             params = params_of(trial, self.plan.space, stored)
             plan = self._plan_trial(params, seed)
         except Exception as error:  # parameters that the objective refuses belong to their trial
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            self._endings.fail(trial.number, claim.trial_id, reason, traceback.format_exc())
+            self._endings.fail(trial.number, claim.trial_id, in_one_line(error), traceback.format_exc())
             return None
         about = {
             rec.KIND: stored.get(rec.KIND, "sampled"),
