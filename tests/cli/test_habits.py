@@ -258,27 +258,28 @@ def test_a_search_with_work_left_undone_never_ends_with_0(tmp_path: Path, monkey
 def test_a_job_that_is_sent_away_again_and_again_loses_no_trial(workers: str, tmp_path: Path) -> None:
     """SIGTERM before the first evaluation, more often than a trial has attempts: as Ctrl-C, it is none."""
     (tmp_path / "slow.py").write_text(
-        "import time\nfrom pathlib import Path\nfrom ratio_hpo import Progress\n\n\n"
+        "import os\nimport time\nfrom pathlib import Path\nfrom ratio_hpo import Progress\n\n\n"
         "def train(params, context):\n"
-        "    (Path(context.root) / 'begun').touch()\n"
+        "    (Path(context.root) / os.environ['BEGUN']).touch()\n"
         "    while not (Path(context.root) / 'go').exists():\n        time.sleep(0.05)\n"
         "    yield Progress(stage='target', windows=10, cost=10, scores={'f1/mean': 0.5})\n"
     )
     words = ["search", "--objective", "slow:train", "--rungs", "10", "--trials", "2", "--no-tracking"]
     command = [sys.executable, "-m", "ratio_hpo", *words, "--workers", workers]
-    begun = tmp_path / "mlruns" / "begun"
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM, signal.SIGTERM):
-        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    for again, number in enumerate((signal.SIGTERM, signal.SIGHUP, signal.SIGTERM, signal.SIGTERM)):
+        begun = tmp_path / "mlruns" / f"begun{again}"  # of this start: another worker may say so late
+        environment = {**os.environ, "BEGUN": begun.name}
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment)
         while not begun.exists():
             assert process.poll() is None
             time.sleep(0.05)
-        begun.unlink()
         process.send_signal(number)
         _, messages = process.communicate(timeout=60)
         assert process.returncode == 128 + number
         assert "everything is kept. To go on:" in messages
     (tmp_path / "mlruns" / "go").touch()
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "BEGUN": "begun"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert load_study(root=tmp_path / "mlruns").status()["counts"]["COMPLETE"] == 2
 
