@@ -49,7 +49,7 @@ def plan() -> StudyPlan:
         basis={"benchmark": "large"},
         space=Space("s", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2, absolute=True)}),
         rungs={"target": tuple(range(10, 10 * EVALUATIONS + 1, 10))},
-        target=Target(f1=0.5),
+        target=Target(score=0.5),
         anchors=(),
         largest_cost=10.0 * EVALUATIONS,
         languages=LANGUAGES,

@@ -49,7 +49,7 @@ def plan(name: str) -> StudyPlan:
         basis={"benchmark": name},
         space=space,
         rungs={"target": tuple(range(10, 110, 10))},
-        target=Target(f1=0.5),
+        target=Target(score=0.5),
         anchors=(),
         largest_cost=100.0,
         languages=LANGUAGES,

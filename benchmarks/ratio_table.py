@@ -52,13 +52,13 @@ def main() -> None:
     for ratio in RATIOS:
         curves = [curve for _, r, curve in results if r == ratio]
         ends = [curve[-1] for curve in curves]
-        means = [end.mean_f1 for end in ends]
+        means = [end.headline for end in ends]
         spread = statistics.stdev(means) if len(means) > 1 else 0.0
         groups = [
             statistics.mean(end.scores[f"f1/{language}"] for end in ends for language in languages)
             for languages in GROUPS.values()
         ]
-        before = statistics.mean([p for p in curve if p.stage == "intermediate"][-1].mean_f1 for curve in curves)
+        before = statistics.mean([p for p in curve if p.stage == "intermediate"][-1].headline for curve in curves)
         cells = " | ".join(f"{value:.3f}" for value in groups)
         print(f"| {ratio:g} | {statistics.mean(means):.3f} ± {spread:.3f} | {cells} | {before:.3f} |")
 

@@ -46,7 +46,7 @@ def main() -> None:
             basis={},
             space=Space("s", {"ratio": Ratio()}),
             rungs={"target": (10,)},
-            target=Target(f1=0.5),
+            target=Target(score=0.5),
             anchors=(),
             largest_cost=10.0,
             languages=(),

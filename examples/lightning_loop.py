@@ -93,7 +93,7 @@ def main() -> None:
         trials=arguments.trials,
         root=arguments.root,
     )
-    print(study.front()[["cost", "f1", "ratio", "trial"]].to_string(index=False))
+    print(study.front()[["cost", "score", "ratio", "trial"]].to_string(index=False))
 
 
 if __name__ == "__main__":

@@ -26,4 +26,4 @@ def train(params, context):
 
 if __name__ == "__main__":
     study = search(train, {"ratio": Ratio(), "learning_rate": LogUniform(low=0.01, high=10)}, rungs=RUNGS, trials=20)
-    print(study.front()[["cost", "f1", "ratio", "trial"]].to_string(index=False))
+    print(study.front()[["cost", "score", "ratio", "trial"]].to_string(index=False))

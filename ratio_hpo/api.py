@@ -39,7 +39,7 @@ class LoadedStudy:
         LoadedStudy('train', {'COMPLETE': 4})
         >>> study.front()[["cost", "trial"]].values.tolist()
         [[100.0, 1.0], [200.0, 1.0]]
-        >>> study.best()["number"], round(study.recipe()["expected"]["f1"], 3)
+        >>> study.best()["number"], round(study.recipe()["expected"]["score"], 3)
         (1, 0.72)
     """
 
@@ -205,7 +205,7 @@ def search(
         "objective": name,
         "rungs": grids,
         "trials": trials,
-        "target": {} if target is None else {"f1": target},
+        "target": {} if target is None else {"score": target},
         "reference": reference,
         "values": dict(values or {}),
         "anchors": list(anchors),

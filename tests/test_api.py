@@ -31,16 +31,16 @@ def test_a_search_gives_tables_the_best_trial_and_a_recipe(tmp_path: Path) -> No
     trials = study.trials()
     assert list(trials["number"]) == list(range(8))
     assert list(trials["kind"][:2]) == ["english", "non_english"]
-    assert {"params.ratio", "params.learning_rate", "f1", "cost_to_target", "f1.sw", "front"} <= set(trials.columns)
+    assert {"params.ratio", "params.learning_rate", "score", "cost_to_target", "score.sw", "front"} <= set(trials.columns)
     assert trials.loc[1, "params.learning_rate"] == pytest.approx(1e-3)  # the middle of a logarithmic domain
     front = study.front()
-    assert front["f1"].is_monotonic_increasing
+    assert front["score"].is_monotonic_increasing
     assert front["cost"].is_monotonic_increasing
     best = study.best()
-    assert best["f1"] == trials[trials["state"] == "COMPLETE"]["f1"].max()
+    assert best["score"] == trials[trials["state"] == "COMPLETE"]["score"].max()
     recipe = study.recipe()
     assert recipe["trial"] == best["number"]
-    assert recipe["expected"]["f1"] == best["f1"]
+    assert recipe["expected"]["score"] == best["score"]
     assert len(study.curves()) == sum(trials["evaluations"])
     assert study.plot(tmp_path / "front.png").stat().st_size > 10_000
     assert load_study(root=tmp_path).name == "curve_objective"
@@ -86,8 +86,8 @@ def test_reference_values_make_domains_factors(tmp_path: Path) -> None:
     [
         ({"rungs": [20, 10]}, "rungs.target needs rising windows"),
         ({"sampler": "tep"}, "did you mean 'tpe'"),
-        ({"anchors": []}, "target needs `f1`"),
-        ({"space": {"learning_rate": LogUniform(low=0.1, high=1)}}, "needs `f1`, since space"),
+        ({"anchors": []}, "target needs `score`"),
+        ({"space": {"learning_rate": LogUniform(low=0.1, high=1)}}, "needs `score`, since space"),
         ({"enqueue": [{"ratio": 2}]}, r"enqueue\.0\.ratio: needs a value"),
         ({"values": {"lr": 1.0}}, r"values\.lr: no parameter of space"),
         ({"objective": "nowhere:f"}, "cannot be imported"),
@@ -159,7 +159,7 @@ def arrays(params: Params, context: Context) -> Iterator[Progress]:
 
 def test_numbers_of_numpy_are_taken_and_measures_that_are_not_finite_left_out(tmp_path: Path) -> None:
     best = run(tmp_path, arrays, trials=2).best()
-    assert best["f1"] == 0.5
+    assert best["score"] == 0.5
     assert best["curve"][0]["measures"] == {"loss": 0.5}
 
 
@@ -199,7 +199,7 @@ def test_own_objectives_run_on_ray_from_a_module_of_the_working_folder(tmp_path:
     )
     assert done.returncode == 0, done.stderr
     study = load_study("train-ratio-only", root=tmp_path / "mlruns")
-    assert study.best()["f1"] > 0.7
+    assert study.best()["score"] > 0.7
     resumed = [sys.executable, "-m", "ratio_hpo", "resume", "train-ratio-only", "--trials", "7", "--backend", "local"]
     assert subprocess.run(resumed, cwd=tmp_path, capture_output=True, check=False).returncode == 0
     assert len(study.trials()) == 7

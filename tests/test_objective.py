@@ -108,7 +108,7 @@ def test_paid_cost_leaves_out_what_was_stored(ready: Callable[..., Search], tmp_
     assert [p.measures["paid_flops"] for p in longer[:3]] == [0, 0, 0]
     assert 0 < longer[-1].measures["paid_flops"] < longer[-1].measures["flops"]
     assert 0 < longer[-1].measures["paid_seconds"] < longer[-1].measures["seconds"]
-    assert all(0 < p.scores["f1_error"] < 0.5 for p in longer)
+    assert all(0 < p.scores["score_error"] < 0.5 for p in longer)
 
 
 def test_system_metrics_are_measured_on_request(ready: Callable[..., Search], tmp_path: Path) -> None:

@@ -17,6 +17,6 @@ def write_artifacts(view: StudyView, folder: Path) -> None:
     trials_table(view).to_csv(folder / "trials.csv", index=False)
     if any(record.curve for record in view.records):
         curves_table(view).to_csv(folder / "curves.csv", index=False)
-        languages_table(view).to_csv(folder / "f1-by-language.csv", index=False)
+        languages_table(view).to_csv(folder / "score-by-language.csv", index=False)
         plot_front(view, folder / "front.png")
         write_front_page(view, folder / "front.html")

@@ -12,7 +12,7 @@ from ratio_hpo.study.view import StudyView
 
 
 def compare_trials(trials: Sequence[tuple[StudyView, TrialRecord]]) -> dict[str, Any]:
-    """One column a trial: parameters, realised shares, F1 by language, cost, convergence.
+    """One column a trial: parameters, realised shares, scores by language, cost, convergence.
 
     Returns:
         `columns`, and `rows` of {key, values}, with None where a trial has no such thing.
@@ -39,11 +39,11 @@ def _trial(view: StudyView, record: TrialRecord) -> dict[str, Any]:
     for stage, plan in record.plan.stages.items():
         shown |= {f"{stage} {source}": got.share_windows for source, got in plan.sources.items()}
     shown |= {f"shares {source}": share for source, share in params.get("shares", {}).items() if not record.plan.stages}
-    shown |= {key: content[key] for key in ("f1", "cost", "cost_to_target", "area_over_curve")}
-    last = record.curve[-1] if record.curve else None
+    shown |= {key: content[key] for key in ("score", "cost", "cost_to_target", "area_over_curve")}
+    last = record.scored[-1] if record.scored else None
     if last is not None:
-        shown |= {f"f1/{language}": value for language, value in last.by_language().items()}
-        shown |= {"f1_error": last.scores.get("f1_error"), "seconds": last.measures.get("seconds")}
+        shown |= {f"score/{language}": value for language, value in last.by_language().items()}
+        shown |= {"score_error": last.scores.get("score_error"), "seconds": last.measures.get("seconds")}
     return shown
 
 

@@ -35,11 +35,11 @@ def write_front_page(view: StudyView, path: Path) -> Path:
         label = f"trial {record.number} ({record.kind}, {record.state.value}), ratio {ratio}"
         figure.add_scatter(x=costs, y=scores, mode="lines+markers", name=f"{record.number}", line=dash,
                            marker={"size": 4}, hovertext=label, showlegend=False)  # fmt: skip
-    members = front(view.records)
-    hover = [_hover(member) for member in members]
+    members, measure = front(view.records), view.about.measure
+    hover = [_hover(member, measure) for member in members]
     figure.add_scatter(
         x=[member.progress.cost for member in members],
-        y=[member.progress.mean_f1 for member in members],
+        y=[member.progress.headline for member in members],
         mode="lines+markers",
         name="anytime front",
         line={"shape": "hv", "color": "black", "width": 2},
@@ -56,11 +56,11 @@ def write_front_page(view: StudyView, path: Path) -> Path:
         hoverinfo="text",
     )
     if view.target is not None:
-        figure.add_hline(y=view.target, line={"dash": "dash", "color": "firebrick"}, annotation_text="target F1")
+        figure.add_hline(y=view.target, line={"dash": "dash", "color": "firebrick"}, annotation_text=f"target {measure}")
     figure.update_layout(
         title=f"{view.name}: speed against accuracy (dotted: pruned)",
         xaxis_title="attributed cost (windows from the base model on)",
-        yaxis_title="mean F1 on select",
+        yaxis_title=f"mean {measure} on select",
         template="plotly_white",
         legend={"x": 0.99, "y": 0.01, "xanchor": "right", "yanchor": "bottom"},
     )
@@ -69,9 +69,9 @@ def write_front_page(view: StudyView, path: Path) -> Path:
     return path
 
 
-def _hover(member: Any) -> str:
+def _hover(member: Any, measure: str) -> str:
     progress, trial = member.progress, member.trial
-    lines = [f"trial {trial.number}, {progress.stage} {progress.windows:,}", f"F1 {progress.mean_f1:.3f}"]
+    lines = [f"trial {trial.number}, {progress.stage} {progress.windows:,}", f"{measure} {progress.headline:.3f}"]
     lines += [f"{key} = {value:.3g}" for key, value in trial.params.items() if isinstance(value, int | float)]
     lines += [f"{language} {score:.3f}" for language, score in progress.by_language().items()]
     return "<br>".join(lines)

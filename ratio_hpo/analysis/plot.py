@@ -40,16 +40,16 @@ def plot_front(view: StudyView, path: Path) -> Path:
     colours, scale = colormaps["viridis"], colors.Normalize(0.0, 1.0)
     _draw_curves(axes, drawn, lambda ratio: colours(scale(ratio)) if ratio is not None else GREY)
     _name_anchors(axes, [record for record in drawn if record.is_anchor])
-    members = front(view.records)
+    members, measure = front(view.records), view.about.measure
     costs = [member.progress.cost for member in members]
-    scores = [member.progress.mean_f1 for member in members]
+    scores = [member.progress.headline for member in members]
     axes.step(costs, scores, where="post", color="black", linewidth=1.6, label="anytime front", zorder=4)
     shades = [colours(scale(m.trial.ratio)) if m.trial.ratio is not None else "grey" for m in members]
     axes.scatter(costs, scores, c=shades, edgecolors="black", s=48, zorder=5)
     if view.target is not None:
-        axes.axhline(view.target, color="tab:red", linewidth=1, linestyle="--", label=f"target F1 {view.target:.3f}")
+        axes.axhline(view.target, color="tab:red", linewidth=1, linestyle="--", label=f"target {measure} {view.target:.3f}")
     axes.set_xlabel("attributed cost (windows from the base model on)")
-    axes.set_ylabel("mean F1 on select")
+    axes.set_ylabel(f"mean {measure} on select")
     axes.set_title(f"{view.name}: speed against accuracy (dotted: pruned)")
     axes.legend(loc="lower right", fontsize=8)
     bar = ScalarMappable(scale, colours)
@@ -70,15 +70,15 @@ def check_ending(path: Path) -> None:
 
 
 def drawn_curves(view: StudyView) -> list[TrialRecord]:
-    """The trials whose curves are drawn: all, or of many the anchors and those with the highest F1.
+    """The trials whose curves are drawn: all, or of many the anchors and those with the highest headline.
 
     Raises:
         StudyError: nothing has been evaluated yet.
     """
-    drawn = [record for record in view.records if record.curve]
+    drawn = [record for record in view.records if record.scored]
     if not drawn:
         raise StudyError(f"study {view.name} has no evaluation yet; wait for its first one")
-    return sorted(drawn, key=lambda record: (not record.is_anchor, -record.curve[-1].mean_f1))[:MOST_DRAWN]
+    return sorted(drawn, key=lambda record: (not record.is_anchor, -record.scored[-1].headline))[:MOST_DRAWN]
 
 
 def _draw_curves(axes: Any, drawn: Sequence[TrialRecord], colour_of: Callable[[float | None], Any]) -> None:
@@ -100,9 +100,9 @@ def _name_anchors(axes: Any, anchors: list[TrialRecord]) -> None:
     """Names at the ends of the anchors' curves, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     step, last = (high - low) / 35, -math.inf
-    for record in sorted(anchors, key=lambda r: r.curve[-1].mean_f1):
-        end = record.curve[-1]
-        height = max(end.mean_f1, last + step)
+    for record in sorted(anchors, key=lambda r: r.scored[-1].headline):
+        end = record.scored[-1]
+        height = max(end.headline, last + step)
         name = record.kind.replace("_", "-").replace("+", ", ")
         axes.annotate(name, (end.cost, height), xytext=(8, -4), textcoords="offset points", fontsize=7)
         last = height

@@ -22,7 +22,7 @@ STAGE_KEYS = ("steps", "batch_size", "learning_rate", "schedule", "warmup", "wei
 
 
 def winner(view: StudyView, number: int | None = None) -> TrialRecord:
-    """The trial to take out: the asked one, or the COMPLETE one with the highest final mean F1.
+    """The trial to take out: the asked one, or the COMPLETE one with the highest final headline.
 
     Raises:
         StudyError: there is none, or it has no score.
@@ -30,19 +30,19 @@ def winner(view: StudyView, number: int | None = None) -> TrialRecord:
     record = view.trial(number) if number is not None else best_trial(view.records)
     if record is None:
         raise StudyError(f"study {view.name} has no COMPLETE trial yet; wait for one, or name a ⟨trial⟩")
-    if not record.curve:
+    if not record.scored:
         raise StudyError(f"trial {record.number} of {view.name} has no evaluation; name another with ⟨trial⟩")
     return record
 
 
 def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
-    """Shares of each source in examples and tokens, learning rates, steps, schedules, and the F1 to expect.
+    """Shares of each source in examples and tokens, learning rates, steps, schedules, and the scores to expect.
 
     Raises:
         StudyError: there is no such trial.
     """
     record = winner(view, number)
-    last = record.curve[-1]
+    last = record.scored[-1]
     numbers = summary(record, view.target, view.largest_cost)
     return {
         "schema": SCHEMA,
@@ -56,8 +56,8 @@ def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
         "params": record.params,
         "stages": {name: _stage(name, plan, view.about.config, record) for name, plan in record.plan.stages.items()},
         "expected": {
-            "f1": last.mean_f1,
-            "standard_error": last.scores.get("f1_error"),
+            "score": last.headline,
+            "standard_error": last.scores.get("score_error"),
             "by_language": last.by_language(),
             "similar_trials": _similar(view, record),
             "cost": last.cost,
@@ -91,7 +91,7 @@ def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str
     what = f"this one (anchor {record.kind}) among them" if record.is_anchor else "and then this configuration"
     config |= {"enqueue": [] if record.is_anchor else [params], "trials": anchors + (not record.is_anchor)}
     comment = (
-        f"Trial {record.number} of study {view.name}: mean F1 {record.curve[-1].mean_f1:.4f} "
+        f"Trial {record.number} of study {view.name}: mean {view.about.measure} {record.scored[-1].headline:.4f} "
         f"after {record.curve[-1].cost:,.0f} windows.\n"
         f"Searching this file trains the anchors, {what}; raise `trials` to go on from there."
     )
@@ -124,11 +124,11 @@ def _stage(name: str, plan: StagePlan, config: Mapping[str, Any], record: TrialR
 
 
 def _similar(view: StudyView, record: TrialRecord) -> dict[str, Any]:
-    """Final F1 of COMPLETE trials with about the same ratio: how much the rest of the parameters matter there."""
+    """Final headline of COMPLETE trials with about the same ratio: how much the rest of the parameters matter there."""
     scores = [
-        other.curve[-1].mean_f1
+        other.scored[-1].headline
         for other in view.records
-        if other.state is State.COMPLETE and other.curve and other.ratio is not None and record.ratio is not None
+        if other.state is State.COMPLETE and other.scored and other.ratio is not None and record.ratio is not None
         and abs(other.ratio - record.ratio) <= SIMILAR
     ]  # fmt: skip
     if not scores:
@@ -139,13 +139,13 @@ def _similar(view: StudyView, record: TrialRecord) -> dict[str, Any]:
 def _notes(view: StudyView, record: TrialRecord) -> list[str]:
     finished = sum(trial.state is State.COMPLETE for trial in view.records)
     notes = [
-        "one training seed: another seed gives another F1",
+        "one training seed: another seed gives another score",
         f"the best of {finished} COMPLETE trials looks better than it is; `test` was not read",
     ]
-    if record.curve[-1].scores.get("f1_error") is None:
+    if record.scored[-1].scores.get("score_error") is None:
         notes.append("no standard error was recorded")
     else:
-        notes.append("the standard error is over evaluation questions, not over seeds or training data")
+        notes.append("the standard error is over evaluation items, not over seeds or training data")
     if record.state is not State.COMPLETE:
         notes.append(f"the trial is {record.state.value}: it did not run to its budget")
     return notes

@@ -52,6 +52,7 @@ def status(view: StudyView) -> dict[str, Any]:
         "waiting_for_target": sum(record.done and record.state is State.RUNNING for record in view.records),
         "interrupted": sum(is_interrupted(record) for record in view.records),
         "target": view.target,
+        "measure": view.about.measure,
         "best": None if best is None else entry(best, view),
         "hypervolume": study_hypervolume(view.records, view.largest_cost),
         "paid_cost": paid_cost(view.records),
@@ -99,7 +100,7 @@ def details(record: TrialRecord, view: StudyView) -> dict[str, Any]:
                 "windows": p.windows,
                 "cost": p.cost,
                 "paid": p.paid,
-                "f1": p.mean_f1,
+                "score": p.headline if p.has_headline else None,
                 "scores": dict(p.scores),
                 "measures": dict(p.measures),
             }
@@ -114,6 +115,7 @@ def pareto(view: StudyView) -> dict[str, Any]:
         "schema": SCHEMA,
         "study": view.name,
         "target": view.target,
+        "measure": view.about.measure,
         "hypervolume": study_hypervolume(view.records, view.largest_cost),
         "points": [
             {
@@ -126,7 +128,7 @@ def pareto(view: StudyView) -> dict[str, Any]:
                 "stage": point.progress.stage,
                 "windows": point.progress.windows,
                 "cost": point.progress.cost,
-                "f1": point.progress.mean_f1,
+                "score": point.progress.headline,
                 "by_language": point.progress.by_language(),
                 "weights": point.key,
             }
@@ -137,8 +139,8 @@ def pareto(view: StudyView) -> dict[str, Any]:
 
 def best_trial(records: list[TrialRecord]) -> TrialRecord | None:
     """The COMPLETE trial with the highest final mean F1; the earlier one of equals."""
-    complete = [record for record in records if record.state is State.COMPLETE and record.curve]
-    return max(complete, key=lambda r: (r.curve[-1].mean_f1, -r.number)) if complete else None
+    complete = [record for record in records if record.state is State.COMPLETE and record.scored]
+    return max(complete, key=lambda r: (r.scored[-1].headline, -r.number)) if complete else None
 
 
 def is_interrupted(record: TrialRecord) -> bool:

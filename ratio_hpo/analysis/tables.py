@@ -29,8 +29,8 @@ def trials_table(view: StudyView) -> DataFrame:
             for source, got in plan.sources.items():
                 row[f"realised.{stage}.{source}"] = got.share_windows
                 row[f"epochs.{stage}.{source}"] = got.epochs
-        if record.curve:
-            row |= {f"f1.{language}": value for language, value in record.curve[-1].by_language().items()}
+        if record.scored:
+            row |= {f"score.{language}": value for language, value in record.scored[-1].by_language().items()}
         rows.append(row)
     return pandas.DataFrame(rows)
 
@@ -52,7 +52,6 @@ def curves_table(view: StudyView) -> DataFrame:
                     "cost": point.cost,
                     "paid": point.paid_cost,
                     "time": point.time,
-                    "f1/mean": point.mean_f1,
                     **point.scores,
                     **point.measures,
                 }
@@ -61,7 +60,7 @@ def curves_table(view: StudyView) -> DataFrame:
 
 
 def languages_table(view: StudyView) -> DataFrame:
-    """One row a point of the front and one column a language: F1 on `select`, by cost."""
+    """One row a point of the front and one column a language: score on `select`, by cost."""
     import pandas
 
     rows = [
@@ -69,7 +68,7 @@ def languages_table(view: StudyView) -> DataFrame:
             "cost": member.progress.cost,
             "trial": member.trial.number,
             "ratio": member.trial.ratio,
-            "mean": member.progress.mean_f1,
+            "mean": member.progress.headline,
             **member.progress.by_language(),
         }
         for member in front(view.records)

@@ -17,7 +17,7 @@ COMMANDS = {
     "status": ("read", "How a study stands."),
     "list": ("read", "All studies."),
     "trial": ("read", "One trial: parameters, curve, state, reason."),
-    "best": ("read", "The trial with the highest mean F1."),
+    "best": ("read", "The trial with the highest score."),
     "pareto": ("read", "The front of speed against accuracy, as a table and a picture."),
     "compare": ("compare", "Trials or studies side by side."),
     "enqueue": ("write", "Try these parameters next."),

@@ -49,7 +49,7 @@ def list_(root: Path, storage: str | None, as_json: bool) -> None:
         ]
         for s in content["studies"]
     ]
-    print_table(["study", "experiment", "space", "trials", "target F1", "started"], rows, right=["target F1"])
+    print_table(["study", "experiment", "space", "trials", "target", "started"], rows, right=["target"])
 
 
 @click.command()
@@ -71,7 +71,7 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
         return
     counts = ", ".join(f"{value} {key}" for key, value in content["counts"].items() if value)
     click.echo(f"{content['study']}: {counts or 'no trials yet'} (asked for {content['trials_asked']})")
-    target = f"target F1 {content['target']:.3f}" if content["target"] else "target F1 not known until trial 0 is done"
+    target = f"target {content['measure']} {content['target']:.3f}" if content["target"] else "target not known until trial 0 is done"
     click.echo(f"{target}; hypervolume {content['hypervolume']:.3f}; {content['paid_cost']:,.0f} windows trained")
     for line in content["leaks"]:
         click.echo(f"leak: {line}")
@@ -106,7 +106,7 @@ def trial(number_: int, study: str | None, root: Path, storage: str | None, as_j
 @click.command()
 @reading_options
 def best(study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
-    """The COMPLETE trial with the highest final mean F1: the ratio to take.
+    """The COMPLETE trial with the highest final score: the ratio to take.
 
     \b
     ratio-hpo best
@@ -132,11 +132,11 @@ def _print_trial(view: StudyView, content: dict[str, Any]) -> None:
         click.echo()
         languages = view.languages
         rows = [
-            [p["stage"], count(p["windows"]), count(p["cost"]), count(p["paid"]), number(p["f1"])]
-            + [number(p["scores"].get(f"f1/{language}")) for language in languages]
+            [p["stage"], count(p["windows"]), count(p["cost"]), count(p["paid"]), number(p["score"])]
+            + [number(p["scores"].get(f"score/{language}")) for language in languages]
             for p in content["curve"]
         ]
-        numeric = ["windows", "cost", "paid", "mean F1", *languages]
+        numeric = ["windows", "cost", "paid", "mean", *languages]
         print_table(["stage", *numeric], rows, right=numeric)
     if content["traceback"]:
         click.echo(f"\n{content['traceback']}")
@@ -158,7 +158,7 @@ def pareto(
     storage: str | None,
     as_json: bool,
 ) -> None:
-    """The front: what no other trial, stopped anywhere, beats in both cost and F1.
+    """The front: what no other trial, stopped anywhere, beats in both cost and score.
 
     \b
     ratio-hpo pareto
@@ -193,7 +193,7 @@ def print_front(content: dict[str, Any]) -> None:
     rows = [
         [
             count(point["cost"]),
-            number(point["f1"]),
+            number(point["score"]),
             number(point["ratio"], 2),
             str(point["trial"]),
             point["kind"],
@@ -203,9 +203,9 @@ def print_front(content: dict[str, Any]) -> None:
         for point in content["points"]
     ]
     print_table(
-        ["cost", "mean F1", "ratio", "trial", "kind", "stopped at", "settings"],
+        ["cost", f"mean {content['measure']}", "ratio", "trial", "kind", "stopped at", "settings"],
         rows,
-        right=["cost", "mean F1", "ratio"],
+        right=["cost", f"mean {content['measure']}", "ratio"],
         clip=True,
     )
     if content["points"]:
@@ -228,15 +228,15 @@ def _print_trials(trials: list[dict[str, Any]]) -> None:
             "INTERRUPTED" if entry["interrupted"] else entry["state"],
             entry["kind"],
             number(entry["ratio"], 2),
-            number(entry["f1"]),
+            number(entry["score"]),
             count(entry["cost"]),
             "never" if entry["censored"] else count(entry["cost_to_target"]),
             settings(entry["params"]),
         ]
         for entry in trials
     ]
-    numeric = ["trial", "ratio", "mean F1", "cost", "to target"]
-    columns = ["trial", "state", "kind", "ratio", "mean F1", "cost", "to target", "settings"]
+    numeric = ["trial", "ratio", "score", "cost", "to target"]
+    columns = ["trial", "state", "kind", "ratio", "score", "cost", "to target", "settings"]
     print_table(columns, rows, right=numeric, clip=True)
 
 

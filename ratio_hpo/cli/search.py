@@ -207,7 +207,7 @@ def _print_end(ready: Search, *, as_json: bool) -> None:
     if best is not None:
         ratio = "" if best["ratio"] is None else f"ratio {best['ratio']:.2f}, "
         click.echo(
-            f"Recommended: {ratio}trial {best['number']}, the highest final mean F1 seen: {best['f1']:.3f}\n"
-            "(no model of the response yet)"
+            f"Recommended: {ratio}trial {best['number']}, the highest final {content['measure']} seen: "
+            f"{best['score']:.3f}\n(no model of the response yet)"
         )
     say("next: `ratio-hpo pareto`, `ratio-hpo ui`, `ratio-hpo export recipe`;\nmore: the same command with --trials")

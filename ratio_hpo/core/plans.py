@@ -99,6 +99,7 @@ class About:
         reference: the language or source whose share is 1 - ratio.
         trials: asked for by the last search.
         keep: whose weights are kept.
+        measure: what the headline is called: F1, accuracy, or score where targets have several.
         languages: target languages; none named: those that scores are given for.
         rungs: windows of each stage at which trials are compared.
         parameters: names of the space's parameters.
@@ -119,6 +120,7 @@ class About:
     reference: str = "en"
     trials: int = 0
     keep: str = "front"
+    measure: str = "F1"
     languages: tuple[str, ...] = ()
     rungs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised when a key goes or changes its meaning; new keys leave it as it is."""
 
 DIGITS, EXACT_DIGITS = 4, 6
@@ -19,8 +19,8 @@ def rounded(content: Any, key: str = "", *, digits: int = DIGITS) -> Any:
     """The content with its numbers as long as they mean something; whole numbers stay whole.
 
     Example:
-        >>> rounded({"f1": 0.834166666, "cost": 3840.0, "params": {"learning_rate": 0.00123456789}})
-        {'f1': 0.8342, 'cost': 3840, 'params': {'learning_rate': 0.00123457}}
+        >>> rounded({"score": 0.834166666, "cost": 3840.0, "params": {"learning_rate": 0.00123456789}})
+        {'score': 0.8342, 'cost': 3840, 'params': {'learning_rate': 0.00123457}}
     """
     digits = EXACT_DIGITS if key in EXACT else digits
     if isinstance(content, Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
@@ -59,19 +60,22 @@ class Progress:
         stage: name of the stage.
         windows: windows consumed in that stage.
         cost: attributed cost: windows consumed from the base model on, over all stages.
-        scores: `f1/<lang>`, `em/<lang>` on `select`; `prune/f1/<lang>` on `prune`; means as `f1/mean`.
-            All in [0, 1]. An objective of one score gives `f1/mean` alone. `f1_error`, where it is known, is the
-            standard error of the mean F1 over the questions of `select`.
+        scores: `score/<lang>` on `select` and `prune/score/<lang>` on `prune` are what studies, pruners and reports
+            read, with their means as `score/mean`; beside them the measures that they are made of, `f1/<lang>`,
+            `em/<lang>`, of several targets `<target>/accuracy/<lang>`. All in [0, 1]. Where there is no `score/…`, it
+            is made of `f1/…`; an objective of one score gives its mean alone. `score_error`, where it is known, is
+            the standard error of `score/mean` over the items of `select`.
         paid: windows really trained for this trial, after reuse; None: equal to `cost`.
         measures: other numbers to record: loss, lr, examples_per_second; attributed seconds, tokens, flops; what was
             really spent as paid_seconds, paid_flops.
         weights: name of the checkpoint in the stage store, `<identity>/<step>`, where there is one.
         items: name of the scores of single items, below the run folder's `items`, where they are kept.
+        parts: windows of each stage that the trial advances in turns, as `target.<name>`; none: `stage` is one.
         time: seconds since the epoch at which it was measured; the study fills it in if absent.
 
     Example:
         >>> point = Progress(stage="target", windows=200, cost=1200, scores={"f1/en": 0.75, "f1/sw": 0.25})
-        >>> point.mean_f1, point.by_language()
+        >>> point.with_means().headline, point.by_language("f1/")
         (0.5, {'en': 0.75, 'sw': 0.25})
     """
 
@@ -83,12 +87,22 @@ class Progress:
     measures: Mapping[str, float] = field(default_factory=dict)
     weights: str | None = None
     items: str | None = None
+    parts: Mapping[str, int] = field(default_factory=dict)
     time: float | None = None
 
     @property
-    def mean_f1(self) -> float:
-        """Mean F1 on `select`, in [0, 1]: given, or the unweighted mean over `f1/<lang>`."""
-        return mean_score(self.scores, "f1/")
+    def has_headline(self) -> bool:
+        """Whether every target was scored: only then it is a point of the trial's curve of scores."""
+        return HEADLINE in self.scores
+
+    @property
+    def headline(self) -> float:
+        """The score that trials are compared by, on `select`, in [0, 1].
+
+        Raises:
+            KeyError: not every target was scored here.
+        """
+        return self.scores[HEADLINE]
 
     @property
     def paid_cost(self) -> float:
@@ -107,30 +121,42 @@ class Progress:
         return replace(self, paid=spent.windows, measures=measures)
 
     @property
-    def prune_f1(self) -> float:
-        """Mean F1 on `prune`; an objective of one score serves both."""
-        if any(key.startswith("prune/f1/") for key in self.scores):
-            return mean_score(self.scores, "prune/f1/")
-        return self.mean_f1
+    def prune_headline(self) -> float:
+        """The headline on `prune`; an objective of one score serves both."""
+        return self.scores.get(f"prune/{HEADLINE}", self.scores.get(HEADLINE, math.nan))
 
-    def with_means(self) -> Progress:
-        """The same evaluation with its means among the scores, as it is stored: readers need not work them out."""
-        means = {"f1/mean": self.mean_f1}
-        if languages_of(self.scores, "prune/f1/"):
-            means["prune/f1/mean"] = self.prune_f1
-        return replace(self, scores={**means, **self.scores})
+    def with_means(self, measure: str = "f1") -> Progress:
+        """The same evaluation with its headline among the scores, as it is stored: readers need not work it out.
 
-    def by_language(self, prefix: str = "f1/") -> dict[str, float]:
+        Args:
+            measure: what `score/…` is made of where there is none.
+        """
+        scores = dict(self.scores)
+        for split in ("", "prune/"):
+            if not any(key.startswith(f"{split}score/") for key in scores):
+                made = f"{split}{measure}/"
+                scores |= {f"{split}score/{k[len(made) :]}": v for k, v in self.scores.items() if k.startswith(made)}
+            each = languages_of(scores, f"{split}score/").values()
+            if each:
+                scores.setdefault(f"{split}{HEADLINE}", sum(each) / len(each))
+                scores.setdefault(f"{split}score/worst", min(each))
+        return replace(self, scores=scores)
+
+    def by_language(self, prefix: str = "score/") -> dict[str, float]:
         """Score of each language under `prefix`."""
         return languages_of(self.scores, prefix)
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "scores": dict(self.scores), "measures": dict(self.measures)}
+        plain = {"scores": dict(self.scores), "measures": dict(self.measures), "parts": dict(self.parts)}
+        return {**asdict(self), **plain}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Progress:
         return cls(**content)
 
+
+HEADLINE = "score/mean"
+"""Key of the score that trials are compared by."""
 
 OVER_LANGUAGES = ("/mean", "/worst")
 """How scores end that are over all languages."""
@@ -139,20 +165,6 @@ OVER_LANGUAGES = ("/mean", "/worst")
 def languages_of(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
     """The scores under `prefix` that are of one language, not of all."""
     return {k[len(prefix) :]: v for k, v in scores.items() if k.startswith(prefix) and not k.endswith(OVER_LANGUAGES)}
-
-
-def mean_score(scores: Mapping[str, float], prefix: str) -> float:
-    """`<prefix>mean` where it is given, else the unweighted mean over the languages.
-
-    Raises:
-        ValueError: where there is neither.
-    """
-    if f"{prefix}mean" in scores:
-        return scores[f"{prefix}mean"]
-    values = [v for k, v in scores.items() if k.startswith(prefix) and not k.endswith(OVER_LANGUAGES)]
-    if not values:
-        raise ValueError(f"an evaluation needs a score named {prefix}mean or {prefix}<language>, got {list(scores)}")
-    return sum(values) / len(values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +198,11 @@ class TrialRecord:
     retry_of: int | None = None
     started: float | None = None
     ended: float | None = None
+
+    @property
+    def scored(self) -> tuple[Progress, ...]:
+        """The evaluations at which every target was scored: the curve of the headline."""
+        return tuple(point for point in self.curve if point.has_headline)
 
     @property
     def is_anchor(self) -> bool:

@@ -132,8 +132,8 @@ class BuiltIn:
         leaks: tuple[str, ...],
     ) -> StudyPlan:
         spec = self.spec
-        if spec.target.f1 is None and not (anchors and anchors[0].kind.startswith("english")):
-            raise ConfigError(f"{spec.name}: target: needs `f1`, since the data has no {spec.reference} to set it")
+        if spec.target.score is None and not (anchors and anchors[0].kind.startswith("english")):
+            raise ConfigError(f"{spec.name}: target: needs `score`, since the data has no {spec.reference} to set it")
         batch = {name: getattr(spec.stages, name).batch_size for name in steps}
         design = self._design(prepared, steps)
         sets = [*(f for parts in prepared.evaluation.values() for f in parts.values()), *prepared.test.values()]
@@ -142,7 +142,7 @@ class BuiltIn:
             basis=basis_of(spec, prepared),
             space=space,
             rungs={name: tuple(step * batch[name] for step in grid) for name, grid in design.rungs.items()},
-            target=Target(f1=spec.target.f1, fraction=spec.target.fraction),
+            target=Target(score=spec.target.score, fraction=spec.target.fraction),
             anchors=anchors,
             largest_cost=float(sum(most * batch[name] for name, most in steps.items())),
             languages=tuple(spec.target_languages),

@@ -83,7 +83,9 @@ class Own:
             options=options,
             spec=self.spec,
             plan=plan,
-            objective=CheckedObjective(function, plan.rungs, plan.languages, plan.largest_cost),
+            objective=CheckedObjective(
+                function, plan.rungs, plan.languages, plan.largest_cost, self.spec.measure
+            ),
             plan_trial=self._plan_trial,
             isolated=options.isolated,
         )
@@ -99,17 +101,19 @@ class Own:
 
     def _plan(self, options: SearchOptions, space: Space) -> StudyPlan:
         spec, anchors = self.spec, _anchors(self.spec, space)
-        if spec.target.f1 is None and not (anchors and anchors[0].kind.startswith("english")):
+        if spec.target.score is None and not (anchors and anchors[0].kind.startswith("english")):
             raise ConfigError(
-                f"{spec.name}: target: needs `f1`, since space {space.name} has no `ratio`, and no `shares` "
+                f"{spec.name}: target: needs `score`, since space {space.name} has no `ratio`, and no `shares` "
                 f"with a part {spec.reference}, to measure it at"
             )
         return StudyPlan(
             name=name_study(spec, space) if options.study is None else options.study,
-            basis={"objective": spec.objective, "own": spec.identity, "reference": spec.reference},
+            basis={
+                "objective": spec.objective, "own": spec.identity, "reference": spec.reference, "measure": spec.measure,
+            },  # fmt: skip
             space=space,
             rungs={stage: tuple(grid) for stage, grid in spec.rungs.items()},
-            target=Target(f1=spec.target.f1, fraction=spec.target.fraction),
+            target=Target(score=spec.target.score, fraction=spec.target.fraction),
             anchors=anchors,
             largest_cost=spec.largest_cost or float(sum(grid[-1] for grid in spec.rungs.values())),
             languages=tuple(spec.target_languages),
@@ -118,6 +122,7 @@ class Own:
                 experiment=spec.name,
                 space=space.name,
                 objective=spec.objective,
+                measure="F1" if spec.measure == "f1" else spec.measure,
                 in_process=self.objective is not None or self.space is not None,
             ),
         )

@@ -29,7 +29,10 @@ class OwnExperimentSpec(StudySpec):
     """Reference values of parameters: what anchors take, and what domains of factors multiply."""
 
     target_languages: list[Text] = Field(default_factory=list)
-    """What every evaluation needs `f1/<lang>` of; none: what the first one has."""
+    """What every evaluation needs a score of; none: what the first one has."""
+
+    measure: Text = "f1"
+    """What the headline is made of where the objective yields no `score/…`: `f1`, `accuracy`, …"""
 
     largest_cost: Real | None = Field(default=None, gt=0)
     """Most windows that a trial can cost, at which it ends; none: the sum of the last rungs."""

@@ -15,9 +15,9 @@ AnchorName = Literal["english", "proportional", "uniform", "non_english"]
 
 
 class TargetSpec(Spec):
-    """The mean F1 that trials are timed to; without `f1`, a part of the English-only anchor's last one."""
+    """The mean F1 that trials are timed to; without `score`, a part of the English-only anchor's last one."""
 
-    f1: Real | None = Field(default=None, gt=0, le=1)
+    score: Real | None = Field(default=None, gt=0, le=1)
     """Mean F1 on `select`, in (0, 1]; none: `fraction` decides."""
 
     fraction: Real = Field(default=0.95, gt=0)
@@ -90,7 +90,7 @@ class StudySpec(Spec):
         Raises:
             ValueError: with the remedy.
         """
-        if self.target.f1 is None and self.anchors[:1] != ["english"]:
+        if self.target.score is None and self.anchors[:1] != ["english"]:
             raise ValueError(
-                "target needs `f1`, since `english`, which would set it, is not the first anchor; mend either"
+                "target needs `score`, since `english`, which would set it, is not the first anchor; mend either"
             )

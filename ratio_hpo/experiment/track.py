@@ -178,6 +178,7 @@ def facts_of(view: StudyView, folder: RunFolder) -> StudyFacts:
         datasets={**data, **({"evaluation": view.identity["splits"]} if "splits" in view.identity else {})},
         base=(str(view.about.base), fingerprint(base)) if base is not None else None,
         languages=view.languages,
+        measure=view.about.measure,
         parameters=view.about.parameters,
     )
 

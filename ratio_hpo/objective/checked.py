@@ -10,7 +10,7 @@ from typing import Any
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import Diverged
-from ratio_hpo.core.trial import Context, Params, Progress, mean_score
+from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.objective.base import Objective
 
 
@@ -21,6 +21,7 @@ class CheckedObjective:
     Attributes:
         rungs: windows of each stage at which trials are compared.
         languages: what every evaluation needs a score of; none: what the first one has.
+        measure: what `score/<lang>` is made of, where the function gives none.
         largest_cost: the trial ends at the first evaluation that costs so much, whether the function goes on or not.
     """
 
@@ -28,6 +29,7 @@ class CheckedObjective:
     rungs: Mapping[str, tuple[int, ...]]
     languages: tuple[str, ...] = ()
     largest_cost: float = math.inf
+    measure: str = "f1"
 
     def __call__(self, params: Params, context: Context) -> Generator[Progress, None, None]:
         """The function's progress.
@@ -42,7 +44,7 @@ class CheckedObjective:
         before: Progress | None = None
         with closing(stream):
             for progress in stream:
-                plain = self._plain(progress)
+                plain = self._plain(progress).with_means(self.measure)
                 self._check(plain, params, before)
                 before = plain
                 yield plain
@@ -65,6 +67,7 @@ class CheckedObjective:
             cost=float(progress.cost),
             paid=None if progress.paid is None else float(progress.paid),
             scores={key: float(value) for key, value in progress.scores.items()},
+            parts={key: int(value) for key, value in progress.parts.items()},
             measures={key: value for key, value in measures.items() if key == "loss" or math.isfinite(value)},
         )
 
@@ -91,13 +94,17 @@ class CheckedObjective:
         if outside:
             raise ValueError(f"scores need to be in [0, 1], but {outside[0]} is {progress.scores[outside[0]]:g}")
         known = self.languages or (tuple(before.by_language()) if before is not None else ())
-        absent = [language for language in known if f"f1/{language}" not in progress.scores]
+        absent = [language for language in known if f"score/{language}" not in progress.scores]
         if absent:
             raise ValueError(
-                f"scores need f1/{absent[0]} at every evaluation, but at {progress.stage} window {progress.windows} "
+                f"scores need {self.measure}/{absent[0]} or score/{absent[0]} at every evaluation, but at {progress.stage} window {progress.windows} "
                 f"got {sorted(progress.scores)}"
             )
-        mean_score(progress.scores, "f1/")
+        if not progress.has_headline:
+            raise ValueError(
+                f"an evaluation needs a score named {self.measure}/<language> or {self.measure}/mean (or score/…), "
+                f"got {list(progress.scores)}"
+            )
 
 
 def _kind(value: object) -> str:

@@ -43,7 +43,7 @@ class Display:
         past = {record.number for record in study.records() if record.state.finished}
         total = max(search.spec.trials, len(past))
         target = f"{study.target:.3f}" if study.target is not None else "from trial 0"
-        say(f"study {search.plan.name}: {len(past)} of {total} trials done; target F1 {target}")
+        say(f"study {search.plan.name}: {len(past)} of {total} trials done; target {search.plan.about.measure} {target}")
         picture = StudyPicture(search.plan.name, total, len(past), search.plan.largest_cost)
         shown = set(past)
         live = Live(picture.render(), console=self._console, refresh_per_second=4) if self._is_terminal() else None
@@ -118,7 +118,7 @@ class StudyPicture:
         best = members[-1]
         ratio = "" if best.trial.ratio is None else f" at ratio {best.trial.ratio:.2f}"
         front_ = f"front of {len(members)} · hypervolume {volume:.3f}"
-        return f"{pruned} pruned · {front_} · best rung {best.progress.mean_f1:.3f}{ratio}"
+        return f"{pruned} pruned · {front_} · best rung {best.progress.headline:.3f}{ratio}"
 
     def _eta(self, done: int) -> str:
         """From the work done since the start, parts of running trials included."""
@@ -134,12 +134,12 @@ class StudyPicture:
 
 
 def running_line(record: TrialRecord) -> str:
-    """A running trial: ratio, learning rate, where it is, F1 so far."""
+    """A running trial: ratio, learning rate, where it is, score so far."""
     rate = record.params.get("learning_rate")
     place, score = "starting", ""
     if record.curve:
         last = record.curve[-1]
-        place, score = f"{last.stage} {last.windows:,}", f"F1 {last.mean_f1:.3f}"
+        place, score = f"{last.stage} {last.windows:,}", _score(last)
     return (
         f"  trial {record.number:>3}  ratio {_short(record.ratio)}  lr {rate:<8.2g}  {place:<20}  {score}"
         if isinstance(rate, float)
@@ -147,11 +147,15 @@ def running_line(record: TrialRecord) -> str:
     )
 
 
+def _score(point: Progress) -> str:
+    return f"score {point.headline:.3f}" if point.has_headline else ""
+
+
 def trial_line(record: TrialRecord) -> str:
     """A finished trial."""
     score = "no score"
-    if record.curve:
-        score = f"mean F1 {record.curve[-1].mean_f1:.3f} after {record.curve[-1].cost:,.0f} windows"
+    if record.scored:
+        score = f"score {record.scored[-1].headline:.3f} after {record.scored[-1].cost:,.0f} windows"
     reason = f" ({record.reason})" if record.reason and record.state is State.FAIL else ""
     ratio = _short(record.ratio)
     return f"trial {record.number:>3} {record.state.value:<8} {record.kind}: ratio {ratio}, {score}{reason}"

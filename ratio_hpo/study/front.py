@@ -27,7 +27,7 @@ class Front:
     """The anytime front of a study that grows: each new point costs one search, whatever the study holds.
 
     Attributes:
-        places: (cost, -F1, trial, number of the evaluation) of each member, by cost.
+        places: (cost, -headline, trial, number of the evaluation) of each member, by cost.
         joined: how many points have joined so far, so that a watcher sees whether it changed.
     """
 
@@ -35,8 +35,13 @@ class Front:
     joined: int = 0
 
     def add(self, trial: int, index: int, progress: Progress) -> bool:
-        """Take in a point; returns whether it joined. Of equal points the one of the earlier trial stays."""
-        place = (progress.cost, -progress.mean_f1, trial, index)
+        """Take in a point; returns whether it joined. Of equal points the one of the earlier trial stays.
+
+        One without a headline is no candidate.
+        """
+        if not progress.has_headline:
+            return False
+        place = (progress.cost, -progress.headline, trial, index)
         at = bisect_left(self.places, place)
         if at > 0 and self.places[at - 1][1] <= place[1]:
             return False
@@ -53,21 +58,21 @@ class Front:
 
 
 def front(records: Iterable[TrialRecord]) -> list[FrontPoint]:
-    """Points (attributed cost, mean F1) that no other one beats in both, pruned trials included, by cost."""
-    points = [FrontPoint(record, progress) for record in records for progress in record.curve]
-    return [points[k] for k in anytime_front((p.progress.cost, p.progress.mean_f1) for p in points)]
+    """Points (attributed cost, headline) that no other one beats in both, pruned trials included, by cost."""
+    points = [FrontPoint(record, progress) for record in records for progress in record.scored]
+    return [points[k] for k in anytime_front((p.progress.cost, p.progress.headline) for p in points)]
 
 
 def curve_points(record: TrialRecord) -> list[tuple[float, float]]:
-    """The curve as (attributed cost, mean F1)."""
-    return [(progress.cost, progress.mean_f1) for progress in record.curve]
+    """The curve as (attributed cost, headline)."""
+    return [(progress.cost, progress.headline) for progress in record.scored]
 
 
 def summary(record: TrialRecord, target: float | None, largest_cost: float) -> dict[str, float | None]:
-    """Final F1, cost to target (infinity: censored; None: no target yet) and area over the curve."""
+    """Final headline, cost to target (infinity: censored; None: no target yet) and area over the curve."""
     points = curve_points(record)
     return {
-        "f1": points[-1][1] if points else None,
+        "score": points[-1][1] if points else None,
         "cost": points[-1][0] if points else None,
         "cost_to_target": cost_to_target(points, target) if points and target is not None else None,
         "area_over_curve": area_over_curve(points, largest_cost) if points else None,
@@ -81,7 +86,7 @@ def study_hypervolume(records: Sequence[TrialRecord], largest_cost: float) -> fl
 
 def front_hypervolume(members: Sequence[FrontPoint], largest_cost: float) -> float:
     """Of a front that is known, as a part of [0, largest cost] x [0, 1]."""
-    return hypervolume([(member.progress.cost, member.progress.mean_f1) for member in members], largest_cost)
+    return hypervolume([(member.progress.cost, member.progress.headline) for member in members], largest_cost)
 
 
 def paid_cost(records: Iterable[TrialRecord]) -> float:

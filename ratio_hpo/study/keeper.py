@@ -35,7 +35,7 @@ def kept_points(
         return kept[-1:]
     if keep == "all":
         present = {member.key for member in kept}
-        ends = [FrontPoint(record, record.curve[-1]) for record in records if record.curve]
+        ends = [FrontPoint(record, record.scored[-1]) for record in records if record.scored]
         kept += [end for end in ends if end.key not in present]
     return kept
 
@@ -77,7 +77,7 @@ class WeightKeeper:
             "stage": point.progress.stage,
             "windows": point.progress.windows,
             "cost": point.progress.cost,
-            "f1": point.progress.mean_f1,
+            "score": point.progress.headline,
             "params": point.trial.params,
         }
         try:

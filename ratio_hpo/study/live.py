@@ -122,10 +122,10 @@ class LiveView:
         Raises:
             ScoreError: with the language that is missing or new.
         """
-        first = next((record.curve[0] for record in self.records if record.curve), None)
-        if first is None:
+        first = next((record.scored[0] for record in self.records if record.scored), None)
+        if first is None or not progress.has_headline:
             return
-        for prefix in ("f1/", "prune/f1/"):
+        for prefix in ("score/", "prune/score/"):
             scored, known = set(progress.by_language(prefix)), set(first.by_language(prefix))
             if scored != known:
                 odd = min(scored ^ known)

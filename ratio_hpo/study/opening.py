@@ -25,7 +25,7 @@ from ratio_hpo.study.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 
 IDENTITY, ABOUT, FORMAT_KEY = "identity", "about", "format"
 
-FORMAT = 2
+FORMAT = 3
 """How studies are stored; another number is another version's."""
 
 PATIENCE = 20.0
@@ -117,9 +117,9 @@ def resolve_target(study: optuna.Study, target: Target, past: Sequence[TrialReco
     stored = study.user_attrs.get("target")
     if stored is not None:
         return stored
-    value = target.f1
-    if value is None and past and past[0].done and past[0].curve:
-        value = target.fraction * past[0].curve[-1].mean_f1
+    value = target.score
+    if value is None and past and past[0].done and past[0].scored:
+        value = target.fraction * past[0].scored[-1].headline
     if value is not None:
         study.set_user_attr("target", value)
     return value

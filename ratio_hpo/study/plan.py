@@ -16,10 +16,10 @@ class Target:
     """The mean F1 that trials are timed to: given, or a part of the last mean F1 of trial 0.
 
     Attributes:
-        f1: in (0, 1]; None: `fraction` decides once trial 0 is done.
+        score: in (0, 1]; None: `fraction` decides once trial 0 is done.
     """
 
-    f1: float | None = None
+    score: float | None = None
     fraction: float = 0.95
 
 
@@ -72,7 +72,7 @@ class StudyPlan:
             **self.basis,
             "rungs": {stage: list(grid) for stage, grid in self.rungs.items()},
             "space": self.space.to_json(),
-            "target": {"f1": self.target.f1, "fraction": self.target.fraction},
+            "target": {"score": self.target.score, "fraction": self.target.fraction},
             "anchors": [[anchor.kind, anchor.params] for anchor in self.anchors],
             "seed": self.seed,
         }

@@ -1,15 +1,19 @@
 """Pruners: what one must answer, and Optuna's in a study of two objectives, through shadow studies.
 
 A pruner of Optuna's needs one objective and intermediate values, which a study of two cannot have. So each stage has a
-single-objective shadow in memory, whose values are the mean `prune` F1 at rungs 1..R; a trial enters the next
-shadow when it enters that stage, and is COMPLETE in the one that it left. Wilcoxon has a shadow for each rung,
-with languages as instances. Shadows are rebuilt from the recorded curves when a study is opened.
+single-objective shadow in memory, whose values are the headline on `prune` at rungs 1..R; a trial enters the next
+shadow when it enters that stage, and is COMPLETE in the one that it left. Target stages that advance in turns have a
+shadow each, with that target's own mean; a trial is stopped where more than half of those that it has just advanced
+say so. Where only some targets were scored, trials are compared with those that have scored the same ones. Wilcoxon
+has a shadow for each rung, with languages as instances. Shadows are rebuilt from the recorded curves when a study is
+opened.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import optuna
@@ -56,6 +60,25 @@ def check_pruner(name: str, options: Mapping[str, Any], languages: Sequence[str]
     _make(name, options, 4)
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A rung of a shadow, from 1, of so many, with the value there."""
+
+    key: str
+    rung: int
+    rungs: int
+    value: float
+
+
+@dataclass(slots=True)
+class _Last:
+    """The stage that a trial is in: the last rung and value of each shadow, and the shadows just advanced."""
+
+    stage: str
+    seen: dict[str, tuple[int, float]] = field(default_factory=dict)
+    new: list[str] = field(default_factory=list)
+
+
 class Pruner(Protocol):
     """Says which trials are not worth going on with. Made with the rungs and languages of its study."""
 
@@ -89,53 +112,77 @@ class OptunaPruner:
         self._make = lambda number: _make(name, options, number)
         self._studies: dict[str, optuna.Study] = {}
         self._entered: dict[tuple[str, int], optuna.Trial] = {}
-        self._last: dict[int, tuple[str, float]] = {}
+        self._last: dict[int, _Last] = {}
 
     def observe(self, number: int, progress: Progress) -> None:
         """A place off the rungs is passed over."""
-        rung = self._rung(progress)
-        if rung is None:
+        places = self._places(progress)
+        if not places:
             return
         if self._by_language:
-            self._observe_languages(number, progress, rung)
+            self._observe_languages(number, progress, max(place.rung for place in places))
             return
-        before = self._last.get(number)
-        if before is not None and before[0] != progress.stage:
-            self._finish(before[0], number, TrialState.COMPLETE, before[1])
-        trial = self._enter(progress.stage, number, len(self._rungs[progress.stage]))
-        trial.report(progress.prune_f1, rung)
-        self._last[number] = (progress.stage, progress.prune_f1)
+        last = self._last.get(number)
+        if last is None or last.stage != progress.stage:
+            for key, (_, value) in last.seen.items() if last is not None else ():
+                self._finish(key, number, TrialState.COMPLETE, value)
+            last = self._last[number] = _Last(progress.stage)
+        last.new = [p.key for p in places if p.key not in last.seen or last.seen[p.key][0] < p.rung]
+        for place in (place for place in places if place.key in last.new):
+            self._enter(place.key, number, place.rungs).report(place.value, place.rung)
+            last.seen[place.key] = (place.rung, place.value)
 
     def decide(self, number: int, progress: Progress) -> Decision:
         """Off the rungs nothing is decided."""
-        rung = self._rung(progress)
-        if rung is None:
+        places = self._places(progress)
+        if not places or (self._by_language and not progress.has_headline):
             return Decision.CONTINUE
-        key = f"{progress.stage}/{rung}" if self._by_language else progress.stage
+        rung = max(place.rung for place in places)
+        keys = [f"{progress.stage}/{rung}"] if self._by_language else self._last[number].new
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            stop = self._entered[key, number].should_prune()
+            stops = [self._entered[key, number].should_prune() for key in keys]
         if self._by_language:
-            self._finish(key, number, TrialState.COMPLETE, progress.prune_f1)
-        return Decision.STOP if stop else Decision.CONTINUE
+            self._finish(keys[0], number, TrialState.COMPLETE, progress.prune_headline)
+        return Decision.STOP if sum(stops) * 2 > len(stops) else Decision.CONTINUE
 
     def close(self, number: int, state: State) -> None:
         last = self._last.pop(number, None)
-        if last is None:
-            return
-        stage, value = last
-        if state in (State.COMPLETE, State.RUNNING):
-            self._finish(stage, number, TrialState.COMPLETE, value)
-        else:
-            self._finish(stage, number, TrialState.PRUNED if state is State.PRUNED else TrialState.FAIL, None)
+        for key, (_, value) in last.seen.items() if last is not None else ():
+            if state in (State.COMPLETE, State.RUNNING):
+                self._finish(key, number, TrialState.COMPLETE, value)
+            else:
+                self._finish(key, number, TrialState.PRUNED if state is State.PRUNED else TrialState.FAIL, None)
 
-    def _rung(self, progress: Progress) -> int | None:
-        """Number of the rung, from 1; None for a place between rungs."""
-        grid = self._rungs.get(progress.stage, [])
-        return grid.index(progress.windows) + 1 if progress.windows in grid else None
+    def _places(self, progress: Progress) -> list[_Place]:
+        """Where a trial is compared: in the stage that it is in, or in each of those that it advances in turns."""
+        if progress.parts:
+            named = {stage: stage.partition(".")[2] for stage in progress.parts}
+            found = [
+                self._place(stage, stage, windows, _mean_of(progress.scores, named[stage]))
+                for stage, windows in progress.parts.items()
+            ]
+        elif progress.has_headline:
+            found = [self._place(progress.stage, progress.stage, progress.windows, progress.prune_headline)]
+        else:
+            means = {name: _mean_of(progress.scores, name) for name in scored_targets(progress.scores)}
+            known = [value for value in means.values() if value is not None]
+            key = f"{progress.stage}/{'+'.join(means)}"
+            value = sum(known) / len(known) if known else None
+            found = [self._place(key, progress.stage, progress.windows, value)]
+        return [place for place in found if place is not None]
+
+    def _place(self, key: str, stage: str, windows: int, value: float | None) -> _Place | None:
+        """A place on the rungs of a stage; None between rungs, or without a value."""
+        grid = self._rungs.get(stage, [])
+        if value is None or windows not in grid:
+            return None
+        return _Place(key, grid.index(windows) + 1, len(grid), value)
 
     def _observe_languages(self, number: int, progress: Progress, rung: int) -> None:
-        prefix = "prune/f1/" if any(k.startswith("prune/f1/") for k in progress.scores) else "f1/"
+        if not progress.has_headline:
+            return
+        prefix = "prune/score/" if progress.by_language("prune/score/") else "score/"
         trial = self._enter(f"{progress.stage}/{rung}", number, 1)
         for step, language in enumerate(self._languages):
             trial.report(progress.scores[f"{prefix}{language}"], step)
@@ -165,6 +212,21 @@ class OptunaPruner:
                     sampler=optuna.samplers.RandomSampler(seed=0),
                 )
         return self._studies[key]
+
+
+def scored_targets(scores: Mapping[str, float]) -> list[str]:
+    """The targets that an evaluation of several has scored, by name.
+
+    Example:
+        >>> scored_targets({"nli/mean": 0.5, "nli/accuracy/mean": 0.5, "prune/nli/mean": 0.4, "score/mean": 0.5})
+        ['nli']
+    """
+    plain = (key.removeprefix("prune/") for key in scores)
+    return sorted({key.removesuffix("/mean") for key in plain if key.count("/") == 1 and key.endswith("/mean")} - {"score"})
+
+
+def _mean_of(scores: Mapping[str, float], target: str) -> float | None:
+    return scores.get(f"prune/{target}/mean", scores.get(f"{target}/mean"))
 
 
 def _make(name: str, options: Mapping[str, Any], rungs: int) -> pruners.BasePruner:

@@ -144,8 +144,8 @@ class Study:
                 claim.spent_again = claim.curve[-1].spent - claim.spent_before
                 return Decision.CONTINUE
             self._look(at_once=False)
-            self.view.check_languages(progress)
             progress = replace(progress.with_means(), time=progress.time or time.time())
+            self.view.check_languages(progress)
             progress = progress.with_spent(progress.spent + claim.spent_again)
             self._pruner.observe(number, progress)
             decision = self._pruner.decide(number, progress)

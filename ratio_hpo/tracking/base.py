@@ -30,6 +30,7 @@ class StudyFacts:
         timed: whether the target is known, so that cost to target is.
         datasets: fingerprint of each data set, by `<stage>/<source>`.
         base: name and fingerprint of the base model; None: there is none.
+        measure: what the headline is called.
     """
 
     study: str
@@ -42,6 +43,7 @@ class StudyFacts:
     datasets: Mapping[str, str] = field(default_factory=dict)
     base: tuple[str, str] | None = None
     languages: Sequence[str] = ()
+    measure: str = "F1"
     parameters: Sequence[str] = ()
 
 

@@ -32,46 +32,49 @@ def view_path(experiment_id: str, study: str) -> str:
     )
 
 
-def view_tag(study: str, languages: Sequence[str], parameters: Sequence[str]) -> tuple[str, str]:
+def view_tag(
+    study: str, languages: Sequence[str], parameters: Sequence[str], measure: str = "F1"
+) -> tuple[str, str]:
     """Key and value of the experiment's tag that holds the view.
 
     Args:
-        languages: for the chart of F1 by language.
+        languages: for the charts of the score by language.
         parameters: names of parameters, for the parallel coordinates.
+        measure: what the score is called.
     """
-    state = _state(study, languages, parameters)
+    state = _state(study, languages, parameters, measure)
     packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
     # the times are fixed, so that writing the view again changes nothing
     content = {"name": f"{study}: speed against accuracy", "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"}
     return TAG + view_id(study), json.dumps(content)
 
 
-def _state(study: str, languages: Sequence[str], parameters: Sequence[str]) -> dict[str, Any]:
+def _state(study: str, languages: Sequence[str], parameters: Sequence[str], measure: str) -> dict[str, Any]:
     ratio = ["ratio"] if "ratio" in parameters or "shares" in parameters else []
     axes = [*ratio, *(name for name in parameters if name not in ("ratio", "shares"))]
     front: dict[str, Any] = {
         "xaxis": {"key": "final/cost", "type": "METRIC"},
-        "yaxis": {"key": "final/f1", "type": "METRIC"},
+        "yaxis": {"key": "final/score", "type": "METRIC"},
     }
     charts = [
-        _chart("front", "SCATTER", "Speed against accuracy: cost in windows, final mean F1", **front),
-        _line("curves", "Mean F1 over cost", "f1/mean", "study"),
+        _chart("front", "SCATTER", f"Speed against accuracy: cost in windows, final {measure}", **front),
+        _line("curves", f"Mean {measure} over cost", "score/mean", "study"),
         _chart(
-            "parallel", "PARALLEL", "Ratio, learning rates, steps and F1",
-            selectedParams=axes, selectedMetrics=["final/f1"], showAllRuns=False,
+            "parallel", "PARALLEL", f"Ratio, learning rates, steps and {measure}",
+            selectedParams=axes, selectedMetrics=["final/score"], showAllRuns=False,
         ),
     ]  # fmt: skip
-    by_language = [_line(f"f1-{name}", f"F1 {name}", f"f1/{name}", "languages") for name in languages]
+    by_language = [_line(f"score-{name}", f"{measure} {name}", f"score/{name}", "languages") for name in languages]
     sections = [_section("study", f"{study}: speed against accuracy")]
     if languages:
-        sections.append(_section("languages", "F1 by language, over cost"))
+        sections.append(_section("languages", f"{measure} by language, over cost"))
     return {
         "searchFilter": f"tags.`{STUDY}` = '{study}' AND tags.`{KIND}` = 'trial'",
-        "orderByKey": "metrics.`final/f1`",
+        "orderByKey": "metrics.`final/score`",
         "orderByAsc": False,
         "selectedColumns": [
             "params.`ratio`",
-            "metrics.`final/f1`",
+            "metrics.`final/score`",
             "metrics.`final/cost`",
             "tags.`state`",
             "tags.`front`",

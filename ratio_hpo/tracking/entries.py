@@ -101,10 +101,6 @@ def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
 def metrics_of(point: Progress) -> dict[str, float]:
     """Scores, measures and costs of one evaluation."""
     values: dict[str, float] = dict(point.scores)
-    values.setdefault("f1/mean", point.mean_f1)
-    languages = point.by_language()
-    if languages:
-        values.setdefault("f1/worst", min(languages.values()))
     values["cost/windows"] = point.cost
     values["paid/windows"] = point.paid_cost
     for key, value in point.measures.items():

@@ -69,7 +69,7 @@ class Evaluation:
         return [windows for _, _, windows in self._parts]
 
     def score(self, engine: Infers) -> Scored:
-        """`f1/<lang>`, `em/<lang>`, their means and `f1/worst`, with the prefix of each split, and `f1_error`."""
+        """`f1/<lang>`, `em/<lang>`, their means and `f1/worst`, with the prefix of each split, and `score_error`."""
         outputs = engine.infer(self.parts)
         scores: dict[str, float] = {}
         selected, items = [], []
@@ -97,7 +97,7 @@ class Evaluation:
                 if measure == "f1":
                     scores[f"{prefix}f1/worst"] = min(values)
         if selected:
-            scores["f1_error"] = squad.standard_error(selected)
+            scores["score_error"] = squad.standard_error(selected)
         return Scored(scores, items)
 
     def score_set(self, language: str, windows: WindowSet, raw: Mapping[int, Any]) -> list[squad.Score]:

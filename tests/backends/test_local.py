@@ -52,7 +52,7 @@ def run(tmp_path: Path) -> Run:
     """Search to a number of trials with an objective in a process of its own; returns all trials."""
 
     def searched(objective: Any, trials: int = 4, *, isolated: bool = True, **limits: Any) -> list[TrialRecord]:
-        plan = plan_of(target=Target(f1=0.5))
+        plan = plan_of(target=Target(score=0.5))
         study = Study(plan, open_storage(default_url(tmp_path)), pruner=("none", {}))
         checked = CheckedObjective(objective, plan.rungs, (), plan.largest_cost)
         run_local(
@@ -99,34 +99,34 @@ def test_trial_0_that_kills_its_process_ends_the_search(tmp_path: Path) -> None:
 def test_a_language_that_is_missing_or_new_fails_its_trial(run: Run) -> None:
     records = run(drops_a_language)
     assert [r.state.value for r in records] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
-    assert "scores need f1/sw at every evaluation, but at target window 20 got ['f1/en']" in str(records[1].reason)
+    assert "scores need f1/sw or score/sw at every evaluation, but at target window 20 got" in str(records[1].reason)
     assert [p.windows for p in records[1].curve] == [10]
 
 
 def test_a_trial_in_other_languages_than_the_study_fails(run: Run) -> None:
     records = run(adds_a_language)
     assert [r.state.value for r in records] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
-    assert "f1/ko was not there before at target window 100" in str(records[2].reason)
+    assert "score/ko was not there before at target window 100" in str(records[2].reason)
     assert records[2].curve == ()
 
 
 def test_a_first_evaluation_without_languages_sets_the_rule_too(run: Run) -> None:
     records = run(says_little_at_first, 3)
     assert [r.state.value for r in records] == ["COMPLETE", "FAIL", "FAIL"]
-    assert "f1/en was not there before" in str(records[1].reason)
+    assert "score/en was not there before" in str(records[1].reason)
 
 
 def test_a_language_that_is_missing_for_the_pruner_fails_its_trial(run: Run) -> None:
     records = run(drops_a_language_of_the_pruner, 3)
     assert [r.state.value for r in records] == ["COMPLETE", "FAIL", "COMPLETE"]
-    assert "prune/f1/sw is missing at target window 100" in str(records[1].reason)
+    assert "prune/score/sw is missing at target window 100" in str(records[1].reason)
 
 
 @pytest.mark.parametrize("isolated", [True, False])
 def test_a_trial_that_is_stopped_cleans_up_and_harms_nobody_by_it(
     isolated: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    plan = plan_of(target=Target(f1=0.5), anchors=())
+    plan = plan_of(target=Target(score=0.5), anchors=())
     study = Study(plan, open_storage(default_url(tmp_path)), pruner=("threshold", {"lower": 0.5}))
     run_local(Session(study=study, budget=Budget(trials=3), root=tmp_path), cleans_up, isolated=isolated)
     assert [r.state.value for r in study.records()] == ["COMPLETE", "PRUNED", "PRUNED"]
@@ -144,12 +144,12 @@ def test_what_no_message_can_hold_is_told_at_once(run: Run) -> None:
 
 
 def test_a_trial_that_has_cost_all_it_may_is_complete_whatever_the_pruner_says(tmp_path: Path) -> None:
-    plan = plan_of(target=Target(f1=0.5), anchors=(), largest_cost=100.0)
+    plan = plan_of(target=Target(score=0.5), anchors=(), largest_cost=100.0)
     study = Study(plan, open_storage(default_url(tmp_path)), pruner=("threshold", {"lower": 0.4, "n_warmup_steps": 5}))
     checked = CheckedObjective(early, plan.rungs, (), plan.largest_cost)
     run_local(Session(study=study, budget=Budget(trials=2), root=tmp_path), checked)
     for record in study.records():
-        assert record.curve[-1].prune_f1 < 0.4  # the pruner would stop it at its last point, the fifth rung
+        assert record.curve[-1].prune_headline < 0.4  # the pruner would stop it at its last point, the fifth rung
         assert (record.curve[-1].cost, record.state) == (100.0, State.COMPLETE)
 
 
@@ -201,7 +201,7 @@ DRIVER = (
     "from ratio_hpo.study import Study, Target\n"
     "from ratio_hpo.study.storage import default_url, open_storage\n"
     "root = Path(sys.argv[1])\n"
-    "study = Study(plan_of(target=Target(f1=0.5), anchors=()), open_storage(default_url(root)))\n"
+    "study = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(root)))\n"
     "run_local(Session(study=study, budget=Budget(trials=1), root=root), forever, isolated=True)\n"
 )
 
@@ -216,7 +216,7 @@ def test_attempts_are_counted_in_the_storage_and_end_with_their_driver(tmp_path:
             time.sleep(0.05)
         driver.kill()
         driver.wait()
-    plan = plan_of(target=Target(f1=0.5), anchors=())
+    plan = plan_of(target=Target(score=0.5), anchors=())
     study = Study(plan, open_storage(default_url(tmp_path)))
     assert study.next(1) is None
     assert study.records()[0].state is State.FAIL
@@ -229,7 +229,7 @@ def test_attempts_are_counted_in_the_storage_and_end_with_their_driver(tmp_path:
 
 
 def test_a_released_trial_was_no_attempt(tmp_path: Path) -> None:
-    plan = plan_of(target=Target(f1=0.5), anchors=())
+    plan = plan_of(target=Target(score=0.5), anchors=())
     for _ in range(6):
         study = Study(plan, open_storage(default_url(tmp_path)))
         assert study.next(1) is not None
@@ -249,7 +249,7 @@ def test_a_released_trial_was_no_attempt(tmp_path: Path) -> None:
 def test_no_trial_is_begun_beyond_a_limit(
     limits: dict[str, float], trials: int, words: str | None, tmp_path: Path
 ) -> None:
-    study = Study(plan_of(target=Target(f1=0.5)), open_storage(default_url(tmp_path)), pruner=("none", {}))
+    study = Study(plan_of(target=Target(score=0.5)), open_storage(default_url(tmp_path)), pruner=("none", {}))
     session = Session(study=study, budget=Budget(trials=8, **limits), root=tmp_path)
     run_local(session, curve_objective)
     assert sum(record.state.finished for record in study.records()) == trials
@@ -258,12 +258,12 @@ def test_no_trial_is_begun_beyond_a_limit(
 
 def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Path) -> None:
     """A lease of another host that is not renewed is waited for until it expires; a renewed one is not."""
-    study = Study(plan_of(target=Target(f1=0.5), anchors=()), open_storage(default_url(tmp_path)))
+    study = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)))
     study.next(1)
     trial_id = study.live[0].trial_id
     elsewhere = {**own_lease().to_json(), "host": "far/away", "pid": 1}
     write_attributes(study.storage, trial_id, {LEASE: elsewhere})
-    other = Study(plan_of(target=Target(f1=0.5), anchors=()), open_storage(default_url(tmp_path)))
+    other = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)))
     assert other.next(1) is None
     session = Session(study=other, budget=Budget(trials=1), root=tmp_path)
     assert session.must_wait()
@@ -276,7 +276,7 @@ def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Pat
 
 def test_what_a_restarted_worker_spends_again_is_counted(tmp_path: Path) -> None:
     """An actor that died told of 30 windows; the next one trains 20 of them again before it gets further."""
-    study = Study(plan_of(target=Target(f1=0.5), anchors=()), open_storage(default_url(tmp_path)), pruner=("none", {}))
+    study = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)), pruner=("none", {}))
     assert study.next(1) is not None
     for windows in (10, 20, 30):
         study.report(0, point(windows))

@@ -167,7 +167,7 @@ def test_exports_can_be_read_back(run: Any, finished: Path) -> None:
     (finished / "recipe.yaml").write_text(run(finished, "export", "recipe").out)
     recipe = load_yaml(finished / "recipe.yaml")
     assert recipe["params"] == best["params"]
-    assert recipe["expected"]["f1"] == best["f1"]
+    assert recipe["expected"]["score"] == best["score"]
 
 
 MINE = """
@@ -201,7 +201,7 @@ def test_the_winning_configuration_can_be_searched(run: Any, tmp_path: Path) -> 
     status = run(tmp_path, "search", "--experiment", "winner.yaml", "--no-tracking", "--json").json()
     assert [trial["kind"] for trial in status["trials"]] == ["english", "non_english", "enqueued"]
     assert status["trials"][2]["params"] == best["params"]
-    assert status["trials"][2]["f1"] == pytest.approx(best["f1"])
+    assert status["trials"][2]["score"] == pytest.approx(best["score"])
 
 
 def test_a_study_made_from_python_has_no_configuration_to_export(run: Any, made: Path) -> None:

@@ -86,7 +86,7 @@ BROKEN = {
         WORLD.replace("anchors: [english, proportional", "anchors: [proportional, english"),
         "is not the first anchor",
     ),
-    "no target": (WORLD.replace("anchors: [english,", "anchors: ["), "target needs `f1`"),
+    "no target": (WORLD.replace("anchors: [english,", "anchors: ["), "target needs `score`"),
 }
 
 

@@ -61,7 +61,7 @@ def test_a_search_leaves_a_whole_study(finished: Path) -> None:
     # equal pools make the proportional anchor the uniform one: they are merged
     assert [trial["kind"] for trial in status["trials"][:3]] == ["english", "proportional+uniform", "non_english"]
     assert status["tracking_lags"] == 0
-    assert status["target"] == pytest.approx(0.95 * status["trials"][0]["f1"], abs=2e-4)
+    assert status["target"] == pytest.approx(0.95 * status["trials"][0]["score"], abs=2e-4)
 
 
 def test_the_same_command_says_that_all_is_done(finished: Path) -> None:

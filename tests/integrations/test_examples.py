@@ -29,7 +29,7 @@ def test_the_numpy_example_is_short_and_finds_a_front(tmp_path: Path) -> None:
     trials = study.trials()
     assert len(trials) == 20
     assert set(trials["state"]) <= {"COMPLETE", "PRUNED"}
-    ends = trials[trials["state"] == "COMPLETE"].set_index("number")["f1"]
+    ends = trials[trials["state"] == "COMPLETE"].set_index("number")["score"]
     assert ends.max() > ends[0]  # some mixture beats English only
 
 
@@ -46,7 +46,7 @@ def test_the_trainer_example_learns_both_languages(tmp_path: Path) -> None:
     curves = study.curves()
     assert {"f1/en", "f1/sw", "loss", "lr"} <= set(curves.columns)
     assert list(curves[curves["trial"] == 0]["windows"]) == [160, 320, 480, 640, 800, 960]
-    assert study.best()["f1"] > 0.7  # guessing gives 0.5
+    assert study.best()["score"] > 0.7  # guessing gives 0.5
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from ratio_hpo.study.front import Front
 
 def record(number: int, state: State, *, evaluations: int = 2, worker: str | None = None) -> TrialRecord:
     curve = tuple(
-        Progress(stage="intermediate", windows=3200 * k, cost=3200.0 * k, scores={"f1/mean": 0.3 * k})
+        Progress(stage="intermediate", windows=3200 * k, cost=3200.0 * k, scores={"score/mean": 0.3 * k})
         for k in range(1, evaluations + 1)
     )
     params = {"ratio": 0.437, "learning_rate": 0.00123}
@@ -72,7 +72,7 @@ def test_the_picture_names_study_front_and_running_trials_in_80_columns() -> Non
     assert "best rung 0.600 at ratio 0.44" in lines[1]
     assert "trial   2  ratio 0.44  lr 0.0012" in lines[2]
     assert "intermediate 6,400" in lines[2]
-    assert "F1 0.600" in lines[2]
+    assert "score 0.600" in lines[2]
     assert "trial   3" in lines[3]
     assert "starting" in lines[3]
     assert len([line for line in lines if "trial" in line]) == 2

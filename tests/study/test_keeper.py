@@ -27,7 +27,7 @@ def trial(number: int, scores: Sequence[float], folder: Path | None = None) -> T
                 stage="target",
                 windows=10 * k,
                 cost=10.0 * k,
-                scores={"f1/mean": score},
+                scores={"score/mean": score},
                 weights=weights and weights.name,
             )
         )
@@ -55,7 +55,7 @@ def test_what_leaves_the_front_is_deleted_also_after_a_restart(tmp_path: Path) -
     root = tmp_path / "kept"
     WeightKeeper(root, tmp_path / "stages").update(records)
     assert {folder.name for folder in root.iterdir()} == {"0-target-10", "0-target-20"}
-    assert json.loads((root / "0-target-20" / META).read_text())["f1"] == 0.5
+    assert json.loads((root / "0-target-20" / META).read_text())["score"] == 0.5
     better = [*records, trial(1, [0.6], tmp_path / "stages")]
     WeightKeeper(root, tmp_path / "stages").update(better)  # a new process
     assert {folder.name for folder in root.iterdir()} == {"1-target-10"}

@@ -22,10 +22,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def point(value: float, windows: int, stage: str = "target") -> Progress:
-    scores = {f"prune/f1/{language}": value * (1 - 0.01 * k) for k, language in enumerate(LANGUAGES)}
+    scores = {f"prune/score/{language}": value * (1 - 0.01 * k) for k, language in enumerate(LANGUAGES)}
     return Progress(
-        stage=stage, windows=windows, cost=windows, scores={**scores, **{f"f1/{x}": 0.5 for x in LANGUAGES}}
-    )
+        stage=stage, windows=windows, cost=windows, scores={**scores, **{f"score/{x}": 0.5 for x in LANGUAGES}}
+    ).with_means()
 
 
 def good_then_bad(params: Params, context: Context) -> Iterator[Progress]:
@@ -104,9 +104,9 @@ def test_trials_are_stopped_at_these_rungs(
     for number, values in enumerate(curves):
         stop = None
         for rung, value in enumerate(values, 1):
-            flat = {f"prune/f1/{language}": value for language in LANGUAGES}
-            scores = {**flat, **{f"f1/{language}": 0.5 for language in LANGUAGES}}
-            progress = Progress(stage="target", windows=10 * rung, cost=10.0 * rung, scores=scores)
+            flat = {f"prune/score/{language}": value for language in LANGUAGES}
+            scores = {**flat, **{f"score/{language}": 0.5 for language in LANGUAGES}}
+            progress = Progress(stage="target", windows=10 * rung, cost=10.0 * rung, scores=scores).with_means()
             if decide(pruner, number, progress) is Decision.STOP:
                 stop = rung
                 break

@@ -40,10 +40,10 @@ def test_anchors_come_first_and_set_the_target(open_study: Make, search: Make) -
     study = search(open_study(), 6)
     records = study.records()
     assert [record.kind for record in records[:2]] == ["english", "non_english"]
-    assert study.target == pytest.approx(0.95 * records[0].curve[-1].mean_f1)
+    assert study.target == pytest.approx(0.95 * records[0].scored[-1].headline)
     for record in records:
         if record.state is State.COMPLETE:
-            assert record.values[0] == pytest.approx(record.curve[-1].mean_f1)  # type: ignore[index]
+            assert record.values[0] == pytest.approx(record.scored[-1].headline)  # type: ignore[index]
 
 
 def test_a_target_moves_no_more(open_study: Make, search: Make) -> None:
@@ -52,7 +52,7 @@ def test_a_target_moves_no_more(open_study: Make, search: Make) -> None:
 
 
 def test_a_given_target_is_stored_at_once(open_study: Make) -> None:
-    assert open_study(plan_of(target=Target(f1=0.6))).target == 0.6
+    assert open_study(plan_of(target=Target(score=0.6))).target == 0.6
 
 
 def test_trials_beside_the_anchor_wait_for_the_target(open_study: Make) -> None:
@@ -82,7 +82,7 @@ def test_a_waiting_trial_is_told_after_a_restart(open_study: Make, search: Make)
 
 
 def test_a_censored_trial_is_told_twice_the_largest_cost(open_study: Make) -> None:
-    study = open_study(plan_of(target=Target(f1=0.9)))
+    study = open_study(plan_of(target=Target(score=0.9)))
     job = study.next(1)
     study.report(job.number, progress(100, 0.4))  # type: ignore[union-attr]
     study.complete(job.number)  # type: ignore[union-attr]
@@ -95,7 +95,7 @@ def test_reporting_again_changes_nothing(open_study: Make) -> None:
     assert job is not None
     study.report(job.number, progress(10, 0.3))
     study.report(job.number, progress(10, 0.9))
-    assert [p.mean_f1 for p in study.records()[0].curve] == pytest.approx([0.3])
+    assert [p.headline for p in study.records()[0].curve] == pytest.approx([0.3])
 
 
 def test_a_released_trial_goes_on_under_its_number(open_study: Make, search: Make) -> None:
@@ -161,7 +161,7 @@ def test_a_failed_first_trial_stops_the_search_and_says_why(open_study: Make, se
 
 
 def test_an_objective_without_progress_fails(open_study: Make, search: Make) -> None:
-    study = search(open_study(plan_of(target=Target(f1=0.5))), 1, lambda params, context: iter(()))
+    study = search(open_study(plan_of(target=Target(score=0.5))), 1, lambda params, context: iter(()))
     assert study.records()[0].reason == "the objective ended without any progress"
 
 
@@ -171,7 +171,7 @@ def test_all_samplers_work_with_all_domains(sampler: str, open_study: Make, sear
         "s",
         {"ratio": Ratio(), "shares": Simplex(parts=("en", "sw", "ko")), "schedule": Choice(options=("a", "b", "c"))},
     )
-    study = open_study(plan_of(space=space, anchors=(), target=Target(f1=0.5)), sampler=(sampler, {}))
+    study = open_study(plan_of(space=space, anchors=(), target=Target(score=0.5)), sampler=(sampler, {}))
     records = search(study, 14).records()
     assert len(records) == 14
     for record in records:
@@ -194,7 +194,7 @@ def test_tpe_looks_at_all_coordinates_together_unless_told_otherwise(
 def test_a_finished_grid_ends_the_search(open_study: Make, search: Make) -> None:
     space = Space("s", {"ratio": Ratio()})
     study = open_study(
-        plan_of(space=space, anchors=(), target=Target(f1=0.5)), sampler=("grid", {"parts": 3}), pruner=("none", {})
+        plan_of(space=space, anchors=(), target=Target(score=0.5)), sampler=("grid", {"parts": 3}), pruner=("none", {})
     )
     assert sorted(r.params["ratio"] for r in search(study, 20).records()) == [0.0, 0.5, 1.0]
 
@@ -241,7 +241,7 @@ def test_a_view_shows_what_is_stored(open_study: Make, search: Make) -> None:
 
 
 def test_infinite_costs_stay_out_of_the_storage(open_study: Make, search: Make) -> None:
-    study = search(open_study(plan_of(target=Target(f1=0.99))), 4)
+    study = search(open_study(plan_of(target=Target(score=0.99))), 4)
     assert all(math.isfinite(v) for r in study.records() if r.values for v in r.values)
 
 
@@ -254,10 +254,10 @@ def test_an_anchor_outside_the_space_keeps_its_own_shares(open_study: Make, sear
 
 def test_a_trial_that_ran_to_its_budget_is_complete_whatever_the_pruner_says(open_study: Make, search: Make) -> None:
     study = open_study(
-        plan_of(target=Target(f1=0.5), anchors=()), pruner=("threshold", {"lower": 0.99, "n_warmup_steps": 10})
+        plan_of(target=Target(score=0.5), anchors=()), pruner=("threshold", {"lower": 0.99, "n_warmup_steps": 10})
     )
     record = search(study, 1).records()[0]
-    assert record.curve[-1].prune_f1 < 0.99
+    assert record.curve[-1].prune_headline < 0.99
     assert record.state is State.COMPLETE
 
 
@@ -292,7 +292,7 @@ def test_two_drivers_never_run_more_than_was_asked(tmp_path: Path) -> None:
         "from tests.conftest import plan_of\n"
         "from ratio_hpo.study import Study, Target\n"
         "from ratio_hpo.study.storage import default_url, open_storage\n"
-        "study = Study(plan_of(target=Target(f1=0.5)), open_storage(default_url(Path(sys.argv[1]))))\n"
+        "study = Study(plan_of(target=Target(score=0.5)), open_storage(default_url(Path(sys.argv[1]))))\n"
         "while study.next(12) is not None: pass\n"
         "print(*study.live.numbers())\n"
         "sys.stdout.flush(); sys.stdin.read()"
@@ -328,10 +328,10 @@ def test_pruning_closes_the_generator(open_study: Make, search: Make) -> None:
 
 def test_decisions_survive_a_crash_between_stop_and_end(open_study: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The evaluation and the answer to it are one write: what was stopped is not trained on."""
-    study = open_study(plan_of(target=Target(f1=0.5), anchors=()), pruner=("threshold", {"lower": 0.9}))
+    study = open_study(plan_of(target=Target(score=0.5), anchors=()), pruner=("threshold", {"lower": 0.9}))
     job = study.next(1)
     assert study.report(job.number, progress(10, 0.1)) is Decision.STOP  # type: ignore[union-attr]
     study.close()
-    again = open_study(plan_of(target=Target(f1=0.5), anchors=()), pruner=("threshold", {"lower": 0.9}))
+    again = open_study(plan_of(target=Target(score=0.5), anchors=()), pruner=("threshold", {"lower": 0.9}))
     assert again.next(1) is None
     assert states(again) == ["PRUNED"]

@@ -105,8 +105,8 @@ def test_each_trial_is_one_run_with_all_that_is_known_of_it(root: Path) -> None:
         assert ends["cost/seconds"] == last.cost / 50
         assert ends["paid/flops"] == last.cost * 5e5
         assert ends["loss/target"] == 1 / last.windows
-        assert ends["f1/worst"] == min(last.scores.values())
-        assert {"lr", "examples_per_second", "f1/mean", "final/f1", "final/area_over_curve"} <= set(ends)
+        assert ends["score/worst"] == min(last.by_language().values())
+        assert {"lr", "examples_per_second", "score/mean", "final/score", "final/area_over_curve"} <= set(ends)
         assert tags["state"] == record.state.value
         assert tags["front"] == ("yes" if record.number in members else "no")
         assert tags["anchor"] == (record.kind if record.is_anchor else "no")
@@ -114,7 +114,7 @@ def test_each_trial_is_one_run_with_all_that_is_known_of_it(root: Path) -> None:
         assert set(inputs) >= {("intermediate/en", "0123456789abcdef"), ("evaluation", "fedcba9876543210")}
         assert any(name == "base b" for name, _ in inputs)
     assert {name for name, _ in runs["study"][-1]} == {
-        "curves.csv", "experiment.yaml", "f1-by-language.csv", "front.html", "front.png", "trials.csv"
+        "curves.csv", "experiment.yaml", "score-by-language.csv", "front.html", "front.png", "trials.csv"
     }  # fmt: skip
 
 
@@ -134,7 +134,7 @@ def test_the_list_shows_ratio_state_and_what_a_run_is(root: Path) -> None:
     state = json.loads(zlib.decompress(base64.b64decode(view["state"].removeprefix("deflate;"))))
     assert state["selectedColumns"][:4] == [
         "params.`ratio`",
-        "metrics.`final/f1`",
+        "metrics.`final/score`",
         "metrics.`final/cost`",
         "tags.`state`",
     ]
