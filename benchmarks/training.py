@@ -1,9 +1,11 @@
 """The engine against a bare torch loop on the same model and batches, and several trials on one device.
 
     python benchmarks/training.py [--steps 60] [--device cpu|cuda] [--shape polyglot|xlmr-large] [--sharing 4]
+    python benchmarks/training.py --tydiqa DATA [--micro-batch 4]
 
 Prints examples a second of both and their ratio (median of pairs, in turn), and whether a continued stage equals
-one never interrupted on this device. On CUDA both use bf16 autocast and fused AdamW.
+one never interrupted on this device. On CUDA both use bf16 autocast and fused AdamW. With --tydiqa it compares whole
+batches with micro-batches of like length instead, on windows of TyDiQA's English training file.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ from pathlib import Path
 import torch
 
 from ratio_hpo.data.mixing import Mixture, MixtureStream
-from ratio_hpo.data.tasks import load_task
+from ratio_hpo.data.formats import read_file
+from ratio_hpo.data.tasks import Drawn, Head, Vocabulary, make_task
+from ratio_hpo.data.tasks.settings import WindowSpec
 from ratio_hpo.data.tokenise import write_windows
-from ratio_hpo.data.windows import WindowSet, WindowSpec, open_windows
+from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.base import find_base
-from ratio_hpo.training.engine import Engine
-from ratio_hpo.training.evaluation import Evaluation
+from ratio_hpo.training.engine import Engine, Tally, Trained
+from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.loop import StageLoop, StagePoint, Stores
 from ratio_hpo.training.model import load_tokenizer
@@ -33,6 +37,7 @@ from ratio_hpo.training.spec import EngineSpec
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore
 
+HEAD = Head(name="qa", auto_class="AutoModelForQuestionAnswering")
 XLMR_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 
 
@@ -56,26 +61,32 @@ class Bench:
     """A model, windows and batches that both loops share."""
 
     def __init__(self, base_name: str, folder: Path, device: str, batch_size: int, steps: int) -> None:
-        self.base, self.task, self.steps, self.batch_size = find_base(base_name), load_task("qa"), steps, batch_size
-        tokenizer, settings = load_tokenizer(self.base), WindowSpec(max_length=96, stride=32)
+        settings = WindowSpec(max_length=96, stride=32)
+        self.base, self.task = find_base(base_name), make_task("qa", settings)
+        self.steps, self.batch_size = steps, batch_size
+        tokenizer, identity = load_tokenizer(self.base), ["qa", settings.model_dump()]
         questions = generate("en", "pool", 2000, seed=0)
-        self.windows: WindowSet = open_windows(write_windows(questions, tokenizer, self.task, settings, folder))
-        held_out = write_windows(generate("en", "evaluation", 20, seed=0), tokenizer, self.task, settings, folder)
-        self.evaluation = Evaluation({"en": {"select": str(held_out)}}, self.task, settings, "squad")
-        self.pad = tokenizer.pad_token_id
-        self.engine = Engine(self.base, self.task, EngineSpec(), pad=self.pad, token_types=True, seed=0, device=device)
+        self.windows: WindowSet = open_windows(write_windows(questions, tokenizer, self.task, identity, folder))
+        held_out = write_windows(generate("en", "evaluation", 20, seed=0), tokenizer, self.task, identity, folder)
+        target = Target(
+            name="qa", task=self.task, head="qa", primary="f1", languages=("en",), settings=[],
+            folders={("en", "select"): str(held_out)},
+        )  # fmt: skip
+        self.evaluation = Evaluation([target])
+        self.vocabulary = Vocabulary(pad=tokenizer.pad_token_id, token_types=True)
+        self.engine = Engine(self.base, [HEAD], EngineSpec(), vocabulary=self.vocabulary, seed=0, device=device)
         self.mixture = Mixture(shares={"en": 1.0}, sizes={"en": len(self.windows)})
 
     def spec(self, seed: int, steps: int | None = None) -> Stage:
         return Stage(
-            name="bench", task="qa", mixture=self.mixture, data={"en": "generated"}, unit="examples",
+            name="bench", heads={"en": "qa"}, prints={"qa": ["qa"]}, mixture=self.mixture, data={"en": "generated"}, unit="examples",
             steps=steps or self.steps, batch_size=self.batch_size, learning_rate=1e-4, schedule="constant", warmup=5,
             weight_decay=0.01, clip=1.0, seed=seed, precision=self.engine.precision, parent=self.base.identity,
         )  # fmt: skip
 
     def train(self, stage: Stage, store: StageStore) -> list[StagePoint]:
         loop = StageLoop(self.engine, Stores(store, ItemStore(store.root / "items")), self.evaluation)
-        return list(loop.run(stage, {"en": self.windows}, final=False))
+        return list(loop.run(stage, {"en": Trained(self.windows, self.task, "qa")}, final=False))
 
     def engine_rate(self, store: StageStore, seed: int) -> float:
         """Examples a second of the engine's training steps."""
@@ -86,14 +97,14 @@ class Bench:
     def bare_rate(self, seed: int) -> float:
         """Examples a second of a hand-written loop: the same batches, loss, clipping and optimiser."""
         self.engine.reset()
-        model, device = self.engine.model, self.engine.accelerator.device
+        model, device = self.engine.model.heads["qa"], self.engine.accelerator.device
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=device.type == "cuda")
         stream = MixtureStream(self.mixture, seed)
         model.train()
         began = time.monotonic()
         for step in range(self.steps):
             _, indices = stream.take(step * self.batch_size, (step + 1) * self.batch_size)
-            batch = self.task.collate([(self.windows, int(k)) for k in indices], self.pad, True)
+            batch = self.task.collate([Drawn(self.windows, int(k)) for k in indices], self.vocabulary)
             batch = {key: value.to(device) for key, value in batch.items()}
             with torch.autocast(device.type, torch.bfloat16, enabled=self.engine.precision == "bf16"):
                 outputs = model(**self.task.inputs(batch))
@@ -118,6 +129,44 @@ class Bench:
         return all(torch.equal(results[0][name], results[1][name]) for name in results[0])
 
 
+def compare_padding(base_name: str, data: Path, device: str, micro_batch: int, pairs: int, steps: int) -> None:
+    """Examples a second of whole batches, and of micro-batches of like length, on windows of real passages."""
+    settings = WindowSpec()
+    base, task = find_base(base_name), make_task("qa", settings)
+    tokenizer = load_tokenizer(base)
+    questions, _ = read_file("squad", data / "tydiqa_goldp" / "train.sw.json")
+    with tempfile.TemporaryDirectory() as folder:
+        identity = ["qa", settings.model_dump()]
+        windows = open_windows(write_windows(questions, tokenizer, task, identity, Path(folder)))
+        stream_of = Mixture(shares={"sw": 1.0}, sizes={"sw": len(windows)})
+        types = "token_type_ids" in tokenizer.model_input_names
+        engines = [
+            Engine(
+                base, [HEAD], EngineSpec(micro_batch=size),
+                vocabulary=Vocabulary(pad=tokenizer.pad_token_id, token_types=types), seed=0, device=device,
+            )
+            for size in (None, micro_batch)
+        ]  # fmt: skip
+        spec = Stage(
+            name="bench", heads={"sw": "qa"}, prints={"qa": ["qa"]}, mixture=stream_of, data={"sw": "d"},
+            unit="examples", steps=steps, batch_size=32, learning_rate=1e-5, schedule="constant", warmup=1,
+            weight_decay=0.01, clip=1.0, seed=0, precision="fp32", parent=base.identity,
+        )  # fmt: skip
+        rates: list[list[float]] = [[], []]
+        for pair in range(pairs):
+            for k, engine in enumerate(engines):
+                optimizer, stream = engine.optimizer(spec), MixtureStream(stream_of, 0)
+                began = time.monotonic()
+                for step in range(pair * steps, (pair + 1) * steps):
+                    engine.step(spec, step, stream, {"sw": Trained(windows, task, "qa")}, optimizer, Tally())
+                rates[k].append(steps * spec.batch_size / (time.monotonic() - began))
+    whole, sorted_ = (statistics.median(rate) for rate in rates)
+    ratio = statistics.median(b / a for a, b in zip(*rates, strict=True))
+    print(
+        f"whole batches {whole:.2f} examples/s, micro-batches of {micro_batch} of like length {sorted_:.2f}: {ratio:.2f}x"
+    )
+
+
 def share(job: tuple[str, int, int, int]) -> float:
     """Examples a second of one of several trials on a device."""
     device, batch_size, steps, seed = job
@@ -135,7 +184,13 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--shape", choices=["polyglot", "xlmr-large"], default="polyglot")
     parser.add_argument("--sharing", type=int, default=0, help="also train so many small trials at once")
+    parser.add_argument("--tydiqa", type=Path, help="data folder: compare whole batches with micro-batches on TyDiQA")
+    parser.add_argument("--base", default="minilm", help="of --tydiqa")
+    parser.add_argument("--micro-batch", type=int, default=4, help="of --tydiqa")
     asked = parser.parse_args()
+    if asked.tydiqa:
+        compare_padding(asked.base, asked.tydiqa, asked.device, asked.micro_batch, asked.pairs, min(asked.steps, 4))
+        return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         bench = Bench(make_base(asked.shape, folder / "base"), folder, asked.device, asked.batch_size, asked.steps)

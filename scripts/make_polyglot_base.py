@@ -17,14 +17,15 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast, RoFormerConfig, RoFormerForQuestionAnswering
 
 from ratio_hpo.data.mixing import Mixture
-from ratio_hpo.data.questions import Question
-from ratio_hpo.data.tasks import load_task
+from ratio_hpo.data.examples import Question
+from ratio_hpo.data.tasks import Head, Vocabulary, make_task
+from ratio_hpo.data.tasks.settings import WindowSpec
 from ratio_hpo.data.tokenise import write_windows
-from ratio_hpo.data.windows import WindowSpec, open_windows
+from ratio_hpo.data.windows import open_windows
 from ratio_hpo.data.world import LANGUAGES, generate, masked_statements
 from ratio_hpo.training.base import EMBEDDED, find_base
-from ratio_hpo.training.engine import Engine
-from ratio_hpo.training.evaluation import Evaluation
+from ratio_hpo.training.engine import Engine, Trained
+from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.loop import StageLoop, Stores
 from ratio_hpo.training.spec import EngineSpec
@@ -100,31 +101,37 @@ def main() -> None:
     out = parser.parse_args().out
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        tokenizer, settings, task = train_tokenizer(), WindowSpec(max_length=96, stride=32), load_task("qa")
+        tokenizer, settings = train_tokenizer(), WindowSpec(max_length=96, stride=32)
+        task, identity = make_task("qa", settings), ["qa", settings.model_dump()]
         tokenizer.save_pretrained(scratch / "untrained")
         new_model(tokenizer).save_pretrained(scratch / "untrained")
         base = find_base(str(scratch / "untrained"))
-        windows = open_windows(write_windows(pretraining_questions(), tokenizer, task, settings, scratch))
+        windows = open_windows(write_windows(pretraining_questions(), tokenizer, task, identity, scratch))
         held_out = {
-            language: {
-                "select": str(
-                    write_windows(generate(language, "target", 50, seed=1), tokenizer, task, settings, scratch)
-                )
-            }
+            (language, "select"): str(
+                write_windows(generate(language, "target", 50, seed=1), tokenizer, task, identity, scratch)
+            )
             for language in LANGUAGES
         }
-        engine = Engine(base, task, EngineSpec(), pad=tokenizer.pad_token_id, token_types=True, seed=SEED, device="cpu")
+        head = Head(name="qa", auto_class="AutoModelForQuestionAnswering")
+        vocabulary = Vocabulary(pad=tokenizer.pad_token_id, token_types=True)
+        engine = Engine(base, [head], EngineSpec(), vocabulary=vocabulary, seed=SEED, device="cpu")
         spec = Stage(
-            name="pretraining", task="qa", mixture=Mixture(shares={"world": 1.0}, sizes={"world": len(windows)}),
+            name="pretraining", heads={"world": "qa"}, prints={"qa": ["qa"]}, mixture=Mixture(shares={"world": 1.0}, sizes={"world": len(windows)}),
             data={"world": "generated"}, unit="examples", steps=STEPS, batch_size=BATCH, learning_rate=LEARNING_RATE,
             schedule="wsd", warmup=20, weight_decay=0.01, clip=1.0, seed=SEED, precision="fp32", parent=base.identity,
         )  # fmt: skip
-        evaluation = Evaluation(held_out, task, settings, "squad")
+        target = Target(
+            name="qa", task=task, head="qa", primary="f1", languages=tuple(LANGUAGES), folders=held_out, settings=[]
+        )
+        evaluation = Evaluation([target])
         print(f"{engine.num_parameters:,} parameters, {len(tokenizer):,} tokens, {len(windows):,} windows")
         stores = Stores(StageStore(scratch / "store"), ItemStore(scratch / "items"))
-        for point in StageLoop(engine, stores, evaluation).run(spec, {"world": windows}, final=True):
+        for point in StageLoop(engine, stores, evaluation).run(
+            spec, {"world": Trained(windows, task, "qa")}, final=True
+        ):
             print(f"step {point.step}: loss {point.measures['loss']:.3f}, mean F1 {point.scores.get('f1/mean', 0):.3f}")
-        engine.model.save_pretrained(out)
+        engine.model.heads["qa"].save_pretrained(out)  # type: ignore[operator,union-attr]
         tokenizer.save_pretrained(out)
 
 

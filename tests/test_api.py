@@ -31,7 +31,9 @@ def test_a_search_gives_tables_the_best_trial_and_a_recipe(tmp_path: Path) -> No
     trials = study.trials()
     assert list(trials["number"]) == list(range(8))
     assert list(trials["kind"][:2]) == ["english", "non_english"]
-    assert {"params.ratio", "params.learning_rate", "score", "cost_to_target", "score.sw", "front"} <= set(trials.columns)
+    assert {"params.ratio", "params.learning_rate", "score", "cost_to_target", "score.sw", "front"} <= set(
+        trials.columns
+    )
     assert trials.loc[1, "params.learning_rate"] == pytest.approx(1e-3)  # the middle of a logarithmic domain
     front = study.front()
     assert front["score"].is_monotonic_increasing

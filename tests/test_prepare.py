@@ -50,41 +50,54 @@ def prepared(tmp_path: Path) -> Prepared:
 
 def test_equal_ids_in_two_corpora_are_two_questions(prepared: Prepared) -> None:
     """Every question of both is in one split, and is scored."""
-    assert sum(prepared.splits["en"].values()) == 80
-    folders = [*prepared.evaluation["en"].values(), prepared.test["en"]]
+    assert sum(prepared.splits["qa"]["en"].values()) == 80
+    folders = [*prepared.targets[0].folders.values(), *prepared.test]
     sets = [open_windows(folder) for folder in folders]
-    identifiers = [identifier for windows in sets for identifier in windows.question_ids]
+    identifiers = [identifier for windows in sets for identifier in windows.item_ids]
     assert len(identifiers) == len(set(identifiers)) == 80
     for windows in sets:
-        golds = windows.gold.to_pylist()
-        for identifier, [gold] in zip(windows.question_ids, golds, strict=True):
+        for item, identifier in enumerate(windows.item_ids):
+            [gold] = windows.text(item)["answers"]
             assert gold == {"news": "Headline", "wiki": "Article"}.get(identifier.partition(":")[0], gold)
 
 
 def test_both_are_scored(prepared: Prepared) -> None:
     import numpy as np
 
-    from ratio_hpo.data.tasks import load_task
-    from ratio_hpo.data.windows import WindowSet, WindowSpec
-    from ratio_hpo.training.evaluation import Evaluation
+    from ratio_hpo.data.tasks import make_task
+    from ratio_hpo.data.tasks.settings import WindowSpec
+    from ratio_hpo.training.engine import Inferred
+    from ratio_hpo.training.evaluation import Evaluation, Target
 
     class Perfect:
         """Gives every label full marks."""
 
-        def infer(self, sets: list[WindowSet]) -> list[dict]:
+        def infer(self, sets: list[Inferred]) -> list[dict]:
             found = []
-            for windows in sets:
+            for windows in (one.windows for one in sets):
                 outputs = {}
                 for k in range(len(windows)):
                     start, end = np.zeros(windows.length(k)), np.zeros(windows.length(k))
                     start[windows.columns["start"][k]] = end[windows.columns["end"][k]] = 5.0
-                    outputs[k] = (start, end)
+                    outputs[k] = {"start": start, "end": end}
                 found.append(outputs)
             return found
 
-    result = Evaluation(prepared.evaluation, load_task("qa"), WindowSpec(), "squad").score(Perfect())  # type: ignore[arg-type]
+    [design] = prepared.targets
+    target = Target(
+        name="qa",
+        task=make_task("qa", WindowSpec()),
+        head="qa",
+        primary="f1",
+        languages=design.languages,
+        folders=design.folders,
+        settings=[],
+    )
+    result = Evaluation([target]).score(Perfect(), [target])  # type: ignore[arg-type]
     assert result.scores["f1/en"] == result.scores["prune/f1/en"] == 1.0
-    assert {len(part.ids) for part in result.items} == {prepared.splits["en"][s] for s in ("prune", "select")}
+    assert {len(part.scores.ids) for part in result.items} == {
+        prepared.splits["qa"]["en"][s] for s in ("prune", "select")
+    }
 
 
 def test_equal_ids_in_unrelated_corpora_are_no_leak(tmp_path: Path) -> None:

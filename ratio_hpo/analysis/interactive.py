@@ -56,7 +56,9 @@ def write_front_page(view: StudyView, path: Path) -> Path:
         hoverinfo="text",
     )
     if view.target is not None:
-        figure.add_hline(y=view.target, line={"dash": "dash", "color": "firebrick"}, annotation_text=f"target {measure}")
+        figure.add_hline(
+            y=view.target, line={"dash": "dash", "color": "firebrick"}, annotation_text=f"target {measure}"
+        )
     figure.update_layout(
         title=f"{view.name}: speed against accuracy (dotted: pruned)",
         xaxis_title="attributed cost (windows from the base model on)",

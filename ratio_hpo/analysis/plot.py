@@ -47,7 +47,9 @@ def plot_front(view: StudyView, path: Path) -> Path:
     shades = [colours(scale(m.trial.ratio)) if m.trial.ratio is not None else "grey" for m in members]
     axes.scatter(costs, scores, c=shades, edgecolors="black", s=48, zorder=5)
     if view.target is not None:
-        axes.axhline(view.target, color="tab:red", linewidth=1, linestyle="--", label=f"target {measure} {view.target:.3f}")
+        axes.axhline(
+            view.target, color="tab:red", linewidth=1, linestyle="--", label=f"target {measure} {view.target:.3f}"
+        )
     axes.set_xlabel("attributed cost (windows from the base model on)")
     axes.set_ylabel(f"mean {measure} on select")
     axes.set_title(f"{view.name}: speed against accuracy (dotted: pruned)")

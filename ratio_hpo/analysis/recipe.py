@@ -100,10 +100,16 @@ def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str
 
 def _stage(name: str, plan: StagePlan, config: Mapping[str, Any], record: TrialRecord) -> dict[str, Any]:
     """A stage as it was trained."""
-    stage = dict(config.get("stages", {}).get(name, {}))
+    target = name.partition(".")[2]
+    kept = config.get("targets", {}).get(target, {}).get("stage") or config.get("stages", {}).get(name)
+    stage = dict(kept or {})
     for parameter, (owner, key) in PARAMETERS.items():
-        if owner == name and parameter in record.params:
+        if owner == name.partition(".")[0] and parameter in record.params:
             stage[key] = record.params[parameter]
+    own = f"{name.partition('.')[2]}."
+    stage |= {
+        key.removeprefix(own): value for key, value in record.params.items() if key.startswith(own) and own != "."
+    }
     stage["steps"] = plan.steps
     return {
         **{key: stage[key] for key in STAGE_KEYS if key in stage},

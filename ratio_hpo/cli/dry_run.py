@@ -49,7 +49,10 @@ def _data(search: Search) -> dict[str, Any]:
         "sources": {
             stage: {
                 name: {
+                    "task": s.size.task,
                     "language": s.language,
+                    "translated_from": s.translated_from,
+                    "rows": s.rows,
                     "questions": s.size.questions,
                     "windows": s.size.windows,
                     "tokens": s.size.tokens,
@@ -58,7 +61,10 @@ def _data(search: Search) -> dict[str, Any]:
             }
             for stage, sources in data.sources.items()
         },
-        "splits": {language: dict(sizes) for language, sizes in data.splits.items()},
+        "splits": {
+            target: {language: dict(sizes) for language, sizes in languages.items()}
+            for target, languages in data.splits.items()
+        },
         "problems": list(data.problems),
         "leaks": list(data.leaks),
     }
@@ -72,22 +78,28 @@ def print_plan(content: dict[str, Any]) -> None:
         click.echo(f"  {key}: {values}")
     for stage, sources in content["sources"].items():
         click.echo(f"\n{stage} stage")
-        numeric = ["questions", "windows", "tokens/window"]
+        numeric = ["items", "windows", "rows", "tokens/window"]
         rows = [
             [
                 name,
-                s["language"],
+                s["task"],
+                s["language"] + (f" (from {s['translated_from']})" if s["translated_from"] else ""),
                 count(s["questions"]),
                 count(s["windows"]),
+                count(s["rows"]),
                 number(s["tokens"] / max(s["windows"], 1), 0),
             ]
             for name, s in sources.items()
         ]
-        print_table(["source", "language", *numeric], rows, right=numeric)
+        print_table(["source", "task", "language", *numeric], rows, right=numeric)
     if content["splits"]:
-        click.echo("\nevaluation (questions)")
-        rows = [[language, *map(str, sizes.values())] for language, sizes in content["splits"].items()]
-        print_table(["language", "prune", "select", "test"], rows)
+        click.echo("\nevaluation (items)")
+        rows = [
+            [target, language, *map(str, sizes.values())]
+            for target, languages in content["splits"].items()
+            for language, sizes in languages.items()
+        ]
+        print_table(["target", "language", "prune", "select", "test"], rows)
     for title in ("problems", "leaks"):
         if content[title]:
             click.echo(f"\n{title}")
@@ -120,11 +132,34 @@ def _print_anchors(content: dict[str, Any]) -> None:
     click.echo("\nanchors: realised share of windows (epochs)")
     rows = []
     for anchor in content["anchors"]:
-        middle = anchor["plan"]["stages"]["intermediate"]
+        middle = anchor["plan"]["stages"].get("intermediate")
+        if middle is None:
+            rows.append([anchor["kind"], "-", *("-" for _ in names)])
+            continue
         got = [middle["sources"][name] for name in names]
         cells = [f"{entry['share_windows']:.3f} ({entry['epochs']:.2f})" for entry in got]
         rows.append([anchor["kind"], number(middle["ratio_realised"]), *cells])
     print_table(["anchor", "ratio", *names], rows)
+    for key in ("task", "language"):
+        _print_shares(content, key)
+
+
+def _print_shares(content: dict[str, Any], key: str) -> None:
+    """Realised shares of windows by task or by language, where there are several."""
+    plans = {a["kind"]: a["plan"]["stages"].get("intermediate") for a in content["anchors"]}
+    names = list(dict.fromkeys(s[key] for s in content["sources"]["intermediate"].values()))
+    if len({s["task"] for s in content["sources"]["intermediate"].values()}) < 2:
+        return
+    click.echo(f"\nanchors: realised share of windows (of tokens) by {key}")
+    rows = []
+    for kind, plan in plans.items():
+        cells = []
+        for name in names:
+            own = [s for s in plan["sources"].values() if s[key] == name] if plan else []
+            windows, tokens = (sum(s[f"share_{unit}"] for s in own) for unit in ("windows", "tokens"))
+            cells.append(f"{windows:.3f} ({tokens:.3f})" if plan else "-")
+        rows.append([kind, *cells])
+    print_table(["anchor", *names], rows)
 
 
 def _mixture(params: dict[str, Any]) -> str:

@@ -71,7 +71,11 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
         return
     counts = ", ".join(f"{value} {key}" for key, value in content["counts"].items() if value)
     click.echo(f"{content['study']}: {counts or 'no trials yet'} (asked for {content['trials_asked']})")
-    target = f"target {content['measure']} {content['target']:.3f}" if content["target"] else "target not known until trial 0 is done"
+    target = (
+        f"target {content['measure']} {content['target']:.3f}"
+        if content["target"]
+        else "target not known until trial 0 is done"
+    )
     click.echo(f"{target}; hypervolume {content['hypervolume']:.3f}; {content['paid_cost']:,.0f} windows trained")
     for line in content["leaks"]:
         click.echo(f"leak: {line}")

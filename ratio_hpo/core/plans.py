@@ -16,7 +16,9 @@ class SourcePlan:
     Attributes:
         requested: share of windows that the mixture gives it.
         windows, questions, tokens: drawn from it; a question counts once, tokens without padding.
+        rows: of tokens, more than windows where an example has several, as multiple choice has.
         share_windows, share_tokens: realised shares, in [0, 1].
+        task, language: what it is of.
         epochs: passes over it.
         capped: draw of the stage at which it reached its cap; None: it did not.
     """
@@ -28,6 +30,9 @@ class SourcePlan:
     share_windows: float
     share_tokens: float
     epochs: float
+    rows: int = 0
+    task: str = ""
+    language: str = ""
     capped: int | None = None
 
 
@@ -38,7 +43,8 @@ class StagePlan:
     Attributes:
         steps, windows: updates, and windows in all.
         ratio: asked for; in tokens where the stage counts tokens.
-        ratio_realised, ratio_realised_tokens: share of the windows, and of the tokens, that are not the reference's.
+        ratio_realised, ratio_realised_tokens: share of the labelled windows, and tokens, that are not the reference's.
+        ratio_realised_all: of the windows, text for masked language modelling among them.
         sources: by name.
     """
 
@@ -47,7 +53,16 @@ class StagePlan:
     ratio: float
     ratio_realised: float
     ratio_realised_tokens: float
-    sources: Mapping[str, SourcePlan]
+    ratio_realised_all: float = 0.0
+    sources: Mapping[str, SourcePlan] = field(default_factory=dict)
+
+    def shares(self, key: str) -> dict[str, float]:
+        """Realised shares of windows by `task` or by `language`."""
+        totals: dict[str, float] = {}
+        for source in self.sources.values():
+            name = getattr(source, key)
+            totals[name] = totals.get(name, 0.0) + source.share_windows
+        return totals
 
     @property
     def capped(self) -> dict[str, int]:
@@ -100,6 +115,7 @@ class About:
         trials: asked for by the last search.
         keep: whose weights are kept.
         measure: what the headline is called: F1, accuracy, or score where targets have several.
+        targets: weight in the headline of each target, by name; none: an objective of the user's own.
         languages: target languages; none named: those that scores are given for.
         rungs: windows of each stage at which trials are compared.
         parameters: names of the space's parameters.
@@ -121,6 +137,7 @@ class About:
     trials: int = 0
     keep: str = "front"
     measure: str = "F1"
+    targets: Mapping[str, float] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
     rungs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()

@@ -13,6 +13,10 @@ from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 Params = dict[str, Any]
 
 
+NO_INTERMEDIATE, NO_INTERMEDIATE_PARAM = "none", "no_intermediate"
+"""The anchor that has no intermediate training, and its mark among parameters."""
+
+
 class Decision(Enum):
     """The study's answer to a piece of progress."""
 
@@ -70,6 +74,8 @@ class Progress:
             really spent as paid_seconds, paid_flops.
         weights: name of the checkpoint in the stage store, `<identity>/<step>`, where there is one.
         items: name of the scores of single items, below the run folder's `items`, where they are kept.
+        models, item_files: of several targets, the same two of each one, by name; a checkpoint of several heads is
+            followed by `#` and the head's name.
         parts: windows of each stage that the trial advances in turns, as `target.<name>`; none: `stage` is one.
         time: seconds since the epoch at which it was measured; the study fills it in if absent.
 
@@ -87,6 +93,8 @@ class Progress:
     measures: Mapping[str, float] = field(default_factory=dict)
     weights: str | None = None
     items: str | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
+    item_files: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, int] = field(default_factory=dict)
     time: float | None = None
 
@@ -148,7 +156,8 @@ class Progress:
 
     def to_json(self) -> dict[str, Any]:
         plain = {"scores": dict(self.scores), "measures": dict(self.measures), "parts": dict(self.parts)}
-        return {**asdict(self), **plain}
+        several = {"models": dict(self.models), "item_files": dict(self.item_files)}
+        return {**asdict(self), **plain, **several}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Progress:

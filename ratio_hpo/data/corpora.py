@@ -1,21 +1,21 @@
-"""Corpora: named sets of questions in one or more languages, from files, the hub or the embedded world."""
+"""Corpora: named sets of examples in one or more languages, from files, the hub or the embedded world."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, Strict, model_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
+from ratio_hpo.data.examples import Example
+from ratio_hpo.data.formats import load_format, read_file
 from ratio_hpo.data.hub import read_hub
 from ratio_hpo.data.parallel import Components
-from ratio_hpo.data.questions import Question
 from ratio_hpo.data.report import Report
 from ratio_hpo.data.splits import Sizes, check_sizes, cut
-from ratio_hpo.data.squad import read_squad
-from ratio_hpo.data.world import LANGUAGES, generate
+from ratio_hpo.data.world import LANGUAGES, WORLD_TASKS, world_examples
 
 PartSize = Whole | Real | Literal["rest"]
 Language = Annotated[str, Strict()]
@@ -39,7 +39,10 @@ class _CorpusSpec(Spec):
     """Language codes; `{language}` in a path, config or split stands for each."""
 
     parts: dict[str, PartSize] = Field(default_factory=dict)
-    """Sizes of parts by name, cut by passage: fractions, numbers of questions, or `rest`; none: one part, `all`."""
+    """Sizes of parts by name, cut by passage: fractions, numbers of examples, or `rest`; none: one part, `all`."""
+
+    translated_from: Language | None = None
+    """The language that a machine translated it from; none: it was written in its own. Reports mark its sources."""
 
     @property
     def cut_alike(self) -> bool:
@@ -52,28 +55,59 @@ class _CorpusSpec(Spec):
         return self
 
 
-class FileCorpusSpec(_CorpusSpec):
-    """SQuAD-format JSON, JSONL or Parquet below the data folder."""
+class _FormattedCorpusSpec(_CorpusSpec):
+    """What corpora of a format have."""
+
+    format: Annotated[str, Strict()] = "squad"
+    """Name of the format: `squad`, `squad2`, `xnli`, `conllu`, …; docs/data.md lists them."""
+
+    task: Annotated[str, Strict()] | None = None
+    """Whose examples it holds, where a format serves several tasks; none: the format's first one."""
+
+    parallel: bool | Literal["rows"] = False
+    """Whether languages hold the same passages under the same ids, or, `rows`, in the same rows: all are cut alike."""
+
+    codes: dict[str, Annotated[str, Strict()]] = Field(default_factory=dict)
+    """What stands for `{language}` where a set's names are not the languages' codes: `{sw: swh}`."""
+
+    @model_validator(mode="after")
+    def _format_fits(self) -> _FormattedCorpusSpec:
+        tasks = load_format(self.format).tasks
+        if self.task is not None and self.task not in tasks:
+            raise ValueError(f"task {self.task} is none of format {self.format}; known: {', '.join(tasks)}")
+        odd = [language for language in self.codes if language not in self.languages]
+        if odd:
+            raise ValueError(f"codes names {odd[0]}, which is no language of it; known: {', '.join(self.languages)}")
+        return self
+
+    @property
+    def cut_alike(self) -> bool:
+        return bool(self.parallel)
+
+    @property
+    def kind_of_task(self) -> str:
+        return self.task or load_format(self.format).tasks[0]
+
+    def code(self, language: str) -> str:
+        """What stands for a language in names."""
+        return self.codes.get(language, language)
+
+
+class FileCorpusSpec(_FormattedCorpusSpec):
+    """Files below the data folder, one a language."""
 
     kind: Literal["files"]
     """What tells it from the other corpora."""
 
     path: Template
-    """Below the data folder; the ending says what it is: .json, .jsonl, .ndjson (each also .gz), .parquet."""
+    """Below the data folder; the ending says what it is: .json, .jsonl, .ndjson (each also .gz), .parquet, …"""
 
-    parallel: bool = False
-    """Whether languages hold the same passages under the same question ids, so that all are cut alike."""
-
-    @property
-    def cut_alike(self) -> bool:
-        return self.parallel
-
-    def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Question], Report | None]:
-        path = root / self.path.format(language=language)
-        return read_squad(path, strict=strict)
+    def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Example], Report | None]:
+        path = root / self.path.format(language=self.code(language))
+        return read_file(self.format, path, strict=strict, by_row=self.parallel == "rows")
 
 
-class HubCorpusSpec(_CorpusSpec):
+class HubCorpusSpec(_FormattedCorpusSpec):
     """A data set of the hub at a pinned commit."""
 
     kind: Literal["hub"]
@@ -91,36 +125,39 @@ class HubCorpusSpec(_CorpusSpec):
     revision: str
     """Commit of 40 hexadecimal digits; branches and tags move."""
 
-    parallel: bool = False
-    """As in files."""
-
-    @property
-    def cut_alike(self) -> bool:
-        return self.parallel
-
-    def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Question], Report | None]:
-        config = self.config.format(language=language) if self.config else None
-        split = self.split.format(language=language)
-        return read_hub(self.dataset, config, split, self.revision, strict=strict)
+    def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Example], Report | None]:
+        code = self.code(language)
+        config = self.config.format(language=code) if self.config else None
+        split, by_row = self.split.format(language=code), self.parallel == "rows"
+        return read_hub(self.dataset, config, split, self.revision, form=self.format, strict=strict, by_row=by_row)
 
 
 class WorldCorpusSpec(_CorpusSpec):
-    """Generated questions of the embedded world."""
+    """Generated examples of the embedded world."""
 
     kind: Literal["world"]
     """What tells it from the other corpora."""
+
+    task: Annotated[str, Strict()] = "qa"
+    """What they are examples of: `qa`, `nli`, `paraphrase`, `choice`, `pos`, `ner`, `ccg`, `mlm`, `tatoeba`, …"""
 
     people: Literal["pool", "target", "evaluation"]
     """Whose facts they are about: no person is in two groups."""
 
     questions: Whole | dict[str, Whole]
-    """How many, in each language or by language."""
+    """How many examples, in each language or by language."""
 
     seed: Whole = 0
     """Of the generated facts."""
 
+    @property
+    def kind_of_task(self) -> str:
+        return self.task
+
     @model_validator(mode="after")
     def _languages_known(self) -> WorldCorpusSpec:
+        if self.task not in WORLD_TASKS:
+            raise ValueError(f"the embedded world has no task {self.task}; known: {', '.join(WORLD_TASKS)}")
         unknown = [language for language in self.languages if language not in LANGUAGES]
         if unknown:
             raise ValueError(f"the embedded world has no language {unknown[0]}; known: {', '.join(LANGUAGES)}")
@@ -130,9 +167,9 @@ class WorldCorpusSpec(_CorpusSpec):
                 raise ValueError(f"questions needs a number for {absent[0]}; add it")
         return self
 
-    def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Question], Report | None]:
+    def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Example], Report | None]:
         number = self.questions[language] if isinstance(self.questions, dict) else self.questions
-        return generate(language, self.people, number, seed=self.seed), None
+        return world_examples(self.task, language, self.people, number, seed=self.seed), None
 
 
 Corpus = Annotated[FileCorpusSpec | HubCorpusSpec | WorldCorpusSpec, Field(discriminator="kind")]
@@ -149,30 +186,32 @@ class CorpusReader:
 
     def __init__(self, corpora: Mapping[str, Corpus], root: Path, *, seed: int, strict: bool) -> None:
         self._corpora, self._root, self._seed, self._strict = corpora, root, seed, strict
-        self._read: dict[tuple[str, str], list[Question]] = {}
-        self._parts: dict[tuple[str, str], dict[str, list[Question]]] = {}
+        self._read: dict[tuple[str, str], list[Any]] = {}
+        self._parts: dict[tuple[str, str], dict[str, list[Any]]] = {}
         self._components: dict[str, Components] = {}
         self.reports: list[Report] = []
 
-    def part(self, corpus: str, part: str, language: str) -> list[Question]:
-        """The questions of a part of a corpus in a language.
+    def part(self, corpus: str, part: str, language: str) -> list[Any]:
+        """The examples of a part of a corpus in a language.
 
         Raises:
             DataError: the corpus cannot be read.
-            ConfigError: it holds too few questions for its parts.
+            ConfigError: it holds too few examples for its parts.
         """
         key = (corpus, language)
         if key not in self._parts:
-            questions = self._questions(corpus, language)
-            if self._corpora[corpus].cut_alike:
-                questions = self._shared(corpus).keyed(questions)
             sizes: Sizes = self._corpora[corpus].parts
-            self._parts[key] = cut(questions, sizes, seed=self._seed)
+            self._parts[key] = cut(self.whole(corpus, language), sizes, seed=self._seed)
         return self._parts[key][part]
 
-    def relatives(self, corpus: str, questions: Sequence[Question]) -> frozenset[str]:
-        """Ids of all questions that share a passage with these in any language; none, unless it is parallel."""
-        return self._shared(corpus).relatives(questions) if self._corpora[corpus].cut_alike else frozenset()
+    def whole(self, corpus: str, language: str) -> list[Any]:
+        """All examples of a corpus in a language, whatever its parts."""
+        examples = self._examples(corpus, language)
+        return self._shared(corpus).keyed(examples) if self._corpora[corpus].cut_alike else examples
+
+    def relatives(self, corpus: str, examples: Sequence[Example]) -> frozenset[str]:
+        """Ids of all examples that belong together with these in any language; none, unless it is parallel."""
+        return self._shared(corpus).relatives(examples) if self._corpora[corpus].cut_alike else frozenset()
 
     def is_generated(self, corpus: str) -> bool:
         """Whether it is of the embedded world, whose groups of people share nothing."""
@@ -182,14 +221,14 @@ class CorpusReader:
         """The passages of a parallel corpus, over all languages that it declares."""
         if corpus not in self._components:
             languages = self._corpora[corpus].languages
-            self._components[corpus] = Components({lang: self._questions(corpus, lang) for lang in languages})
+            self._components[corpus] = Components({lang: self._examples(corpus, lang) for lang in languages})
         return self._components[corpus]
 
-    def _questions(self, corpus: str, language: str) -> list[Question]:
+    def _examples(self, corpus: str, language: str) -> list[Any]:
         key = (corpus, language)
         if key not in self._read:
-            questions, report = self._corpora[corpus].load(language, self._root, strict=self._strict)
+            examples, report = self._corpora[corpus].load(language, self._root, strict=self._strict)
             if report is not None:
                 self.reports.append(report)
-            self._read[key] = questions
+            self._read[key] = examples
         return self._read[key]

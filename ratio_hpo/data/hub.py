@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.core.fingerprint import COMMIT
-from ratio_hpo.data.questions import Question
+from ratio_hpo.data.examples import Example
+from ratio_hpo.data.formats import from_records
 from ratio_hpo.data.report import Report
-from ratio_hpo.data.squad import questions_from_records
+
+TAG_COLUMNS = ("upos", "pos_tags", "ner_tags", "tags")
 
 
 def read_hub(
-    dataset: str, config: str | None, split: str, revision: str, *, strict: bool
-) -> tuple[list[Question], Report]:
-    """The questions of a data set with the columns of SQuAD.
+    dataset: str, config: str | None, split: str, revision: str, *, form: str, strict: bool, by_row: bool = False
+) -> tuple[list[Example], Report]:
+    """The examples of a data set, whose columns are those of a format.
 
     Args:
         revision: a commit of 40 hexadecimal digits; branches move, so they are refused.
+        form: name of the format.
+        by_row: ids are positions, whatever the data set gives.
 
     Raises:
         DataError: no commit, or the data set cannot be loaded.
     """
     if not COMMIT.fullmatch(revision):
-        raise DataError(f"{dataset}: revision needs a commit of 40 hexadecimal digits, but got {revision!r}; pin one")
+        raise DataError(
+            f"{dataset}: revision needs a commit of 40 hexadecimal digits, but got {revision!r}; pin one: "
+            f"https://huggingface.co/datasets/{dataset}/commits/main lists them"
+        )
     import datasets
 
     datasets.disable_progress_bars()
@@ -32,4 +41,15 @@ def read_hub(
         raise DataError(
             f"{dataset}@{revision[:8]}: cannot be loaded ({reason}); check name, split and network"
         ) from error
-    return questions_from_records(iter(loaded), f"{dataset}@{revision[:8]}", strict=strict)  # type: ignore[arg-type]
+    records = (_named(record, loaded.features) for record in loaded)
+    return from_records(form, records, f"{dataset}@{revision[:8]}", strict=strict, by_row=by_row)
+
+
+def _named(record: Any, features: Any) -> dict[str, Any]:
+    """A record with the names of its tags in the place of the hub's numbers; labels of other kinds stay numbers."""
+    named = dict(record)
+    for key in TAG_COLUMNS:
+        labels = getattr(getattr(features.get(key), "feature", None), "names", None)
+        if labels is not None:
+            named[key] = [labels[number] for number in named[key]]
+    return named

@@ -1,25 +1,28 @@
-"""What a training source shares with what it is evaluated on: passages and questions, exactly and nearly.
+"""What a training source shares with what is evaluated: texts and questions, exactly and nearly, whatever the tasks.
 
 Exact: equal after `normalised`, in one language. Near, in the folded form, without case, punctuation and white space:
-a passage of which at least 0.8 of the character 8-grams stand in the other one, so that a passage inside a longer one
-counts in either direction; an equal question. Parallel: a passage that another language of a parallel corpus is
-evaluated on, known by its question ids.
+a text of which at least 0.8 of the character 8-grams stand in the other one, so that a passage inside a longer one
+counts in either direction; an equal question. Parallel: what another language of a parallel corpus is evaluated on,
+known by its ids. Ids: the same long id in any language, as SQuAD's stay through translations.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.data.questions import Question, normalised
+from ratio_hpo.data.examples import E, Example, normalised
 
 GRAM, NEAR = 8, 0.8
-"""Characters of a gram, and the part of a passage's grams that makes it near."""
+"""Characters of a gram, and the part of a text's grams that makes it near."""
+
+_Shown = tuple[tuple[str, ...], str]
+"""The texts of an example, and what it asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +31,13 @@ class Leak:
 
     Attributes:
         source: the training source.
-        passages, questions: evaluation questions whose passage, or whose question text, is in the source.
+        passages, questions: evaluation examples of which a text, or the question asked, is in the source.
         both: those of which both are.
-        dropped: training questions with such a passage or question.
-        near_passages, near_questions: evaluation questions whose passage or text is nearly in it, and not exactly.
-        near_dropped: training questions that are near, and not exact.
-        parallel_dropped: training questions on a passage that another language is evaluated on, of the rest.
+        dropped: training examples with such a text or question.
+        near_passages, near_questions: evaluation examples whose text or question is nearly in it, and not exactly.
+        near_dropped: training examples that are near, and not exact.
+        parallel_dropped: training examples that belong to what another language is evaluated on, of the rest.
+        id_dropped: training examples with the id of one that any language is evaluated on, of the rest.
     """
 
     source: str
@@ -46,11 +50,12 @@ class Leak:
     near_questions: int = 0
     near_dropped: int = 0
     parallel_dropped: int = 0
+    id_dropped: int = 0
 
     @property
     def found(self) -> int:
-        """Training questions that leak, of any kind."""
-        return self.dropped + self.near_dropped + self.parallel_dropped
+        """Training examples that leak, of any kind."""
+        return self.dropped + self.near_dropped + self.parallel_dropped + self.id_dropped
 
     def lines(self, *, kept: bool) -> list[str]:
         """One line a kind of leak that there is."""
@@ -73,49 +78,69 @@ class Leak:
                 f"{self.source}: stands on passages that other languages are evaluated on; "
                 f"{self.parallel_dropped} more training question(s) {what}"
             )
+        if self.id_dropped:
+            lines.append(
+                f"{self.source}: has the ids of questions that are evaluated, in this language or another; "
+                f"{self.id_dropped} more training question(s) {what}"
+            )
         return lines
 
 
 def find_leaks(
     source: str,
     language: str,
-    training: Sequence[Question],
-    evaluation: Sequence[Question],
+    training: Sequence[E],
+    evaluation: Sequence[Example],
     *,
     near: bool = True,
     parallel: Sequence[bool] = (),
-) -> tuple[Leak, list[Question]]:
-    """The leak, and the training questions without it.
+    ids: Set[str] = frozenset(),
+) -> tuple[Leak, list[E]]:
+    """The leak, and the training examples without it; of whatever tasks the two are.
 
     Args:
         near: whether nearly equal texts are looked for too.
-        parallel: whether the passage of each training question is one that another language is evaluated on; none:
-            of no question.
+        parallel: whether each training example belongs to what another language is evaluated on; none: no one does.
+        ids: of what any language is evaluated on, as `lasting_ids` gives them.
     """
-    asked = [(normalised(q.context), normalised(q.question)) for q in evaluation]
-    trained = [(normalised(q.context), normalised(q.question)) for q in training]
-    passages, texts = {context for context, _ in trained}, {text for _, text in trained}
-    by_passage = [context in passages for context, _ in asked]
+    asked = [(_texts(example), normalised(example.asked)) for example in evaluation]
+    trained = [(_texts(example), normalised(example.asked)) for example in training]
+    passages, texts = {text for group, _ in trained for text in group}, {text for _, text in trained if text}
+    by_passage = [any(text in passages for text in group) for group, _ in asked]
     by_text = [text in texts for _, text in asked]
-    seen_passages, seen_texts = {context for context, _ in asked}, {text for _, text in asked}
-    exact = [context in seen_passages or text in seen_texts for context, text in trained]
+    seen_passages, seen_texts = {text for group, _ in asked for text in group}, {text for _, text in asked if text}
+    exact = [any(t in seen_passages for t in group) or text in seen_texts for group, text in trained]
     nearly = _Near(trained, asked) if near else None
     near_train = nearly.training() if nearly is not None else [False] * len(training)
-    of_parallel = list(parallel) or [False] * len(training)
+    kinds = [exact, near_train, list(parallel) or [False] * len(training), [e.id in ids for e in training]]
+    first = [next((k for k, holds in enumerate(each) if holds), None) for each in zip(*kinds, strict=True)]
     leak = Leak(
         source=source,
         language=language,
         passages=sum(by_passage),
         questions=sum(by_text),
         both=sum(a and b for a, b in zip(by_passage, by_text, strict=True)),
-        dropped=sum(exact),
+        dropped=first.count(0),
         near_passages=sum(nearly.passages(by_passage)) if nearly is not None else 0,
         near_questions=sum(nearly.texts(by_text)) if nearly is not None else 0,
-        near_dropped=sum(n and not e for n, e in zip(near_train, exact, strict=True)),
-        parallel_dropped=sum(p and not (e or n) for p, e, n in zip(of_parallel, exact, near_train, strict=True)),
+        near_dropped=first.count(1),
+        parallel_dropped=first.count(2),
+        id_dropped=first.count(3),
     )
-    leaking = [any(kinds) for kinds in zip(exact, near_train, of_parallel, strict=True)]
-    return leak, [question for question, leaks in zip(training, leaking, strict=True) if not leaks]
+    return leak, [example for example, kind in zip(training, first, strict=True) if kind is None]
+
+
+LONG_ID = 8
+"""Characters from which an id is taken to be the same thing wherever it stands: SQuAD's go through translations."""
+
+
+def lasting_ids(examples: Iterable[Example]) -> frozenset[str]:
+    """The ids that name the same example in other files too: long ones, and none that is a position in a file."""
+    return frozenset(e.id for e in examples if len(e.id) >= LONG_ID and not e.id.startswith("#"))
+
+
+def _texts(example: Example) -> tuple[str, ...]:
+    return tuple(normalised(text) for text in example.texts)
 
 
 def folded(text: str) -> str:
@@ -129,12 +154,12 @@ def folded(text: str) -> str:
 
 
 class _Near:
-    """Which passages and texts of two sets are nearly equal; each passage is cut into grams once."""
+    """Which texts of two sets are nearly equal; each is cut into grams once."""
 
-    def __init__(self, trained: Sequence[tuple[str, str]], asked: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, trained: Sequence[_Shown], asked: Sequence[_Shown]) -> None:
         self._trained, self._asked = trained, asked
-        self._texts = {folded(text) for _, text in trained}, {folded(text) for _, text in asked}
-        ours, theirs = (sorted({context for context, _ in pairs}) for pairs in (trained, asked))
+        self._texts = {folded(text) for _, text in trained} - {""}, {folded(text) for _, text in asked} - {""}
+        ours, theirs = (sorted({text for texts, _ in shown for text in texts}) for shown in (trained, asked))
         self._near_trained: set[str] = set()
         self._near_asked: set[str] = set()
         for k, other in _contained([folded(t) for t in ours], [folded(t) for t in theirs]):
@@ -142,18 +167,20 @@ class _Near:
             self._near_asked.add(theirs[other])
 
     def training(self) -> list[bool]:
-        """Whether a training question's passage or text is near one that is asked."""
-        asked = self._texts[1] - {""}
-        return [context in self._near_trained or folded(text) in asked for context, text in self._trained]
+        """Whether a training example's text or question is near one that is asked."""
+        return [
+            any(text in self._near_trained for text in texts) or folded(text) in self._texts[1]
+            for texts, text in self._trained
+        ]
 
     def passages(self, exact: Sequence[bool]) -> list[bool]:
-        """Whether an evaluation question's passage is near one that is trained on, and not in it exactly."""
-        return [c in self._near_asked and not e for (c, _), e in zip(self._asked, exact, strict=True)]
+        """Whether an evaluation example's text is near one that is trained on, and not in it exactly."""
+        near = (any(text in self._near_asked for text in texts) for texts, _ in self._asked)
+        return [n and not e for n, e in zip(near, exact, strict=True)]
 
     def texts(self, exact: Sequence[bool]) -> list[bool]:
-        """Whether an evaluation question's text is near one that is trained on, and not equal to it."""
-        trained = self._texts[0] - {""}
-        return [folded(t) in trained and not e for (_, t), e in zip(self._asked, exact, strict=True)]
+        """Whether an evaluation example's question is near one that is trained on, and not equal to it."""
+        return [folded(t) in self._texts[0] and not e for (_, t), e in zip(self._asked, exact, strict=True)]
 
 
 def _contained(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int]]:

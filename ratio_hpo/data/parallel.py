@@ -1,8 +1,8 @@
-"""Passages that languages share: which questions of a parallel corpus stand on one passage, in any language.
+"""Groups that languages share: which examples of a parallel corpus belong together, in any language.
 
-A language may hold any subset of the questions, and each file knows only which of its own stand on one passage. So
-passages are the connected components of (a passage of a file, a question id) over all languages: a component is in
-one part of every split, whatever subset a language holds.
+A language may hold any subset of the examples, and each file knows only which of its own stand on one passage. So
+groups are the connected components of (a group of a file, an id) over all languages: a component is in one part of
+every split, whatever subset a language holds. Line-aligned sets have the row as their id.
 """
 
 from __future__ import annotations
@@ -10,25 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from ratio_hpo.data.questions import Question
+from ratio_hpo.data.examples import E, Example
 
 
 class Components:
-    """The passages of a parallel corpus.
+    """The groups of a parallel corpus.
 
     Args:
-        languages: questions of every language of the corpus.
+        languages: examples of every language of the corpus.
 
     Example:
         Question 1 alone in German joins what two English passages hold: nothing; both languages share its passage.
     """
 
-    def __init__(self, languages: Mapping[str, Sequence[Question]]) -> None:
+    def __init__(self, languages: Mapping[str, Sequence[Example]]) -> None:
         self._parent: dict[str, str] = {}
-        for questions in languages.values():
+        for examples in languages.values():
             first: dict[str, str] = {}
-            for question in questions:
-                self._join(question.id, first.setdefault(question.passage, question.id))
+            for example in examples:
+                self._join(example.id, first.setdefault(example.group, example.id))
         self._members: dict[str, frozenset[str]] = {}
         grouped: dict[str, set[str]] = {}
         for identifier in self._parent:
@@ -37,13 +37,13 @@ class Components:
             self._members[min(members)] = frozenset(members)
         self._key = {identifier: key for key, members in self._members.items() for identifier in members}
 
-    def keyed(self, questions: Iterable[Question]) -> list[Question]:
-        """The questions with the passage's key, which all languages share: the least id of its component."""
-        return [replace(question, passage=self._key[question.id]) for question in questions]
+    def keyed(self, examples: Iterable[E]) -> list[E]:
+        """The examples with their group's key, which all languages share: the least id of its component."""
+        return [replace(example, group=self._key[example.id]) for example in examples]
 
-    def relatives(self, questions: Iterable[Question]) -> frozenset[str]:
-        """Every question id that stands on a passage of these, in any language."""
-        keys = {self._key[question.id] for question in questions}
+    def relatives(self, examples: Iterable[Example]) -> frozenset[str]:
+        """Every id that belongs to a group of these, in any language."""
+        keys = {self._key[example.id] for example in examples}
         return frozenset().union(*(self._members[key] for key in keys))
 
     def _root(self, identifier: str) -> str:

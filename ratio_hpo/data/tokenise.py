@@ -1,4 +1,4 @@
-"""Questions become windows: tokenised once, written whole, found again by what shaped them."""
+"""Examples become windows: tokenised once, written whole, found again by what shaped them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from ratio_hpo.core.files import remove, written_whole
 from ratio_hpo.core.fingerprint import fingerprint, fingerprint_file
-from ratio_hpo.data.questions import Question, fingerprint_questions
+from ratio_hpo.data.examples import Example, fingerprint_examples
 from ratio_hpo.data.tasks import Task
-from ratio_hpo.data.windows import META, QUESTIONS, WINDOWS, WindowSpec
+from ratio_hpo.data.windows import ITEMS, META, WINDOWS
 
-FORMAT = 2
+FORMAT = 3
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
@@ -29,32 +29,36 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
     return fingerprint([lasting, sorted(tokenizer.model_input_names), sides])
 
 
-def write_windows(questions: Sequence[Question], tokenizer: Any, task: Task, settings: WindowSpec, cache: Path) -> Path:
-    """The folder of the windows of `questions`; made if it is not there yet, or not as it was written."""
-    key = fingerprint(
-        [fingerprint_questions(questions), tokenizer_fingerprint(tokenizer), settings.model_dump(), task.name, FORMAT]
-    )
+def write_windows(
+    examples: Sequence[Example], tokenizer: Any, task: Task, identity: Sequence[Any], cache: Path
+) -> Path:
+    """The folder of the windows of examples; made if it is not there yet, or not as it was written.
+
+    Args:
+        identity: what else shapes them: the task, its settings and labels.
+    """
+    key = fingerprint([fingerprint_examples(examples), tokenizer_fingerprint(tokenizer), list(identity), FORMAT])
     folder = cache / key
     if is_whole(folder):
         return folder
     remove(folder)
-    rows = task.encode(questions, tokenizer, settings)
-    texts = {
-        "id": pa.array([q.id for q in questions], pa.string()),
-        "group": pa.array([q.passage for q in questions], pa.string()),
-        "context": pa.array([q.context for q in questions], pa.large_string()),
-        "answers": pa.array([[a.text for a in q.answers] for q in questions], pa.list_(pa.string())),
+    rows = task.encode(examples, tokenizer)
+    items = {
+        "id": pa.array([example.id for example in examples], pa.string()),
+        "group": pa.array([example.group for example in examples], pa.string()),
+        "texts": pa.array(
+            [json.dumps(task.describe(example), ensure_ascii=False) for example in examples], pa.large_string()
+        ),
     }
     with written_whole(folder) as part:
         part.mkdir()
         _write(part / WINDOWS, rows)
-        _write(part / QUESTIONS, texts)
+        _write(part / ITEMS, items)
         meta = {
-            "task": task.name,
-            "windows": len(rows["question"]),
-            "questions": len(questions),
-            "sums": {name: fingerprint_file(part / name) for name in (WINDOWS, QUESTIONS)},
-            **settings.model_dump(),
+            "task": list(identity),
+            "windows": len(rows["item"]),
+            "items": len(examples),
+            "sums": {name: fingerprint_file(part / name) for name in (WINDOWS, ITEMS)},
         }
         (part / META).write_text(json.dumps(meta, indent=1))
     return folder
@@ -64,7 +68,7 @@ def is_whole(folder: Path) -> bool:
     """Whether a window set is there, byte for byte as it was written."""
     try:
         sums = json.loads((folder / META).read_text())["sums"]
-        return all(fingerprint_file(folder / name) == sums[name] for name in (WINDOWS, QUESTIONS))
+        return all(fingerprint_file(folder / name) == sums[name] for name in (WINDOWS, ITEMS))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

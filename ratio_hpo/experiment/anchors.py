@@ -6,62 +6,101 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.trial import Params
-from ratio_hpo.data.mixing import SourceSize, by_size, integer_shares, solve, window_ratio
+from ratio_hpo.core.trial import NO_INTERMEDIATE, NO_INTERMEDIATE_PARAM, Params
+from ratio_hpo.data.mixing import SourceSize, Split, by_size, integer_shares, reachable_ratios, solve, window_ratio
 from ratio_hpo.space import Space
 from ratio_hpo.study import Anchor
-from ratio_hpo.training.parameters import PARAMETERS
-from ratio_hpo.training.spec import StagesSpec
+from ratio_hpo.training.parameters import INTERMEDIATE, Stages, owners, reference_value
+from ratio_hpo.training.spec import StageSpec
+
+TASK = "task:"
+"""Begins the name of an anchor of one task's reference-language data alone."""
 
 
 def make_anchors(
-    names: Iterable[str], stages: StagesSpec, sizes: Mapping[str, SourceSize], space: Space
+    names: Iterable[str], stages: Stages, sizes: Mapping[str, SourceSize], space: Space
 ) -> tuple[Anchor, ...]:
     """Anchors by name in their order; equal mixtures are merged, and what the data lacks is left out.
+
+    `none` has no mixture, is never merged, and comes after trial 0.
 
     Args:
         sizes: of the intermediate stage's sources.
         space: its parameters beside the mixture are set to the reference values.
     """
-    reference = reference_params(stages, space)
+    reference, intermediate = reference_params(stages, space), stages[INTERMEDIATE]
     merged: dict[tuple[tuple[str, int], ...], tuple[str, Params]] = {}
-    for name in names:
-        shares = _shares(name, stages, sizes)
+    wanted = list(names)
+    for name in wanted:
+        shares = _shares(name, intermediate, sizes) if name != NO_INTERMEDIATE else None
         if shares is None:
             continue
         ratio = window_ratio(shares, sizes)
-        if stages.intermediate.budget == "add" and not _can_be_added(shares, stages, sizes):
+        if intermediate.budget == "add" and not _can_be_added(shares, intermediate, sizes):
             continue
         key = tuple(integer_shares(shares).items())
         kind = f"{merged[key][0]}+{name}" if key in merged else name
         merged[key] = (kind, {"ratio": min(ratio, 1.0), "shares": shares, **reference})
-    return tuple(Anchor(kind=kind, params=params) for kind, params in merged.values())
+    anchors = [Anchor(kind=kind, params=params) for kind, params in merged.values()]
+    if NO_INTERMEDIATE in wanted:
+        targets = {name: v for name, v in reference.items() if owners(name, stages)[0][0] != INTERMEDIATE}
+        anchors.insert(1, Anchor(kind=NO_INTERMEDIATE, params={NO_INTERMEDIATE_PARAM: True, **targets}))
+    return tuple(anchors)
 
 
-def reference_params(stages: StagesSpec, space: Space) -> dict[str, Any]:
+def reference_params(stages: Stages, space: Space) -> dict[str, Any]:
     """The experiment's own value of each parameter of the space, the mixture aside."""
-    wanted = [name for name in space.parameters if name in PARAMETERS]
-    return {name: getattr(getattr(stages, PARAMETERS[name][0]), PARAMETERS[name][1]) for name in wanted}
+    return {name: reference_value(name, stages) for name in space.parameters if owners(name, stages)}
 
 
-def _can_be_added(shares: Mapping[str, float], stages: StagesSpec, sizes: Mapping[str, SourceSize]) -> bool:
+def check_anchors(names: Iterable[str], tasks: Iterable[str]) -> None:
+    """Refuse anchors of tasks that are in no intermediate source.
+
+    Raises:
+        ConfigError: one line.
+    """
+    known = sorted(set(tasks) - {"mlm"})
+    odd = [name for name in names if name.startswith(TASK) and name.removeprefix(TASK) not in known]
+    if odd:
+        raise ConfigError(f"anchors: {odd[0]} names no labelled task of the intermediate stage; known: {known}")
+
+
+def _can_be_added(shares: Mapping[str, float], stage: StageSpec, sizes: Mapping[str, SourceSize]) -> bool:
     """Whether `budget: add` takes the shares, in windows."""
     try:
-        solve(sizes, stages.intermediate.wanted(), shares=shares)
+        solve(sizes, stage.wanted(), shares=shares)
     except ConfigError:
         return False
     return True
 
 
-def _shares(name: str, stages: StagesSpec, sizes: Mapping[str, SourceSize]) -> dict[str, float] | None:
-    """Shares of an anchor in the stage's unit; None where the data lacks what it needs."""
-    stage = stages.intermediate
+def _shares(name: str, stage: StageSpec, sizes: Mapping[str, SourceSize]) -> dict[str, float] | None:
+    """Shares of an anchor in the stage's unit, of all sources; None where the data lacks what it needs."""
     wanted = stage.model_copy(update={"budget": "replace"}).wanted()  # its length has no part in its shares
-    if name == "english":
-        return solve(sizes, wanted, ratio=0.0).asked if any(size.reference for size in sizes.values()) else None
-    if name == "non_english":
-        others = any(not size.reference for size in sizes.values())
-        return solve(sizes, wanted, ratio=1.0).asked if others else None
+    labelled = {key: size for key, size in sizes.items() if not size.aside}
+    split = wanted.split
+    if name in ("english", "non_english"):
+        sides = {size.reference for size in labelled.values()}
+        if (name == "english") not in sides:
+            return None
+        low, high = reachable_ratios(labelled, split) if stage.balance == "task" else (0.0, 1.0)
+        return solve(sizes, wanted, ratio=low if name == "english" else high).asked
     if name == "uniform":
-        return dict.fromkeys(sizes, 1.0 / len(sizes))
-    return by_size(sizes, stage.unit)
+        among = dict.fromkeys(labelled, 1.0 / len(labelled))
+    elif name.startswith(TASK):
+        own = {k: s for k, s in labelled.items() if s.task == name.removeprefix(TASK) and s.reference}
+        if not own:
+            return None
+        among = by_size(own, split)
+    elif name == "all_tasks":
+        english = {key: size for key, size in labelled.items() if size.reference}
+        if not english:
+            return None
+        among = by_size(english, Split(unit=split.unit, size_cap=stage.size_cap or ALL_TASKS_CAP))
+    else:
+        among = by_size(labelled, split)
+    return solve(sizes, wanted, shares=among).asked
+
+
+ALL_TASKS_CAP = 131_072
+"""A task counts as no larger than that in `all_tasks` (Phang et al. 2020, section 3; Raffel et al. 2020)."""

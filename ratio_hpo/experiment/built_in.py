@@ -9,19 +9,19 @@ from pathlib import Path
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.plans import About
-from ratio_hpo.data.mixing import SourceSize
+from ratio_hpo.data.mixing import SourceSize, reachable_ratios
 from ratio_hpo.data.mixing.solve import added_steps, check_added, largest_window_ratio, solve
-from ratio_hpo.experiment.anchors import make_anchors
+from ratio_hpo.experiment.anchors import check_anchors, make_anchors
 from ratio_hpo.experiment.kind import DataFacts, Say, Search, SearchOptions, SourceFacts
 from ratio_hpo.experiment.load import Loaded, name_study
-from ratio_hpo.experiment.prepare import Prepared, basis_of, prepare, source_specs
+from ratio_hpo.experiment.prepare import NamedSource, Prepared, basis_of, prepare, source_specs
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.objective import Design, Pipeline
 from ratio_hpo.space import Ratio, Simplex, Space, Steps, load_space
 from ratio_hpo.study import Anchor, StudyPlan, Target
 from ratio_hpo.training.base import checkpoint_bytes, find_base
 from ratio_hpo.training.model import load_tokenizer
-from ratio_hpo.training.parameters import INTERMEDIATE, TARGET, check_parameters, reference_values
+from ratio_hpo.training.parameters import INTERMEDIATE, check_parameters, owners, reference_values
 from ratio_hpo.training.spec import sizes_of
 
 
@@ -34,10 +34,15 @@ class BuiltIn:
 
     def check(self) -> str:
         self.space()
-        return f"on {len(self.spec.target_languages)} language(s)"
+        names = list(self.spec.targets)
+        targets = f", {len(names)} targets" if len(names) > 1 else ""
+        return f"on {len(self.spec.languages())} language(s){targets}"
 
     def source_names(self) -> tuple[str, ...]:
-        return tuple(source_specs(self.spec, self.spec.stages.intermediate))
+        return tuple(name for name, source in self._sources().items() if source.task != "mlm")
+
+    def _sources(self) -> dict[str, NamedSource]:
+        return source_specs(self.spec, self.spec.stages.intermediate)
 
     def needs(self, digests: Digests) -> tuple[str, int]:
         base = find_base(self.spec.base.name, self.spec.base.revision, digests)
@@ -50,8 +55,14 @@ class BuiltIn:
         Raises:
             ConfigError: parameters that the objective does not know, a simplex of other sources, a ratio too high.
         """
-        space, stages, sources = load_space(self.spec.space), self.spec.stages, self.source_names()
+        space, stages, named = load_space(self.spec.space), self.spec.all_stages(), self._sources()
+        sources = tuple(name for name, source in named.items() if source.task != "mlm")
         check_parameters(space, stages)
+        check_anchors(self.spec.anchors, {source.task for source in named.values()})
+        if "mlm_share" in space.parameters and len(sources) == len(named):
+            raise ConfigError(
+                f"{space.source}: parameters.mlm_share: {self.spec.name} has no source of task mlm; drop it"
+            )
         resolved = space.resolve(reference_values(stages), parts=sources)
         shares, ratio = resolved.parameters.get("shares"), resolved.parameters.get("ratio")
         unknown = [part for part in (shares.parts if isinstance(shares, Simplex) else ()) if part not in sources]
@@ -60,12 +71,13 @@ class BuiltIn:
                 f"{space.source}: parameters.shares.parts: {unknown[0]} is no source of {self.spec.name}; "
                 f"known: {', '.join(sources)}"
             )
-        if stages.intermediate.budget == "add":
+        intermediate = stages[INTERMEDIATE]
+        if intermediate.budget == "add":
             if shares is not None:
                 raise ConfigError(
                     f"{space.source}: parameters.shares: budget `add` needs a ratio, not shares; use `ratio`"
                 )
-            if isinstance(ratio, Ratio) and stages.intermediate.unit == "examples":
+            if isinstance(ratio, Ratio) and intermediate.unit == "examples":
                 _check_added(ratio.high, space)
         return resolved
 
@@ -85,12 +97,16 @@ class BuiltIn:
             say=say,
         )
         sizes = sizes_of(prepared.sources[INTERMEDIATE])
-        anchors = make_anchors(self.spec.anchors, self.spec.stages, sizes, space)
+        self._check_reachable(space, sizes)
+        anchors = make_anchors(self.spec.anchors, self.spec.all_stages(), sizes, space)
         steps = self._largest_steps(space, sizes, anchors)
         pipeline = Pipeline(self._design(prepared, steps))
         leaks = tuple(line for leak in prepared.leaks for line in leak.lines(kept=options.keep_leaks))
         sources = {
-            stage: {name: SourceFacts(language=s.language, size=s.size) for name, s in group.items()}
+            stage: {
+                name: SourceFacts(language=s.language, size=s.size, rows=s.rows, translated_from=s.translated_from)
+                for name, s in group.items()
+            }
             for stage, group in prepared.sources.items()
         }
         return Search(
@@ -106,21 +122,35 @@ class BuiltIn:
         )
 
     def _design(self, prepared: Prepared, steps: Mapping[str, int]) -> Design:
+        stages = self.spec.all_stages()
         return Design(
             base=prepared.base,
-            task=self.spec.task,
-            windows=self.spec.windows,
             engine=self.spec.engine,
-            metric=self.spec.metric,
             seed=self.spec.seed,
-            pad=prepared.pad,
-            token_types=prepared.token_types,
-            stages=self.spec.stages,
+            vocabulary=prepared.vocabulary,
+            tasks=prepared.tasks,
+            stages=stages,
             sources=prepared.sources,
-            evaluation=prepared.evaluation,
-            test=prepared.test,
-            rungs={name: tuple(getattr(self.spec.stages, name).rungs(most)) for name, most in steps.items()},
+            targets=prepared.targets,
+            rungs={name: tuple(stages[name].rungs(most)) for name, most in steps.items()},
         )
+
+    def _check_reachable(self, space: Space, sizes: Mapping[str, SourceSize]) -> None:
+        """Refuse a space with ratios that `balance: task` cannot reach.
+
+        Raises:
+            ConfigError: with the interval that it can.
+        """
+        stage, ratio = self.spec.stages.intermediate, space.parameters.get("ratio")
+        if stage.balance != "task" or not isinstance(ratio, Ratio):
+            return
+        low, high = reachable_ratios({k: s for k, s in sizes.items() if not s.aside}, stage.wanted().split)
+        if ratio.low < low - 1e-9 or ratio.high > high + 1e-9:
+            raise ConfigError(
+                f"{space.source}: parameters.ratio: with balance `task` the data reaches {low:.4g} to {high:.4g}, but "
+                f"the space asks for {ratio.low:g} to {ratio.high:g}; say `low` and `high` within, or take balance "
+                "`language`"
+            )
 
     def _plan(
         self,
@@ -134,9 +164,9 @@ class BuiltIn:
         spec = self.spec
         if spec.target.score is None and not (anchors and anchors[0].kind.startswith("english")):
             raise ConfigError(f"{spec.name}: target: needs `score`, since the data has no {spec.reference} to set it")
-        batch = {name: getattr(spec.stages, name).batch_size for name in steps}
+        batch = {name: stage.batch_size for name, stage in spec.all_stages().items()}
         design = self._design(prepared, steps)
-        sets = [*(f for parts in prepared.evaluation.values() for f in parts.values()), *prepared.test.values()]
+        sets = [*(folder for target in prepared.targets for folder in target.folders.values()), *prepared.test]
         return StudyPlan(
             name=name_study(spec, space) if options.study is None else options.study,
             basis=basis_of(spec, prepared),
@@ -145,17 +175,27 @@ class BuiltIn:
             target=Target(score=spec.target.score, fraction=spec.target.fraction),
             anchors=anchors,
             largest_cost=float(sum(most * batch[name] for name, most in steps.items())),
-            languages=tuple(spec.target_languages),
+            languages=tuple(spec.languages()),
             seed=spec.seed,
             about=About(
                 experiment=spec.name,
                 space=space.name,
                 base=spec.base.name,
+                measure=self._measure(),
+                targets={target.name: target.weight for target in prepared.targets},
                 evaluation_sets=tuple(Path(folder).name for folder in sets),
                 leaks=leaks,
                 problems=prepared.problems,
             ),
         )
+
+    def _measure(self) -> str:
+        """What the headline is called."""
+        targets = list(self.spec.all_targets().values())
+        if len(targets) > 1:
+            return "score"
+        name = self.spec.primary(targets[0])
+        return {"f1": "F1", "em": "EM"}.get(name, name)
 
     def _largest_steps(
         self, space: Space, sizes: Mapping[str, SourceSize], anchors: tuple[Anchor, ...]
@@ -165,11 +205,12 @@ class BuiltIn:
         Raises:
             ConfigError: `budget: add`, and the space's largest ratio comes to more windows than it takes.
         """
-        most = {}
-        for name, parameter in ((INTERMEDIATE, "intermediate_steps"), (TARGET, "target_steps")):
-            domain = space.parameters.get(parameter)
-            asked = int(max(domain.values)) if isinstance(domain, Steps) else 0
-            most[name] = max(asked, getattr(self.spec.stages, name).steps)
+        stages = self.spec.all_stages()
+        most = {name: stage.steps for name, stage in stages.items()}
+        for parameter, domain in space.parameters.items():
+            for name, key in owners(parameter, stages):
+                if key == "steps" and isinstance(domain, Steps):
+                    most[name] = max(most[name], int(max(domain.values)))
         stage, ratio = self.spec.stages.intermediate, space.parameters.get("ratio")
         if stage.budget == "add" and isinstance(ratio, Ratio):
             searched = bool({"spread", "temperature"} & set(space.parameters))
@@ -183,7 +224,7 @@ class BuiltIn:
                 _check_added(solve(sizes, wanted, ratio=ratio.high).ratio, space)
                 wanted = stage.model_copy(update={"steps": most[INTERMEDIATE]}).wanted()
                 most[INTERMEDIATE] = solve(sizes, wanted, ratio=ratio.high).steps
-        for anchor in anchors:  # which may lie outside the space
+        for anchor in (anchor for anchor in anchors if "shares" in anchor.params):  # which may lie outside the space
             most[INTERMEDIATE] = max(
                 most[INTERMEDIATE], solve(sizes, stage.wanted(), shares=anchor.params["shares"]).steps
             )

@@ -74,6 +74,8 @@ class SourceFacts:
 
     language: str
     size: SourceSize
+    rows: int = 0
+    translated_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +84,12 @@ class DataFacts:
 
     Attributes:
         sources: by stage and name.
-        splits: number of questions by language and split.
+        splits: number of items by target, language and split.
         problems, leaks: lines about bad records, and about what training and evaluation share.
     """
 
     sources: Mapping[str, Mapping[str, SourceFacts]] = field(default_factory=dict)
-    splits: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    splits: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
 

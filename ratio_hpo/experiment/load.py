@@ -65,7 +65,7 @@ def load_experiment(name_or_path: str | None, settings: Sequence[Setting] = ()) 
     check_name(spec.name, f"{where('name')}: name")
     try:
         check_sampler(spec.sampler.name)
-        check_pruner(spec.pruner.name, spec.pruner.options, spec.target_languages)
+        check_pruner(spec.pruner.name, spec.pruner.options, spec.languages())
     except ConfigError as error:
         raise ConfigError(*(f"{where(line.partition(':')[0])}: {line}" for line in error.lines)) from error
     return Loaded(spec, path, content, tuple(settings))

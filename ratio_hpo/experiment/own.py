@@ -83,9 +83,7 @@ class Own:
             options=options,
             spec=self.spec,
             plan=plan,
-            objective=CheckedObjective(
-                function, plan.rungs, plan.languages, plan.largest_cost, self.spec.measure
-            ),
+            objective=CheckedObjective(function, plan.rungs, plan.languages, plan.largest_cost, self.spec.measure),
             plan_trial=self._plan_trial,
             isolated=options.isolated,
         )
@@ -109,8 +107,11 @@ class Own:
         return StudyPlan(
             name=name_study(spec, space) if options.study is None else options.study,
             basis={
-                "objective": spec.objective, "own": spec.identity, "reference": spec.reference, "measure": spec.measure,
-            },  # fmt: skip
+                "objective": spec.objective,
+                "own": spec.identity,
+                "reference": spec.reference,
+                "measure": spec.measure,
+            },
             space=space,
             rungs={stage: tuple(grid) for stage, grid in spec.rungs.items()},
             target=Target(score=spec.target.score, fraction=spec.target.fraction),
@@ -142,6 +143,8 @@ def _anchors(experiment: OwnExperimentSpec, space: Space) -> tuple[Anchor, ...]:
     shares = space.parameters.get("shares")
     found: dict[str, Params] = {}
     for name in experiment.anchors:
+        if name not in ("english", "proportional", "uniform", "non_english"):
+            raise ConfigError(f"anchors: {name} is of the built-in objective alone; drop it")
         if "ratio" in space.parameters and name in ("english", "non_english"):
             found[name] = {"ratio": 0.0 if name == "english" else 1.0}
         elif isinstance(shares, Simplex):

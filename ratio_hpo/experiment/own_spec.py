@@ -52,3 +52,7 @@ class OwnExperimentSpec(StudySpec):
                 raise ValueError(f"rungs.{stage} needs rising windows from 1 on, but got {grid}; sort them")
         self.check_target()
         return self
+
+    def languages(self) -> list[str]:
+        """The languages that every evaluation has a score of."""
+        return list(self.target_languages)

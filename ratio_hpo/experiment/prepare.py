@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,17 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests, fingerprint
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.data.corpora import CorpusReader
+from ratio_hpo.data.examples import Example, Sentence, fingerprint_examples
 from ratio_hpo.data.leaks import Leak, find_leaks
 from ratio_hpo.data.mixing import SourceSize
-from ratio_hpo.data.questions import Question, fingerprint_questions
 from ratio_hpo.data.splits import WHOLE
-from ratio_hpo.data.tasks import load_task
+from ratio_hpo.data.tasks import Head, Vocabulary, make_task
+from ratio_hpo.data.tasks.kinds import TASKS
 from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import open_windows
-from ratio_hpo.experiment.spec import SPLITS, ExperimentSpec
+from ratio_hpo.experiment.held import Held, held_out, retrieval_examples
+from ratio_hpo.experiment.spec import ExperimentSpec
+from ratio_hpo.objective.design import TargetDesign, TaskDesign
 from ratio_hpo.training.base import Base, find_base
 from ratio_hpo.training.model import load_tokenizer, most_positions
 from ratio_hpo.training.spec import SourceData, SourceSpec, StageSpec
@@ -33,54 +35,52 @@ class Prepared:
 
     Attributes:
         sources: windows of each source of each stage.
-        evaluation: window set of each target language and scored split.
-        test: window set of each target language that only a confirmation reads.
-        splits: number of questions by language and split.
-        prints: fingerprint of the questions of each language and split.
+        tasks: by the name of their head, or of their target where they have none.
+        targets: with the window sets that trials are scored on.
+        test: window sets that only a confirmation reads.
+        splits: number of items by target, language and split.
+        prints: fingerprint of the items of each target, language and split.
         leaks: what training sources share with the evaluation data.
         problems: lines about bad records.
         tokenizer: folder of the tokenizer, kept beside weights.
-        pad, token_types: id of padding; whether the model takes segment ids.
     """
 
     base: Base
     sources: dict[str, dict[str, SourceData]]
-    evaluation: dict[str, dict[str, str]]
-    test: dict[str, str]
-    splits: dict[str, dict[str, int]]
+    tasks: dict[str, TaskDesign]
+    targets: tuple[TargetDesign, ...]
+    test: tuple[str, ...]
+    splits: dict[str, dict[str, dict[str, int]]]
     prints: str
     tokenizer: Path
-    pad: int
-    token_types: bool
+    vocabulary: Vocabulary
     leaks: tuple[Leak, ...] = ()
     problems: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Held:
-    """What is evaluated on: of one language, and of all others where corpora are parallel.
+@dataclass(frozen=True, slots=True)
+class NamedSource:
+    """A source of a stage with the task and head that it trains."""
 
-    Attributes:
-        parallel: of each parallel corpus, the ids of all questions on passages that any language is evaluated on.
-    """
-
-    parts: dict[str, dict[str, list[Question]]]
-    parallel: dict[str, frozenset[str]]
-    generated: bool
-
-    def of(self, language: str) -> list[Question]:
-        return [question for part in self.parts.get(language, {}).values() for question in part]
+    spec: SourceSpec
+    task: str
+    head: str
 
 
-def source_specs(experiment: ExperimentSpec, stage: StageSpec) -> dict[str, SourceSpec]:
-    """The sources of a stage; parts of corpora make one source a language."""
+def source_specs(experiment: ExperimentSpec, stage: StageSpec) -> dict[str, NamedSource]:
+    """The sources of a stage; parts of corpora make one source a language, and a task where there are several."""
     if isinstance(stage.sources, dict):
-        return stage.sources
-    grouped: dict[str, list[str]] = {}
+        named = {key: (spec, experiment.task_of(spec.data[0])) for key, spec in stage.sources.items()}
+        return {key: NamedSource(spec, task, spec.head or task) for key, (spec, task) in named.items()}
+    grouped: dict[tuple[str, str], list[str]] = {}
     for entry in stage.sources:
         for language in experiment.corpora[entry.partition("/")[0]].languages:
-            grouped.setdefault(language, []).append(entry)
-    return {language: SourceSpec(language=language, data=data) for language, data in grouped.items()}
+            grouped.setdefault((experiment.task_of(entry), language), []).append(entry)
+    single = len({task for task, _ in grouped}) == 1
+    return {
+        language if single else f"{task}.{language}": NamedSource(SourceSpec(language=language, data=data), task, task)
+        for (task, language), data in grouped.items()
+    }
 
 
 def prepare(
@@ -103,42 +103,84 @@ def prepare(
     base = find_base(experiment.base.name, experiment.base.revision, Digests(folder.digests))
     _check_length(experiment, base)
     tokenizer = load_tokenizer(base)
-    task, settings = load_task(experiment.task), experiment.windows
     reader = CorpusReader(experiment.corpora, data_dir, seed=experiment.seed, strict=strict)
     say("reading data")
-    held = _held_out(experiment, reader)
-    say("tokenising (once; kept for the next time)")
-
-    def windows(questions: list[Question]) -> Path:
-        return write_windows(questions, tokenizer, task, settings, folder.windows)
-
-    stages: dict[str, dict[str, SourceData]] = {}
+    held = held_out(experiment, reader)
     leaks: dict[str, Leak] = {}
-    for name in ("intermediate", "target"):
-        stages[name] = {}
-        for key, source in source_specs(experiment, getattr(experiment.stages, name)).items():
-            leak, questions = _without_leaks(f"{name} source {key}", source, reader, held, keep_leaks=keep_leaks)
+    read: dict[str, dict[str, tuple[NamedSource, list[Any]]]] = {}
+    for name, stage in experiment.all_stages().items():
+        read[name] = {}
+        for key, source in source_specs(experiment, stage).items():
+            leak, examples = _without_leaks(f"{name} source {key}", source.spec, reader, held, keep_leaks=keep_leaks)
             if leak.found:
                 leaks[leak.source] = leak
-            if not questions:
-                raise ConfigError(f"stages.{name}.sources: {key} holds no question; give it data, or drop it")
-            stages[name][key] = _source_data(source, windows(questions), experiment.reference)
-    splits = held.parts
+            if not examples:
+                raise ConfigError(f"{name} sources: {key} holds no example; give it data, or drop it")
+            read[name][key] = (source, examples)
+    tasks = _tasks(experiment, read)
+    say("tokenising (once; kept for the next time)")
+
+    def windows(task: str, examples: list[Any]) -> str:
+        design = tasks[task]
+        made = make_task(design.task, design.settings, design.labels, design.options)
+        identity = [design.task, design.settings.model_dump(), list(design.labels)]
+        return str(write_windows(examples, tokenizer, made, identity, folder.windows))
+
+    targets, test = [], []
+    for name, spec in experiment.all_targets().items():
+        task = spec.head or (spec.task if spec.stage is not None else name)
+        if spec.stage is not None:
+            own = held.parts[name]
+            folders = {
+                (language, split): windows(task, parts[split]) for language, parts in own.items() for split in SCORED
+            }
+            test += [windows(task, parts[TEST]) for parts in own.values()]
+        else:
+            folders = {("", ""): windows(task, retrieval_examples(experiment, name, reader, held, SCORED))}
+        targets.append(
+            TargetDesign(
+                name=name,
+                task=task,
+                primary=experiment.primary(spec),
+                languages=tuple(spec.languages),
+                folders=folders,
+                weight=spec.weight,
+                stage=experiment.stage_of(name),
+                at_rungs=spec.at == "rungs",
+            )
+        )
+    sources = {
+        stage: {
+            key: _source_data(source, windows(source.head, examples), experiment)
+            for key, (source, examples) in group.items()
+        }
+        for stage, group in read.items()
+    }
     return Prepared(
         base=base,
-        sources=stages,
-        evaluation={lang: {split: str(windows(parts[split])) for split in SCORED} for lang, parts in splits.items()},
-        test={language: str(windows(parts[TEST])) for language, parts in splits.items()},
-        splits={lang: {split: len(part) for split, part in parts.items()} for lang, parts in splits.items()},
+        sources=sources,
+        tasks=tasks,
+        targets=tuple(targets),
+        test=tuple(test),
+        splits={
+            name: {lang: {split: len(part) for split, part in parts.items()} for lang, parts in own.items()}
+            for name, own in held.parts.items()
+        },
         prints=fingerprint(
-            {f"{lang}/{s}": fingerprint_questions(p) for lang, ps in splits.items() for s, p in ps.items()}
+            {f"{name}/{lang}/{s}": fingerprint_examples(p) for name, own in held.parts.items()
+             for lang, parts in own.items() for s, p in parts.items()}
         ),
         tokenizer=save_tokenizer(tokenizer, folder.tokenizers),
-        pad=tokenizer.pad_token_id,
-        token_types="token_type_ids" in tokenizer.model_input_names,
+        vocabulary=Vocabulary(
+            pad=tokenizer.pad_token_id,
+            mask=tokenizer.mask_token_id,
+            size=len(tokenizer),
+            special=tuple(i for i in tokenizer.all_special_ids if i != tokenizer.unk_token_id),
+            token_types="token_type_ids" in tokenizer.model_input_names,
+        ),
         leaks=tuple(leaks.values()),
         problems=tuple(line for report in reader.reports for line in report.lines()),
-    )
+    )  # fmt: skip
 
 
 def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
@@ -147,75 +189,112 @@ def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
         "base": prepared.base.identity,
         "data": {f"{n}/{k}": s.fingerprint for n, group in prepared.sources.items() for k, s in group.items()},
         "splits": prepared.prints,
-        "stages": experiment.stages.model_dump(),
-        "windows": experiment.windows.model_dump(),
-        "task": [experiment.task, experiment.metric],
+        "stages": {name: stage.model_dump() for name, stage in experiment.all_stages().items()},
+        "tasks": {
+            name: [*(design.print()), design.settings.model_dump(), design.options]
+            for name, design in prepared.tasks.items()
+        },
+        "targets": {name: spec.model_dump(exclude={"stage"}) for name, spec in experiment.all_targets().items()},
         "reference": experiment.reference,
-        "objectives": ["final mean F1 over " + ", ".join(experiment.target_languages), "cost to target"],
+        "objectives": ["final headline over " + ", ".join(experiment.languages()), "cost to target"],
     }
+
+
+def _tasks(
+    experiment: ExperimentSpec, read: Mapping[str, Mapping[str, tuple[NamedSource, list[Any]]]]
+) -> dict[str, TaskDesign]:
+    """The tasks by head, with the labels of all that is trained with it; and those of targets without one."""
+    heads: dict[str, str] = {}
+    examples: dict[str, list[Any]] = {}
+    for source, found in (entry for group in read.values() for entry in group.values()):
+        if heads.setdefault(source.head, source.task) != source.task:
+            raise ConfigError(f"head {source.head} is shared by {heads[source.head]} and {source.task}; name two")
+        examples.setdefault(source.head, []).extend(found)
+    options = {s.head or s.task: s.metric or "" for s in experiment.all_targets().values() if s.stage is not None}
+    tasks = {}
+    for head, task in heads.items():
+        kind = TASKS[task]
+        labels = _labels(task, examples[head]) if kind.labels is None else kind.labels
+        tasks[head] = TaskDesign(
+            task=task,
+            settings=experiment.settings(task),
+            labels=labels,
+            options=options.get(head, ""),
+            head=Head(name=head, auto_class=str(kind.auto_class), labels=labels),
+        )
+    for name, spec in experiment.all_targets().items():
+        if spec.stage is None:
+            tasks[name] = TaskDesign(task=spec.task, settings=experiment.settings(spec.task))
+        elif (spec.head or spec.task) not in tasks:
+            raise ConfigError(f"targets.{name}: head {spec.head} is trained by no source; name one that is")
+    return tasks
+
+
+def _labels(task: str, examples: list[Sentence]) -> tuple[str, ...]:
+    """The tags of the training data; of named entities both marks of each type."""
+    tags = {tag for example in examples for tag in example.tags}
+    if task != "ner":
+        return tuple(sorted(tags))
+    types = sorted({tag.partition("-")[2] for tag in tags} - {""})
+    return ("O", *(f"{mark}-{name}" for name in types for mark in "BI"))
 
 
 def _check_length(experiment: ExperimentSpec, base: Base) -> None:
     """Refuse windows that are longer than the encoder's positions."""
-    asked, most = experiment.windows.max_length, most_positions(base)
-    if most is not None and asked > most:
-        raise ConfigError(
-            f"windows.max_length: base {base.name} has positions for {most} tokens, but got {asked}; lower it"
-        )
+    most = most_positions(base)
+    if most is None:
+        return
+    entries = [entry for stage in experiment.all_stages().values() for entry in _entries(stage)]
+    for task in sorted({experiment.task_of(entry) for entry in entries}):
+        asked = experiment.settings(task).max_length
+        if asked > most:
+            key = "windows" if task == "qa" else f"tasks.{task}"
+            raise ConfigError(
+                f"{key}.max_length: {base.name} has positions for {most} tokens, but got {asked}; lower it, or take "
+                "another base"
+            )
 
 
-def _source_data(source: SourceSpec, folder: Path, reference: str) -> SourceData:
+def _entries(stage: StageSpec) -> list[str]:
+    if isinstance(stage.sources, list):
+        return stage.sources
+    return [entry for source in stage.sources.values() for entry in source.data]
+
+
+def _source_data(source: NamedSource, folder: str, experiment: ExperimentSpec) -> SourceData:
     opened = open_windows(folder)
+    corpora = [experiment.corpora[entry.partition("/")[0]] for entry in source.spec.data]
     return SourceData(
-        folder=str(folder),
-        fingerprint=folder.name,
-        language=source.language,
+        folder=folder,
+        fingerprint=Path(folder).name,
+        language=source.spec.language,
+        head=source.head,
         size=SourceSize(
             windows=len(opened),
-            questions=opened.num_questions,
+            questions=opened.num_items,
             tokens=opened.num_tokens,
-            reference=source.language == reference,
+            reference=source.spec.language == experiment.reference,
+            task=source.task,
+            aside=source.task == "mlm",
         ),
+        rows=opened.num_rows,
+        translated_from=next((c.translated_from for c in corpora if c.translated_from), None),
     )
 
 
-def _held_out(experiment: ExperimentSpec, reader: CorpusReader) -> _Held:
-    """The splits of every target language; questions of the same id in two corpora keep both, by the corpus's name."""
-    parts: dict[str, dict[str, list[Question]]] = {}
-    relatives: dict[str, frozenset[str]] = {}
-    for language in experiment.target_languages:
-        found: dict[str, list[tuple[str, Question]]] = {split: [] for split in SPLITS}
-        for corpus in experiment.evaluation:
-            if language in experiment.corpora[corpus].languages:
-                for split in SPLITS:
-                    questions = reader.part(corpus, split, language)
-                    found[split] += [(corpus, question) for question in questions]
-                    relatives[corpus] = relatives.get(corpus, frozenset()) | reader.relatives(corpus, questions)
-        times = Counter(question.id for entries in found.values() for _, question in entries)
-        parts[language] = {
-            split: [replace(q, id=f"{corpus}:{q.id}") if times[q.id] > 1 else q for corpus, q in entries]
-            for split, entries in found.items()
-        }
-        for split, questions in parts[language].items():
-            if not questions:
-                raise ConfigError(f"evaluation: {language} has no question in {split}; enlarge that part of its corpus")
-    generated = all(reader.is_generated(corpus) for corpus in experiment.evaluation)
-    return _Held(parts, relatives, generated)
-
-
 def _without_leaks(
-    name: str, source: SourceSpec, reader: CorpusReader, held: _Held, *, keep_leaks: bool
-) -> tuple[Leak, list[Question]]:
-    """What a source shares with the evaluation data, and its questions without it, or with it where that is asked."""
-    questions: list[Question] = []
+    name: str, source: SourceSpec, reader: CorpusReader, held: Held, *, keep_leaks: bool
+) -> tuple[Leak, list[Example]]:
+    """What a source shares with the evaluation data, and its examples without it, or with it where that is asked."""
+    examples: list[Example] = []
     parallel: list[bool] = []
     for entry in source.data:
         corpus, _, part = entry.partition("/")
         found = reader.part(corpus, part or WHOLE, source.language)
-        questions += found
-        parallel += [question.id in held.parallel.get(corpus, ()) for question in found]
+        examples += found
+        parallel += [example.id in held.parallel.get(corpus, ()) for example in found]
     generated = held.generated and all(reader.is_generated(entry.partition("/")[0]) for entry in source.data)
     leak, clean = find_leaks(
-        name, source.language, questions, held.of(source.language), near=not generated, parallel=parallel
+        name, source.language, examples, held.of(source.language), near=not generated, parallel=parallel, ids=held.ids
     )
-    return leak, questions if keep_leaks else clean
+    return leak, examples if keep_leaks else clean

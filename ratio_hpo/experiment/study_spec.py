@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, Strict, field_validator
 
@@ -11,17 +11,19 @@ from ratio_hpo.study.keeper import Keep
 
 Text = Annotated[str, Strict()]
 LARGEST_SEED = 2**63 - 1
-AnchorName = Literal["english", "proportional", "uniform", "non_english"]
+AnchorName = Annotated[
+    str, Strict(), Field(pattern=r"^(english|proportional|uniform|non_english|none|all_tasks|task:[a-z]+)$")
+]
 
 
 class TargetSpec(Spec):
-    """The mean F1 that trials are timed to; without `score`, a part of the English-only anchor's last one."""
+    """The headline that trials are timed to; without `score`, a part of the English-only anchor's last one."""
 
     score: Real | None = Field(default=None, gt=0, le=1)
-    """Mean F1 on `select`, in (0, 1]; none: `fraction` decides."""
+    """Headline on `select`, in (0, 1]; none: `fraction` decides."""
 
     fraction: Real = Field(default=0.95, gt=0)
-    """Of the last mean F1 of trial 0."""
+    """Of the last headline of trial 0."""
 
 
 class NamedSpec(Spec):
@@ -56,10 +58,11 @@ class StudySpec(Spec):
     """In the study in all: anchors, pruned and failed ones included."""
 
     target: TargetSpec = TargetSpec()
-    """The mean F1 whose cost is the second objective."""
+    """The headline whose cost is the second objective."""
 
     anchors: list[AnchorName] = Field(default=["english", "proportional", "uniform", "non_english"])
-    """Mixtures that run first and are never pruned, in this order."""
+    """Mixtures that run first and are never pruned, in this order. Beside these: `none`, the base without intermediate
+    training; `all_tasks`, the reference language's data of every task, capped by size; `task:<name>`, that of one."""
 
     enqueue: list[dict[str, Any]] = Field(default_factory=list)
     """Parameters to try right after the anchors, in absolute values; those left out are sampled."""
@@ -83,6 +86,10 @@ class StudySpec(Spec):
     @classmethod
     def _chosen_by_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
+
+    def languages(self) -> list[str]:
+        """The languages that trials are scored in; none: what the first evaluation has."""
+        return []
 
     def check_target(self) -> None:
         """Refuse an experiment that nothing sets the target of.

@@ -2,6 +2,7 @@
 
 from ratio_hpo.objective.base import Objective
 from ratio_hpo.objective.checked import CheckedObjective
-from ratio_hpo.objective.pipeline import Design, Pipeline
+from ratio_hpo.objective.design import Design
+from ratio_hpo.objective.pipeline import Pipeline
 
 __all__ = ["CheckedObjective", "Design", "Objective", "Pipeline"]

@@ -97,8 +97,8 @@ class CheckedObjective:
         absent = [language for language in known if f"score/{language}" not in progress.scores]
         if absent:
             raise ValueError(
-                f"scores need {self.measure}/{absent[0]} or score/{absent[0]} at every evaluation, but at {progress.stage} window {progress.windows} "
-                f"got {sorted(progress.scores)}"
+                f"scores need {self.measure}/{absent[0]} or score/{absent[0]} at every evaluation, but at "
+                f"{progress.stage} window {progress.windows} got {sorted(progress.scores)}"
             )
         if not progress.has_headline:
             raise ValueError(

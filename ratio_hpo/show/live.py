@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from ratio_hpo.core.trial import Progress as Evaluated
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.show.words import duration, say
 
@@ -43,7 +44,9 @@ class Display:
         past = {record.number for record in study.records() if record.state.finished}
         total = max(search.spec.trials, len(past))
         target = f"{study.target:.3f}" if study.target is not None else "from trial 0"
-        say(f"study {search.plan.name}: {len(past)} of {total} trials done; target {search.plan.about.measure} {target}")
+        say(
+            f"study {search.plan.name}: {len(past)} of {total} trials done; target {search.plan.about.measure} {target}"
+        )
         picture = StudyPicture(search.plan.name, total, len(past), search.plan.largest_cost)
         shown = set(past)
         live = Live(picture.render(), console=self._console, refresh_per_second=4) if self._is_terminal() else None
@@ -147,7 +150,7 @@ def running_line(record: TrialRecord) -> str:
     )
 
 
-def _score(point: Progress) -> str:
+def _score(point: Evaluated) -> str:
     return f"score {point.headline:.3f}" if point.has_headline else ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -66,11 +66,19 @@ class WeightKeeper:
                 if folder.name not in wanted:
                     remove(folder)
         for key, point in wanted.items():
-            source = self._stages / point.progress.weights if point.progress.weights else None
-            if source is not None and source.is_dir() and not (self.root / key).is_dir():
-                self._copy(source, self.root / key, point)
+            models = self._models(point)
+            if models and not (self.root / key).is_dir():
+                self._copy(models, self.root / key, point)
 
-    def _copy(self, source: Path, folder: Path, point: FrontPoint) -> None:
+    def _models(self, point: FrontPoint) -> dict[str, dict[str, Path]]:
+        """The files of each model of a point that is stored, by the folder that it goes to; of one, the point's."""
+        progress = point.progress
+        names = dict(progress.models) or ({"": progress.weights} if progress.weights else {})
+        found = {target: model_files(self._stages / name.partition("#")[0], name.partition("#")[2])
+                 for target, name in names.items()}  # fmt: skip
+        return {target: files for target, files in found.items() if all(path.is_file() for path in files.values())}
+
+    def _copy(self, models: Mapping[str, Mapping[str, Path]], folder: Path, point: FrontPoint) -> None:
         extras = list(self._extras.iterdir()) if self._extras else []
         about = {
             "trial": point.trial.number,
@@ -81,16 +89,37 @@ class WeightKeeper:
             "params": point.trial.params,
         }
         try:
-            written_once = (source / STAGE_STATE).is_file()  # a stored stage is never changed in its place
             with written_whole(folder) as part:
                 part.mkdir()
-                for file in (source / name for name in MODEL_FILES):
-                    _link(file, part / file.name) if written_once else shutil.copy2(file, part / file.name)
-                for file in extras:
-                    _link(file, part / file.name)
+                for target, files in models.items():
+                    (part / target).mkdir(exist_ok=True)
+                    for name, file in files.items():
+                        written_once = (
+                            file.parent / STAGE_STATE
+                        ).is_file()  # a stored stage never changes in its place
+                        copy = part / target / name
+                        _link(file, copy) if written_once else shutil.copy2(file, copy)
+                    for file in extras:
+                        _link(file, part / target / file.name)
                 (part / META).write_text(json.dumps(about, indent=1))
         except OSError:  # evicted meanwhile, or no room: the point stays without weights
             return
+
+
+def model_files(checkpoint: Path, head: str) -> dict[str, Path]:
+    """What transformers loads a model from: name of each file, and where it is in a checkpoint.
+
+    Args:
+        head: of a checkpoint of several, which is a model in parts; empty: it has one.
+    """
+    if not head:
+        return {name: checkpoint / name for name in MODEL_FILES}
+    return {
+        "config.json": checkpoint / f"config-{head}.json",
+        "model.safetensors.index.json": checkpoint / f"index-{head}.json",
+        "encoder.safetensors": checkpoint / "encoder.safetensors",
+        f"head-{head}.safetensors": checkpoint / f"head-{head}.safetensors",
+    }
 
 
 def _link(source: Path, target: Path) -> None:

@@ -16,7 +16,7 @@ from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.fingerprint import canonical, fingerprint
 from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
-from ratio_hpo.core.trial import Params, TrialRecord
+from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, TrialRecord
 from ratio_hpo.space import Space
 from ratio_hpo.study.plan import StudyPlan, Target
 from ratio_hpo.study.records import ASKED, KIND, PARAMS, PLANNED, PRUNABLE
@@ -142,7 +142,8 @@ def _enqueue_anchors(study: optuna.Study, plan: StudyPlan) -> None:
     for anchor in plan.anchors:
         if anchor.kind not in present:
             attributes = {KIND: anchor.kind, PARAMS: anchor.params}
-            study.enqueue_trial(fixed_values(plan.space, anchor.params), user_attrs=attributes)
+            fixed = {} if anchor.kind == NO_INTERMEDIATE else fixed_values(plan.space, anchor.params)
+            study.enqueue_trial(fixed, user_attrs=attributes)
 
 
 def _enqueue_planned(study: optuna.Study, plan: StudyPlan) -> None:

@@ -222,7 +222,9 @@ def scored_targets(scores: Mapping[str, float]) -> list[str]:
         ['nli']
     """
     plain = (key.removeprefix("prune/") for key in scores)
-    return sorted({key.removesuffix("/mean") for key in plain if key.count("/") == 1 and key.endswith("/mean")} - {"score"})
+    return sorted(
+        {key.removesuffix("/mean") for key in plain if key.count("/") == 1 and key.endswith("/mean")} - {"score"}
+    )
 
 
 def _mean_of(scores: Mapping[str, float], target: str) -> float | None:

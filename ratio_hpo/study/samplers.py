@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,9 +15,9 @@ from optuna.trial import FrozenTrial
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
-from ratio_hpo.core.trial import Params
+from ratio_hpo.core.trial import NO_INTERMEDIATE, Params
 from ratio_hpo.space import Space, Steps
-from ratio_hpo.study.records import ASKED, PARAMS
+from ratio_hpo.study.records import ASKED, KIND, PARAMS
 
 if TYPE_CHECKING:
     from ratio_hpo.study.live import LiveView
@@ -89,13 +90,13 @@ class OptunaSampler:
         self._make(0)
 
     def propose(self, view: LiveView, number: int) -> Coordinates:
-        sampler, study = self._make(number), view.optuna
-        trial = study.get_trials(deepcopy=False)[number]
+        sampler, study = self._make(number), shown(view.optuna)
+        trial = view.optuna.get_trials(deepcopy=False)[number]
         if self._name == "grid" and "fixed_params" in trial.system_attrs:
             # what a user enqueued is on no point of the grid: what was left out of it is drawn
             sampler = samplers.RandomSampler(seed=integer_hash("sampler", self._seed, number) % SEEDS)
         sampler.before_trial(study, trial)
-        trial = study.get_trials(deepcopy=False)[number]
+        trial = view.optuna.get_trials(deepcopy=False)[number]
         chosen = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
         for name, distribution in self._distributions.items():
             if name not in chosen:
@@ -118,6 +119,21 @@ class OptunaSampler:
             return _PLAIN[name](seed=integer_hash("sampler", seed, number) % SEEDS, **chosen)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"sampler: {name} refuses its options ({error}); correct them") from error
+
+
+def shown(study: Study) -> Study:
+    """The study as samplers see it: without the anchor that has no mixture, and so no place in the space.
+
+    Its trial has no parameters, which would leave nothing that all trials have in common.
+    """
+    seen = copy.copy(study)
+    get_trials = study._get_trials
+
+    def without(*args: Any, **kwargs: Any) -> list[FrozenTrial]:
+        return [trial for trial in get_trials(*args, **kwargs) if trial.user_attrs.get(KIND) != NO_INTERMEDIATE]
+
+    seen._get_trials = without  # type: ignore[method-assign]
+    return seen
 
 
 class Relay(samplers.BaseSampler):
@@ -162,6 +178,8 @@ def params_of(trial: Trial, space: Space, stored: Mapping[str, Any]) -> Params:
     Args:
         stored: attributes that the trial has already.
     """
+    if stored.get(KIND) == NO_INTERMEDIATE:
+        return dict(stored[PARAMS])
     cube = suggest_all(trial, space)
     if PARAMS in stored:
         return stored[PARAMS]

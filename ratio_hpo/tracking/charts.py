@@ -32,9 +32,7 @@ def view_path(experiment_id: str, study: str) -> str:
     )
 
 
-def view_tag(
-    study: str, languages: Sequence[str], parameters: Sequence[str], measure: str = "F1"
-) -> tuple[str, str]:
+def view_tag(study: str, languages: Sequence[str], parameters: Sequence[str], measure: str = "F1") -> tuple[str, str]:
     """Key and value of the experiment's tag that holds the view.
 
     Args:

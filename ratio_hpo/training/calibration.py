@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ratio_hpo.data.mixing import MixtureStream
-from ratio_hpo.data.windows import WindowSet
-from ratio_hpo.training.engine import Engine, Tally
+from ratio_hpo.training.engine import Engine, Inferred, Tally, Trained
 from ratio_hpo.training.evaluation import Evaluation
 from ratio_hpo.training.stage import Stage
 
@@ -25,8 +24,8 @@ class Calibration:
     steps: int
 
 
-def calibrate(engine: Engine, stage: Stage, sources: Mapping[str, WindowSet], evaluation: Evaluation) -> Calibration:
-    """Time up to 20 steps or 5 seconds, and the evaluation of up to 32 windows.
+def calibrate(engine: Engine, stage: Stage, sources: Mapping[str, Trained], evaluation: Evaluation) -> Calibration:
+    """Time up to 20 steps or 5 seconds, and the evaluation of up to 32 windows of each target.
 
     The first step, which warms up, counts only where it alone took the 5 seconds.
     """
@@ -39,11 +38,14 @@ def calibrate(engine: Engine, stage: Stage, sources: Mapping[str, WindowSet], ev
             steps += 1
             spent += _timed(partial(engine.step, stage, steps, stream, sources, optimizer, Tally()))
     window = spent / (steps * stage.batch_size)
-    smallest = min(evaluation.parts, key=len)
-    chosen = [(smallest, index) for index in range(min(MOST_WINDOWS, len(smallest)))]
-    each = _timed(lambda: engine.forward(chosen)) / len(chosen)
+    whole = 0.0
+    for target in evaluation.targets:
+        sets = evaluation.windows(target)
+        smallest = Inferred(min(sets, key=len), target.task, target.head)
+        chosen = [(smallest, index) for index in range(min(MOST_WINDOWS, len(smallest.windows)))]
+        whole += _timed(partial(engine.forward, chosen)) / len(chosen) * sum(map(len, sets))
     engine.reset()
-    return Calibration(window=window, evaluation=each * sum(map(len, evaluation.parts)), steps=steps)
+    return Calibration(window=window, evaluation=whole, steps=steps)
 
 
 def _timed(act: Callable[[], object]) -> float:

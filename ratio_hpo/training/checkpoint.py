@@ -1,13 +1,17 @@
 """Checkpoints: safetensors and JSON, complete or absent.
 
-A checkpoint is a folder with `model.safetensors` and `config.json` (loadable by transformers as they are),
-`optimizer.safetensors` and `state.json` (position, schedule, randomness, provenance, evaluations, checksums).
+A checkpoint is a folder. Of one head it holds `model.safetensors` and `config.json`, which transformers loads as they
+are. Of several it holds `encoder.safetensors` once, and of each head `head-<name>.safetensors`, `config-<name>.json`
+and `index-<name>.json`: under the names that transformers gives to a model in parts they load as that head's class.
+Beside them `optimizer.safetensors` and `state.json` (position, schedule, randomness, provenance, evaluations,
+checksums).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +21,23 @@ from ratio_hpo.core.files import written_whole
 if TYPE_CHECKING:
     import torch
 
-WEIGHTS, OPTIMIZER, CONFIG, STATE = "model.safetensors", "optimizer.safetensors", "config.json", "state.json"
-FORMAT = 3
+    from ratio_hpo.training.heads import SharedEncoder
+
+OPTIMIZER, CONFIG, STATE = "optimizer.safetensors", "config.json", "state.json"
+FORMAT = 4
 
 SEAL = "seal"
 """Key of the checksum of the state itself."""
 
 
 def save_checkpoint(
-    folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]
+    folder: Path,
+    model: SharedEncoder,
+    heads: Sequence[str],
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
 ) -> None:
-    """Write a checkpoint whole, in the place of one that is there.
+    """Write a checkpoint of some heads whole, in the place of one that is there.
 
     Raises:
         StorageFullError: the disk is full; nothing half-written remains.
@@ -38,11 +48,17 @@ def save_checkpoint(
     try:
         with written_whole(folder, replace=True) as part:
             part.mkdir()
-            save_file(_tensors(model.state_dict()), str(part / WEIGHTS), metadata={"format": "pt"})
-            save_file(_optimizer_tensors(model, optimizer), str(part / OPTIMIZER))
-            (part / CONFIG).write_text(model.config.to_json_string())  # type: ignore[union-attr,operator]
-            sums = {name: _checksum(part / name) for name in (WEIGHTS, OPTIMIZER)}
-            (part / STATE).write_text(_sealed({"format": FORMAT, **state, "checksums": sums}))
+            files = model.layout(heads)
+            for name, tensors in files.items():
+                save_file(_apart(tensors), str(part / f"{name}.safetensors"), metadata={"format": "pt"})
+            save_file(_optimizer_tensors(model.names(heads), optimizer), str(part / OPTIMIZER))
+            for head in heads:
+                text = model.heads[head].config.to_json_string()  # type: ignore[operator,union-attr]
+                (part / (CONFIG if len(heads) == 1 else f"config-{head}.json")).write_text(text)
+                if len(heads) > 1:
+                    (part / f"index-{head}.json").write_text(json.dumps(_index(files, head)))
+            sums = {path.name: _checksum(path) for path in sorted(part.glob("*.safetensors"))}
+            (part / STATE).write_text(_sealed({"format": FORMAT, **state, "heads": list(heads), "checksums": sums}))
     except (OSError, RuntimeError, SafetensorError) as error:
         if "No space left" in str(error) or getattr(error, "errno", None) == 28:
             raise StorageFullError(f"{folder.parent}: the disk is full; free space, or lower `store_gb`") from error
@@ -73,7 +89,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def load_checkpoint(folder: Path, model: SharedEncoder, optimizer: torch.optim.Optimizer) -> None:
     """Put weights and optimiser state back, after checking their checksums.
 
     Raises:
@@ -81,13 +97,14 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim
     """
     from safetensors.torch import load_file
 
-    sums = read_state(folder)["checksums"]
-    for name, expected in sums.items():
+    state = read_state(folder)
+    for name, expected in state["checksums"].items():
         if not (folder / name).is_file() or _checksum(folder / name) != expected:
             raise ResumeError(f"{folder / name}: is absent or damaged (checksum differs); delete the folder")
-    model.load_state_dict(load_file(str(folder / WEIGHTS)))
+    heads = state["heads"]
+    model.put(heads, {name: load_file(str(folder / f"{name}.safetensors")) for name in model.layout(heads)})
     tensors = load_file(str(folder / OPTIMIZER))
-    for name, parameter in model.named_parameters():
+    for name, parameter in model.names(heads).items():
         kept = {
             key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors
         }
@@ -96,6 +113,16 @@ def load_checkpoint(folder: Path, model: torch.nn.Module, optimizer: torch.optim
             fused = any(group.get("fused") for group in optimizer.param_groups)
             step = kept["step"].to(parameter.device) if fused else kept["step"]
             optimizer.state[parameter] = {"step": step, **moved}
+
+
+def _index(files: Mapping[str, Mapping[str, torch.Tensor]], head: str) -> dict[str, Any]:
+    """What transformers wants to know of a model in parts: which file holds which tensor."""
+    parts = {name: f"{name}.safetensors" for name in ("encoder", f"head-{head}")}
+    size = sum(tensor.numel() * tensor.element_size() for name in parts for tensor in files[name].values())
+    return {
+        "metadata": {"total_size": size},
+        "weight_map": {tensor: file for name, file in parts.items() for tensor in files[name]},
+    }
 
 
 def _sealed(state: dict[str, Any]) -> str:
@@ -108,15 +135,17 @@ def _seal(state: dict[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _tensors(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
-def _optimizer_tensors(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def _optimizer_tensors(
+    parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
+) -> dict[str, torch.Tensor]:
     """AdamW's state by parameter name rather than by number, so that it can be read elsewhere."""
     return {
         f"{key}.{name}": value.detach().cpu().contiguous()
-        for name, parameter in model.named_parameters()
+        for name, parameter in parameters.items()
         for key, value in optimizer.state.get(parameter, {}).items()
     }
 

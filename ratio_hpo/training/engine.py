@@ -1,6 +1,8 @@
-"""An encoder of transformers with a task's head on it, on a device: one update, and the outputs of windows.
+"""An encoder of transformers with its heads, on a device: one update, and the outputs of windows.
 
-Every random draw is a function of position: which windows a step takes, and the seed of its dropout.
+Every random draw is a function of position: which windows a step takes, what is masked in them, and the seed of their
+dropout. A batch is grouped by task, and within a task sorted by length, so that micro-batches carry little padding;
+the gradient is the same up to rounding.
 """
 
 from __future__ import annotations
@@ -16,14 +18,32 @@ from accelerate import Accelerator
 from ratio_hpo.core.errors import Diverged
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.data.mixing import MixtureStream
-from ratio_hpo.data.tasks import Batch, Task
+from ratio_hpo.data.tasks import Batch, Drawn, Head, Task, Vocabulary
 from ratio_hpo.data.windows import WindowSet
 from ratio_hpo.training.base import Base
 from ratio_hpo.training.device import default_device, provenance, resolve_precision
-from ratio_hpo.training.model import load_model
+from ratio_hpo.training.heads import SharedEncoder, load_heads
 from ratio_hpo.training.schedule import factor
 from ratio_hpo.training.spec import EngineSpec
 from ratio_hpo.training.stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A source as the engine trains it: its windows, and the task and head that they are of."""
+
+    windows: WindowSet
+    task: Task
+    head: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred:
+    """A window set to be scored; a task without a head is scored on the encoder."""
+
+    windows: WindowSet
+    task: Task
+    head: str | None
 
 
 @dataclass(slots=True)
@@ -32,6 +52,7 @@ class Tally:
 
     Attributes:
         loss, updates: sum and number of the losses since the last evaluation.
+        by_head: sum and number of windows of the losses of each head since then.
         measures: of the last place where it was stored or evaluated.
     """
 
@@ -39,6 +60,7 @@ class Tally:
     tokens: int = 0
     loss: float = 0.0
     updates: int = 0
+    by_head: dict[str, list[float]] = field(default_factory=dict)
     measures: dict[str, float] = field(default_factory=dict)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     inexact: bool = False
@@ -48,136 +70,180 @@ class Engine:
     """A model on a device; reused from trial to trial.
 
     Args:
-        pad: id of the padding token.
-        token_types: whether the model takes segment ids.
-        seed: of the head, where the base has none; `reset` may give another.
+        heads: all that a trial of the study may train or score.
+        seed: of the heads, where the base has none; `reset` may give another.
 
     Raises:
         ResumeError: the base is no longer what its identity names.
     """
 
     precision: str
-    task: Task
     settings: EngineSpec
     accelerator: Any
-    model: Any
+    model: SharedEncoder
     num_parameters: int
 
     def __init__(
         self,
         base: Base,
-        task: Task,
+        heads: Sequence[Head],
         settings: EngineSpec,
         *,
-        pad: int,
-        token_types: bool,
+        vocabulary: Vocabulary,
         seed: int,
         device: str | None = None,
     ) -> None:
         device = device or default_device()
         self.precision = resolve_precision(settings.precision, device)
-        self.task, self.settings = task, settings
+        self.settings, self._heads = settings, tuple(heads)
         self.micro_batch, self._eval_batch = settings.micro_batch, settings.eval_batch
-        self._pad, self._token_types = pad, token_types
+        self._vocabulary = vocabulary
         self.accelerator = Accelerator(mixed_precision=self.precision.replace("fp32", "no"), cpu=device == "cpu")
         self._base, self._seed = base, seed
-        self.model = load_model(base, task.auto_class, seed).to(self.accelerator.device)
+        self.model = load_heads(base, self._heads, seed).to(self.accelerator.device)
         self._fresh = _copied(self.model)
-        self.num_parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        self.num_parameters = sum(parameter.numel() for parameter in self.model.encoder.parameters())
 
     def reset(self, seed: int | None = None) -> None:
-        """Put the base's weights back, with the head of a seed; None: of the last one."""
+        """Put the base's weights back, with the heads of a seed; None: of the last one."""
         if seed is not None and seed != self._seed:
-            self._fresh = _copied(load_model(self._base, self.task.auto_class, seed))
+            self._fresh = _copied(load_heads(self._base, self._heads, seed))
             self._seed = seed
-        self.model.load_state_dict(self._fresh)
+        self.restore(self._fresh)
+
+    def copy(self) -> dict[str, torch.Tensor]:
+        """The weights as they are, to be restored."""
+        return _copied(self.model)
+
+    def restore(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Put weights back that `copy` gave."""
+        with torch.no_grad():
+            for name, tensor in self.model.tensors().items():
+                tensor.copy_(weights[name])
 
     def provenance(self) -> dict[str, Any]:
         """What may change the last bits of a result."""
         return {**provenance(self.accelerator.device), "micro_batch": self.micro_batch}
 
-    def infer(self, sets: Sequence[WindowSet]) -> list[dict[int, Any]]:
-        """Outputs for every window of every set, by index; windows of like length share a batch."""
+    def infer(self, sets: Sequence[Inferred]) -> list[dict[int, Any]]:
+        """What was reduced of every window of every set, by index; windows of like length share a batch."""
         self.model.eval()
-        every = [(k, i) for k, windows in enumerate(sets) for i in range(len(windows))]
-        every.sort(key=lambda place: sets[place[0]].length(place[1]))
         results: list[dict[int, Any]] = [{} for _ in sets]
-        begin = 0
-        while begin < len(every):
-            chosen = every[begin : begin + self._eval_batch]
-            try:
-                outputs = self.forward([(sets[k], i) for k, i in chosen])
-            except torch.OutOfMemoryError:
-                if self._eval_batch == 1:
-                    raise
-                self._eval_batch //= 2
-                continue
-            for row, (k, i) in enumerate(chosen):
-                results[k][i] = self.task.trim(outputs, row, sets[k].length(i))
-            begin += len(chosen)
+        for group in _grouped(sets):
+            every = [(k, i) for k in group for i in range(len(sets[k].windows))]
+            every.sort(key=lambda place: sets[place[0]].windows.longest(place[1]))
+            begin = 0
+            while begin < len(every):
+                chosen = every[begin : begin + self._eval_batch]
+                try:
+                    outputs = self.forward([(sets[k], i) for k, i in chosen])
+                except torch.OutOfMemoryError:
+                    if self._eval_batch == 1:
+                        raise
+                    self._eval_batch //= 2
+                    continue
+                for row, (k, i) in enumerate(chosen):
+                    results[k][i] = {name: values[row] for name, values in outputs.items()}
+                begin += len(chosen)
         return results
 
-    def forward(self, chosen: list[tuple[WindowSet, int]]) -> dict[str, Any]:
-        batch = self._batch(chosen)
+    def forward(self, chosen: list[tuple[Inferred, int]]) -> dict[str, Any]:
+        """What was reduced of windows of one task."""
+        task, head = chosen[0][0].task, chosen[0][0].head
+        batch = self._batch(task, [Drawn(one.windows, index) for one, index in chosen])
         with torch.inference_mode(), self.accelerator.autocast():
-            outputs = self.model(**self.task.inputs(batch))
-        return {key: value.float().cpu().numpy() for key, value in outputs.items() if torch.is_tensor(value)}
+            outputs = self.model(head, **task.inputs(batch))
+            reduced = task.reduce(outputs, batch)
+        return {name: value.cpu().numpy() for name, value in reduced.items()}
 
     def step(
         self,
         stage: Stage,
         step: int,
         stream: MixtureStream,
-        sources: Mapping[str, WindowSet],
+        sources: Mapping[str, Trained],
         optimizer: torch.optim.Optimizer,
         tally: Tally,
     ) -> float:
         """One update; halves the micro-batch and repeats it where memory runs out."""
-        drawn = stream.take(step * stage.batch_size, (step + 1) * stage.batch_size)
-        chosen = [(sources[stream.sources[k]], int(i)) for k, i in zip(*drawn, strict=True)]
+        first = step * stage.batch_size
+        drawn = stream.take(first, first + stage.batch_size)
+        names = [stream.sources[k] for k in drawn[0]]
+        batch = [
+            (sources[name], Drawn(sources[name].windows, int(index), (stage.seed, name, first + k)))
+            for k, (name, index) in enumerate(zip(names, drawn[1], strict=True))
+        ]
         self.model.train()
         while True:
-            size = min(self.micro_batch or len(chosen), len(chosen))
             torch.manual_seed(integer_hash("step", stage.seed, stage.name, step))
             optimizer.zero_grad(set_to_none=True)
             try:
-                loss = sum(self._backward(chosen[k : k + size], len(chosen)) for k in range(0, len(chosen), size))
+                losses = [self._backward(part, len(batch)) for part in self._micro_batches(batch)]
                 break
             except torch.OutOfMemoryError:
+                size = min(self.micro_batch or len(batch), len(batch))
                 if size == 1:
                     raise
                 self.micro_batch = (size + 1) // 2
+        loss = sum(value for _, value, _ in losses) / len(batch)
         if not np.isfinite(loss):
             raise Diverged(stage.name, step, {"learning_rate": stage.learning_rate, "batch_size": stage.batch_size})
+        for head, value, number in losses:
+            total = tally.by_head.setdefault(head, [0.0, 0.0])
+            total[0] += value
+            total[1] += number
         self.accelerator.clip_grad_norm_(self.model.parameters(), stage.clip)
         scale = factor(stage.schedule, step, steps=stage.steps, warmup=stage.warmup)
         for group in optimizer.param_groups:
             group["lr"] = stage.learning_rate * scale
         optimizer.step()
-        tally.tokens += sum(windows.length(index) for windows, index in chosen)
+        tally.tokens += sum(drawn.windows.length(drawn.index) for _, drawn in batch)
         return float(loss)
 
-    def _backward(self, chosen: list[tuple[WindowSet, int]], whole: int) -> float:
-        """Add the gradient of a micro-batch; its loss is weighted as part of the whole batch."""
-        batch = self._batch(chosen)
-        with self.accelerator.autocast():
-            outputs = self.model(**self.task.inputs(batch))
-        loss = self.task.loss(outputs, batch).sum() / whole
-        self.accelerator.backward(loss)
-        return loss.item()
+    def _micro_batches(self, batch: list[tuple[Trained, Drawn]]) -> list[list[tuple[Trained, Drawn]]]:
+        """The batch in parts of one task each, of windows of like length."""
+        size = min(self.micro_batch or len(batch), len(batch))
+        groups: dict[tuple[str, str], list[tuple[Trained, Drawn]]] = {}
+        for source, drawn in batch:
+            groups.setdefault((source.head, source.task.name), []).append((source, drawn))
+        parts = []
+        for _, group in sorted(groups.items()):
+            if size < len(group):
+                group.sort(key=lambda pair: -pair[1].windows.longest(pair[1].index))
+            parts += [group[k : k + size] for k in range(0, len(group), size)]
+        return parts
 
-    def _batch(self, chosen: list[tuple[WindowSet, int]]) -> Batch:
-        batch = self.task.collate(chosen, self._pad, self._token_types)
+    def _backward(self, chosen: list[tuple[Trained, Drawn]], whole: int) -> tuple[str, float, int]:
+        """Add the gradient of a micro-batch, as part of the whole batch; its head, summed loss, and windows."""
+        task, head = chosen[0][0].task, chosen[0][0].head
+        batch = self._batch(task, [drawn for _, drawn in chosen])
+        with self.accelerator.autocast():
+            outputs = self.model(head, **task.inputs(batch))
+        total = task.loss(outputs, batch).sum()
+        self.accelerator.backward(total / whole)
+        return head, total.item(), len(chosen)
+
+    def _batch(self, task: Task, chosen: Sequence[Drawn]) -> Batch:
+        batch = task.collate(chosen, self._vocabulary)
         return {key: value.to(self.accelerator.device, non_blocking=True) for key, value in batch.items()}
 
     def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
-        """AdamW; biases and norms are not decayed."""
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        """AdamW over the encoder and the heads that are trained; biases and norms are not decayed."""
+        parameters = list(self.model.names(stage.trained).values())
+        decayed = [p for p in parameters if p.ndim > 1]
+        others = [p for p in parameters if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": stage.weight_decay}, {"params": others, "weight_decay": 0.0}]
         return torch.optim.AdamW(groups, lr=stage.learning_rate, fused=self.accelerator.device.type == "cuda")
 
 
-def _copied(model: Any) -> dict[str, torch.Tensor]:
+def _grouped(sets: Sequence[Inferred]) -> list[list[int]]:
+    """The sets of each task and head, which may share batches."""
+    groups: dict[tuple[int, str | None], list[int]] = {}
+    for k, one in enumerate(sets):
+        groups.setdefault((id(one.task), one.head), []).append(k)
+    return list(groups.values())
+
+
+def _copied(model: SharedEncoder) -> dict[str, torch.Tensor]:
     """The weights of a model, apart from it."""
-    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.tensors().items()}

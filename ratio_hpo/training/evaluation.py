@@ -1,106 +1,192 @@
-"""Scoring a model on the `prune` and `select` splits of every target language, in one pass."""
+"""Scoring a model on the targets of a study: on the `prune` and `select` splits of every language, in one pass.
+
+With one target scores are called `<measure>/<language>`; with several, `<target>/<measure>/<language>`. The headline,
+`score/…`, is the weighted mean over targets of the unweighted mean over languages of each one's primary measure; it
+stands where every target has been scored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ratio_hpo.core.fingerprint import fingerprint
-from ratio_hpo.data.tasks import Task
-from ratio_hpo.data.windows import WindowSet, WindowSpec, open_windows
-from ratio_hpo.metrics import mlqa, squad
-from ratio_hpo.training.items import ItemScores
-
-SCORERS: dict[str, Callable[[str, Sequence[str], str], squad.Score]] = {"squad": squad.score, "mlqa": mlqa.score}
+from ratio_hpo.data.tasks import Scores, Task
+from ratio_hpo.data.windows import WindowSet, open_windows
+from ratio_hpo.metrics.ratio import ratio, standard_error
+from ratio_hpo.training.engine import Inferred
+from ratio_hpo.training.items import TargetScores
 
 PREFIXES = {"select": "", "prune": "prune/", "test": "test/"}
 """What scores of a split are called: `f1/sw` is on `select`, `prune/f1/sw` on `prune`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What trials are scored on: a task in some languages.
+
+    Attributes:
+        head: that it is scored with; None: a layer of the encoder.
+        primary: the measure of its mean.
+        folders: window set of each (language, split); a retrieval set has one for all, under ("", "").
+        settings: what else shapes its scores, for the fingerprint.
+        stage: whose rungs it is scored at, beside those of the intermediate stage that trains its head; None: those of
+            the intermediate stage alone.
+        at_rungs: without a stage, whether it is scored at every rung, or at the stage's end alone.
+    """
+
+    name: str
+    task: Task
+    head: str | None
+    primary: str
+    languages: tuple[str, ...]
+    folders: Mapping[tuple[str, str], str]
+    settings: Any
+    weight: float = 1.0
+    stage: str | None = None
+    at_rungs: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What an evaluation came to: scores by key, and the items that they are made of."""
+    """What an evaluation came to: scores by key, the variance of each target's mean, and the items."""
 
     scores: dict[str, float]
-    items: list[ItemScores]
+    items: list[TargetScores]
 
 
 class Infers(Protocol):
-    """A model that gives the outputs of windows: the engine, or a fake."""
+    """A model that gives what was reduced of windows: the engine, or a fake."""
 
-    def infer(self, sets: Sequence[WindowSet]) -> list[dict[int, Any]]: ...
+    def infer(self, sets: Sequence[Inferred]) -> list[dict[int, Any]]: ...
 
 
+@dataclass
 class Evaluation:
     """What trials are scored on.
 
     Args:
-        folders: window set of each language and split; languages are those of the mean, in its order.
-        metric: `squad` or `mlqa`.
+        targets: in the order of the experiment.
     """
 
-    task: Task
-    settings: WindowSpec
-    metric: str
-    languages: list[str]
-    fingerprint: str
+    targets: Sequence[Target]
+    _opened: dict[str, WindowSet] = field(default_factory=dict)
 
-    def __init__(
-        self,
-        folders: Mapping[str, Mapping[str, str]],
-        task: Task,
-        settings: WindowSpec,
-        metric: str,
-    ) -> None:
-        self.task, self.settings, self.metric = task, settings, metric
-        self.languages = list(folders)
-        self._parts = [
-            (language, split, open_windows(folder))
-            for language, splits in folders.items()
-            for split, folder in splits.items()
+    def windows(self, target: Target) -> list[WindowSet]:
+        """The window sets of a target."""
+        return [self._open(folder) for folder in target.folders.values()]
+
+    def fingerprint(self, targets: Sequence[Target]) -> str:
+        """A name of what some targets are scored on."""
+        return fingerprint(
+            [
+                [t.name, t.head, t.primary, list(t.languages), [[*key, self._open(f).folder.rpartition("/")[2]]
+                 for key, f in t.folders.items()], t.settings]
+                for t in targets
+            ]
+        )  # fmt: skip
+
+    def scored_at(self, trained: Sequence[str], *, stage: str, end: bool) -> list[Target]:
+        """The targets that are scored at a rung of a stage.
+
+        Args:
+            trained: the heads that the stage trains: on the others nothing but noise would be scored.
+            end: whether it is the stage's end.
+        """
+        if stage.startswith("target"):
+            return [target for target in self.targets if target.stage == stage]
+        return [
+            target
+            for target in self.targets
+            if (target.head in trained if target.head is not None else target.at_rungs or end)
         ]
-        names = [[language, split, windows.folder.rsplit("/", 1)[-1]] for language, split, windows in self._parts]
-        self.fingerprint = fingerprint([names, metric, settings.max_answer])
 
-    @property
-    def parts(self) -> list[WindowSet]:
-        """The window set of each language and split."""
-        return [windows for _, _, windows in self._parts]
-
-    def score(self, engine: Infers) -> Scored:
-        """`f1/<lang>`, `em/<lang>`, their means and `f1/worst`, with the prefix of each split, and `score_error`."""
-        outputs = engine.infer(self.parts)
+    def score(self, engine: Infers, targets: Sequence[Target]) -> Scored:
+        """Measures of each language, their means, and each target's mean, with the prefix of each split."""
+        sets = [
+            (target, key, Inferred(self._open(folder), target.task, target.head))
+            for target in targets
+            for key, folder in target.folders.items()
+        ]
+        outputs = engine.infer([one for _, _, one in sets])
+        items: list[TargetScores] = []
+        for (target, (language, split), one), raw in zip(sets, outputs, strict=True):
+            items += [TargetScores(target.name, s) for s in target.task.score(one.windows, raw, language, split)]
         scores: dict[str, float] = {}
-        selected, items = [], []
-        for (language, split, windows), raw in zip(self._parts, outputs, strict=True):
-            by_question = self.score_set(language, windows, raw)
-            f1, exact = squad.mean_scores(by_question)
-            scores[f"{PREFIXES[split]}f1/{language}"] = f1
-            scores[f"{PREFIXES[split]}em/{language}"] = exact
-            if split == "select":
-                selected.append(by_question)
-            items.append(
-                ItemScores(
-                    language=language,
-                    split=split,
-                    ids=windows.question_ids,
-                    groups=windows.groups,
-                    f1=[score[0] for score in by_question],
-                    em=[score[1] for score in by_question],
-                )
-            )
-        for prefix in {PREFIXES[split] for _, split, _ in self._parts}:
-            for measure in ("f1", "em"):
-                values = [scores[f"{prefix}{measure}/{language}"] for language in self.languages]
-                scores[f"{prefix}{measure}/mean"] = sum(values) / len(values)
-                if measure == "f1":
-                    scores[f"{prefix}f1/worst"] = min(values)
-        if selected:
-            scores["score_error"] = squad.standard_error(selected)
+        for target in targets:
+            scores |= self._of_target(target, [part.scores for part in items if part.target == target.name])
         return Scored(scores, items)
 
-    def score_set(self, language: str, windows: WindowSet, raw: Mapping[int, Any]) -> list[squad.Score]:
-        """F1 and exact match of each question of one window set."""
-        predictions = self.task.predict(windows, raw, self.settings)
-        return squad.question_scores(predictions, windows.gold.to_pylist(), language, SCORERS[self.metric])
+    def with_headline(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """Scores with the headline among them, where every target has been scored."""
+        if len(self.targets) == 1:
+            return dict(scores)
+        whole = dict(scores)
+        weight = sum(target.weight for target in self.targets)
+        for prefix in ("", "prune/"):
+            means = [scores.get(f"{prefix}{target.name}/mean") for target in self.targets]
+            if any(mean is None for mean in means):
+                return whole
+            pairs = [(t.weight, mean) for t, mean in zip(self.targets, means, strict=True) if mean is not None]
+            whole[f"{prefix}score/mean"] = sum(w * mean for w, mean in pairs) / weight
+            each = {lang: self._of_language(scores, prefix, lang) for lang in self._languages()}
+            whole |= {f"{prefix}score/{language}": value for language, value in each.items()}
+            whole[f"{prefix}score/worst"] = min(each.values())
+        errors = [(t.weight / weight) * scores.get(f"{t.name}/score_error", 0.0) for t in self.targets]
+        whole["score_error"] = math.sqrt(sum(error**2 for error in errors))
+        return whole
+
+    def only(self, scores: Mapping[str, float], targets: Sequence[Target]) -> dict[str, float]:
+        """The scores of some targets: a stage that ended here was scored on more than one that passed through."""
+        if len(self.targets) == 1:
+            return dict(scores)
+        names = {target.name for target in targets}
+        return {key: v for key, v in scores.items() if key.removeprefix("prune/").partition("/")[0] in names}
+
+    def _of_target(self, target: Target, parts: Sequence[Scores]) -> dict[str, float]:
+        name = "" if len(self.targets) == 1 else f"{target.name}/"
+        scores: dict[str, float] = {}
+        for split in sorted({part.split for part in parts}):
+            prefix = PREFIXES[split]
+            held = {part.language: part for part in parts if part.split == split}
+            chosen = [held[language] for language in target.languages]
+            for measure in chosen[0].measures:
+                values = {part.language: ratio(part.measures[measure]) for part in chosen}
+                scores |= {f"{prefix}{name}{measure}/{language}": value for language, value in values.items()}
+                scores[f"{prefix}{name}{measure}/mean"] = sum(values.values()) / len(values)
+                scores[f"{prefix}{name}{measure}/worst"] = min(values.values())
+                if measure != target.primary:
+                    continue
+                mean = sum(values.values()) / len(values)
+                if name:
+                    scores[f"{prefix}{name}mean"] = mean
+                else:
+                    scores |= {f"{prefix}score/{language}": value for language, value in values.items()}
+                    scores |= {f"{prefix}score/mean": mean, f"{prefix}score/worst": min(values.values())}
+                if split == "select":
+                    sums = [part.measures[measure] for part in chosen]
+                    scores[f"{name}score_error"] = standard_error(sums)
+                    scores |= {
+                        f"{name}score_error/{part.language}": standard_error([part.measures[measure]])
+                        for part in chosen
+                    }
+        return scores
+
+    def _languages(self) -> list[str]:
+        return list(dict.fromkeys(language for target in self.targets for language in target.languages))
+
+    def _of_language(self, scores: Mapping[str, float], prefix: str, language: str) -> float:
+        """The mean of the primary measures of the targets that have a language."""
+        values = [
+            scores[f"{prefix}{target.name}/{target.primary}/{language}"]
+            for target in self.targets
+            if language in target.languages
+        ]
+        return sum(values) / len(values)
+
+    def _open(self, folder: str) -> WindowSet:
+        if folder not in self._opened:
+            self._opened[folder] = open_windows(folder)
+        return self._opened[folder]

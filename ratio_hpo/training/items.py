@@ -1,7 +1,8 @@
 """Scores of single evaluation items: kept beside the store that evicts, to compare trials item by item later on.
 
-A file is an evaluation: `<stage identity>/<step>-<evaluation>.parquet` with one row an item: language, split, id,
-group (what a bootstrap must not cut: the passage), and the additive parts of the measure.
+A file is an evaluation: `<stage identity>/<step>-<evaluation>.parquet` with one row for each item and measure: target,
+language, split, id, group (what a bootstrap must not cut: the passage), measure, and its numerator and denominator: a
+score is the ratio of their sums.
 """
 
 from __future__ import annotations
@@ -11,38 +12,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ratio_hpo.core.files import written_whole
+from ratio_hpo.data.tasks import Scores
+from ratio_hpo.metrics.ratio import Sums
+
+_NAME, _FLOAT = pa.dictionary(pa.int32(), pa.string()), pa.float64()
 
 SCHEMA = pa.schema(
     [
-        ("language", pa.dictionary(pa.int8(), pa.string())),
-        ("split", pa.dictionary(pa.int8(), pa.string())),
+        ("target", _NAME),
+        ("language", _NAME),
+        ("split", _NAME),
         ("id", pa.string()),
-        ("group", pa.dictionary(pa.int32(), pa.string())),
-        ("f1", pa.float32()),
-        ("em", pa.float32()),
+        ("group", _NAME),
+        ("measure", _NAME),
+        ("numerator", _FLOAT),
+        ("denominator", _FLOAT),
     ]
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ItemScores:
-    """The items of one language and split, in the order of the data.
+@dataclass(frozen=True, slots=True)
+class TargetScores:
+    """The scores of a target's items in a language and split."""
 
-    Attributes:
-        ids, groups: of each item; items of one passage share a group.
-        f1, em: in [0, 1]; their means are the scores of the language.
-    """
-
-    language: str
-    split: str
-    ids: Sequence[str]
-    groups: Sequence[str]
-    f1: Sequence[float]
-    em: Sequence[float]
+    target: str
+    scores: Scores
 
 
 class ItemStore:
@@ -57,7 +56,7 @@ class ItemStore:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def write(self, name: str, parts: Sequence[ItemScores]) -> None:
+    def write(self, name: str, parts: Sequence[TargetScores]) -> None:
         """Keep the items of an evaluation; what is there under its name stays.
 
         Raises:
@@ -68,12 +67,16 @@ class ItemStore:
             return
         columns: dict[str, list[Any]] = {field.name: [] for field in SCHEMA}
         for part in parts:
-            columns["language"] += [part.language] * len(part.ids)
-            columns["split"] += [part.split] * len(part.ids)
-            columns["id"] += part.ids
-            columns["group"] += part.groups
-            columns["f1"] += part.f1
-            columns["em"] += part.em
+            scores, number = part.scores, len(part.scores.ids)
+            for measure, (numerators, denominators) in scores.measures.items():
+                columns["target"] += [part.target] * number
+                columns["language"] += [scores.language] * number
+                columns["split"] += [scores.split] * number
+                columns["id"] += scores.ids
+                columns["group"] += scores.groups
+                columns["measure"] += [measure] * number
+                columns["numerator"] += numerators.tolist()
+                columns["denominator"] += denominators.tolist()
         with written_whole(path) as whole:
             pq.write_table(pa.table(columns, schema=SCHEMA), whole, compression="zstd")
 
@@ -90,3 +93,14 @@ class ItemStore:
 
     def _path(self, name: str) -> Path:
         return self.root / f"{name}.parquet"
+
+
+def sums_by_part(table: pa.Table, split: str) -> dict[tuple[str, str, str], tuple[list[str], Sums]]:
+    """Ids and sums of each (target, language, measure) of a split, in the order of the file."""
+    chosen = table.to_pandas()
+    chosen = chosen[chosen["split"] == split]
+    found = {}
+    for key, part in chosen.groupby(["target", "language", "measure"], observed=True, sort=False):
+        sums = (np.asarray(part["numerator"], dtype=float), np.asarray(part["denominator"], dtype=float))
+        found[(str(key[0]), str(key[1]), str(key[2]))] = (part["id"].tolist(), sums)
+    return found

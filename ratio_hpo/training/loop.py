@@ -7,7 +7,7 @@ equal, and its curve does not depend on what was stored before.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,9 @@ import torch
 from ratio_hpo.core.errors import ResumeError
 from ratio_hpo.core.trial import NOTHING, Spent
 from ratio_hpo.data.mixing import MixtureStream
-from ratio_hpo.data.windows import WindowSet
 from ratio_hpo.training.checkpoint import load_checkpoint, save_checkpoint, update_state
-from ratio_hpo.training.engine import Engine, Tally
-from ratio_hpo.training.evaluation import Evaluation
+from ratio_hpo.training.engine import Engine, Tally, Trained
+from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.schedule import factor
 from ratio_hpo.training.stage import Stage
@@ -69,38 +68,48 @@ class StageLoop:
         self._engine, self._stores, self._evaluation = engine, stores, evaluation
 
     def run(
-        self, stage: Stage, sources: Mapping[str, WindowSet], *, final: bool, inexact: bool = False
+        self,
+        stage: Stage,
+        sources: Mapping[str, Trained],
+        *,
+        final: bool,
+        inexact: bool = False,
+        until: int | None = None,
+        since: int = 0,
     ) -> Iterator[StagePoint]:
         """Run a stage from its longest stored prefix, yielding at every stop.
 
         Args:
             inexact: whether the weights that it starts from were.
-            final: whether it is the trial's last stage, whose end is always evaluated.
+            final: whether its end is evaluated whether it is a rung or not.
+            until: the last step, where the stage is to go on later; None: its end.
+            since: what was yielded before, and is not again.
 
         Raises:
             Diverged: a loss that is not finite.
         """
         optimizer, store = self._engine.optimizer(stage), self._stores.stages
-        tally = Tally(inexact=inexact)
+        tally, last = Tally(inexact=inexact), stage.steps if until is None else until
         with store.using(stage):
-            step = self._go_on(stage, optimizer, tally)
-            scored = stage.scored(final=final)
-            if step in scored and step not in {past["step"] for past in tally.evaluations}:
+            step = self._go_on(stage, optimizer, tally, last)
+            scored = self._scored(stage, final=final)
+            if step in scored and not self._is_evaluated(stage, step, tally):
                 self._evaluate(stage, step, tally)  # stored by a stage that was not scored here
                 update_state(store.folder(stage.name_at(step)), self._state(stage, step, tally))
-            yield from self._replay(stage, tally, scored)
-            if step == stage.steps and step not in scored:  # its totals are the stage's, whatever was scored before
+            yield from (point for point in self._replay(stage, tally, scored) if since < point.step <= last)
+            if step == stage.steps and step not in scored and step > since:  # its totals are the stage's
                 yield self._unscored(stage, step, tally)
             spent, first_tokens = NOTHING, tally.tokens
-            for stop in (stop for stop in stage.stops() if stop > step):
+            for stop in [stop for stop in stage.stops() if step < stop <= last]:
                 spent += self._advance(stage, step, stop, sources, optimizer, tally)
                 step = stop
                 if stop in scored:
                     self._evaluate(stage, stop, tally)
                 folder = store.folder(stage.name_at(stop))
                 present = store.state(folder)
-                if present is None or not fits(present, stage, stop + 1, self._evaluation.fingerprint):
-                    save_checkpoint(folder, self._engine.model, optimizer, self._state(stage, stop, tally))
+                if present is None or not fits(present, scored, stop + 1, self._fingerprint(stage)):
+                    state = self._state(stage, stop, tally)
+                    save_checkpoint(folder, self._engine.model, stage.trained, optimizer, state)
                     store.evict()
                 yield StagePoint(
                     step=stop,
@@ -112,12 +121,19 @@ class StageLoop:
                     spent_tokens=tally.tokens - first_tokens,
                 )
 
+    def score_here(self, name: str, targets: Sequence[Target]) -> tuple[dict[str, float], str]:
+        """Score the weights as they are on some targets; returns the scores, and the name of their items."""
+        result = self._evaluation.score(self._engine, targets)
+        items = f"{name}-{self._evaluation.fingerprint(targets)}"
+        self._stores.items.write(items, result.items)
+        return result.scores, items
+
     def _advance(
         self,
         stage: Stage,
         start: int,
         stop: int,
-        sources: Mapping[str, WindowSet],
+        sources: Mapping[str, Trained],
         optimizer: torch.optim.Optimizer,
         tally: Tally,
     ) -> Spent:
@@ -137,12 +153,15 @@ class StageLoop:
             "tokens": float(tally.tokens),
             "inexact": float(tally.inexact),
         }
+        if len(stage.trained) > 1:
+            tally.measures |= {f"loss/{head}": total / number for head, (total, number) in tally.by_head.items()}
         return Spent(windows, passed)
 
-    def _go_on(self, stage: Stage, optimizer: torch.optim.Optimizer, tally: Tally) -> int:
-        """Load the longest intact prefix; returns its steps."""
+    def _go_on(self, stage: Stage, optimizer: torch.optim.Optimizer, tally: Tally, last: int) -> int:
+        """Load the longest intact prefix of at most `last` steps; returns its steps."""
         store = self._stores.stages
-        while (found := store.longest_prefix(stage, self._evaluation.fingerprint)) is not None:
+        scored = self._scored(stage, final=True)
+        while (found := store.longest_prefix(stage, self._fingerprint(stage), scored, last)) is not None:
             step, state = found
             folder = store.folder(stage.name_at(step))
             try:
@@ -153,6 +172,7 @@ class StageLoop:
             store.touch(folder)
             tally.seconds, tally.tokens = state["seconds"], state["tokens"]
             tally.loss, tally.updates, tally.measures = state["loss"], state["updates"], dict(state["measures"])
+            tally.by_head = {head: list(total) for head, total in state["by_head"].items()}
             tally.evaluations = list(state["evaluations"])
             tally.inexact |= state["inexact"] or state["provenance"] != self._engine.provenance()
             return step
@@ -160,14 +180,41 @@ class StageLoop:
 
     def _evaluate(self, stage: Stage, step: int, tally: Tally) -> None:
         """Score the model as it is, and keep the items."""
-        result = self._evaluation.score(self._engine)
+        targets = self._targets(stage, step)
+        result = self._evaluation.score(self._engine, targets)
         self._stores.items.write(self._items(stage, step), result.items)
-        tally.evaluations.append({"step": step, "scores": result.scores, "measures": tally.measures})
-        tally.loss, tally.updates = 0.0, 0
+        tally.evaluations = [past for past in tally.evaluations if past["step"] != step]
+        tally.evaluations.append(
+            {
+                "step": step,
+                "targets": [target.name for target in targets],
+                "scores": result.scores,
+                "measures": tally.measures,
+            }
+        )
+        tally.loss, tally.updates, tally.by_head = 0.0, 0, {}
+
+    def _is_evaluated(self, stage: Stage, step: int, tally: Tally) -> bool:
+        """Whether all that is due at a step has been scored there."""
+        due = {target.name for target in self._targets(stage, step)}
+        return any(past["step"] == step and due <= set(past["targets"]) for past in tally.evaluations)
+
+    def _targets(self, stage: Stage, step: int) -> list[Target]:
+        """What is scored at a step of a stage."""
+        return self._evaluation.scored_at(stage.trained, stage=stage.name, end=step == stage.steps)
+
+    def _fingerprint(self, stage: Stage) -> str:
+        """A name of all that a stage is scored on, on its rungs and at its end."""
+        rungs, end = (self._evaluation.scored_at(stage.trained, stage=stage.name, end=end) for end in (False, True))
+        return self._evaluation.fingerprint([*rungs, *(target for target in end if target not in rungs)])
+
+    def _scored(self, stage: Stage, *, final: bool) -> frozenset[int]:
+        """Steps at which anything is scored: rungs, and the end of a stage that is the last of its line."""
+        return frozenset(step for step in stage.scored(final=final) if self._targets(stage, step))
 
     def _items(self, stage: Stage, step: int) -> str:
         """The name of the scores of single items."""
-        return f"{stage.name_at(step)}-{self._evaluation.fingerprint}"
+        return f"{stage.name_at(step)}-{self._evaluation.fingerprint(self._targets(stage, step))}"
 
     def _replay(self, stage: Stage, tally: Tally, scored: Container[int]) -> Iterator[StagePoint]:
         """The evaluations that a stored prefix has been through."""
@@ -175,7 +222,7 @@ class StageLoop:
             name, items = stage.name_at(past["step"]), self._items(stage, past["step"])
             yield StagePoint(
                 step=past["step"],
-                scores=past["scores"],
+                scores=self._evaluation.only(past["scores"], self._targets(stage, past["step"])),
                 measures={**past["measures"], "inexact": float(tally.inexact)},
                 weights=name if self._stores.stages.folder(name).is_dir() else None,
                 items=items if self._stores.items.has(items) else None,
@@ -200,6 +247,7 @@ class StageLoop:
             "loss": tally.loss,
             "updates": tally.updates,
             "measures": tally.measures,
-            "evaluation": self._evaluation.fingerprint,
+            "by_head": tally.by_head,
+            "evaluation": self._fingerprint(stage),
             "evaluations": tally.evaluations,
         }

@@ -39,11 +39,12 @@ def load_tokenizer(base: Base, *, offline: bool = False) -> Any:
     return tokenizer
 
 
-def load_model(base: Base, auto_class: str, seed: int) -> Any:
+def load_model(base: Base, auto_class: str, seed: int, num_labels: int | None = None) -> Any:
     """The base with a head on it, in float32; a head that the base lacks is drawn from `seed`.
 
     Args:
         auto_class: a class of transformers, such as `AutoModelForQuestionAnswering`.
+        num_labels: of its head; None: what the class takes.
 
     Raises:
         ConfigError: it cannot be loaded.
@@ -59,7 +60,11 @@ def load_model(base: Base, auto_class: str, seed: int) -> Any:
     try:
         loader = getattr(transformers, auto_class)
         return loader.from_pretrained(
-            base.location, revision=base.revision or "main", dtype=torch.float32, weights_only=True
+            base.location,
+            revision=base.revision or "main",
+            dtype=torch.float32,
+            weights_only=True,
+            **({} if num_labels is None else {"num_labels": num_labels, "ignore_mismatched_sizes": True}),
         )
     except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
         raise ConfigError(f"base: {base.name}: cannot be loaded ({_reason(error)}); {_remedy(base)}") from error

@@ -1,16 +1,17 @@
-"""Which parameters a space may vary, and what part of which stage each of them is."""
+"""Which parameters a space may vary, and what part of which stages each of them is."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from typing import Any
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.data.mixing import SPREADS
 from ratio_hpo.space import Domain, LogUniform, Ratio, Simplex, Space, Steps, Uniform
 from ratio_hpo.training.schedule import SCHEDULES
-from ratio_hpo.training.spec import StagesSpec
+from ratio_hpo.training.spec import StageSpec
 
 INTERMEDIATE, TARGET = "intermediate", "target"
 
@@ -22,22 +23,55 @@ PARAMETERS = {
     "schedule": (INTERMEDIATE, "schedule"),
     "temperature": (INTERMEDIATE, "temperature"),
     "spread": (INTERMEDIATE, "spread"),
+    "mlm_share": (INTERMEDIATE, "mlm_share"),
     "target_learning_rate": (TARGET, "learning_rate"),
     "target_steps": (TARGET, "steps"),
     "target_warmup": (TARGET, "warmup"),
     "target_weight_decay": (TARGET, "weight_decay"),
     "target_schedule": (TARGET, "schedule"),
 }
-"""Parameters that a space may vary beside `ratio` and `shares`: the stage that they belong to, and its key."""
+"""Parameters that a space may vary beside `ratio` and `shares`: the stage that they belong to, and its key.
+
+Those of `target` act on every target stage; `<target>.<key>` acts on one, where there are several.
+"""
+
+TARGET_KEYS = tuple(key for owner, key in PARAMETERS.values() if owner == TARGET)
 
 WHOLE_NUMBERS = frozenset({"steps", "warmup"})
 
 OPTIONS = {"schedule": list(SCHEDULES), "spread": list(SPREADS)}
 
+BELOW_ONE = frozenset({"mlm_share"})
 
-def reference_values(stages: StagesSpec) -> dict[str, float]:
+Stages = Mapping[str, StageSpec]
+"""The stages of an experiment by name: `intermediate`, and `target`, or several `target.<name>`."""
+
+
+def owners(name: str, stages: Stages) -> list[tuple[str, str]]:
+    """The stages that a parameter acts on, with its key there; empty: it is no parameter."""
+    if name in PARAMETERS:
+        owner, key = PARAMETERS[name]
+        return [(stage, key) for stage in stages if stage.partition(".")[0] == owner]
+    target, _, key = name.rpartition(".")
+    stage = f"{TARGET}.{target}"
+    return [(stage, key)] if target and stage in stages and key in TARGET_KEYS else []
+
+
+def known_names(stages: Stages) -> list[str]:
+    """Every parameter that has a stage to act on, `ratio` and `shares` aside."""
+    single = [f"{stage.partition('.')[2]}.{key}" for stage in stages if "." in stage for key in TARGET_KEYS]
+    return [name for name in (*PARAMETERS, *single) if owners(name, stages)]
+
+
+def reference_value(name: str, stages: Stages) -> Any:
+    """The experiment's value of a parameter, of the first stage that it acts on."""
+    stage, key = owners(name, stages)[0]
+    return getattr(stages[stage], key)
+
+
+def reference_values(stages: Stages) -> dict[str, float]:
     """The experiment's value of each scale-bearing parameter."""
-    values = {name: getattr(getattr(stages, stage), key) for name, (stage, key) in PARAMETERS.items()}
+    values = {name: reference_value(name, stages) for name in known_names(stages)}
     return {name: value for name, value in values.items() if isinstance(value, int | float)}
 
 
@@ -47,18 +81,29 @@ def check_names(space: Space) -> None:
     Raises:
         ConfigError: one line each.
     """
-    _refuse(space, {name: _misfit(name, domain) for name, domain in space.parameters.items()})
+    problems = {}
+    for name, domain in space.parameters.items():
+        key = name.rpartition(".")[2] if "." in name else ""
+        problems[name] = _misfit(name, domain, f"target_{key}" if key in TARGET_KEYS else name)
+    _refuse(space, problems)
 
 
-def check_parameters(space: Space, stages: StagesSpec) -> None:
+def check_parameters(space: Space, stages: Stages) -> None:
     """Refuse parameters that the built-in objective has no use for, and domains that they cannot have.
 
     Raises:
         ConfigError: one line each.
     """
-    problems = {
-        name: _misfit(name, domain) or _out_of_range(name, domain, stages) for name, domain in space.parameters.items()
-    }
+    problems: dict[str, str | None] = {}
+    for name, domain in space.parameters.items():
+        acts = owners(name, stages)
+        if name in ("ratio", "shares") or not acts:
+            problems[name] = _misfit(name, domain, name, known_names(stages))
+            if problems[name] is None and not acts and name in PARAMETERS:
+                problems[name] = "acts on a target stage, but no target has one; drop it"
+        else:
+            kind = name if name in PARAMETERS else f"target_{acts[0][1]}"
+            problems[name] = _misfit(name, domain, kind) or _out_of_range(name, domain, stages)
     _refuse(space, problems)
 
 
@@ -68,15 +113,19 @@ def _refuse(space: Space, problems: Mapping[str, str | None]) -> None:
         raise ConfigError(*lines)
 
 
-def _misfit(name: str, domain: Domain) -> str | None:
-    """Why a parameter of this name, or with such a domain, is of no use; None: it is."""
-    known = ["ratio", "shares", *PARAMETERS]
-    if name not in known:
+def _misfit(name: str, domain: Domain, kind: str, names: list[str] | None = None) -> str | None:
+    """Why a parameter of this name, or with such a domain, is of no use; None: it is.
+
+    Args:
+        kind: the parameter in `PARAMETERS` that it is like.
+    """
+    known = ["ratio", "shares", *(names or PARAMETERS)]
+    if kind not in ("ratio", "shares", *PARAMETERS):
         return f"no parameter of the built-in objective ({did_you_mean(name, known)}){_odd_letters(name)}"
-    wanted = {"ratio": Ratio, "shares": Simplex}.get(name)
+    wanted = {"ratio": Ratio, "shares": Simplex}.get(kind)
     if wanted is not None:
         return None if isinstance(domain, wanted) else f"needs type {name.replace('shares', 'simplex')}; correct it"
-    _, key = PARAMETERS[name]
+    _, key = PARAMETERS[kind]
     if key in OPTIONS:
         bad = [option for option in getattr(domain, "options", [None]) if option not in OPTIONS[key]]
         if not bad:
@@ -92,17 +141,18 @@ def _misfit(name: str, domain: Domain) -> str | None:
     return None if isinstance(domain, Uniform | LogUniform) else "needs type log_uniform or uniform; correct it"
 
 
-def _out_of_range(name: str, domain: Domain, stages: StagesSpec) -> str | None:
+def _out_of_range(name: str, domain: Domain, stages: Stages) -> str | None:
     """Why the domain comes to impossible values in an experiment; None: it does not."""
-    if name not in PARAMETERS:
-        return None
-    stage, key = PARAMETERS[name]
-    reference = getattr(getattr(stages, stage), key)
+    stage, key = owners(name, stages)[0]
+    reference = reference_value(name, stages)
     if isinstance(domain, Steps) and reference == 0 and not domain.absolute:
         return f"holds factors of {key} 0; say `absolute: true`, or give stages.{stage}.{key} a value"
     if isinstance(domain, Uniform | LogUniform):
-        low = domain.low * (1.0 if domain.absolute else reference)
+        scale = 1.0 if domain.absolute else reference
+        low, high = domain.low * scale, domain.high * scale
         least = 1.0 if key == "temperature" else 0.0
+        if key in BELOW_ONE and (high >= 1.0 or high <= low):
+            return f"needs values in [0, 1), but comes to {low:g} to {high:g}; say `absolute: true`, or lower it"
         return f"needs values of {least:g} or more, but low comes to {low:g}; raise it" if low < least else None
     return None
 

@@ -23,13 +23,16 @@ class EverySpec(Spec):
 
 
 class SourceSpec(Spec):
-    """A named source: a language, and the parts of corpora that it draws from (`corpus/part`)."""
+    """A named source: a language, and the parts of corpora of one task that it draws from (`corpus/part`)."""
 
     language: str
     """Whose it is; those of the experiment's `reference` have 1 - ratio of the windows."""
 
     data: list[str] = Field(min_length=1)
     """Parts of corpora that hold the language, one after another."""
+
+    head: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
+    """Name of the head that it trains; sources that say the same one share it; none: the task's name."""
 
 
 class StageSpec(Spec):
@@ -63,6 +66,18 @@ class StageSpec(Spec):
     evaluate: list[Whole] | EverySpec
     """Steps of the rungs, at which trials are scored and compared, or `{every: n}`."""
 
+    english_spread: Spread = "proportional"
+    """How the reference language's share is split over its sources, where there are several: as `spread`."""
+
+    size_cap: Whole | None = Field(default=None, ge=1)
+    """A source counts as no larger than that when shares go by size, in the unit; T5's is 131072; none: no cap."""
+
+    balance: Literal["language", "task"] = "language"
+    """Whether the ratio is one over all labelled sources, or holds inside each task, which keeps its share."""
+
+    mlm_share: Real = Field(default=0.0, ge=0, lt=1)
+    """Share of all windows that text for masked language modelling has; the labelled sources have the rest."""
+
     spread: Spread = "proportional"
     """How the non-English share is split over its sources: by size, evenly, tempered, or evenly up to 4 epochs each."""
 
@@ -95,6 +110,10 @@ class StageSpec(Spec):
             temperature=self.temperature,
             unit=self.unit,
             budget=self.budget,
+            english=self.english_spread,
+            size_cap=self.size_cap,
+            balance=self.balance,
+            aside=self.mlm_share,
         )
 
     def rungs(self, most_steps: int) -> list[int]:
@@ -110,8 +129,8 @@ class StagesSpec(Spec):
     intermediate: StageSpec
     """On plentiful data, with the mixture that is searched."""
 
-    target: StageSpec
-    """On the task and languages that one cares about; by size over its sources."""
+    target: StageSpec | None = None
+    """On the task and languages that one cares about; by size over its sources. None where `targets` has stages."""
 
 
 class EngineSpec(Spec):
@@ -133,14 +152,20 @@ class SourceData:
 
     Attributes:
         folder: its window set.
-        fingerprint: of its content, tokenizer and window settings.
+        fingerprint: of its content, tokenizer and task settings.
+        head: that it trains; the task behind it is known by its name.
         size: how much it holds.
+        rows: rows of tokens: more than windows where an example has several.
+        translated_from: the language that a machine translated it from.
     """
 
     folder: str
     fingerprint: str
     language: str
+    head: str
     size: SourceSize
+    rows: int = 0
+    translated_from: str | None = None
 
 
 def sizes_of(sources: Mapping[str, SourceData]) -> dict[str, SourceSize]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.data.mixing import Mixture
@@ -15,6 +16,8 @@ class Stage:
     """One stage of a trial.
 
     Attributes:
+        heads: name of each source's head.
+        prints: what shapes each head: its task, class and labels.
         data: fingerprint of each source's windows.
         unit: what the requested shares counted; `mixture` is in windows already.
         steps: optimiser updates.
@@ -23,7 +26,8 @@ class Stage:
     """
 
     name: str
-    task: str
+    heads: Mapping[str, str]
+    prints: Mapping[str, Any]
     mixture: Mixture
     data: Mapping[str, str]
     unit: str
@@ -42,9 +46,9 @@ class Stage:
     def trunk(self) -> str:
         """Name of the part that does not depend on the number of steps; `wsd` shares it with `constant`."""
         content = {
-            "task": self.task,
+            "task": self._tasks(),
             "mixture": self.mixture.identity(),
-            "data": {k: v for k, v in self.data.items() if self.mixture.shares.get(k, 0.0) > 0.0 or self._opens(k)},
+            "data": {k: v for k, v in self.data.items() if self._is_drawn(k)},
             "unit": self.unit,
             "batch_size": self.batch_size,
             "learning_rate": self.learning_rate,
@@ -56,6 +60,11 @@ class Stage:
             "precision": self.precision,
         }
         return fingerprint(content, parents=[self.parent])
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The heads that are trained: those of the sources that can be drawn."""
+        return tuple(sorted({head for source, head in self.heads.items() if self._is_drawn(source)}))
 
     def branch(self) -> str:
         """Name of the decay of a `wsd` stage, which belongs to one number of steps."""
@@ -83,6 +92,12 @@ class Stage:
             stops.add(decay_start(self.steps))
         return sorted(stop for stop in stops if stop > 0)
 
-    def _opens(self, source: str) -> bool:
-        """Whether a source without a share can be drawn after all, once others are capped."""
-        return self.mixture.max_epochs is not None and source in self.mixture.reference
+    def _is_drawn(self, source: str) -> bool:
+        """Whether a source has a share, or can be drawn without one, once others are capped."""
+        opens = self.mixture.max_epochs is not None and source in self.mixture.reference
+        return self.mixture.shares.get(source, 0.0) > 0.0 or opens
+
+    def _tasks(self) -> Any:
+        """What is trained, of what has a share: a task that has none changes no identity."""
+        sources = {source: head for source, head in sorted(self.heads.items()) if self._is_drawn(source)}
+        return {"heads": {head: self.prints[head] for head in self.trained}, "sources": sources}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -50,21 +50,26 @@ class StageStore:
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
         return sorted((int(name) for name in names if name.isdigit()), reverse=True)
 
-    def longest_prefix(self, stage: Stage, evaluation: str) -> tuple[int, dict[str, Any]] | None:
+    def longest_prefix(
+        self, stage: Stage, evaluation: str, scored: Set[int], most: int | None = None
+    ) -> tuple[int, dict[str, Any]] | None:
         """The stored checkpoint with most steps that a stage passes through, with its state.
 
         Args:
+            scored: steps at which it is evaluated.
+            most: steps; None: those of the stage.
             evaluation: fingerprint of what the stage is scored on; a checkpoint scored on something else,
                 or not at every rung, is passed over, since its curve would be of other numbers.
         """
         branch, trunk = stage.branch(), stage.trunk()
+        most = stage.steps if most is None else most
         last = decay_start(stage.steps) if stage.schedule == "wsd" else stage.steps
         places = [(branch, decay_start(stage.steps) + 1, stage.steps)] if stage.schedule == "wsd" else []
         for identity, low, high in [*places, (trunk, 1, last)]:
             for step in self.steps(identity):
-                if low <= step <= high:
+                if low <= step <= min(high, most):
                     state = self.state(self.root / identity / f"{step:08d}")
-                    if state is not None and fits(state, stage, step, evaluation):
+                    if state is not None and fits(state, scored, step, evaluation):
                         return step, state
         return None
 
@@ -163,13 +168,13 @@ class StageStore:
             return None
 
 
-def fits(state: Mapping[str, Any], stage: Stage, step: int, evaluation: str) -> bool:
+def fits(state: Mapping[str, Any], rungs: Set[int], step: int, evaluation: str) -> bool:
     """Whether a checkpoint carries the part of the curve that a stage needs before `step`.
 
     What is missing at `step` itself can be scored from its weights.
     """
     scored = {past["step"] for past in state["evaluations"]}
-    return state["evaluation"] == evaluation and {rung for rung in stage.rungs if rung < step} <= scored
+    return state["evaluation"] == evaluation and {rung for rung in rungs if rung < step} <= scored
 
 
 def store_budget(asked_gb: float | None, checkpoint_bytes: int) -> int:

@@ -276,7 +276,9 @@ def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Pat
 
 def test_what_a_restarted_worker_spends_again_is_counted(tmp_path: Path) -> None:
     """An actor that died told of 30 windows; the next one trains 20 of them again before it gets further."""
-    study = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)), pruner=("none", {}))
+    study = Study(
+        plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)), pruner=("none", {})
+    )
     assert study.next(1) is not None
     for windows in (10, 20, 30):
         study.report(0, point(windows))

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ratio_hpo.core.errors import DataError
+from ratio_hpo.data.formats import read_file
 from ratio_hpo.data.hub import read_hub
-from ratio_hpo.data.squad import read_squad
 
 CONTEXT = "Ada lives in Nairobi. Ada was born in Accra."
 
@@ -30,7 +30,7 @@ def write(path: Path, *entries: Any, context: Any = CONTEXT) -> Path:
 
 
 def test_a_good_file(tmp_path: Path) -> None:
-    questions, report = read_squad(write(tmp_path / "a.json", qa("1"), qa("2", "Accra", 38)))
+    questions, report = read_file("squad", write(tmp_path / "a.json", qa("1"), qa("2", "Accra", 38)))
     assert [q.id for q in questions] == ["1", "2"]
     assert report.problems == []
     assert all(q.context[a.start : a.start + len(a.text)] == a.text for q in questions for a in q.answers)
@@ -55,7 +55,7 @@ BAD = {
 def test_a_bad_record_is_told_and_mended_or_dropped(case: str, tmp_path: Path) -> None:
     entry, rule, mended = BAD[case]
     path = write(tmp_path / "a.json", qa("1"), entry)
-    questions, report = read_squad(path)
+    questions, report = read_file("squad", path)
     assert [(p.rule, p.dropped) for p in report.problems] == [(rule, not mended)]
     assert len(questions) == (2 if mended else 1)
     assert (report.mended, report.dropped) == (int(mended), int(not mended))
@@ -64,7 +64,7 @@ def test_a_bad_record_is_told_and_mended_or_dropped(case: str, tmp_path: Path) -
         f"{path}: {rule}: 1 record(s) {'mended' if mended else 'dropped'} (data[0].paragraphs[0].qas[1]"
     )
     with pytest.raises(DataError, match="refused"):
-        read_squad(path, strict=True)
+        read_file("squad", path, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -75,20 +75,20 @@ def test_a_bad_record_is_told_and_mended_or_dropped(case: str, tmp_path: Path) -
         (b"{", "needs JSON"),
         (b"[]", "needs the key `data`"),
         ('{"data": "\u00e9"}'.encode("latin-1"), "needs UTF-8 text"),
-        (b'{"data": []}', "holds no usable question"),
+        (b'{"data": []}', "holds no usable record"),
     ],
 )
 def test_a_useless_file_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
-        read_squad(path)
+        read_file("squad", path)
     assert str(path) in str(caught.value)
 
 
 def test_an_absent_file_says_where_to_look(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="`data_dir` or RATIO_HPO_DATA"):
-        read_squad(tmp_path / "none.json")
+        read_file("squad", tmp_path / "none.json")
 
 
 FLAT = [
@@ -102,7 +102,7 @@ def test_odd_shapes_and_odd_text_are_no_crash(tmp_path: Path) -> None:
     good = {"context": CONTEXT, "qas": [qa("1"), qa("2", question="\ud800?")]}
     content = {"data": [None, {"paragraphs": None}, {"paragraphs": [good, {"context": CONTEXT, "qas": None}, 3]}]}
     path.write_text(json.dumps(content))
-    questions, report = read_squad(path)
+    questions, report = read_file("squad", path)
     assert [q.id for q in questions] == ["1"]
     assert [(p.record, p.rule) for p in report.problems] == [
         ("data[0]", "not a record"),
@@ -141,11 +141,11 @@ def test_no_question_vanishes_without_a_report(case: str, tmp_path: Path) -> Non
     good = {"paragraphs": [{"context": "Bo is in Oslo.", "qas": [qa("9", "Oslo", 9)]}]}
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"data": [good, article]}))
-    questions, report = read_squad(path)
+    questions, report = read_file("squad", path)
     assert (len(questions) - 1 - report.mended, report.mended, report.dropped) == expected
     assert any(rule in line for line in report.lines())
     with pytest.raises(DataError, match="refused"):
-        read_squad(path, strict=True)
+        read_file("squad", path, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -159,43 +159,43 @@ def test_no_question_vanishes_without_a_report(case: str, tmp_path: Path) -> Non
 )
 def test_an_answer_that_lacks_its_other_half_is_told(answers: Any, rule: str, tmp_path: Path) -> None:
     path = write(tmp_path / "a.json", qa("1", answers=answers))
-    questions, report = read_squad(path)
+    questions, report = read_file("squad", path)
     assert [answer.text for answer in questions[0].answers] == ["Nairobi"]
     assert [(p.rule, p.dropped) for p in report.problems] == [(rule, False)]
     assert report.lines()[0] == f"{path}: 1 record(s): 0 read as they are, 1 mended, 0 dropped"
     with pytest.raises(DataError, match="refused"):
-        read_squad(path, strict=True)
+        read_file("squad", path, strict=True)
 
 
 def test_packed_files_are_read(tmp_path: Path) -> None:
     plain = write(tmp_path / "a.json", qa("1"))
     packed = tmp_path / "b.json.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
-    assert read_squad(packed)[0] == read_squad(plain)[0]
+    assert read_file("squad", packed)[0] == read_file("squad", plain)[0]
     lines = tmp_path / "c.jsonl.gz"
     lines.write_bytes(gzip.compress("\n".join(json.dumps(record) for record in FLAT).encode()))
-    assert [q.id for q in read_squad(lines)[0]] == ["1", "2"]
+    assert [q.id for q in read_file("squad", lines)[0]] == ["1", "2"]
     packed.write_bytes(packed.read_bytes()[:20])
     with pytest.raises(DataError, match="cannot be unpacked"):
-        read_squad(packed)
+        read_file("squad", packed)
 
 
 def test_deep_nesting_and_pipes_are_one_line(tmp_path: Path) -> None:
     deep = tmp_path / "a.json"
     deep.write_text("[" * 200_000)
     with pytest.raises(DataError, match="nested too deep"):
-        read_squad(deep)
+        read_file("squad", deep)
     pipe = tmp_path / "b.json"
     os.mkfifo(pipe)
     with pytest.raises(DataError, match="needs a file"):
-        read_squad(pipe)
+        read_file("squad", pipe)
 
 
 def test_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     record = {**FLAT[0], "question": "Where\u2028now\u0085?"}
     path.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
-    assert read_squad(path)[0][0].question == record["question"]
+    assert read_file("squad", path)[0][0].question == record["question"]
 
 
 def test_json_lines_and_parquet_hold_the_same(tmp_path: Path) -> None:
@@ -203,19 +203,19 @@ def test_json_lines_and_parquet_hold_the_same(tmp_path: Path) -> None:
     lines.write_text("\n".join(json.dumps(record) for record in FLAT) + "\nnot json\n")
     table = tmp_path / "a.parquet"
     pq.write_table(pa.Table.from_pylist(FLAT), table)
-    from_lines, report = read_squad(lines)
-    assert from_lines == read_squad(table)[0]
+    from_lines, report = read_file("squad", lines)
+    assert from_lines == read_file("squad", table)[0]
     assert [(p.record, p.rule) for p in report.problems] == [("line 3", "not JSON")]
 
 
 def test_hub_data_needs_a_commit() -> None:
     with pytest.raises(DataError, match="needs a commit of 40 hexadecimal digits"):
-        read_hub("rajpurkar/squad", None, "train", "main", strict=False)
+        read_hub("rajpurkar/squad", None, "train", "main", form="squad", strict=False)
 
 
 def test_hub_data_loads_through_datasets(tmp_path: Path) -> None:
     """A local folder stands for the hub: `datasets.load_dataset` reads both through the same call."""
     (tmp_path / "train.jsonl").write_text("\n".join(json.dumps(record) for record in FLAT))
-    questions, report = read_hub(str(tmp_path), None, "train", "0" * 40, strict=True)
+    questions, report = read_hub(str(tmp_path), None, "train", "0" * 40, form="squad", strict=True)
     assert [q.id for q in questions] == ["1", "2"]
     assert report.problems == []

@@ -14,6 +14,7 @@ from ratio_hpo.data.mixing import (
     Mixture,
     MixtureStream,
     SourceSize,
+    Split,
     Wanted,
     integer_shares,
     solve,
@@ -135,13 +136,17 @@ SIZES = {"en": size(900, reference=True), "sw": size(90), "ko": size(10)}
     ],
 )
 def test_spreads(spread: str, temperature: float, expected: dict[str, float]) -> None:
-    got = spread_shares(SIZES, 0.4, spread, amount=4000, temperature=temperature)
+    got = spread_shares(SIZES, 0.4, Split(spread=spread, temperature=temperature), amount=4000)
     assert got == pytest.approx(expected)
 
 
 def test_unimax_is_uniform_until_a_source_would_repeat_too_often() -> None:
-    assert spread_shares(SIZES, 1.0, "unimax", amount=60) == pytest.approx({"en": 0.0, "sw": 0.5, "ko": 0.5})
-    assert spread_shares(SIZES, 1.0, "unimax", amount=200) == pytest.approx({"en": 0.0, "sw": 0.8, "ko": 0.2})
+    assert spread_shares(SIZES, 1.0, Split(spread="unimax"), amount=60) == pytest.approx(
+        {"en": 0.0, "sw": 0.5, "ko": 0.5}
+    )
+    assert spread_shares(SIZES, 1.0, Split(spread="unimax"), amount=200) == pytest.approx(
+        {"en": 0.0, "sw": 0.8, "ko": 0.2}
+    )
 
 
 def test_token_shares_count_tokens() -> None:
@@ -160,4 +165,4 @@ def test_token_shares_count_tokens() -> None:
 )
 def test_impossible_ratios_are_refused(sizes: dict[str, SourceSize], ratio: float, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        spread_shares(sizes, ratio, "uniform", amount=100)
+        spread_shares(sizes, ratio, Split(spread="uniform"), amount=100)

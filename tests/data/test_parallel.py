@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratio_hpo.data.corpora import CorpusReader, FileCorpusSpec
+from ratio_hpo.data.examples import Answer, Question
 from ratio_hpo.data.parallel import Components
-from ratio_hpo.data.questions import Answer, Question
 
 PARTS = {"train": 0.4, "prune": 0.15, "select": 0.15, "test": 0.3}
 
 
 def question(number: int, passage: str) -> Question:
     return Question(
-        id=f"q{number:02d}", question="?", context=passage, answers=(Answer(passage[:1], 0),), passage=passage
+        id=f"q{number:02d}", question="?", context=passage, answers=(Answer(passage[:1], 0),), group=passage
     )
 
 
@@ -34,7 +34,7 @@ def test_a_passage_has_one_key_in_every_language(held: list[set[int]]) -> None:
     keys: dict[int, set[str]] = {}
     for questions in languages.values():
         for q in components.keyed(questions):
-            keys.setdefault(int(q.id[1:]), set()).add(q.passage)
+            keys.setdefault(int(q.id[1:]), set()).add(q.group)
     assert all(len(found) == 1 for found in keys.values())  # equal ids: equal keys
     for numbers in held:
         for passage in {n // 3 for n in numbers}:  # one passage of a file: one key

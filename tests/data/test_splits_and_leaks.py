@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.data.examples import Answer, Question
+from ratio_hpo.data.formats import read_file
 from ratio_hpo.data.leaks import find_leaks
-from ratio_hpo.data.questions import Answer, Question
 from ratio_hpo.data.splits import check_sizes, cut
-from ratio_hpo.data.squad import read_squad
 
 
 def question(number: int, passage: int, text: str = "q", context: str | None = None) -> Question:
     body = context or f"passage {passage}"
     return Question(
-        id=str(number), question=f"{text} {number}", context=body, answers=(Answer(body[:4], 0),), passage=f"p{passage}"
+        id=str(number), question=f"{text} {number}", context=body, answers=(Answer(body[:4], 0),), group=f"p{passage}"
     )
 
 
@@ -34,7 +34,7 @@ def test_parts_are_disjoint_by_passage_and_deterministic(corpus: list[Question],
         assert len(corpus) < 5
         return
     assert parts == cut(corpus, sizes, seed=seed)
-    passages = [{q.passage for q in part} for part in parts.values()]
+    passages = [{q.group for q in part} for part in parts.values()]
     assert sum(map(len, passages)) == len(set().union(*passages))
     if "rest" in sizes.values():
         assert sum(map(len, parts.values())) == len(corpus)
@@ -46,7 +46,7 @@ def test_fractions_place_a_passage_whatever_else_is_there(corpus: list[Question]
     """So parallel languages are cut alike even where one of them lost a record."""
     whole, half = (cut(c, SIZES[0], seed=seed) for c in (corpus, corpus[::2]))
     for name in SIZES[0]:
-        assert {q.passage for q in half[name]} <= {q.passage for q in whole[name]}
+        assert {q.group for q in half[name]} <= {q.group for q in whole[name]}
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,9 @@ def test_leaks_are_found_after_normalisation_and_dropped() -> None:
 
 @pytest.mark.parametrize(("language", "expected"), [("sw", (94, 43, 15)), ("ko", (15, 8, 3)), ("en", (0, 0, 0))])
 def test_the_known_leaks_of_tydiqa(language: str, expected: tuple[int, int, int], real_data: Path) -> None:
-    train, dev = (read_squad(real_data / f"tydiqa_goldp/{part}.{language}.json")[0] for part in ("train", "dev"))
+    train, dev = (
+        read_file("squad", real_data / f"tydiqa_goldp/{part}.{language}.json")[0] for part in ("train", "dev")
+    )
     leak, clean = find_leaks(language, language, train, dev)
     assert (leak.passages, leak.questions, leak.both) == expected
     assert find_leaks(language, language, clean, dev)[0].dropped == 0
@@ -122,15 +124,15 @@ def test_nearly_equal_passages_are_dropped_and_told_apart(context: str, is_near:
     ],
 )
 def test_questions_are_near_by_case_punctuation_and_white_space_alone(text: str, is_near: bool) -> None:
-    asked = Question(id="1", question="Who was Ada?", context="a passage", answers=(Answer("a", 0),), passage="p")
-    trained = Question(id="2", question=text, context="one more of them", answers=(Answer("o", 0),), passage="q")
+    asked = Question(id="1", question="Who was Ada?", context="a passage", answers=(Answer("a", 0),), group="p")
+    trained = Question(id="2", question=text, context="one more of them", answers=(Answer("o", 0),), group="q")
     leak, _ = find_leaks("en", "en", [trained], [asked])
     assert (leak.near_questions, leak.near_dropped) == (int(is_near), int(is_near))
 
 
 def test_texts_of_punctuation_alone_are_near_nothing() -> None:
     one, other = (
-        Question(id=str(k), question=text, context=f"{k} passage", answers=(Answer(str(k), 0),), passage=str(k))
+        Question(id=str(k), question=text, context=f"{k} passage", answers=(Answer(str(k), 0),), group=str(k))
         for k, text in enumerate(("?", "..."))
     )
     assert find_leaks("en", "en", [one], [other])[0].near_dropped == 0
@@ -140,7 +142,9 @@ def test_texts_of_punctuation_alone_are_near_nothing() -> None:
     ("language", "near"), [("sw", (3, 2, 4)), ("ko", (0, 0, 0)), ("en", (0, 0, 0)), ("id", (0, 0, 0))]
 )
 def test_the_near_leaks_of_tydiqa(language: str, near: tuple[int, int, int], real_data: Path) -> None:
-    train, dev = (read_squad(real_data / f"tydiqa_goldp/{part}.{language}.json")[0] for part in ("train", "dev"))
+    train, dev = (
+        read_file("squad", real_data / f"tydiqa_goldp/{part}.{language}.json")[0] for part in ("train", "dev")
+    )
     leak, clean = find_leaks(language, language, train, dev)
     assert (leak.near_passages, leak.near_questions, leak.near_dropped) == near
     assert find_leaks(language, language, clean, dev)[0].found == 0

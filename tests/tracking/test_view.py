@@ -53,7 +53,14 @@ def test_the_view_draws_front_curves_parallel_coordinates_and_languages(
     options = {"check": True, "capture_output": True, "text": True, "timeout": 240}
     size = "--window-size=2300,1300"
     page = subprocess.run([chromium, *flags, size, "--dump-dom", address], **options).stdout  # type: ignore[call-overload]
-    for shown in ("study/0", "study/7", "8</strong> matching runs", "final/cost vs. final/score", "score/mean", "Parallel"):
+    for shown in (
+        "study/0",
+        "study/7",
+        "8</strong> matching runs",
+        "final/cost vs. final/score",
+        "score/mean",
+        "Parallel",
+    ):
         assert shown in page.replace("<strong>8", "8"), shown
     assert "F1 by language, over cost" in page
     assert "Error loading shared view state" not in page

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 import torch
 
+from ratio_hpo.data.examples import Question
 from ratio_hpo.data.mixing import Mixture
-from ratio_hpo.data.questions import Question
-from ratio_hpo.data.tasks import load_task
+from ratio_hpo.data.tasks import Head, Vocabulary, make_task
+from ratio_hpo.data.tasks.settings import WindowSpec
 from ratio_hpo.data.tokenise import write_windows
-from ratio_hpo.data.windows import WindowSet, WindowSpec, open_windows
+from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.base import find_base
-from ratio_hpo.training.engine import Engine
-from ratio_hpo.training.evaluation import Evaluation
+from ratio_hpo.training.engine import Engine, Trained
+from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.loop import StageLoop, StagePoint, Stores
 from ratio_hpo.training.model import load_tokenizer
@@ -34,31 +35,44 @@ class Lab:
     def __init__(self, base_name: str, folder: Path, settings: EngineSpec | None = None) -> None:
         torch.set_num_threads(1)
         self.base = find_base(base_name)
-        self.tokenizer, self.task = load_tokenizer(self.base), load_task("qa")
+        self.tokenizer, self.task = load_tokenizer(self.base), make_task("qa", SETTINGS)
         self.folder = folder
         self.sources = {lang: self.windows(generate(lang, "pool", 60, seed=0)) for lang in ("en", "ko")}
         held_out = {lang: generate(lang, "evaluation", 20, seed=0) for lang in ("en", "ko")}
         folders = {
-            lang: {"prune": self.windows(q[:10]).folder, "select": self.windows(q[10:]).folder}
+            (lang, split): self.windows(q[part]).folder
             for lang, q in held_out.items()
+            for split, part in (("prune", slice(10)), ("select", slice(10, None)))
         }
-        self.evaluation = Evaluation(folders, self.task, SETTINGS, "squad")
+        target = Target(
+            name="qa", task=self.task, head="qa", primary="f1", languages=("en", "ko"), folders=folders, settings=[]
+        )
+        self.evaluation = Evaluation([target])
         self.engine = self.new_engine(settings)
 
     def new_engine(self, settings: EngineSpec | None = None) -> Engine:
+        head = Head(name="qa", auto_class="AutoModelForQuestionAnswering")
+        return Engine(self.base, [head], settings or EngineSpec(), vocabulary=self.vocabulary, seed=0, device="cpu")
+
+    @property
+    def vocabulary(self) -> Vocabulary:
         types = "token_type_ids" in self.tokenizer.model_input_names
-        return Engine(
-            self.base, self.task, settings or EngineSpec(), pad=self.tokenizer.pad_token_id, token_types=types,
-            seed=0, device="cpu",
-        )  # fmt: skip
+        return Vocabulary(pad=self.tokenizer.pad_token_id, token_types=types)
+
+    @property
+    def scored_on(self) -> str:
+        """The name of what every stage is scored on."""
+        return self.evaluation.fingerprint(self.evaluation.targets)
 
     def windows(self, questions: list[Question]) -> WindowSet:
-        return open_windows(write_windows(questions, self.tokenizer, self.task, SETTINGS, self.folder))
+        identity = ["qa", SETTINGS.model_dump()]
+        return open_windows(write_windows(questions, self.tokenizer, self.task, identity, self.folder))
 
     def spec(self, **changes: Any) -> Stage:
         sizes = {name: len(windows) for name, windows in self.sources.items()}
         values: dict[str, Any] = {
-            "name": "stage", "task": "qa", "mixture": Mixture(shares={"en": 0.5, "ko": 0.5}, sizes=sizes),
+            "name": "stage", "heads": dict.fromkeys(self.sources, "qa"), "prints": {"qa": ["qa"]},
+            "mixture": Mixture(shares={"en": 0.5, "ko": 0.5}, sizes=sizes),
             "data": dict.fromkeys(self.sources, "d"), "unit": "examples", "steps": 20, "batch_size": 8,
             "learning_rate": 1e-3, "schedule": "constant", "warmup": 4, "weight_decay": 0.01, "clip": 1.0, "seed": 0,
             "precision": "fp32", "parent": self.base.identity, "rungs": (5, 10, 20),
@@ -68,10 +82,13 @@ class Lab:
     def train(self, stage: Stage, store: StageStore, *, final: bool = True) -> Iterator[StagePoint]:
         """A stage on the weights that the engine holds, with item scores beside the store."""
         stores = Stores(store, ItemStore(store.root.parent / "items"))
-        return StageLoop(self.engine, stores, self.evaluation).run(stage, self.sources, final=final)
+        return StageLoop(self.engine, stores, self.evaluation).run(stage, self.trained(), final=final)
+
+    def trained(self) -> dict[str, Trained]:
+        return {name: Trained(windows, self.task, "qa") for name, windows in self.sources.items()}
 
     def weights(self) -> dict[str, torch.Tensor]:
-        return {name: tensor.clone() for name, tensor in self.engine.model.state_dict().items()}
+        return {name: tensor.clone() for name, tensor in self.engine.model.heads["qa"].state_dict().items()}
 
 
 @pytest.fixture(scope="session")

@@ -13,9 +13,11 @@ import pytest
 from transformers import AutoTokenizer
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.data.tasks.qa import QuestionAnswering, _best_span
+from ratio_hpo.data.tasks import Drawn, make_task
+from ratio_hpo.data.tasks.qa import _best_span
+from ratio_hpo.data.tasks.settings import WindowSpec
 from ratio_hpo.data.tokenise import save_tokenizer, write_windows
-from ratio_hpo.data.windows import WindowSpec, open_windows
+from ratio_hpo.data.windows import open_windows
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.base import REVISIONS, find_base
 from ratio_hpo.training.store import StageStore
@@ -25,7 +27,7 @@ def test_xlmr_trains_without_token_types_on_other_scripts(
     xlmr_folder: Path, make_lab: Callable, tmp_path: Path
 ) -> None:
     lab = make_lab(xlmr_folder)
-    batch = lab.task.collate([(lab.sources["ko"], 0)], lab.tokenizer.pad_token_id, False)
+    batch = lab.task.collate([Drawn(lab.sources["ko"], 0)], lab.vocabulary)
     assert "token_type_ids" not in batch
     points = list(lab.train(lab.spec(steps=6, rungs=()), StageStore(tmp_path)))
     assert points[-1].step == 6
@@ -40,13 +42,13 @@ def test_xlmr_pairs_have_two_separators_and_labels_point_at_answers(xlmr_folder:
         questions = generate(language, "pool", 25, seed=3)
         windows = lab.windows(questions)
         labelled = [k for k in range(len(windows)) if windows.columns["start"][k] > 0]
-        assert {int(windows.columns["question"][k]) for k in labelled} == set(range(len(questions)))
+        assert {int(windows.columns["item"][k]) for k in labelled} == set(range(len(questions)))
         for k in labelled:
-            tokens, question = windows.tokens(k), questions[windows.columns["question"][k]]
+            tokens, question = windows.tokens(k), questions[windows.columns["item"][k]]
             first = windows.columns["first"][k]
             assert list(tokens[first - 2 : first]) == [end, end]
             start, stop = windows.columns["start"][k], windows.columns["end"][k]
-            spans = windows.spans(k)
+            spans = windows.of("offsets", k).reshape(-1, 2)
             answer = question.answers[0]
             said = question.context[spans[start, 0] : spans[stop, 1]]
             assert answer.text in said
@@ -56,49 +58,52 @@ def test_xlmr_pairs_have_two_separators_and_labels_point_at_answers(xlmr_folder:
 def test_long_passages_become_windows_that_overlap(lab: Any, tmp_path: Path) -> None:
     settings = WindowSpec(max_length=32, stride=8)
     questions = generate("en", "pool", 10, seed=0)
-    windows = open_windows(write_windows(questions, lab.tokenizer, lab.task, settings, tmp_path))
+    task = make_task("qa", settings)
+    windows = open_windows(write_windows(questions, lab.tokenizer, task, ["qa", 32], tmp_path))
     assert len(windows) > len(questions)
     assert max(windows.length(k) for k in range(len(windows))) <= 32
     covered = {k: set() for k in range(len(questions))}
     for k in range(len(windows)):
         first, last = windows.columns["first"][k], windows.columns["last"][k]
-        covered[int(windows.columns["question"][k])] |= {tuple(s) for s in windows.spans(k)[first : last + 1].tolist()}
+        covered[int(windows.columns["item"][k])] |= {
+            tuple(s) for s in windows.of("offsets", k).reshape(-1, 2)[first : last + 1].tolist()
+        }
     for k, question in enumerate(questions):
         inside = sorted(covered[k])
         assert inside[0][0] == 0
         assert inside[-1][1] == len(question.context)
-    labelled = {int(windows.columns["question"][k]) for k in range(len(windows)) if windows.columns["start"][k] > 0}
+    labelled = {int(windows.columns["item"][k]) for k in range(len(windows)) if windows.columns["start"][k] > 0}
     assert labelled == set(range(len(questions)))
 
 
 def test_tokenised_windows_are_found_again(lab: Any, tmp_path: Path) -> None:
     questions = generate("en", "pool", 5, seed=0)
-    folder = write_windows(questions, lab.tokenizer, lab.task, WindowSpec(), tmp_path)
+    folder = write_windows(questions, lab.tokenizer, lab.task, [0], tmp_path)
     stamp = (folder / "meta.json").stat().st_mtime_ns
-    assert write_windows(questions, lab.tokenizer, lab.task, WindowSpec(), tmp_path) == folder
+    assert write_windows(questions, lab.tokenizer, lab.task, [0], tmp_path) == folder
     assert (folder / "meta.json").stat().st_mtime_ns == stamp
-    assert write_windows(questions, lab.tokenizer, lab.task, WindowSpec(stride=64), tmp_path) != folder
-    assert write_windows(questions[:4], lab.tokenizer, lab.task, WindowSpec(), tmp_path) != folder
+    assert write_windows(questions, lab.tokenizer, lab.task, [1], tmp_path) != folder
+    assert write_windows(questions[:4], lab.tokenizer, lab.task, [0], tmp_path) != folder
 
 
 def test_damaged_windows_are_made_again(lab: Any, tmp_path: Path) -> None:
     questions = generate("en", "pool", 5, seed=0)
-    folder = write_windows(questions, lab.tokenizer, lab.task, WindowSpec(), tmp_path)
+    folder = write_windows(questions, lab.tokenizer, lab.task, [0], tmp_path)
     whole = (folder / "windows.arrow").read_bytes()
     for damaged in (whole[:-100], whole[:400] + bytes([whole[400] ^ 1]) + whole[401:]):
         (folder / "windows.arrow").write_bytes(damaged)
-        assert write_windows(questions, lab.tokenizer, lab.task, WindowSpec(), tmp_path) == folder
+        assert write_windows(questions, lab.tokenizer, lab.task, [0], tmp_path) == folder
         assert (folder / "windows.arrow").read_bytes() == whole
     (folder / "meta.json").write_text("{}")
-    write_windows(questions, lab.tokenizer, lab.task, WindowSpec(), tmp_path)
-    assert json.loads((folder / "meta.json").read_text())["questions"] == 5
+    write_windows(questions, lab.tokenizer, lab.task, [0], tmp_path)
+    assert json.loads((folder / "meta.json").read_text())["items"] == 5
 
 
 def test_the_side_of_truncation_is_in_the_name_of_windows(lab: Any, tmp_path: Path) -> None:
     questions = generate("en", "pool", 5, seed=0)
     other = copy.deepcopy(lab.tokenizer)
     other.truncation_side = "left"
-    folders = {write_windows(questions, t, lab.task, WindowSpec(), tmp_path) for t in (lab.tokenizer, other)}
+    folders = {write_windows(questions, t, lab.task, [0], tmp_path) for t in (lab.tokenizer, other)}
     assert len(folders) == 2
 
 
@@ -156,9 +161,13 @@ def test_perfect_outputs_give_the_gold_answers(lab: Any) -> None:
     for k in range(len(windows)):
         start, end = np.zeros(windows.length(k)), np.zeros(windows.length(k))
         start[windows.columns["start"][k]] = end[windows.columns["end"][k]] = 5.0
-        outputs[k] = (start, end)
-    said = QuestionAnswering().predict(windows, outputs, WindowSpec())
-    assert set(lab.evaluation.score_set("ru", windows, outputs)) == {(1.0, 1.0)}
+        outputs[k] = {"start": start, "end": end}
+    said = lab.task.predict(windows, outputs)
+    [scores] = lab.task.score(windows, outputs, "ru", "select")
+    assert {name: numerators.tolist() for name, (numerators, _) in scores.measures.items()} == {
+        "f1": [1.0] * 12,
+        "em": [1.0] * 12,
+    }
     assert said == [q.answers[0].text for q in questions]
 
 
@@ -170,7 +179,7 @@ def test_checkpoints_load_in_plain_transformers(lab: Any, tmp_path: Path) -> Non
     lab.engine.reset()
     list(lab.train(spec, store))
     model = AutoModelForQuestionAnswering.from_pretrained(store.folder(spec.name_at(5)))
-    for name, tensor in lab.engine.model.state_dict().items():
+    for name, tensor in lab.weights().items():
         assert torch.equal(model.state_dict()[name], tensor)
 
 

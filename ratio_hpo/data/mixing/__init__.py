@@ -1,7 +1,16 @@
 """Which source, and which example of it, the n-th draw takes: a pure function of (mixture, seed, n)."""
 
 from ratio_hpo.data.mixing.draw import WHOLE, DrawTree, integer_shares
-from ratio_hpo.data.mixing.shares import SPREADS, SourceSize, by_size, spread_shares, token_shares, window_ratio
+from ratio_hpo.data.mixing.shares import (
+    SPREADS,
+    SourceSize,
+    Split,
+    by_size,
+    reachable_ratios,
+    spread_shares,
+    token_shares,
+    window_ratio,
+)
 from ratio_hpo.data.mixing.solve import Solution, Wanted, solve
 from ratio_hpo.data.mixing.stream import Mixture, MixtureStream, Segment
 
@@ -14,9 +23,11 @@ __all__ = [
     "Segment",
     "Solution",
     "SourceSize",
+    "Split",
     "Wanted",
     "by_size",
     "integer_shares",
+    "reachable_ratios",
     "solve",
     "spread_shares",
     "token_shares",

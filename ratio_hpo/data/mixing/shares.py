@@ -13,15 +13,19 @@ class SourceSize:
     """How much a source holds.
 
     Attributes:
-        windows, questions: counts.
+        windows, questions: counts; a question is an item of whatever task.
         tokens: non-padding tokens over all windows.
         reference: whether it belongs to the reference language.
+        task: whose examples it holds.
+        aside: whether it stands beside the labelled sources: text for masked language modelling.
     """
 
     windows: int
     questions: int
     tokens: int
     reference: bool
+    task: str = ""
+    aside: bool = False
 
     @property
     def tokens_per_window(self) -> float:
@@ -71,30 +75,106 @@ SPREADS: dict[str, Callable[[Mapping[str, int], float, float], dict[str, float]]
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How a side's share is split over its sources.
+
+    Attributes:
+        spread: of the sources that are not the reference's, a name in `SPREADS`; `english` of the reference's.
+        temperature: of `temperature`.
+        unit: what sizes and shares count: `examples` (windows) or `tokens`.
+        size_cap: a source counts as no larger than that, in the unit (T5's examples-proportional mixing, Raffel et
+            al. 2020, section 3.5.2); None: as it is.
+    """
+
+    spread: str = "proportional"
+    english: str = "proportional"
+    temperature: float = 1.0
+    unit: str = "examples"
+    size_cap: int | None = None
+
+    def sizes(self, sources: Mapping[str, SourceSize]) -> dict[str, int]:
+        """How much each source counts as."""
+        amounts = _amounts(sources, self.unit)
+        return {
+            name: amount if self.size_cap is None else min(amount, self.size_cap) for name, amount in amounts.items()
+        }
+
+
+def task_balanced_shares(
+    sizes: Mapping[str, SourceSize], ratio: float, split: Split, amount: float = 0.0
+) -> dict[str, float]:
+    """Shares at a ratio where each task keeps its share, by size, and the ratio applies inside each.
+
+    Raises:
+        ConfigError: a ratio that cannot be reached so.
+    """
+    low, high = reachable_ratios(sizes, split)
+    if not low - 1e-9 <= ratio <= high + 1e-9:
+        raise ConfigError(
+            f"ratio {ratio:.4g} cannot be reached with balance `task`: tasks that have one side only keep their share, "
+            f"which leaves {low:.4g} to {high:.4g}; narrow the ratio, or take balance `language`"
+        )
+    tasks = _task_shares(sizes, split)
+    inner = (ratio - low) / (high - low) if high > low else 0.0
+    shares = dict.fromkeys(sizes, 0.0)
+    for task, share in tasks.items():
+        own = {name: size for name, size in sizes.items() if size.task == task}
+        sides = {size.reference for size in own.values()}
+        asked = inner if len(sides) == 2 else float(False in sides)
+        parts = spread_shares(own, min(max(asked, 0.0), 1.0), split, amount=amount * share)
+        shares |= {name: share * part for name, part in parts.items()}
+    return shares
+
+
+def reachable_ratios(sizes: Mapping[str, SourceSize], split: Split) -> tuple[float, float]:
+    """The least and the largest ratio where each task keeps its share."""
+    low, high = 0.0, 1.0
+    for task, share in _task_shares(sizes, split).items():
+        sides = {size.reference for size in sizes.values() if size.task == task}
+        if sides == {False}:
+            low += share
+        if sides == {True}:
+            high -= share
+    return low, max(high, low)
+
+
+def _task_shares(sizes: Mapping[str, SourceSize], split: Split) -> dict[str, float]:
+    totals: dict[str, float] = {}
+    for name, amount in split.sizes(sizes).items():
+        totals[sizes[name].task] = totals.get(sizes[name].task, 0.0) + amount
+    return _normalised(totals)
+
+
+ASIDE_TEMPERATURE = 1 / 0.3
+"""Of languages within masked language modelling: p ~ n^0.3 (Conneau et al. 2020, XLM-R)."""
+
+
+def beside(labelled: Mapping[str, float], aside: Mapping[str, SourceSize], share: float, unit: str) -> dict[str, float]:
+    """Shares of all sources, where those that stand aside have `share` of everything together."""
+    shares = {name: (1.0 - share) * value for name, value in labelled.items()}
+    if not aside:
+        return shares
+    parts = tempered(_amounts(aside, unit), 0.0, ASIDE_TEMPERATURE)
+    return shares | {name: share * part for name, part in parts.items()}
+
+
 def spread_shares(
-    sizes: Mapping[str, SourceSize],
-    ratio: float,
-    spread: str,
-    *,
-    amount: float = 0.0,
-    temperature: float = 1.0,
-    unit: str = "examples",
+    sizes: Mapping[str, SourceSize], ratio: float, split: Split, *, amount: float = 0.0
 ) -> dict[str, float]:
     """Shares of all sources at a ratio.
 
     Args:
-        sizes: of each source; the reference ones share 1 - ratio by size.
+        sizes: of each source.
         ratio: total share of the sources that are not the reference's, in [0, 1].
-        spread: a name in `SPREADS`.
         amount: what those sources will give in all, in the unit; `unimax` counts repeats with it.
-        unit: what sizes and shares count: `examples` (windows) or `tokens`.
 
     Raises:
         ConfigError: a ratio outside [0, 1], or one that needs sources which are not there.
     """
     if not 0.0 <= ratio <= 1.0:
         raise ConfigError(f"ratio needs a value in [0, 1], but got {ratio}; correct it")
-    amounts = _amounts(sizes, unit)
+    amounts = split.sizes(sizes)
     english = {name: amounts[name] for name, size in sizes.items() if size.reference}
     others = {name: amounts[name] for name, size in sizes.items() if not size.reference}
     if ratio > 0.0 and not others:
@@ -103,16 +183,18 @@ def spread_shares(
         raise ConfigError(f"ratio {ratio:g} needs a source in the reference language, but there is none; add one")
     shares = dict.fromkeys(sizes, 0.0)
     if ratio < 1.0:
-        shares |= {k: (1.0 - ratio) * v for k, v in proportional(english, amount, 1.0).items()}
+        rest = amount * (1.0 - ratio) / ratio if ratio else amount
+        parts = SPREADS[split.english](english, rest, split.temperature)
+        shares |= {k: (1.0 - ratio) * v for k, v in parts.items()}
     if ratio > 0.0:
-        parts = SPREADS[spread](others, amount, temperature)
+        parts = SPREADS[split.spread](others, amount, split.temperature)
         shares |= {k: ratio * v for k, v in parts.items()}
     return shares
 
 
-def by_size(sizes: Mapping[str, SourceSize], unit: str) -> dict[str, float]:
-    """Shares of all sources in proportion to what they hold."""
-    return _normalised({name: float(amount) for name, amount in _amounts(sizes, unit).items()})
+def by_size(sizes: Mapping[str, SourceSize], split: Split) -> dict[str, float]:
+    """Shares of all sources in proportion to what they hold, up to the cap."""
+    return _normalised({name: float(amount) for name, amount in split.sizes(sizes).items()})
 
 
 def _amounts(sizes: Mapping[str, SourceSize], unit: str) -> dict[str, int]:
@@ -120,8 +202,10 @@ def _amounts(sizes: Mapping[str, SourceSize], unit: str) -> dict[str, int]:
 
 
 def window_ratio(shares: Mapping[str, float], sizes: Mapping[str, SourceSize]) -> float:
-    """The total share of the sources that are not the reference's."""
-    return sum(share for name, share in shares.items() if not sizes[name].reference)
+    """The part that is not the reference's, of what the labelled sources share."""
+    labelled = {name: share for name, share in shares.items() if not sizes[name].aside}
+    whole = sum(labelled.values())
+    return sum(share for name, share in labelled.items() if not sizes[name].reference) / whole if whole else 0.0
 
 
 def token_shares(shares: Mapping[str, float], sizes: Mapping[str, SourceSize]) -> dict[str, float]:

@@ -11,7 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.data.mixing.shares import SourceSize, by_size, spread_shares, token_shares, window_ratio
+from ratio_hpo.data.mixing.shares import (
+    SourceSize,
+    Split,
+    beside,
+    by_size,
+    spread_shares,
+    task_balanced_shares,
+    token_shares,
+    window_ratio,
+)
 
 MOST_ADDED_RATIO = 0.9
 """The largest share of windows that `budget: add` takes: the stage is ten times as long there."""
@@ -26,7 +35,7 @@ class Solution:
     Attributes:
         shares: of windows, by source.
         asked: shares in the unit that was asked for.
-        ratio: share of the windows that are not the reference's.
+        ratio: share of the labelled windows that are not the reference's.
         asked_ratio: the same of `asked`.
         steps: updates.
     """
@@ -44,17 +53,34 @@ class Wanted:
 
     Attributes:
         steps, batch_size: its reference length; with `budget: add`, that at ratio 0.
-        spread, temperature: how the part that is not the reference's is spread over its sources.
+        spread, temperature, english, size_cap: how a side's share is split over its sources.
         unit: what shares and ratio count: `examples` (windows) or `tokens`.
         budget: `replace`, or `add`.
+        balance: whether a ratio is one over `language`s, or holds inside each `task`.
+        aside: share of all that masked language modelling has, beside the labelled sources.
     """
 
     steps: int
     batch_size: int
     spread: str = "proportional"
+    english: str = "proportional"
     temperature: float = 1.0
     unit: str = "examples"
     budget: str = "replace"
+    size_cap: int | None = None
+    balance: str = "language"
+    aside: float = 0.0
+
+    @property
+    def split(self) -> Split:
+        """How a side's share is split over its sources."""
+        return Split(
+            spread=self.spread,
+            english=self.english,
+            temperature=self.temperature,
+            unit=self.unit,
+            size_cap=self.size_cap,
+        )
 
 
 def solve(
@@ -72,7 +98,7 @@ def solve(
     unknown = [name for name in shares or () if name not in sizes]
     if unknown:
         raise ConfigError(f"shares name {unknown[0]}, which is no source; known: {', '.join(sorted(sizes))}")
-    amount = wanted.steps * wanted.batch_size * (ratio or 0.0)
+    amount = wanted.steps * wanted.batch_size * (ratio or 0.0) * (1.0 - wanted.aside)
     for _ in range(ROUNDS):
         solution = _once(sizes, wanted, shares, ratio, amount)
         before, amount = amount, _amount(sizes, wanted, solution)
@@ -110,8 +136,8 @@ def check_added(ratio: float) -> None:
 
 def largest_window_ratio(sizes: Mapping[str, SourceSize], ratio: float, unit: str) -> float:
     """The most that a ratio can come to in windows, however it is spread: all of it on the shortest windows."""
-    others = [size.tokens_per_window for size in sizes.values() if not size.reference]
-    english = [size.tokens_per_window for size in sizes.values() if size.reference]
+    others = [size.tokens_per_window for size in sizes.values() if not size.reference and not size.aside]
+    english = [size.tokens_per_window for size in sizes.values() if size.reference and not size.aside]
     if unit == "examples" or not others or not english:
         return ratio
     least, most = ratio / min(others), (1.0 - ratio) / max(english)
@@ -126,14 +152,21 @@ def _once(
     amount: float,
 ) -> Solution:
     """The solution where the other sources give `amount`, in the unit."""
-    unit = wanted.unit
+    labelled = {name: size for name, size in sizes.items() if not size.aside}
+    aside = {name: size for name, size in sizes.items() if size.aside}
     if shares is not None:
-        asked = {name: float(shares.get(name, 0.0)) for name in sizes}
+        among = {name: float(shares.get(name, 0.0)) for name in labelled}
     elif ratio is None:
-        asked = by_size(sizes, unit)
+        among = by_size(labelled, wanted.split)
+    elif wanted.balance == "task":
+        among = task_balanced_shares(labelled, ratio, wanted.split, amount)
     else:
-        asked = spread_shares(sizes, ratio, wanted.spread, amount=amount, temperature=wanted.temperature, unit=unit)
-    windows = token_shares(asked, sizes) if unit == "tokens" else asked
+        among = spread_shares(labelled, ratio, wanted.split, amount=amount)
+    if shares is not None and any(shares.get(name, 0.0) > 0.0 for name in aside):
+        asked = {name: float(shares.get(name, 0.0)) for name in sizes}
+    else:
+        asked = beside(among, aside, wanted.aside if aside else 0.0, wanted.unit)
+    windows = token_shares(asked, sizes) if wanted.unit == "tokens" else asked
     found = window_ratio(windows, sizes)
     return Solution(
         shares=windows,
@@ -149,7 +182,7 @@ def _amount(sizes: Mapping[str, SourceSize], wanted: Wanted, solution: Solution)
     per_window = {
         name: (size.tokens_per_window if wanted.unit == "tokens" else 1.0)
         for name, size in sizes.items()
-        if not size.reference
+        if not size.reference and not size.aside
     }
     drawn = solution.steps * wanted.batch_size
     return drawn * sum(solution.shares[name] * each for name, each in per_window.items())

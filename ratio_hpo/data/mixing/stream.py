@@ -23,12 +23,14 @@ class Mixture:
         sizes: number of windows of each source.
         reference: the sources of the reference language, which take over when all others are capped.
         max_epochs: most epochs over a source; None: no cap.
+        aside: sources beside the labelled ones: text that is masked anew at every draw, so that no cap holds.
     """
 
     shares: Mapping[str, float]
     sizes: Mapping[str, int]
     reference: frozenset[str] = frozenset()
     max_epochs: float | None = None
+    aside: frozenset[str] = frozenset()
 
     def identity(self) -> dict[str, Any]:
         """A stable form: integer shares, sizes of what is drawn, and the cap."""
@@ -135,7 +137,10 @@ def _segments(mixture: Mixture) -> Iterator[Segment]:
     if mixture.max_epochs is None:
         yield segment
         return
-    limit = {name: max(1, int(mixture.max_epochs * size)) for name, size in mixture.sizes.items()}
+    limit = {
+        name: MOST_DRAWS if name in mixture.aside else max(1, int(mixture.max_epochs * size))
+        for name, size in mixture.sizes.items()
+    }
     while True:
         yield segment
         ends = {name: _reaches(segment.tree, name, limit[name] - drawn[name]) for name in segment.tree.sources}
@@ -162,11 +167,14 @@ def _redistribute(
     """Shares without the capped sources: to the other non-English ones in proportion, then to English."""
     left = {name: share for name, share in shares.items() if name not in full}
     freed = 1.0 - sum(left.values())
-    others = {name: share for name, share in left.items() if name not in mixture.reference}
-    english = {name: share for name, share in left.items() if name in mixture.reference}
+    labelled = {name: share for name, share in left.items() if name not in mixture.aside}
+    others = {name: share for name, share in labelled.items() if name not in mixture.reference}
+    english = {name: share for name, share in labelled.items() if name in mixture.reference}
     if not others and not english:
         open_reference = [n for n in sorted(mixture.reference) if mixture.sizes[n] and drawn[n] < limit[n]]
-        return {name: 1.0 / len(open_reference) for name in open_reference}
+        if not open_reference:
+            return {}
+        return left | {name: freed / len(open_reference) for name in open_reference}
     takers = others or english
     total = sum(takers.values())
     return {name: share + (freed * share / total if name in takers else 0.0) for name, share in left.items()}

@@ -1,5 +1,21 @@
-"""Tasks: how examples become windows, batches, a loss and predictions. One file a task."""
+"""Tasks: how examples become windows, batches, a loss, predictions and scores. One file a task."""
 
-from ratio_hpo.data.tasks.base import TASKS, Batch, Task, load_task
+from ratio_hpo.data.tasks.base import Batch, Drawn, Head, ItemScores, Scores, Task, Vocabulary, make_task
+from ratio_hpo.data.tasks.kinds import TASKS, TaskKind, kind_of_task
+from ratio_hpo.data.tasks.settings import TaskSettings, parse_settings
 
-__all__ = ["TASKS", "Batch", "Task", "load_task"]
+__all__ = [
+    "TASKS",
+    "Batch",
+    "Drawn",
+    "Head",
+    "ItemScores",
+    "Scores",
+    "Task",
+    "TaskKind",
+    "TaskSettings",
+    "Vocabulary",
+    "kind_of_task",
+    "make_task",
+    "parse_settings",
+]

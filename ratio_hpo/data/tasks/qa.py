@@ -1,42 +1,59 @@
-"""Extractive question answering: a span of the passage, found by its first and its last token."""
+"""Extractive question answering: a span of the passage, found by its first and its last token.
+
+A question that its passage does not answer has the first token as its label, as Devlin et al. 2019 train SQuAD 2.0;
+under the metric `squad2` the answer is none where that scores `null_threshold` more than the best span.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from ratio_hpo.data.questions import Question
-from ratio_hpo.data.tasks.base import Batch
-from ratio_hpo.data.windows import WindowSet, WindowSpec
+from ratio_hpo.data.examples import Question
+from ratio_hpo.data.tasks.base import Batch, Drawn, Scores, Vocabulary
+from ratio_hpo.data.tasks.items import item_scores
+from ratio_hpo.data.tasks.rows import model_inputs, padded, row_columns, rows_of
+from ratio_hpo.data.tasks.settings import WindowSpec
+from ratio_hpo.data.windows import WindowSet
+from ratio_hpo.metrics import mlqa, squad, squad2
 
 BEST = 20
 """Candidate starts and ends of a window that decoding pairs (as in Devlin et al. 2019's run_squad)."""
 
 CHUNK = 1000
 
+SCORERS: dict[str, Callable[[str, Sequence[str], str], squad.Score]] = {
+    "squad": squad.score,
+    "mlqa": mlqa.score,
+    "squad2": squad2.score,
+}
+"""How answers are scored, by the name that `metric` takes."""
+
 
 class QuestionAnswering:
     """Sliding windows over passages; the label is the answer's span, or the first token where it is cut off."""
 
     name = "qa"
-    auto_class = "AutoModelForQuestionAnswering"
 
-    def encode(self, examples: Sequence[Question], tokenizer: Any, settings: WindowSpec) -> dict[str, Any]:
+    def __init__(self, settings: WindowSpec, labels: tuple[str, ...], options: str = "") -> None:
+        self.settings, self.metric = settings, options or "squad"
+
+    def encode(self, examples: Sequence[Question], tokenizer: Any) -> dict[str, Any]:
         ids: list[NDArrayInt] = []
         offsets: list[NDArrayInt] = []
-        rows: dict[str, list[int]] = {key: [] for key in ("question", "first", "last", "start", "end")}
+        rows: dict[str, list[int]] = {key: [] for key in ("item", "first", "last", "start", "end")}
         for begin in range(0, len(examples), CHUNK):
             part = examples[begin : begin + CHUNK]
             encoded = tokenizer(
-                _shortened([q.question.strip() for q in part], tokenizer, settings.question_tokens),
+                _shortened([q.question.strip() for q in part], tokenizer, self.settings.question_tokens),
                 [q.context for q in part],
                 truncation="only_second",
-                max_length=settings.max_length,
-                stride=settings.stride,
+                max_length=self.settings.max_length,
+                stride=self.settings.stride,
                 return_overflowing_tokens=True,
                 return_offsets_mapping=True,
             )
@@ -50,31 +67,23 @@ class QuestionAnswering:
                 values = (begin + sample, first, last, start, end)
                 for key, value in zip(rows, values, strict=True):
                     rows[key].append(value)
-        columns: dict[str, Any] = {
-            "input_ids": pa.array(ids, pa.list_(pa.int32())),
-            "offsets": pa.array(offsets, pa.list_(pa.int32())),
-        }
+        columns = row_columns(ids, rows.pop("item"))
+        columns["offsets"] = pa.array(offsets, pa.list_(pa.int32()))
         return columns | {key: pa.array(values, pa.int32()) for key, values in rows.items()}
 
-    def collate(self, chosen: Sequence[tuple[WindowSet, int]], pad: int, token_types: bool) -> Batch:
-        longest = max(windows.length(index) for windows, index in chosen)
-        ids = np.full((len(chosen), longest), pad, dtype=np.int64)
-        mask = np.zeros((len(chosen), longest), dtype=np.int64)
-        types = np.zeros((len(chosen), longest), dtype=np.int64)
-        labels = np.zeros((2, len(chosen)), dtype=np.int64)
-        for row, (windows, index) in enumerate(chosen):
-            tokens = windows.tokens(index)
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-            types[row, windows.columns["first"][index] : len(tokens)] = 1
-            labels[:, row] = windows.columns["start"][index], windows.columns["end"][index]
-        batch = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-        if token_types:
-            batch["token_type_ids"] = torch.from_numpy(types)
-        return batch | {"start": torch.from_numpy(labels[0]), "end": torch.from_numpy(labels[1])}
+    def describe(self, example: Question) -> Any:
+        return {"context": example.context, "answers": [answer.text for answer in example.answers]}
+
+    def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
+        firsts = [int(drawn.windows.columns["first"][drawn.index]) for drawn in chosen]
+        labels = {
+            key: torch.tensor([int(drawn.windows.columns[key][drawn.index]) for drawn in chosen])
+            for key in ("start", "end")
+        }
+        return padded(rows_of(chosen), vocabulary, firsts) | labels
 
     def inputs(self, batch: Batch) -> Batch:
-        return {key: value for key, value in batch.items() if key not in ("start", "end")}
+        return model_inputs(batch)
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Mean cross-entropy of the two ends, per window [batch]."""
@@ -85,27 +94,34 @@ class QuestionAnswering:
         first = cross_entropy(start, batch["start"], reduction="none")
         return (first + cross_entropy(end, batch["end"], reduction="none")) / 2
 
-    def trim(self, outputs: Any, row: int, length: int) -> Sequence[Any]:
-        return outputs["start_logits"][row, :length], outputs["end_logits"][row, :length]
+    def reduce(self, outputs: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        return {"start": outputs.start_logits.float(), "end": outputs.end_logits.float()}
 
-    def predict(self, windows: WindowSet, outputs: Mapping[int, Sequence[Any]], settings: WindowSpec) -> list[str]:
+    def predict(self, windows: WindowSet, outputs: Mapping[int, Any]) -> list[str]:
+        """The answer to each question, in the order of the data."""
         best: dict[int, tuple[float, int, int]] = {}
-        for index, (start, end) in outputs.items():
-            span = _best_span(
-                np.asarray(start),
-                np.asarray(end),
-                int(windows.columns["first"][index]),
-                int(windows.columns["last"][index]),
-                settings.max_answer,
-            )
-            question = int(windows.columns["question"][index])
+        null: dict[int, float] = {}
+        for index, output in outputs.items():
+            length = windows.length(index)
+            start, end = output["start"][:length], output["end"][:length]
+            first, last = (int(windows.columns[key][index]) for key in ("first", "last"))
+            span = _best_span(start, end, first, last, self.settings.max_answer)
+            question = int(windows.columns["item"][index])
+            null[question] = min(null.get(question, np.inf), float(start[0] + end[0]))
             if span is not None and (question not in best or span[0] > best[question][0]):
-                spans = windows.spans(index)
+                spans = windows.of("offsets", index).reshape(-1, 2)
                 best[question] = (span[0], int(spans[span[1], 0]), int(spans[span[2], 1]))
-        answers = [""] * windows.num_questions
-        for question, (_, begin, stop) in best.items():
-            answers[question] = windows.contexts[question].as_py()[begin:stop]
+        answers = [""] * windows.num_items
+        for question, (score, begin, stop) in best.items():
+            if self.metric != "squad2" or null[question] - score <= self.settings.null_threshold:
+                answers[question] = windows.text(question)["context"][begin:stop]
         return answers
+
+    def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
+        golds = [windows.text(item)["answers"] for item in range(windows.num_items)]
+        each = squad.question_scores(self.predict(windows, outputs), golds, language, SCORERS[self.metric])
+        f1, exact = zip(*each, strict=True)
+        return [item_scores(windows, language, split, f1=f1, em=exact)]
 
 
 NDArrayInt = np.ndarray[Any, np.dtype[np.int32]]

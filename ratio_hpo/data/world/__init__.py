@@ -1,5 +1,6 @@
-"""The embedded world: people and facts about them in eight languages, generated, with questions."""
+"""The embedded world: people and facts about them in eight languages, generated, with examples of every task."""
 
 from ratio_hpo.data.world.generate import LANGUAGES, PEOPLE, generate, masked_statements
+from ratio_hpo.data.world.tasks import WORLD_TASKS, world_examples
 
-__all__ = ["LANGUAGES", "PEOPLE", "generate", "masked_statements"]
+__all__ = ["LANGUAGES", "PEOPLE", "WORLD_TASKS", "generate", "masked_statements", "world_examples"]

@@ -16,7 +16,7 @@ import numpy as np
 from ratio_hpo.core.config import load_yaml
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
-from ratio_hpo.data.questions import Answer, Question
+from ratio_hpo.data.examples import Answer, Question
 
 LANGUAGES = ("en", "de", "es", "ru", "fi", "id", "sw", "ko")
 KINDS = {
@@ -50,8 +50,8 @@ def generate(language: str, people: str, number: int, *, seed: int) -> list[Ques
     Raises:
         ConfigError: an unknown language or group of people.
     """
-    _check(language, people)
-    templates = _texts()[language]
+    check_language(language, people)
+    templates = texts()[language]
     result = []
     for k in range(number):
         rng = np.random.default_rng(integer_hash("world", seed, language, people, k))
@@ -60,15 +60,15 @@ def generate(language: str, people: str, number: int, *, seed: int) -> list[Ques
         identifier = f"{language}-{people}-{seed}-{k}"
         answer = Answer(passage.value, passage.start)
         result.append(
-            Question(id=identifier, question=question, context=passage.context, answers=(answer,), passage=identifier)
+            Question(id=identifier, question=question, context=passage.context, answers=(answer,), group=identifier)
         )
     return result
 
 
 def masked_statements(language: str, number: int, *, seed: int, mask: str) -> list[Question]:
     """Pretraining material: the `question` is a statement of a fact with its value masked."""
-    _check(language, "pretraining")
-    templates = _texts()[language]
+    check_language(language, "pretraining")
+    templates = texts()[language]
     result = []
     for k in range(number):
         rng = np.random.default_rng(integer_hash("masked", seed, language, k))
@@ -77,13 +77,13 @@ def masked_statements(language: str, number: int, *, seed: int, mask: str) -> li
         identifier = f"{language}-masked-{k}"
         answer = Answer(passage.value, passage.start)
         result.append(
-            Question(id=identifier, question=statement, context=passage.context, answers=(answer,), passage=identifier)
+            Question(id=identifier, question=statement, context=passage.context, answers=(answer,), group=identifier)
         )
     return result
 
 
 def _passage(rng: np.random.Generator, language: str, people: str) -> Passage:
-    texts = _texts()
+    known = texts()
     asked = str(rng.choice(list(KINDS)))
     same = [relation for relation, kind in KINDS.items() if kind == KINDS[asked] and relation != asked]
     others = [relation for relation in KINDS if relation != asked and relation not in same]
@@ -91,11 +91,11 @@ def _passage(rng: np.random.Generator, language: str, people: str) -> Passage:
     extra = int(rng.integers(4, 6)) - len(relations)
     relations += [str(relation) for relation in rng.choice(others, size=extra, replace=False)]
     rng.shuffle(relations)
-    names = _names(rng, people)
-    values = _values(rng, relations, language, names[1:])
+    names = draw_names(rng, people)
+    values = draw_values(rng, relations, language, names[1:])
     context, start = "", 0
     for relation in relations:
-        template = texts[language][relation][int(rng.integers(2))]
+        template = known[language][relation][int(rng.integers(2))]
         before, after = template.split("{value}")
         context += " " if context else ""
         context += before.format(name=names[0])
@@ -105,35 +105,42 @@ def _passage(rng: np.random.Generator, language: str, people: str) -> Passage:
     return Passage(names[0], asked, context, values[asked], start)
 
 
-def _values(rng: np.random.Generator, relations: list[str], language: str, names: list[str]) -> dict[str, str]:
-    texts = _texts()
-    cities = iter(rng.choice(texts["cities"], size=3, replace=False))
+def draw_values(rng: np.random.Generator, relations: list[str], language: str, names: list[str]) -> dict[str, str]:
+    """A value of each relation, different ones where two are of one kind."""
+    known = texts()
+    cities = iter(rng.choice(known["cities"], size=3, replace=False))
     years = iter(rng.choice(np.arange(1920, 2010), size=2, replace=False))
     people = iter(names)
     draw = {
         "city": lambda: str(next(cities)),
         "year": lambda: str(next(years)),
         "person": lambda: next(people),
-        "job": lambda: str(rng.choice(texts["jobs"][language])),
+        "job": lambda: str(rng.choice(known["jobs"][language])),
     }
     return {relation: draw[KINDS[relation]]() for relation in relations}
 
 
-def _names(rng: np.random.Generator, people: str) -> list[str]:
+def draw_names(rng: np.random.Generator, people: str) -> list[str]:
     """Three different people of a group: who the passage is about, and two others."""
-    texts = _texts()
-    last = [name for k, name in enumerate(texts["last_names"]) if PEOPLE[k % len(PEOPLE)] == people]
-    firsts = rng.choice(texts["first_names"], size=3, replace=False)
+    known = texts()
+    last = [name for k, name in enumerate(known["last_names"]) if PEOPLE[k % len(PEOPLE)] == people]
+    firsts = rng.choice(known["first_names"], size=3, replace=False)
     lasts = rng.choice(last, size=3, replace=False)
     return [f"{a} {b}" for a, b in zip(firsts, lasts, strict=True)]
 
 
 @cache
-def _texts() -> dict[str, Any]:
+def texts() -> dict[str, Any]:
+    """Templates, names, cities and jobs."""
     return load_yaml(Path(__file__).with_name("templates.yaml"))
 
 
-def _check(language: str, people: str) -> None:
+def check_language(language: str, people: str) -> None:
+    """Refuse what the world does not have.
+
+    Raises:
+        ConfigError: an unknown language or group of people.
+    """
     if language not in LANGUAGES:
         raise ConfigError(f"the embedded world has no language {language!r}; known: {', '.join(LANGUAGES)}")
     if people not in PEOPLE:

@@ -1,0 +1,89 @@
+"""`transfer`: what each mixture gains over no intermediate training."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ratio_hpo.cli.options import reading_options
+from ratio_hpo.cli.printing import open_view, print_json, print_table
+from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.show.words import number, say
+
+
+@click.command()
+@click.option(
+    "--png", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.  [default: below --root]"
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV on stdout, a row a trial, target and language.")
+@click.option("--no-picture", is_flag=True, help="Print the table alone.")
+@reading_options
+def transfer(
+    png: Path | None, as_csv: bool, no_picture: bool, study: str | None, root: Path, storage: str | None, as_json: bool
+) -> None:
+    """The gain of every trial over no intermediate training, by target and language.
+
+    Needs the anchor `none`. Gains are of one seed; * marks those that evaluation items alone would hardly give.
+
+    \b
+    ratio-hpo transfer
+    ratio-hpo transfer --csv > transfer.csv
+    """
+    from ratio_hpo.analysis.plot import check_ending
+    from ratio_hpo.analysis.transfer import plot_transfer
+    from ratio_hpo.analysis.transfer import transfer as transfer_of
+    from ratio_hpo.training.items import ItemStore
+
+    if as_csv and as_json:
+        raise click.UsageError("--csv and --json both ask for stdout; keep one")
+    if png is not None:
+        check_ending(png)
+    view = open_view(root, storage, study)
+    content = transfer_of(view, ItemStore(RunFolder(root).items))
+    if as_json:
+        print_json(content)
+    elif as_csv:
+        click.echo(_csv(content), nl=False)
+    else:
+        _print(content)
+    if png is not None or not (as_json or as_csv or no_picture):
+        try:
+            default = RunFolder(root).plots / f"{view.name}-transfer.png"
+            say(f"picture: {plot_transfer(content, png or default)}")
+        except OSError as error:
+            if png is not None:
+                raise
+            say(f"no picture: {error.filename or root}: {error.strerror}; name a place for it with --png")
+
+
+def _print(content: dict[str, Any]) -> None:
+    columns = [(score["target"], score["language"]) for score in content["baseline"]["scores"]]
+    names = [f"{target} {language}" for target, language in columns]
+    base = [number(score["score"]) for score in content["baseline"]["scores"]]
+    rows = [[str(content["baseline"]["trial"]), "none: score", "-", *base]]
+    for trial in content["trials"]:
+        gains = {(gain["target"], gain["language"]): gain for gain in trial["gains"]}
+        cells = [_cell(gains.get(column)) for column in columns]
+        rows.append([str(trial["trial"]), trial["kind"], number(trial["ratio"], 2), *cells])
+    print_table(["trial", "kind", "ratio", *names], rows, right=["trial", "ratio", *names])
+    click.echo(f"gains over none; {content['note']}")
+
+
+def _cell(gain: dict[str, Any] | None) -> str:
+    return "-" if gain is None else f"{gain['gain']:+.3f}{'*' if gain['marked'] else ' '}"
+
+
+def _csv(content: dict[str, Any]) -> str:
+    text = io.StringIO()
+    keys = ("trial", "kind", "state", "ratio")
+    gains = ("target", "language", "score", "gain", "error", "marked")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*keys, *gains])
+    for trial in content["trials"]:
+        for gain in trial["gains"]:
+            writer.writerow([*(trial[key] for key in keys), *(gain[key] for key in gains)])
+    return text.getvalue()

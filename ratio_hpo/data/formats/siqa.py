@@ -1,0 +1,33 @@
+"""Social IQa: a context, a question and three answers; the prompt is XTREME's, `context question`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ratio_hpo.data.examples import Choice, group_of
+from ratio_hpo.data.formats.base import Format
+from ratio_hpo.data.formats.fields import id_of, index_of, texts_of
+from ratio_hpo.data.formats.files import json_records
+from ratio_hpo.data.report import Report
+
+ANSWERS = ("answerA", "answerB", "answerC")
+
+
+def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
+    texts = texts_of(record, ("context", "question", *ANSWERS), where, report)
+    if texts is None:
+        return None
+    value = record.get("correct", record.get("label"))
+    label = index_of(value, len(ANSWERS), where, report, letters="ABC", first=1)
+    if label is None:
+        return None
+    context, question, *answers = texts
+    return Choice(
+        id=id_of(record, "id"), group=group_of(context), prompt=f"{context} {question}", choices=tuple(answers),
+        label=label,
+    )  # fmt: skip
+
+
+SIQA = Format(
+    tasks=("choice",), records=json_records, parse=_parse, form="JSON lines with context, question, answerA to C"
+)

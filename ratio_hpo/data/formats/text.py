@@ -1,0 +1,26 @@
+"""Plain text, a line a piece; blank lines are passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ratio_hpo.data.examples import Line, group_of
+from ratio_hpo.data.formats.base import Format, Records
+from ratio_hpo.data.formats.fields import text_of
+from ratio_hpo.data.formats.files import numbered_lines
+from ratio_hpo.data.report import Report
+
+
+def line_of(where: str, record: Any, report: Report) -> Line | None:
+    """A line of text, or the `text` of a record of the hub."""
+    text = text_of(record if isinstance(record, dict) else {"text": record}, ("text",), where, report)
+    return None if text is None else Line(id="", group=group_of(text), text=" ".join(text.split()))
+
+
+def _records(path: Path, report: Report) -> Records:
+    for number, line in numbered_lines(path):
+        yield f"line {number}", line
+
+
+TEXT = Format(tasks=("mlm",), records=_records, parse=line_of, form="plain text")

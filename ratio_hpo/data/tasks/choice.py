@@ -1,0 +1,94 @@
+"""Multiple choice: a row for each alternative, one logit a row, a softmax over the rows; accuracy.
+
+Alternatives that score alike: the first one counts as chosen (XTREME, run_xcopa.py: argmax).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from ratio_hpo.data.examples import Choice
+from ratio_hpo.data.tasks.base import Batch, Drawn, Scores, Vocabulary
+from ratio_hpo.data.tasks.items import item_scores
+from ratio_hpo.data.tasks.rows import model_inputs, padded, pair_rows, row_columns
+from ratio_hpo.data.tasks.settings import ChoiceSettings
+from ratio_hpo.data.windows import LENGTHS, WindowSet
+
+
+class MultipleChoice:
+    """A window an example, as many rows as it has alternatives."""
+
+    name = "choice"
+
+    def __init__(self, settings: ChoiceSettings, labels: tuple[str, ...], options: str = "") -> None:
+        self.settings = settings
+
+    def encode(self, examples: Sequence[Choice], tokenizer: Any) -> dict[str, Any]:
+        prompts = [example.prompt for example in examples for _ in example.choices]
+        choices = [choice for example in examples for choice in example.choices]
+        room = self.settings.max_length - tokenizer.num_special_tokens_to_add(pair=True)
+        prompts = _cut_from_front(prompts, choices, tokenizer, room)
+        flat, seconds = pair_rows(prompts, choices, tokenizer, self.settings.max_length)
+        bounds = np.cumsum([0, *(len(example.choices) for example in examples)])
+        spans = [slice(bounds[k], bounds[k + 1]) for k in range(len(examples))]
+        columns = row_columns([np.concatenate(flat[span]) for span in spans], range(len(examples)))
+        integers = pa.list_(pa.int32())
+        return columns | {
+            LENGTHS: pa.array([[len(row) for row in flat[span]] for span in spans], integers),
+            "second": pa.array([seconds[span] for span in spans], integers),
+            "label": pa.array([example.label for example in examples], pa.int32()),
+        }
+
+    def describe(self, example: Choice) -> Any:
+        return example.label
+
+    def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
+        rows = [row for drawn in chosen for row in drawn.windows.rows(drawn.index)]
+        seconds = [int(place) for drawn in chosen for place in drawn.windows.of("second", drawn.index)]
+        batch = padded(rows, vocabulary, seconds)
+        batch = {key: value.unsqueeze(0) for key, value in batch.items()}  # the model's own shape: [1, rows, tokens]
+        labels = torch.tensor([int(drawn.windows.columns["label"][drawn.index]) for drawn in chosen])
+        numbers = torch.tensor([drawn.windows.num_rows_of(drawn.index) for drawn in chosen])
+        return batch | {"labels": labels, "rows": numbers}
+
+    def inputs(self, batch: Batch) -> Batch:
+        return model_inputs(batch)
+
+    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """Cross-entropy over the alternatives of each example [windows]."""
+        return torch.nn.functional.cross_entropy(_by_example(outputs, batch), batch["labels"], reduction="none")
+
+    def reduce(self, outputs: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        return {"label": _by_example(outputs, batch).argmax(-1)}
+
+    def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
+        right = windows.columns["label"]
+        said = [float(int(outputs[index]["label"]) == right[index]) for index in sorted(outputs)]
+        return [item_scores(windows, language, split, accuracy=said)]
+
+
+def _by_example(outputs: Any, batch: Batch) -> torch.Tensor:
+    """Logits [windows, most alternatives]; what an example does not have is minus infinity."""
+    parts = outputs.logits.float().reshape(-1).split(batch["rows"].tolist())
+    return torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True, padding_value=float("-inf"))
+
+
+def _cut_from_front(prompts: list[str], choices: list[str], tokenizer: Any, room: int) -> list[str]:
+    """Prompts whose beginning is cut away where a row is too long, down to one token."""
+
+    def spans(texts: list[str]) -> Any:
+        return tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False)[
+            "offset_mapping"
+        ]
+
+    cut = []
+    for prompt, of_prompt, of_choice in zip(prompts, spans(prompts), spans(choices), strict=True):
+        over = len(of_prompt) + len(of_choice) - room
+        first = min(over, len(of_prompt) - 1)
+        cut.append(prompt[of_prompt[first][0] :] if first > 0 else prompt)
+    return cut

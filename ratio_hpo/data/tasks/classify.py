@@ -1,0 +1,56 @@
+"""Two texts and a label: what inference and paraphrase share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+
+from ratio_hpo.data.examples import Pair
+from ratio_hpo.data.tasks.base import Batch, Drawn, Vocabulary
+from ratio_hpo.data.tasks.rows import model_inputs, padded, pair_rows, row_columns, rows_of
+from ratio_hpo.data.tasks.settings import PairSettings
+from ratio_hpo.data.windows import WindowSet
+
+
+class PairClassification:
+    """A row a pair; the longer text is cut first."""
+
+    def __init__(self, settings: PairSettings, labels: tuple[str, ...], options: str = "") -> None:
+        self.settings, self.labels = settings, labels
+
+    def encode(self, examples: Sequence[Pair], tokenizer: Any) -> dict[str, Any]:
+        ids, seconds = pair_rows(
+            [e.first for e in examples], [e.second for e in examples], tokenizer, self.settings.max_length
+        )
+        columns = row_columns(ids, range(len(examples)))
+        labels = [self.labels.index(example.label) for example in examples]
+        return columns | {"second": pa.array(seconds, pa.int32()), "label": pa.array(labels, pa.int32())}
+
+    def describe(self, example: Pair) -> Any:
+        return self.labels.index(example.label)
+
+    def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
+        seconds = [int(drawn.windows.columns["second"][drawn.index]) for drawn in chosen]
+        labels = torch.tensor([int(drawn.windows.columns["label"][drawn.index]) for drawn in chosen])
+        return padded(rows_of(chosen), vocabulary, seconds) | {"labels": labels}
+
+    def inputs(self, batch: Batch) -> Batch:
+        return model_inputs(batch)
+
+    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        """Cross-entropy of each pair [windows]."""
+        return torch.nn.functional.cross_entropy(outputs.logits.float(), batch["labels"], reduction="none")
+
+    def reduce(self, outputs: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        return {"label": outputs.logits.argmax(-1)}
+
+    def predictions(self, windows: WindowSet, outputs: Mapping[int, Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Predicted and right label of each item [items]."""
+        order = sorted(outputs)
+        said = np.array([int(outputs[index]["label"]) for index in order])
+        return said, windows.columns["label"][np.array(order)]

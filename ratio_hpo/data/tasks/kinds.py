@@ -1,0 +1,121 @@
+"""The tasks by name, and what is known of each without loading what trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ratio_hpo.core.config import did_you_mean
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.data.tasks import settings as s
+
+UPOS = (
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
+    "SYM", "VERB", "X", "_",
+)  # fmt: skip
+"""The 17 universal tags, and `_`, which stands for none in UD 2.5."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskKind:
+    """A task.
+
+    Attributes:
+        implementation: module and class.
+        settings: what can be set of it.
+        measures: what it is scored by; the first is the one that a target takes where it says nothing. Empty: it is
+            trained, and never a target.
+        auto_class: the class of transformers that puts its head on an encoder; None: it has no head, and is scored
+            on a layer.
+        labels: of the head, in order; None: those of the training data. Empty: it has none.
+    """
+
+    implementation: str
+    settings: type[s.TaskSettings]
+    measures: tuple[str, ...]
+    auto_class: str | None = None
+    labels: tuple[str, ...] | None = ()
+
+    @property
+    def is_trained(self) -> bool:
+        return self.auto_class is not None
+
+
+CLASSIFIER, TAGGER = "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
+
+TASKS: Mapping[str, TaskKind] = {
+    "qa": TaskKind(
+        implementation="qa:QuestionAnswering",
+        settings=s.WindowSpec,
+        measures=("f1", "em"),
+        auto_class="AutoModelForQuestionAnswering",
+    ),
+    "nli": TaskKind(
+        implementation="nli:Inference",
+        settings=s.PairSettings,
+        measures=("accuracy",),
+        auto_class=CLASSIFIER,
+        labels=("entailment", "neutral", "contradiction"),
+    ),
+    "paraphrase": TaskKind(
+        implementation="paraphrase:Paraphrase",
+        settings=s.PairSettings,
+        measures=("accuracy", "f1"),
+        auto_class=CLASSIFIER,
+        labels=("0", "1"),
+    ),
+    "choice": TaskKind(
+        implementation="choice:MultipleChoice",
+        settings=s.ChoiceSettings,
+        measures=("accuracy",),
+        auto_class="AutoModelForMultipleChoice",
+    ),
+    "pos": TaskKind(
+        implementation="pos:PartsOfSpeech",
+        settings=s.TagSettings,
+        measures=("f1", "accuracy"),
+        auto_class=TAGGER,
+        labels=UPOS,
+    ),
+    "ner": TaskKind(
+        implementation="ner:NamedEntities",
+        settings=s.TagSettings,
+        measures=("f1", "accuracy"),
+        auto_class=TAGGER,
+        labels=None,
+    ),
+    "ccg": TaskKind(
+        implementation="ccg:Supertags",
+        settings=s.SupertagSettings,
+        measures=("accuracy",),
+        auto_class=TAGGER,
+        labels=None,
+    ),
+    "mlm": TaskKind(
+        implementation="mlm:MaskedLanguageModelling",
+        settings=s.MaskingSettings,
+        measures=(),
+        auto_class="AutoModelForMaskedLM",
+    ),
+    "tatoeba": TaskKind(implementation="tatoeba:Tatoeba", settings=s.RetrievalSettings, measures=("accuracy",)),
+    "bucc": TaskKind(
+        implementation="bucc:Mining", settings=s.RetrievalSettings, measures=("f1", "precision", "recall")
+    ),
+    "lareqa": TaskKind(implementation="lareqa:AnswerRetrieval", settings=s.RetrievalSettings, measures=("map20",)),
+}
+"""The tasks by name."""
+
+
+def kind_of_task(name: str) -> TaskKind:
+    """A task by name.
+
+    Raises:
+        ConfigError: there is none of that name.
+
+    Example:
+        >>> kind_of_task("pos").measures
+        ('f1', 'accuracy')
+    """
+    if name not in TASKS:
+        raise ConfigError(f"task: unknown task {name!r} ({did_you_mean(name, list(TASKS))})")
+    return TASKS[name]

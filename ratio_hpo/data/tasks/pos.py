@@ -1,0 +1,23 @@
+"""Parts of speech: XTREME's F1, which is that of runs of equal tags, with the accuracy of words beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ratio_hpo.data.tasks.base import Scores
+from ratio_hpo.data.tasks.items import scores_of
+from ratio_hpo.data.tasks.tagging import Tagging
+from ratio_hpo.data.windows import WindowSet
+from ratio_hpo.metrics import tags
+
+
+class PartsOfSpeech(Tagging):
+    """The 17 universal tags, and `_`."""
+
+    name = "pos"
+
+    def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
+        said, gold = self.predict(windows, outputs), self.gold(windows)
+        f1, accuracy = tags.f1_counts(said, gold, tags.runs), tags.accuracy_counts(said, gold)
+        return [scores_of(windows, language, split, f1=f1, accuracy=accuracy)]

@@ -1,0 +1,189 @@
+"""Examples of every kind of task from the embedded world's people and facts.
+
+As with its questions, an example is a function of (seed, task, language, people, position), and nothing here is
+linguistic evidence: tags say what a word is in the template, not what it is in its language.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from ratio_hpo.core.config import did_you_mean
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.fingerprint import integer_hash
+from ratio_hpo.data.examples import Choice, Example, Line, Pair, Sentence, Translation
+from ratio_hpo.data.world.generate import KINDS, check_language, draw_names, draw_values, generate, texts
+
+Rng = np.random.Generator
+
+WORD = re.compile(r"\w+(?:-\w+)*|[^\w\s]")
+
+UPOS = {"person": "PROPN", "city": "PROPN", "year": "NUM", "job": "NOUN"}
+SUPERTAGS = {"first": "N/N", "person": "N", "city": "NP", "year": "N[num]", "job": "N"}
+
+
+def world_examples(task: str, language: str, people: str, number: int, *, seed: int) -> list[Example]:
+    """`number` examples of a task, each about people of its group.
+
+    Raises:
+        ConfigError: an unknown task, language or group of people.
+
+    Example:
+        >>> world_examples("nli", "en", "pool", 1, seed=0)[0].label in ("entailment", "neutral", "contradiction")
+        True
+    """
+    if task not in WORLD_TASKS:
+        raise ConfigError(f"the embedded world has no task {task!r} ({did_you_mean(task, list(WORLD_TASKS))})")
+    if task == "qa":
+        return list(generate(language, people, number, seed=seed))
+    check_language(language, people)
+    made: list[Example] = []
+    for k in range(number):
+        # a translation says the same in every language, so its facts do not hang on the language
+        key = ("world", task, seed, people, k) if task == "tatoeba" else ("world", task, seed, language, people, k)
+        identifier = f"{language}-{task}-{people}-{seed}-{k}"
+        made.append(_MAKERS[task](np.random.default_rng(integer_hash(*key)), language, people, identifier))
+    return made
+
+
+def _statement(rng: Rng, language: str, relation: str, name: str, value: str) -> str:
+    return str(texts()[language][relation][int(rng.integers(2))].format(name=name, value=value))
+
+
+def _facts(rng: Rng, language: str, people: str, number: int) -> tuple[list[str], list[str], dict[str, str]]:
+    """Three people, and some relations of the first one with their values, two of one kind of value among them."""
+    relation = str(rng.choice([r for r in KINDS if KINDS[r] != "job"]))
+    same = [other for other in KINDS if KINDS[other] == KINDS[relation] and other != relation]
+    others = [other for other in KINDS if other != relation and other not in same]
+    relations = [relation, str(rng.choice(same)), *(str(r) for r in rng.choice(others, size=number, replace=False))]
+    names = draw_names(rng, people)
+    return names, relations, draw_values(rng, relations, language, names[1:])
+
+
+def _passage(rng: Rng, language: str, name: str, values: dict[str, str]) -> str:
+    relations = list(values)
+    rng.shuffle(relations)
+    return " ".join(_statement(rng, language, relation, name, values[relation]) for relation in relations)
+
+
+def _nli(rng: Rng, language: str, people: str, identifier: str) -> Pair:
+    """Entailed: a fact of the passage; contradicted: one with the value of another; neutral: one that it lacks."""
+    names, relations, values = _facts(rng, language, people, 1)
+    label = str(rng.choice(["entailment", "neutral", "contradiction"]))
+    asked, other = relations[0], relations[1]
+    told = {r: v for r, v in values.items() if r != asked} if label == "neutral" else values
+    value = values[other] if label == "contradiction" else values[asked]
+    hypothesis = _statement(rng, language, asked, names[0], value)
+    return Pair(id=identifier, group=identifier, first=_passage(rng, language, names[0], told), second=hypothesis,
+                label=label)  # fmt: skip
+
+
+def _paraphrase(rng: Rng, language: str, people: str, identifier: str) -> Pair:
+    """The same fact in two templates, or two facts whose values are of one kind."""
+    names, relations, values = _facts(rng, language, people, 1)
+    first, same = relations[0], bool(rng.integers(2))
+    second = first if same else relations[1]
+    pair = [
+        str(texts()[language][relation][k].format(name=names[0], value=values[first]))
+        for k, relation in enumerate((first, second))
+    ]
+    return Pair(id=identifier, group=identifier, first=pair[0], second=pair[1], label=str(int(same)), symmetric=True)
+
+
+def _choice(rng: Rng, language: str, people: str, identifier: str) -> Choice:
+    """A passage with a question, and three values: the right one, one of another fact, one that is not there."""
+    names, relations, values = _facts(rng, language, people, 1)
+    asked = relations[0]
+    kind = KINDS[asked]
+    absent = {
+        "city": lambda: str(rng.choice([c for c in texts()["cities"] if c not in values.values()])),
+        "year": lambda: str(rng.integers(1920, 2010)),
+        "person": lambda: draw_names(rng, people)[0],
+    }[kind]()
+    choices = [values[asked], values[relations[1]], absent]
+    order = rng.permutation(3)
+    question = texts()[language][asked][2 + int(rng.integers(2))].format(name=names[0])
+    return Choice(
+        id=identifier,
+        group=identifier,
+        prompt=f"{_passage(rng, language, names[0], values)} {question}",
+        choices=tuple(choices[k] for k in order),
+        label=int(np.flatnonzero(order == 0)[0]),
+    )
+
+
+def _tagged(tags_of: Callable[[list[str], str | None], list[str]]) -> Callable[..., Sentence]:
+    """Sentences whose words have the tags that their part of the template gives them."""
+
+    def make(rng: Rng, language: str, people: str, identifier: str) -> Sentence:
+        relation = str(rng.choice(list(KINDS)))
+        names = draw_names(rng, people)
+        value = draw_values(rng, [relation], language, names[1:])[relation]
+        template = texts()[language][relation][int(rng.integers(2))]
+        words: list[str] = []
+        tags: list[str] = []
+        for part in re.split(r"(\{name\}|\{value\})", template):
+            kind = {"{name}": "person", "{value}": KINDS[relation]}.get(part)
+            text = {"{name}": names[0], "{value}": value}.get(part, part)
+            found = WORD.findall(text)
+            words += found
+            tags += tags_of(found, kind)
+        return Sentence(id=identifier, group=identifier, words=tuple(words), tags=tuple(tags))
+
+    return make
+
+
+def _upos(words: list[str], kind: str | None) -> list[str]:
+    if kind is not None:
+        return [UPOS[kind]] * len(words)
+    return ["X" if word[0].isalnum() else "PUNCT" for word in words]
+
+
+def _entities(words: list[str], kind: str | None) -> list[str]:
+    label = {"person": "PER", "city": "LOC"}.get(kind or "")
+    return ["O" if label is None else f"{'I' if k else 'B'}-{label}" for k in range(len(words))]
+
+
+def _supertags(words: list[str], kind: str | None) -> list[str]:
+    if kind is None:
+        return ["S\\NP" if word[0].isalnum() else "." for word in words]
+    first = [SUPERTAGS["first"]] * (len(words) - 1)
+    return [*first, SUPERTAGS[kind]]
+
+
+def _line(rng: Rng, language: str, people: str, identifier: str) -> Line:
+    names, _, values = _facts(rng, language, people, 2)
+    return Line(id=identifier, group=identifier, text=_passage(rng, language, names[0], values))
+
+
+def _translation(rng: Rng, language: str, people: str, identifier: str) -> Translation:
+    """A fact in two languages. A job is named in each, all else is the same in both."""
+    relation = str(rng.choice(list(KINDS)))
+    names = draw_names(rng, people)
+    if KINDS[relation] == "job":
+        which = int(rng.integers(len(texts()["jobs"]["en"])))
+        pair = [str(texts()["jobs"][tongue][which]) for tongue in (language, "en")]
+    else:
+        pair = [draw_values(rng, [relation], language, names[1:])[relation]] * 2
+    told = [
+        _statement(rng, tongue, relation, names[0], value) for tongue, value in zip((language, "en"), pair, strict=True)
+    ]
+    return Translation(id=identifier, group=identifier, text=told[0], english=told[1])
+
+
+_MAKERS: dict[str, Callable[[Rng, str, str, str], Example]] = {
+    "nli": _nli,
+    "paraphrase": _paraphrase,
+    "choice": _choice,
+    "pos": _tagged(_upos),
+    "ner": _tagged(_entities),
+    "ccg": _tagged(_supertags),
+    "mlm": _line,
+    "tatoeba": _translation,
+}
+
+WORLD_TASKS = ("qa", *_MAKERS)
+"""The tasks that the embedded world has examples of."""
