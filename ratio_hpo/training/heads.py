@@ -99,9 +99,20 @@ def load_heads(base: Base, heads: Sequence[Head], seed: int) -> SharedEncoder:
     if len(models) > 1 and any(_has_pooler(model.base_model) for model in models.values()):
         encoder = load_model(base, "AutoModel", integer_hash("pooler", seed))
     for model in models.values():
+        _read_first_token(model)
         setattr(model, model.base_model_prefix, encoder)
         model.tie_weights()
     return SharedEncoder(encoder, models, own)
+
+
+def _read_first_token(model: Any) -> None:
+    """Have heads that summarise a row by its last token take the first one: the last may be padding.
+
+    So does RoFormer's multiple choice. The configuration says it too, so that kept weights load alike.
+    """
+    for module in model.modules():
+        if getattr(module, "summary_type", None) == "last":
+            module.summary_type = model.config.summary_type = "first"
 
 
 def _size_of(head: Head) -> int | None:

@@ -1,0 +1,235 @@
+"""Several tasks and targets end to end, on the embedded world: a study, what it keeps, and its transfer table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.trial import Context, Decision, Progress
+from ratio_hpo.experiment import load_experiment
+from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
+from ratio_hpo.study.pruning import OptunaPruner
+
+EXPERIMENT = """
+name: tasks
+space: ratio-only
+base: polyglot-base
+trials: 6
+windows: {max_length: 96, stride: 32, max_answer: 8}
+tasks: {nli: {max_length: 96}, pos: {max_length: 64}, mlm: {max_length: 64}, tatoeba: {max_length: 64}}
+corpora:
+  qa: {kind: world, people: pool, languages: [en, sw], questions: 40}
+  nli: {kind: world, task: nli, people: pool, languages: [en, id], questions: 60}
+  text: {kind: world, task: mlm, people: pool, languages: [sw], questions: 40}
+  few-nli: {kind: world, task: nli, people: target, languages: [en, id], questions: 20}
+  few-pos: {kind: world, task: pos, people: target, languages: [en], questions: 20}
+  held-nli:
+    {kind: world, task: nli, people: evaluation, languages: [en, id], questions: 40,
+     parts: {prune: 10, select: 20, test: 10}}
+  held-pos:
+    {kind: world, task: pos, people: evaluation, languages: [en], questions: 40,
+     parts: {prune: 10, select: 20, test: 10}}
+  pairs:
+    {kind: world, task: tatoeba, people: evaluation, languages: [sw, ko], questions: 40,
+     parts: {prune: 10, select: 20, test: 10}}
+targets:
+  nli:
+    {task: nli, languages: [en, id], evaluation: [held-nli],
+     stage: {sources: [few-nli], steps: 4, batch_size: 8, learning_rate: 5.0e-4, evaluate: {every: 2}}}
+  pos:
+    {task: pos, languages: [en], evaluation: [held-pos], weight: 2,
+     stage: {sources: [few-pos], steps: 3, batch_size: 8, learning_rate: 5.0e-4, evaluate: {every: 2}}}
+  tatoeba: {task: tatoeba, languages: [sw, ko], evaluation: [pairs], items: 30}
+stages:
+  intermediate:
+    {sources: [qa, nli, text], mlm_share: 0.2, steps: 6, batch_size: 8, learning_rate: 1.0e-3, evaluate: [3, 6]}
+anchors: [english, none, all_tasks, "task:qa", non_english]
+"""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tasks") / "tasks.yaml"
+    path.write_text(EXPERIMENT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ready(file: Path) -> Search:
+    return ready_search(SearchOptions(experiment=str(file), root=file.parent / "ready", tracking=False), print)
+
+
+def run(search: Search, params: dict[str, Any], root: Path, stop_at: int | None = None) -> list[Progress]:
+    context = Context(trial=0, seed=0, root=str(root), device="cpu", threads=1)
+    points = []
+    for point in search.objective(params, context):
+        points.append(point)
+        if len(points) == stop_at:
+            break
+    return points
+
+
+def test_target_stages_branch_from_one_intermediate_stage_and_advance_in_rounds(ready: Search, tmp_path: Path) -> None:
+    points = run(ready, {"ratio": 0.5}, tmp_path)
+    assert [(p.stage, p.windows, p.cost, dict(p.parts)) for p in points] == [
+        ("intermediate", 24, 24, {}),
+        ("intermediate", 48, 48, {}),
+        ("target", 32, 80, {"target.nli": 16, "target.pos": 16}),
+        ("target", 56, 104, {"target.nli": 32, "target.pos": 24}),
+    ]
+    first, last = points[0], points[-1]
+    assert not first.has_headline  # `pos` is trained in no intermediate source, and not scored there
+    assert "nli/accuracy/id" in first.scores
+    assert "tatoeba/accuracy/ko" in first.scores
+    assert not any("pos/" in key for key in first.scores)
+    means = {name: last.scores[f"{name}/mean"] for name in ("nli", "pos", "tatoeba")}
+    assert last.headline == pytest.approx((means["nli"] + 2 * means["pos"] + means["tatoeba"]) / 4)
+    assert last.scores["score/en"] == pytest.approx((last.scores["nli/accuracy/en"] + last.scores["pos/f1/en"]) / 2)
+    assert last.scores["tatoeba/mean"] == points[1].scores["tatoeba/mean"]  # of the encoder that both branch from
+    assert last.cost == ready.plan_trial({"ratio": 0.5}, 0).cost
+    assert set(last.models) == {"nli", "pos"}
+
+
+def test_a_trial_that_goes_on_equals_one_never_interrupted(ready: Search, tmp_path: Path) -> None:
+    whole = run(ready, {"ratio": 0.3}, tmp_path / "whole")
+    for stop_at in (1, 3):
+        run(ready, {"ratio": 0.3}, tmp_path / f"parts{stop_at}", stop_at=stop_at)
+        again = run(ready, {"ratio": 0.3}, tmp_path / f"parts{stop_at}")
+        assert [dict(p.scores) for p in again] == [dict(p.scores) for p in whole]
+        assert again[-1].paid is not None
+        assert again[-1].paid < again[-1].cost
+
+
+def test_the_base_without_intermediate_training_has_no_ratio_and_is_merged_with_nothing(
+    ready: Search, tmp_path: Path
+) -> None:
+    kinds = [anchor.kind for anchor in ready.plan.anchors]
+    assert kinds[:2] == ["english+all_tasks", "none"]
+    params = ready.plan.anchors[1].params
+    plan = ready.plan_trial(params, 0)
+    assert (plan.ratio, set(plan.stages)) == (None, {"target.nli", "target.pos"})
+    points = run(ready, params, tmp_path)
+    assert [(p.stage, p.windows, p.cost) for p in points] == [("intermediate", 0, 0), ("target", 32, 32), ("target", 56, 56)]
+    assert points[-1].has_headline
+
+
+def test_anchors_keep_masked_text_at_its_share_and_reach_both_ends(ready: Search) -> None:
+    plans = {a.kind: ready.plan_trial(a.params, 0) for a in ready.plan.anchors if a.kind != "none"}
+    for plan in plans.values():
+        stage = plan.stages["intermediate"]
+        assert stage.sources["mlm.sw"].requested == pytest.approx(0.2)
+        assert stage.ratio_realised_all > 0.1 or stage.ratio_realised == 0.0 or stage.sources["mlm.sw"].windows > 0
+    assert plans["english+all_tasks"].ratio_realised == 0.0
+    assert plans["non_english"].ratio_realised == 1.0
+    only = plans["task:qa"].stages["intermediate"]
+    assert {name for name, got in only.sources.items() if got.windows} == {"qa.en", "mlm.sw"}
+
+
+def test_the_pruner_compares_each_target_stage_by_its_own_mean() -> None:
+    pruner = OptunaPruner("median", {"n_startup_trials": 2}, {"target.a": (8,), "target.b": (8,)}, ())
+
+    def decide(number: int, a: float, b: float) -> Decision:
+        scores = {"prune/a/mean": a, "prune/b/mean": b, "a/mean": a, "b/mean": b, "score/mean": (a + b) / 2}
+        point = Progress(stage="target", windows=16, cost=16, scores=scores, parts={"target.a": 8, "target.b": 8})
+        pruner.observe(number, point)
+        decision = pruner.decide(number, point)
+        from ratio_hpo.core.trial import State
+
+        pruner.close(number, State.COMPLETE if decision is Decision.CONTINUE else State.PRUNED)
+        return decision
+
+    assert [decide(k, 0.5, 0.5) for k in range(3)] == [Decision.CONTINUE] * 3
+    assert decide(3, 0.9, 0.1) is Decision.CONTINUE  # one of two says stop: no more than half
+    assert decide(4, 0.4, 0.4) is Decision.STOP
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("task: tatoeba, languages: [sw, ko]", "task: mlm, languages: [sw, ko]", "task mlm is trained alone"),
+        ("items: 30}", "items: 30, primary: f1}", "primary f1 is no measure of tatoeba; known: accuracy"),
+        ("mlm_share: 0.2", "mlm_share: 1.0", "less than 1"),
+        ("sources: [qa, nli, text]", "sources: [qa, nli, pairs/prune]", "has tatoeba, which is scored and not trained"),
+        ("sources: [few-pos]", "sources: [few-nli]", "has nli, but the stage is for pos"),
+        ("sources: [few-pos]", "sources: [held-pos/select]", "trains on held-pos/select, which is for evaluation"),
+        ('"task:qa"', '"task:ner"', "anchors: task:ner names no labelled task"),
+        ("tasks: {nli: {max_length: 96}", "tasks: {nli: {max_lenght: 96}", "tasks.nli.max_lenght: unknown key"),
+        ("  pos:\n    {task: pos", "  score:\n    {task: pos", "a target cannot be called score"),
+        ("evaluation: [held-pos]", "evaluation: [held-nli]", "whose task is nli, not pos"),
+    ],
+)
+def test_mistakes_are_one_line_with_the_rule(old: str, new: str, message: str, file: Path, tmp_path: Path) -> None:
+    assert old in EXPERIMENT
+    (tmp_path / "bad.yaml").write_text(EXPERIMENT.replace(old, new))
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")) as caught:
+        search = SearchOptions(experiment=str(tmp_path / "bad.yaml"), root=tmp_path / "runs", tracking=False)
+        ready_search(search, lambda line: None)
+    assert len(caught.value.lines) == 1
+
+
+def test_old_keys_mean_one_target_of_question_answering() -> None:
+    spec: Any = load_experiment("polyglot-world").spec
+    assert list(spec.all_targets()) == ["qa"]
+    assert list(spec.all_stages()) == ["intermediate", "target"]
+
+
+@pytest.fixture(scope="module")
+def finished(file: Path) -> Path:
+    words = ["search", "--experiment", str(file), "--backend", "local", "--no-tracking", "--root", "runs"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ratio_hpo", *words], cwd=file.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return file.parent
+
+
+def test_a_study_of_several_targets_is_whole(finished: Path) -> None:
+    from ratio_hpo import load_study
+
+    study = load_study(root=finished / "runs")
+    status = study.status()
+    assert {t["state"] for t in status["trials"]} <= {"COMPLETE", "PRUNED"}
+    assert status["measure"] == "score"
+    kept = finished / "runs" / "checkpoints" / status["study"]
+    last = json.loads((max(kept.iterdir()) / "ratio-hpo.json").read_text())
+    assert 0.0 < last["score"] <= 1.0
+    from transformers import AutoModelForSequenceClassification
+
+    point = next(folder for folder in sorted(kept.iterdir()) if "-target-" in folder.name)
+    assert {path.name for path in point.iterdir() if path.is_dir()} == {"nli", "pos"}
+    assert AutoModelForSequenceClassification.from_pretrained(point / "nli").config.num_labels == 3
+
+
+def test_transfer_is_the_gain_over_no_intermediate_training(finished: Path) -> None:
+    def call(*words: str) -> str:
+        command = [sys.executable, "-m", "ratio_hpo", "transfer", "--root", "runs", *words]
+        done = subprocess.run(command, cwd=finished, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    content = json.loads(call("--json"))
+    base = {(s["target"], s["language"]): s["score"] for s in content["baseline"]["scores"]}
+    assert set(base) == {
+        ("nli", "en"), ("nli", "id"), ("nli", "mean"), ("pos", "en"), ("pos", "mean"),
+        ("tatoeba", "sw"), ("tatoeba", "ko"), ("tatoeba", "mean"),
+    }  # fmt: skip
+    assert {trial["trial"] for trial in content["trials"]} == {0, 2, 3, 4, 5}
+    for trial in content["trials"]:
+        gains = {(g["target"], g["language"]): g for g in trial["gains"]}
+        for column, gain in gains.items():
+            assert gain["gain"] == pytest.approx(gain["score"] - base[column], abs=2e-4)
+            assert gain["error"] >= 0.0
+        means = [gains["nli", language]["gain"] for language in ("en", "id")]
+        assert gains["nli", "mean"]["gain"] == pytest.approx(sum(means) / 2, abs=2e-4)
+    rows = list(csv.DictReader(io.StringIO(call("--csv"))))
+    assert len(rows) == sum(len(trial["gains"]) for trial in content["trials"])
+    assert "one seed" in call("--png", "transfer.png")
+    assert (finished / "transfer.png").stat().st_size > 10_000
