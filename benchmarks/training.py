@@ -20,8 +20,8 @@ from pathlib import Path
 
 import torch
 
-from ratio_hpo.data.mixing import Mixture, MixtureStream
 from ratio_hpo.data.formats import read_file
+from ratio_hpo.data.mixing import Mixture, MixtureStream
 from ratio_hpo.data.tasks import Drawn, Head, Vocabulary, make_task
 from ratio_hpo.data.tasks.settings import WindowSpec
 from ratio_hpo.data.tokenise import write_windows
@@ -79,7 +79,8 @@ class Bench:
 
     def spec(self, seed: int, steps: int | None = None) -> Stage:
         return Stage(
-            name="bench", heads={"en": "qa"}, prints={"qa": ["qa"]}, mixture=self.mixture, data={"en": "generated"}, unit="examples",
+            name="bench", heads={"en": "qa"}, prints={"qa": ["qa"]}, mixture=self.mixture, data={"en": "generated"},
+            unit="examples",
             steps=steps or self.steps, batch_size=self.batch_size, learning_rate=1e-4, schedule="constant", warmup=5,
             weight_decay=0.01, clip=1.0, seed=seed, precision=self.engine.precision, parent=self.base.identity,
         )  # fmt: skip
@@ -163,7 +164,8 @@ def compare_padding(base_name: str, data: Path, device: str, micro_batch: int, p
     whole, sorted_ = (statistics.median(rate) for rate in rates)
     ratio = statistics.median(b / a for a, b in zip(*rates, strict=True))
     print(
-        f"whole batches {whole:.2f} examples/s, micro-batches of {micro_batch} of like length {sorted_:.2f}: {ratio:.2f}x"
+        f"whole batches {whole:.2f} examples/s, micro-batches of {micro_batch} of like length {sorted_:.2f}: "
+        f"{ratio:.2f}x"
     )
 
 

@@ -16,8 +16,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, RoFormerConfig, RoFormerForQuestionAnswering
 
-from ratio_hpo.data.mixing import Mixture
 from ratio_hpo.data.examples import Question
+from ratio_hpo.data.mixing import Mixture
 from ratio_hpo.data.tasks import Head, Vocabulary, make_task
 from ratio_hpo.data.tasks.settings import WindowSpec
 from ratio_hpo.data.tokenise import write_windows
@@ -117,7 +117,8 @@ def main() -> None:
         vocabulary = Vocabulary(pad=tokenizer.pad_token_id, token_types=True)
         engine = Engine(base, [head], EngineSpec(), vocabulary=vocabulary, seed=SEED, device="cpu")
         spec = Stage(
-            name="pretraining", heads={"world": "qa"}, prints={"qa": ["qa"]}, mixture=Mixture(shares={"world": 1.0}, sizes={"world": len(windows)}),
+            name="pretraining", heads={"world": "qa"}, prints={"qa": ["qa"]},
+            mixture=Mixture(shares={"world": 1.0}, sizes={"world": len(windows)}),
             data={"world": "generated"}, unit="examples", steps=STEPS, batch_size=BATCH, learning_rate=LEARNING_RATE,
             schedule="wsd", warmup=20, weight_decay=0.01, clip=1.0, seed=SEED, precision="fp32", parent=base.identity,
         )  # fmt: skip

@@ -142,7 +142,7 @@ def numbers(params: Params, context: Context) -> Iterator[Any]:
         (numbers, "needs to yield Progress, but it yielded a float"),
         (wrong_stage, "did you mean 'target'"),
         (percent, r"need to be in \[0, 1\], but f1/mean is 50"),
-        (no_score, "needs a score named f1/mean or f1/<language>"),
+        (no_score, "needs a score named f1/<language> or f1/mean"),
         (falling_cost, "a cost that never falls"),
     ],
 )

@@ -168,6 +168,6 @@ def test_test_is_prepared_and_never_scored(ready: Callable[..., Search], tmp_pat
     context = Context(trial=0, seed=0, root=str(tmp_path), device="cpu", threads=1)
     points = list(search.objective({"ratio": 0.5, "intermediate_steps": 4}, context))
     assert not any(key.startswith("test/") for point in points for key in point.scores)
-    sets = search.objective.design.test  # type: ignore[attr-defined]
-    assert set(sets) == set(search.plan.languages)
-    assert all(Path(folder).is_dir() for folder in sets.values())
+    sets = search.plan.about.evaluation_sets
+    assert len(sets) == 3 * len(search.plan.languages)  # prune, select and test of each
+    assert all((search.options.folder.windows / name).is_dir() for name in sets)

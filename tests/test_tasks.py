@@ -117,7 +117,11 @@ def test_the_base_without_intermediate_training_has_no_ratio_and_is_merged_with_
     plan = ready.plan_trial(params, 0)
     assert (plan.ratio, set(plan.stages)) == (None, {"target.nli", "target.pos"})
     points = run(ready, params, tmp_path)
-    assert [(p.stage, p.windows, p.cost) for p in points] == [("intermediate", 0, 0), ("target", 32, 32), ("target", 56, 56)]
+    assert [(p.stage, p.windows, p.cost) for p in points] == [
+        ("intermediate", 0, 0),
+        ("target", 32, 32),
+        ("target", 56, 56),
+    ]
     assert points[-1].has_headline
 
 
@@ -169,9 +173,9 @@ def test_the_pruner_compares_each_target_stage_by_its_own_mean() -> None:
 def test_mistakes_are_one_line_with_the_rule(old: str, new: str, message: str, file: Path, tmp_path: Path) -> None:
     assert old in EXPERIMENT
     (tmp_path / "bad.yaml").write_text(EXPERIMENT.replace(old, new))
-    with pytest.raises(ConfigError, match=message.replace("(", r"\(")) as caught:
-        search = SearchOptions(experiment=str(tmp_path / "bad.yaml"), root=tmp_path / "runs", tracking=False)
-        ready_search(search, lambda line: None)
+    options = SearchOptions(experiment=str(tmp_path / "bad.yaml"), root=tmp_path / "runs", tracking=False)
+    with pytest.raises(ConfigError, match=message) as caught:
+        ready_search(options, lambda line: None)
     assert len(caught.value.lines) == 1
 
 

@@ -250,8 +250,8 @@ def _check_length(experiment: ExperimentSpec, base: Base) -> None:
         if asked > most:
             key = "windows" if task == "qa" else f"tasks.{task}"
             raise ConfigError(
-                f"{key}.max_length: {base.name} has positions for {most} tokens, but got {asked}; lower it, or take "
-                "another base"
+                f"{key}.max_length: base {base.name} has positions for {most} tokens, but got {asked}; lower it, or "
+                "take another base"
             )
 
 

@@ -102,7 +102,8 @@ class Engine:
         self._base, self._seed = base, seed
         self.model = load_heads(base, self._heads, seed).to(self.accelerator.device)
         self._fresh = _copied(self.model)
-        self.num_parameters = sum(parameter.numel() for parameter in self.model.encoder.parameters())
+        counted = self.model if len(self._heads) == 1 else self.model.encoder
+        self.num_parameters = sum(parameter.numel() for parameter in counted.parameters())
 
     def reset(self, seed: int | None = None) -> None:
         """Put the base's weights back, with the heads of a seed; None: of the last one."""

@@ -162,7 +162,9 @@ def test_exports_can_be_read_back(run: Any, finished: Path) -> None:
     curves = pandas.read_parquet(finished / "curves.parquet")
     assert len(curves) == trials["evaluations"].sum()
     assert len(json.loads((finished / "curves.json").read_text())["curves"]) == len(curves)
-    assert pandas.read_csv(finished / "curves.csv")["f1/mean"].to_list() == pytest.approx(curves["f1/mean"].to_list())
+    assert pandas.read_csv(finished / "curves.csv")["score/mean"].to_list() == pytest.approx(
+        curves["score/mean"].to_list()
+    )
     best = run(finished, "best", "--json").json()
     (finished / "recipe.yaml").write_text(run(finished, "export", "recipe").out)
     recipe = load_yaml(finished / "recipe.yaml")

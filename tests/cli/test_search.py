@@ -96,7 +96,7 @@ def test_a_dry_run_trains_nothing(finished: Path) -> None:
     plan = read(finished, *SEARCH, "--study", "dry", "--dry-run")
     assert [anchor["kind"] for anchor in plan["anchors"]] == ["english", "proportional+uniform", "non_english"]
     assert plan["cost"]["largest_trial"] == 16 * 32 + 4 * 16
-    assert plan["splits"]["sw"] == {"prune": 5, "select": 5, "test": 10}
+    assert plan["splits"]["qa"]["sw"] == {"prune": 5, "select": 5, "test": 10}
     assert "dry" not in json.dumps([s["study"] for s in [read(finished, "status")]])
 
 

@@ -109,7 +109,7 @@ def from_records(
 def _checked(reader: Format, records: Records, report: Report, *, strict: bool, by_row: bool) -> list[Example]:
     """The usable examples, in order; what is wrong with the other records is in the report."""
     examples: dict[str, Example] = {}
-    for where, record in records:
+    for where, record in list(records):  # what is wrong with the file comes before what is wrong in it
         example = reader.parse(where, record, report)
         if example is None:
             continue

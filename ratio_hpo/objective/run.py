@@ -1,0 +1,177 @@
+"""One trial of the built-in objective: its stages one after another, target stages in rounds, as progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ratio_hpo.core.trial import Context, Progress, Spent
+from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
+from ratio_hpo.training.stage import Stage
+from ratio_hpo.training.system import SystemMeasures
+
+if TYPE_CHECKING:
+    from ratio_hpo.training.engine import Engine, Trained
+    from ratio_hpo.training.evaluation import Evaluation
+    from ratio_hpo.training.loop import StageLoop, StagePoint
+
+
+class TrialRun:
+    """A trial: its stages one after another, and the totals of those before.
+
+    Args:
+        trained: the sources of a stage, by its name.
+        ends_here: whether the intermediate stage is the last one.
+    """
+
+    def __init__(
+        self,
+        trained: Callable[[str], dict[str, Trained]],
+        loop: StageLoop,
+        engine: Engine,
+        evaluation: Evaluation,
+        context: Context,
+        *,
+        ends_here: bool,
+    ) -> None:
+        self._trained, self._loop, self._engine, self._evaluation = trained, loop, engine, evaluation
+        self._totals = _Totals(spent=context.spent)
+        self._system = SystemMeasures() if context.system_metrics else None
+        self._ends_here = ends_here
+        self._scores: dict[str, float] = {}
+        self._models: dict[str, str] = {}
+        self._items: dict[str, str] = {}
+
+    def base(self, name: str) -> Iterator[Progress]:
+        """The base as it is, scored on what has no stage; the rest of the trial starts from it."""
+        targets = [target for target in self._evaluation.targets if target.head is None]
+        if targets:
+            scores, items = self._loop.score_here(f"{name}/{0:08d}", targets)
+            self._take(scores, {target.name: items for target in targets})
+            yield self._progress(INTERMEDIATE, 0, dict(_NOTHING_YET))
+
+    def intermediate(self, stage: Stage) -> Iterator[Progress]:
+        """The stage that all others start from."""
+        final = self._ends_here or any(target.head is None for target in self._evaluation.targets)
+        yield from self._stage(stage, final=final)
+
+    def only(self, stage: Stage) -> Iterator[Progress]:
+        """The one target stage, at each of its rungs."""
+        yield from self._stage(stage, final=True)
+
+    def rounds(self, stages: list[Stage]) -> Iterator[Progress]:
+        """Several target stages in turns; each time all of them have gone on by one rung."""
+        start, inexact = self._engine.copy(), self._totals.inexact
+        places = {stage.name: 0 for stage in stages}
+        grids = {stage.name: sorted(stage.scored(final=True)) for stage in stages}
+        last: dict[str, StagePoint] = {}
+        spent = self._totals.spent
+        for number in range(max(len(grid) for grid in grids.values())):
+            for stage in stages:
+                if number >= len(grids[stage.name]):
+                    continue
+                until = grids[stage.name][number]
+                self._engine.restore(start)
+                points = self._loop.run(
+                    stage, self._trained(stage.name), final=True, inexact=inexact, until=until,
+                    since=places[stage.name],
+                )  # fmt: skip
+                for point in points:
+                    self._totals.inexact |= bool(point.measures["inexact"])
+                    last[stage.name] = point
+                places[stage.name] = until
+                spent += self._really(last[stage.name])
+                self._note(stage, last[stage.name])
+            self._totals.spent = spent
+            windows = {stage.name: places[stage.name] * stage.batch_size for stage in stages}
+            yield self._progress(
+                TARGET, sum(windows.values()), self._together([last[stage.name] for stage in stages]), parts=windows
+            )
+
+    def _stage(self, stage: Stage, *, final: bool) -> Iterator[Progress]:
+        seconds = tokens = 0.0
+        before = self._totals.spent
+        points = self._loop.run(stage, self._trained(stage.name), final=final, inexact=self._totals.inexact)
+        for point in points:
+            self._totals.inexact = bool(point.measures["inexact"])
+            seconds, tokens = point.measures["seconds"], point.measures["tokens"]
+            self._totals.spent = before + self._really(point)
+            if point.scores:
+                self._note(stage, point)
+                yield self._progress(stage.name, point.step * stage.batch_size, dict(point.measures))
+        self._totals.cost += stage.steps * stage.batch_size
+        self._totals.seconds += seconds
+        self._totals.tokens += tokens
+
+    def _really(self, point: StagePoint) -> Spent:
+        return replace(point.spent, flops=6.0 * self._engine.num_parameters * point.spent_tokens)
+
+    def _note(self, stage: Stage, point: StagePoint) -> None:
+        """Take in what a point has scored, and where its weights and items are."""
+        targets = self._evaluation.scored_at(stage.trained, stage=stage.name, end=point.step == stage.steps)
+        self._take(point.scores, {t.name: point.items for t in targets if point.items is not None})
+        for target in targets:
+            if point.weights is not None and target.head is not None:
+                several = len(stage.trained) > 1
+                self._models[target.name] = f"{point.weights}#{target.head}" if several else point.weights
+
+    def _take(self, scores: Mapping[str, float], items: Mapping[str, str]) -> None:
+        self._scores |= scores
+        self._items |= items
+
+    def _together(self, points: list[StagePoint]) -> dict[str, float]:
+        """Measures of several stages as one."""
+        total = {key: sum(point.measures[key] for point in points) for key in ("seconds", "tokens")}
+        loss = sum(point.measures["loss"] for point in points) / len(points)
+        speed = sum(point.measures["examples_per_second"] for point in points) / len(points)
+        inexact = max(point.measures["inexact"] for point in points)
+        return {**total, "loss": loss, "examples_per_second": speed, "inexact": inexact}
+
+    def _progress(
+        self, stage: str, windows: int, measures: dict[str, float], parts: Mapping[str, int] | None = None
+    ) -> Progress:
+        scores = self._evaluation.with_headline(self._scores)
+        names = [target.name for target in self._evaluation.targets]
+        single = len(names) == 1
+        measured = self._system.read() if self._system is not None else {}
+        return Progress(
+            stage=stage,
+            windows=windows,
+            cost=self._totals.cost + windows,
+            scores=scores,
+            paid=self._totals.spent.windows,
+            measures={**self._totals.measures(measures, self._engine.num_parameters), **measured},
+            weights=self._models.get(names[0]) if single else None,
+            items=self._items.get(names[0]) if single else None,
+            models={} if single else dict(self._models),
+            item_files={} if single else dict(self._items),
+            parts=dict(parts or {}),
+        )
+
+
+_NOTHING_YET = {"seconds": 0.0, "tokens": 0.0, "inexact": 0.0}
+"""Measures of the base before anything is trained."""
+
+
+@dataclass(slots=True)
+class _Totals:
+    """What the stages before came to."""
+
+    spent: Spent
+    inexact: bool = False
+    cost: float = 0.0
+    seconds: float = 0.0
+    tokens: float = 0.0
+
+    def measures(self, stage: Mapping[str, float], num_parameters: int) -> dict[str, float]:
+        """Measures of a stage with its totals counted from the base on; FLOPs are 6 x parameters x tokens."""
+        tokens = self.tokens + stage["tokens"]
+        return {
+            **stage,
+            "seconds": self.seconds + stage["seconds"],
+            "tokens": tokens,
+            "flops": 6.0 * num_parameters * tokens,
+            "paid_seconds": self.spent.seconds,
+            "paid_flops": self.spent.flops,
+        }
