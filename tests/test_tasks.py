@@ -212,6 +212,16 @@ def test_a_study_of_several_targets_is_whole(finished: Path) -> None:
     assert AutoModelForSequenceClassification.from_pretrained(point / "nli").config.num_labels == 3
 
 
+def test_nothing_of_it_is_garbage(finished: Path) -> None:
+    from ratio_hpo.core.layout import RunFolder
+    from ratio_hpo.study.storage import default_url, open_storage
+    from ratio_hpo.upkeep.garbage import find_garbage
+
+    root = finished / "runs"
+    found = find_garbage([open_storage(default_url(root))], RunFolder(root), young=0.0)
+    assert {garbage.why for garbage in found} <= {"a stage at a step of no curve"}
+
+
 def test_transfer_is_the_gain_over_no_intermediate_training(finished: Path) -> None:
     def call(*words: str) -> str:
         command = [sys.executable, "-m", "ratio_hpo", "transfer", "--root", "runs", *words]

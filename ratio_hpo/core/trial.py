@@ -113,6 +113,17 @@ class Progress:
         return self.scores[HEADLINE]
 
     @property
+    def checkpoints(self) -> set[str]:
+        """Names of the checkpoints that hold its weights, `<identity>/<step>`."""
+        names = [*self.models.values(), *([self.weights] if self.weights else [])]
+        return {name.partition("#")[0] for name in names}
+
+    @property
+    def item_names(self) -> set[str]:
+        """Names of the scores of single items."""
+        return {*self.item_files.values(), *([self.items] if self.items else [])}
+
+    @property
     def paid_cost(self) -> float:
         """Windows really trained so far; all of them, where nothing else is said."""
         return self.cost if self.paid is None else self.paid

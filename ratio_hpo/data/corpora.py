@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, Strict, model_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
+from ratio_hpo.core.fingerprint import COMMIT
 from ratio_hpo.data.examples import Example
 from ratio_hpo.data.formats import load_format, read_file
 from ratio_hpo.data.hub import read_hub
@@ -122,8 +123,17 @@ class HubCorpusSpec(_FormattedCorpusSpec):
     split: Template
     """Split of the data set."""
 
-    revision: str
-    """Commit of 40 hexadecimal digits; branches and tags move."""
+    revision: str = ""
+    """Commit of 40 hexadecimal digits, which has no default; branches and tags move."""
+
+    @model_validator(mode="after")
+    def _is_pinned(self) -> HubCorpusSpec:
+        if not COMMIT.fullmatch(self.revision):
+            raise ValueError(
+                f"revision needs a commit of 40 hexadecimal digits, but got {self.revision or 'none'}; "
+                f"https://huggingface.co/datasets/{self.dataset}/commits/main lists them: pin one"
+            )
+        return self
 
     def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Example], Report | None]:
         code = self.code(language)

@@ -41,6 +41,7 @@ class TrialRun:
         self._ends_here = ends_here
         self._scores: dict[str, float] = {}
         self._models: dict[str, str] = {}
+        self._checkpoint: str | None = None
         self._items: dict[str, str] = {}
 
     def base(self, name: str) -> Iterator[Progress]:
@@ -111,6 +112,7 @@ class TrialRun:
         """Take in what a point has scored, and where its weights and items are."""
         targets = self._evaluation.scored_at(stage.trained, stage=stage.name, end=point.step == stage.steps)
         self._take(point.scores, {t.name: point.items for t in targets if point.items is not None})
+        self._checkpoint = point.weights
         for target in targets:
             if point.weights is not None and target.head is not None:
                 several = len(stage.trained) > 1
@@ -142,7 +144,7 @@ class TrialRun:
             scores=scores,
             paid=self._totals.spent.windows,
             measures={**self._totals.measures(measures, self._engine.num_parameters), **measured},
-            weights=self._models.get(names[0]) if single else None,
+            weights=self._models.get(names[0]) if single else self._checkpoint if stage == INTERMEDIATE else None,
             items=self._items.get(names[0]) if single else None,
             models={} if single else dict(self._models),
             item_files={} if single else dict(self._items),

@@ -72,9 +72,15 @@ def free(garbage: Sequence[Garbage], folder: RunFolder) -> int:
 
 def _stages(views: Sequence[StudyView], folder: RunFolder, *, ended: bool) -> Iterator[Garbage]:
     """Stored stages that are in no curve of any study, or, where that is asked, only in those of ended trials."""
-    points = [(record, point) for view in views for record in view.records for point in record.curve if point.weights]
-    used = {str(point.weights) for record, point in points if not (ended and record.state.finished)}
-    known = {str(point.weights) for _, point in points}
+    points = [
+        (record, name)
+        for view in views
+        for record in view.records
+        for point in record.curve
+        for name in point.checkpoints
+    ]
+    used = {name for record, name in points if not (ended and record.state.finished)}
+    known = {name for _, name in points}
     identities = {name.partition("/")[0] for name in known}
     for checkpoint in sorted(folder.stages.glob("*/*")):
         name = "/".join(checkpoint.parts[-2:])
@@ -89,7 +95,7 @@ def _stages(views: Sequence[StudyView], folder: RunFolder, *, ended: bool) -> It
 
 def _items(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
     """Item scores of evaluations that are in no curve."""
-    used = {point.items for view in views for record in view.records for point in record.curve if point.items}
+    used = {name for view in views for record in view.records for point in record.curve for name in point.item_names}
     for file in sorted(folder.glob("*/*.parquet")):
         if file.relative_to(folder).with_suffix("").as_posix() not in used:
             yield Garbage(file, "item scores of no study", file.stat().st_size)
@@ -119,7 +125,7 @@ def _windows(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
 def _pictures(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
     names = {view.name for view in views}
     for picture in sorted(folder.glob("*.png")):
-        if picture.stem not in names:
+        if picture.stem.removesuffix("-transfer") not in names:
             yield Garbage(picture, "a picture of a study that is gone", picture.stat().st_size)
 
 
