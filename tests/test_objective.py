@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,9 @@ import pytest
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import Setting
-from ratio_hpo.core.trial import Context
+from ratio_hpo.core.trial import Context, Progress
 from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
+from ratio_hpo.objective import CheckedObjective
 from tests.cli.test_search import SMALL
 
 
@@ -171,3 +172,20 @@ def test_test_is_prepared_and_never_scored(ready: Callable[..., Search], tmp_pat
     sets = search.plan.about.evaluation_sets
     assert len(sets) == 3 * len(search.plan.languages)  # prune, select and test of each
     assert all((search.options.folder.windows / name).is_dir() for name in sets)
+
+
+def test_an_objective_of_another_measure_says_which() -> None:
+    def train(params: dict, context: Context) -> Iterator[Progress]:
+        yield Progress(
+            stage="target",
+            windows=10,
+            cost=10,
+            scores={"accuracy/en": 0.5, "accuracy/sw": 0.7, "prune/accuracy/en": 0.4},
+        )
+
+    context = Context(trial=0, seed=0, root=".")
+    [point] = CheckedObjective(train, {"target": (10,)}, measure="accuracy")({}, context)
+    assert point.by_language() == {"en": 0.5, "sw": 0.7}
+    assert (point.headline, point.prune_headline, point.scores["score/worst"]) == (pytest.approx(0.6), 0.4, 0.5)
+    with pytest.raises(ValueError, match="needs a score named f1/<language> or f1/mean"):
+        list(CheckedObjective(train, {"target": (10,)})({}, context))

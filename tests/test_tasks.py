@@ -247,3 +247,39 @@ def test_transfer_is_the_gain_over_no_intermediate_training(finished: Path) -> N
     assert len(rows) == sum(len(trial["gains"]) for trial in content["trials"])
     assert "one seed" in call("--png", "transfer.png")
     assert (finished / "transfer.png").stat().st_size > 10_000
+
+
+def test_a_parameter_of_one_target_acts_on_it_alone(ready: Search) -> None:
+    params = {"ratio": 0.5, "target_learning_rate": 1e-3, "nli.learning_rate": 2e-3, "pos.steps": 2}
+    stages = {s.name: s for s, _ in ready.objective.design.make_stages(params, 0, precision="fp32")}  # type: ignore[attr-defined]
+    assert {name: stage.learning_rate for name, stage in stages.items()} == {
+        "intermediate": 1e-3, "target.nli": 2e-3, "target.pos": 1e-3,
+    }  # fmt: skip
+    assert stages["target.pos"].steps == 2
+    assert stages["target.nli"].parent == stages["target.pos"].parent
+
+
+def test_a_ratio_that_balanced_tasks_cannot_reach_is_refused_before_training(tmp_path: Path) -> None:
+    text = EXPERIMENT.replace("mlm_share: 0.2", "mlm_share: 0.2, balance: task")
+    text = text.replace(
+        "nli: {kind: world, task: nli, people: pool, languages: [en, id]",
+        "nli: {kind: world, task: nli, people: pool, languages: [en]",
+    )
+    (tmp_path / "balanced.yaml").write_text(text)
+    options = SearchOptions(experiment=str(tmp_path / "balanced.yaml"), root=tmp_path / "runs", tracking=False)
+    with pytest.raises(
+        ConfigError, match=r"with balance `task` the data reaches 0 to 0\.5\d+, but the space asks for 0 to 1"
+    ):
+        ready_search(options, lambda line: None)
+
+
+def test_the_anchor_without_a_mixture_is_never_shown_to_samplers(finished: Path) -> None:
+    import optuna
+
+    from ratio_hpo.study.samplers import shown
+
+    url = f"sqlite:///{finished / 'runs' / 'studies.db'}"
+    study = optuna.load_study(study_name="tasks-ratio-only", storage=url)
+    numbers = {trial.number for trial in shown(study).get_trials(deepcopy=False)}
+    assert numbers == {0, 2, 3, 4, 5}
+    assert all("ratio" in trial.params or trial.params for trial in shown(study).get_trials(deepcopy=False))
