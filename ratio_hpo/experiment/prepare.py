@@ -122,7 +122,7 @@ def prepare(
 
     def windows(task: str, examples: list[Any]) -> str:
         design = tasks[task]
-        made = make_task(design.task, design.settings, design.labels, design.options)
+        made = make_task(design.task, design.settings, design.labels)
         identity = [design.task, design.settings.model_dump(), list(design.labels)]
         return str(write_windows(examples, tokenizer, made, identity, folder.windows))
 
@@ -142,6 +142,7 @@ def prepare(
                 name=name,
                 task=task,
                 primary=experiment.primary(spec),
+                metric=spec.metric or "",
                 languages=tuple(spec.languages),
                 folders=folders,
                 weight=spec.weight,
@@ -190,10 +191,7 @@ def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
         "data": {f"{n}/{k}": s.fingerprint for n, group in prepared.sources.items() for k, s in group.items()},
         "splits": prepared.prints,
         "stages": {name: stage.model_dump() for name, stage in experiment.all_stages().items()},
-        "tasks": {
-            name: [*(design.print()), design.settings.model_dump(), design.options]
-            for name, design in prepared.tasks.items()
-        },
+        "tasks": {name: [*design.print(), design.settings.model_dump()] for name, design in prepared.tasks.items()},
         "targets": {name: spec.model_dump(exclude={"stage"}) for name, spec in experiment.all_targets().items()},
         "reference": experiment.reference,
         "objectives": ["final headline over " + ", ".join(experiment.languages()), "cost to target"],
@@ -210,7 +208,6 @@ def _tasks(
         if heads.setdefault(source.head, source.task) != source.task:
             raise ConfigError(f"head {source.head} is shared by {heads[source.head]} and {source.task}; name two")
         examples.setdefault(source.head, []).extend(found)
-    options = {s.head or s.task: s.metric or "" for s in experiment.all_targets().values() if s.stage is not None}
     tasks = {}
     for head, task in heads.items():
         kind = TASKS[task]
@@ -219,7 +216,6 @@ def _tasks(
             task=task,
             settings=experiment.settings(task),
             labels=labels,
-            options=options.get(head, ""),
             head=Head(name=head, auto_class=str(kind.auto_class), labels=labels),
         )
     for name, spec in experiment.all_targets().items():

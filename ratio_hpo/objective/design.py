@@ -24,7 +24,6 @@ class TaskDesign:
     task: str
     settings: TaskSettings
     labels: tuple[str, ...] = ()
-    options: str = ""
     head: Head | None = None
 
     def print(self) -> Any:
@@ -38,6 +37,7 @@ class TargetDesign:
 
     Attributes:
         task: name in the design's tasks.
+        metric: how it is scored, where its task knows several ways.
         stage: that is trained for it; None: it is scored on the intermediate stage alone.
         folders: window set of each (language, split); of a retrieval set one, under ("", "").
     """
@@ -45,6 +45,7 @@ class TargetDesign:
     name: str
     task: str
     primary: str
+    metric: str
     languages: tuple[str, ...]
     folders: Mapping[tuple[str, str], str]
     weight: float = 1.0

@@ -17,7 +17,7 @@ from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.data.tasks import Task, make_task
 from ratio_hpo.data.windows import WindowSet, open_windows
-from ratio_hpo.objective.design import Design, plan_stage
+from ratio_hpo.objective.design import Design, TargetDesign, plan_stage
 from ratio_hpo.objective.run import TrialRun
 from ratio_hpo.training.base import checkpoint_bytes
 from ratio_hpo.training.parameters import INTERMEDIATE
@@ -102,8 +102,13 @@ class Pipeline:
     def _task(self, name: str) -> Task:
         if name not in self._tasks:
             design = self.design.tasks[name]
-            self._tasks[name] = make_task(design.task, design.settings, design.labels, design.options)
+            self._tasks[name] = make_task(design.task, design.settings, design.labels)
         return self._tasks[name]
+
+    def _scorer(self, target: TargetDesign) -> Task:
+        """The task of a target, scored its way: two targets of one task may differ in it."""
+        design = self.design.tasks[target.task]
+        return make_task(design.task, design.settings, design.labels, target.metric)
 
     def _open(self, folder: str) -> WindowSet:
         if folder not in self._opened:
@@ -124,12 +129,12 @@ class Pipeline:
             targets = [
                 Target(
                     name=target.name,
-                    task=self._task(target.task),
+                    task=self._scorer(target),
                     head=target.task if design.tasks[target.task].head is not None else None,
                     primary=target.primary,
                     languages=target.languages,
                     folders=target.folders,
-                    settings=[design.tasks[target.task].settings.model_dump(), design.tasks[target.task].options],
+                    settings=[design.tasks[target.task].settings.model_dump(), target.metric],
                     weight=target.weight,
                     stage=target.stage,
                     at_rungs=target.at_rungs,
