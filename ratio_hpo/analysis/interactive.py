@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def write_front_page(view: StudyView, path: Path) -> Path:
         line={"shape": "hv", "color": "black", "width": 2},
         marker={
             "size": 10,
-            "color": [member.trial.ratio for member in members],
+            "color": [math.nan if member.trial.ratio is None else member.trial.ratio for member in members],
             "colorscale": SCALE,
             "cmin": 0,
             "cmax": 1,

@@ -197,7 +197,11 @@ def plot_transfer(content: Mapping[str, Any], path: Path) -> Path:
     most = max(float(np.nanmax(np.abs(values))) if trials else 0.0, 0.01)
     shown = axes.imshow(values, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
     axes.set_xticks(range(len(columns)), [f"{target}\n{language}" for target, language in columns], fontsize=8)
-    names = [f"{t['trial']} {t['kind']}" + ("" if t["ratio"] is None else f" ({t['ratio']:.2f})") for t in trials]
+    ended = {t["trial"]: "" if t["state"] == "COMPLETE" else f", {t['state'].lower()}" for t in trials}
+    names = [
+        f"{t['trial']} {t['kind']}{ended[t['trial']]}" + ("" if t["ratio"] is None else f" ({t['ratio']:.2f})")
+        for t in trials
+    ]
     axes.set_yticks(range(len(trials)), names, fontsize=8)
     for place, (_, language) in enumerate(columns[:-1]):
         if language == "mean":

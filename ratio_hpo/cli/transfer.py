@@ -68,7 +68,8 @@ def _print(content: dict[str, Any]) -> None:
     for trial in content["trials"]:
         gains = {(gain["target"], gain["language"]): gain for gain in trial["gains"]}
         cells = [_cell(gains.get(column)) for column in columns]
-        rows.append([str(trial["trial"]), trial["kind"], number(trial["ratio"], 2), *cells])
+        kind = trial["kind"] if trial["state"] == "COMPLETE" else f"{trial['kind']} ({trial['state'].lower()})"
+        rows.append([str(trial["trial"]), kind, number(trial["ratio"], 2), *cells])
     print_table(["trial", "kind", "ratio", *names], rows, right=["trial", "ratio", *names])
     click.echo(f"gains over none; {content['note']}")
 

@@ -121,7 +121,7 @@ def baseline(examples: list[Any]) -> float:
     return Counter(labels).most_common(1)[0][1] / len(labels)
 
 
-LEARNING = {"nli": (1200, 220), "paraphrase": (800, 200), "choice": (1000, 220), "pos": (300, 60), "ner": (300, 60),
+LEARNING = {"nli": (1200, 220), "paraphrase": (800, 200), "choice": (1000, 250), "pos": (300, 60), "ner": (300, 60),
             "ccg": (300, 60)}  # fmt: skip
 """Examples and steps that each task is trained on."""
 

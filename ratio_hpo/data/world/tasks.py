@@ -94,7 +94,7 @@ def _paraphrase(rng: Rng, language: str, people: str, identifier: str) -> Pair:
 
 
 def _choice(rng: Rng, language: str, people: str, identifier: str) -> Choice:
-    """A passage with a question, and three values: the right one, one of another fact, one that is not there."""
+    """A passage with a question, and three values: the right one, one of another kind, one that is not there."""
     names, relations, values = _facts(rng, language, people, 1)
     asked = relations[0]
     kind = KINDS[asked]
@@ -103,7 +103,7 @@ def _choice(rng: Rng, language: str, people: str, identifier: str) -> Choice:
         "year": lambda: str(rng.integers(1920, 2010)),
         "person": lambda: draw_names(rng, people)[0],
     }[kind]()
-    choices = [values[asked], values[relations[1]], absent]
+    choices = [values[asked], values[relations[2]], absent]
     order = rng.permutation(3)
     question = texts()[language][asked][2 + int(rng.integers(2))].format(name=names[0])
     return Choice(
