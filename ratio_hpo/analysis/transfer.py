@@ -192,16 +192,16 @@ def plot_transfer(content: Mapping[str, Any], path: Path) -> Path:
         for gain in trial["gains"]:
             place = columns.index((gain["target"], gain["language"]))
             values[row, place] = gain["gain"]
-            text = f"{100 * gain['gain']:+.1f}{'*' if gain['marked'] else ''}"
-            axes.text(place, row, text, ha="center", va="center", fontsize=7)
     most = max(float(np.nanmax(np.abs(values))) if trials else 0.0, 0.01)
+    for row, trial in enumerate(trials):
+        for gain in trial["gains"]:
+            text = f"{100 * gain['gain']:+.1f}{'*' if gain['marked'] else ''}"
+            shade = "white" if abs(gain["gain"]) > 0.6 * most else "black"
+            place = columns.index((gain["target"], gain["language"]))
+            axes.text(place, row, text, ha="center", va="center", fontsize=7, color=shade)
     shown = axes.imshow(values, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
     axes.set_xticks(range(len(columns)), [f"{target}\n{language}" for target, language in columns], fontsize=8)
-    ended = {t["trial"]: "" if t["state"] == "COMPLETE" else f", {t['state'].lower()}" for t in trials}
-    names = [
-        f"{t['trial']} {t['kind']}{ended[t['trial']]}" + ("" if t["ratio"] is None else f" ({t['ratio']:.2f})")
-        for t in trials
-    ]
+    names = [_name(trial) for trial in trials]
     axes.set_yticks(range(len(trials)), names, fontsize=8)
     for place, (_, language) in enumerate(columns[:-1]):
         if language == "mean":
@@ -211,3 +211,10 @@ def plot_transfer(content: Mapping[str, Any], path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path
+
+
+def _name(trial: Mapping[str, Any]) -> str:
+    """A trial in the picture: its number, what it is, how it ended, its ratio."""
+    ended = "" if trial["state"] == "COMPLETE" else f", {trial['state'].lower()}"
+    ratio_ = "" if trial["ratio"] is None else f" ({trial['ratio']:.2f})"
+    return f"{trial['trial']} {trial['kind']}{ended}{ratio_}"
