@@ -118,3 +118,23 @@ def test_equal_ids_in_unrelated_corpora_are_no_leak(tmp_path: Path) -> None:
         "en": 40,
         "sw": 40,
     }
+
+
+def test_a_retrieval_set_is_searched_whole_and_asked_in_part(tmp_path: Path) -> None:
+    """Two corpora number their lines alike; all are there to be found, and so many of each split are asked."""
+    text = EXPERIMENT.replace("target_languages: [en]\n", "").replace("evaluation: [news, wiki]\n", "")
+    for name in ("pairs", "more"):
+        line = "  {0}: {{kind: files, format: lines, path: {0}.sw-en.sw, languages: [sw], parts: {1}}}\n"
+        text = text.replace("  news: ", line.format(name, "{prune: 10, select: 10, test: 20}") + "  news: ")
+        for side in ("sw", "en"):
+            (tmp_path / f"{name}.sw-en.{side}").write_text("".join(f"{name} {side} {k}\n" for k in range(40)))
+    begin = text.index("  target: {")
+    text = text[:begin] + "targets:\n  t: {task: tatoeba, languages: [sw], evaluation: [pairs, more], items: 12}\n"
+    (tmp_path / "two.yaml").write_text(text + "target: {score: 0.5}\n")
+    spec = load_experiment(str(tmp_path / "two.yaml")).spec
+    found = prepare(spec, folder=RunFolder(tmp_path / "runs"), data_dir=tmp_path)  # type: ignore[arg-type]
+    [folder] = found.targets[0].folders.values()
+    windows = open_windows(folder)
+    splits = [windows.text(item)["split"] for item in range(windows.num_items)]
+    assert (len(splits), splits.count("prune"), splits.count("select")) == (80, 12, 12)
+    assert len(windows) == 80 + 24

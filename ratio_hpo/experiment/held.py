@@ -10,7 +10,7 @@ from typing import Any
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import unit_hash
 from ratio_hpo.data.corpora import CorpusReader
-from ratio_hpo.data.examples import Example, Placed, Question
+from ratio_hpo.data.examples import Example, Mined, Placed, Question
 from ratio_hpo.data.leaks import lasting_ids
 from ratio_hpo.experiment.spec import SPLITS, ExperimentSpec, TargetSpec
 
@@ -68,6 +68,7 @@ def retrieval_examples(
         for language, parts in held.parts[target].items()
         for split in splits
         for example in parts[split]
+        if not (isinstance(example, Mined) and (example.english or example.development))
     }
     if spec.items != "all":
         for split in splits:
@@ -84,10 +85,10 @@ def retrieval_examples(
         for corpus in spec.evaluation:
             if language in experiment.corpora[corpus].languages:
                 for example in reader.whole(corpus, language):
-                    split = asked.get((language, example.id), "")
-                    placed.append(
-                        Placed(id=example.id, group=example.group, example=example, language=language, split=split)
-                    )
+                    names = (example.id, f"{corpus}:{example.id}")  # the second where two corpora have the first
+                    name = next((name for name in names if (language, name) in asked), example.id)
+                    split = asked.get((language, name), "")
+                    placed.append(Placed(id=name, group=example.group, example=example, language=language, split=split))
     return placed
 
 
