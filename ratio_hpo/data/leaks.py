@@ -16,7 +16,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.data.examples import E, Example, normalised
+from ratio_hpo.data.examples import Asked, E, Example, Question, normalised
 
 GRAM, NEAR = 8, 0.8
 """Characters of a gram, and the part of a text's grams that makes it near."""
@@ -130,13 +130,21 @@ def find_leaks(
     return leak, [example for example, kind in zip(training, first, strict=True) if kind is None]
 
 
+LEAST_GRAMS = 20
+"""Of a text that counts where it stands within a longer one: a name or a short sentence stands in many."""
+
 LONG_ID = 8
 """Characters from which an id is taken to be the same thing wherever it stands: SQuAD's go through translations."""
 
 
 def lasting_ids(examples: Iterable[Example]) -> frozenset[str]:
-    """The ids that name the same example in other files too: long ones, and none that is a position in a file."""
-    return frozenset(e.id for e in examples if len(e.id) >= LONG_ID and not e.id.startswith("#"))
+    """The ids that name the same question in other files too: long ones, and none that is a position in a file.
+
+    Sentences of treebanks are numbered alike in every language, so only questions are known by their ids.
+    """
+    return frozenset(
+        e.id for e in examples if isinstance(e, Question | Asked) and len(e.id) >= LONG_ID and not e.id.startswith("#")
+    )
 
 
 def _texts(example: Example) -> tuple[str, ...]:
@@ -204,7 +212,10 @@ def _contained(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, in
         if not len(hits):
             continue
         shared = np.bincount(owners[hits], minlength=len(grams))
-        near = (shared >= NEAR * sizes) | (shared >= NEAR * len(found))
+        ours_in_it = (shared >= NEAR * len(found)) & (len(found) >= LEAST_GRAMS)
+        it_in_ours = (shared >= NEAR * sizes) & (sizes >= LEAST_GRAMS)
+        alike = (shared >= NEAR * sizes) & (shared >= NEAR * len(found))
+        near = ours_in_it | it_in_ours | alike
         pairs += [(k, int(other)) for other in np.flatnonzero(near & (shared > 0))]
     return pairs
 

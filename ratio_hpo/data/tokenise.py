@@ -37,7 +37,8 @@ def write_windows(
     Args:
         identity: what else shapes them: the task, its settings and labels.
     """
-    key = fingerprint([fingerprint_examples(examples), tokenizer_fingerprint(tokenizer), list(identity), FORMAT])
+    names = [[example.id, example.group] for example in examples]
+    key = fingerprint([fingerprint_examples(examples), names, tokenizer_fingerprint(tokenizer), list(identity), FORMAT])
     folder = cache / key
     if is_whole(folder):
         return folder

@@ -47,49 +47,60 @@ def held_out(experiment: ExperimentSpec, reader: CorpusReader) -> Held:
         DataError: a corpus that cannot be read.
     """
     parts: dict[str, Parts] = {}
+    ids: set[str] = set()
     relatives: dict[str, frozenset[str]] = {}
     for name, target in experiment.all_targets().items():
         parts[name] = {}
         for language in target.languages:
             parts[name][language] = _splits(experiment, target, language, reader, relatives)
+            for corpus in target.evaluation:
+                if language in experiment.corpora[corpus].languages:
+                    ids |= {i for split in SPLITS for i in lasting_ids(reader.part(corpus, split, language))}
         _check_answerable(name, target, parts[name])
-    examples = [e for own in parts.values() for splits in own.values() for part in splits.values() for e in part]
     corpora = {corpus for target in experiment.all_targets().values() for corpus in target.evaluation}
-    return Held(parts, relatives, lasting_ids(examples), all(reader.is_generated(corpus) for corpus in corpora))
+    return Held(parts, relatives, frozenset(ids), all(reader.is_generated(corpus) for corpus in corpora))
 
 
 def retrieval_examples(
-    experiment: ExperimentSpec, target: str, reader: CorpusReader, held: Held, splits: Sequence[str]
+    experiment: ExperimentSpec, target: str, reader: CorpusReader, splits: Sequence[str]
 ) -> list[Placed]:
     """A retrieval set whole, with what is asked of each split: all of it, or so many items, drawn once."""
     spec = experiment.all_targets()[target]
+    corpora = [
+        (language, corpus)
+        for language in spec.languages
+        for corpus in spec.evaluation
+        if language in experiment.corpora[corpus].languages
+    ]
     asked = {
-        (language, example.id): split
-        for language, parts in held.parts[target].items()
+        (language, corpus, example.id): split
+        for language, corpus in corpora
         for split in splits
-        for example in parts[split]
+        for example in reader.part(corpus, split, language)
         if not (isinstance(example, Mined) and (example.english or example.development))
     }
     if spec.items != "all":
+        per_language = -(-spec.items // len(spec.languages))
         for split in splits:
             chosen = sorted(
                 (key for key, of in asked.items() if of == split),
                 key=lambda key: unit_hash("items", experiment.seed, target, *key),
             )
-            per_language = -(-spec.items // len(spec.languages))
             for language in spec.languages:
                 for key in [key for key in chosen if key[0] == language][per_language:]:
                     del asked[key]
-    placed = []
-    for language in spec.languages:
-        for corpus in spec.evaluation:
-            if language in experiment.corpora[corpus].languages:
-                for example in reader.whole(corpus, language):
-                    names = (example.id, f"{corpus}:{example.id}")  # the second where two corpora have the first
-                    name = next((name for name in names if (language, name) in asked), example.id)
-                    split = asked.get((language, name), "")
-                    placed.append(Placed(id=name, group=example.group, example=example, language=language, split=split))
-    return placed
+    several = len(spec.evaluation) > 1
+    return [
+        Placed(
+            id=f"{corpus}:{example.id}" if several else example.id,
+            group=example.group,
+            example=example,
+            language=language,
+            split=asked.get((language, corpus, example.id), ""),
+        )
+        for language, corpus in corpora
+        for example in reader.whole(corpus, language)
+    ]
 
 
 def _splits(

@@ -117,7 +117,7 @@ def prepare(
             if not examples:
                 raise ConfigError(f"{name} sources: {key} holds no example; give it data, or drop it")
             read[name][key] = (source, examples)
-    tasks = _tasks(experiment, read)
+    tasks = _tasks(experiment, read, most_positions(base))
     say("tokenising (once; kept for the next time)")
 
     def windows(task: str, examples: list[Any]) -> str:
@@ -136,7 +136,7 @@ def prepare(
             }
             test += [windows(task, parts[TEST]) for parts in own.values()]
         else:
-            folders = {("", ""): windows(task, retrieval_examples(experiment, name, reader, held, SCORED))}
+            folders = {("", ""): windows(task, retrieval_examples(experiment, name, reader, SCORED))}
         targets.append(
             TargetDesign(
                 name=name,
@@ -199,7 +199,9 @@ def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
 
 
 def _tasks(
-    experiment: ExperimentSpec, read: Mapping[str, Mapping[str, tuple[NamedSource, list[Any]]]]
+    experiment: ExperimentSpec,
+    read: Mapping[str, Mapping[str, tuple[NamedSource, list[Any]]]],
+    positions: int | None,
 ) -> dict[str, TaskDesign]:
     """The tasks by head, with the labels of all that is trained with it; and those of targets without one."""
     heads: dict[str, str] = {}
@@ -220,9 +222,17 @@ def _tasks(
         )
     for name, spec in experiment.all_targets().items():
         if spec.stage is None:
-            tasks[name] = TaskDesign(task=spec.task, settings=experiment.settings(spec.task))
-        elif (spec.head or spec.task) not in tasks:
-            raise ConfigError(f"targets.{name}: head {spec.head} is trained by no source; name one that is")
+            settings = experiment.settings(spec.task)
+            longest = settings.max_length if positions is None else min(settings.max_length, positions)
+            tasks[name] = TaskDesign(task=spec.task, settings=settings.model_copy(update={"max_length": longest}))
+        else:
+            head = spec.head or spec.task
+            trained = {source.head for source, _ in read[str(experiment.stage_of(name))].values()}
+            if trained != {head}:
+                raise ConfigError(
+                    f"targets.{name}: is scored with head {head}, but its stage trains {', '.join(sorted(trained))}; "
+                    "name the same `head` in its sources"
+                )
     return tasks
 
 

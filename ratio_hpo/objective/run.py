@@ -114,9 +114,10 @@ class TrialRun:
         self._take(point.scores, {t.name: point.items for t in targets if point.items is not None})
         self._checkpoint = point.weights
         for target in targets:
-            if point.weights is not None and target.head is not None:
+            head = target.head or (stage.trained[0] if self._ends_here else None)  # of retrieval alone any head will do
+            if point.weights is not None and head is not None:
                 several = len(stage.trained) > 1
-                self._models[target.name] = f"{point.weights}#{target.head}" if several else point.weights
+                self._models[target.name] = f"{point.weights}#{head}" if several else point.weights
 
     def _take(self, scores: Mapping[str, float], items: Mapping[str, str]) -> None:
         self._scores |= scores

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.data.examples import Answer, Question
+from ratio_hpo.data.examples import Answer, Question, Sentence
 from ratio_hpo.data.formats import read_file
-from ratio_hpo.data.leaks import find_leaks
+from ratio_hpo.data.leaks import find_leaks, lasting_ids
 from ratio_hpo.data.splits import check_sizes, cut
 
 
@@ -148,3 +149,16 @@ def test_the_near_leaks_of_tydiqa(language: str, near: tuple[int, int, int], rea
     leak, clean = find_leaks(language, language, train, dev)
     assert (leak.near_passages, leak.near_questions, leak.near_dropped) == near
     assert find_leaks(language, language, clean, dev)[0].found == 0
+
+
+def test_a_name_within_a_passage_is_no_leak_and_a_quoted_passage_is() -> None:
+    """Tags and retrieval bring short texts, which stand in many passages; ids count for questions alone."""
+    passage = "The city of Dar es Salaam lies on the coast of the Indian Ocean, and is the largest one of its country."
+    trained = [question(1, 1, context=passage)]
+    for words, leaks in (("Dar es Salaam", False), (passage[4:70], True)):
+        sentence = Sentence(id="s", group="s", words=tuple(words.split()), tags=("X",) * len(words.split()))
+        leak, kept = find_leaks("source", "sw", trained, [sentence])
+        assert (leak.near_dropped, len(kept)) == (int(leaks), int(not leaks))
+    numbered = Sentence(id="train-s123", group="s", words=("a",), tags=("X",))
+    assert lasting_ids([numbered]) == frozenset()
+    assert lasting_ids([replace(trained[0], id="5726f0bf")]) == {"5726f0bf"}

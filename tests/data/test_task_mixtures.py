@@ -61,6 +61,14 @@ def test_the_english_side_has_a_spread_of_its_own() -> None:
     assert found.shares["qa.en"] == found.shares["nli.en"] == pytest.approx(0.25)
 
 
+def test_english_repeats_are_capped_at_every_ratio() -> None:
+    """Of 32,000 windows a source of 100 gives 400, as `unimax` has it, and no more at ratio 0 than beside it."""
+    sizes = {"a": size(100, reference=True), "b": size(100_000, reference=True), "sw": size(1000)}
+    for ratio in (0.0, 0.001, 0.5):
+        found = solve(sizes, Wanted(steps=1000, batch_size=32, english="unimax"), ratio=ratio)
+        assert found.shares["a"] * 32_000 == pytest.approx(400)
+
+
 @given(st.floats(0, 1))
 def test_balanced_tasks_keep_their_share_whatever_the_ratio(place: float) -> None:
     low, high = reachable_ratios(LABELLED, Split())

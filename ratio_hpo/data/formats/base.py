@@ -121,7 +121,8 @@ def _checked(reader: Format, records: Records, report: Report, *, strict: bool, 
                 report.drop(where, "duplicate id, same content" if same else "duplicate id")
                 continue
             report.mend(where, "duplicate id, numbered by its place")
-            example = replace(example, id=_place_of(where))
+            place = _place_of(where)
+            example = replace(example, id=place if place not in examples else f"#{where}")
         examples[example.id] = example
     kept = reader.finish(list(examples.values()), report)
     report.questions = len(kept)

@@ -52,5 +52,5 @@ def of_record(where: str, record: dict[str, Any], report: Report) -> Sentence | 
     if not isinstance(words, list) or not isinstance(tags, list) or len(words) != len(tags):
         report.drop(where, "no tokens with as many tags")
         return None
-    return sentence_of(where, [str(w) for w in words], [str(t) for t in tags], report,
+    return sentence_of(where, [str(w) for w in words], [None if t is None else str(t) for t in tags], report,
                        identifier=str(record.get("id", record.get("idx", "")) or ""))  # fmt: skip

@@ -102,9 +102,12 @@ class Split:
 
 
 def task_balanced_shares(
-    sizes: Mapping[str, SourceSize], ratio: float, split: Split, amount: float = 0.0
+    sizes: Mapping[str, SourceSize], ratio: float, split: Split, whole: float = 0.0
 ) -> dict[str, float]:
     """Shares at a ratio where each task keeps its share, by size, and the ratio applies inside each.
+
+    Args:
+        whole: what all labelled sources will give together, in the unit.
 
     Raises:
         ConfigError: a ratio that cannot be reached so.
@@ -122,7 +125,10 @@ def task_balanced_shares(
         own = {name: size for name, size in sizes.items() if size.task == task}
         sides = {size.reference for size in own.values()}
         asked = inner if len(sides) == 2 else float(False in sides)
-        parts = spread_shares(own, min(max(asked, 0.0), 1.0), split, amount=amount * share)
+        asked = min(max(asked, 0.0), 1.0)
+        parts = spread_shares(
+            own, asked, split, amount=whole * share * asked, english_amount=whole * share * (1.0 - asked)
+        )
         shares |= {name: share * part for name, part in parts.items()}
     return shares
 
@@ -160,7 +166,12 @@ def beside(labelled: Mapping[str, float], aside: Mapping[str, SourceSize], share
 
 
 def spread_shares(
-    sizes: Mapping[str, SourceSize], ratio: float, split: Split, *, amount: float = 0.0
+    sizes: Mapping[str, SourceSize],
+    ratio: float,
+    split: Split,
+    *,
+    amount: float = 0.0,
+    english_amount: float = 0.0,
 ) -> dict[str, float]:
     """Shares of all sources at a ratio.
 
@@ -168,6 +179,7 @@ def spread_shares(
         sizes: of each source.
         ratio: total share of the sources that are not the reference's, in [0, 1].
         amount: what those sources will give in all, in the unit; `unimax` counts repeats with it.
+        english_amount: what the reference's will give.
 
     Raises:
         ConfigError: a ratio outside [0, 1], or one that needs sources which are not there.
@@ -183,8 +195,7 @@ def spread_shares(
         raise ConfigError(f"ratio {ratio:g} needs a source in the reference language, but there is none; add one")
     shares = dict.fromkeys(sizes, 0.0)
     if ratio < 1.0:
-        rest = amount * (1.0 - ratio) / ratio if ratio else amount
-        parts = SPREADS[split.english](english, rest, split.temperature)
+        parts = SPREADS[split.english](english, english_amount, split.temperature)
         shares |= {k: (1.0 - ratio) * v for k, v in parts.items()}
     if ratio > 0.0:
         parts = SPREADS[split.spread](others, amount, split.temperature)

@@ -159,9 +159,13 @@ def _once(
     elif ratio is None:
         among = by_size(labelled, wanted.split)
     elif wanted.balance == "task":
-        among = task_balanced_shares(labelled, ratio, wanted.split, amount)
+        among = task_balanced_shares(labelled, ratio, wanted.split, _whole(labelled, wanted))
     else:
-        among = spread_shares(labelled, ratio, wanted.split, amount=amount)
+        added = 1.0 if wanted.budget == "add" else 1.0 - ratio
+        english = {name: size for name, size in labelled.items() if size.reference}
+        among = spread_shares(
+            labelled, ratio, wanted.split, amount=amount, english_amount=added * _whole(english, wanted)
+        )
     if shares is not None and any(shares.get(name, 0.0) > 0.0 for name in aside):
         asked = {name: float(shares.get(name, 0.0)) for name in sizes}
     else:
@@ -175,6 +179,14 @@ def _once(
         asked_ratio=window_ratio(asked, sizes) if ratio is None else ratio,
         steps=added_steps(wanted.steps, min(found, MOST_ADDED_RATIO), wanted.budget),
     )
+
+
+def _whole(sizes: Mapping[str, SourceSize], wanted: Wanted) -> float:
+    """What the labelled windows of a stage come to in the unit, were all of them of these sources."""
+    windows = wanted.steps * wanted.batch_size * (1.0 - wanted.aside)
+    if wanted.unit == "examples" or not sizes:
+        return windows
+    return windows * sum(s.tokens for s in sizes.values()) / max(sum(s.windows for s in sizes.values()), 1)
 
 
 def _amount(sizes: Mapping[str, SourceSize], wanted: Wanted, solution: Solution) -> float:
