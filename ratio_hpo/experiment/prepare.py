@@ -20,7 +20,7 @@ from ratio_hpo.data.tasks.kinds import TASKS
 from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import open_windows
 from ratio_hpo.experiment.held import Held, held_out, retrieval_examples
-from ratio_hpo.experiment.spec import ExperimentSpec
+from ratio_hpo.experiment.spec import ExperimentSpec, stage_parts
 from ratio_hpo.objective.design import TargetDesign, TaskDesign
 from ratio_hpo.training.base import Base, find_base
 from ratio_hpo.training.model import load_tokenizer, most_positions
@@ -250,7 +250,7 @@ def _check_length(experiment: ExperimentSpec, base: Base) -> None:
     most = most_positions(base)
     if most is None:
         return
-    entries = [entry for stage in experiment.all_stages().values() for entry in _entries(stage)]
+    entries = [entry for stage in experiment.all_stages().values() for entry in stage_parts(stage)]
     for task in sorted({experiment.task_of(entry) for entry in entries}):
         asked = experiment.settings(task).max_length
         if asked > most:
@@ -259,12 +259,6 @@ def _check_length(experiment: ExperimentSpec, base: Base) -> None:
                 f"{key}.max_length: base {base.name} has positions for {most} tokens, but got {asked}; lower it, or "
                 "take another base"
             )
-
-
-def _entries(stage: StageSpec) -> list[str]:
-    if isinstance(stage.sources, list):
-        return stage.sources
-    return [entry for source in stage.sources.values() for entry in source.data]
 
 
 def _source_data(source: NamedSource, folder: str, experiment: ExperimentSpec) -> SourceData:

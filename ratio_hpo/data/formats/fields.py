@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ratio_hpo.data.formats.base import NO_LABEL
@@ -40,6 +40,17 @@ def texts_of(record: Mapping[str, Any], keys: tuple[str, ...], where: str, repor
             return None
         texts.append(value)
     return texts
+
+
+def labelled(fields: Sequence[str], keys: tuple[str, str, str], where: str, report: Report) -> dict[str, str] | None:
+    """A line of two texts and a label as a record; None, and a line in the report, where it is none."""
+    if len(fields) == 2:
+        report.drop(where, NO_LABEL)
+        return None
+    if len(fields) != 3:
+        report.drop(where, f"{len(fields)} fields, not 3")
+        return None
+    return dict(zip(keys, fields, strict=True))
 
 
 def index_of(value: Any, count: int, where: str, report: Report, *, letters: str = "", first: int = 0) -> int | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ratio_hpo.data.examples import Pair, group_of
-from ratio_hpo.data.formats.base import NO_LABEL, Format
-from ratio_hpo.data.formats.fields import id_of, index_of, texts_of
+from ratio_hpo.data.formats.base import Format
+from ratio_hpo.data.formats.fields import id_of, index_of, labelled, texts_of
 from ratio_hpo.data.formats.files import tsv_rows
 from ratio_hpo.data.report import Report
 
@@ -29,15 +29,8 @@ def paraphrase(where: str, record: dict[str, Any], keys: tuple[str, str, str], r
 
 def _parse(where: str, record: Any, report: Report) -> Pair | None:
     keys = ("sentence1", "sentence2", "label")
-    if isinstance(record, dict):
-        return paraphrase(where, record, keys, report)
-    if len(record) == 2:
-        report.drop(where, NO_LABEL)
-        return None
-    if len(record) != 3:
-        report.drop(where, f"{len(record)} fields, not 3")
-        return None
-    return paraphrase(where, dict(zip(keys, record, strict=True)), keys, report)
+    named = record if isinstance(record, dict) else labelled(record, keys, where, report)
+    return None if named is None else paraphrase(where, named, keys, report)
 
 
 PAWSX = Format(

@@ -16,7 +16,7 @@ from typing import Any
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.data.examples import Answer, Question, group_of
 from ratio_hpo.data.formats.base import Format, Records
-from ratio_hpo.data.formats.fields import encodable
+from ratio_hpo.data.formats.fields import texts_of
 from ratio_hpo.data.formats.files import json_lines, kind_of, parquet_rows, read_text, said
 from ratio_hpo.data.report import Report
 
@@ -79,20 +79,16 @@ def checked_question(
     where: str, record: dict[str, Any], report: Report, *, keep_unanswerable: bool = False
 ) -> Question | None:
     """A checked question, or None where it must be dropped; either way the report knows."""
-    texts = {key: record.get(key) for key in ("context", "question")}
-    for key, value in texts.items():
-        if not isinstance(value, str) or not value.strip():
-            report.drop(where, f"no {key}")
-            return None
-        if not encodable(value):
-            report.drop(where, f"{key} is not valid Unicode")
-            return None
-    context, identifier = str(texts["context"]), record.get("id")
+    texts = texts_of(record, ("context", "question"), where, report)
+    if texts is None:
+        return None
+    context, question = texts
+    identifier = record.get("id")
     if identifier is None or identifier == "":
         report.drop(where, "no id")
         return None
     if keep_unanswerable and (record.get("is_impossible") is True or _is_empty(record.get("answers"))):
-        return _made(str(identifier), str(texts["question"]), context, ())
+        return _made(str(identifier), question, context, ())
     found = [_answer(text, start, context) for text, start in _answer_pairs(record.get("answers"))]
     answers = [answer for answer, _ in found if answer is not None]
     rules = [rule for _, rule in found if rule is not None]
@@ -101,7 +97,7 @@ def checked_question(
         return None
     for rule in rules:
         report.mend(where, rule)
-    return _made(str(identifier), str(texts["question"]), context, tuple(answers))
+    return _made(str(identifier), question, context, tuple(answers))
 
 
 def _made(identifier: str, question: str, context: str, answers: tuple[Answer, ...]) -> Question:

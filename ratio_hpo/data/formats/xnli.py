@@ -5,22 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from ratio_hpo.data.examples import Pair
-from ratio_hpo.data.formats.base import NO_LABEL, Format
+from ratio_hpo.data.formats.base import Format
+from ratio_hpo.data.formats.fields import labelled
 from ratio_hpo.data.formats.files import tsv_rows
 from ratio_hpo.data.formats.nli import inference
 from ratio_hpo.data.report import Report
 
 
 def _parse(where: str, record: Any, report: Report) -> Pair | None:
-    if isinstance(record, dict):  # of the hub
-        return inference(where, record, report)
-    if len(record) == 2:
-        report.drop(where, NO_LABEL)
-        return None
-    if len(record) != 3:
-        report.drop(where, f"{len(record)} fields, not 3")
-        return None
-    return inference(where, dict(zip(("premise", "hypothesis", "label"), record, strict=True)), report)
+    keys = ("premise", "hypothesis", "label")
+    named = record if isinstance(record, dict) else labelled(record, keys, where, report)  # a record is of the hub
+    return None if named is None else inference(where, named, report)
 
 
 XNLI = Format(
