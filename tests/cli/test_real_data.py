@@ -22,7 +22,7 @@ def test_tydiqa_is_split_and_its_leaks_are_dropped(real_data: Path, tmp_path: Pa
     plan = json.loads(done.stdout)
     assert set(plan["sources"]["intermediate"]) == {"en", "sw", "ko", "id"}
     assert plan["sources"]["target"]["ko"]["questions"] == 200
-    assert {language: sum(parts.values()) for language, parts in plan["splits"].items()} == {
+    assert {language: sum(parts.values()) for language, parts in plan["splits"]["qa"].items()} == {
         "sw": 499,
         "id": 565,
         "ko": 276,
@@ -42,5 +42,5 @@ def test_xquad_keeps_parallel_passages_on_one_side(real_data: Path, tmp_path: Pa
     done = call(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)
-    assert len({tuple(parts.values()) for parts in plan["splits"].values()}) == 1
+    assert len({tuple(parts.values()) for parts in plan["splits"]["qa"].values()}) == 1
     assert plan["leaks"] == []
