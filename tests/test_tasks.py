@@ -67,6 +67,74 @@ def ready(file: Path) -> Search:
     return ready_search(SearchOptions(experiment=str(file), root=file.parent / "ready", tracking=False), print)
 
 
+SEARCHED = """
+name: searched
+space: SPACE
+base: polyglot-base
+trials: 5
+cost_unit: tokens
+windows: {max_length: 96, stride: 32, max_answer: 8}
+tasks: {lareqa: {max_length: 96}}
+corpora:
+  qa: {kind: world, people: pool, languages: [en, sw], questions: {en: 60, sw: 20}}
+  nli: {kind: world, task: nli, people: pool, languages: [en, id], questions: 60}
+  few: {kind: world, task: lareqa, people: target, languages: [en], questions: 20}
+  held:
+    {kind: world, task: lareqa, people: evaluation, languages: [en, ko], questions: 40,
+     parts: {prune: 10, select: 20, test: 10}}
+  held-qa: {kind: world, people: evaluation, languages: [en], questions: 40, parts: {prune: 10, select: 20, test: 10}}
+  few-qa: {kind: world, people: target, languages: [en], questions: 20}
+targets:
+  found:
+    {task: lareqa, languages: [en, ko], evaluation: [held], items: all,
+     stage: {sources: [few], steps: 4, batch_size: 8, learning_rate: 5.0e-4, evaluate: {every: 2}}}
+  layer: {task: lareqa, languages: [ko], evaluation: [held]}
+  qa:
+    {task: qa, languages: [en], evaluation: [held-qa],
+     stage: {sources: [few-qa], steps: 4, batch_size: 8, learning_rate: 5.0e-4, evaluate: {every: 2}}}
+stages:
+  intermediate:
+    {sources: [qa, nli], steps: 6, batch_size: 8, learning_rate: 1.0e-3, evaluate: [3, 6]}
+anchors: [english, none]
+sampler: random
+"""
+SPACES = {
+    "grouped": "{shares: {type: grouped}}",
+    "capped": "{ratio: {type: ratio}, size_cap: {type: steps, values: [20, 40], absolute: true}}",
+}
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_a_dual_encoder_and_a_cost_in_tokens_are_searched(space: str, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(f"name: {space}\nparameters: {SPACES[space]}\n")
+    (tmp_path / "searched.yaml").write_text(SEARCHED.replace("SPACE", str(tmp_path / "space.yaml")))
+    command = [sys.executable, "-m", "ratio_hpo", "search", "--experiment", "searched.yaml", "--json", "--workers", "1"]
+    command += ["--backend", "local", "--no-tracking"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["cost_unit"] == "tokens"
+    assert {trial["state"] for trial in told["trials"]} <= {"COMPLETE", "PRUNED"}
+    shown = subprocess.run(
+        [*command[:3], "trial", "0", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    trial = json.loads(shown.stdout)
+    last = trial["curve"][-1]
+    stages = trial["plan"]["stages"].values()
+    planned = sum(source["tokens"] for stage in stages for source in stage["sources"].values())
+    assert last["cost"] == last["paid"] == last["measures"]["tokens"] == planned
+    scores = last["scores"]
+    assert {"found/map20/ko", "layer/map20/ko"} <= set(scores)
+    assert scores["xtreme/mean"] == pytest.approx(
+        (scores["found/mean"] + scores["layer/mean"] + (scores["qa/f1/mean"] + scores["qa/em/mean"]) / 2) / 3, abs=2e-4
+    )
+    if space == "grouped":
+        sampled = next(trial for trial in told["trials"] if trial["kind"] == "sampled")
+        shares = sampled["params"]["shares"]
+        assert set(shares) == {"qa.en", "qa.sw", "nli.en", "nli.id"}
+        assert sum(shares.values()) == pytest.approx(1.0)
+
+
 def run(search: Search, params: dict[str, Any], root: Path, stop_at: int | None = None) -> list[Progress]:
     context = Context(trial=0, seed=0, root=str(root), device="cpu", threads=1)
     points = []

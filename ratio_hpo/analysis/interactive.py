@@ -62,7 +62,7 @@ def write_front_page(view: StudyView, path: Path) -> Path:
         )
     figure.update_layout(
         title=f"{view.name}: speed against accuracy (dotted: pruned)",
-        xaxis_title="attributed cost (windows from the base model on)",
+        xaxis_title=f"attributed cost ({view.about.cost_unit} from the base model on)",
         yaxis_title=f"mean {measure} on select",
         template="plotly_white",
         legend={"x": 0.99, "y": 0.01, "xanchor": "right", "yanchor": "bottom"},

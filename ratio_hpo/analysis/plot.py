@@ -50,7 +50,7 @@ def plot_front(view: StudyView, path: Path) -> Path:
         axes.axhline(
             view.target, color="tab:red", linewidth=1, linestyle="--", label=f"target {measure} {view.target:.3f}"
         )
-    axes.set_xlabel("attributed cost (windows from the base model on)")
+    axes.set_xlabel(f"attributed cost ({view.about.cost_unit} from the base model on)")
     axes.set_ylabel(f"mean {measure} on select")
     axes.set_title(f"{view.name}: speed against accuracy (dotted: pruned)")
     axes.legend(loc="lower right", fontsize=8)

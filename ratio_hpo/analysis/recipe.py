@@ -92,7 +92,7 @@ def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str
     config |= {"enqueue": [] if record.is_anchor else [params], "trials": anchors + (not record.is_anchor)}
     comment = (
         f"Trial {record.number} of study {view.name}: mean {view.about.measure} {record.scored[-1].headline:.4f} "
-        f"after {record.curve[-1].cost:,.0f} windows.\n"
+        f"after {record.curve[-1].cost:,.0f} {view.about.cost_unit}.\n"
         f"Searching this file trains the anchors, {what}; raise `trials` to go on from there."
     )
     return config, comment

@@ -53,6 +53,7 @@ def status(view: StudyView) -> dict[str, Any]:
         "interrupted": sum(is_interrupted(record) for record in view.records),
         "target": view.target,
         "measure": view.about.measure,
+        "cost_unit": view.about.cost_unit,
         "best": None if best is None else entry(best, view),
         "hypervolume": study_hypervolume(view.records, view.largest_cost),
         "paid_cost": paid_cost(view.records),

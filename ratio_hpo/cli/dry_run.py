@@ -34,6 +34,7 @@ def describe(search: Search) -> dict[str, Any]:
         "anchors": [{"kind": a.kind, "params": a.params, "plan": asdict(p)} for a, p in anchors],
         "proposals": [{"trial": job.number, "kind": job.kind, "params": job.params} for job in first_proposals(search)],
         "cost": {
+            "unit": plan.about.cost_unit,
             "largest_trial": plan.largest_cost,
             "anchors": anchor_cost,
             "at_most": anchor_cost + max(trials - len(anchors), 0) * plan.largest_cost,
@@ -111,8 +112,8 @@ def print_plan(content: dict[str, Any]) -> None:
     print_table(["trial", "kind", "mixture", "settings"], rows, right=["trial"])
     cost, time = content["cost"], content["time"]
     click.echo(
-        f"\ncost: {cost['largest_trial']:,.0f} windows for the largest trial, {cost['anchors']:,.0f} for the anchors, "
-        f"at most {cost['at_most']:,.0f} in all"
+        f"\ncost: {cost['largest_trial']:,.0f} {cost['unit']} for the largest trial, "
+        f"{cost['anchors']:,.0f} for the anchors, at most {cost['at_most']:,.0f} in all"
     )
     if time is None:
         click.echo("time: not known; what your own objective takes is its own affair")

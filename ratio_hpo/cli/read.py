@@ -76,7 +76,10 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
         if content["target"]
         else "target not known until trial 0 is done"
     )
-    click.echo(f"{target}; hypervolume {content['hypervolume']:.3f}; {content['paid_cost']:,.0f} windows trained")
+    click.echo(
+        f"{target}; hypervolume {content['hypervolume']:.3f}; "
+        f"{content['paid_cost']:,.0f} {content['cost_unit']} trained"
+    )
     for line in content["leaks"]:
         click.echo(f"leak: {line}")
     if content["interrupted"]:
@@ -142,8 +145,19 @@ def _print_trial(view: StudyView, content: dict[str, Any]) -> None:
         ]
         numeric = ["windows", "cost", "paid", "mean", *languages]
         print_table(["stage", *numeric], rows, right=numeric)
+        _print_beside(content["curve"])
     if content["traceback"]:
         click.echo(f"\n{content['traceback']}")
+
+
+def _print_beside(curve: list[dict[str, Any]]) -> None:
+    """XTREME's mean over tasks, and what each head's training told last."""
+    mean = curve[-1]["scores"].get("xtreme/mean")
+    if mean is not None:
+        click.echo(f"XTREME's mean over tasks (question answering by F1 and EM): {number(mean)}")
+    told = {key: value for point in curve for key, value in point["measures"].items() if "/" in key}
+    if told:
+        click.echo("last told in training: " + ", ".join(f"{key} {number(value)}" for key, value in told.items()))
 
 
 @click.command()

@@ -8,6 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+WINDOWS, TOKENS = "windows", "tokens"
+"""What the cost of a study may count."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcePlan:
@@ -56,6 +59,10 @@ class StagePlan:
     ratio_realised_all: float = 0.0
     sources: Mapping[str, SourcePlan] = field(default_factory=dict)
 
+    def cost(self, unit: str) -> int:
+        """Windows, or tokens."""
+        return self.windows if unit == WINDOWS else sum(source.tokens for source in self.sources.values())
+
     def shares(self, key: str) -> dict[str, float]:
         """Realised shares of windows by `task` or by `language`."""
         totals: dict[str, float] = {}
@@ -75,7 +82,7 @@ class TrialPlan:
     """A trial before it is trained; an objective of the user's own may know none of it.
 
     Attributes:
-        cost: windows from the base model to its end.
+        cost: windows or tokens from the base model to its end.
         stages: in order.
     """
 
@@ -119,7 +126,8 @@ class About:
         languages: target languages; none named: those that scores are given for.
         rungs: windows of each stage at which trials are compared.
         parameters: names of the space's parameters.
-        largest_cost: the most windows that a trial of the space can cost.
+        largest_cost: the most that a trial of the space can cost.
+        cost_unit: what costs count: `windows` or `tokens`.
         store_bytes: budget of the stage store; 0: not known.
         store, tracking_uri: of the last search; None: untracked, or the store below the run folder.
         config: the experiment in full, as it was searched.
@@ -142,6 +150,7 @@ class About:
     rungs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()
     largest_cost: float = 0.0
+    cost_unit: str = WINDOWS
     store_bytes: int = 0
     store: str | None = None
     tracking_uri: str | None = None

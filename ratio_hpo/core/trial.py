@@ -40,17 +40,17 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What training really took, after reuse: windows, seconds and FLOPs (6 x parameters x tokens)."""
+    """What training really took, after reuse: cost in the study's unit, seconds and FLOPs (6 x parameters x tokens)."""
 
-    windows: float = 0.0
+    cost: float = 0.0
     seconds: float = 0.0
     flops: float = 0.0
 
     def __add__(self, other: Spent) -> Spent:
-        return Spent(self.windows + other.windows, self.seconds + other.seconds, self.flops + other.flops)
+        return Spent(self.cost + other.cost, self.seconds + other.seconds, self.flops + other.flops)
 
     def __sub__(self, other: Spent) -> Spent:
-        return Spent(self.windows - other.windows, self.seconds - other.seconds, self.flops - other.flops)
+        return Spent(self.cost - other.cost, self.seconds - other.seconds, self.flops - other.flops)
 
 
 NOTHING = Spent()
@@ -63,13 +63,13 @@ class Progress:
     Attributes:
         stage: name of the stage.
         windows: windows consumed in that stage.
-        cost: attributed cost: windows consumed from the base model on, over all stages.
+        cost: attributed cost: windows (or tokens, where the study counts those) consumed from the base model on.
         scores: `score/<lang>` on `select` and `prune/score/<lang>` on `prune` are what studies, pruners and reports
             read, with their means as `score/mean`; beside them the measures that they are made of, `f1/<lang>`,
             `em/<lang>`, of several targets `<target>/accuracy/<lang>`. All in [0, 1]. Where there is no `score/…`, it
             is made of `f1/…`; an objective of one score gives its mean alone. `score_error`, where it is known, is
             the standard error of `score/mean` over the items of `select`.
-        paid: windows really trained for this trial, after reuse; None: equal to `cost`.
+        paid: what was really trained for this trial, after reuse, in the same unit; None: equal to `cost`.
         measures: other numbers to record: loss, lr, examples_per_second; attributed seconds, tokens, flops; what was
             really spent as paid_seconds, paid_flops.
         weights: name of the checkpoint in the stage store, `<identity>/<step>`, where there is one.
@@ -125,7 +125,7 @@ class Progress:
 
     @property
     def paid_cost(self) -> float:
-        """Windows really trained so far; all of them, where nothing else is said."""
+        """What was really trained so far; all of it, where nothing else is said."""
         return self.cost if self.paid is None else self.paid
 
     @property
@@ -137,7 +137,7 @@ class Progress:
         """The same evaluation with another account of what was spent; what was not measured stays away."""
         told = {"paid_seconds": spent.seconds, "paid_flops": spent.flops}
         measures = {key: told.get(key, value) for key, value in self.measures.items()}
-        return replace(self, paid=spent.windows, measures=measures)
+        return replace(self, paid=spent.cost, measures=measures)
 
     @property
     def prune_headline(self) -> float:

@@ -26,6 +26,11 @@ class Example:
     group: str
 
     @property
+    def is_asked(self) -> bool:
+        """Whether it is asked itself: some of a retrieval set are only there to be found."""
+        return True
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """What makes an example of the training data the same as one that is evaluated, if it is equal or near."""
         return ()
@@ -173,6 +178,10 @@ class Mined(Example):
     mates: tuple[str, ...] = ()
 
     @property
+    def is_asked(self) -> bool:
+        return not (self.english or self.development)
+
+    @property
     def texts(self) -> tuple[str, ...]:
         return (self.text,)
 
@@ -182,28 +191,33 @@ class Mined(Example):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked(Example):
-    """A question whose answer is a sentence to be found among those of all passages.
+    """A question for one of many candidates: for a sentence with its passage, or a mention for its entity.
 
     Attributes:
-        sentences: of its passage, in order.
-        answer: index of the sentence that holds the answer.
+        context: what it was asked on, by which leaks are found; empty: there is none.
+        candidates: that it brings to those that are there to be found.
+        answer: index of the right one among them; None: it asks nothing, and only brings its candidates.
     """
 
     question: str
     context: str
-    sentences: tuple[str, ...]
-    answer: int
+    candidates: tuple[str, ...]
+    answer: int | None
+
+    @property
+    def is_asked(self) -> bool:
+        return self.answer is not None
 
     @property
     def texts(self) -> tuple[str, ...]:
-        return (self.context,)
+        return (self.context,) if self.context else ()
 
     @property
     def asked(self) -> str:
         return self.question
 
     def print(self) -> list[Any]:
-        return [self.id, self.question, self.context, list(self.sentences), self.answer]
+        return [self.id, self.question, self.context, list(self.candidates), self.answer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests
-from ratio_hpo.core.plans import About
+from ratio_hpo.core.plans import WINDOWS, About
 from ratio_hpo.data.mixing import SourceSize, reachable_ratios
 from ratio_hpo.data.mixing.solve import added_steps, check_added, largest_window_ratio, solve
 from ratio_hpo.experiment.anchors import check_anchors, make_anchors
@@ -22,7 +22,7 @@ from ratio_hpo.study import Anchor, StudyPlan, Target
 from ratio_hpo.training.base import checkpoint_bytes, find_base
 from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.parameters import INTERMEDIATE, check_parameters, owners, reference_values
-from ratio_hpo.training.spec import sizes_of
+from ratio_hpo.training.spec import SourceData, sizes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ class BuiltIn:
             raise ConfigError(
                 f"{space.source}: parameters.mlm_share: {self.spec.name} has no source of task mlm; drop it"
             )
-        resolved = space.resolve(reference_values(stages), parts=sources)
+        parts = {name: (named[name].task, named[name].spec.language) for name in sources}
+        resolved = space.resolve(reference_values(stages), parts=parts)
         shares, ratio = resolved.parameters.get("shares"), resolved.parameters.get("ratio")
         unknown = [part for part in (shares.parts if isinstance(shares, Simplex) else ()) if part not in sources]
         if unknown:
@@ -133,6 +134,7 @@ class BuiltIn:
             sources=prepared.sources,
             targets=prepared.targets,
             rungs={name: tuple(stages[name].rungs(most)) for name, most in steps.items()},
+            cost_unit=self.spec.cost_unit,
         )
 
     def _check_reachable(self, space: Space, sizes: Mapping[str, SourceSize]) -> None:
@@ -174,7 +176,9 @@ class BuiltIn:
             rungs={name: tuple(step * batch[name] for step in grid) for name, grid in design.rungs.items()},
             target=Target(score=spec.target.score, fraction=spec.target.fraction),
             anchors=anchors,
-            largest_cost=float(sum(most * batch[name] for name, most in steps.items())),
+            largest_cost=float(
+                sum(most * batch[name] * self._largest_window(prepared.sources[name]) for name, most in steps.items())
+            ),
             languages=tuple(spec.languages()),
             seed=spec.seed,
             about=About(
@@ -182,12 +186,17 @@ class BuiltIn:
                 space=space.name,
                 base=spec.base.name,
                 measure=self._measure(),
+                cost_unit=spec.cost_unit,
                 targets={target.name: target.weight for target in prepared.targets},
                 evaluation_sets=tuple(Path(folder).name for folder in sets),
                 leaks=leaks,
                 problems=prepared.problems,
             ),
         )
+
+    def _largest_window(self, sources: Mapping[str, SourceData]) -> int:
+        """The most that a window of a stage costs, in the study's unit."""
+        return 1 if self.spec.cost_unit == WINDOWS else max(source.longest for source in sources.values())
 
     def _measure(self) -> str:
         """What the headline is called."""

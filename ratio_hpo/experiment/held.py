@@ -10,7 +10,7 @@ from typing import Any
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import unit_hash
 from ratio_hpo.data.corpora import CorpusReader
-from ratio_hpo.data.examples import Example, Mined, Placed, Question
+from ratio_hpo.data.examples import Example, Placed, Question
 from ratio_hpo.data.leaks import lasting_ids
 from ratio_hpo.experiment.spec import SPLITS, ExperimentSpec, TargetSpec
 
@@ -77,7 +77,7 @@ def retrieval_examples(
         for language, corpus in corpora
         for split in splits
         for example in reader.part(corpus, split, language)
-        if not (isinstance(example, Mined) and (example.english or example.development))
+        if example.is_asked
     }
     if spec.items != "all":
         per_language = -(-spec.items // len(spec.languages))

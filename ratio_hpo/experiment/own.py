@@ -18,7 +18,7 @@ from ratio_hpo.experiment.kind import Say, Search, SearchOptions
 from ratio_hpo.experiment.load import Loaded, name_study
 from ratio_hpo.experiment.own_spec import OwnExperimentSpec
 from ratio_hpo.objective import CheckedObjective, Objective
-from ratio_hpo.space import Simplex, Space, load_space
+from ratio_hpo.space import Grouped, Simplex, Space, load_space
 from ratio_hpo.study import Anchor, StudyPlan, Target
 
 
@@ -95,6 +95,12 @@ class Own:
         if unknown:
             what = did_you_mean(unknown[0], list(space.parameters))
             raise ConfigError(f"values.{unknown[0]}: no parameter of space {space.name} ({what})")
+        grouped = [key for key, domain in space.parameters.items() if isinstance(domain, Grouped)]
+        if grouped:
+            raise ConfigError(
+                f"{space.source}: parameters.{grouped[0]}: the sources of an objective of your own have no task "
+                "or language that is known here; use type simplex"
+            )
         return space.resolve({key: values.get(key, 1.0) for key in space.parameters})
 
     def _plan(self, options: SearchOptions, space: Space) -> StudyPlan:

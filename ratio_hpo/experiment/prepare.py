@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests, fingerprint
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.data.corpora import CorpusReader
-from ratio_hpo.data.examples import Example, Sentence, fingerprint_examples
+from ratio_hpo.data.examples import Example, fingerprint_examples
 from ratio_hpo.data.leaks import Leak, find_leaks
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.data.splits import WHOLE
-from ratio_hpo.data.tasks import Head, Vocabulary, make_task
+from ratio_hpo.data.tasks import Vocabulary, make_task
 from ratio_hpo.data.tasks.kinds import TASKS
 from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import open_windows
+from ratio_hpo.experiment.heads import check_lengths, design_tasks
 from ratio_hpo.experiment.held import Held, held_out, retrieval_examples
-from ratio_hpo.experiment.spec import ExperimentSpec, stage_parts
+from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.objective.design import TargetDesign, TaskDesign
 from ratio_hpo.training.base import Base, find_base
 from ratio_hpo.training.model import load_tokenizer, most_positions
@@ -101,7 +104,8 @@ def prepare(
         ConfigError, DataError: with one line a mistake.
     """
     base = find_base(experiment.base.name, experiment.base.revision, Digests(folder.digests))
-    _check_length(experiment, base)
+    positions = most_positions(base)
+    check_lengths(experiment, base.name, positions)
     tokenizer = load_tokenizer(base)
     reader = CorpusReader(experiment.corpora, data_dir, seed=experiment.seed, strict=strict)
     say("reading data")
@@ -117,7 +121,11 @@ def prepare(
             if not examples:
                 raise ConfigError(f"{name} sources: {key} holds no example; give it data, or drop it")
             read[name][key] = (source, examples)
-    tasks = _tasks(experiment, read, most_positions(base))
+    trained = {
+        stage: [(source.head, source.task, examples) for source, examples in group.values()]
+        for stage, group in read.items()
+    }
+    tasks = design_tasks(experiment, trained, positions)
     say("tokenising (once; kept for the next time)")
 
     def windows(task: str, examples: list[Any]) -> str:
@@ -129,7 +137,7 @@ def prepare(
     targets, test = [], []
     for name, spec in experiment.all_targets().items():
         task = spec.head or (spec.task if spec.stage is not None else name)
-        if spec.stage is not None:
+        if not TASKS[spec.task].on_layer:
             own = held.parts[name]
             folders = {
                 (language, split): windows(task, parts[split]) for language, parts in own.items() for split in SCORED
@@ -164,7 +172,10 @@ def prepare(
         targets=tuple(targets),
         test=tuple(test),
         splits={
-            name: {lang: {split: len(part) for split, part in parts.items()} for lang, parts in own.items()}
+            name: {
+                lang: {split: sum(example.is_asked for example in part) for split, part in parts.items()}
+                for lang, parts in own.items()
+            }
             for name, own in held.parts.items()
         },
         prints=fingerprint(
@@ -198,69 +209,6 @@ def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _tasks(
-    experiment: ExperimentSpec,
-    read: Mapping[str, Mapping[str, tuple[NamedSource, list[Any]]]],
-    positions: int | None,
-) -> dict[str, TaskDesign]:
-    """The tasks by head, with the labels of all that is trained with it; and those of targets without one."""
-    heads: dict[str, str] = {}
-    examples: dict[str, list[Any]] = {}
-    for source, found in (entry for group in read.values() for entry in group.values()):
-        if heads.setdefault(source.head, source.task) != source.task:
-            raise ConfigError(f"head {source.head} is shared by {heads[source.head]} and {source.task}; name two")
-        examples.setdefault(source.head, []).extend(found)
-    tasks = {}
-    for head, task in heads.items():
-        kind = TASKS[task]
-        labels = _labels(task, examples[head]) if kind.labels is None else kind.labels
-        tasks[head] = TaskDesign(
-            task=task,
-            settings=experiment.settings(task),
-            labels=labels,
-            head=Head(name=head, auto_class=str(kind.auto_class), labels=labels),
-        )
-    for name, spec in experiment.all_targets().items():
-        if spec.stage is None:
-            settings = experiment.settings(spec.task)
-            longest = settings.max_length if positions is None else min(settings.max_length, positions)
-            tasks[name] = TaskDesign(task=spec.task, settings=settings.model_copy(update={"max_length": longest}))
-        else:
-            head = spec.head or spec.task
-            trained = {source.head for source, _ in read[str(experiment.stage_of(name))].values()}
-            if trained != {head}:
-                raise ConfigError(
-                    f"targets.{name}: is scored with head {head}, but its stage trains {', '.join(sorted(trained))}; "
-                    "name the same `head` in its sources"
-                )
-    return tasks
-
-
-def _labels(task: str, examples: list[Sentence]) -> tuple[str, ...]:
-    """The tags of the training data; of named entities both marks of each type."""
-    tags = {tag for example in examples for tag in example.tags}
-    if task != "ner":
-        return tuple(sorted(tags))
-    types = sorted({tag.partition("-")[2] for tag in tags} - {""})
-    return ("O", *(f"{mark}-{name}" for name in types for mark in "BI"))
-
-
-def _check_length(experiment: ExperimentSpec, base: Base) -> None:
-    """Refuse windows that are longer than the encoder's positions."""
-    most = most_positions(base)
-    if most is None:
-        return
-    entries = [entry for stage in experiment.all_stages().values() for entry in stage_parts(stage)]
-    for task in sorted({experiment.task_of(entry) for entry in entries}):
-        asked = experiment.settings(task).max_length
-        if asked > most:
-            key = "windows" if task == "qa" else f"tasks.{task}"
-            raise ConfigError(
-                f"{key}.max_length: base {base.name} has positions for {most} tokens, but got {asked}; lower it, or "
-                "take another base"
-            )
-
-
 def _source_data(source: NamedSource, folder: str, experiment: ExperimentSpec) -> SourceData:
     opened = open_windows(folder)
     corpora = [experiment.corpora[entry.partition("/")[0]] for entry in source.spec.data]
@@ -278,6 +226,7 @@ def _source_data(source: NamedSource, folder: str, experiment: ExperimentSpec) -
             aside=source.task == "mlm",
         ),
         rows=opened.num_rows,
+        longest=int(np.diff(opened.bounds).max()),
         translated_from=next((c.translated_from for c in corpora if c.translated_from), None),
     )
 

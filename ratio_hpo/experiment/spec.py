@@ -21,7 +21,7 @@ SPLITS = ("prune", "select", "test")
 ONLY_TARGET = "qa"
 Metric = Literal["squad", "mlqa", "squad2"]
 TargetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-RESERVED = ("score", "prune", "test", "mean", "worst", "f1", "accuracy", "em", "loss", "cost", "paid")
+RESERVED = ("score", "xtreme", "prune", "test", "mean", "worst", "f1", "accuracy", "em", "loss", "cost", "paid")
 
 
 class BaseSpec(Spec):
@@ -104,6 +104,10 @@ class ExperimentSpec(StudySpec):
     stages: StagesSpec
     """What is trained, in order."""
 
+    cost_unit: Literal["windows", "tokens"] = "windows"
+    """What the cost of a trial counts, which the front weighs against its score: windows, or tokens without padding,
+    which are fairer where the windows of tasks differ in length."""
+
     @field_validator("base", mode="before")
     @classmethod
     def _base_by_name(cls, value: Any) -> Any:
@@ -157,10 +161,11 @@ class ExperimentSpec(StudySpec):
 
     def all_stages(self) -> dict[str, StageSpec]:
         """The stages by name: `intermediate`, and `target`, or several `target.<name>`."""
-        trained = {name: target.stage for name, target in self.all_targets().items() if target.stage is not None}
-        single = len(trained) == 1
-        named = {TARGET if single else f"{TARGET}.{name}": stage for name, stage in trained.items()}
-        return {INTERMEDIATE: self.stages.intermediate, **named}
+        stages = {INTERMEDIATE: self.stages.intermediate}
+        for name, target in self.all_targets().items():
+            if target.stage is not None:
+                stages[str(self.stage_of(name))] = target.stage
+        return stages
 
     def stage_of(self, target: str) -> str | None:
         """The name of the stage that is trained for a target."""
@@ -217,7 +222,7 @@ class ExperimentSpec(StudySpec):
             )
         if target.stage is not None and not kind.is_trained:
             raise ValueError(f"task {target.task} is scored on a layer and has no stage; drop it")
-        if target.stage is None and kind.is_trained:
+        if target.stage is None and not kind.on_layer:
             raise ValueError(f"task {target.task} needs a stage to be trained in; add it")
         if target.metric is not None and target.task != "qa":
             raise ValueError(f"metric {target.metric} is of question answering, not of {target.task}; drop it")

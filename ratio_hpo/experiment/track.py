@@ -166,6 +166,7 @@ def facts_of(view: StudyView, folder: RunFolder) -> StudyFacts:
         kept.setdefault(point.trial.number, []).append(point.key)
     base, data = view.identity.get("base"), view.identity.get("data", {})
     return StudyFacts(
+        cost_unit=view.about.cost_unit,
         study=view.name,
         experiment=view.about.experiment,
         ends=ends,

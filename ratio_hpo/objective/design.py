@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ratio_hpo.core.plans import SourcePlan, StagePlan
+from ratio_hpo.core.plans import WINDOWS, SourcePlan, StagePlan
 from ratio_hpo.core.trial import NO_INTERMEDIATE_PARAM, Params
 from ratio_hpo.data.mixing import Mixture, MixtureStream, Solution, solve
 from ratio_hpo.data.tasks import Head, TaskSettings, Vocabulary
@@ -63,6 +63,7 @@ class Design:
         sources: of each stage, by name.
         seed: of the heads that are made first; a trial's own is in its context.
         rungs: steps of each stage at which trials are compared.
+        cost_unit: what cost counts: `windows` or `tokens`.
     """
 
     base: Base
@@ -74,6 +75,7 @@ class Design:
     sources: Mapping[str, Mapping[str, SourceData]]
     targets: tuple[TargetDesign, ...]
     rungs: Mapping[str, tuple[int, ...]]
+    cost_unit: str = WINDOWS
 
     @property
     def heads(self) -> list[Head]:

@@ -49,7 +49,7 @@ class Pipeline:
         return TrialPlan(
             ratio=first.ratio if first is not None else None,
             ratio_realised=first.ratio_realised if first is not None else None,
-            cost=float(sum(plan.windows for plan in plans.values())),
+            cost=float(sum(plan.cost(self.design.cost_unit) for plan in plans.values())),
             stages=plans,
         )
 
@@ -69,7 +69,9 @@ class Pipeline:
         stages = [stage for stage, _ in self.design.make_stages(params, context.seed, precision=engine.precision)]
         first = [stage for stage in stages if stage.name == INTERMEDIATE]
         branches = [stage for stage in stages if stage.name != INTERMEDIATE]
-        run = TrialRun(self.trained, loop, engine, evaluation, context, ends_here=not branches)
+        run = TrialRun(
+            self.trained, loop, engine, evaluation, context, ends_here=not branches, cost_unit=self.design.cost_unit
+        )
         with ExitStack() as used:
             for stage in branches if len(branches) > 1 else ():
                 used.enter_context(store.using(stage))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ratio_hpo.core.plans import TOKENS
 from ratio_hpo.core.trial import Context, Progress, Spent
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
 from ratio_hpo.training.stage import Stage
@@ -23,6 +24,7 @@ class TrialRun:
     Args:
         trained: the sources of a stage, by its name.
         ends_here: whether the intermediate stage is the last one.
+        cost_unit: what cost counts: `windows` or `tokens`.
     """
 
     def __init__(
@@ -34,11 +36,12 @@ class TrialRun:
         context: Context,
         *,
         ends_here: bool,
+        cost_unit: str,
     ) -> None:
         self._trained, self._loop, self._engine, self._evaluation = trained, loop, engine, evaluation
         self._totals = _Totals(spent=context.spent)
         self._system = SystemMeasures() if context.system_metrics else None
-        self._ends_here = ends_here
+        self._ends_here, self._by_tokens = ends_here, cost_unit == TOKENS
         self._scores: dict[str, float] = {}
         self._models: dict[str, str] = {}
         self._checkpoint: str | None = None
@@ -101,12 +104,13 @@ class TrialRun:
             if point.scores:
                 self._note(stage, point)
                 yield self._progress(stage.name, point.step * stage.batch_size, dict(point.measures))
-        self._totals.cost += stage.steps * stage.batch_size
+        self._totals.windows += stage.steps * stage.batch_size
         self._totals.seconds += seconds
         self._totals.tokens += tokens
 
     def _really(self, point: StagePoint) -> Spent:
-        return replace(point.spent, flops=6.0 * self._engine.num_parameters * point.spent_tokens)
+        flops = 6.0 * self._engine.num_parameters * point.spent_tokens
+        return replace(point.spent, flops=flops, cost=point.spent_tokens if self._by_tokens else point.spent.cost)
 
     def _note(self, stage: Stage, point: StagePoint) -> None:
         """Take in what a point has scored, and where its weights and items are."""
@@ -141,9 +145,9 @@ class TrialRun:
         return Progress(
             stage=stage,
             windows=windows,
-            cost=self._totals.cost + windows,
+            cost=self._totals.tokens + measures["tokens"] if self._by_tokens else self._totals.windows + windows,
             scores=scores,
-            paid=self._totals.spent.windows,
+            paid=self._totals.spent.cost,
             measures={**self._totals.measures(measures, self._engine.num_parameters), **measured},
             weights=self._models.get(names[0]) if single else self._checkpoint if stage == INTERMEDIATE else None,
             items=self._items.get(names[0]) if single else None,
@@ -163,7 +167,7 @@ class _Totals:
 
     spent: Spent
     inexact: bool = False
-    cost: float = 0.0
+    windows: float = 0.0
     seconds: float = 0.0
     tokens: float = 0.0
 

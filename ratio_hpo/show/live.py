@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from ratio_hpo.core.plans import WINDOWS
 from ratio_hpo.core.trial import Progress as Evaluated
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.show.words import duration, say
@@ -48,7 +49,7 @@ class Display:
             f"study {search.plan.name}: {len(past)} of {total} trials done; target {search.plan.about.measure} {target}"
         )
         picture = StudyPicture(search.plan.name, total, len(past), search.plan.largest_cost)
-        shown = set(past)
+        shown, unit = set(past), search.plan.about.cost_unit
         live = Live(picture.render(), console=self._console, refresh_per_second=4) if self._is_terminal() else None
 
         def watch(view: LiveView) -> None:
@@ -60,9 +61,9 @@ class Display:
             for record in sorted(ended, key=lambda r: r.ended or 0.0):
                 shown.add(record.number)
                 if live is not None:
-                    self._console.print(trial_line(record), highlight=False)
+                    self._console.print(trial_line(record, unit), highlight=False)
                 else:
-                    say(trial_line(record))
+                    say(trial_line(record, unit))
 
         if live is None:
             yield watch
@@ -154,11 +155,11 @@ def _score(point: Evaluated) -> str:
     return f"score {point.headline:.3f}" if point.has_headline else ""
 
 
-def trial_line(record: TrialRecord) -> str:
+def trial_line(record: TrialRecord, cost_unit: str = WINDOWS) -> str:
     """A finished trial."""
     score = "no score"
     if record.scored:
-        score = f"score {record.scored[-1].headline:.3f} after {record.scored[-1].cost:,.0f} windows"
+        score = f"score {record.scored[-1].headline:.3f} after {record.scored[-1].cost:,.0f} {cost_unit}"
     reason = f" ({record.reason})" if record.reason and record.state is State.FAIL else ""
     ratio = _short(record.ratio)
     return f"trial {record.number:>3} {record.state.value:<8} {record.kind}: ratio {ratio}, {score}{reason}"

@@ -1,6 +1,7 @@
 """What varies, and how far: domains, and their bijections to the unit cube."""
 
 from ratio_hpo.space.domains import Choice, Domain, LogUniform, Ratio, Steps, Uniform
+from ratio_hpo.space.groups import Grouped
 from ratio_hpo.space.shares import Simplex
 from ratio_hpo.space.space import DOMAINS, Space, load_space, space_files, space_from_json
 from ratio_hpo.space.suggest import suggest_ratio, suggest_simplex
@@ -9,6 +10,7 @@ __all__ = [
     "DOMAINS",
     "Choice",
     "Domain",
+    "Grouped",
     "LogUniform",
     "Ratio",
     "Simplex",

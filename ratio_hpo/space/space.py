@@ -12,11 +12,13 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.resources import find_shipped, shipped_files
 from ratio_hpo.core.trial import Params
 from ratio_hpo.space.domains import Choice, Domain, LogUniform, Ratio, Steps, Uniform
+from ratio_hpo.space.groups import Grouped
 from ratio_hpo.space.shares import Simplex
 
 DOMAINS: dict[str, type] = {
     "ratio": Ratio,
     "simplex": Simplex,
+    "grouped": Grouped,
     "log_uniform": LogUniform,
     "uniform": Uniform,
     "steps": Steps,
@@ -93,12 +95,12 @@ class Space:
             if not domain.contains(value):
                 raise ConfigError(f"{place}{key}: needs a value in {domain.describe()}, but got {value}; correct it")
 
-    def resolve(self, reference: Mapping[str, float], *, parts: tuple[str, ...] = ()) -> Space:
+    def resolve(self, reference: Mapping[str, float], *, parts: Mapping[str, tuple[str, str]] | None = None) -> Space:
         """The space in absolute values.
 
         Args:
             reference: the experiment's reference value of each scale-bearing parameter.
-            parts: names of the experiment's sources, for a simplex that names none.
+            parts: the experiment's sources with their tasks and languages, for shares that name none.
 
         Raises:
             ConfigError: a domain of factors without a reference value, or a simplex that does not fit `parts`.
@@ -106,7 +108,8 @@ class Space:
         resolved: dict[str, Domain] = {}
         for key, domain in self.parameters.items():
             try:
-                whole = domain.with_parts(parts) if isinstance(domain, Simplex) else domain
+                whole = domain.with_parts(tuple(parts or ())) if isinstance(domain, Simplex) else domain
+                whole = whole.with_sources(parts or {}) if isinstance(whole, Grouped) else whole
                 resolved[key] = whole.resolve(reference.get(key))
             except ValueError as error:
                 raise ConfigError(f"{self.source or self.name}: parameters.{key}: {error}") from error
@@ -201,7 +204,7 @@ def _domain(where: str, key: str, entry: Any) -> Domain:
 
 
 def _coordinate_names(key: str, domain: Domain) -> list[str]:
-    if isinstance(domain, Simplex):
+    if isinstance(domain, Simplex | Grouped):
         return [f"{key}[{k}]" for k in range(domain.dimensions)]
     return [key]
 

@@ -44,7 +44,7 @@ class StudyPlan:
         basis: what is trained and scored, by key: the part of the identity that the rest of the plan does not say.
         space: absolute domains.
         rungs: windows of each stage, in the order of the stages, at which trials are compared.
-        largest_cost: the most windows that any trial of the space can cost.
+        largest_cost: the most that any trial of the space can cost, in `about`'s unit.
         languages: target languages, the instances of the Wilcoxon pruner.
         seed: of the samplers, and of training where a trial has none of its own.
         enqueue: parameters to try right after the anchors; those left out are sampled.

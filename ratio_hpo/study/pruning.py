@@ -223,7 +223,8 @@ def scored_targets(scores: Mapping[str, float]) -> list[str]:
     """
     plain = (key.removeprefix("prune/") for key in scores)
     return sorted(
-        {key.removesuffix("/mean") for key in plain if key.count("/") == 1 and key.endswith("/mean")} - {"score"}
+        {key.removesuffix("/mean") for key in plain if key.count("/") == 1 and key.endswith("/mean")}
+        - {"score", "xtreme"}
     )
 
 

@@ -168,7 +168,8 @@ class Study:
             if not claim.curve:
                 self._endings.fail(number, claim.trial_id, "the objective ended without any progress", None)
             elif claim.budget is not None and cost < claim.budget:
-                reason = f"the objective ended at a cost of {cost:,.0f} windows, but {claim.budget:,.0f} were planned"
+                unit = self.plan.about.cost_unit
+                reason = f"the objective ended at a cost of {cost:,.0f} {unit}, but {claim.budget:,.0f} were planned"
                 self._endings.fail(number, claim.trial_id, reason, None)
             else:
                 self._endings.done(number, claim.trial_id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from ratio_hpo.core.plans import WINDOWS
 from ratio_hpo.core.trial import TrialRecord
 
 Ends = Callable[[TrialRecord], Mapping[str, float]]
@@ -31,6 +32,7 @@ class StudyFacts:
         datasets: fingerprint of each data set, by `<stage>/<source>`.
         base: name and fingerprint of the base model; None: there is none.
         measure: what the headline is called.
+        cost_unit: what costs count: `windows` or `tokens`.
     """
 
     study: str
@@ -44,6 +46,7 @@ class StudyFacts:
     base: tuple[str, str] | None = None
     languages: Sequence[str] = ()
     measure: str = "F1"
+    cost_unit: str = WINDOWS
     parameters: Sequence[str] = ()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from ratio_hpo.core.plans import WINDOWS
 from ratio_hpo.tracking.entries import KIND, STUDY
 
 TAG = "mlflow.sharedViewState."
@@ -32,22 +33,27 @@ def view_path(experiment_id: str, study: str) -> str:
     )
 
 
-def view_tag(study: str, languages: Sequence[str], parameters: Sequence[str], measure: str = "F1") -> tuple[str, str]:
+def view_tag(
+    study: str, languages: Sequence[str], parameters: Sequence[str], measure: str = "F1", cost_unit: str = WINDOWS
+) -> tuple[str, str]:
     """Key and value of the experiment's tag that holds the view.
 
     Args:
         languages: for the charts of the score by language.
         parameters: names of parameters, for the parallel coordinates.
         measure: what the score is called.
+        cost_unit: what costs count.
     """
-    state = _state(study, languages, parameters, measure)
+    state = _state(study, languages, parameters, measure, cost_unit)
     packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
     # the times are fixed, so that writing the view again changes nothing
     content = {"name": f"{study}: speed against accuracy", "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"}
     return TAG + view_id(study), json.dumps(content)
 
 
-def _state(study: str, languages: Sequence[str], parameters: Sequence[str], measure: str) -> dict[str, Any]:
+def _state(
+    study: str, languages: Sequence[str], parameters: Sequence[str], measure: str, cost_unit: str
+) -> dict[str, Any]:
     ratio = ["ratio"] if "ratio" in parameters or "shares" in parameters else []
     axes = [*ratio, *(name for name in parameters if name not in ("ratio", "shares"))]
     front: dict[str, Any] = {
@@ -55,7 +61,7 @@ def _state(study: str, languages: Sequence[str], parameters: Sequence[str], meas
         "yaxis": {"key": "final/score", "type": "METRIC"},
     }
     charts = [
-        _chart("front", "SCATTER", f"Speed against accuracy: cost in windows, final {measure}", **front),
+        _chart("front", "SCATTER", f"Speed against accuracy: cost in {cost_unit}, final {measure}", **front),
         _line("curves", f"Mean {measure} over cost", "score/mean", "study"),
         _chart(
             "parallel", "PARALLEL", f"Ratio, learning rates, steps and {measure}",

@@ -98,11 +98,11 @@ def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
     return tags
 
 
-def metrics_of(point: Progress) -> dict[str, float]:
+def metrics_of(point: Progress, cost_unit: str) -> dict[str, float]:
     """Scores, measures and costs of one evaluation."""
     values: dict[str, float] = dict(point.scores)
-    values["cost/windows"] = point.cost
-    values["paid/windows"] = point.paid_cost
+    values[f"cost/{cost_unit}"] = point.cost
+    values[f"paid/{cost_unit}"] = point.paid_cost
     for key, value in point.measures.items():
         values[f"loss/{point.stage}" if key == "loss" else COSTS.get(key, key)] = value
     return {key: float(value) for key, value in values.items() if math.isfinite(value)}

@@ -89,7 +89,7 @@ class MlflowTracker:
         metrics = [
             Metric(key, value, int((point.time or 0.0) * 1000), int(point.cost))
             for point in record.curve[since:]
-            for key, value in metrics_of(point).items()
+            for key, value in metrics_of(point, facts.cost_unit).items()
         ]
         if record.state.finished:
             stamp, step = int((record.ended or 0.0) * 1000), int(record.curve[-1].cost) if record.curve else 0
@@ -175,7 +175,7 @@ class MlflowTracker:
     def _show_view(self, facts: StudyFacts) -> None:
         if facts.study not in self._viewed:
             self._viewed.add(facts.study)
-            key, value = view_tag(facts.study, facts.languages, facts.parameters, facts.measure)
+            key, value = view_tag(facts.study, facts.languages, facts.parameters, facts.measure, facts.cost_unit)
             self._client.set_experiment_tag(self.experiment_id, key, value)
 
     def _delete_artifacts(self, run: str, paths: list[str]) -> None:

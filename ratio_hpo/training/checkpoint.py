@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ratio_hpo.training.heads import SharedEncoder
 
 OPTIMIZER, CONFIG, STATE = "optimizer.safetensors", "config.json", "state.json"
-FORMAT = 4
+FORMAT = 5
 
 SEAL = "seal"
 """Key of the checksum of the state itself."""

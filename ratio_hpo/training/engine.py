@@ -52,7 +52,7 @@ class Tally:
 
     Attributes:
         loss, updates: sum and number of the losses since the last evaluation.
-        by_head: sum and number of windows of the losses of each head since then.
+        by_head: numerator and denominator of what each head's training tells since then, as `loss/<head>`.
         measures: of the last place where it was stored or evaluated.
     """
 
@@ -186,14 +186,16 @@ class Engine:
                 if size == 1:
                     raise
                 self.micro_batch = (size + 1) // 2
-        loss = sum(value for _, value, _ in losses) / len(batch)
+        loss = sum(value for _, value, _, _ in losses) / len(batch)
         if not np.isfinite(loss):
             raise Diverged(stage.name, step, {"learning_rate": stage.learning_rate, "batch_size": stage.batch_size})
-        for head, value, number in losses:
-            total = tally.by_head.setdefault(head, [0.0, 0.0])
-            total[0] += value
-            total[1] += number
-        self.accelerator.clip_grad_norm_(self.model.parameters(), stage.clip)
+        for head, value, number, watched in losses:
+            told = {"loss": (value, float(number)), **watched}
+            for measure, (part, count) in told.items():
+                total = tally.by_head.setdefault(f"{measure}/{head}", [0.0, 0.0])
+                total[0] += part
+                total[1] += count
+        self.accelerator.clip_grad_norm_(self._trained_by(optimizer), stage.clip)
         scale = factor(stage.schedule, step, steps=stage.steps, warmup=stage.warmup)
         for group in optimizer.param_groups:
             group["lr"] = stage.learning_rate * scale
@@ -209,20 +211,23 @@ class Engine:
             groups.setdefault((source.head, source.task.name), []).append((source, drawn))
         parts = []
         for _, group in sorted(groups.items()):
-            if size < len(group):
+            whole = len(group) if group[0][0].task.in_batch else size
+            if whole < len(group):
                 group.sort(key=lambda pair: -pair[1].windows.longest(pair[1].index))
-            parts += [group[k : k + size] for k in range(0, len(group), size)]
+            parts += [group[k : k + whole] for k in range(0, len(group), whole)]
         return parts
 
-    def _backward(self, chosen: list[tuple[Trained, Drawn]], whole: int) -> tuple[str, float, int]:
-        """Add the gradient of a micro-batch, as part of the whole batch; its head, summed loss, and windows."""
+    def _backward(
+        self, chosen: list[tuple[Trained, Drawn]], whole: int
+    ) -> tuple[str, float, int, Mapping[str, tuple[float, float]]]:
+        """Add the gradient of a micro-batch, as part of the whole batch; its head, summed loss, windows, and more."""
         task, head = chosen[0][0].task, chosen[0][0].head
         batch = self._batch(task, [drawn for _, drawn in chosen])
         with self.accelerator.autocast():
             outputs = self.model(head, **task.inputs(batch))
         total = task.loss(outputs, batch).sum()
         self.accelerator.backward(total / whole)
-        return head, total.item(), len(chosen)
+        return head, total.item(), len(chosen), task.watch(outputs, batch)
 
     def _batch(self, task: Task, chosen: Sequence[Drawn]) -> Batch:
         batch = task.collate(chosen, self._vocabulary)
@@ -235,6 +240,11 @@ class Engine:
         others = [p for p in parameters if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": stage.weight_decay}, {"params": others, "weight_decay": 0.0}]
         return torch.optim.AdamW(groups, lr=stage.learning_rate, fused=self.accelerator.device.type == "cuda")
+
+    def _trained_by(self, optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
+        """Its parameters, in the model's order: what a stage before has left on other heads is not of this one."""
+        own = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        return [parameter for parameter in self.model.parameters() if id(parameter) in own]
 
 
 def _grouped(sets: Sequence[Inferred]) -> list[list[int]]:

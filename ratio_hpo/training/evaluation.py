@@ -2,7 +2,8 @@
 
 With one target scores are called `<measure>/<language>`; with several, `<target>/<measure>/<language>`. The headline,
 `score/…`, is the weighted mean over targets of the unweighted mean over languages of each one's primary measure; it
-stands where every target has been scored.
+stands where every target has been scored, and beside it `xtreme/mean`, the unweighted mean over tasks of XTREME
+(evaluate.py), where question answering counts as the mean of F1 and EM.
 """
 
 from __future__ import annotations
@@ -134,6 +135,8 @@ class Evaluation:
             each = {lang: self._of_language(scores, prefix, lang) for lang in self._languages()}
             whole |= {f"{prefix}score/{language}": value for language, value in each.items()}
             whole[f"{prefix}score/worst"] = min(each.values())
+            tasks = [self._as_xtreme(scores, prefix, target) for target in self.targets]
+            whole[f"{prefix}xtreme/mean"] = sum(tasks) / len(tasks)
         errors = [(t.weight / weight) * scores.get(f"{t.name}/score_error", 0.0) for t in self.targets]
         whole["score_error"] = math.sqrt(sum(error**2 for error in errors))
         return whole
@@ -173,6 +176,11 @@ class Evaluation:
                         for part in chosen
                     }
         return scores
+
+    def _as_xtreme(self, scores: Mapping[str, float], prefix: str, target: Target) -> float:
+        """A target's mean as XTREME's average over tasks takes it: of question answering that of F1 and EM."""
+        measures = ("f1", "em") if target.task.name == "qa" else (target.primary,)
+        return sum(scores[f"{prefix}{target.name}/{measure}/mean"] for measure in measures) / len(measures)
 
     def _languages(self) -> list[str]:
         return list(dict.fromkeys(language for target in self.targets for language in target.languages))

@@ -14,6 +14,7 @@ from torch import nn
 
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.data.tasks import Head
+from ratio_hpo.data.tasks.kinds import ENCODER
 from ratio_hpo.training.base import Base
 from ratio_hpo.training.model import load_model
 
@@ -22,7 +23,7 @@ class SharedEncoder(nn.Module):
     """Heads by name on one encoder.
 
     Attributes:
-        heads: whole models, whose base model is `encoder`.
+        heads: whole models, whose base model is `encoder`; one that has no head of its own is the encoder.
         own: names of the tensors that each head's class has, without those that only others need of the encoder.
     """
 
@@ -55,10 +56,9 @@ class SharedEncoder(nn.Module):
         prefix = self.heads[heads[0]].base_model_prefix
         files = {"encoder": {f"{prefix}.{name}": tensor for name, tensor in self.encoder.state_dict().items()}}
         for head in heads:
+            of_encoder = "" if self.heads[head] is self.encoder else f"{prefix}."
             files[f"head-{head}"] = {
-                name: tensor
-                for name, tensor in self._own_tensors(head).items()
-                if not name.startswith(f"{self.heads[head].base_model_prefix}.")
+                name: tensor for name, tensor in self._own_tensors(head).items() if not name.startswith(of_encoder)
             }
         return files
 
@@ -95,10 +95,14 @@ def load_heads(base: Base, heads: Sequence[Head], seed: int) -> SharedEncoder:
         for head in heads
     }
     own = {name: frozenset(model.state_dict()) for name, model in models.items()}
-    encoder = next(iter(models.values())).base_model if models else load_model(base, "AutoModel", seed)
+    encoder = next(iter(models.values())).base_model if models else load_model(base, ENCODER, seed)
     if len(models) > 1 and any(_has_pooler(model.base_model) for model in models.values()):
-        encoder = load_model(base, "AutoModel", integer_hash("pooler", seed))
-    for model in models.values():
+        encoder = load_model(base, ENCODER, integer_hash("pooler", seed))
+    for head in heads:
+        model = models[head.name]
+        if head.auto_class == ENCODER:
+            models[head.name] = encoder
+            continue
         _read_first_token(model)
         setattr(model, model.base_model_prefix, encoder)
         model.tie_weights()

@@ -154,7 +154,7 @@ class StageLoop:
             "inexact": float(tally.inexact),
         }
         if len(stage.trained) > 1:
-            tally.measures |= {f"loss/{head}": total / number for head, (total, number) in tally.by_head.items()}
+            tally.measures |= {name: total / number for name, (total, number) in tally.by_head.items() if number}
         return Spent(windows, passed)
 
     def _go_on(self, stage: Stage, optimizer: torch.optim.Optimizer, tally: Tally, last: int) -> int:

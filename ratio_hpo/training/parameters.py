@@ -9,7 +9,7 @@ from typing import Any
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.data.mixing import SPREADS
-from ratio_hpo.space import Domain, LogUniform, Ratio, Simplex, Space, Steps, Uniform
+from ratio_hpo.space import Domain, Grouped, LogUniform, Ratio, Simplex, Space, Steps, Uniform
 from ratio_hpo.training.schedule import SCHEDULES
 from ratio_hpo.training.spec import StageSpec
 
@@ -24,6 +24,7 @@ PARAMETERS = {
     "temperature": (INTERMEDIATE, "temperature"),
     "spread": (INTERMEDIATE, "spread"),
     "mlm_share": (INTERMEDIATE, "mlm_share"),
+    "size_cap": (INTERMEDIATE, "size_cap"),
     "target_learning_rate": (TARGET, "learning_rate"),
     "target_steps": (TARGET, "steps"),
     "target_warmup": (TARGET, "warmup"),
@@ -37,9 +38,12 @@ Those of `target` act on every target stage; `<target>.<key>` acts on one, where
 
 TARGET_KEYS = tuple(key for owner, key in PARAMETERS.values() if owner == TARGET)
 
-WHOLE_NUMBERS = frozenset({"steps", "warmup"})
+WHOLE_NUMBERS = frozenset({"steps", "warmup", "size_cap"})
 
 OPTIONS = {"schedule": list(SCHEDULES), "spread": list(SPREADS)}
+
+NO_CAP = 2**31
+"""A `size_cap` that no source reaches: what none is among parameters."""
 
 BELOW_ONE = frozenset({"mlm_share"})
 
@@ -66,7 +70,8 @@ def known_names(stages: Stages) -> list[str]:
 def reference_value(name: str, stages: Stages) -> Any:
     """The experiment's value of a parameter, of the first stage that it acts on."""
     stage, key = owners(name, stages)[0]
-    return getattr(stages[stage], key)
+    value = getattr(stages[stage], key)
+    return NO_CAP if key == "size_cap" and value is None else value
 
 
 def reference_values(stages: Stages) -> dict[str, float]:
@@ -122,9 +127,9 @@ def _misfit(name: str, domain: Domain, kind: str, names: list[str] | None = None
     known = ["ratio", "shares", *(names or PARAMETERS)]
     if kind not in ("ratio", "shares", *PARAMETERS):
         return f"no parameter of the built-in objective ({did_you_mean(name, known)}){_odd_letters(name)}"
-    wanted = {"ratio": Ratio, "shares": Simplex}.get(kind)
+    wanted = {"ratio": (Ratio, "ratio"), "shares": (Simplex | Grouped, "simplex or grouped")}.get(kind)
     if wanted is not None:
-        return None if isinstance(domain, wanted) else f"needs type {name.replace('shares', 'simplex')}; correct it"
+        return None if isinstance(domain, wanted[0]) else f"needs type {wanted[1]}; correct it"
     _, key = PARAMETERS[kind]
     if key in OPTIONS:
         bad = [option for option in getattr(domain, "options", [None]) if option not in OPTIONS[key]]
@@ -136,7 +141,7 @@ def _misfit(name: str, domain: Domain, kind: str, names: list[str] | None = None
         return (
             None
             if isinstance(domain, Steps)
-            else "needs type steps, since steps are whole numbers on a grid; correct it"
+            else f"needs type steps, since {key} is a whole number on a grid; correct it"
         )
     return None if isinstance(domain, Uniform | LogUniform) else "needs type log_uniform or uniform; correct it"
 
@@ -145,8 +150,9 @@ def _out_of_range(name: str, domain: Domain, stages: Stages) -> str | None:
     """Why the domain comes to impossible values in an experiment; None: it does not."""
     stage, key = owners(name, stages)[0]
     reference = reference_value(name, stages)
-    if isinstance(domain, Steps) and reference == 0 and not domain.absolute:
-        return f"holds factors of {key} 0; say `absolute: true`, or give stages.{stage}.{key} a value"
+    if isinstance(domain, Steps) and reference in (0, NO_CAP) and not domain.absolute:
+        none = "none" if reference == NO_CAP else "0"
+        return f"holds factors of {key} {none}; say `absolute: true`, or give stages.{stage}.{key} a value"
     if isinstance(domain, Uniform | LogUniform):
         scale = 1.0 if domain.absolute else reference
         low, high = domain.low * scale, domain.high * scale

@@ -156,6 +156,7 @@ class SourceData:
         head: that it trains; the task behind it is known by its name.
         size: how much it holds.
         rows: rows of tokens: more than windows where an example has several.
+        longest: tokens of its longest window.
         translated_from: the language that a machine translated it from.
     """
 
@@ -165,6 +166,7 @@ class SourceData:
     head: str
     size: SourceSize
     rows: int = 0
+    longest: int = 0
     translated_from: str | None = None
 
 

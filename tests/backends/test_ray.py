@@ -100,7 +100,7 @@ def test_a_trial_that_kills_its_worker_three_times_fails_and_the_others_run(on_r
 
 
 def says_where(params: Params, context: Context) -> Iterator[Progress]:
-    """Short beside the start of a process: were workers started in turn, the first would have done all before the last."""
+    """Short beside the start of a process: were workers started in turn, the first ones would do all."""
     (Path(context.root) / f"{context.trial}-{os.getpid()}").touch()
     time.sleep(1.0)
     yield from curve_objective(params, context)

@@ -10,8 +10,16 @@ import pytest
 
 from ratio_hpo.core.errors import ConfigError, DataError
 from ratio_hpo.data.formats import FORMATS, from_records, load_format, read_file
+from ratio_hpo.data.formats.lareqa import sentence_breaks
 
 PASSAGE = "Ada lives in Rome. Bo lives in Oslo."
+CANDIDATES = [f"{sentence} {PASSAGE}" for sentence in (PASSAGE[:18], PASSAGE[19:])]
+ARTICLE = "Bo loves Oslo. Ada does {not}."
+MENTION = {"example_id": "m1", "entity_id": "Q2", "mention_span": {"start": 9, "end": 13, "text": "Oslo"}}
+ENTITIES = [
+    {"entity_id": "Q1", "description": "Rome is a  city.", "sentence_spans": [{"start": 0, "end": 16}]},
+    {"entity_id": "Q2", "description": "Oslo is a city.", "sentence_spans": []},
+]
 LAREQA = {
     "data": [
         {
@@ -101,7 +109,21 @@ FILES: dict[str, tuple[str, str, list[Any]]] = {
     "ccg": ("a.tsv", "He left\tNP S\\NP\n", [[["He", "left"], ["NP", "S\\NP"]]]),
     "text": ("a.txt", "one  line\n\ntwo\n", [["one line"], ["two"]]),
     "udhr": ("a.xml", UDHR, [["Haki"], ["Watu wote"]]),
-    "lareqa": ("a.json", json.dumps(LAREQA), [["Where is Bo?", PASSAGE, [PASSAGE[:18], PASSAGE[19:]], 1]]),
+    "lareqa": ("a.json", json.dumps(LAREQA), [["Where is Bo?", PASSAGE, CANDIDATES, 1]]),
+    "squad_sentences": ("a.json", json.dumps(LAREQA), [["Where is Bo?", PASSAGE, CANDIDATES, 1]]),
+    "mewsli": (
+        "a.jsonl",
+        json.dumps(
+            {
+                "contextual_mention": {
+                    "context": {"document_id": "d", "text": ARTICLE, "sentence_spans": [{"start": 0, "end": 14}]},
+                    "mention": MENTION,
+                },
+                "entity": ENTITIES[1],
+            }
+        ),
+        [["Oslo: Bo loves { Oslo } .", ARTICLE[:14], ["Oslo is a city."], 0]],
+    ),
     "squad2": (
         "a.jsonl",
         json.dumps({"id": "1", "question": "Q?", "context": "C.", "answers": {"text": [], "answer_start": []}}),
@@ -118,6 +140,37 @@ def test_a_small_file_of_each_format(name: str, tmp_path: Path) -> None:
     assert [example.print()[1:] for example in examples] == expected
     assert report.problems == []
     assert len({example.id for example in examples}) == len(examples)
+
+
+def test_mentions_in_the_news_find_their_entity_among_all(tmp_path: Path) -> None:
+    lost = {**MENTION, "example_id": "m2", "entity_id": "Q9"}
+    moved = {**MENTION, "example_id": "m3", "mention_span": {"start": 0, "end": 4, "text": "Oslo"}}
+    article = {"context": {"document_id": "d", "text": ARTICLE}, "mentions": [MENTION, lost, moved]}
+    empty = {"context": {"document_id": "e", "text": ""}, "mentions": [MENTION]}
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(entry) for entry in (article, empty)))
+    with pytest.raises(DataError, match=r"a\.jsonl: needs candidate_set_entities\.jsonl beside it"):
+        read_file("mewsli", tmp_path / "a.jsonl")
+    (tmp_path / "candidate_set_entities.jsonl").write_text("\n".join(json.dumps(entity) for entity in ENTITIES))
+    examples, report = read_file("mewsli", tmp_path / "a.jsonl")
+    assert [(example.id, example.is_asked) for example in examples] == [("m1", True), ("Q1", False)]
+    assert examples[0].question == "Oslo: Bo loves { Oslo } . Ada does (not)."
+    assert [example.candidates for example in examples] == [("Oslo is a city.",), ("Rome is a city.",)]
+    assert {problem.rule for problem in report.problems} == {
+        "no entity", "mention_span does not match the text", "no text of the context (get-mewsli-x.sh puts it in)",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ('He said "Go!" She left.  Why?', ['He said "Go!"', "She left.", "Why?"]),
+        ("これは本です。犬が好き！はい", ["これは本です。", "犬が好き！", "はい"]),
+        ("यह किताब है। वह घर है।", ["यह किताब है।", "वह घर है।"]),
+        ("3.5 million came", ["3.5 million came"]),
+    ],
+)
+def test_passages_are_cut_behind_marks_that_end_a_sentence(text: str, sentences: list[str]) -> None:
+    assert [text[begin:end] for begin, end in sentence_breaks(text)] == sentences
 
 
 def test_every_format_but_those_of_several_files_has_such_a_file() -> None:

@@ -85,19 +85,19 @@ def test_bucc_takes_its_threshold_from_development(
 
 def test_lareqa_finds_answers_in_every_language(sets: Path) -> None:
     questions: list[tuple[str, str]] = []
-    candidates: dict[tuple[str, str, str], int] = {}
+    candidates: dict[tuple[str, str], int] = {}
     right: dict[str, set[int]] = {}
     for code in ("ar", "de", "en", "ru", "th", "zh"):
         for example in read_file("lareqa", sets / f"retrieval/lareqa/{code}.json")[0]:
-            for sentence in example.sentences:
-                candidates.setdefault((sentence, example.context, code), len(candidates))
-            answer = (example.sentences[example.answer], example.context, code)
+            for candidate in example.candidates:
+                candidates.setdefault((candidate, code), len(candidates))
+            answer = (example.candidates[example.answer], code)
             right.setdefault(example.id, set()).add(candidates[answer])
             questions.append((example.question, example.id))
     assert (len(questions), len(candidates)) == (1806, 1494)
     values = retrieval.average_precisions(
         hashed([text for text, _ in questions]),
-        hashed([f"{sentence} {context}" for sentence, context, _ in candidates]),
+        hashed([text for text, _ in candidates]),
         [right[identifier] for _, identifier in questions],
     )
     assert values.mean() == pytest.approx(0.09321, abs=1 / len(questions))

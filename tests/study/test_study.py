@@ -106,7 +106,7 @@ def test_a_released_trial_goes_on_under_its_number(open_study: Make, search: Mak
     again = open_study()
     adopted = again.next(1)
     assert adopted is not None
-    assert (adopted.number, adopted.position, adopted.spent.windows) == (0, ("target", 10), 10)
+    assert (adopted.number, adopted.position, adopted.spent.cost) == (0, ("target", 10), 10)
     assert adopted.params == job.params  # type: ignore[union-attr]
 
 

@@ -81,11 +81,11 @@ def test_stages_of_other_weights_are_not_reused(xlmr_folder: Path, make_lab: Cal
     folder = save_as("sharded safetensors", xlmr_folder, tmp_path / "base")
     store = StageStore(tmp_path / "stages")
     lab = make_lab(folder)
-    assert list(lab.train(lab.spec(steps=4, rungs=(4,)), store))[-1].spent.windows == 4 * 8
-    assert list(lab.train(lab.spec(steps=4, rungs=(4,)), store))[-1].spent.windows == 0
+    assert list(lab.train(lab.spec(steps=4, rungs=(4,)), store))[-1].spent.cost == 4 * 8
+    assert list(lab.train(lab.spec(steps=4, rungs=(4,)), store))[-1].spent.cost == 0
     change_weights(weight_files(folder)[0])
     lab = make_lab(folder)
-    assert list(lab.train(lab.spec(steps=4, rungs=(4,)), store))[-1].spent.windows == 4 * 8
+    assert list(lab.train(lab.spec(steps=4, rungs=(4,)), store))[-1].spent.cost == 4 * 8
 
 
 def test_what_transformers_passes_over_is_not_in_the_identity(xlmr_folder: Path, tmp_path: Path) -> None:

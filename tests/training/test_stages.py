@@ -49,7 +49,7 @@ def test_a_stage_that_goes_on_equals_one_never_interrupted(lab: Any, schedule: s
     run(lab, spec, store, stop_at=10)
     rest = run(lab, spec, store)
     assert same(lab.weights(), expected)
-    assert rest[-1].spent.windows == 10 * spec.batch_size
+    assert rest[-1].spent.cost == 10 * spec.batch_size
     assert [p.scores for p in rest if p.scores] == [p.scores for p in whole if p.scores]
 
 
@@ -63,14 +63,14 @@ def test_a_longer_stage_starts_from_a_shorter_one(lab: Any, schedule: str, tmp_p
     points = run(lab, lab.spec(schedule=schedule, steps=20), store)
     assert same(lab.weights(), expected)
     shared = 10 if schedule == "constant" else decay_start(10)
-    assert points[-1].spent.windows == (20 - shared) * 8
+    assert points[-1].spent.cost == (20 - shared) * 8
 
 
 def test_a_wsd_stage_starts_from_a_constant_one(lab: Any, tmp_path: Path) -> None:
     store = StageStore(tmp_path)
     run(lab, lab.spec(schedule="constant", steps=10), store)
     points = run(lab, lab.spec(schedule="wsd", steps=20), store)
-    assert points[-1].spent.windows == 10 * 8
+    assert points[-1].spent.cost == 10 * 8
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_totals_of_a_stage_are_its_own_whatever_is_stored(lab: Any, tmp_path
     assert stored[-1].step == fresh[-1].step == 14
     assert stored[-1].measures["tokens"] == fresh[-1].measures["tokens"]
     assert stored[-1].measures["seconds"] == fresh[-1].measures["seconds"]
-    assert stored[-1].spent.windows == 0
+    assert stored[-1].spent.cost == 0
     without_rungs = run(lab, lab.spec(steps=14, rungs=()), store, final=False)
     assert without_rungs[-1].measures["tokens"] == fresh[-1].measures["tokens"]
 
@@ -146,7 +146,7 @@ def test_a_copied_store_goes_on(lab: Any, tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "here", tmp_path / "elsewhere" / "stages")
     shutil.rmtree(tmp_path / "here")
     points = run(lab, lab.spec(), StageStore(tmp_path / "elsewhere" / "stages"))
-    assert points[-1].spent.windows == 10 * 8
+    assert points[-1].spent.cost == 10 * 8
 
 
 def test_another_seed_draws_another_head(xlmr_folder: Path, make_lab: Any) -> None:
@@ -175,7 +175,7 @@ def test_the_whole_stage_is_never_trained_twice(lab: Any, tmp_path: Path) -> Non
     weights = lab.weights()
     again = run(lab, lab.spec(), store)
     assert same(lab.weights(), weights)
-    assert {point.spent.windows for point in again} == {0}
+    assert {point.spent.cost for point in again} == {0}
     assert [(p.step, p.scores) for p in again] == [(p.step, p.scores) for p in first]
 
 
@@ -204,7 +204,7 @@ def test_a_damaged_checkpoint_is_passed_over(lab: Any, tmp_path: Path) -> None:
     damaged = store.folder(spec.name_at(20)) / WEIGHTS
     damaged.write_bytes(damaged.read_bytes()[:-4] + b"oops")
     points = run(lab, spec, store)
-    assert points[-1].spent.windows == 10 * 8
+    assert points[-1].spent.cost == 10 * 8
     assert same(lab.weights(), expected)
 
 
@@ -223,7 +223,7 @@ def test_a_state_that_is_not_as_it_was_written_is_never_believed(lab: Any, spoil
     text = json.dumps(content)
     state.write_text(text[: len(text) // 2] if spoil == "cut short" else text)
     again = run(lab, spec, store)
-    assert again[-1].spent.windows == 10 * 8  # from the checkpoint before it
+    assert again[-1].spent.cost == 10 * 8  # from the checkpoint before it
     assert [p.scores for p in again if p.scores] == [p.scores for p in whole if p.scores]
     assert read_state(state.parent)["step"] == 20  # it was made anew
 
@@ -276,11 +276,11 @@ def test_a_checkpoint_scored_on_something_else_is_replaced(lab: Any, make_lab: A
     """Two studies on one store: the second one's stages are stored and continued too."""
     store, other = StageStore(tmp_path), make_lab("polyglot-base")
     run(lab, lab.spec(rungs=(20,)), store)
-    assert run(lab, lab.spec(), store, stop_at=10)[-1].spent.windows == 10 * 8
-    assert run(lab, lab.spec(), store)[-1].spent.windows == 10 * 8
+    assert run(lab, lab.spec(), store, stop_at=10)[-1].spent.cost == 10 * 8
+    assert run(lab, lab.spec(), store)[-1].spent.cost == 10 * 8
     other.evaluation.fingerprint = lambda targets: "another"
-    assert run(other, other.spec(), store)[-1].spent.windows == 20 * 8
-    assert run(other, other.spec(), store)[-1].spent.windows == 0
+    assert run(other, other.spec(), store)[-1].spent.cost == 20 * 8
+    assert run(other, other.spec(), store)[-1].spent.cost == 0
 
 
 def test_workers_that_evict_at_once_do_not_meet(lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

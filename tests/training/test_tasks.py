@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ratio_hpo.core.fingerprint import integer_hash
-from ratio_hpo.data.examples import Choice, Example, Pair, Sentence
+from ratio_hpo.data.examples import Asked, Choice, Example, Pair, Placed, Question, Sentence
 from ratio_hpo.data.mixing import Mixture, MixtureStream
 from ratio_hpo.data.tasks import TASKS, Drawn, Head, Vocabulary, make_task
 from ratio_hpo.data.tasks.settings import ChoiceSettings, MaskingSettings, PairSettings, TagSettings, TaskSettings
@@ -106,13 +106,20 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bench]:
 
 
 def shuffled(examples: list[Any]) -> list[Any]:
-    """The same examples with each other's labels."""
+    """The same examples with each other's labels; of questions, with each other's."""
     order = np.random.default_rng(0).permutation(len(examples))
+    if isinstance(examples[0], Question | Asked):
+        return [replace(e, question=examples[k].question) for e, k in zip(examples, order, strict=True)]
     if isinstance(examples[0], Pair | Choice):
         return [replace(e, label=examples[k].label) for e, k in zip(examples, order, strict=True)]
     pool = [tag for example in examples for tag in example.tags]
     mixed = iter(np.random.default_rng(0).permutation(pool).tolist())
     return [replace(example, tags=tuple(next(mixed) for _ in example.tags)) for example in examples]
+
+
+def placed(examples: list[Any]) -> list[Any]:
+    """A retrieval set of examples that are all asked."""
+    return [Placed(id=e.id, group=e.group, example=e, language="en", split="select") for e in examples]
 
 
 def baseline(examples: list[Any]) -> float:
@@ -140,6 +147,40 @@ def test_each_task_alone_beats_the_commonest_label_and_shuffled_labels_do_not(ta
         accuracy[name] = lab.score(task, held_out)["accuracy"]
     assert accuracy["right"] > least + 0.05
     assert accuracy["shuffled"] < accuracy["right"] - 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("task", "measure"), [("qa", "f1"), ("lareqa", "map20")])
+def test_tasks_that_answer_questions_beat_the_base_and_shuffled_questions_do_not(
+    task: str, measure: str, bench: Callable
+) -> None:
+    held_out = world_examples(task, "en", "evaluation", 200, seed=0)
+    asked = placed(held_out) if task == "lareqa" else held_out
+    scores = {}
+    for name, change in (("right", list), ("shuffled", shuffled)):
+        lab = bench(task, number=800)
+        lab.windows[task] = lab.open(task, change(lab.examples[task]))
+        scores["base"] = lab.score(task, asked)[measure]
+        lab.train(lab.stage({task: 1.0}, batch_size=32, learning_rate=1e-3), 120)
+        scores[name] = lab.score(task, asked)[measure]
+    assert scores["right"] > scores["base"] + 0.1
+    assert scores["right"] > scores["shuffled"] + 0.1
+
+
+def test_in_batch_candidates_go_through_together_and_equal_ones_are_one(bench: Callable) -> None:
+    gradients = []
+    for size in (1, 16):
+        lab = bench("lareqa", "nli", micro_batch=size)
+        lab.train(lab.stage({"lareqa": 0.5, "nli": 0.5}), 1)
+        gradients.append(
+            torch.cat([p.grad.flatten() for p in lab.engine.model.encoder.parameters() if p.grad is not None])
+        )
+    assert (gradients[0] - gradients[1]).norm() <= 1e-5 * gradients[1].norm()
+    lab = bench("lareqa")
+    task, windows = lab.tasks["lareqa"], lab.windows["lareqa"]
+    twice = task.collate([Drawn(windows, 0), Drawn(windows, 0)], lab.vocabulary)
+    losses = task.loss(lab.engine.model("lareqa", **task.inputs(twice)), twice)
+    assert losses.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)  # nothing is wrong that is right
 
 
 def test_masks_hang_on_the_draw_and_not_on_the_batch(bench: Callable) -> None:
@@ -204,6 +245,18 @@ def test_a_task_without_a_share_changes_no_weight_and_no_identity(bench: Callabl
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+def test_what_an_engine_trained_before_leaves_no_trace(bench: Callable) -> None:
+    """A process that goes on after a kill has trained nothing before."""
+    used, new = bench("qa", "nli"), bench("qa", "nli")
+    start = used.engine.copy()
+    used.train(used.stage({"qa": 1.0}, learning_rate=0.05), 3)
+    used.engine.restore(start)
+    for lab in (used, new):
+        lab.train(lab.stage({"nli": 1.0}), 3)
+    weights = [lab.engine.copy() for lab in (used, new)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
 def test_a_head_is_drawn_from_its_name_whatever_others_there_are() -> None:
     heads = [Head(name=name, auto_class=str(TASKS[name].auto_class), labels=TASKS[name].labels or ())
              for name in ("nli", "pos", "choice")]  # fmt: skip
@@ -222,8 +275,8 @@ def test_a_checkpoint_of_several_heads_holds_the_encoder_once_and_loads_as_each_
 
     from ratio_hpo.study.keeper import model_files
 
-    lab = bench("qa", "nli", "mlm")
-    stage = lab.stage({"qa": 0.5, "nli": 0.3, "mlm": 0.2})
+    lab = bench("qa", "nli", "mlm", "lareqa")
+    stage = lab.stage({"qa": 0.5, "nli": 0.2, "mlm": 0.2, "lareqa": 0.1})
     optimizer = lab.train(stage, 3)
     folder = tmp_path / "stage" / "3"
     folder.parent.mkdir()
@@ -236,7 +289,7 @@ def test_a_checkpoint_of_several_heads_holds_the_encoder_once_and_loads_as_each_
     assert all(torch.equal(got[name], expected[name]) for name in expected)
     sizes = {path.name: path.stat().st_size for path in folder.glob("*.safetensors")}
     assert sizes["encoder.safetensors"] > 10 * sizes["head-qa.safetensors"]
-    for head in ("qa", "nli", "mlm"):
+    for head in ("qa", "nli", "mlm", "lareqa"):
         place = tmp_path / head
         place.mkdir()
         for name, file in model_files(folder, head).items():

@@ -60,6 +60,8 @@ FORMATS: Mapping[str, str] = {
     "lines": "lines:LINES",
     "bucc": "bucc:BUCC",
     "lareqa": "lareqa:LAREQA",
+    "squad_sentences": "lareqa:SQUAD_SENTENCES",
+    "mewsli": "mewsli:MEWSLI",
 }
 """Where each format is read, by the name that `format:` takes."""
 

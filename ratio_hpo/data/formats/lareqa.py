@@ -1,14 +1,34 @@
-"""LAReQA (XQuAD-R): SQuAD JSON with `sentence_breaks: [[start, end], …]` of each paragraph."""
+"""LAReQA (XQuAD-R): SQuAD JSON with `sentence_breaks: [[start, end], …]` of each paragraph; or any SQuAD file.
+
+`squad_sentences` is for training: a passage is cut here, behind marks that end a sentence, which need not agree with
+anybody's breaks.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
-from ratio_hpo.data.examples import Asked, group_of
+from ratio_hpo.data.examples import Asked, Question, group_of
 from ratio_hpo.data.formats.base import Format, Records
 from ratio_hpo.data.formats.squad import checked_question, squad_records
 from ratio_hpo.data.report import Report
+
+Breaks = list[tuple[int, int]]
+
+SENTENCE = re.compile(r"\S.*?(?:[.!?؟።]+[\"'”’)\]]*(?=\s|$)|[。！？]+[」』”’]*|[।॥]+|$)", re.DOTALL)
+"""A sentence up to a mark that ends it; marks of Latin, Arabic and Ethiopic writing need white space behind them."""
+
+
+def sentence_breaks(text: str) -> Breaks:
+    """Begin and end of each sentence of a text, by its marks.
+
+    Example:
+        >>> sentence_breaks("It is 1.5 m. Is it?")
+        [(0, 12), (13, 19)]
+    """
+    return [match.span() for match in SENTENCE.finditer(text)]
 
 
 def _records(path: Path, report: Report) -> Records:
@@ -23,6 +43,15 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Asked | None:
     if not isinstance(breaks, list) or not all(_is_span(span, len(question.context)) for span in breaks):
         report.drop(where, "no sentence_breaks within the context")
         return None
+    return _asked(where, question, [(begin, end) for begin, end in breaks], report)
+
+
+def _parse_cut(where: str, record: dict[str, Any], report: Report) -> Asked | None:
+    question = checked_question(where, record, report)
+    return None if question is None else _asked(where, question, sentence_breaks(question.context), report)
+
+
+def _asked(where: str, question: Question, breaks: Breaks, report: Report) -> Asked | None:
     start = question.answers[0].start
     answer = next((k for k, (begin, end) in enumerate(breaks) if begin <= start < end), None)
     if answer is None:
@@ -33,7 +62,7 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Asked | None:
         group=group_of(question.context),
         question=question.question,
         context=question.context,
-        sentences=tuple(question.context[begin:end] for begin, end in breaks),
+        candidates=tuple(f"{question.context[begin:end]} {question.context}" for begin, end in breaks),
         answer=answer,
     )
 
@@ -50,3 +79,4 @@ def _is_span(span: Any, length: int) -> bool:
 LAREQA = Format(
     tasks=("lareqa",), records=_records, parse=_parse, form="SQuAD JSON with sentence_breaks of each paragraph"
 )
+SQUAD_SENTENCES = Format(tasks=("lareqa",), records=squad_records, parse=_parse_cut, form="SQuAD format")

@@ -93,9 +93,14 @@ class Scores:
 
 
 class Task(Protocol):
-    """A kind of example, from text to loss and back, under its settings."""
+    """A kind of example, from text to loss and back, under its settings.
+
+    Attributes:
+        in_batch: whether its loss compares the windows of a batch, which then cannot be taken apart.
+    """
 
     name: str
+    in_batch: bool
 
     def encode(self, examples: Sequence[Any], tokenizer: Any) -> dict[str, Any]:
         """Arrow columns of the windows: `input_ids`, `item`, and what the task adds; lists are of tokens or rows."""
@@ -121,9 +126,22 @@ class Task(Protocol):
         """What `score` needs of a model's outputs, worked out on the device; a row a window."""
         ...
 
+    def watch(self, outputs: Any, batch: Batch) -> Mapping[str, tuple[float, float]]:
+        """What is told of a batch that is trained, beside its loss: a measure's numerator and denominator."""
+        ...
+
     def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
         """Scores of the items of a window set, from what was reduced of each window (without padding)."""
         ...
+
+
+class Common:
+    """What most tasks answer alike."""
+
+    in_batch = False
+
+    def watch(self, outputs: Any, batch: Batch) -> Mapping[str, tuple[float, float]]:
+        return {}
 
 
 def make_task(name: str, settings: TaskSettings, labels: Sequence[str] = (), options: str = "") -> Task:

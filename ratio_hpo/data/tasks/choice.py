@@ -13,14 +13,14 @@ import pyarrow as pa
 import torch
 
 from ratio_hpo.data.examples import Choice
-from ratio_hpo.data.tasks.base import Batch, Drawn, Scores, Vocabulary
+from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Scores, Vocabulary
 from ratio_hpo.data.tasks.items import item_scores
 from ratio_hpo.data.tasks.rows import model_inputs, padded, pair_rows, row_columns
 from ratio_hpo.data.tasks.settings import ChoiceSettings
 from ratio_hpo.data.windows import LENGTHS, WindowSet
 
 
-class MultipleChoice:
+class MultipleChoice(Common):
     """A window an example, as many rows as it has alternatives."""
 
     name = "choice"

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from ratio_hpo.data.examples import Pair
-from ratio_hpo.data.tasks.base import Batch, Drawn, Vocabulary
+from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Vocabulary
 from ratio_hpo.data.tasks.rows import model_inputs, padded, pair_rows, row_columns, rows_of
 from ratio_hpo.data.tasks.settings import PairSettings
 from ratio_hpo.data.windows import WindowSet
 
 
-class PairClassification:
+class PairClassification(Common):
     """A row a pair; the longer text is cut first."""
 
     def __init__(self, settings: PairSettings, labels: tuple[str, ...], options: str = "") -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ratio_hpo.data.tasks.base import Batch, Drawn, Vocabulary
+from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Vocabulary
 from ratio_hpo.data.tasks.rows import model_inputs, padded, rows_of
 from ratio_hpo.data.tasks.settings import RetrievalSettings
 from ratio_hpo.data.windows import WindowSet
@@ -18,7 +18,7 @@ USUAL_LAYER = 14 / 24
 """Of the depth: the 14th block of XLM-R Large, which XTREME takes."""
 
 
-class Embedding:
+class Embedding(Common):
     """A window a text; its vector is pooled from one layer."""
 
     def __init__(self, settings: RetrievalSettings, labels: tuple[str, ...], options: str = "") -> None:

@@ -27,6 +27,7 @@ class TaskKind:
             trained, and never a target.
         auto_class: the class of transformers that puts its head on an encoder; None: it has no head, and is scored
             on a layer.
+        on_layer: whether it retrieves, and can be scored on a layer of the encoder without a stage of its own.
         labels: of the head, in order; None: those of the training data. Empty: it has none.
     """
 
@@ -35,6 +36,7 @@ class TaskKind:
     measures: tuple[str, ...]
     auto_class: str | None = None
     labels: tuple[str, ...] | None = ()
+    on_layer: bool = False
 
     @property
     def is_trained(self) -> bool:
@@ -42,6 +44,9 @@ class TaskKind:
 
 
 CLASSIFIER, TAGGER = "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
+
+ENCODER = "AutoModel"
+"""No head of its own: what is trained is the encoder."""
 
 TASKS: Mapping[str, TaskKind] = {
     "qa": TaskKind(
@@ -97,11 +102,29 @@ TASKS: Mapping[str, TaskKind] = {
         measures=(),
         auto_class="AutoModelForMaskedLM",
     ),
-    "tatoeba": TaskKind(implementation="tatoeba:Tatoeba", settings=s.RetrievalSettings, measures=("accuracy",)),
-    "bucc": TaskKind(
-        implementation="bucc:Mining", settings=s.RetrievalSettings, measures=("f1", "precision", "recall")
+    "tatoeba": TaskKind(
+        implementation="tatoeba:Tatoeba", settings=s.RetrievalSettings, measures=("accuracy",), on_layer=True
     ),
-    "lareqa": TaskKind(implementation="lareqa:AnswerRetrieval", settings=s.RetrievalSettings, measures=("map20",)),
+    "bucc": TaskKind(
+        implementation="bucc:Mining",
+        settings=s.RetrievalSettings,
+        measures=("f1", "precision", "recall"),
+        on_layer=True,
+    ),
+    "lareqa": TaskKind(
+        implementation="lareqa:AnswerRetrieval",
+        settings=s.DualEncoderSettings,
+        measures=("map20",),
+        auto_class=ENCODER,
+        on_layer=True,
+    ),
+    "mewsli": TaskKind(
+        implementation="mewsli:EntityRetrieval",
+        settings=s.DualEncoderSettings,
+        measures=("map20",),
+        auto_class=ENCODER,
+        on_layer=True,
+    ),
 }
 """The tasks by name."""
 

@@ -6,7 +6,7 @@ mlm_mask_tokens). Which ones is a function of (seed, source, position of the dra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.data.examples import Line
-from ratio_hpo.data.tasks.base import Batch, Drawn, Vocabulary
+from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Vocabulary
 from ratio_hpo.data.tasks.rows import CHUNK, model_inputs, padded, row_columns, rows_of, surroundings
 from ratio_hpo.data.tasks.settings import MaskingSettings
 
@@ -25,7 +25,7 @@ MASKED, RANDOM = 0.8, 0.9
 """Below the first a chosen token is masked, below the second it becomes any token, else it stays."""
 
 
-class MaskedLanguageModelling:
+class MaskedLanguageModelling(Common):
     """Blocks of text, masked anew at every draw; trained, and never a target."""
 
     name = "mlm"
@@ -101,11 +101,11 @@ class MaskedLanguageModelling:
         )
         return each.sum(1) / (batch["labels"] != NONE).sum(1).clamp(min=1)
 
-    def accuracy(self, outputs: Any, batch: Batch) -> tuple[int, int]:
+    def watch(self, outputs: Any, batch: Batch) -> Mapping[str, tuple[float, float]]:
         """How many of the chosen tokens were found, and how many there are."""
         chosen = batch["labels"] != NONE
-        found = (outputs.logits.argmax(-1) == batch["labels"]) & chosen
-        return int(found.sum()), int(chosen.sum())
+        found = outputs.logits.detach()[chosen].argmax(-1) == batch["labels"][chosen]
+        return {"masked_accuracy": (float(found.sum()), float(chosen.sum()))}
 
 
 def _whole_words(

@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 
 from ratio_hpo.data.examples import Question
-from ratio_hpo.data.tasks.base import Batch, Drawn, Scores, Vocabulary
+from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Scores, Vocabulary
 from ratio_hpo.data.tasks.items import item_scores
 from ratio_hpo.data.tasks.rows import model_inputs, padded, row_columns, rows_of
 from ratio_hpo.data.tasks.settings import WindowSpec
@@ -34,7 +34,7 @@ SCORERS: dict[str, Callable[[str, Sequence[str], str], squad.Score]] = {
 """How answers are scored, by the name that `metric` takes."""
 
 
-class QuestionAnswering:
+class QuestionAnswering(Common):
     """Sliding windows over passages; the label is the answer's span, or the first token where it is cut off."""
 
     name = "qa"

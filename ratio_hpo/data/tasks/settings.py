@@ -12,12 +12,18 @@ from ratio_hpo.core.errors import ConfigError
 
 SPECIAL_TOKENS = 4
 
+LAST_LAYER = -1
+
 
 class TaskSettings(Spec):
     """What every task has."""
 
     max_length: Whole = Field(default=128, ge=16)
     """Tokens of a row at most, special ones included; no more than the base has positions for."""
+
+    def trained(self) -> TaskSettings:
+        """The same where the task trains the encoder, and is not scored on it as it comes."""
+        return self
 
 
 class WindowSpec(TaskSettings):
@@ -90,11 +96,22 @@ class RetrievalSettings(TaskSettings):
     max_length: Whole = Field(default=512, ge=16)
     """Tokens of a text at most, special ones included; more than the base has positions for are cut to those."""
 
-    layer: Whole | None = Field(default=None, ge=0)
-    """Hidden states taken, from 0, the embeddings, to the last layer; none: round(14/24 x depth), as XTREME does."""
+    layer: Whole | None = Field(default=None, ge=LAST_LAYER)
+    """Hidden states taken, from 0, the embeddings, to the last layer, which -1 is too; none: round(14/24 x depth), as
+    XTREME does, and of a trained encoder the last one."""
 
     pooling: Literal["mean", "cls"] = "mean"
     """Over all tokens of a text, special ones included, or its first one."""
+
+    def trained(self) -> TaskSettings:
+        return self if self.layer is not None else self.model_copy(update={"layer": LAST_LAYER})
+
+
+class DualEncoderSettings(RetrievalSettings):
+    """Of retrieval that can be trained, by a softmax over the candidates of a batch."""
+
+    scale: Real = Field(default=20.0, gt=0)
+    """What cosines are multiplied by in the softmax."""
 
 
 def parse_settings(task: str, kind: type[TaskSettings], values: Mapping[str, Any]) -> TaskSettings:

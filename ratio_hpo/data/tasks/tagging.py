@@ -15,7 +15,7 @@ import pyarrow as pa
 import torch
 
 from ratio_hpo.data.examples import Sentence
-from ratio_hpo.data.tasks.base import Batch, Drawn, Vocabulary
+from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Vocabulary
 from ratio_hpo.data.tasks.rows import model_inputs, padded, row_columns, rows_of, surroundings
 from ratio_hpo.data.tasks.settings import TagSettings
 from ratio_hpo.data.windows import WindowSet
@@ -24,7 +24,7 @@ NONE, UNKNOWN = -100, -1
 """Labels of tokens that begin no word, and of words whose tag the head does not have: those count as wrong."""
 
 
-class Tagging:
+class Tagging(Common):
     """Windows of whole words, with a label at each word's first token."""
 
     def __init__(self, settings: TagSettings, labels: tuple[str, ...], options: str = "") -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
-from ratio_hpo.data.examples import Choice, Example, Line, Pair, Sentence, Translation
+from ratio_hpo.data.examples import Asked, Choice, Example, Line, Pair, Sentence, Translation
 from ratio_hpo.data.world.generate import KINDS, check_language, draw_names, draw_values, generate, texts
 
 Rng = np.random.Generator
@@ -174,6 +174,22 @@ def _translation(rng: Rng, language: str, people: str, identifier: str) -> Trans
     return Translation(id=identifier, group=identifier, text=told[0], english=told[1])
 
 
+def _asked(rng: Rng, language: str, people: str, identifier: str) -> Asked:
+    """A question on a passage of three facts, whose candidates are its sentences."""
+    names, relations, values = _facts(rng, language, people, 1)
+    rng.shuffle(relations)
+    sentences = [_statement(rng, language, relation, names[0], values[relation]) for relation in relations]
+    answer, passage = int(rng.integers(3)), " ".join(sentences)
+    return Asked(
+        id=identifier,
+        group=identifier,
+        question=texts()[language][relations[answer]][2 + int(rng.integers(2))].format(name=names[0]),
+        context=passage,
+        candidates=tuple(f"{sentence} {passage}" for sentence in sentences),
+        answer=answer,
+    )
+
+
 _MAKERS: dict[str, Callable[[Rng, str, str, str], Example]] = {
     "nli": _nli,
     "paraphrase": _paraphrase,
@@ -183,6 +199,7 @@ _MAKERS: dict[str, Callable[[Rng, str, str, str], Example]] = {
     "ccg": _tagged(_supertags),
     "mlm": _line,
     "tatoeba": _translation,
+    "lareqa": _asked,
 }
 
 WORLD_TASKS = ("qa", *_MAKERS)
