@@ -1,0 +1,162 @@
+"""The dense table of the embedded world: F1 by language along both stages, over ratio, learning rate, steps and seed.
+
+    python benchmarks/tables/record.py [--workers 2] [--minutes 60] [--parts mlruns/table] [--out benchmarks/tables]
+
+Two problems. `ratio`: 11 ratios x 5 learning rates x 5 numbers of intermediate steps (prefixes of one stage) x 3 seeds.
+`simplex`: 64 mixtures over all eight languages, half of them drawn from a Dirichlet law of concentration 1, half
+of 0.3, at the reference learning rate x the same steps x 3 seeds. A seed varies the draw, dropout and the head; splits
+and corpora stay. A unit (mixture, learning rate, seed) is one Parquet file, written whole: the script goes on where it
+was stopped, and `polyglot.parquet` is written once all units are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ratio_hpo.core.files import written_whole
+from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
+
+RATIOS = tuple(k / 10 for k in range(11))
+RATES = tuple(2e-3 * factor for factor in (0.15, 0.3, 0.6, 1.2, 2.4))
+REFERENCE_RATE = 2e-3
+STEPS = (25, 50, 100, 150, 200)
+SEEDS = (0, 1, 2)
+MIXTURES = 64
+LANGUAGES = ("en", "de", "es", "ru", "fi", "id", "sw", "ko")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is trained once for all numbers of steps."""
+
+    problem: str
+    mixture: int
+    rate: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.problem}-{self.mixture:02d}-{self.rate:.6f}-{self.seed}"
+
+    def params(self, steps: int) -> Params:
+        rest = {"learning_rate": self.rate, "intermediate_steps": steps}
+        if self.problem == "ratio":
+            return {"ratio": RATIOS[self.mixture], **rest}
+        return {"shares": dict(zip(LANGUAGES, mixtures()[self.mixture].tolist(), strict=True)), **rest}
+
+
+@cache
+def mixtures() -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Shares of the eight languages [64, 8]."""
+    rng = np.random.default_rng(20261126)
+    flat = rng.dirichlet(np.ones(len(LANGUAGES)), MIXTURES // 2)
+    sparse = rng.dirichlet(np.full(len(LANGUAGES), 0.3), MIXTURES // 2)
+    return np.concatenate([flat, sparse])
+
+
+def units() -> list[Unit]:
+    """Every unit, seed by seed, so that what is there at any time is balanced."""
+    ratio = [Unit("ratio", k, rate, seed) for seed in SEEDS for rate in RATES for k in range(len(RATIOS))]
+    simplex = [Unit("simplex", k, REFERENCE_RATE, seed) for seed in SEEDS for k in range(MIXTURES)]
+    return [unit for seed in SEEDS for unit in (*ratio, *simplex) if unit.seed == seed]
+
+
+@cache
+def searched(root: str) -> Search:
+    """The default search, whose objective is what is measured; one engine a process."""
+    return ready_search(SearchOptions(root=Path(root), tracking=False), lambda line: None)
+
+
+def rows_of(unit: Unit, steps: int | None, points: list[Progress], plan: dict[str, float]) -> Iterator[dict[str, Any]]:
+    """A row a point, language and split."""
+    for point in points:
+        for split, prefix in (("prune", "prune/"), ("select", "")):
+            for language in LANGUAGES:
+                yield {
+                    "problem": unit.problem,
+                    "mixture": unit.mixture,
+                    **{f"share_{source}": plan[source] for source in LANGUAGES},
+                    "learning_rate": unit.rate,
+                    "seed": unit.seed,
+                    "stage": point.stage,
+                    "intermediate_steps": steps,
+                    "windows": point.windows,
+                    "cost": int(point.cost),
+                    "language": language,
+                    "split": split,
+                    "f1": point.scores[f"{prefix}f1/{language}"],
+                    "em": point.scores[f"{prefix}em/{language}"],
+                    "f1_error": point.scores.get(f"score_error/{language}") if split == "select" else None,
+                }
+
+
+def record(unit: Unit, parts: str) -> float:
+    """Train a unit and write its rows; returns the seconds that it took."""
+    began, place = time.monotonic(), Path(parts) / f"{unit.name}.parquet"
+    search = searched(f"{parts}/run")
+    store = Path(parts) / f"stages-{unit.name}"
+    rows: list[dict[str, Any]] = []
+    try:
+        for steps in STEPS:
+            context = Context(trial=0, seed=unit.seed, root=str(store), threads=1)
+            params = unit.params(steps)
+            points = list(search.objective(params, context))
+            sources = search.plan_trial(params, unit.seed).stages["intermediate"].sources
+            realised = {name: sources[name].share_windows if name in sources else 0.0 for name in LANGUAGES}
+            if steps == STEPS[-1]:
+                rows += rows_of(unit, None, [point for point in points if point.stage == "intermediate"], realised)
+            rows += rows_of(unit, steps, [point for point in points if point.stage == "target"], realised)
+    finally:
+        shutil.rmtree(store, ignore_errors=True)
+    with written_whole(place) as part:
+        pq.write_table(pa.Table.from_pylist(rows), part)
+    return time.monotonic() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--minutes", type=float, help="begin no unit after so many")
+    parser.add_argument("--parts", type=Path, default=Path("mlruns/table"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/tables"))
+    asked = parser.parse_args()
+    asked.parts.mkdir(parents=True, exist_ok=True)
+    searched(f"{asked.parts}/run")
+    every = units()
+    missing = [unit for unit in every if not (asked.parts / f"{unit.name}.parquet").exists()]
+    print(f"{len(every) - len(missing)} of {len(every)} units are there", flush=True)
+    began, done = time.monotonic(), 0
+    with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn")) as pool:
+        while missing:
+            if asked.minutes is not None and time.monotonic() - began > 60 * asked.minutes:
+                break
+            batch, missing = missing[: 2 * asked.workers], missing[2 * asked.workers :]
+            taken = list(pool.map(record, batch, [str(asked.parts)] * len(batch)))
+            done += len(taken)
+            left = (time.monotonic() - began) / done * len(missing) / 60
+            print(f"{len(every) - len(missing)} of {len(every)}; {left:.0f} min left", flush=True)
+    if missing:
+        print(f"{len(missing)} units are missing; run it again to go on")
+        return
+    whole = pa.concat_tables([pq.read_table(asked.parts / f"{unit.name}.parquet") for unit in every])
+    with written_whole(asked.out / "polyglot.parquet", replace=True) as part:
+        pq.write_table(whole, part, compression="zstd")
+    print(f"{asked.out / 'polyglot.parquet'}: {whole.num_rows} rows")
+
+
+if __name__ == "__main__":
+    main()
