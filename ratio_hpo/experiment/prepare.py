@@ -205,6 +205,7 @@ def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
         "tasks": {name: [*design.print(), design.settings.model_dump()] for name, design in prepared.tasks.items()},
         "targets": {name: spec.model_dump(exclude={"stage"}) for name, spec in experiment.all_targets().items()},
         "reference": experiment.reference,
+        "cost_unit": experiment.cost_unit,
         "objectives": ["final headline over " + ", ".join(experiment.languages()), "cost to target"],
     }
 
