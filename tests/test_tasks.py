@@ -104,6 +104,14 @@ SPACES = {
 }
 
 
+def test_the_time_of_a_search_goes_by_windows_whatever_its_cost_counts(tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(f"name: grouped\nparameters: {SPACES['grouped']}\n")
+    (tmp_path / "searched.yaml").write_text(SEARCHED.replace("SPACE", str(tmp_path / "space.yaml")))
+    options = SearchOptions(experiment=str(tmp_path / "searched.yaml"), root=tmp_path, tracking=False)
+    search = ready_search(options, print)
+    assert search.plan.largest_cost > search.largest_windows == 6 * 8 + 4 * 8 + 4 * 8
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_a_dual_encoder_and_a_cost_in_tokens_are_searched(space: str, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(f"name: {space}\nparameters: {SPACES[space]}\n")

@@ -120,6 +120,7 @@ class BuiltIn:
             checkpoint_bytes=checkpoint_bytes(prepared.base),
             tokenizer=prepared.tokenizer,
             calibrate=pipeline.calibrate,
+            largest_windows=sum(most * self.spec.all_stages()[name].batch_size for name, most in steps.items()),
         )
 
     def _design(self, prepared: Prepared, steps: Mapping[str, int]) -> Design:

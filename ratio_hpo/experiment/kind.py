@@ -104,6 +104,7 @@ class Search:
         checkpoint_bytes: of the model that each worker trains; None: not known.
         tokenizer: folder of files that belong to every kept model; None: nothing.
         calibrate: times a few steps and a small evaluation; None: it cannot be known.
+        largest_windows: windows of its largest trial, whatever its cost counts; 0: not known.
     """
 
     options: SearchOptions
@@ -116,6 +117,7 @@ class Search:
     checkpoint_bytes: int | None = None
     tokenizer: Path | None = None
     calibrate: Callable[[Params, Context], Calibration] | None = None
+    largest_windows: int = 0
 
     @property
     def workers(self) -> int:

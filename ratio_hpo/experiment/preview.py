@@ -59,7 +59,7 @@ def estimate_time(search: Search) -> TimeEstimate | None:
     )
     measured = search.calibrate(params, context)
     evaluations = sum(len(grid) for grid in search.plan.rungs.values())
-    trial = search.plan.largest_cost * measured.window + evaluations * measured.evaluation
+    trial = search.largest_windows * measured.window + evaluations * measured.evaluation
     return TimeEstimate(
         seconds_per_window=measured.window,
         seconds_per_evaluation=measured.evaluation,
