@@ -62,7 +62,7 @@ class TargetSpec(Spec):
     """Without a stage: whether it is scored at each rung of the intermediate stage, or at its end alone."""
 
     items: Whole | Literal["all"] = 500
-    """Without a stage: items of each split that are scored, over all its languages, drawn once."""
+    """Of retrieval: items of each split that are scored, over all its languages, drawn once."""
 
     head: Text | None = None
     """Name of the head that it is scored with; none: the task's name."""

@@ -173,6 +173,10 @@ def test_passages_are_cut_behind_marks_that_end_a_sentence(text: str, sentences:
     assert [text[begin:end] for begin, end in sentence_breaks(text)] == sentences
 
 
+def test_long_runs_of_marks_take_no_longer_than_their_length() -> None:
+    assert len(sentence_breaks("a" + "." * 300_000 + "b")) == 1  # a square of it would take minutes
+
+
 def test_every_format_but_those_of_several_files_has_such_a_file() -> None:
     assert set(FORMATS) - set(FILES) == {"squad", "lines", "bucc"}
     assert all(load_format(name).tasks for name in FORMATS)

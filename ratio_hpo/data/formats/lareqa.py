@@ -17,8 +17,9 @@ from ratio_hpo.data.report import Report
 
 Breaks = list[tuple[int, int]]
 
-SENTENCE = re.compile(r"\S.*?(?:[.!?؟።]+[\"'”’)\]]*(?=\s|$)|[。！？]+[」』”’]*|[।॥]+|$)", re.DOTALL)
-"""A sentence up to a mark that ends it; marks of Latin, Arabic and Ethiopic writing need white space behind them."""
+SENTENCE = re.compile(r"\S.*?(?:(?<![.!?؟።])[.!?؟።]++[\"'”’)\]]*+(?=\s|$)|[。！？]++[」』”’]*+|[।॥]++|$)", re.DOTALL)
+"""A sentence up to a mark that ends it; marks of Latin, Arabic and Ethiopic writing need white space behind them. A run
+of marks is looked at once, from its first one."""
 
 
 def sentence_breaks(text: str) -> Breaks:
