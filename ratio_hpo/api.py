@@ -54,11 +54,11 @@ class LoadedStudy:
         return trials_table(self._view())
 
     def curves(self) -> DataFrame:
-        """One row an evaluation: stage, windows, attributed cost, paid windows, every score and measure."""
+        """One row an evaluation: stage, windows, attributed and paid cost, every score and measure."""
         return curves_table(self._view())
 
     def front(self) -> DataFrame:
-        """One row a point of the anytime front, by cost: cost in windows, mean F1, ratio, trial, where it stopped."""
+        """One row a point of the anytime front, by cost: cost, mean F1, ratio, trial, where it stopped."""
         import pandas
 
         return pandas.DataFrame(pareto(self._view())["points"])
@@ -167,7 +167,7 @@ def search(
         anchors: mixtures that run first and are never pruned.
         enqueue: parameters to try right after the anchors.
         workers: trials at once; more than one run on Ray.
-        max_cost: start no trial once the study has trained so many windows.
+        max_cost: start no trial once the study has trained so much, in windows.
         largest_cost: most windows that a trial can cost; None: the sum of the last rungs.
         identity: anything whose change makes it another study (data, model, version of the code).
         tracking: whether to write to MLflow, below `root` or at `tracking_uri`.

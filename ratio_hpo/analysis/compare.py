@@ -49,7 +49,9 @@ def _trial(view: StudyView, record: TrialRecord) -> dict[str, Any]:
 
 def _study(view: StudyView) -> dict[str, Any]:
     content = status(view)
-    shown = {key: content[key] for key in ("experiment", "space", "base", "target", "hypervolume", "paid_cost")}
+    shown = {
+        key: content[key] for key in ("experiment", "space", "base", "target", "hypervolume", "cost_unit", "paid_cost")
+    }
     shown |= {state: count for state, count in content["counts"].items() if count}
     shown["largest_cost"] = view.largest_cost
     best = best_trial(view.records)

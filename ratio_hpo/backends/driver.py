@@ -22,7 +22,7 @@ class Budget:
     Attributes:
         trials: in the study in all, whatever their end.
         hours: of this run; None: no limit.
-        cost: windows that the study may train in all; None: no limit.
+        cost: that the study may train in all, in its unit; None: no limit.
         failures: FAIL trials that are not `diverged` at which the search stops; None: no limit.
     """
 

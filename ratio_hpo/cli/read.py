@@ -155,7 +155,12 @@ def _print_beside(curve: list[dict[str, Any]]) -> None:
     mean = curve[-1]["scores"].get("xtreme/mean")
     if mean is not None:
         click.echo(f"XTREME's mean over tasks (question answering by F1 and EM): {number(mean)}")
-    told = {key: value for point in curve for key, value in point["measures"].items() if "/" in key}
+    told = {
+        key: value
+        for point in curve
+        for key, value in point["measures"].items()
+        if "/" in key and not key.startswith("system/")
+    }
     if told:
         click.echo("last told in training: " + ", ".join(f"{key} {number(value)}" for key, value in told.items()))
 

@@ -41,7 +41,7 @@ running_options: Decorator = together(
     option("--trials", type=click.IntRange(1), help="Trials in the study in all.  [default: the experiment's]"),
     option("--max-hours", type=Finite(0, min_open=True), help="Start no trial after so many hours."),
     option("--max-cost", type=Finite(0, min_open=True),
-           help="Start no trial once the study has trained so many windows."),
+           help="Start no trial once the study has trained so much, in its unit of cost."),
     option("--max-failures", type=click.IntRange(0), help="Stop when more trials failed (diverged ones aside)."),
     option("--sampler", type=click.Choice(SAMPLERS), help="How parameters are proposed."),
     option("--pruner", type=click.Choice(PRUNERS), help="How slow trials are stopped."),

@@ -86,6 +86,25 @@ class WorkLeft(RatioHpoError):
     exit_code = 1
 
 
+class BatchTooLarge(Exception):
+    """Windows that must go through the model together do not fit into memory.
+
+    Example:
+        >>> print(BatchTooLarge("lareqa", 16))
+        16 windows of lareqa, which are compared with each other, do not fit into memory; lower batch_size or max_length
+    """
+
+    def __init__(self, task: str, windows: int) -> None:
+        super().__init__(task, windows)
+        self.task, self.windows = task, windows
+
+    def __str__(self) -> str:
+        return (
+            f"{self.windows} windows of {self.task}, which are compared with each other, do not fit into memory; lower "
+            "batch_size or max_length"
+        )
+
+
 class Diverged(Exception):
     """A loss that is not finite. An outcome of a trial, not a mistake of the user.
 

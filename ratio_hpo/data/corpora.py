@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, Strict, model_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
+from ratio_hpo.core.errors import DataError
 from ratio_hpo.core.fingerprint import COMMIT
 from ratio_hpo.data.examples import Example
 from ratio_hpo.data.formats import load_format, read_file
@@ -44,6 +45,10 @@ class _CorpusSpec(Spec):
 
     translated_from: Language | None = None
     """The language that a machine translated it from; none: it was written in its own. Reports mark its sources."""
+
+    def code(self, language: str) -> str:
+        """What stands for a language in its files."""
+        return language
 
     @property
     def cut_alike(self) -> bool:
@@ -240,5 +245,10 @@ class CorpusReader:
             examples, report = self._corpora[corpus].load(language, self._root, strict=self._strict)
             if report is not None:
                 self.reports.append(report)
-            self._read[key] = examples
+            code = self._corpora[corpus].code(language)
+            self._read[key] = [example for example in examples if example.written_in in ("", code)]
+            if not any(example.is_asked for example in self._read[key]):
+                raise DataError(
+                    f"corpora.{corpus}: holds no example in {language} ({code}); check its files and `codes`"
+                )
         return self._read[key]

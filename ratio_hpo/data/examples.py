@@ -31,6 +31,11 @@ class Example:
         return True
 
     @property
+    def written_in(self) -> str:
+        """Code of its language, where a file holds several; empty: the file's."""
+        return ""
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """What makes an example of the training data the same as one that is evaluated, if it is equal or near."""
         return ()
@@ -197,12 +202,18 @@ class Asked(Example):
         context: what it was asked on, by which leaks are found; empty: there is none.
         candidates: that it brings to those that are there to be found.
         answer: index of the right one among them; None: it asks nothing, and only brings its candidates.
+        language: of what is asked, where a file holds several.
     """
 
     question: str
     context: str
     candidates: tuple[str, ...]
     answer: int | None
+    language: str = ""
+
+    @property
+    def written_in(self) -> str:
+        return self.language
 
     @property
     def is_asked(self) -> bool:

@@ -42,13 +42,15 @@ def cut(examples: Sequence[E], sizes: Sizes, *, seed: int) -> dict[str, list[E]]
     """The parts of a corpus, each in the corpus's order; a group (a passage, a premise) is in one part alone.
 
     Fractions place each group by a hash of its key, so that a group is in the same part whatever else the
-    corpus holds, in every language. Numbers of examples fill parts group by group in the order of that hash.
+    corpus holds, in every language. Numbers of examples fill parts group by group in the order of that hash. What is
+    only there to be found is in none.
 
     Raises:
         ConfigError: more examples asked for than there are.
     """
     if not sizes:
         return {WHOLE: list(examples)}
+    examples = [example for example in examples if example.is_asked]
     place = {key: unit_hash("split", seed, key) for key in {e.group for e in examples}}
     if any(isinstance(size, float) or size == 1 for size in sizes.values()):
         owner = _by_fraction(place, sizes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ratio_hpo.core.errors import ConfigError
@@ -147,7 +147,14 @@ class BuiltIn:
         stage, ratio = self.spec.stages.intermediate, space.parameters.get("ratio")
         if stage.balance != "task" or not isinstance(ratio, Ratio):
             return
-        low, high = reachable_ratios({k: s for k, s in sizes.items() if not s.aside}, stage.wanted().split)
+        caps, labelled = space.parameters.get("size_cap"), {k: s for k, s in sizes.items() if not s.aside}
+        splits = (
+            [replace(stage.wanted().split, size_cap=int(cap)) for cap in caps.values]
+            if isinstance(caps, Steps)
+            else [stage.wanted().split]
+        )
+        reached = [reachable_ratios(labelled, split) for split in splits]
+        low, high = max(low for low, _ in reached), min(high for _, high in reached)
         if ratio.low < low - 1e-9 or ratio.high > high + 1e-9:
             raise ConfigError(
                 f"{space.source}: parameters.ratio: with balance `task` the data reaches {low:.4g} to {high:.4g}, but "
@@ -223,7 +230,7 @@ class BuiltIn:
                     most[name] = max(most[name], int(max(domain.values)))
         stage, ratio = self.spec.stages.intermediate, space.parameters.get("ratio")
         if stage.budget == "add" and isinstance(ratio, Ratio):
-            searched = bool({"spread", "temperature"} & set(space.parameters))
+            searched = bool({"spread", "temperature", "size_cap"} & set(space.parameters))
             hangs_on_length = stage.spread == "unimax" and stage.unit == "tokens"  # fewer steps: fewer caps
             if searched or hangs_on_length:  # however it is spread
                 largest = largest_window_ratio(sizes, ratio.high, stage.unit)

@@ -222,6 +222,8 @@ class ExperimentSpec(StudySpec):
             )
         if target.stage is not None and not kind.is_trained:
             raise ValueError(f"task {target.task} is scored on a layer and has no stage; drop it")
+        if target.stage is not None and target.at == "end":
+            raise ValueError("at `end` is of targets without a stage, whose pruning does not need them; drop it")
         if target.stage is None and not kind.on_layer:
             raise ValueError(f"task {target.task} needs a stage to be trained in; add it")
         if target.metric is not None and target.task != "qa":

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 
 BLOCK = 1024
-"""Queries whose similarities are held at once."""
+"""Queries whose similarities are held at once, at most."""
+
+MOST_SIMILARITIES = 2**26
+"""Similarities that are held at once."""
 
 NEIGHBOURS, MOST_RANKS = 4, 20
 
@@ -52,8 +55,7 @@ def average_precisions(
     """
     values = np.zeros(len(queries))
     for begin, block in _similarities(queries, candidates):
-        order = np.argsort(-block, axis=1, kind="stable")[:, :ranks]
-        for k, ranked in enumerate(order, begin):
+        for k, ranked in enumerate((_first(row, ranks) for row in block), begin):
             hits = np.array([int(place) in targets[k] for place in ranked], dtype=np.float64)
             precision = hits.cumsum() / np.arange(1, len(hits) + 1)
             values[k] = (precision * hits).sum() / max(min(len(targets[k]), ranks), 1)
@@ -136,8 +138,18 @@ def _by_text(by_id: Mapping[str, str]) -> dict[str, str]:
 def _similarities(queries: Vectors, index: Vectors) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Cosines of the queries to the whole index, a block of queries at a time with the number of its first one."""
     ours, theirs = normalised(queries), normalised(index)
-    for begin in range(0, len(ours), BLOCK):
-        yield begin, ours[begin : begin + BLOCK] @ theirs.T
+    size = max(min(BLOCK, MOST_SIMILARITIES // max(len(theirs), 1)), 1)
+    for begin in range(0, len(ours), size):
+        yield begin, ours[begin : begin + size] @ theirs.T
+
+
+def _first(similarities: NDArray[np.float32], ranks: int) -> NDArray[np.int64]:
+    """The nearest places in order, the earlier one of equals first: as a whole stable sort would have them."""
+    if len(similarities) <= ranks:
+        return np.argsort(-similarities, kind="stable")
+    least = np.partition(similarities, len(similarities) - ranks)[len(similarities) - ranks]
+    among = np.flatnonzero(similarities >= least)
+    return among[np.argsort(-similarities[among], kind="stable")][:ranks]
 
 
 def _neighbours(x: Vectors, y: Vectors) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -19,7 +19,9 @@ from ratio_hpo.space import simplex
 
 Key = Literal["task", "language"]
 
-ROUNDS, SETTLED, CLOSE = 2000, 1e-14, 1e-6
+ROUNDS, SETTLED, CLOSE = 2000, 1e-14, 1e-3
+"""Of the fit, which is slow where shares are 0: shares this close to a product are one."""
+
 LEAST = 1e-9
 """What a group counts as where the groups that have a share have no source in common."""
 

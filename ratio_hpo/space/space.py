@@ -166,6 +166,8 @@ def load_space(name_or_path: str) -> Space:
     parameters: dict[str, Domain] = {}
     for key, entry in entries.items():
         try:
+            if isinstance(entry, dict) and entry.get("type") == "grouped" and "sources" in entry:
+                raise ConfigError(f"{path}: parameters.{key}.sources: are the experiment's; drop it")
             parameters[key] = _domain(str(path), f"parameters.{key}", entry)
         except ConfigError as error:
             mistakes.extend(error.lines)

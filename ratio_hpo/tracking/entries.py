@@ -64,7 +64,7 @@ def description(study: str, number: int | str) -> str:
     """What the run is, and the command that shows it."""
     return (
         f"Trial {number} of study {study}: an intermediate stage on a mixture, then the target stage, evaluated along "
-        f"the way; the step is the cost in windows from the base model on.\n\n"
+        f"the way; the step is the cost from the base model on.\n\n"
         f"`ratio-hpo trial {number} {study}` shows its parameters, mixture and curve."
     )
 

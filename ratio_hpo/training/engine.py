@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from ratio_hpo.core.errors import Diverged
+from ratio_hpo.core.errors import BatchTooLarge, Diverged
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.data.tasks import Batch, Drawn, Head, Task, Vocabulary
@@ -223,10 +223,15 @@ class Engine:
         """Add the gradient of a micro-batch, as part of the whole batch; its head, summed loss, windows, and more."""
         task, head = chosen[0][0].task, chosen[0][0].head
         batch = self._batch(task, [drawn for _, drawn in chosen])
-        with self.accelerator.autocast():
-            outputs = self.model(head, **task.inputs(batch))
-        total = task.loss(outputs, batch).sum()
-        self.accelerator.backward(total / whole)
+        try:
+            with self.accelerator.autocast():
+                outputs = self.model(head, **task.inputs(batch))
+            total = task.loss(outputs, batch).sum()
+            self.accelerator.backward(total / whole)
+        except torch.OutOfMemoryError as error:
+            if task.in_batch:  # a smaller micro-batch would not make it smaller
+                raise BatchTooLarge(task.name, len(chosen)) from error
+            raise
         return head, total.item(), len(chosen), task.watch(outputs, batch)
 
     def _batch(self, task: Task, chosen: Sequence[Drawn]) -> Batch:

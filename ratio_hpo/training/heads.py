@@ -94,7 +94,11 @@ def load_heads(base: Base, heads: Sequence[Head], seed: int) -> SharedEncoder:
         head.name: load_model(base, head.auto_class, integer_hash("head", seed, head.name), _size_of(head))
         for head in heads
     }
-    own = {name: frozenset(model.state_dict()) for name, model in models.items()}
+    encoders = {head.name for head in heads if head.auto_class == ENCODER}  # which are read by token, not by pooler
+    own = {
+        name: frozenset(key for key in model.state_dict() if not (name in encoders and key.startswith("pooler.")))
+        for name, model in models.items()
+    }
     encoder = next(iter(models.values())).base_model if models else load_model(base, ENCODER, seed)
     if len(models) > 1 and any(_has_pooler(model.base_model) for model in models.values()):
         encoder = load_model(base, ENCODER, integer_hash("pooler", seed))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ratio_hpo.core.errors import ConfigError, DataError
+from ratio_hpo.data.corpora import CorpusReader, FileCorpusSpec
 from ratio_hpo.data.formats import FORMATS, from_records, load_format, read_file
 from ratio_hpo.data.formats.lareqa import sentence_breaks
 
@@ -158,6 +159,27 @@ def test_mentions_in_the_news_find_their_entity_among_all(tmp_path: Path) -> Non
     assert {problem.rule for problem in report.problems} == {
         "no entity", "mention_span does not match the text", "no text of the context (get-mewsli-x.sh puts it in)",
     }  # fmt: skip
+
+
+def test_a_language_takes_its_own_articles_and_candidates_are_in_no_split(tmp_path: Path) -> None:
+    articles = [
+        {
+            "context": {"document_id": f"{code}{k}", "text": ARTICLE, "language": code},
+            "mentions": [{**MENTION, "example_id": f"{code}{k}"}],
+        }
+        for code in ("de", "tr")
+        for k in range(4)
+    ]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(article) for article in articles))
+    (tmp_path / "candidate_set_entities.jsonl").write_text("\n".join(json.dumps(entity) for entity in ENTITIES))
+    corpus = FileCorpusSpec(
+        kind="files", format="mewsli", path="a.jsonl", languages=["de", "tr", "uk"], parts={"prune": 2, "test": "rest"}
+    )
+    reader = CorpusReader({"news": corpus}, tmp_path, seed=0, strict=False)
+    assert {example.id for example in reader.whole("news", "de")} == {"de0", "de1", "de2", "de3", "Q1"}
+    assert [len(reader.part("news", part, "tr")) for part in ("prune", "test")] == [2, 2]
+    with pytest.raises(DataError, match=r"corpora\.news: holds no example in uk"):
+        reader.whole("news", "uk")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,6 +46,12 @@ def test_corners_and_what_is_no_product() -> None:
     assert not WHOLE.contains({"qa.en": 0.5, "nli.sw": 0.5})
     assert not WHOLE.contains({"qa.en": 0.5})
     assert not WHOLE.contains({"other": 1.0})
+
+
+def test_its_own_places_are_held_at_corners_of_incomplete_tables() -> None:
+    table = domain_of([("a", "x"), ("a", "y"), ("b", "y"), ("b", "z"), ("c", "z")])
+    for corner in product((0.0, 0.5, 1.0), repeat=table.dimensions):
+        assert table.contains(table.decode(corner))
 
 
 def test_one_key_alone_shares_evenly_within_a_group() -> None:

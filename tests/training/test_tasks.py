@@ -183,6 +183,22 @@ def test_in_batch_candidates_go_through_together_and_equal_ones_are_one(bench: C
     assert losses.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)  # nothing is wrong that is right
 
 
+def test_each_mention_has_its_own_answer_and_questions_share_theirs_over_languages(bench: Callable) -> None:
+    lab = bench("lareqa")
+    asked = [
+        Asked(id="q", group="q", question="Who?", context="", candidates=(name, "nobody"), answer=0)
+        for name in ("Ada", "Bo")
+    ]
+    examples = [
+        Placed(id="q", group="q", example=one, language=code, split="select")
+        for one, code in zip(asked, ("en", "sw"), strict=True)
+    ]
+    for name, right in (("lareqa", [[0, 2], [0, 2]]), ("mewsli", [[0], [2]])):
+        task = make_task(name, TASKS[name].settings(max_length=32))
+        windows = open_windows(write_windows(examples, lab.tokenizer, task, [name], lab.folder))
+        assert [windows.of("targets", k).tolist() for k in range(2)] == right
+
+
 def test_masks_hang_on_the_draw_and_not_on_the_batch(bench: Callable) -> None:
     lab = bench("mlm")
     task, windows = lab.tasks["mlm"], lab.windows["mlm"]

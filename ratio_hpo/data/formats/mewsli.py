@@ -70,14 +70,19 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Asked | None:
     if text[place[0] : place[1]] != span.get("text"):
         report.drop(where, "mention_span does not match the text")
         return None
+    identifier, document = id_of(mention, "example_id"), str(context.get("document_id") or where)
+    if not encodable(identifier) or not encodable(document):
+        report.drop(where, "an id is not valid Unicode")
+        return None
     sentence = _sentence(context.get("sentence_spans"), place, len(text))
     return Asked(
-        id=id_of(mention, "example_id"),
-        group=str(context.get("document_id") or where),
+        id=identifier,
+        group=document,
         question=_marked(text, place, sentence),
         context=text[sentence[0] : sentence[1]],
         candidates=(description,),
         answer=0,
+        language=str(context.get("language") or ""),
     )
 
 
@@ -97,7 +102,7 @@ def _entities(path: Path, report: Report) -> dict[str, str]:
     found = {}
     for where, record in json_lines(beside, report):
         name, description = id_of(record, "entity_id") if isinstance(record, dict) else "", _description(record)
-        if name and description:
+        if name and description and encodable(name):
             found[name] = description
         else:
             report.drop(f"{ENTITIES} {where}", "no entity_id or description")
@@ -116,7 +121,9 @@ def _description(entity: Any) -> str | None:
 
 def _span(span: Any, length: int) -> tuple[int, int] | None:
     start, end = (span.get("start"), span.get("end")) if isinstance(span, dict) else (None, None)
-    if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end <= length:
+    if any(isinstance(place, bool) or not isinstance(place, int) for place in (start, end)):
+        return None
+    if not 0 <= start < end <= length:
         return None
     return start, end
 

@@ -91,7 +91,8 @@ class Finding(Embedding):
     def _encode_scored(self, examples: Sequence[Placed], tokenizer: Any) -> dict[str, Any]:
         number: dict[tuple[str, str], int] = {}
         owners: list[int] = []
-        right: dict[str, set[int]] = {}
+        right: dict[str, set[int]] = {}  # one question in several languages is one, with an answer in each
+        names = [placed.id if self.by_language else str(item) for item, placed in enumerate(examples)]
         for item, placed in enumerate(examples):
             question = _asked(placed.example)
             language = placed.language if self.by_language else ""
@@ -100,11 +101,11 @@ class Finding(Embedding):
                     owners.append(item)
             if question.answer is not None:
                 answer = number[question.candidates[question.answer], language]
-                right.setdefault(question.id, set()).add(answer)
+                right.setdefault(names[item], set()).add(answer)
         asked = [(item, _asked(placed.example)) for item, placed in enumerate(examples) if placed.split]
         questions = self._rows([question.question for _, question in asked], tokenizer, self.most_question)
         candidates = self._rows([text for text, _ in number], tokenizer, self.most_candidate)
-        targets = [*(sorted(right[question.id]) for _, question in asked), *([] for _ in number)]
+        targets = [*(sorted(right[names[item]]) for item, _ in asked), *([] for _ in number)]
         columns = row_columns([*questions, *candidates], [*(item for item, _ in asked), *owners])
         return columns | {
             "candidate": pa.array([*[0] * len(asked), *[1] * len(number)], pa.int32()),
