@@ -121,7 +121,7 @@ def _description(entity: Any) -> str | None:
 
 def _span(span: Any, length: int) -> tuple[int, int] | None:
     start, end = (span.get("start"), span.get("end")) if isinstance(span, dict) else (None, None)
-    if any(isinstance(place, bool) or not isinstance(place, int) for place in (start, end)):
+    if not isinstance(start, int) or not isinstance(end, int) or isinstance(start, bool) or isinstance(end, bool):
         return None
     if not 0 <= start < end <= length:
         return None
