@@ -361,6 +361,29 @@ def test_a_ratio_that_balanced_tasks_cannot_reach_is_refused_before_training(tmp
         ready_search(options, lambda line: None)
 
 
+def test_a_ratio_must_be_reached_at_every_cap_that_is_searched(tmp_path: Path) -> None:
+    """A cap takes from the task with most data, and so moves what balanced tasks can reach."""
+    text = EXPERIMENT.replace("mlm_share: 0.2", "mlm_share: 0.2, balance: task")
+    text = text.replace("languages: [en, sw], questions: 40}", "languages: [en, sw], questions: 400}", 1)
+    text = text.replace(
+        "nli: {kind: world, task: nli, people: pool, languages: [en, id]",
+        "nli: {kind: world, task: nli, people: pool, languages: [en]",
+    )
+    reached = []
+    for caps in ("[1000000]", "[60, 1000000]"):
+        space = tmp_path / "space.yaml"
+        space.write_text(
+            "name: capped\nparameters:\n  ratio: {type: ratio}\n"
+            f"  size_cap: {{type: steps, values: {caps}, absolute: true}}\n"
+        )
+        (tmp_path / "balanced.yaml").write_text(text.replace("space: ratio-only", f"space: {space}"))
+        options = SearchOptions(experiment=str(tmp_path / "balanced.yaml"), root=tmp_path / "runs", tracking=False)
+        with pytest.raises(ConfigError, match=r"the data reaches 0 to 0\.\d+") as refused:
+            ready_search(options, lambda line: None)
+        reached.append(float(str(refused.value).partition("reaches 0 to ")[2].partition(",")[0]))
+    assert reached[1] < reached[0]
+
+
 def test_the_anchor_without_a_mixture_is_never_shown_to_samplers(finished: Path) -> None:
     import optuna
 
