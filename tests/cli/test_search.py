@@ -109,8 +109,11 @@ def test_another_seed_under_the_same_name_is_refused(finished: Path) -> None:
 
 @pytest.fixture(scope="module")
 def stopped(place: Path) -> tuple[int, str, Any]:
-    """Exit code, messages and status of a search that Ctrl-C ended; then it is continued to five trials."""
-    words = [*SEARCH, "--study", "stopped", "--trials", "5"]
+    """Exit code, messages and status of a search that Ctrl-C ended; then it is continued to five trials.
+
+    It is asked for more than it can do before the signal comes, however late that is.
+    """
+    words = [*SEARCH, "--study", "stopped", "--trials", "60"]
     with searching(place, words) as process:
         for line in process.stderr:  # type: ignore[union-attr]
             if "trial   1" in line:
@@ -133,7 +136,7 @@ def test_ctrl_c_keeps_everything_and_says_how_to_go_on(place: Path, stopped: tup
     assert code == 130
     assert "To go on: ratio-hpo search --experiment small.yaml" in messages
     assert all(trial["state"] in ("COMPLETE", "PRUNED") or trial["worker"] is None for trial in status["trials"])
-    assert len(read(place, "status", "--study", "stopped")["trials"]) == 5
+    assert len(read(place, "status", "--study", "stopped")["trials"]) >= 5
 
 
 def test_interrupted_and_whole_searches_are_equal(finished: Path, stopped: tuple[int, str, Any]) -> None:
