@@ -63,6 +63,11 @@ class Claim:
     spent_before: Spent = NOTHING
     spent_again: Spent = NOTHING
 
+    @property
+    def cost(self) -> float:
+        """Of its last evaluation; 0 before the first."""
+        return self.curve[-1].cost if self.curve else 0.0
+
     def fill(self, attributes: Mapping[str, Any]) -> None:
         """Put in what is stored of the trial: kind, parameters, seed, budget, whether it may be pruned."""
         self.kind, self.params, self.seed = attributes[rec.KIND], attributes[rec.PARAMS], attributes[rec.SEED]

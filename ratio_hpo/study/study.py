@@ -164,12 +164,11 @@ class Study:
             claim = self.live.pop(number)
             if claim is None:
                 return
-            cost = claim.curve[-1].cost if claim.curve else 0.0
             if not claim.curve:
                 self._endings.fail(number, claim.trial_id, "the objective ended without any progress", None)
-            elif claim.budget is not None and cost < claim.budget:
-                unit = self.plan.about.cost_unit
-                reason = f"the objective ended at a cost of {cost:,.0f} {unit}, but {claim.budget:,.0f} were planned"
+            elif claim.budget is not None and claim.cost < claim.budget:
+                spent = f"{claim.cost:,.0f} {self.plan.about.cost_unit}"
+                reason = f"the objective ended at a cost of {spent}, but {claim.budget:,.0f} were planned"
                 self._endings.fail(number, claim.trial_id, reason, None)
             else:
                 self._endings.done(number, claim.trial_id)
