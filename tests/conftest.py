@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from ratio_hpo.space import LogUniform, Ratio, Space
 from ratio_hpo.study import Anchor, StudyPlan, Target
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it in what they put into the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start must hear Ctrl-C
 
 settings.register_profile("no deadline", deadline=None)  # timing lives in benchmarks
 settings.load_profile("no deadline")

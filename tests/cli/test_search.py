@@ -126,15 +126,9 @@ def stopped(place: Path) -> tuple[int, str, Any]:
 
 
 def searching(place: Path, words: list[str]) -> subprocess.Popen[str]:
-    """A search in a process group of its own, that Ctrl-C reaches even where these tests run in the background."""
-
-    def hear() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # shells have it ignored in what they put into the background
-
+    """A search in a process group of its own."""
     command = [sys.executable, "-m", "ratio_hpo", *words]
-    return subprocess.Popen(
-        command, cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=hear
-    )
+    return subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def test_ctrl_c_keeps_everything_and_says_how_to_go_on(place: Path, stopped: tuple[int, str, Any]) -> None:
