@@ -74,9 +74,10 @@ class Grouped:
             end = begin + max(len(names) - 1, 0)
             parts.append(np.asarray(simplex.from_cube(cube[begin:end], *_bounds(len(names)))))
             begin = end
-        weights = self._product(parts)
+        of, sharing = self._places()
+        weights = _product(parts, of, sharing)
         if weights.sum() <= 0.0:
-            weights = self._product([part + LEAST for part in parts])
+            weights = _product([part + LEAST for part in parts], of, sharing)
         return dict(zip(self.sources, (weights / weights.sum()).tolist(), strict=True))
 
     def contains(self, value: Any) -> bool:
@@ -103,29 +104,40 @@ class Grouped:
             found.append((names, np.array([names.index(name) for name in of], dtype=np.int64)))
         return found
 
-    def _product(self, parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """The product of its groups' shares, of each source [sources]; those that share all groups share it evenly."""
-        groups = self._groups()
-        weights = np.ones(len(self.sources))
-        for (_, of), part in zip(groups, parts, strict=True):
-            weights = weights * part[of]
-        cells = list(zip(*(of.tolist() for _, of in groups), strict=True))
-        return weights / np.array([cells.count(cell) for cell in cells])
+    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The group of each source by each key [keys, sources], and how many share all of them with it [sources]."""
+        of = np.stack([of for _, of in self._groups()])
+        _, cell, count = np.unique(of, axis=1, return_inverse=True, return_counts=True)
+        return of, count[cell.reshape(-1)]
 
     def _fit(self, shares: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """The shares of groups whose product comes nearest to shares of sources [sources]."""
-        groups = self._groups()
+        groups, (places, sharing) = self._groups(), self._places()
         parts = [np.full(len(names), 1.0 / len(names)) for names, _ in groups]
         for _ in range(ROUNDS):
             before = [part.copy() for part in parts]
             for k, (names, of) in enumerate(groups):
-                weights = self._product(parts)
+                weights = _product(parts, places, sharing)
                 made, wanted = (np.bincount(of, x, len(names)) for x in (weights / weights.sum(), shares))
                 parts[k] = parts[k] * np.divide(wanted, made, out=np.zeros(len(names)), where=made > 0)
                 parts[k] = parts[k] / parts[k].sum()
             if max(float(np.abs(a - b).max()) for a, b in zip(parts, before, strict=True)) < SETTLED:
                 break
         return parts
+
+
+def _product(
+    parts: Sequence[NDArray[np.float64]], of: NDArray[np.int64], sharing: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The product of its groups' shares, of each source [sources]; those that share all groups share it evenly.
+
+    Args:
+        of, sharing: as `_places` gives them.
+    """
+    weights = np.ones(of.shape[1])
+    for part, place in zip(parts, of, strict=True):
+        weights = weights * part[place]
+    return weights / sharing
 
 
 def _bounds(count: int) -> tuple[simplex.Vector, simplex.Vector]:

@@ -186,11 +186,10 @@ class Engine:
                 if size == 1:
                     raise
                 self.micro_batch = (size + 1) // 2
-        loss = sum(value for _, value, _, _ in losses) / len(batch)
+        loss = sum(told["loss"][0] for _, told in losses) / len(batch)
         if not np.isfinite(loss):
             raise Diverged(stage.name, step, {"learning_rate": stage.learning_rate, "batch_size": stage.batch_size})
-        for head, value, number, watched in losses:
-            told = {"loss": (value, float(number)), **watched}
+        for head, told in losses:
             for measure, (part, count) in told.items():
                 total = tally.by_head.setdefault(f"{measure}/{head}", [0.0, 0.0])
                 total[0] += part
@@ -217,10 +216,9 @@ class Engine:
             parts += [group[k : k + whole] for k in range(0, len(group), whole)]
         return parts
 
-    def _backward(
-        self, chosen: list[tuple[Trained, Drawn]], whole: int
-    ) -> tuple[str, float, int, Mapping[str, tuple[float, float]]]:
-        """Add the gradient of a micro-batch, as part of the whole batch; its head, summed loss, windows, and more."""
+    def _backward(self, chosen: list[tuple[Trained, Drawn]], whole: int) -> tuple[str, dict[str, tuple[float, float]]]:
+        """Add the gradient of a micro-batch, as part of the whole batch; its head, and numerators and denominators of
+        its loss and of what else its task tells."""
         task, head = chosen[0][0].task, chosen[0][0].head
         batch = self._batch(task, [drawn for _, drawn in chosen])
         try:
@@ -232,7 +230,7 @@ class Engine:
             if task.in_batch:  # a smaller micro-batch would not make it smaller
                 raise BatchTooLarge(task.name, len(chosen)) from error
             raise
-        return head, total.item(), len(chosen), task.watch(outputs, batch)
+        return head, {"loss": (total.item(), float(len(chosen))), **task.watch(outputs, batch)}
 
     def _batch(self, task: Task, chosen: Sequence[Drawn]) -> Batch:
         batch = task.collate(chosen, self._vocabulary)
