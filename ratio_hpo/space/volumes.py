@@ -30,6 +30,10 @@ NODES, POINTS = 257, 48
 """Places at which h is worked out, and points of the Gauss-Legendre rule of each integral: log G is within 3e-4."""
 
 
+ROUNDING = 1e-12
+"""A bound that leaves out no more of the whole binds nowhere."""
+
+
 @dataclass(frozen=True, slots=True)
 class Volume:
     """log G_n as a function of s in (0, whole].
@@ -88,7 +92,7 @@ def _with_part(volume: Volume, bound: float, whole: float) -> Volume:
 
     parts, free = volume.parts + 1, volume.free - math.log(volume.parts + 1)
     bend = min(bound, volume.bend)
-    if bend >= whole:
+    if whole - bend <= ROUNDING * whole:
         return Volume(parts, free, whole)
     nodes = np.linspace(bend, whole, NODES)
     # t = s v^(1/(n+1)) makes t^n dt even, so that the integrand is the smooth e^h alone

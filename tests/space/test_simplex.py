@@ -64,6 +64,14 @@ def bounded(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, list[float]]:
     return low, np.minimum(low + room, 1.0), cube
 
 
+@pytest.mark.parametrize("short", [1e-16, 2e-16, 1e-15, 1e-13, 1e-10])
+def test_a_bound_a_rounding_error_below_everything_is_none(short: float) -> None:
+    low, high = np.zeros(3), np.array([1.0 - short, 1.0 - short, 1.0])
+    shares = from_cube([0.0, 0.0], low, high)
+    assert shares.sum() == pytest.approx(1.0, abs=1e-12)
+    assert np.allclose(from_cube(to_cube(shares, low, high), low, high), shares, atol=1e-9)
+
+
 @given(bounded())
 def test_bounds_are_never_left(case: tuple[np.ndarray, np.ndarray, list[float]]) -> None:
     low, high, cube = case
