@@ -1,0 +1,167 @@
+"""Where a point lies for the model: shares of a mixture, other parameters in the unit cube, and how far each stage got.
+
+A trial's point is what the model sees: the mixture, the learning rate, and the windows that each stage has consumed. So
+an intermediate stage of 400 windows passes through the places of 100 and 200, and a trial's `intermediate_steps` is no
+parameter of its own, unless the schedule looks ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratio_hpo.core.trial import Params
+from ratio_hpo.space import Choice, Grouped, Simplex, Space, Steps
+
+Array = NDArray[np.float64]
+
+ANY = -1
+"""In the place of a trial's number: of no trial in particular."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A place on the curve of a trial.
+
+    Attributes:
+        params: absolute.
+        ratio, shares: realised, the latter by source; None: as asked for.
+        windows: consumed, by stage; a stage that was not begun may be left out.
+    """
+
+    params: Params
+    ratio: float | None = None
+    shares: Mapping[str, float] | None = None
+    windows: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Points as columns.
+
+    Attributes:
+        shares: [n, k], rows on the simplex; without columns where no mixture is searched.
+        others: [n, q].
+        trials: number of each point's trial; -1: what any trial may expect there, without the luck of one [n].
+    """
+
+    shares: Array
+    others: Array
+    trials: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.others)
+
+    def rows(self, which: NDArray[np.intp] | slice) -> Table:
+        """Some of the points."""
+        return Table(self.shares[which], self.others[which], self.trials[which])
+
+    def distances(self, others: Table) -> Array:
+        """From each point to each of others [n, m], Hellinger's in shares."""
+        columns = [np.concatenate([np.sqrt(table.shares), table.others], axis=1) for table in (self, others)]
+        away: Array = np.linalg.norm(columns[0][:, None] - columns[1][None], axis=2)
+        return away
+
+    def with_rows(self, more: Table) -> Table:
+        """These points and then others."""
+        pairs = [(self.shares, more.shares), (self.others, more.others), (self.trials, more.trials)]
+        return Table(*(np.concatenate(pair) for pair in pairs))
+
+    def of_trials(self, trials: NDArray[np.intp]) -> Table:
+        """The same places, as points of trials."""
+        return Table(self.shares, self.others, trials)
+
+    def of_any_trial(self) -> Table:
+        """The same places, without the luck of the trials that were there."""
+        return self.of_trials(np.full(len(self), ANY, dtype=np.intp))
+
+
+class Features:
+    """From points to columns.
+
+    Args:
+        stages: of a trial, in order, with the windows of their first rung, which set the scale of progress.
+        looks_ahead: whether a schedule depends on the steps that are still to come: then steps stay parameters.
+
+    Attributes:
+        blocks: columns of `others` that share a length scale.
+
+    Example:
+        >>> from ratio_hpo.space import Ratio
+        >>> features = Features(Space("mine", {"ratio": Ratio()}), {"target": 100})
+        >>> table = features.table([Point(params={"ratio": 0.25}, windows={"target": 300})])
+        >>> table.shares.tolist(), table.others.tolist()
+        ([[0.75, 0.25]], [[2.0]])
+    """
+
+    blocks: tuple[slice, ...]
+
+    def __init__(self, space: Space, stages: Mapping[str, float], *, looks_ahead: bool = False) -> None:
+        self._space, self._stages = space, dict(stages)
+        self._ratio = "ratio" if "ratio" in space.parameters and "shares" not in space.parameters else None
+        self._parts = self._names()
+        self._rest = [
+            name
+            for name, domain in space.parameters.items()
+            if name not in ("shares", self._ratio) and (looks_ahead or not self._is_progress(name, domain))
+        ]
+        widths = [self._width(name) for name in self._rest] + [1] * len(self._stages)
+        ends = np.cumsum(widths).tolist()
+        self.blocks = tuple(slice(end - width, end) for end, width in zip(ends, widths, strict=True))
+
+    @property
+    def num_shares(self) -> int:
+        return len(self._parts)
+
+    def table(self, points: Sequence[Point]) -> Table:
+        """Columns of points."""
+        windows = [np.array([[point.windows.get(stage, 0.0) for stage in self._stages]]) for point in points]
+        return self.along(points, windows)
+
+    def along(self, places: Sequence[Point], windows: Sequence[Array]) -> Table:
+        """Columns of courses: each place at several windows of its stages [r, s], one after another."""
+        lengths = [len(each) for each in windows]
+        shares = np.array([self._shares(place) for place in places]).reshape(len(places), len(self._parts))
+        others = np.array([self._others(place) for place in places]).reshape(len(places), -1)
+        progress = np.concatenate(windows) if windows else np.zeros((0, len(self._stages)))
+        progress = np.log2(1.0 + progress / np.array(list(self._stages.values())))
+        columns = np.concatenate([np.repeat(others, lengths, axis=0), progress], axis=1)
+        return Table(np.repeat(shares, lengths, axis=0), columns, np.full(len(progress), ANY, dtype=np.intp))
+
+    def _is_progress(self, name: str, domain: object) -> bool:
+        """Whether a parameter only says how many windows a stage goes to."""
+        return isinstance(domain, Steps) and name.removesuffix("_steps") in self._stages and name.endswith("_steps")
+
+    def _width(self, name: str) -> int:
+        domain = self._space.parameters[name]
+        return len(domain.options) if isinstance(domain, Choice) else domain.dimensions
+
+    def _names(self) -> tuple[str, ...]:
+        domain = self._space.parameters.get("shares")
+        if isinstance(domain, Simplex):
+            return domain.parts
+        if isinstance(domain, Grouped):
+            return tuple(domain.sources)
+        return ("reference", "others") if self._ratio is not None else ()
+
+    def _shares(self, point: Point) -> Array:
+        if self._ratio is not None:
+            ratio = float(point.params["ratio"] if point.ratio is None else point.ratio)
+            ratio = min(max(ratio, 0.0), 1.0)
+            return np.array([1.0 - ratio, ratio])
+        found = point.params.get("shares", {}) if point.shares is None else point.shares
+        shares = np.array([max(float(found.get(name, 0.0)), 0.0) for name in self._parts])
+        return shares / shares.sum() if shares.sum() > 0 else shares
+
+    def _others(self, point: Point) -> list[float]:
+        columns: list[float] = []
+        for name in self._rest:
+            domain, value = self._space.parameters[name], point.params.get(name)
+            if isinstance(domain, Choice):
+                columns += [float(option == value) / 2**0.5 for option in domain.options]
+            else:
+                columns += [0.5] * domain.dimensions if value is None else domain.encode(value)
+        return columns

@@ -1,0 +1,157 @@
+"""The covariance of two points: what mixtures do, at a place of the other parameters and of progress.
+
+    k_j(x, x') = M(o, o') (c + a <p, p'> + s M(sqrt p, sqrt p') + w M(sqrt p_j, sqrt p'_j) + t [same trial])
+
+p are shares and o everything else; M is the Matern kernel of smoothness 5/2 (Rasmussen and Williams 2006, equation
+4.17). The Euclidean distance of square-root shares is Hellinger's, which gives small shares their weight. <p, p'> is a
+law that is linear in shares (with outputs that are logarithms that of Ye et al. 2024, arXiv 2403.16952), and p_j the
+share that output j answers to most: that of its own language, as a rule, which evidence finds. The last term is the
+luck of one trial, which goes on along its curve: seeds, and all that the features do not say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratio_hpo.surrogate.features import ANY, Table
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """Hyperparameters, in variances of a scaled output and in units of the features.
+
+    Attributes:
+        constant, linear, smooth, own, trial: weights c, a, s, w and t.
+        smooth_length, own_length: of square-root shares.
+        noise: variance of the noise.
+        lengths: of the blocks of the other columns.
+    """
+
+    constant: float = 0.5
+    linear: float = 0.3
+    smooth: float = 0.4
+    own: float = 2.0
+    trial: float = 0.03
+    smooth_length: float = 1.2
+    own_length: float = 0.35
+    noise: float = 0.02
+    lengths: tuple[float, ...] = ()
+
+    def logs(self) -> Array:
+        """Logarithms, in the order of the fields."""
+        weights = (self.constant, self.linear, self.smooth, self.own, self.trial)
+        plain = (*weights, self.smooth_length, self.own_length, self.noise)
+        return np.log([*plain, *self.lengths])
+
+    @classmethod
+    def from_logs(cls, logs: Array) -> Hyper:
+        values = np.exp(logs).tolist()
+        return cls(*values[:8], lengths=tuple(values[8:]))
+
+
+class Pairs:
+    """All that the covariance needs of pairs of points, worked out once for any hyperparameters."""
+
+    def __init__(self, a: Table, b: Table, blocks: Sequence[slice]) -> None:
+        self._a, self._b = a, b
+        self.others = [_squared(a.others[:, block], b.others[:, block]) for block in blocks]
+        self._own: dict[int, Array] = {}
+
+    @cached_property
+    def products(self) -> Array:
+        """<p, p'>."""
+        return self._a.shares @ self._b.shares.T
+
+    @cached_property
+    def same_trial(self) -> Array:
+        """1 where both are points of one trial."""
+        same = (self._a.trials[:, None] == self._b.trials[None, :]) & (self._a.trials[:, None] != ANY)
+        return same.astype(float)
+
+    @cached_property
+    def hellinger(self) -> Array:
+        """Squared distance of square-root shares."""
+        return _squared(np.sqrt(self._a.shares), np.sqrt(self._b.shares))
+
+    def own(self, part: int) -> Array:
+        """Squared distance of the square roots of one share."""
+        if part not in self._own:
+            x, y = np.sqrt(self._a.shares[:, part]), np.sqrt(self._b.shares[:, part])
+            self._own[part] = (x[:, None] - y[None, :]) ** 2
+        return self._own[part]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The parts of a covariance that all outputs have in common.
+
+    Attributes:
+        outer: M(o, o').
+        inner: c + a <p, p'> + s M(sqrt p, sqrt p') + t [same trial].
+    """
+
+    outer: Array
+    inner: Array
+    pairs: Pairs
+    hyper: Hyper
+
+    def of(self, part: int | None) -> Array:
+        """The covariance of outputs that answer to a share most, or to none."""
+        if part is None:
+            return self.outer * self.inner
+        own: Array = self.outer * (self.inner + self.hyper.own * matern(self.pairs.own(part), self.hyper.own_length))
+        return own
+
+
+def shared(pairs: Pairs, hyper: Hyper, *, mixed: bool) -> Shared:
+    """What outputs have in common.
+
+    Args:
+        mixed: whether there are shares at all.
+    """
+    away = sum((d / length**2 for d, length in zip(pairs.others, hyper.lengths, strict=True)), np.zeros(()))
+    outer = np.broadcast_to(matern(away, 1.0), pairs.products.shape)
+    inner = hyper.constant + hyper.trial * pairs.same_trial
+    if not mixed:
+        return Shared(outer, inner, pairs, hyper)
+    inner = inner + hyper.linear * pairs.products
+    inner = inner + hyper.smooth * matern(pairs.hellinger, hyper.smooth_length)
+    return Shared(outer, inner, pairs, hyper)
+
+
+def variances(table: Table, hyper: Hyper, part: int | None) -> Array:
+    """The covariance of each point with itself [n]."""
+    inner = hyper.constant + hyper.trial * (table.trials != ANY)
+    if table.shares.shape[1]:
+        inner = inner + hyper.linear * (table.shares**2).sum(1) + hyper.smooth
+        inner = inner + (hyper.own if part is not None else 0.0)
+    return inner
+
+
+def matern(squared: Array, length: float) -> Array:
+    """Matern 5/2 of squared distances."""
+    scaled = np.sqrt(5.0 * squared) / length
+    values: Array = (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled)
+    return values
+
+
+def matern_slope(squared: Array, length: float) -> Array:
+    """What a factor on a part of the squared distance, in units of length, adds to Matern 5/2: its slope over it.
+
+    The derivative by the logarithm of a length scale is this times that scale's own part of the squared distance.
+    """
+    scaled = np.sqrt(5.0 * squared) / length
+    values: Array = (5.0 / 3.0) * (1.0 + scaled) * np.exp(-scaled)
+    return values
+
+
+def _squared(x: Array, y: Array) -> Array:
+    """Squared distances of the rows of two arrays [n, m]."""
+    return np.maximum((x**2).sum(1)[:, None] + (y**2).sum(1)[None, :] - 2.0 * x @ y.T, 0.0)

@@ -1,0 +1,126 @@
+"""What a study has seen, as the model takes it: points of every curve, stopped and running trials among them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratio_hpo.core.trial import HEADLINE, NO_INTERMEDIATE, Progress, State, TrialRecord, languages_of
+from ratio_hpo.surrogate.features import Point
+
+Array = NDArray[np.float64]
+
+MOST_POINTS = 400
+"""Points that a model is made of, at most: the ends of all curves, then those of the latest trials."""
+
+CLOSE = 1e-6
+
+SELECT, PRUNE = "select", "prune"
+"""The splits that trials are scored on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Points with their scores.
+
+    Attributes:
+        points: in the order of trials and costs.
+        trials: number of each point's trial [n].
+        costs: attributed [n].
+        scores: [n, m].
+        names: of the outputs: languages, or targets, or the headline.
+        weights: of the outputs in the headline [m].
+    """
+
+    points: list[Point]
+    trials: NDArray[np.intp]
+    costs: Array
+    scores: Array
+    names: tuple[str, ...]
+    weights: Array
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def windows_at(record: TrialRecord, progress: Progress) -> dict[str, float]:
+    """Windows of every stage at an evaluation."""
+    done: dict[str, float] = {}
+    if progress.stage in record.plan.stages or progress.parts:
+        for stage, plan in record.plan.stages.items():
+            if stage == progress.stage or stage in progress.parts:
+                break
+            done[stage] = plan.windows
+    else:
+        for point in record.curve:
+            if point.stage == progress.stage:
+                break
+            done[point.stage] = point.windows
+    return {**done, **(progress.parts or {progress.stage: progress.windows})}
+
+
+def drawn_by(record: TrialRecord, windows: Mapping[str, float]) -> Point:
+    """A place on the course of a trial, with what was really drawn in its first stage, where that is known."""
+    stage = next(iter(record.plan.stages.values()), None)
+    shares = {name: source.share_windows for name, source in stage.sources.items()} if stage is not None else None
+    return Point(params=record.params, ratio=record.plan.ratio_realised, shares=shares or None, windows=windows)
+
+
+def learned_from(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The trials that have a place in the space."""
+    return [record for record in records if record.kind != NO_INTERMEDIATE and record.params]
+
+
+def seen(records: Sequence[TrialRecord], targets: Mapping[str, float] | None = None, split: str = SELECT) -> Seen:
+    """The points of trials.
+
+    Args:
+        targets: weight in the headline of each target, by name.
+        split: whose scores; where an objective has one score, that serves both.
+    """
+    pairs = [
+        (record, point) for record in learned_from(records) if record.state is not State.FAIL for point in record.scored
+    ]
+    if len(pairs) > MOST_POINTS:
+        order = sorted(
+            range(len(pairs)), key=lambda k: (pairs[k][1] is not pairs[k][0].scored[-1], -pairs[k][0].number)
+        )
+        pairs = [pairs[k] for k in sorted(order[:MOST_POINTS])]
+    names, weights, scores = _outputs([_of(point, split) for _, point in pairs], targets or {})
+    return Seen(
+        points=[drawn_by(record, windows_at(record, point)) for record, point in pairs],
+        trials=np.array([record.number for record, _ in pairs], dtype=np.intp),
+        costs=np.array([point.cost for _, point in pairs], dtype=float),
+        scores=scores,
+        names=names,
+        weights=weights,
+    )
+
+
+def _of(point: Progress, split: str) -> Mapping[str, float]:
+    """The scores of a split, under their plain names."""
+    if split == SELECT or f"{split}/{HEADLINE}" not in point.scores:
+        return point.scores
+    return {key.removeprefix(f"{split}/"): v for key, v in point.scores.items() if key.startswith(f"{split}/")}
+
+
+def _outputs(
+    points: Sequence[Mapping[str, float]], targets: Mapping[str, float]
+) -> tuple[tuple[str, ...], Array, Array]:
+    """Names, weights and scores of what makes up the headline: languages, else targets, else the headline alone."""
+    headline = np.array([point[HEADLINE] for point in points])
+    languages = set.intersection(*(set(languages_of(point, "score/")) for point in points)) if points else set()
+    keys = {
+        tuple(f"score/{language}" for language in sorted(languages)): np.ones(len(languages)),
+        tuple(f"{target}/mean" for target in targets): np.array([*targets.values()], dtype=float),
+    }
+    for names, weights in keys.items():
+        if names and all(name in point for point in points for name in names):
+            scores = np.array([[point[name] for name in names] for point in points])
+            weights = weights / weights.sum()
+            if np.allclose(scores @ weights, headline, atol=CLOSE):
+                return names, weights, scores
+    return (HEADLINE,), np.ones(1), headline[:, None]
