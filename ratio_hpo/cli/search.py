@@ -32,8 +32,18 @@ if TYPE_CHECKING:
     from ratio_hpo.core.overrides import Setting
     from ratio_hpo.experiment.kind import Search, SearchOptions
 
-SAMPLERS = ["tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid"]
-PRUNERS = ["successive_halving", "hyperband", "median", "percentile", "patient", "threshold", "wilcoxon", "none"]
+SAMPLERS = ["mixture", "tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid"]
+PRUNERS = [
+    "front",
+    "successive_halving",
+    "hyperband",
+    "median",
+    "percentile",
+    "patient",
+    "threshold",
+    "wilcoxon",
+    "none",
+]
 KEEP = ["front", "best", "all", "none"]
 DEFAULT_EXPERIMENT = "polyglot-world"
 
@@ -191,6 +201,7 @@ def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
 
 def _print_end(ready: Search, *, as_json: bool) -> None:
     """What came out: the front and where to look next."""
+    from ratio_hpo.analysis.recommend import recommend
     from ratio_hpo.analysis.status import pareto, status
     from ratio_hpo.cli.printing import open_view
     from ratio_hpo.cli.read import print_front
@@ -203,11 +214,11 @@ def _print_end(ready: Search, *, as_json: bool) -> None:
     counts = ", ".join(f"{value} {key}" for key, value in content["counts"].items() if value)
     click.echo(f"{view.name}: {counts}; hypervolume {content['hypervolume']:.3f}")
     print_front(pareto(view))
-    best = content["best"]
-    if best is not None:
-        ratio = "" if best["ratio"] is None else f"ratio {best['ratio']:.2f}, "
-        click.echo(
-            f"Recommended: {ratio}trial {best['number']}, the highest final {content['measure']} seen: "
-            f"{best['score']:.3f}\n(no model of the response yet)"
-        )
+    found = recommend(view)
+    if found is not None:
+        record = found.record
+        ratio = "" if record.ratio is None else f"ratio {record.ratio:.2f}, "
+        expected = "" if found.mean is None else f", expected {found.mean:.3f} ± {found.sd:.3f}"
+        measured = f"{content['measure']} {record.scored[-1].headline:.3f} measured{expected}"
+        click.echo(f"Recommended: {ratio}trial {record.number}, {measured}\n({found.why})")
     say("next: `ratio-hpo pareto`, `ratio-hpo ui`, `ratio-hpo export recipe`;\nmore: the same command with --trials")

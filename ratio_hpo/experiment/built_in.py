@@ -22,6 +22,7 @@ from ratio_hpo.study import Anchor, StudyPlan, Target
 from ratio_hpo.training.base import checkpoint_bytes, find_base
 from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.parameters import INTERMEDIATE, check_parameters, owners, reference_values
+from ratio_hpo.training.schedule import LOOKS_AHEAD
 from ratio_hpo.training.spec import SourceData, sizes_of
 
 
@@ -189,6 +190,8 @@ class BuiltIn:
             ),
             languages=tuple(spec.languages()),
             seed=spec.seed,
+            looks_ahead=any(stage.schedule in LOOKS_AHEAD for stage in spec.all_stages().values())
+            or "schedule" in space.parameters,
             about=About(
                 experiment=spec.name,
                 space=space.name,

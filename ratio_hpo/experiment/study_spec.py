@@ -70,10 +70,10 @@ class StudySpec(Spec):
     prune_enqueued: bool = False
     """Whether the pruner may stop those."""
 
-    sampler: NamedSpec = NamedSpec(name="tpe")
+    sampler: NamedSpec = NamedSpec(name="mixture")
     """What proposes parameters."""
 
-    pruner: NamedSpec = NamedSpec(name="successive_halving")
+    pruner: NamedSpec = NamedSpec(name="front")
     """What stops trials that are not worth going on with."""
 
     keep: Keep = "front"

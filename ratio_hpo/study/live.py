@@ -136,6 +136,11 @@ class LiveView:
                     f"{progress.windows}"
                 )
 
+    @property
+    def reuses(self) -> bool:
+        """Whether weights of stages are stored, so that what was trained once is not paid again."""
+        return self._stored is not None
+
     def stored_steps(self, identity: str) -> list[int]:
         """The steps of a stage whose weights are stored: from there a trial goes on without paying again."""
         return [] if self._stored is None else sorted(self._stored(identity))

@@ -47,6 +47,7 @@ class StudyPlan:
         largest_cost: the most that any trial of the space can cost, in `about`'s unit.
         languages: target languages, the instances of the Wilcoxon pruner.
         seed: of the samplers, and of training where a trial has none of its own.
+        looks_ahead: whether a schedule depends on the steps that are still to come.
         enqueue: parameters to try right after the anchors; those left out are sampled.
         prune_enqueued: whether the pruner may stop those.
         about: what is stored for readers; languages, rungs, parameters and largest cost are put in from the plan.
@@ -62,6 +63,7 @@ class StudyPlan:
     languages: tuple[str, ...]
     seed: int
     about: About
+    looks_ahead: bool = False
     enqueue: tuple[Params, ...] = ()
     prune_enqueued: bool = False
 

@@ -23,10 +23,11 @@ from optuna.trial import TrialState
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Decision, Progress, State
+from ratio_hpo.study.front_pruner import check_options
 
 WILCOXON_LANGUAGES = 4
 
-NAMES = ("successive_halving", "hyperband", "median", "percentile", "patient", "threshold", "wilcoxon", "none")
+NAMES = ("front", "successive_halving", "hyperband", "median", "percentile", "patient", "threshold", "wilcoxon", "none")
 
 _MAKERS: dict[str, Callable[..., pruners.BasePruner]] = {
     "successive_halving": lambda rungs, **o: pruners.SuccessiveHalvingPruner(
@@ -57,7 +58,10 @@ def check_pruner(name: str, options: Mapping[str, Any], languages: Sequence[str]
             f"pruner: wilcoxon needs {WILCOXON_LANGUAGES} target languages or more, but got {len(languages)}; "
             "choose another pruner"
         )
-    _make(name, options, 4)
+    if name == "front":
+        check_options(options)
+    else:
+        _make(name, options, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,16 @@ class Pruner(Protocol):
         """Whether the trial goes on from the evaluation that was observed last; asked of each evaluation, once."""
         ...
 
+    def follow(self, number: int, progress: Progress) -> None:
+        """Take in an evaluation that another driver has decided on."""
+        ...
+
     def close(self, number: int, state: State) -> None:
         """The trial has ended; RUNNING means that it did all its work and waits to be told."""
+        ...
+
+    def why(self, number: int) -> str | None:
+        """Why the trial was stopped, beyond the pruner's name; None: no more is known."""
         ...
 
 
@@ -145,6 +157,14 @@ class OptunaPruner:
         if self._by_language:
             self._finish(keys[0], number, TrialState.COMPLETE, progress.prune_headline)
         return Decision.STOP if sum(stops) * 2 > len(stops) else Decision.CONTINUE
+
+    def follow(self, number: int, progress: Progress) -> None:
+        """Verdicts of some pruners are part of what later ones rest on."""
+        self.observe(number, progress)
+        self.decide(number, progress)
+
+    def why(self, number: int) -> str | None:
+        return None
 
     def close(self, number: int, state: State) -> None:
         last = self._last.pop(number, None)

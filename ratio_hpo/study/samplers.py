@@ -28,7 +28,7 @@ SEEDS = 2**32
 GRID_PARTS = 5
 """Values that the grid takes of a coordinate without steps of its own."""
 
-NAMES = ("tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid")
+NAMES = ("mixture", "tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid")
 
 _PLAIN: dict[str, Callable[..., samplers.BaseSampler]] = {
     "tpe": samplers.TPESampler,

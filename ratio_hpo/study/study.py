@@ -17,14 +17,14 @@ from ratio_hpo.core.errors import in_one_line
 from ratio_hpo.core.plans import TRIAL_PLAN, UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Decision, Params, Progress, State, TrialRecord
 from ratio_hpo.study import records as rec
+from ratio_hpo.study.choose import choose
 from ratio_hpo.study.claims import Claim, Claims, Job
 from ratio_hpo.study.endings import Endings
 from ratio_hpo.study.leases import read_lease
 from ratio_hpo.study.live import LiveView, News
 from ratio_hpo.study.opening import open_study
 from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.study.pruning import OptunaPruner, Pruner
-from ratio_hpo.study.samplers import OptunaSampler, Relay, Sampler, params_of
+from ratio_hpo.study.samplers import Relay, params_of
 from ratio_hpo.study.storage import asking
 from ratio_hpo.study.tables import write_attributes
 from ratio_hpo.study.view import StudyView, view_of
@@ -40,7 +40,7 @@ class Study:
     """A study, open in this process.
 
     Args:
-        sampler, pruner: name, and options of Optuna's class.
+        sampler, pruner: name, and options.
         settings: what may change on the way, recorded for each trial (backend, workers, versions, …).
         plan_trial: what parameters come to; raises what it refuses.
         stored: the steps of a stage, by its identity, whose weights are stored here.
@@ -59,8 +59,8 @@ class Study:
         plan: StudyPlan,
         storage: RDBStorage,
         *,
-        sampler: tuple[str, Mapping[str, Any]] = ("tpe", {}),
-        pruner: tuple[str, Mapping[str, Any]] = ("successive_halving", {}),
+        sampler: tuple[str, Mapping[str, Any]] = ("mixture", {}),
+        pruner: tuple[str, Mapping[str, Any]] = ("front", {}),
         settings: Mapping[str, Any] | None = None,
         plan_trial: PlanTrial | None = None,
         stored: Callable[[str], Sequence[int]] | None = None,
@@ -68,8 +68,7 @@ class Study:
         self.plan, self.storage = plan, storage
         self._settings = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
         self._plan_trial = plan_trial or (lambda params, seed: UNPLANNED)
-        self._sampler: Sampler = OptunaSampler(*sampler, space=plan.space, seed=plan.seed)
-        self._pruner: Pruner = OptunaPruner(*pruner, plan.rungs, plan.languages)
+        self._sampler, self._pruner = choose(plan, sampler, pruner, self._plan_trial, lambda: self.view.records)
         self._optuna = open_study(plan, storage)
         self._optuna.sampler = Relay(plan.space, lambda number: self._sampler.propose(self.view, number))
         self.live = Claims(storage)
@@ -179,7 +178,9 @@ class Study:
             claim = self.live.pop(number)
             if claim is not None:
                 stopped = claim.curve[-1]
+                why = self._pruner.why(number)
                 reason = f"pruned by {self._settings['pruner']} at {stopped.stage} window {stopped.windows}"
+                reason += f": {why}" if why else ""
                 self._endings.prune(number, claim.trial_id, reason)
 
     def fail(self, number: int, reason: str, trace: str | None) -> None:
@@ -234,8 +235,7 @@ class Study:
         """Take in what others have stored, and show it to the pruner in the order in which it was measured."""
         news: News = self.view.look(at_once=at_once)
         for number, point in sorted(news.points, key=lambda item: (item[1].time or 0.0, item[0])):
-            self._pruner.observe(number, point)
-            self._pruner.decide(number, point)
+            self._pruner.follow(number, point)
         for record in news.ended:
             self._pruner.close(record.number, record.state)
 

@@ -69,10 +69,10 @@ BROKEN = {
     "negative steps": (WORLD.replace("steps: 100", "steps: -1"), "stages.intermediate.steps: input should be greater"),
     "rungs": (WORLD.replace("[25, 50, 100, 200]", "[50, 25]"), "evaluate needs rising steps"),
     "sampler": (
-        WORLD.replace("sampler: tpe", "sampler: tpee"),
+        WORLD.replace("sampler: mixture", "sampler: tpee"),
         "sampler: unknown sampler 'tpee' (did you mean 'tpe'?)",
     ),
-    "pruner": (WORLD.replace("name: successive_halving", "name: medain"), "did you mean 'median'?"),
+    "pruner": (WORLD.replace("pruner: front", "pruner: medain"), "did you mean 'median'?"),
     "space": (WORLD.replace("space: default", "space: defualt"), "did you mean 'default'?"),
     "parts": (WORLD.replace("test: 100", "test: 0.5"), "all fractions or all numbers"),
     "reference": (

@@ -206,7 +206,7 @@ def test_what_a_user_enqueues_is_not_pruned_unless_asked(run: Any, tmp_path: Pat
     """A bad ratio that successive halving would stop at its first rung."""
     options: dict[str, Any] = {
         "rungs": RUNGS, "root": tmp_path / "mlruns", "tracking": False, "progress": False, "isolated": False,
-        "target": 0.5, "anchors": ["english"],
+        "target": 0.5, "anchors": ["english"], "pruner": "successive_halving",
     }  # fmt: skip
     for trials, words in ((4, ()), (5, ("ratio=0.001",)), (6, ("ratio=0.002", "--prunable"))):
         if words:

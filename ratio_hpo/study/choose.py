@@ -1,0 +1,59 @@
+"""Which sampler and pruner a study works with: ours share one response model, the others are Optuna's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.plans import UNPLANNED, TrialPlan
+from ratio_hpo.core.trial import Params, TrialRecord
+from ratio_hpo.study.course import Courses
+from ratio_hpo.study.front_pruner import FrontPruner
+from ratio_hpo.study.mixture import MixtureProposals
+from ratio_hpo.study.plan import StudyPlan
+from ratio_hpo.study.pruning import OptunaPruner, Pruner
+from ratio_hpo.study.response import Response
+from ratio_hpo.study.samplers import OptunaSampler, Sampler
+from ratio_hpo.surrogate.seen import PRUNE, SELECT
+
+Named = tuple[str, Mapping[str, Any]]
+
+
+def choose(
+    plan: StudyPlan,
+    sampler: Named,
+    pruner: Named,
+    plan_trial: Callable[[Params, int], TrialPlan],
+    records: Callable[[], Sequence[TrialRecord]],
+) -> tuple[Sampler, Pruner]:
+    """The sampler and the pruner by name and options.
+
+    Args:
+        records: all trials so far.
+
+    Raises:
+        ConfigError: unknown name, or options that it does not take.
+    """
+
+    def planned(params: Params) -> TrialPlan:
+        try:
+            return plan_trial(params, plan.seed)
+        except (ConfigError, ValueError):  # what cannot be planned fails as a trial, where its reason is shown
+            return UNPLANNED
+
+    courses = Courses(plan.space, plan.rungs, plan.largest_cost, plan.about.cost_unit, planned)
+
+    def response(split: str) -> Response:
+        return Response(plan.space, courses, plan.about.targets, looks_ahead=plan.looks_ahead, split=split)
+
+    name, options = sampler
+    chosen: Sampler
+    if name == "mixture":
+        chosen = MixtureProposals(options, response(SELECT), seed=plan.seed)
+    else:
+        chosen = OptunaSampler(name, options, space=plan.space, seed=plan.seed)
+    name, options = pruner
+    if name == "front":
+        return chosen, FrontPruner(options, response(PRUNE), records)
+    return chosen, OptunaPruner(name, options, plan.rungs, plan.languages)

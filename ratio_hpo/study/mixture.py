@@ -1,0 +1,119 @@
+"""The `mixture` sampler: what is expected to widen the anytime front most, for what it costs to find out.
+
+It begins with a spread design; then the response model is fitted on every point of every curve, stopped and running
+trials included. Of many places the one is taken whose curve is expected to add most area to the front of posterior
+means, by what is left to pay for it: stages that are stored cost nothing again, so that a good mixture is tried at
+other numbers of steps where that is worth it. Hyperparameters are fitted at fixed numbers of trials, and all draws are
+made of (seed, number): with one worker a continued study proposes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.fingerprint import integer_hash
+from ratio_hpo.core.trial import Params, TrialRecord
+from ratio_hpo.space import Steps
+from ratio_hpo.study.response import Response, StudyModel
+from ratio_hpo.study.samplers import Coordinates, fixed_values
+
+Array = NDArray[np.float64]
+
+LEAST_DESIGN, MOST_DESIGN = 5, 10
+"""Trials before the model is asked: one more than the space has dimensions, within these."""
+
+SPREAD, FARTHEST = 256, 60
+"""Places of which the next one of the design is taken: half of the time the farthest from all others, half of the time
+any of the farthest."""
+
+WIDE, NEAR, REFINED, BEST = 240, 120, 60, 6
+"""Places that are drawn over the space, around the best trials, and in each of two refinements, around so many."""
+
+
+class Watched(Protocol):
+    """What the sampler looks at: `LiveView` has it."""
+
+    records: list[TrialRecord]
+
+    @property
+    def reuses(self) -> bool: ...
+
+
+class MixtureProposals:
+    """The sampler.
+
+    Args:
+        response: what the study's model is made by.
+
+    Raises:
+        ConfigError: options; it takes none.
+    """
+
+    def __init__(self, options: Mapping[str, Any], response: Response, *, seed: int) -> None:
+        if options:
+            raise ConfigError(f"sampler: mixture takes no options, but got {', '.join(options)}; drop them")
+        self._response, self._space, self._seed = response, response.space, seed
+        dimensions = sum(domain.dimensions for domain in self._space.parameters.values())
+        self._design = min(max(dimensions + 1, LEAST_DESIGN), MOST_DESIGN)
+
+    def propose(self, view: Watched, number: int) -> Coordinates:
+        rng = np.random.default_rng(integer_hash("mixture", self._seed, number))
+        records = view.records[:number]
+        if len(self._response.ended(records)) < self._design:
+            chosen = self._spread(records, rng)
+        else:
+            chosen = self._best(self._response.model(records), reuses=view.reuses, rng=rng)
+        return fixed_values(self._space, chosen)
+
+    def exhausted(self, view: Watched) -> bool:
+        return False
+
+    def _spread(self, records: Sequence[TrialRecord], rng: np.random.Generator) -> Params:
+        """A place far from all others."""
+        places = [self._space.decode(dict(zip(self._space.coordinates(), cube, strict=True)))
+                  for cube in rng.random((SPREAD, len(self._space.coordinates()))).tolist()]  # fmt: skip
+        known = self._response.learned(records)
+        if not known:
+            return places[0]
+        ends = self._response.ends([self._inside(record.params) for record in known])
+        away = self._response.ends(places).distances(ends).min(1)
+        order = np.argsort(-away, kind="stable")
+        return places[order[0] if rng.random() < 0.5 else order[rng.integers(FARTHEST)]]
+
+    def _best(self, model: StudyModel, *, reuses: bool, rng: np.random.Generator) -> Params:
+        """The place with the largest expected gain by what is left to pay."""
+        from ratio_hpo.surrogate.candidates import many
+
+        leading = [self._inside(params) for params in model.leading(BEST)]
+        places = [
+            *many(self._space, rng, WIDE),
+            *many(self._space, rng, NEAR, leading),
+            *self._siblings(leading, model),
+        ]
+        worth = model.worth(places, reuses=reuses)
+        for _ in range(2):
+            best = [places[k] for k in np.argsort(-worth, kind="stable")[:BEST]]
+            more = [*many(self._space, rng, REFINED, best), *self._siblings(best, model)]
+            places += more
+            worth = np.concatenate([worth, model.worth(more, reuses=reuses)])
+        return places[int(worth.argmax())]
+
+    def _siblings(self, places: Sequence[Params], model: StudyModel) -> list[Params]:
+        """The same places at all other numbers of steps that were not tried."""
+        found = []
+        for place in places:
+            for name, domain in self._space.parameters.items():
+                if isinstance(domain, Steps):
+                    others = [{**place, name: domain.decode(((k + 0.5) / len(domain.values),))}
+                              for k in range(len(domain.values))]  # fmt: skip
+                    found += [other for other in others if not model.was_tried(other)]
+        return found
+
+    def _inside(self, params: Params) -> Params:
+        """Parameters of a trial as the nearest that the space holds: an anchor may lie outside."""
+        return self._space.decode(self._space.encode(params))
