@@ -6,7 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from ratio_hpo.analysis.status import best_trial, finite
+from ratio_hpo.analysis.recommend import recommend
+from ratio_hpo.analysis.status import finite
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.plans import StagePlan
 from ratio_hpo.core.schema import SCHEMA
@@ -22,13 +23,16 @@ STAGE_KEYS = ("steps", "batch_size", "learning_rate", "schedule", "warmup", "wei
 
 
 def winner(view: StudyView, number: int | None = None) -> TrialRecord:
-    """The trial to take out: the asked one, or the COMPLETE one with the highest final headline.
+    """The trial to take out: the asked one, or the recommended one.
 
     Raises:
         StudyError: there is none, or it has no score.
     """
-    record = view.trial(number) if number is not None else best_trial(view.records)
-    if record is None:
+    if number is not None:
+        record = view.trial(number)
+    elif (found := recommend(view)) is not None:
+        record = found.record
+    else:
         raise StudyError(f"study {view.name} has no COMPLETE trial yet; wait for one, or name a ⟨trial⟩")
     if not record.scored:
         raise StudyError(f"trial {record.number} of {view.name} has no evaluation; name another with ⟨trial⟩")

@@ -113,18 +113,34 @@ def trial(number_: int, study: str | None, root: Path, storage: str | None, as_j
 @click.command()
 @reading_options
 def best(study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
-    """The COMPLETE trial with the highest final score: the ratio to take.
+    """The recommended trial: the COMPLETE one that most is expected of.
+
+    From 8 trials on that is by the response model, which has seen every score; the highest one seen stands beside it.
 
     \b
     ratio-hpo best
     ratio-hpo best --json | jq .params
     """
     from ratio_hpo.analysis.recipe import winner
+    from ratio_hpo.analysis.recommend import recommend
     from ratio_hpo.analysis.status import details
 
     view = open_view(root, storage, study)
-    content = details(winner(view), view)
-    print_json(content) if as_json else _print_trial(view, content)
+    found = recommend(view)
+    content = details(winner(view) if found is None else found.record, view)
+    if found is not None:
+        expected = None if found.mean is None else {"score": found.mean, "sd": found.sd}
+        content |= {"why": found.why, "expected": expected, "best_seen": found.best_seen.number}
+    if as_json:
+        print_json(content)
+        return
+    if found is not None:
+        click.echo(f"recommended: {found.why}{_expected(found.mean, found.sd)}")
+    _print_trial(view, content)
+
+
+def _expected(mean: float | None, sd: float | None) -> str:
+    return "" if mean is None or sd is None else f"; expected {mean:.3f} ± {sd:.3f}"
 
 
 def _print_trial(view: StudyView, content: dict[str, Any]) -> None:
