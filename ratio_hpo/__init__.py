@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ratio_hpo.core.errors import ConfigError, Diverged, RatioHpoError, StudyError
     from ratio_hpo.core.trial import Context, Params, Progress
     from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps, Uniform
+    from ratio_hpo.study.plain import MixtureSampler
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,7 @@ __all__ = [
     "Diverged",
     "LoadedStudy",
     "LogUniform",
+    "MixtureSampler",
     "Params",
     "Progress",
     "Ratio",
@@ -40,6 +42,7 @@ _PLACES = {
     **dict.fromkeys(("Choice", "LogUniform", "Ratio", "Simplex", "Space", "Steps", "Uniform"), "ratio_hpo.space"),
     **dict.fromkeys(("Context", "Params", "Progress"), "ratio_hpo.core.trial"),
     **dict.fromkeys(("ConfigError", "Diverged", "RatioHpoError", "StudyError"), "ratio_hpo.core.errors"),
+    "MixtureSampler": "ratio_hpo.study.plain",
     **dict.fromkeys(("LoadedStudy", "load_study", "search"), "ratio_hpo.api"),
 }
 
