@@ -1,0 +1,159 @@
+"""The methods that are compared, with their settings."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import optuna
+from problems import Problem
+from replay import View, tell
+
+from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
+from ratio_hpo.study.course import Courses
+from ratio_hpo.study.front_pruner import FrontPruner
+from ratio_hpo.study.mixture import MixtureProposals
+from ratio_hpo.study.pruning import OptunaPruner
+from ratio_hpo.study.response import Response
+from ratio_hpo.study.samplers import Coordinates, OptunaSampler
+
+logging.getLogger("optuna").setLevel(logging.ERROR)
+
+
+def best_seen(view: View) -> int:
+    """The trial with the best last headline of those that ran to their end; else of all."""
+    whole = [r for r in view.records if r.state is State.COMPLETE] or view.records
+    return max(whole, key=lambda record: record.curve[-1].headline).number
+
+
+class Ours:
+    """The `mixture` sampler, and the pruner that stops on evidence."""
+
+    def __init__(self, problem: Problem, seed: int, *, pruner: str = "front") -> None:
+        courses = Courses(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
+        self._response = Response(problem.space, courses)
+        self._sampler = MixtureProposals({}, self._response, seed=seed)
+        self._records: list[TrialRecord] = []
+        self._pruner: Any = (
+            FrontPruner({}, Response(problem.space, courses, split="prune"), lambda: self._records)
+            if pruner == "front"
+            else OptunaPruner(pruner, {}, problem.rungs, ())
+        )
+
+    def propose(self, view: View, number: int) -> Coordinates:
+        return self._sampler.propose(view, number)  # type: ignore[arg-type]
+
+    def stops(self, view: View, number: int, progress: Progress) -> bool:
+        self._records = view.records
+        self._pruner.observe(number, progress)
+        return self._pruner.decide(number, progress) is Decision.STOP
+
+    def ended(self, view: View, number: int) -> None:
+        self._pruner.close(number, view.records[number].state)
+
+    def recommended(self, view: View) -> int:
+        expected = self._response.model(view.records).finals()
+        whole = [r.number for r in view.records if r.state is State.COMPLETE] or list(expected)
+        return max(whole, key=lambda number: (expected[number][0], -number))
+
+
+class Ourselves:
+    """A sampler and pruner of Optuna's, as a study of ours uses them: two objectives, shadows."""
+
+    def __init__(self, problem: Problem, seed: int, sampler: str, pruner: str, **options: Any) -> None:
+        self._sampler = OptunaSampler(sampler, options, space=problem.space, seed=seed)
+        self._pruner = OptunaPruner(pruner, {}, problem.rungs, ())
+        self._unit = problem.unit
+        self._target: float | None = None
+
+    def propose(self, view: View, number: int) -> Coordinates:
+        view.optuna._thread_local.cached_all_trials = None  # as `Study.ask` does
+        return self._sampler.propose(view, number)  # type: ignore[arg-type]
+
+    def stops(self, view: View, number: int, progress: Progress) -> bool:
+        self._pruner.observe(number, progress)
+        return self._pruner.decide(number, progress) is Decision.STOP
+
+    def ended(self, view: View, number: int) -> None:
+        from ratio_hpo.metrics.convergence import cost_to_target
+
+        record = view.records[number]
+        self._pruner.close(number, record.state)
+        points = [(point.cost, point.headline) for point in record.curve]
+        if self._target is None:
+            self._target = 0.95 * points[-1][1] if points[-1][1] > 0 else points[-1][1] / 0.95
+        values = [points[-1][1], min(cost_to_target(points, self._target), 2 * self._unit)]
+        tell(view.optuna, number, record.state, values if record.state is State.COMPLETE else None)
+
+    def recommended(self, view: View) -> int:
+        return best_seen(view)
+
+
+class Plain:
+    """Optuna as its users have it: one objective, its own pruner."""
+
+    def __init__(self, problem: Problem, seed: int, make: Callable[[int], Any], pruner: Any = None) -> None:
+        from ratio_hpo.study.samplers import distributions
+
+        self._sampler, self._pruner = make(seed), pruner
+        self._distributions = distributions(problem.space)
+
+    def propose(self, view: View, number: int) -> Coordinates:
+        study = view.optuna
+        study._thread_local.cached_all_trials = None  # as `Study.ask` does
+        trial = study.get_trials(deepcopy=False)[number]
+        self._sampler.before_trial(study, trial)
+        chosen = self._sampler.sample_relative(study, trial, self._sampler.infer_relative_search_space(study, trial))
+        for name, distribution in self._distributions.items():
+            if name not in chosen:
+                chosen[name] = self._sampler.sample_independent(study, trial, name, distribution)
+        return chosen
+
+    def stops(self, view: View, number: int, progress: Progress) -> bool:
+        study = view.optuna
+        step = len(view.records[number].curve)
+        study._storage.set_trial_intermediate_value(number, step, progress.prune_headline)
+        if self._pruner is None:
+            return False
+        return bool(self._pruner.prune(study, study.get_trials(deepcopy=False)[number]))
+
+    def ended(self, view: View, number: int) -> None:
+        record = view.records[number]
+        tell(view.optuna, number, record.state, [record.curve[-1].headline])
+        trial = view.optuna.get_trials(deepcopy=False)[number]
+        self._sampler.after_trial(view.optuna, trial, trial.state, trial.values)
+
+    def recommended(self, view: View) -> int:
+        return best_seen(view)
+
+
+def study_of(name: str) -> optuna.Study:
+    """An empty study for a method."""
+    directions = ["maximize", "minimize"] if name.startswith("study-") else ["maximize"]
+    return optuna.create_study(directions=directions)
+
+
+def _tpe(seed: int) -> Any:
+    return optuna.samplers.TPESampler(seed=seed, multivariate=True)
+
+
+METHODS: dict[str, Callable[[Problem, int], Any]] = {
+    "mixture": lambda p, s: Ours(p, s),
+    "mixture-unpruned": lambda p, s: Ours(p, s, pruner="none"),
+    "random": lambda p, s: Plain(p, s, lambda seed: optuna.samplers.RandomSampler(seed=seed)),
+    "tpe": lambda p, s: Plain(p, s, _tpe),
+    "tpe-halving": lambda p, s: Plain(p, s, _tpe, optuna.pruners.SuccessiveHalvingPruner(min_resource=1)),
+    "tpe-median": lambda p, s: Plain(p, s, _tpe, optuna.pruners.MedianPruner()),
+    "gp": lambda p, s: Plain(p, s, lambda seed: optuna.samplers.GPSampler(seed=seed)),
+    "nsga2": lambda p, s: Plain(p, s, lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=10)),
+    "study-tpe-halving": lambda p, s: Ourselves(p, s, "tpe", "successive_halving"),
+    "study-tpe": lambda p, s: Ourselves(p, s, "tpe", "none"),
+}
+
+
+def make(name: str, problem: Problem, seed: int) -> Any:
+    """A method, fresh."""
+    np.random.seed(seed)
+    return METHODS[name](problem, seed)

@@ -1,0 +1,222 @@
+"""Recorded tables as problems: what a proposal would have scored, along its curve, with one seed's noise."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ratio_hpo.core.fingerprint import integer_hash
+from ratio_hpo.core.plans import StagePlan, TrialPlan
+from ratio_hpo.core.trial import Params, Progress
+from ratio_hpo.metrics.convergence import hypervolume
+from ratio_hpo.space import LogUniform, Ratio, Simplex, Space, Steps
+from ratio_hpo.surrogate import Features, Point
+
+Array = NDArray[np.float64]
+
+BATCH, TARGET_WINDOWS = 32, 640
+"""Of the embedded world: windows of an intermediate step, and of a target stage."""
+
+LEADING = 0.9
+"""The second scale begins at the final score that so large a part of all rows is worse than."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A table with its rows' curves.
+
+    Attributes:
+        rows: parameters of each row.
+        curves: for each row one curve a seed, observed.
+        truths: for each row, the mean over seeds at each point of its curve.
+        mixed: number of each row's first stage: rows with the same one share its prefix.
+        first: name of the first stage.
+        anchors: rows that every method begins with.
+        rungs: windows of each stage.
+    """
+
+    name: str
+    space: Space
+    rows: Sequence[Params]
+    curves: Sequence[Sequence[Sequence[Progress]]]
+    truths: Sequence[Array]
+    mixed: Sequence[int]
+    rungs: Mapping[str, Sequence[int]]
+    first: str = ""
+    anchors: tuple[int, ...] = ()
+    _cache: dict[str, Array] = field(default_factory=dict, compare=False)
+
+    @property
+    def unit(self) -> float:
+        """Cost of a full trial."""
+        return max(curves[0][-1].cost for curves in self.curves)
+
+    def curve(self, row: int, seed: int) -> Sequence[Progress]:
+        """What a trial of a row shows, the same for every method that has the same seed."""
+        seeds = self.curves[row]
+        return seeds[integer_hash("noise", seed, self.mixed[row]) % len(seeds)]
+
+    def planned(self, params: Params) -> TrialPlan:
+        """What a trial comes to: its stages' windows."""
+        if not self.first:
+            return TrialPlan()
+        row = next(k for k, row in enumerate(self.rows) if row["intermediate_steps"] == params["intermediate_steps"])
+        windows = {point.stage: point.windows for point in self.curves[row][0]}
+        stages = {
+            stage: StagePlan(steps=n, windows=n, ratio=0.0, ratio_realised=0.0, ratio_realised_tokens=0.0)
+            for stage, n in windows.items()
+        }
+        return TrialPlan(cost=self.curves[row][0][-1].cost, stages=stages)
+
+    def nearest(self, params: Params, used: set[int]) -> int:
+        """The unused row nearest to a proposal: Hellinger distance in shares, the unit cube elsewhere."""
+        away = np.linalg.norm(self._places - self._place(params), axis=1)
+        away[list(used)] = np.inf
+        return int(away.argmin())
+
+    @property
+    def _places(self) -> Array:
+        if "places" not in self._cache:
+            self._cache["places"] = np.stack([self._place(row) for row in self.rows])
+        return self._cache["places"]
+
+    def _place(self, params: Params) -> Array:
+        table = Features(self.space, {}, looks_ahead=True).table([Point(params=params, windows={})])
+        return np.concatenate([np.sqrt(table.shares[0]), table.others[0]])
+
+    @property
+    def finals(self) -> Array:
+        """True last score of each row."""
+        return np.array([truth[-1] for truth in self.truths])
+
+    def floors(self) -> tuple[float, float]:
+        """Where the two scales begin: a random row's median at its first rung; the 90th percentile of last scores."""
+        return float(np.median([truth[0] for truth in self.truths])), float(np.quantile(self.finals, LEADING))
+
+    def area(self, visited: Mapping[int, int], floor: float) -> float:
+        """Hypervolume of the true means of what was visited: (row -> points), over a floor."""
+        points = [
+            (self.curves[row][0][k].cost, max(float(self.truths[row][k]) - floor, 0.0))
+            for row, count in visited.items()
+            for k in range(count)
+        ]
+        return hypervolume(points, self.unit)
+
+    def best_area(self, floor: float) -> float:
+        """The same of the whole table."""
+        key = f"area {floor}"
+        if key not in self._cache:
+            whole = {row: len(self.truths[row]) for row in range(len(self.rows))}
+            self._cache[key] = np.array(self.area(whole, floor))
+        return float(self._cache[key])
+
+
+def regmix(data: Path, name: str = "train_*_1m") -> Problem:
+    """RegMix's 512 mixtures of 17 domains; the score is the log loss on 13, turned to [0, 1]; last points only."""
+    found = []
+    for kind in ("mixture", "pile_loss"):
+        with (data / f"{name.replace('*', kind)}.csv").open() as file:
+            found.append(np.array([[float(cell) for cell in row[1:]] for row in list(csv.reader(file))[1:]]))
+    shares, losses = found[0] / found[0].sum(1, keepdims=True), np.log(found[1])
+    scores = (losses.max() - losses) / (losses.max() - losses.min())
+    parts = tuple(f"d{k:02d}" for k in range(shares.shape[1]))
+    rows = [{"shares": dict(zip(parts, each.tolist(), strict=True))} for each in shares]
+    curves = [
+        [[Progress(stage="target", windows=1, cost=1.0, scores={f"score/{k}": float(v) for k, v in enumerate(row)})
+          .with_means()]]
+        for row in scores
+    ]  # fmt: skip
+    return Problem(
+        name="regmix",
+        space=Space("regmix", {"shares": Simplex(parts=parts)}),
+        rows=rows,
+        curves=curves,
+        truths=[np.array([row.mean()]) for row in scores],
+        mixed=list(range(len(rows))),
+        rungs={"target": (1,)},
+    )
+
+
+def polyglot(table: pd.DataFrame, which: str) -> Problem:
+    """The dense table of the embedded world: `ratio` or `simplex`, with the seeds that are whole."""
+    table = table[table.problem == which]
+    languages = sorted(table.language.unique())
+    sources = [column.removeprefix("share_") for column in table.columns if column.startswith("share_")]
+    units = table.groupby(["mixture", "learning_rate"], sort=True)
+    units_of = table.drop_duplicates(["mixture", "learning_rate", "seed"]).groupby("seed").size()
+    seeds = [seed for seed in sorted(units_of.index) if units_of[seed] == units.ngroups]
+    steps = sorted(int(step) for step in table.intermediate_steps.dropna().unique())
+    rows: list[Params] = []
+    curves, truths, mixed = [], [], []
+    for number, ((mixture, rate), unit) in enumerate(units):
+        scores = unit.pivot_table(
+            index=["seed", "intermediate_steps", "stage", "windows", "cost"],
+            columns=["split", "language"],
+            values="f1",
+            dropna=False,
+            observed=True,
+        )
+        scores = scores.dropna(how="all").reset_index()
+        of_seed = dict(list(scores.groupby("seed")))
+        shares = {source: float(unit[f"share_{source}"].iloc[0]) for source in sources}
+        for step in steps:
+            rest = {"intermediate_steps": step}
+            if which == "ratio":
+                rows.append({"ratio": int(mixture) / 10, "learning_rate": float(rate), **rest})
+            else:
+                rows.append({"shares": shares, **rest})
+            row_curves = [_curve(of_seed[seed], step, languages) for seed in seeds]
+            curves.append(row_curves)
+            both = [[(p.headline + p.prune_headline) / 2 for p in curve] for curve in row_curves]
+            truths.append(np.mean(both, axis=0))
+            mixed.append(number)
+    rates = sorted(table.learning_rate.unique())
+    steps_domain = Steps(values=tuple(float(step) for step in steps), absolute=True)
+    if which == "ratio":
+        domains = {
+            "ratio": Ratio(),
+            "learning_rate": LogUniform(low=rates[0], high=rates[-1], absolute=True),
+            "intermediate_steps": steps_domain,
+        }
+        wanted = [(0.0, rates[3], 100), (0.2, rates[3], 100), (0.9, rates[3], 100), (1.0, rates[3], 100)]
+        anchors = tuple(
+            next(k for k, r in enumerate(rows) if (r["ratio"], r["learning_rate"], r["intermediate_steps"]) == want)
+            for want in wanted
+        )
+    else:
+        domains, anchors = {"shares": Simplex(parts=tuple(sources)), "intermediate_steps": steps_domain}, ()
+    return Problem(
+        name=which,
+        space=Space(which, domains),
+        rows=rows,
+        curves=curves,
+        truths=truths,
+        mixed=mixed,
+        rungs={"intermediate": tuple(s * BATCH for s in steps), "target": (160, 320, 480, 640)},
+        first="intermediate",
+        anchors=anchors,
+    )
+
+
+def _curve(points: pd.DataFrame, steps: int, languages: Sequence[str]) -> list[Progress]:
+    """A trial's curve: the intermediate stage up to its steps, then the target stage that branches there."""
+    passed = points[(points.stage == "intermediate") & (points.windows <= steps * BATCH)]
+    branch = points[(points.stage == "target") & (points.intermediate_steps == steps)]
+    curve = []
+    for part in (passed.sort_values("windows"), branch.sort_values("windows")):
+        for _, row in part.iterrows():
+            scores = {f"f1/{language}": float(row[("select", language)]) for language in languages}
+            scores |= {f"prune/f1/{language}": float(row[("prune", language)]) for language in languages}
+            curve.append(
+                Progress(
+                    stage=str(row[("stage", "")]), windows=int(row[("windows", "")]), cost=float(row[("cost", "")]),
+                    scores=scores,
+                ).with_means()
+            )  # fmt: skip
+    return curve

@@ -1,0 +1,137 @@
+"""One run of one method on one problem: what it visits, what it pays, what it recommends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from problems import Problem
+
+from ratio_hpo.core.trial import Progress, State, TrialRecord
+from ratio_hpo.study.samplers import Coordinates, distributions
+
+Array = NDArray[np.float64]
+
+
+@dataclass
+class View:
+    """What samplers and pruners see of a replay."""
+
+    optuna: optuna.Study
+    reuses: bool
+    records: list[TrialRecord] = field(default_factory=list)
+
+
+class Method(Protocol):
+    """What proposes, stops, and recommends."""
+
+    def propose(self, view: View, number: int) -> Coordinates: ...
+
+    def stops(self, view: View, number: int, progress: Progress) -> bool: ...
+
+    def ended(self, view: View, number: int) -> None: ...
+
+    def recommended(self, view: View) -> int: ...
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where a run stands after so many units of paid cost."""
+
+    units: float
+    regret: float
+    gaps: tuple[float, float]
+    trials: int
+    seconds: float
+
+
+def run(
+    problem: Problem, method: Method, study: optuna.Study, seed: int, units: float, *, reuse: bool,
+    marks: tuple[float, ...],
+) -> list[Mark]:  # fmt: skip
+    """Replay until so many units of a full trial are paid, or the table is used up: then it stands as it was.
+
+    Args:
+        reuse: whether what another trial of the same mixture trained in the first stage is paid once.
+    """
+    view = View(study, reuse)
+    visited: dict[int, int] = {}
+    order: list[int] = []
+    reached: dict[int, float] = {}
+    paid, seconds = 0.0, 0.0
+    found: list[Mark] = []
+    floors = problem.floors()
+    best = [problem.best_area(floor) for floor in floors]
+    areas = [0.0, 0.0]
+    space = problem.space
+    while len(visited) < len(problem.rows) and paid < units * problem.unit:
+        number = len(view.records)
+        trial_id = study._storage.create_new_trial(study._study_id)
+        if number < len(problem.anchors):
+            row = problem.anchors[number]
+        else:
+            began = time.perf_counter()
+            cube = method.propose(view, number)
+            seconds += time.perf_counter() - began
+            categories = space.categories()
+            plain = {name: (value + 0.5) / categories[name] if name in categories else value
+                     for name, value in cube.items()}  # fmt: skip
+            row = problem.nearest(space.decode(plain), set(visited))
+        params, curve = problem.rows[row], problem.curve(row, seed)
+        for name, value in space.encode(params).items():
+            study._storage.set_trial_param(trial_id, name, float(value), distributions(space)[name])
+        visited[row] = 0
+        order.append(row)
+        kind = "anchor" if number < len(problem.anchors) else "sampled"
+        view.records.append(
+            TrialRecord(number=number, state=State.RUNNING, kind=kind, params=params, plan=problem.planned(params))
+        )
+        before = 0.0
+        state = State.COMPLETE
+        for point in curve:
+            part = point.cost - before
+            if reuse and point.stage == problem.first:
+                part = max(point.cost - max(reached.get(problem.mixed[row], 0.0), before), 0.0)
+                reached[problem.mixed[row]] = max(reached.get(problem.mixed[row], 0.0), point.cost)
+            before = point.cost
+            paid += part
+            visited[row] += 1
+            record = view.records[number]
+            view.records[number] = replace(record, curve=(*record.curve, point))
+            began = time.perf_counter()
+            stop = method.stops(view, number, point)
+            seconds += time.perf_counter() - began
+            if paid >= units * problem.unit:
+                break
+            if stop and kind == "sampled" and point is not curve[-1]:
+                state = State.PRUNED
+                break
+        for k, floor in enumerate(floors):
+            area = problem.area(visited, floor)
+            if area > areas[k]:
+                areas[k] = area
+        gaps = [1 - area / whole if whole else 0.0 for area, whole in zip(areas, best, strict=True)]
+        view.records[number] = replace(view.records[number], state=state)
+        method.ended(view, number)
+        used_up = len(visited) == len(problem.rows)
+        while len(found) < len(marks) and (used_up or paid >= marks[len(found)] * problem.unit):
+            row_then = order[method.recommended(view)]
+            found.append(
+                Mark(
+                    units=marks[len(found)],
+                    regret=float(problem.finals.max() - problem.finals[row_then]),
+                    gaps=(gaps[0], gaps[1]),
+                    trials=len(order),
+                    seconds=seconds / len(order),
+                )
+            )
+    return found
+
+
+def tell(study: optuna.Study, trial_id: int, state: State, values: list[float] | None) -> None:
+    """End Optuna's trial."""
+    study._storage.set_trial_state_values(trial_id, optuna.trial.TrialState[state.name], values)
