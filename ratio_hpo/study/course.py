@@ -34,6 +34,13 @@ class Course:
         left = self.costs > cost
         return Course(self.windows[left], self.costs[left])
 
+    def thinned(self, most: int) -> Course:
+        """So many points of it, evenly spread, the last one among them."""
+        if len(self.costs) <= most:
+            return self
+        kept = np.linspace(len(self.costs) - 1, 0, most).round().astype(int)[::-1]
+        return Course(self.windows[kept], self.costs[kept])
+
 
 class Courses:
     """Courses of trials; those with equal steps and choices, and about the same ratio, have the same.

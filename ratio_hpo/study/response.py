@@ -29,6 +29,10 @@ TRIAL_COST = 0.25
 the trials that were asked for. Without it a search runs after tiny gains that cost next to nothing."""
 
 
+LOOKED_AT = 6
+"""Points of a course at which a place that may be tried is looked at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hope:
     """What is left to hope for from a trial.
@@ -164,7 +168,7 @@ class StudyModel:
         """Expected area that trials add to the front, by what is left to pay for them [n]."""
         if not places:
             return np.zeros(0)
-        courses = [self._response.courses.of(params) for params in places]
+        courses = [self._response.courses.of(params).thinned(LOOKED_AT) for params in places]
         paid = np.array([course.costs[-1] for course in courses])
         if reuses and self._response.courses.are_planned and not self._response.looks_ahead:
             paid = paid - [self._stored(params, course) for params, course in zip(places, courses, strict=True)]

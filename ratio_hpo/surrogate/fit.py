@@ -114,8 +114,8 @@ def _likelihood(
         whole += pull
         if part is not None:
             near = pairs.own(part)
-            of_own += pull * (hyper.own * matern(near, hyper.own_length))
-            slope = matern_slope(near, hyper.own_length) * near / hyper.own_length**2
+            of_own += pull * pairs.at_points(hyper.own * matern(near, hyper.own_length))
+            slope = pairs.at_points(matern_slope(near, hyper.own_length) * near / hyper.own_length**2)
             own_slope += 0.5 * hyper.own * float((pull * common.outer * slope).sum())
     inner = whole * common.inner + of_own
     away = sum((d / length**2 for d, length in zip(pairs.others, hyper.lengths, strict=True)), np.zeros(shape))
@@ -123,11 +123,14 @@ def _likelihood(
     outer = whole * common.outer
     hellinger = pairs.hellinger
     smooth_slope = matern_slope(hellinger, hyper.smooth_length) * hellinger / hyper.smooth_length**2
+    products, smooth, smooth_slope = (
+        pairs.at_points(values) for values in (pairs.products, matern(hellinger, hyper.smooth_length), smooth_slope)
+    )
     return value, np.array(
         [
             0.5 * hyper.constant * float(outer.sum()),
-            0.5 * hyper.linear * float((outer * pairs.products).sum()) if mixed else 0.0,
-            0.5 * hyper.smooth * float((outer * matern(hellinger, hyper.smooth_length)).sum()) if mixed else 0.0,
+            0.5 * hyper.linear * float((outer * products).sum()) if mixed else 0.0,
+            0.5 * hyper.smooth * float((outer * smooth).sum()) if mixed else 0.0,
             0.5 * float((common.outer * of_own).sum()),
             0.5 * hyper.trial * float((outer * pairs.same_trial).sum()),
             0.5 * hyper.smooth * float((outer * smooth_slope).sum()) if mixed else 0.0,

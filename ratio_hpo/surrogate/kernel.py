@@ -57,17 +57,23 @@ class Hyper:
 
 
 class Pairs:
-    """All that the covariance needs of pairs of points, worked out once for any hyperparameters."""
+    """All that the covariance needs of pairs of points, worked out once for any hyperparameters.
+
+    What hangs on shares is worked out for pairs of mixtures: points of one curve follow one another and have the same.
+    """
 
     def __init__(self, a: Table, b: Table, blocks: Sequence[slice]) -> None:
         self._a, self._b = a, b
+        self.shape = len(a), len(b)
+        self._rows, self._columns = _mixtures(a.shares), _mixtures(b.shares)
+        self._p, self._q = a.shares[_firsts(self._rows)], b.shares[_firsts(self._columns)]
         self.others = [_squared(a.others[:, block], b.others[:, block]) for block in blocks]
         self._own: dict[int, Array] = {}
 
     @cached_property
     def products(self) -> Array:
-        """<p, p'>."""
-        return self._a.shares @ self._b.shares.T
+        """<p, p'>, of mixtures."""
+        return self._p @ self._q.T
 
     @cached_property
     def same_trial(self) -> Array:
@@ -77,15 +83,19 @@ class Pairs:
 
     @cached_property
     def hellinger(self) -> Array:
-        """Squared distance of square-root shares."""
-        return _squared(np.sqrt(self._a.shares), np.sqrt(self._b.shares))
+        """Squared distance of square-root shares, of mixtures."""
+        return _squared(np.sqrt(self._p), np.sqrt(self._q))
 
     def own(self, part: int) -> Array:
-        """Squared distance of the square roots of one share."""
+        """Squared distance of the square roots of one share, of mixtures."""
         if part not in self._own:
-            x, y = np.sqrt(self._a.shares[:, part]), np.sqrt(self._b.shares[:, part])
+            x, y = np.sqrt(self._p[:, part]), np.sqrt(self._q[:, part])
             self._own[part] = (x[:, None] - y[None, :]) ** 2
         return self._own[part]
+
+    def at_points(self, of_mixtures: Array) -> Array:
+        """What is known of pairs of mixtures, at pairs of points."""
+        return of_mixtures[self._rows][:, self._columns]
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,9 @@ class Shared:
         """The covariance of outputs that answer to a share most, or to none."""
         if part is None:
             return self.outer * self.inner
-        own: Array = self.outer * (self.inner + self.hyper.own * matern(self.pairs.own(part), self.hyper.own_length))
+        own = self.pairs.at_points(self.hyper.own * matern(self.pairs.own(part), self.hyper.own_length))
+        own += self.inner
+        own *= self.outer
         return own
 
 
@@ -117,13 +129,12 @@ def shared(pairs: Pairs, hyper: Hyper, *, mixed: bool) -> Shared:
         mixed: whether there are shares at all.
     """
     away = sum((d / length**2 for d, length in zip(pairs.others, hyper.lengths, strict=True)), np.zeros(()))
-    outer = np.broadcast_to(matern(away, 1.0), pairs.products.shape)
+    outer = np.broadcast_to(matern(away, 1.0), pairs.shape)
     inner = hyper.constant + hyper.trial * pairs.same_trial
     if not mixed:
         return Shared(outer, inner, pairs, hyper)
-    inner = inner + hyper.linear * pairs.products
-    inner = inner + hyper.smooth * matern(pairs.hellinger, hyper.smooth_length)
-    return Shared(outer, inner, pairs, hyper)
+    law = hyper.linear * pairs.products + hyper.smooth * matern(pairs.hellinger, hyper.smooth_length)
+    return Shared(outer, inner + pairs.at_points(law), pairs, hyper)
 
 
 def variances(table: Table, hyper: Hyper, part: int | None) -> Array:
@@ -150,6 +161,17 @@ def matern_slope(squared: Array, length: float) -> Array:
     scaled = np.sqrt(5.0 * squared) / length
     values: Array = (5.0 / 3.0) * (1.0 + scaled) * np.exp(-scaled)
     return values
+
+
+def _mixtures(shares: Array) -> NDArray[np.intp]:
+    """For each point the number of its mixture, of those that follow one another."""
+    changes = np.any(shares[1:] != shares[:-1], axis=1) if shares.shape[1] else np.zeros(max(len(shares) - 1, 0), bool)
+    return np.concatenate([[0], np.cumsum(changes)]).astype(np.intp)[: len(shares)]
+
+
+def _firsts(numbers: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The first point of each mixture."""
+    return np.flatnonzero(np.diff(numbers, prepend=-1))
 
 
 def _squared(x: Array, y: Array) -> Array:
