@@ -148,6 +148,8 @@ METHODS: dict[str, Callable[[Problem, int], Any]] = {
     "tpe-median": lambda p, s: Plain(p, s, _tpe, optuna.pruners.MedianPruner()),
     "gp": lambda p, s: Plain(p, s, lambda seed: optuna.samplers.GPSampler(seed=seed)),
     "nsga2": lambda p, s: Plain(p, s, lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=10)),
+    "study-nsga2-50": lambda p, s: Ourselves(p, s, "nsga2", "none", population_size=50),
+    "study-nsga2": lambda p, s: Ourselves(p, s, "nsga2", "none"),
     "study-tpe-halving": lambda p, s: Ourselves(p, s, "tpe", "successive_halving"),
     "study-tpe": lambda p, s: Ourselves(p, s, "tpe", "none"),
 }

@@ -39,6 +39,14 @@ _PLAIN: dict[str, Callable[..., samplers.BaseSampler]] = {
 }
 
 
+_BETTER: dict[str, dict[str, Any]] = {
+    "tpe": {"n_startup_trials": 8, "multivariate": True},
+    "nsga2": {"population_size": 10},
+    "nsga3": {"population_size": 10},
+}
+"""Defaults that fit studies of some dozen trials: Optuna's populations of 50 are 50 draws by chance."""
+
+
 def distributions(space: Space) -> dict[str, BaseDistribution]:
     """What Optuna sees: each coordinate of the unit cube; unordered choices as categories."""
     categories = space.categories()
@@ -115,7 +123,7 @@ class OptunaSampler:
                 return samplers.GridSampler(_grid(self._space, **options), seed=seed % SEEDS)
             if name == "qmc":
                 return samplers.QMCSampler(seed=seed, scramble=True, **options)
-            chosen = {"n_startup_trials": 8, "multivariate": True, **options} if name == "tpe" else options
+            chosen = {**_BETTER.get(name, {}), **options}
             return _PLAIN[name](seed=integer_hash("sampler", seed, number) % SEEDS, **chosen)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"sampler: {name} refuses its options ({error}); correct them") from error

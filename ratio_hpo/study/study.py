@@ -178,10 +178,9 @@ class Study:
             claim = self.live.pop(number)
             if claim is not None:
                 stopped = claim.curve[-1]
+                what = f"pruned by {self._settings['pruner']} at {stopped.stage} window {stopped.windows}"
                 why = self._pruner.why(number)
-                reason = f"pruned by {self._settings['pruner']} at {stopped.stage} window {stopped.windows}"
-                reason += f": {why}" if why else ""
-                self._endings.prune(number, claim.trial_id, reason)
+                self._endings.prune(number, claim.trial_id, f"{what}: {why}" if why else what)
 
     def fail(self, number: int, reason: str, trace: str | None) -> None:
         """The trial ended in an error.
@@ -263,6 +262,7 @@ class Study:
         if claim is None:
             return None
         if rec.PLAN not in attributes:  # its driver died before the parameters were written
+            self._optuna.get_trials(deepcopy=False)  # Optuna's storage knows trials of other drivers once it reads them
             return self._begin(optuna.Trial(self._optuna, trial_id), claim)
         claim.curve, last = rec.read_curve(attributes)
         claim.fill(attributes)

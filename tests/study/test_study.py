@@ -285,6 +285,18 @@ def test_anchors_with_choices_run_and_are_enqueued(open_study: Make, search: Mak
     assert records[1].params["schedule"] == "linear"
 
 
+def test_a_trial_that_its_driver_left_without_parameters_gets_them_from_the_next_one(tmp_path: Path) -> None:
+    """Whose storage has not read that trial before."""
+    first, second = (
+        Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path))) for _ in range(2)
+    )
+    left = first._optuna.ask()
+    job = second.next(4)
+    assert job is not None
+    assert (job.number, set(job.params)) == (left.number, {"ratio", "learning_rate"})
+    second.close()
+
+
 def test_two_drivers_never_run_more_than_was_asked(tmp_path: Path) -> None:
     """Four processes on one file, each asking until there is no more."""
     script = (
