@@ -91,6 +91,7 @@ def main() -> None:
         rungs=RUNGS,
         study="lightning-loop",
         trials=arguments.trials,
+        pruner="successive_halving",  # by quota, from the second trial on; the default waits for evidence
         root=arguments.root,
     )
     print(study.front()[["cost", "score", "ratio", "trial"]].to_string(index=False))
