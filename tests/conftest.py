@@ -19,6 +19,7 @@ from ratio_hpo.space import LogUniform, Ratio, Space
 from ratio_hpo.study import Anchor, StudyPlan, Target
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices in two processes on two cores: half the time
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it in what they put into the background
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start must hear Ctrl-C
