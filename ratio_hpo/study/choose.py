@@ -1,4 +1,4 @@
-"""Which sampler and pruner a study works with: ours share one response model, the others are Optuna's."""
+"""Which sampler and pruner a study has: ours ask a response model, each of its own split; others are Optuna's."""
 
 from __future__ import annotations
 

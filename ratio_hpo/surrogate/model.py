@@ -114,9 +114,7 @@ class ResponseModel:
         for part, columns in self._columns.items():
             across = common.of(part)
             means[:, columns] = across @ self._solved[part]
-            solved = solve_triangular(self._lower[part], across.T, lower=True)
-            left = np.maximum(variances(table, hyper, part) - (solved**2).sum(0), 1e-10)
-            sds[:, columns] = np.sqrt(left)[:, None]
+            sds[:, columns] = self._deviations(table, part, across)[:, None]
         return self._in_scores(table, means, sds)
 
     def quick(self, table: Table) -> Posterior:
@@ -127,9 +125,14 @@ class ResponseModel:
         for part, columns in self._columns.items():
             means[:, columns] = common.of(part) @ self._solved[part]
         part = max(self._columns, key=lambda part: len(self._columns[part]))
-        solved = solve_triangular(self._lower[part], common.of(part).T, lower=True)
-        left = np.maximum(variances(table, hyper, part) - (solved**2).sum(0), 1e-10)
-        return self._in_scores(table, means, np.broadcast_to(np.sqrt(left)[:, None], means.shape))
+        sds = self._deviations(table, part, common.of(part))
+        return self._in_scores(table, means, np.broadcast_to(sds[:, None], means.shape))
+
+    def _deviations(self, table: Table, part: int | None, across: Array) -> Array:
+        """Standard deviations of scaled outputs that answer to a share [n], from the covariance with what was seen."""
+        solved = solve_triangular(self._lower[part], across.T, lower=True)
+        deviations: Array = np.sqrt(np.maximum(variances(table, self.fitted.hyper, part) - (solved**2).sum(0), 1e-10))
+        return deviations
 
     def _level(self, table: Table) -> tuple[Array, Array]:
         """Mean and standard deviation [n, m] of what was seen about as far on as each point: the common curve.
