@@ -69,6 +69,7 @@ class Response:
     ) -> None:
         self.space, self.courses, self._targets = space, courses, dict(targets or {})
         self.looks_ahead, self._split = looks_ahead, split
+        self._steps = [name for name, domain in space.parameters.items() if isinstance(domain, Steps)]
         self._fitted: dict[int, Fitted] = {}
         self._made: tuple[Any, StudyModel] | None = None
 
@@ -96,6 +97,27 @@ class Response:
 
         return seen(records, self._targets, self._split)
 
+    def run_of(self, params: Params) -> str:
+        """What trials that differ in their steps alone have in common: they are one run, stopped at other places."""
+        return repr(sorted((name, value) for name, value in params.items() if name not in self._steps))
+
+    def runs(self, known: Seen) -> dict[str, int]:
+        """The first trial of each run."""
+        first: dict[str, int] = {}
+        for point, trial in zip(known.points, known.trials.tolist(), strict=True):
+            first.setdefault(self.run_of(point.params), trial)
+        return first
+
+    def evidence(self, known: Seen) -> tuple[Table, Array]:
+        """Points and their scores, each once: trials of one run pass through the same ones, which says nothing new."""
+        runs = self.runs(known)
+        table = self.features.table(known.points)
+        table = table.of_runs(np.array([runs[self.run_of(point.params)] for point in known.points], dtype=np.intp))
+        rows = zip(table.runs.tolist(), table.others, known.scores, strict=True)
+        places = [(run, other.tobytes(), score.tobytes()) for run, other, score in rows]
+        once = np.array(sorted({place: k for k, place in reversed(list(enumerate(places)))}.values()), dtype=np.intp)
+        return table.rows(once), known.scores[once]
+
     def ends(self, params: Sequence[Params]) -> Table:
         """Where trials with these parameters end."""
         from ratio_hpo.surrogate import Point
@@ -121,9 +143,8 @@ class Response:
             from ratio_hpo.surrogate import ResponseModel
 
             known = self.seen(ended[:count])
-            table = self.features.table(known.points).of_trials(known.trials)
-            stages = len(self.courses.rungs)
-            model = ResponseModel(self.features.blocks, stages, table, known.scores, known.weights)
+            table, scores = self.evidence(known)
+            model = ResponseModel(self.features.blocks, len(self.courses.rungs), table, scores, known.weights)
             self._fitted[count] = model.fitted
         return self._fitted[count]
 
@@ -139,9 +160,10 @@ class StudyModel:
         self._response, self._records = response, list(records)
         self._features, self._fit = response.features, response.fitted(records)
         self.seen = response.seen(records)
-        self._table, self._scores = self._with_diverged(self._of_trials(), self.seen.scores)
+        self._runs = response.runs(self.seen)
+        self._table, self._scores = self._with_diverged(*response.evidence(self.seen))
         self._model = self._make(self._table, self._scores)
-        self.posterior = self._model.quick(self._table.rows(slice(len(self.seen))).of_any_trial())
+        self.posterior = self._model.quick(self._features.table(self.seen.points))
 
     @cached_property
     def _last(self) -> dict[int, int]:
@@ -168,11 +190,11 @@ class StudyModel:
         """Expected area that trials add to the front, by what is left to pay for them [n]."""
         if not places:
             return np.zeros(0)
-        courses = [self._response.courses.of(params).thinned(LOOKED_AT) for params in places]
+        courses = [self._response.courses.of(params) for params in places]
         paid = np.array([course.costs[-1] for course in courses])
         if reuses and self._response.courses.are_planned and not self._response.looks_ahead:
             paid = paid - [self._stored(params, course) for params, course in zip(places, courses, strict=True)]
-        gains = self._gain.expected(self._curves(places, courses))
+        gains = self._gain.expected(self._curves(places, [course.thinned(LOOKED_AT) for course in courses]))
         return gains / (paid + TRIAL_COST * self._response.courses.largest_cost)
 
     def hope(self, number: int) -> Hope:
@@ -187,14 +209,15 @@ class StudyModel:
         others = self.seen.trials != number
         front = self._front(self.seen.costs[others], self.posterior.mean[others])
         places = self._features.along([drawn_by(record, {})], [left.windows])
-        told = self._model.predict(places.of_trials(np.full(len(places), number, dtype=np.intp)))
+        run = self._runs.get(self._response.run_of(record.params), number)
+        told = self._model.predict(places.of_runs(np.full(len(places), run, dtype=np.intp)))
         chance = float(front.joins(stacked(left.costs, told, [len(left.costs)]))[0])
         ahead = others & (self.seen.costs <= left.costs[-1])
         rival = int(self.seen.trials[ahead][self.posterior.mean[ahead].argmax()]) if ahead.any() else None
         return Hope(chance, rival)
 
-    def _of_trials(self) -> Table:
-        return self._features.table(self.seen.points).of_trials(self.seen.trials)
+    def _of_runs(self) -> Table:
+        return self._features.table(self.seen.points).of_runs(self.seen.trials)
 
     def _with_diverged(self, table: Table, scores: Array) -> tuple[Table, Array]:
         """Points, and the ends of trials that diverged, which are taken to be as bad as the worst that was seen."""
@@ -260,7 +283,7 @@ class StudyModel:
 
     def _stored(self, params: Params, course: Course) -> float:
         """Cost of the part of the first stage that earlier trials went through."""
-        reached = self._went.get(self._mixed(params), 0.0)
+        reached = self._went.get(self._response.run_of(params), 0.0)
         in_first = (course.windows[:, 0] <= reached) & (course.windows[:, 1:].sum(1) == 0)
         return float(course.costs[in_first].max(initial=0.0))
 
@@ -270,11 +293,6 @@ class StudyModel:
         first = next(iter(self._response.courses.rungs), "")
         went: dict[str, float] = {}
         for point in self.seen.points:
-            key = self._mixed(point.params)
+            key = self._response.run_of(point.params)
             went[key] = max(went.get(key, 0.0), point.windows.get(first, 0.0))
         return went
-
-    def _mixed(self, params: Params) -> str:
-        """Parameters but for numbers of steps, as a key."""
-        steps = [name for name, domain in self._response.space.parameters.items() if isinstance(domain, Steps)]
-        return repr(sorted((name, value) for name, value in params.items() if name not in steps))

@@ -19,7 +19,7 @@ from ratio_hpo.space import Choice, Grouped, Simplex, Space, Steps
 Array = NDArray[np.float64]
 
 ANY = -1
-"""In the place of a trial's number: of no trial in particular."""
+"""In the place of a run's number: of none in particular."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,19 +45,20 @@ class Table:
     Attributes:
         shares: [n, k], rows on the simplex; without columns where no mixture is searched.
         others: [n, q].
-        trials: number of each point's trial; -1: what any trial may expect there, without the luck of one [n].
+        runs: number of each point's run, whose luck its points share; -1: what any run may expect there, without the
+            luck of one [n].
     """
 
     shares: Array
     others: Array
-    trials: NDArray[np.intp]
+    runs: NDArray[np.intp]
 
     def __len__(self) -> int:
         return len(self.others)
 
     def rows(self, which: NDArray[np.intp] | slice) -> Table:
         """Some of the points."""
-        return Table(self.shares[which], self.others[which], self.trials[which])
+        return Table(self.shares[which], self.others[which], self.runs[which])
 
     def distances(self, others: Table) -> Array:
         """From each point to each of others [n, m], Hellinger's in shares."""
@@ -67,16 +68,16 @@ class Table:
 
     def with_rows(self, more: Table) -> Table:
         """These points and then others."""
-        pairs = [(self.shares, more.shares), (self.others, more.others), (self.trials, more.trials)]
+        pairs = [(self.shares, more.shares), (self.others, more.others), (self.runs, more.runs)]
         return Table(*(np.concatenate(pair) for pair in pairs))
 
-    def of_trials(self, trials: NDArray[np.intp]) -> Table:
-        """The same places, as points of trials."""
-        return Table(self.shares, self.others, trials)
+    def of_runs(self, runs: NDArray[np.intp]) -> Table:
+        """The same places, as points of runs."""
+        return Table(self.shares, self.others, runs)
 
-    def of_any_trial(self) -> Table:
-        """The same places, without the luck of the trials that were there."""
-        return self.of_trials(np.full(len(self), ANY, dtype=np.intp))
+    def of_any_run(self) -> Table:
+        """The same places, without the luck of the runs that were there."""
+        return self.of_runs(np.full(len(self), ANY, dtype=np.intp))
 
 
 class Features:
@@ -113,8 +114,9 @@ class Features:
         self.blocks = tuple(slice(end - width, end) for end, width in zip(ends, widths, strict=True))
 
     @property
-    def num_shares(self) -> int:
-        return len(self._parts)
+    def parts(self) -> tuple[str, ...]:
+        """Names of the shares; of a ratio `reference` and `others`; none where no mixture is searched."""
+        return self._parts
 
     def table(self, points: Sequence[Point]) -> Table:
         """Columns of points."""

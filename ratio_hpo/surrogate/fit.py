@@ -132,7 +132,7 @@ def _likelihood(
             0.5 * hyper.linear * float((outer * products).sum()) if mixed else 0.0,
             0.5 * hyper.smooth * float((outer * smooth).sum()) if mixed else 0.0,
             0.5 * float((common.outer * of_own).sum()),
-            0.5 * hyper.trial * float((outer * pairs.same_trial).sum()),
+            0.5 * hyper.luck * float((outer * pairs.same_run).sum()),
             0.5 * hyper.smooth * float((outer * smooth_slope).sum()) if mixed else 0.0,
             own_slope,
             0.5 * hyper.noise * float(np.trace(whole)),

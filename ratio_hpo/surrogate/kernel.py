@@ -1,12 +1,13 @@
 """The covariance of two points: what mixtures do, at a place of the other parameters and of progress.
 
-    k_j(x, x') = M(o, o') (c + a <p, p'> + s M(sqrt p, sqrt p') + w M(sqrt p_j, sqrt p'_j) + t [same trial])
+    k_j(x, x') = M(o, o') (c + a <p, p'> + s M(sqrt p, sqrt p') + w M(sqrt p_j, sqrt p'_j) + t [same run])
 
 p are shares and o everything else; M is the Matern kernel of smoothness 5/2 (Rasmussen and Williams 2006, equation
 4.17). The Euclidean distance of square-root shares is Hellinger's, which gives small shares their weight. <p, p'> is a
 law that is linear in shares (with outputs that are logarithms that of Ye et al. 2024, arXiv 2403.16952), and p_j the
 share that output j answers to most: that of its own language, as a rule, which evidence finds. The last term is the
-luck of one trial, which goes on along its curve: seeds, and all that the features do not say.
+luck of one run, which goes on along its curve, and along those that branch off it: seeds, and all that the features
+do not say.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Hyper:
     """Hyperparameters, in variances of a scaled output and in units of the features.
 
     Attributes:
-        constant, linear, smooth, own, trial: weights c, a, s, w and t.
+        constant, linear, smooth, own, luck: weights c, a, s, w and t.
         smooth_length, own_length: of square-root shares.
         noise: variance of the noise.
         lengths: of the blocks of the other columns.
@@ -38,7 +39,7 @@ class Hyper:
     linear: float = 0.3
     smooth: float = 0.4
     own: float = 2.0
-    trial: float = 0.03
+    luck: float = 0.03
     smooth_length: float = 1.2
     own_length: float = 0.35
     noise: float = 0.02
@@ -46,7 +47,7 @@ class Hyper:
 
     def logs(self) -> Array:
         """Logarithms, in the order of the fields."""
-        weights = (self.constant, self.linear, self.smooth, self.own, self.trial)
+        weights = (self.constant, self.linear, self.smooth, self.own, self.luck)
         plain = (*weights, self.smooth_length, self.own_length, self.noise)
         return np.log([*plain, *self.lengths])
 
@@ -76,9 +77,9 @@ class Pairs:
         return self._p @ self._q.T
 
     @cached_property
-    def same_trial(self) -> Array:
-        """1 where both are points of one trial."""
-        same = (self._a.trials[:, None] == self._b.trials[None, :]) & (self._a.trials[:, None] != ANY)
+    def same_run(self) -> Array:
+        """1 where both are points of one run."""
+        same = (self._a.runs[:, None] == self._b.runs[None, :]) & (self._a.runs[:, None] != ANY)
         return same.astype(float)
 
     @cached_property
@@ -104,7 +105,7 @@ class Shared:
 
     Attributes:
         outer: M(o, o').
-        inner: c + a <p, p'> + s M(sqrt p, sqrt p') + t [same trial].
+        inner: c + a <p, p'> + s M(sqrt p, sqrt p') + t [same run].
     """
 
     outer: Array
@@ -130,7 +131,7 @@ def shared(pairs: Pairs, hyper: Hyper, *, mixed: bool) -> Shared:
     """
     away = sum((d / length**2 for d, length in zip(pairs.others, hyper.lengths, strict=True)), np.zeros(()))
     outer = np.broadcast_to(matern(away, 1.0), pairs.shape)
-    inner = hyper.constant + hyper.trial * pairs.same_trial
+    inner = hyper.constant + hyper.luck * pairs.same_run
     if not mixed:
         return Shared(outer, inner, pairs, hyper)
     law = hyper.linear * pairs.products + hyper.smooth * matern(pairs.hellinger, hyper.smooth_length)
@@ -139,7 +140,7 @@ def shared(pairs: Pairs, hyper: Hyper, *, mixed: bool) -> Shared:
 
 def variances(table: Table, hyper: Hyper, part: int | None) -> Array:
     """The covariance of each point with itself [n]."""
-    inner = hyper.constant + hyper.trial * (table.trials != ANY)
+    inner = hyper.constant + hyper.luck * (table.runs != ANY)
     if table.shares.shape[1]:
         inner = inner + hyper.linear * (table.shares**2).sum(1) + hyper.smooth
         inner = inner + (hyper.own if part is not None else 0.0)

@@ -132,6 +132,20 @@ def test_what_is_stored_makes_a_place_worth_more(tmp_path: Path, search: Callabl
     assert own.worth([sibling], reuses=True) == pytest.approx(own.worth([sibling], reuses=False))
 
 
+def test_what_several_trials_of_one_run_pass_through_is_seen_once(tmp_path: Path, search: Callable) -> None:
+    """They are bit for bit the same, and say nothing of the noise."""
+    records = steps_study(tmp_path, search, sampler=("random", {})).records()
+    longest = next(record for record in records if record.params["intermediate_steps"] == 200)
+    number = len(records)
+    sibling = replace(longest, number=number, params={**longest.params, "intermediate_steps": 100})
+    sibling = replace(sibling, plan=planned(sibling.params), curve=tuple(two_stages(sibling.params, None)))
+    sibling = replace(sibling, curve=tuple(point.with_means() for point in sibling.curve))
+    response = Response(STEPS, Courses(STEPS, GRID, 220.0, "windows", planned))
+    before, after = (response.evidence(response.seen(each)) for each in (records, [*records, sibling]))
+    assert len(after[0]) == len(before[0]) + 2, "of its target stage"
+    assert set(after[0].runs.tolist()) == set(before[0].runs.tolist()), "whose luck it has"
+
+
 def test_a_place_that_was_tried_is_worth_less_than_a_better_one(tmp_path: Path, search: Callable) -> None:
     records = steps_study(tmp_path, search, sampler=("random", {})).records()
     worst = min((r for r in records if r.state is State.COMPLETE), key=lambda r: r.scored[-1].headline)

@@ -80,7 +80,7 @@ def test_doubt_grows_with_the_distance_from_what_was_seen() -> None:
     table = made(np.stack([1 - ratio, ratio], axis=1), np.zeros((4, 0)))
     model = ResponseModel((), 0, table, np.array([[0.4], [0.5], [0.55], [0.6]]))
     far = np.array([0.15, 0.5, 1.0])
-    sd = model.predict(made(np.stack([1 - far, far], axis=1), np.zeros((3, 0))).of_any_trial()).sd
+    sd = model.predict(made(np.stack([1 - far, far], axis=1), np.zeros((3, 0))).of_any_run()).sd
     assert sd[0] < sd[1] < sd[2]
 
 
