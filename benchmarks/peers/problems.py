@@ -59,8 +59,10 @@ class Problem:
 
     def curve(self, row: int, seed: int) -> Sequence[Progress]:
         """What a trial of a row shows, the same for every method that has the same seed."""
-        seeds = self.curves[row]
-        return seeds[integer_hash("noise", seed, self.mixed[row]) % len(seeds)]
+        return self.curves[row][self._drawn(row, seed)]
+
+    def _drawn(self, row: int, seed: int) -> int:
+        return int(integer_hash("noise", seed, self.mixed[row]) % len(self.curves[row]))
 
     def planned(self, params: Params) -> TrialPlan:
         """What a trial comes to: its stages' windows."""
@@ -94,6 +96,23 @@ class Problem:
     def finals(self) -> Array:
         """True last score of each row."""
         return np.array([truth[-1] for truth in self.truths])
+
+    def final(self, row: int, seed: int) -> float:
+        """Last score of a row in the seeds that a run did not see: choosing by noise gains nothing there."""
+        seen = self._drawn(row, seed)
+        others = [curve[-1] for k, curve in enumerate(self.curves[row]) if k != seen]
+        if not others:
+            return float(self.truths[row][-1])
+        return float(np.mean([(point.headline + point.prune_headline) / 2 for point in others]))
+
+    @property
+    def best(self) -> float:
+        """What the best row comes to: chosen on all seeds but one, and measured on that one."""
+        if "best" not in self._cache:
+            lasts = np.array([[(c[-1].headline + c[-1].prune_headline) / 2 for c in seeds] for seeds in self.curves])
+            found = [lasts[np.delete(lasts, k, axis=1).mean(1).argmax(), k] for k in range(lasts.shape[1])]
+            self._cache["best"] = np.array(np.mean(found) if lasts.shape[1] > 1 else lasts.max())
+        return float(self._cache["best"])
 
     def floors(self) -> tuple[float, float]:
         """Where the two scales begin: a random row's median at its first rung; the 90th percentile of last scores."""

@@ -123,7 +123,7 @@ def run(
             found.append(
                 Mark(
                     units=marks[len(found)],
-                    regret=float(problem.finals.max() - problem.finals[row_then]),
+                    regret=problem.best - problem.final(row_then, seed),
                     gaps=(gaps[0], gaps[1]),
                     trials=len(order),
                     seconds=seconds / len(order),

@@ -190,6 +190,7 @@ class BuiltIn:
             ),
             languages=tuple(spec.languages()),
             seed=spec.seed,
+            sources=sizes_of(prepared.sources[INTERMEDIATE]),
             looks_ahead=any(stage.schedule in LOOKS_AHEAD for stage in spec.all_stages().values())
             or "schedule" in space.parameters,
             about=About(

@@ -14,6 +14,7 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.plans import UNPLANNED, About, TrialPlan
 from ratio_hpo.core.trial import Params
+from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.experiment.kind import Say, Search, SearchOptions
 from ratio_hpo.experiment.load import Loaded, name_study
 from ratio_hpo.experiment.own_spec import OwnExperimentSpec
@@ -125,6 +126,7 @@ class Own:
             largest_cost=spec.largest_cost or float(sum(grid[-1] for grid in spec.rungs.values())),
             languages=tuple(spec.target_languages),
             seed=spec.seed,
+            sources=_sources(spec.reference, space),
             about=About(
                 experiment=spec.name,
                 space=space.name,
@@ -140,6 +142,15 @@ class Own:
         if "ratio" in params or self.spec.reference not in shares:
             return UNPLANNED
         return TrialPlan(ratio=1.0 - shares[self.spec.reference])
+
+
+def _sources(reference: str, space: Space) -> dict[str, SourceSize]:
+    """Sources of the mixture, whose sizes the objective keeps to itself."""
+    shares = space.parameters.get("shares")
+    return {
+        part: SourceSize(windows=0, questions=0, tokens=0, reference=part == reference)
+        for part in (shares.parts if isinstance(shares, Simplex) else ())
+    }
 
 
 def _anchors(experiment: OwnExperimentSpec, space: Space) -> tuple[Anchor, ...]:

@@ -1,4 +1,5 @@
-"""Which sampler and pruner a study has: ours ask a response model, each of its own split; others are Optuna's."""
+"""Which sampler and pruner a study has: ours ask a response model, each of its own split; others are rules of mixtures,
+laws that are fitted to them, or Optuna's."""
 
 from __future__ import annotations
 
@@ -10,11 +11,13 @@ from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.front_pruner import FrontPruner
+from ratio_hpo.study.laws import LawSampler
 from ratio_hpo.study.mixture import MixtureProposals
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.pruning import OptunaPruner, Pruner
 from ratio_hpo.study.response import Response
-from ratio_hpo.study.samplers import OptunaSampler, Sampler
+from ratio_hpo.study.rules import RuleSampler
+from ratio_hpo.study.samplers import LAWS, RULED, OptunaSampler, Sampler
 from ratio_hpo.surrogate.seen import PRUNE, SELECT
 
 Named = tuple[str, Mapping[str, Any]]
@@ -51,6 +54,11 @@ def choose(
     chosen: Sampler
     if name == "mixture":
         chosen = MixtureProposals(options, response(SELECT), seed=plan.seed)
+    elif name in RULED:
+        longest = float(next(iter(plan.rungs.values()), (1,))[-1])
+        chosen = RuleSampler(name, options, space=plan.space, sources=plan.sources, windows=longest, seed=plan.seed)
+    elif name in LAWS:
+        chosen = LawSampler(name, options, response(SELECT), sources=plan.sources, seed=plan.seed)
     else:
         chosen = OptunaSampler(name, options, space=plan.space, seed=plan.seed)
     name, options = pruner

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ratio_hpo.core.plans import About
 from ratio_hpo.core.trial import Params
+from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.space import Space
 
 
@@ -48,6 +49,7 @@ class StudyPlan:
         languages: target languages, the instances of the Wilcoxon pruner.
         seed: of the samplers, and of training where a trial has none of its own.
         looks_ahead: whether a schedule depends on the steps that are still to come.
+        sources: of the first stage, for samplers that follow their sizes; without windows where they are not known.
         enqueue: parameters to try right after the anchors; those left out are sampled.
         prune_enqueued: whether the pruner may stop those.
         about: what is stored for readers; languages, rungs, parameters and largest cost are put in from the plan.
@@ -64,6 +66,7 @@ class StudyPlan:
     seed: int
     about: About
     looks_ahead: bool = False
+    sources: Mapping[str, SourceSize] = field(default_factory=dict)
     enqueue: tuple[Params, ...] = ()
     prune_enqueued: bool = False
 

@@ -28,7 +28,9 @@ SEEDS = 2**32
 GRID_PARTS = 5
 """Values that the grid takes of a coordinate without steps of its own."""
 
-NAMES = ("mixture", "tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid")
+RULED = ("english_only", "proportional", "uniform", "temperature", "unimax")
+LAWS = ("regmix", "olmix")
+NAMES = ("mixture", "tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid", *RULED, *LAWS)
 
 _PLAIN: dict[str, Callable[..., samplers.BaseSampler]] = {
     "tpe": samplers.TPESampler,

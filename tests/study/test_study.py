@@ -13,6 +13,7 @@ import pytest
 from ratio_hpo.core.errors import ConfigError, Diverged, FirstTrialFailed, StudyError
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
+from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.space import Choice, Ratio, Simplex, Space
 from ratio_hpo.study import Anchor, Study, Target
 from ratio_hpo.study.admin import enqueue
@@ -171,7 +172,12 @@ def test_all_samplers_work_with_all_domains(sampler: str, open_study: Make, sear
         "s",
         {"ratio": Ratio(), "shares": Simplex(parts=("en", "sw", "ko")), "schedule": Choice(options=("a", "b", "c"))},
     )
-    study = open_study(plan_of(space=space, anchors=(), target=Target(score=0.5)), sampler=(sampler, {}))
+    sources = {
+        name: SourceSize(windows=size, questions=size, tokens=9 * size, reference=name == "en")
+        for name, size in {"en": 900, "sw": 90, "ko": 9}.items()
+    }
+    plan = replace(plan_of(space=space, anchors=(), target=Target(score=0.5)), sources=sources)
+    study = open_study(plan, sampler=(sampler, {}))
     records = search(study, 14).records()
     assert len(records) == 14
     for record in records:
