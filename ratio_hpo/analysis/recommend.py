@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ratio_hpo.analysis.advice import advice_of
 from ratio_hpo.analysis.status import best_trial
-from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.study.course import Courses
-from ratio_hpo.study.response import Response
+from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.study.advice import LEAST_TRIALS
 from ratio_hpo.study.view import StudyView
-
-LEAST_TRIALS = 8
-"""Trials that must have ended before the model is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +44,7 @@ def recommend(view: StudyView) -> Recommendation | None:
     seen = best_trial(view.records)
     if seen is None:
         return None
-    courses = Courses(view.space, view.about.rungs, view.largest_cost, view.about.cost_unit)
-    response = Response(view.space, courses, view.about.targets)
-    ended = response.ended(view.records)
-    candidates = [record.number for record in ended if record.state is State.COMPLETE]
-    if len(ended) < LEAST_TRIALS or not candidates:
+    advice = advice_of(view)
+    if advice is None:
         return Recommendation(seen, None, None, seen)
-    expected = response.model(view.records).finals()
-    number = max(candidates, key=lambda number: (expected[number][0], -number))
-    return Recommendation(view.records[number], *expected[number], seen)
+    return Recommendation(view.records[advice.trial], advice.mean, advice.sd, seen)

@@ -9,9 +9,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from ratio_hpo.analysis.advice import advice_of
 from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.admin import StudySummary
+from ratio_hpo.study.advice import Advice, Member
 from ratio_hpo.study.front import front, paid_cost, study_hypervolume, summary
 from ratio_hpo.study.view import StudyView
 from ratio_hpo.tracking.base import token
@@ -55,6 +57,7 @@ def status(view: StudyView) -> dict[str, Any]:
         "measure": view.about.measure,
         "cost_unit": view.about.cost_unit,
         "best": None if best is None else entry(best, view),
+        "recommended": _recommended(view),
         "hypervolume": study_hypervolume(view.records, view.largest_cost),
         "paid_cost": paid_cost(view.records),
         "front": sorted(on_front),
@@ -111,7 +114,11 @@ def details(record: TrialRecord, view: StudyView) -> dict[str, Any]:
 
 
 def pareto(view: StudyView) -> dict[str, Any]:
-    """The anytime front, by cost."""
+    """The anytime front, by cost, and how probable it is that each point belongs to it."""
+    advice = advice_of(view)
+    likely = {} if advice is None else {(m.trial, m.stage, m.windows): m for m in advice.front}
+    members = front(view.records)
+    measured = {(point.trial.number, point.progress.stage, point.progress.windows) for point in members}
     return {
         "schema": SCHEMA,
         "study": view.name,
@@ -132,10 +139,28 @@ def pareto(view: StudyView) -> dict[str, Any]:
                 "score": point.progress.headline,
                 "by_language": point.progress.by_language(),
                 "weights": point.key,
+                **_belief(likely.get((point.trial.number, point.progress.stage, point.progress.windows)), advice),
             }
-            for point in front(view.records)
+            for point in members
         ],
+        "also_likely": [asdict(member) for key, member in likely.items() if key not in measured],
     }
+
+
+def _belief(member: Member | None, advice: Advice | None) -> dict[str, float | None]:
+    """What the model expects of a point, and how probable it is on the front; null: it has not been asked."""
+    if member is None:
+        return {"expected": None, "sd": None, "probability": None if advice is None else 0.0}
+    return {"expected": member.mean, "sd": member.sd, "probability": member.probability}
+
+
+def _recommended(view: StudyView) -> dict[str, Any] | None:
+    """What the driver stored when it last asked the model."""
+    advice = view.advice
+    if advice is None:
+        return None
+    fresh = advice.is_of(view.records)
+    return {"trial": advice.trial, "score": advice.mean, "sd": advice.sd, "as_of": advice.ended, "stale": not fresh}
 
 
 def best_trial(records: list[TrialRecord]) -> TrialRecord | None:

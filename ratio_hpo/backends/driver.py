@@ -139,6 +139,7 @@ class Session:
     def _ended(self, number: int) -> None:
         """Show an end, and stop where it was a failure too many."""
         self._changed()
+        self.study.adviser.update(self.study.view.records, hurried=True)
         records = self.study.view.records
         failed = failures(records)
         if records[number].is_failure and self.budget.failures is not None and len(failed) > self.budget.failures:

@@ -18,7 +18,7 @@ COMMANDS = {
     "list": ("read", "All studies."),
     "trial": ("read", "One trial: parameters, curve, state, reason."),
     "best": ("read", "The trial with the highest score."),
-    "pareto": ("read", "The front of speed against accuracy, as a table and a picture."),
+    "pareto": ("pareto", "The front of speed against accuracy, as a table and a picture."),
     "transfer": ("transfer", "Gains over no intermediate training, by target and language."),
     "compare": ("compare", "Trials or studies side by side."),
     "enqueue": ("write", "Try these parameters next."),

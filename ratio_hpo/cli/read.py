@@ -1,4 +1,4 @@
-"""Commands that read: list, status, trial, best, pareto."""
+"""Commands that read: list, status, trial, best."""
 
 from __future__ import annotations
 
@@ -80,6 +80,10 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
         f"{target}; hypervolume {content['hypervolume']:.3f}; "
         f"{content['paid_cost']:,.0f} {content['cost_unit']} trained"
     )
+    if content["recommended"]:
+        told = content["recommended"]
+        as_of = f", as of {told['as_of']} ended trials" if told["stale"] else ""
+        click.echo(f"recommended: trial {told['trial']}, expected {told['score']:.3f} ± {told['sd']:.3f}{as_of}")
     for line in content["leaks"]:
         click.echo(f"leak: {line}")
     if content["interrupted"]:
@@ -179,76 +183,6 @@ def _print_beside(curve: list[dict[str, Any]]) -> None:
     }
     if told:
         click.echo("last told in training: " + ", ".join(f"{key} {number(value)}" for key, value in told.items()))
-
-
-@click.command()
-@click.option(
-    "--png", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.  [default: below --root]"
-)
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write an interactive page there.")
-@click.option("--no-picture", is_flag=True, help="Print the table alone.")
-@reading_options
-def pareto(
-    png: Path | None,
-    html: Path | None,
-    no_picture: bool,
-    study: str | None,
-    root: Path,
-    storage: str | None,
-    as_json: bool,
-) -> None:
-    """The front: what no other trial, stopped anywhere, beats in both cost and score.
-
-    \b
-    ratio-hpo pareto
-    ratio-hpo pareto --png front.png --html front.html
-    """
-    from ratio_hpo.analysis.status import pareto as pareto_of
-
-    if png is not None:
-        from ratio_hpo.analysis.plot import check_ending
-
-        check_ending(png)
-    view = open_view(root, storage, study)
-    content = pareto_of(view)
-    print_json(content) if as_json else print_front(content)
-    if png is not None or not (as_json or no_picture):
-        from ratio_hpo.analysis.plot import plot_front
-
-        try:
-            say(f"picture: {plot_front(view, png or RunFolder(root).plot(view.name))}")
-        except OSError as error:
-            if png is not None:
-                raise
-            say(f"no picture: {error.filename or root}: {error.strerror}; name a place for it with --png")
-    if html is not None:
-        from ratio_hpo.analysis.interactive import write_front_page
-
-        say(f"page: {write_front_page(view, html)}")
-
-
-def print_front(content: dict[str, Any]) -> None:
-    """The front as a table, and what it does not prove."""
-    rows = [
-        [
-            count(point["cost"]),
-            number(point["score"]),
-            number(point["ratio"], 2),
-            str(point["trial"]),
-            point["kind"],
-            f"{point['stage']} {point['windows']:,}",
-            settings(point["params"]),
-        ]
-        for point in content["points"]
-    ]
-    print_table(
-        ["cost", f"mean {content['measure']}", "ratio", "trial", "kind", "stopped at", "settings"],
-        rows,
-        right=["cost", f"mean {content['measure']}", "ratio"],
-        clip=True,
-    )
-    if content["points"]:
-        click.echo("One training seed: differences between neighbours may be noise.")
 
 
 def _print_disk(disk: DiskUsage) -> None:

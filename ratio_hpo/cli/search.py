@@ -203,8 +203,8 @@ def _print_end(ready: Search, *, as_json: bool) -> None:
     """What came out: the front and where to look next."""
     from ratio_hpo.analysis.recommend import recommend
     from ratio_hpo.analysis.status import pareto, status
+    from ratio_hpo.cli.pareto import print_front
     from ratio_hpo.cli.printing import open_view
-    from ratio_hpo.cli.read import print_front
 
     view = open_view(ready.options.root, ready.options.storage, ready.plan.name)
     content = status(view)

@@ -128,6 +128,7 @@ class About:
         parameters: names of the space's parameters.
         largest_cost: the most that a trial of the space can cost.
         cost_unit: what costs count: `windows` or `tokens`.
+        looks_ahead: whether a schedule depends on the steps that are still to come.
         store_bytes: budget of the stage store; 0: not known.
         store, tracking_uri: of the last search; None: untracked, or the store below the run folder.
         config: the experiment in full, as it was searched.
@@ -151,6 +152,7 @@ class About:
     parameters: tuple[str, ...] = ()
     largest_cost: float = 0.0
     cost_unit: str = WINDOWS
+    looks_ahead: bool = False
     store_bytes: int = 0
     store: str | None = None
     tracking_uri: str | None = None

@@ -56,6 +56,7 @@ def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
             watcher.say(f"study {search.plan.name}: all {trials} trials are done; ask for more with ⟨trials⟩")
         limit = _run(search, study, watcher)
         records = study.records()
+        study.adviser.update(records)
         line = _unfinished(records, search, study, limit)
         if line is not None:
             watcher.say(line)

@@ -4,6 +4,7 @@ laws that are fitted to them, or Optuna's."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ratio_hpo.core.errors import ConfigError
@@ -23,13 +24,22 @@ from ratio_hpo.surrogate.seen import PRUNE, SELECT
 Named = tuple[str, Mapping[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a study works with; `response` makes its models of `select`."""
+
+    sampler: Sampler
+    pruner: Pruner
+    response: Response
+
+
 def choose(
     plan: StudyPlan,
     sampler: Named,
     pruner: Named,
     plan_trial: Callable[[Params, int], TrialPlan],
     records: Callable[[], Sequence[TrialRecord]],
-) -> tuple[Sampler, Pruner]:
+) -> Chosen:
     """The sampler and the pruner by name and options.
 
     Args:
@@ -51,17 +61,18 @@ def choose(
         return Response(plan.space, courses, plan.about.targets, looks_ahead=plan.looks_ahead, split=split)
 
     name, options = sampler
+    on_select = response(SELECT)
     chosen: Sampler
     if name == "mixture":
-        chosen = MixtureProposals(options, response(SELECT), seed=plan.seed)
+        chosen = MixtureProposals(options, on_select, seed=plan.seed)
     elif name in RULED:
         longest = float(next(iter(plan.rungs.values()), (1,))[-1])
         chosen = RuleSampler(name, options, space=plan.space, sources=plan.sources, windows=longest, seed=plan.seed)
     elif name in LAWS:
-        chosen = LawSampler(name, options, response(SELECT), sources=plan.sources, seed=plan.seed)
+        chosen = LawSampler(name, options, on_select, sources=plan.sources, seed=plan.seed)
     else:
         chosen = OptunaSampler(name, options, space=plan.space, seed=plan.seed)
     name, options = pruner
     if name == "front":
-        return chosen, FrontPruner(options, response(PRUNE), records)
-    return chosen, OptunaPruner(name, options, plan.rungs, plan.languages)
+        return Chosen(chosen, FrontPruner(options, response(PRUNE), records), on_select)
+    return Chosen(chosen, OptunaPruner(name, options, plan.rungs, plan.languages), on_select)

@@ -19,8 +19,9 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.space import Steps
-from ratio_hpo.study.response import Response, StudyModel
+from ratio_hpo.study.response import Response
 from ratio_hpo.study.samplers import Coordinates, fixed_values
+from ratio_hpo.study.study_model import StudyModel
 
 Array = NDArray[np.float64]
 

@@ -132,6 +132,7 @@ def _about(plan: StudyPlan) -> dict[str, Any]:
         languages=plan.languages,
         rungs=plan.rungs,
         parameters=tuple(plan.space.parameters),
+        looks_ahead=plan.looks_ahead,
     )
     return ABOUT_JSON.dump_python(about, mode="json")
 

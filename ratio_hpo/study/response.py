@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,38 +11,17 @@ from numpy.typing import NDArray
 
 from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.space import Space, Steps
-from ratio_hpo.study.course import Course, Courses
+from ratio_hpo.study.course import Courses
+from ratio_hpo.study.study_model import StudyModel
 
 if TYPE_CHECKING:
-    from ratio_hpo.surrogate import Features, Fitted, ResponseModel, Table
-    from ratio_hpo.surrogate.gain import Curves, FrontGain
+    from ratio_hpo.surrogate import Features, Fitted, Table
     from ratio_hpo.surrogate.seen import Seen
 
 Array = NDArray[np.float64]
 
 FIRST_FIT, GROWTH = 8, 1.5
 """Trials at which hyperparameters are fitted: 8, 12, 18, 27, …"""
-
-TRIAL_COST = 0.25
-"""What a trial costs beside its training, as a part of the largest cost: its evaluations, its start, its place among
-the trials that were asked for. Without it a search runs after tiny gains that cost next to nothing."""
-
-
-LOOKED_AT = 6
-"""Points of a course at which a place that may be tried is looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hope:
-    """What is left to hope for from a trial.
-
-    Attributes:
-        chance: probability that any later point of its curve joins the front of the others.
-        rival: the trial with the best expected score at a cost within what is left; None: there is none.
-    """
-
-    chance: float
-    rival: int | None
 
 
 class Response:
@@ -147,152 +125,3 @@ class Response:
             model = ResponseModel(self.features.blocks, len(self.courses.rungs), table, scores, known.weights)
             self._fitted[count] = model.fitted
         return self._fitted[count]
-
-
-class StudyModel:
-    """A model of a study as it stands.
-
-    Args:
-        records: of all trials so far.
-    """
-
-    def __init__(self, response: Response, records: Sequence[TrialRecord]) -> None:
-        self._response, self._records = response, list(records)
-        self._features, self._fit = response.features, response.fitted(records)
-        self.seen = response.seen(records)
-        self._runs = response.runs(self.seen)
-        self._table, self._scores = self._with_diverged(*response.evidence(self.seen))
-        self._model = self._make(self._table, self._scores)
-        self.posterior = self._model.quick(self._features.table(self.seen.points))
-
-    @cached_property
-    def _last(self) -> dict[int, int]:
-        """The last point of each trial, by its number."""
-        return {trial: k for k, trial in enumerate(self.seen.trials.tolist())}
-
-    def finals(self) -> dict[int, tuple[float, float]]:
-        """Mean and standard deviation of the headline at the last point of each trial, by its number."""
-        told = self.posterior
-        return {trial: (float(told.mean[k]), float(told.sd[k])) for trial, k in self._last.items()}
-
-    def leading(self, number: int) -> list[Params]:
-        """Parameters of the trials with the best expected last scores, and of as many on the expected front."""
-        best = sorted(self._last, key=lambda trial: -self.posterior.mean[self._last[trial]])[:number]
-        reached = self._gain.at(self.seen.costs)
-        on_front = self.seen.trials[self.posterior.mean >= reached - 1e-12].tolist()
-        return [self._records[trial].params for trial in dict.fromkeys([*best, *on_front[:number]])]
-
-    def was_tried(self, params: Params) -> bool:
-        """Whether a trial with these parameters is there."""
-        return repr(sorted(params.items())) in self._tried
-
-    def worth(self, places: Sequence[Params], *, reuses: bool) -> Array:
-        """Expected area that trials add to the front, by what is left to pay for them [n]."""
-        if not places:
-            return np.zeros(0)
-        courses = [self._response.courses.of(params) for params in places]
-        paid = np.array([course.costs[-1] for course in courses])
-        if reuses and self._response.courses.are_planned and not self._response.looks_ahead:
-            paid = paid - [self._stored(params, course) for params, course in zip(places, courses, strict=True)]
-        gains = self._gain.expected(self._curves(places, [course.thinned(LOOKED_AT) for course in courses]))
-        return gains / (paid + TRIAL_COST * self._response.courses.largest_cost)
-
-    def hope(self, number: int) -> Hope:
-        """What is left to hope for from a trial that runs."""
-        from ratio_hpo.surrogate.gain import stacked
-        from ratio_hpo.surrogate.seen import drawn_by
-
-        record = self._records[number]
-        left = self._left(record)
-        if not len(left.costs):
-            return Hope(1.0, None)
-        others = self.seen.trials != number
-        front = self._front(self.seen.costs[others], self.posterior.mean[others])
-        places = self._features.along([drawn_by(record, {})], [left.windows])
-        run = self._runs.get(self._response.run_of(record.params), number)
-        told = self._model.predict(places.of_runs(np.full(len(places), run, dtype=np.intp)))
-        chance = float(front.joins(stacked(left.costs, told, [len(left.costs)]))[0])
-        ahead = others & (self.seen.costs <= left.costs[-1])
-        rival = int(self.seen.trials[ahead][self.posterior.mean[ahead].argmax()]) if ahead.any() else None
-        return Hope(chance, rival)
-
-    def _of_runs(self) -> Table:
-        return self._features.table(self.seen.points).of_runs(self.seen.trials)
-
-    def _with_diverged(self, table: Table, scores: Array) -> tuple[Table, Array]:
-        """Points, and the ends of trials that diverged, which are taken to be as bad as the worst that was seen."""
-        diverged = [record for record in self._response.learned(self._records) if record.diverged]
-        if not diverged:
-            return table, scores
-        more = self._response.ends([record.params for record in diverged])
-        return table.with_rows(more), np.concatenate([scores, np.repeat(scores.min(0)[None], len(diverged), axis=0)])
-
-    @cached_property
-    def _tried(self) -> set[str]:
-        return {repr(sorted(record.params.items())) for record in self._records}
-
-    @cached_property
-    def _running(self) -> list[tuple[TrialRecord, Course]]:
-        """Trials that run, with what is left of their courses."""
-        open_ones = [r for r in self._response.learned(self._records) if not (r.state.finished or r.done)]
-        left = [(record, self._left(record)) for record in open_ones]
-        return [(record, course) for record, course in left if len(course.costs)]
-
-    @cached_property
-    def _ahead(self) -> tuple[ResponseModel, FrontGain]:
-        """The model and the front as they are expected once all running trials have ended."""
-        from ratio_hpo.surrogate.seen import drawn_by
-
-        if not self._running:
-            return self._model, self._front(self.seen.costs, self.posterior.mean)
-        places = [drawn_by(record, {}) for record, _ in self._running]
-        table = self._features.along(places, [course.windows for _, course in self._running])
-        told = self._model.quick(table)
-        costs = np.concatenate([course.costs for _, course in self._running])
-        model = self._make(self._table.with_rows(table), np.concatenate([self._scores, told.outputs]))
-        means = np.concatenate([self.posterior.mean, told.mean])
-        return model, self._front(np.concatenate([self.seen.costs, costs]), means)
-
-    @property
-    def _gain(self) -> FrontGain:
-        return self._ahead[1]
-
-    def _front(self, costs: Array, means: Array) -> FrontGain:
-        from ratio_hpo.surrogate.gain import FrontGain
-
-        return FrontGain(costs, means, self._response.courses.largest_cost)
-
-    def _make(self, table: Table, scores: Array) -> ResponseModel:
-        from ratio_hpo.surrogate import ResponseModel
-
-        stages = len(self._response.courses.rungs)
-        return ResponseModel(self._features.blocks, stages, table, scores, self.seen.weights, self._fit)
-
-    def _curves(self, places: Sequence[Params], courses: Sequence[Course]) -> Curves:
-        from ratio_hpo.surrogate import Point
-        from ratio_hpo.surrogate.gain import stacked
-
-        points = [Point(params=params, windows={}) for params in places]
-        told = self._ahead[0].quick(self._features.along(points, [course.windows for course in courses]))
-        costs = np.concatenate([course.costs for course in courses])
-        return stacked(costs, told, [len(course.costs) for course in courses])
-
-    def _left(self, record: TrialRecord) -> Course:
-        """What is left of the course of a trial."""
-        return self._response.courses.of(record.params).after(record.curve[-1].cost if record.curve else 0.0)
-
-    def _stored(self, params: Params, course: Course) -> float:
-        """Cost of the part of the first stage that earlier trials went through."""
-        reached = self._went.get(self._response.run_of(params), 0.0)
-        in_first = (course.windows[:, 0] <= reached) & (course.windows[:, 1:].sum(1) == 0)
-        return float(course.costs[in_first].max(initial=0.0))
-
-    @cached_property
-    def _went(self) -> dict[str, float]:
-        """Windows of the first stage that were trained of each mixture and what goes with it."""
-        first = next(iter(self._response.courses.rungs), "")
-        went: dict[str, float] = {}
-        for point in self.seen.points:
-            key = self._response.run_of(point.params)
-            went[key] = max(went.get(key, 0.0), point.windows.get(first, 0.0))
-        return went

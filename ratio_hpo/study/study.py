@@ -17,11 +17,12 @@ from ratio_hpo.core.errors import in_one_line
 from ratio_hpo.core.plans import TRIAL_PLAN, UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Decision, Params, Progress, State, TrialRecord
 from ratio_hpo.study import records as rec
+from ratio_hpo.study.advice import Adviser
 from ratio_hpo.study.choose import choose
 from ratio_hpo.study.claims import Claim, Claims, Job
 from ratio_hpo.study.endings import Endings
 from ratio_hpo.study.leases import read_lease
-from ratio_hpo.study.live import LiveView, News
+from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.opening import open_study
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.samplers import Relay, params_of
@@ -68,14 +69,15 @@ class Study:
         self.plan, self.storage = plan, storage
         self._settings = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
         self._plan_trial = plan_trial or (lambda params, seed: UNPLANNED)
-        self._sampler, self._pruner = choose(plan, sampler, pruner, self._plan_trial, lambda: self.view.records)
+        self._by = choose(plan, sampler, pruner, self._plan_trial, lambda: self.view.records)
         self._optuna = open_study(plan, storage)
-        self._optuna.sampler = Relay(plan.space, lambda number: self._sampler.propose(self.view, number))
+        self._optuna.sampler = Relay(plan.space, lambda number: self._by.sampler.propose(self.view, number))
         self.live = Claims(storage)
         self._lock = threading.RLock()
         self.view = LiveView(storage, self._optuna, stored)
+        self.adviser = Adviser(self._by.response, storage, self._optuna._study_id)
         self._look()
-        self._endings = Endings(plan, storage, self._optuna, self.view, self._pruner, self._look)
+        self._endings = Endings(plan, storage, self._optuna, self.view, self._by.pruner, self._look)
         self._endings.settle()
 
     @property
@@ -96,7 +98,7 @@ class Study:
 
     def is_exhausted(self) -> bool:
         """Whether the sampler has nothing left to propose."""
-        return self._sampler.exhausted(self.view)
+        return self._by.sampler.exhausted(self.view)
 
     def next(self, most_trials: int) -> Job | None:
         """A trial to work on: an orphaned one, a waiting one, or a new one; None where there is nothing to do."""
@@ -122,12 +124,9 @@ class Study:
         """Running trials that others hold a lease on, with its expiry in seconds since the epoch."""
         with self._lock:
             self._look()
-            held = {}
-            for number in self.view.numbers(State.RUNNING):
-                lease = read_lease(self.view.attributes(number).get(rec.LEASE))
-                if number not in self.live and lease is not None and not self.view.records[number].done:
-                    held[number] = lease.expires
-            return held
+            running = [n for n in self.view.numbers(State.RUNNING) if not self.view.records[n].done]
+            leases = {n: read_lease(self.view.attributes(n).get(rec.LEASE)) for n in running if n not in self.live}
+            return {number: lease.expires for number, lease in leases.items() if lease is not None}
 
     def report(self, number: int, progress: Progress) -> Decision:
         """Record an evaluation and decide; one that is recorded already changes nothing.
@@ -146,8 +145,8 @@ class Study:
             progress = replace(progress.with_means(), time=progress.time or time.time())
             self.view.check_languages(progress)
             progress = progress.with_spent(progress.spent + claim.spent_again)
-            self._pruner.observe(number, progress)
-            decision = self._pruner.decide(number, progress)
+            self._by.pruner.observe(number, progress)
+            decision = self._by.pruner.decide(number, progress)
             if not claim.prunable or claim.is_end(progress, self.plan):
                 decision = Decision.CONTINUE
             entry = {rec.curve_key(len(claim.curve)): rec.curve_entry(progress, decision), rec.ATTEMPTS: 0}
@@ -179,7 +178,7 @@ class Study:
             if claim is not None:
                 stopped = claim.curve[-1]
                 what = f"pruned by {self._settings['pruner']} at {stopped.stage} window {stopped.windows}"
-                why = self._pruner.why(number)
+                why = self._by.pruner.why(number)
                 self._endings.prune(number, claim.trial_id, f"{what}: {why}" if why else what)
 
     def fail(self, number: int, reason: str, trace: str | None) -> None:
@@ -232,11 +231,11 @@ class Study:
 
     def _look(self, *, at_once: bool = True) -> None:
         """Take in what others have stored, and show it to the pruner in the order in which it was measured."""
-        news: News = self.view.look(at_once=at_once)
+        news = self.view.look(at_once=at_once)
         for number, point in sorted(news.points, key=lambda item: (item[1].time or 0.0, item[0])):
-            self._pruner.follow(number, point)
+            self._by.pruner.follow(number, point)
         for record in news.ended:
-            self._pruner.close(record.number, record.state)
+            self._by.pruner.close(record.number, record.state)
 
     def _new_trial(self, most_trials: int) -> optuna.Trial | None:
         """The next waiting or new trial; None where the asked number is there. One driver at a time counts and asks."""
@@ -245,7 +244,7 @@ class Study:
             waiting = self.view.numbers(State.WAITING)
             if len(self.view.records) - len(waiting) >= most_trials:
                 return None
-            if not waiting and self._sampler.exhausted(self.view):
+            if not waiting and self._by.sampler.exhausted(self.view):
                 return None
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

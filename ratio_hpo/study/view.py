@@ -15,6 +15,7 @@ from ratio_hpo.core.plans import About
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.space import Space, space_from_json
 from ratio_hpo.study import records as rec
+from ratio_hpo.study.advice import Advice, read_advice
 from ratio_hpo.study.opening import ABOUT, IDENTITY, find_study
 
 
@@ -26,6 +27,7 @@ class StudyView:
         target: mean F1 that trials are timed to; None until trial 0 is done.
         about: the facts that its last search stored.
         stores: keys of all stores that something was written to.
+        advice: what the response model said when the driver last asked it.
         tracked: token of what tracking has written of each trial to the store of the last search.
     """
 
@@ -36,6 +38,7 @@ class StudyView:
     identity: Mapping[str, Any]
     tracked: Mapping[int, str]
     stores: frozenset[str] = frozenset()
+    advice: Advice | None = None
 
     @property
     def largest_cost(self) -> float:
@@ -90,6 +93,7 @@ def view_of(storage: RDBStorage, study: optuna.Study, records: list[TrialRecord]
         about=about,
         identity=attributes[IDENTITY],
         tracked=rec.read_cursor(attributes, about.store),
+        advice=read_advice(attributes),
         stores=frozenset(key.split(":")[1] for key in attributes if key.startswith(rec.CURSOR)),
     )
 

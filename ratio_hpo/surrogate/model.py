@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
 from ratio_hpo.surrogate.features import Table
-from ratio_hpo.surrogate.fit import factor, fit, start
+from ratio_hpo.surrogate.fit import JITTER, factor, fit, start
 from ratio_hpo.surrogate.kernel import Hyper, Pairs, shared, variances
 
 Array = NDArray[np.float64]
@@ -127,6 +127,27 @@ class ResponseModel:
         part = max(self._columns, key=lambda part: len(self._columns[part]))
         sds = self._deviations(table, part, common.of(part))
         return self._in_scores(table, means, np.broadcast_to(sds[:, None], means.shape))
+
+    def draws(self, table: Table, number: int, rng: np.random.Generator) -> Array:
+        """What the weighted mean may be at all points at once, drawn from its law [number, n]; a group of outputs errs
+        together as much as residuals do."""
+        hyper = self.fitted.hyper
+        here = shared(Pairs(table, table, self._blocks), hyper, mixed=self._mixed)
+        common = shared(Pairs(table, self._table, self._blocks), hyper, mixed=self._mixed)
+        level, scale = self._level(table)
+        together = rng.standard_normal((number, len(table)))
+        own, all_one = np.sqrt(1.0 - self._correlation), np.sqrt(self._correlation)
+        values = np.zeros((number, len(table)))
+        for part, columns in self._columns.items():
+            across = common.of(part)
+            solved = solve_triangular(self._lower[part], across.T, lower=True)
+            lower = factor(here.of(part) - solved.T @ solved, JITTER)
+            means = across @ self._solved[part]
+            for k, column in enumerate(columns):
+                noise = all_one * together + own * rng.standard_normal(together.shape)
+                scaled = level[:, column] + scale[:, column] * (means[:, k] + noise @ lower.T)
+                values += self._weights[column] * (self._ceiling[column] - np.exp(-scaled))
+        return values
 
     def _deviations(self, table: Table, part: int | None, across: Array) -> Array:
         """Standard deviations of scaled outputs that answer to a share [n], from the covariance with what was seen."""

@@ -16,8 +16,9 @@ from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps, lo
 from ratio_hpo.study import Study, Target
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.pruning import check_pruner
-from ratio_hpo.study.response import Response, StudyModel
+from ratio_hpo.study.response import Response
 from ratio_hpo.study.storage import default_url, open_storage
+from ratio_hpo.study.study_model import StudyModel
 from tests.conftest import LANGUAGES, RUNGS, curve_objective, plan_of
 
 Make = Callable[..., Study]

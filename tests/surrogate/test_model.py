@@ -126,3 +126,11 @@ def test_it_ranks_recorded_mixtures(real_data: Path, number: int, least: float) 
         told = model.predict(made(shares[rest], np.zeros((len(rest), 0))))
         found.append(spearmanr(told.mean, scores[rest].mean(1))[0])
     assert np.mean(found) > least
+
+
+def test_draws_have_the_law_that_is_predicted() -> None:
+    table, others = points(20, 4, 6, others=0), points(12, 4, 7, others=0)
+    model = ResponseModel((), 0, table, own_laws(table.shares))
+    told, drawn = model.predict(others), model.draws(others, 4000, np.random.default_rng(0))
+    assert drawn.mean(0) == pytest.approx(told.mean, abs=5 * told.sd.max() / 4000**0.5 + 1e-3)
+    assert drawn.std(0) == pytest.approx(told.sd, rel=0.1)

@@ -1,0 +1,137 @@
+"""What to take from a study, by what the response model expects: the trial to take, and how sure the front is.
+
+The driver stores it as trials end, so that readers need no model; where more is known than it was made of, it is
+stale.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.storages import RDBStorage
+from pydantic import TypeAdapter
+
+from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.study.response import Response
+
+KEY = "advice"
+"""Attribute of the study."""
+
+LEAST_TRIALS = 8
+"""Trials that must have ended before the model is asked."""
+
+WORK = 0.05
+"""Part of a driver's time that advice takes at most."""
+
+SHOWN = 0.05
+"""Points that belong to the front with less probability are not named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A point that may belong to the front.
+
+    Attributes:
+        trial, stage, windows, cost: which.
+        mean, sd: of its headline as the model expects it.
+        probability: that no point at most so expensive has a higher expected score.
+    """
+
+    trial: int
+    stage: str
+    windows: int
+    cost: float
+    mean: float
+    sd: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What the model says of a study.
+
+    Attributes:
+        ended, points: trials that had ended, and evaluations, of which it was made.
+        trial: COMPLETE, with the highest expected final headline.
+        mean, sd: of that headline.
+        front: points that may belong to the front, by cost.
+    """
+
+    ended: int
+    points: int
+    trial: int
+    mean: float
+    sd: float
+    front: tuple[Member, ...]
+
+    def is_of(self, records: Sequence[TrialRecord]) -> bool:
+        """Whether it was made of all that is known."""
+        return (self.ended, self.points) == extent(records)
+
+
+JSON: TypeAdapter[Advice] = TypeAdapter(Advice)
+
+
+def read_advice(attributes: Any) -> Advice | None:
+    """The advice among a study's attributes."""
+    return JSON.validate_python(attributes[KEY]) if KEY in attributes else None
+
+
+def extent(records: Sequence[TrialRecord]) -> tuple[int, int]:
+    """Trials that have ended, and evaluations with a headline."""
+    return sum(r.state.finished or r.done for r in records), sum(len(r.scored) for r in records)
+
+
+def advise(response: Response, records: Sequence[TrialRecord]) -> Advice | None:
+    """What the model says; None: too few trials have ended, or none is COMPLETE."""
+    whole = [record.number for record in response.ended(records) if record.state is State.COMPLETE or record.done]
+    if len(response.ended(records)) < LEAST_TRIALS or not whole:
+        return None
+    model = response.model(records)
+    expected = model.finals()
+    trial = max(whole, key=lambda number: (expected[number][0], -number))
+    members = []
+    for k, probability in enumerate(model.on_front().tolist()):
+        number, cost = int(model.seen.trials[k]), float(model.seen.costs[k])
+        if probability >= SHOWN:
+            point = next(p for p in records[number].scored if p.cost == cost)
+            mean, sd = float(model.posterior.mean[k]), float(model.posterior.sd[k])
+            members.append(
+                Member(trial=number, stage=point.stage, windows=point.windows, cost=cost, mean=mean, sd=sd,
+                       probability=probability)
+            )  # fmt: skip
+    ended, points = extent(records)
+    mean, sd = expected[trial]
+    members.sort(key=lambda member: (member.cost, -member.probability, member.trial))
+    return Advice(ended=ended, points=points, trial=trial, mean=mean, sd=sd, front=tuple(members))
+
+
+class Adviser:
+    """Stores advice as a study goes on, for a small part of the driver's time.
+
+    Args:
+        study_id: Optuna's.
+    """
+
+    def __init__(self, response: Response, storage: RDBStorage, study_id: int) -> None:
+        self._response, self._storage, self._study_id = response, storage, study_id
+        self._stored: Advice | None = None
+        self._next = 0.0
+
+    def update(self, records: Sequence[TrialRecord], *, hurried: bool = False) -> None:
+        """Store what the model says now.
+
+        Args:
+            hurried: pass over it where the last time was too short ago for what it took.
+        """
+        began = time.monotonic()
+        if (hurried and began < self._next) or (self._stored is not None and self._stored.is_of(records)):
+            return
+        advice = advise(self._response, records)
+        if advice is not None:
+            self._storage.set_study_user_attr(self._study_id, KEY, JSON.dump_python(advice, mode="json"))
+            self._stored = advice
+        self._next = time.monotonic() + (time.monotonic() - began) / WORK

@@ -1,0 +1,86 @@
+"""What the response model says of a study, and that its driver stores it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from ratio_hpo.analysis.advice import advice_of
+from ratio_hpo.analysis.recommend import recommend
+from ratio_hpo.analysis.status import pareto, status
+from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.study import Study
+from ratio_hpo.study.front import front
+from tests.conftest import RUNGS
+
+LUCK = 0.03
+
+Make = Callable[..., Study]
+
+
+def noisy(params: Params, context: Context) -> Iterator[Progress]:
+    """Best at .6, with luck that stays with a trial along its curve."""
+    luck = LUCK * float(np.random.default_rng(context.trial).standard_normal())
+    for k, windows in enumerate(RUNGS, 1):
+        score = (0.8 - 0.3 * (params["ratio"] - 0.6) ** 2) * (0.6 + 0.4 * k / len(RUNGS)) + luck
+        scores = {f"f1/{name}": score for name in ("en", "sw", "fi", "ko")}
+        yield Progress(stage="target", windows=windows, cost=windows, scores=scores)
+
+
+def test_a_driver_stores_what_the_model_says(open_study: Make, search: Make) -> None:
+    study = search(open_study(pruner=("none", {}), sampler=("random", {})), 7, noisy)
+    study.adviser.update(study.records())
+    assert study.snapshot().advice is None, "too few trials"
+    search(study, 14, noisy)
+    study.adviser.update(study.records())
+    view = study.snapshot()
+    assert view.advice is not None
+    assert view.advice.is_of(view.records)
+    assert advice_of(view) is view.advice
+    shown = status(view)["recommended"]
+    assert shown["trial"] == view.advice.trial
+    assert not shown["stale"]
+
+
+def test_a_reader_asks_anew_what_is_stale(open_study: Make, search: Make) -> None:
+    study = search(open_study(pruner=("none", {}), sampler=("random", {})), 10, noisy)
+    study.adviser.update(study.records())
+    stored = study.snapshot().advice
+    search(study, 14, noisy)
+    while study.snapshot().advice != stored:  # a hurried driver may have stored it again meanwhile
+        stored = study.snapshot().advice
+    view = study.snapshot()
+    fresh = advice_of(view)
+    assert fresh is not None
+    assert fresh.is_of(view.records)
+
+
+def test_luck_is_told_from_merit(open_study: Make, search: Make) -> None:
+    study = search(open_study(pruner=("none", {}), sampler=("random", {})), 24, noisy)
+    study.adviser.update(study.records())
+    view = study.snapshot()
+    found = recommend(view)
+    assert found is not None
+    assert found.mean is not None
+    seen, best = found.best_seen.scored[-1].headline, 0.8
+    assert seen > best + LUCK, "the best score seen is too good to be true"
+    assert found.mean == pytest.approx(best, abs=0.02)
+    assert found.record.params["ratio"] == pytest.approx(0.6, abs=0.25)
+    content = pareto(view)
+    assert [point["trial"] for point in content["points"]] == [point.trial.number for point in front(view.records)]
+    assert all(0.0 <= point["probability"] < 0.9 for point in content["points"]), "none of them is sure"
+    assert content["also_likely"], "others may well belong there"
+
+
+def test_probabilities_are_sure_where_nothing_is_noisy(open_study: Make, search: Make) -> None:
+    def clear(params: Params, context: Context) -> Iterator[Progress]:
+        for k, windows in enumerate(RUNGS, 1):
+            score = (0.9 - 0.8 * abs(params["ratio"] - 0.5)) * (0.5 + 0.1 * k)
+            yield Progress(stage="target", windows=windows, cost=windows, scores={"f1/en": score, "f1/sw": score})
+
+    study = search(open_study(pruner=("none", {}), sampler=("grid", {"parts": 9})), 11, clear)
+    study.adviser.update(study.records())
+    content = pareto(study.snapshot())
+    assert all(point["probability"] > 0.6 for point in content["points"])
