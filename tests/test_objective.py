@@ -110,6 +110,11 @@ def test_paid_cost_leaves_out_what_was_stored(ready: Callable[..., Search], tmp_
     assert 0 < longer[-1].measures["paid_flops"] < longer[-1].measures["flops"]
     assert 0 < longer[-1].measures["paid_seconds"] < longer[-1].measures["seconds"]
     assert all(0 < p.scores["score_error"] < 0.5 for p in longer)
+    once = first[0].measures["paid_scored"]
+    assert once > 0
+    assert [p.measures["paid_scored"] for p in first] == [once * k for k in range(1, 6)]
+    assert [p.measures["paid_scored"] for p in longer] == [0, 0, 0, once, 2 * once, 3 * once], "once each"
+    assert 0 < longer[-1].measures["paid_scoring_seconds"] < first[-1].measures["paid_scoring_seconds"] * 3
 
 
 def test_system_metrics_are_measured_on_request(ready: Callable[..., Search], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.admin import StudySummary
 from ratio_hpo.study.advice import Advice, Member
-from ratio_hpo.study.front import front, paid_cost, study_hypervolume, summary
+from ratio_hpo.study.front import front, spent_on, study_hypervolume, summary
 from ratio_hpo.study.view import StudyView
 from ratio_hpo.tracking.base import token
 
@@ -41,6 +41,7 @@ def status(view: StudyView) -> dict[str, Any]:
     """Counts, target, best trial, hypervolume and one entry a trial."""
     counts = Counter(record.state.value for record in view.records)
     best = best_trial(view.records)
+    spent = spent_on(view.records)
     on_front = {member.trial.number for member in front(view.records)}
     return {
         "schema": SCHEMA,
@@ -59,7 +60,10 @@ def status(view: StudyView) -> dict[str, Any]:
         "best": None if best is None else entry(best, view),
         "recommended": _recommended(view),
         "hypervolume": study_hypervolume(view.records, view.largest_cost),
-        "paid_cost": paid_cost(view.records),
+        "paid_cost": spent.cost,
+        "paid_seconds": spent.seconds,
+        "scored_windows": spent.scored,
+        "scoring_seconds": spent.scoring_seconds,
         "front": sorted(on_front),
         "tracking_lags": count_lags(view, on_front),
         "leaks": list(view.about.leaks),

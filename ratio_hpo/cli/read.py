@@ -78,7 +78,8 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
     )
     click.echo(
         f"{target}; hypervolume {content['hypervolume']:.3f}; "
-        f"{content['paid_cost']:,.0f} {content['cost_unit']} trained"
+        f"{content['paid_cost']:,.0f} {content['cost_unit']} trained{_seconds(content['paid_seconds'])}, "
+        f"{content['scored_windows']:,.0f} windows scored{_seconds(content['scoring_seconds'])}"
     )
     if content["recommended"]:
         told = content["recommended"]
@@ -141,6 +142,10 @@ def best(study: str | None, root: Path, storage: str | None, as_json: bool) -> N
     if found is not None:
         click.echo(f"recommended: {found.why}{_expected(found.mean, found.sd)}")
     _print_trial(view, content)
+
+
+def _seconds(seconds: float) -> str:
+    return f" in {seconds:,.0f} s" if seconds else ""
 
 
 def _expected(mean: float | None, sd: float | None) -> str:

@@ -40,20 +40,30 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What training really took, after reuse: cost in the study's unit, seconds and FLOPs (6 x parameters x tokens)."""
+    """What was really spent, after reuse.
+
+    Attributes:
+        cost, seconds, flops: of training: in the study's unit, and 6 x parameters x tokens.
+        scored, scoring_seconds: windows that were scored, and how long that took.
+    """
 
     cost: float = 0.0
     seconds: float = 0.0
     flops: float = 0.0
+    scored: float = 0.0
+    scoring_seconds: float = 0.0
 
     def __add__(self, other: Spent) -> Spent:
-        return Spent(self.cost + other.cost, self.seconds + other.seconds, self.flops + other.flops)
+        return Spent(*(getattr(self, key) + getattr(other, key) for key in self.__slots__))
 
     def __sub__(self, other: Spent) -> Spent:
-        return Spent(self.cost - other.cost, self.seconds - other.seconds, self.flops - other.flops)
+        return Spent(*(getattr(self, key) - getattr(other, key) for key in self.__slots__))
 
 
 NOTHING = Spent()
+
+PAID: tuple[str, ...] = ("paid_seconds", "paid_flops", "paid_scored", "paid_scoring_seconds")
+"""Measures of what was really spent beside the cost, in the order of `Spent`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +81,7 @@ class Progress:
             the standard error of `score/mean` over the items of `select`.
         paid: what was really trained for this trial, after reuse, in the same unit; None: equal to `cost`.
         measures: other numbers to record: loss, lr, examples_per_second; attributed seconds, tokens, flops; what was
-            really spent as paid_seconds, paid_flops.
+            really spent as paid_seconds, paid_flops, paid_scored (windows) and paid_scoring_seconds.
         weights: name of the checkpoint in the stage store, `<identity>/<step>`, where there is one.
         items: name of the scores of single items, below the run folder's `items`, where they are kept.
         models, item_files: of several targets, the same two of each one, by name; a checkpoint of several heads is
@@ -130,12 +140,12 @@ class Progress:
 
     @property
     def spent(self) -> Spent:
-        """What was really trained so far; seconds and FLOPs are 0 where the objective does not tell."""
-        return Spent(self.paid_cost, self.measures.get("paid_seconds", 0.0), self.measures.get("paid_flops", 0.0))
+        """What was really spent so far; what the objective does not tell is 0."""
+        return Spent(self.paid_cost, *(self.measures.get(name, 0.0) for name in PAID))
 
     def with_spent(self, spent: Spent) -> Progress:
         """The same evaluation with another account of what was spent; what was not measured stays away."""
-        told = {"paid_seconds": spent.seconds, "paid_flops": spent.flops}
+        told = dict(zip(PAID, (spent.seconds, spent.flops, spent.scored, spent.scoring_seconds), strict=True))
         measures = {key: told.get(key, value) for key, value in self.measures.items()}
         return replace(self, paid=spent.cost, measures=measures)
 

@@ -51,7 +51,8 @@ class TrialRun:
         """The base as it is, scored on what has no stage; the rest of the trial starts from it."""
         targets = [target for target in self._evaluation.targets if target.head is None]
         if targets:
-            scores, items = self._loop.score_here(f"{name}/{0:08d}", targets)
+            scores, items, spent = self._loop.score_here(f"{name}/{0:08d}", targets)
+            self._totals.spent += spent
             self._take(scores, {target.name: items for target in targets})
             yield self._progress(INTERMEDIATE, 0, dict(_NOTHING_YET))
 
@@ -181,4 +182,6 @@ class _Totals:
             "flops": 6.0 * num_parameters * tokens,
             "paid_seconds": self.spent.seconds,
             "paid_flops": self.spent.flops,
+            "paid_scored": self.spent.scored,
+            "paid_scoring_seconds": self.spent.scoring_seconds,
         }

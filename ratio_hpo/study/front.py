@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ratio_hpo.core.trial import Progress, TrialRecord
+from ratio_hpo.core.trial import NOTHING, Progress, Spent, TrialRecord
 from ratio_hpo.metrics.convergence import anytime_front, area_over_curve, cost_to_target, hypervolume
 
 
@@ -89,6 +89,7 @@ def front_hypervolume(members: Sequence[FrontPoint], largest_cost: float) -> flo
     return hypervolume([(member.progress.cost, member.progress.headline) for member in members], largest_cost)
 
 
-def paid_cost(records: Iterable[TrialRecord]) -> float:
-    """Windows that the study really trained."""
-    return sum(max((point.paid_cost for point in r.curve), default=0.0) for r in records)
+def spent_on(records: Iterable[TrialRecord]) -> Spent:
+    """What the study really spent."""
+    most = (max(record.curve, key=lambda point: point.paid_cost) for record in records if record.curve)
+    return sum((point.spent for point in most), NOTHING)

@@ -22,6 +22,8 @@ COSTS = {
     "flops": "cost/flops",
     "paid_seconds": "paid/seconds",
     "paid_flops": "paid/flops",
+    "paid_scored": "paid/scored_windows",
+    "paid_scoring_seconds": "paid/scoring_seconds",
 }
 """Measures of an objective that are costs: attributed ones, and what was really spent."""
 

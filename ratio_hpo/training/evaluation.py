@@ -52,10 +52,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What an evaluation came to: scores by key, the variance of each target's mean, and the items."""
+    """What an evaluation came to: scores by key, the items, and how many windows were scored."""
 
     scores: dict[str, float]
     items: list[TargetScores]
+    windows: int
 
 
 class Infers(Protocol):
@@ -118,7 +119,7 @@ class Evaluation:
         scores: dict[str, float] = {}
         for target in targets:
             scores |= self._of_target(target, [part.scores for part in items if part.target == target.name])
-        return Scored(scores, items)
+        return Scored(scores, items, sum(len(one.windows) for _, _, one in sets))
 
     def with_headline(self, scores: Mapping[str, float]) -> dict[str, float]:
         """Scores with the headline among them, where every target has been scored."""

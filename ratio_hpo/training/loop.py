@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from ratio_hpo.core.trial import NOTHING, Spent
 from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.training.checkpoint import load_checkpoint, save_checkpoint, update_state
 from ratio_hpo.training.engine import Engine, Tally, Trained
-from ratio_hpo.training.evaluation import Evaluation, Target
+from ratio_hpo.training.evaluation import Evaluation, Scored, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.schedule import factor
 from ratio_hpo.training.stage import Stage
@@ -93,18 +93,21 @@ class StageLoop:
         with store.using(stage):
             step = self._go_on(stage, optimizer, tally, last)
             scored = self._scored(stage, final=final)
+            spent = NOTHING
             if step in scored and not self._is_evaluated(stage, step, tally):
-                self._evaluate(stage, step, tally)  # stored by a stage that was not scored here
+                spent += self._evaluate(stage, step, tally)  # stored by a stage that was not scored here
                 update_state(store.folder(stage.name_at(step)), self._state(stage, step, tally))
-            yield from (point for point in self._replay(stage, tally, scored) if since < point.step <= last)
+            for point in self._replay(stage, tally, scored):
+                if since < point.step <= last:
+                    yield replace(point, spent=spent) if point.step == step else point
             if step == stage.steps and step not in scored and step > since:  # its totals are the stage's
                 yield self._unscored(stage, step, tally)
-            spent, first_tokens = NOTHING, tally.tokens
+            first_tokens = tally.tokens
             for stop in [stop for stop in stage.stops() if step < stop <= last]:
                 spent += self._advance(stage, step, stop, sources, optimizer, tally)
                 step = stop
                 if stop in scored:
-                    self._evaluate(stage, stop, tally)
+                    spent += self._evaluate(stage, stop, tally)
                 folder = store.folder(stage.name_at(stop))
                 present = store.state(folder)
                 if present is None or not fits(present, scored, stop + 1, self._fingerprint(stage)):
@@ -121,12 +124,12 @@ class StageLoop:
                     spent_tokens=tally.tokens - first_tokens,
                 )
 
-    def score_here(self, name: str, targets: Sequence[Target]) -> tuple[dict[str, float], str]:
-        """Score the weights as they are on some targets; returns the scores, and the name of their items."""
-        result = self._evaluation.score(self._engine, targets)
+    def score_here(self, name: str, targets: Sequence[Target]) -> tuple[dict[str, float], str, Spent]:
+        """Score the weights as they are on some targets; returns the scores, the name of their items, what it took."""
+        result, spent = self._timed(targets)
         items = f"{name}-{self._evaluation.fingerprint(targets)}"
         self._stores.items.write(items, result.items)
-        return result.scores, items
+        return result.scores, items, spent
 
     def _advance(
         self,
@@ -178,10 +181,16 @@ class StageLoop:
             return step
         return 0
 
-    def _evaluate(self, stage: Stage, step: int, tally: Tally) -> None:
-        """Score the model as it is, and keep the items."""
-        targets = self._targets(stage, step)
+    def _timed(self, targets: Sequence[Target]) -> tuple[Scored, Spent]:
+        """Score the model as it is; returns what it took too."""
+        began = time.monotonic()
         result = self._evaluation.score(self._engine, targets)
+        return result, Spent(scored=result.windows, scoring_seconds=time.monotonic() - began)
+
+    def _evaluate(self, stage: Stage, step: int, tally: Tally) -> Spent:
+        """Score the model as it is, and keep the items; returns what it took."""
+        targets = self._targets(stage, step)
+        result, spent = self._timed(targets)
         self._stores.items.write(self._items(stage, step), result.items)
         tally.evaluations = [past for past in tally.evaluations if past["step"] != step]
         tally.evaluations.append(
@@ -193,6 +202,7 @@ class StageLoop:
             }
         )
         tally.loss, tally.updates, tally.by_head = 0.0, 0, {}
+        return spent
 
     def _is_evaluated(self, stage: Stage, step: int, tally: Tally) -> bool:
         """Whether all that is due at a step has been scored there."""

@@ -17,7 +17,7 @@ from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.space import Choice, Ratio, Simplex, Space
 from ratio_hpo.study import Anchor, Study, Target
 from ratio_hpo.study.admin import enqueue
-from ratio_hpo.study.front import paid_cost
+from ratio_hpo.study.front import spent_on
 from ratio_hpo.study.samplers import NAMES as SAMPLERS
 from ratio_hpo.study.samplers import OptunaSampler
 from ratio_hpo.study.storage import default_url, open_storage
@@ -243,7 +243,7 @@ def test_a_view_shows_what_is_stored(open_study: Make, search: Make) -> None:
         view.trial(9)
     with pytest.raises(StudyError, match="no study named 'stdy'"):
         view_study(study.storage, "stdy")
-    assert paid_cost(view.records) == sum(r.curve[-1].cost for r in view.records)
+    assert spent_on(view.records).cost == sum(r.curve[-1].cost for r in view.records)
 
 
 def test_infinite_costs_stay_out_of_the_storage(open_study: Make, search: Make) -> None:
