@@ -51,11 +51,12 @@ class Mark:
 
 def run(
     problem: Problem, method: Method, study: optuna.Study, seed: int, units: float, *, reuse: bool,
-    marks: tuple[float, ...],
+    marks: tuple[float, ...], most_trials: int | None = None,
 ) -> list[Mark]:  # fmt: skip
     """Replay until so many units of a full trial are paid, or the table is used up: then it stands as it was.
 
     Args:
+        most_trials: or until there are so many trials: then the one mark is of what they came to.
         reuse: whether what another trial of the same mixture trained in the first stage is paid once.
     """
     view = View(study, reuse)
@@ -117,6 +118,10 @@ def run(
         gaps = [1 - area / whole if whole else 0.0 for area, whole in zip(areas, best, strict=True)]
         view.records[number] = replace(view.records[number], state=state)
         method.ended(view, number)
+        if most_trials is not None and len(order) == most_trials:
+            row_then = order[method.recommended(view)]
+            regret = problem.best - problem.final(row_then, seed)
+            return [Mark(paid / problem.unit, regret, (gaps[0], gaps[1]), len(order), seconds / len(order))]
         used_up = len(visited) == len(problem.rows)
         while len(found) < len(marks) and (used_up or paid >= marks[len(found)] * problem.unit):
             row_then = order[method.recommended(view)]
