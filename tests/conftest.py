@@ -8,11 +8,13 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from ratio_hpo.core.clock import Clock
 from ratio_hpo.core.plans import About
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.space import LogUniform, Ratio, Space
@@ -69,27 +71,81 @@ def real_data() -> Path:
     pytest.skip("real QA data is not here: set RATIO_HPO_DATA to a folder with tydiqa_goldp/ and xquad/")
 
 
+@dataclass
+class Hand(Clock):
+    """A clock that is moved by hand."""
+
+    now: float = 0.0
+    skew: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return 1e9 + self.now + self.skew
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Cluster:
+    """A temporary PostgreSQL on a socket, with a second database, `runs`.
+
+    Raises:
+        FileNotFoundError: PostgreSQL is not installed.
+    """
+
+    def __init__(self) -> None:
+        config = shutil.which("pg_config")
+        folder = subprocess.run([config, "--bindir"], capture_output=True, text=True).stdout.strip() if config else ""
+        if not folder or not (Path(folder) / "initdb").is_file():
+            raise FileNotFoundError("PostgreSQL is not installed: no pg_config with initdb beside it")
+        # not below pytest's own folder, which other runs close to all but their user
+        self._folder, self.data = folder, Path(tempfile.mkdtemp(prefix="ratio-hpo-pg-"))
+        root = os.geteuid() == 0
+        if root:
+            shutil.chown(self.data, "nobody")
+        self.data.chmod(0o700)
+        self._prefix = ["setpriv", "--reuid=nobody", "--clear-groups"] if root else []
+        self._call("initdb", "-D", str(self.data / "db"), "-A", "trust", "-U", "postgres")
+        self.start()
+        self._call("createdb", "-h", str(self.data), "-U", "postgres", "runs")
+        self.url = f"postgresql://postgres@/postgres?host={self.data}"
+
+    def start(self) -> None:
+        options = f"-k {self.data} -c listen_addresses='' -c fsync=off"
+        self._pg_ctl("-o", options, "-l", str(self.data / "log"), "-w", "start")
+
+    def stop(self) -> None:
+        """As a crash does it."""
+        self._pg_ctl("-m", "immediate", "stop")
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.data)
+
+    def _pg_ctl(self, *words: str) -> None:
+        self._call("pg_ctl", "-D", str(self.data / "db"), *words)
+
+    def _call(self, program: str, *words: str) -> None:
+        command = [*self._prefix, f"{self._folder}/{program}", *words]
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
+
+
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """A temporary cluster on a socket with a second database, `runs`; skipped where PostgreSQL is not installed."""
-    config = shutil.which("pg_config")
-    folder = subprocess.run([config, "--bindir"], capture_output=True, text=True).stdout.strip() if config else ""
-    if not folder or not (Path(folder) / "initdb").is_file():
-        pytest.skip("PostgreSQL is not installed: no pg_config with initdb beside it")
-    # not below pytest's own folder, which other runs close to all but their user
-    data = Path(tempfile.mkdtemp(prefix="ratio-hpo-pg-"))
-    root = os.geteuid() == 0
-    if root:
-        shutil.chown(data, "nobody")
-    data.chmod(0o700)
-    prefix = ["setpriv", "--reuid=nobody", "--clear-groups"] if root else []
-    call = lambda *words: subprocess.run([*prefix, *words], check=True, capture_output=True, cwd="/")  # noqa: E731
-    call(f"{folder}/initdb", "-D", str(data / "db"), "-A", "trust", "-U", "postgres")
-    options = f"-k {data} -c listen_addresses='' -c fsync=off"
-    call(f"{folder}/pg_ctl", "-D", str(data / "db"), "-o", options, "-l", str(data / "log"), "-w", "start")
+def cluster() -> Iterator[Cluster]:
+    """PostgreSQL; skipped where it is not installed."""
     try:
-        call(f"{folder}/createdb", "-h", str(data), "-U", "postgres", "runs")
-        yield f"postgresql://postgres@/postgres?host={data}"
+        made = Cluster()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    try:
+        yield made
     finally:
-        call(f"{folder}/pg_ctl", "-D", str(data / "db"), "-m", "immediate", "stop")
-        shutil.rmtree(data)
+        made.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres(cluster: Cluster) -> str:
+    """The URL of a database."""
+    return cluster.url

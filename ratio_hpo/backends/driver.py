@@ -12,6 +12,7 @@ from ratio_hpo.core.errors import RatioHpoError, ScoreError, StorageFullError
 from ratio_hpo.core.trial import Context, Decision, Progress, failures
 from ratio_hpo.study import Job, Study
 from ratio_hpo.study.keeper import WeightKeeper
+from ratio_hpo.study.leases import TERM, Lease
 from ratio_hpo.study.live import LiveView
 
 
@@ -38,6 +39,10 @@ class TooManyFailures(RatioHpoError):
     exit_code = 1
 
 
+def _silent(line: str) -> None:
+    """Nobody is told."""
+
+
 @dataclass(slots=True)
 class Session:
     """One run of a search: a study, a budget, and those who watch.
@@ -47,6 +52,7 @@ class Session:
         watch: called with the live view after each change, for the progress display.
         keeper: keeps weights; None: nobody does.
         system_metrics: whether trials also measure the machine.
+        say: is told what a user should know.
         limit: the limit that was reached, in words; None: none was.
     """
 
@@ -61,7 +67,9 @@ class Session:
     system_metrics: bool = False
     limit: str | None = None
     began: float = field(default_factory=time.monotonic)
-    _seen: dict[int, float] = field(default_factory=dict)
+    say: Callable[[str], None] = _silent
+    _seen: dict[int, tuple[str, int]] = field(default_factory=dict)
+    _waits: bool = False
     _kept: tuple[int, int] = (-1, -1)
 
     def keep_weights(self) -> None:
@@ -80,9 +88,17 @@ class Session:
 
     def must_wait(self) -> bool:
         """Whether trials are held by somebody who may be gone: their leases have not been renewed since we looked."""
-        now, held = time.time(), self.study.held_elsewhere()
-        self._seen = {number: self._seen.get(number, expires) for number, expires in held.items()}
-        return any(expires == self._seen[number] and now < expires + 1.0 for number, expires in held.items())
+        for number, lease in self.study.held_elsewhere().items():
+            beats = self._seen.setdefault(number, (lease.token, lease.beats))
+            if beats == (lease.token, lease.beats):  # where it is lost by now, the next look takes it over
+                self._tell_wait(number, lease)
+                return True
+        return False
+
+    def _tell_wait(self, number: int, lease: Lease) -> None:
+        if not self._waits:
+            self._waits = True
+            self.say(f"waiting for trial {number}, held by {lease.holder}: {TERM:.0f} s without a sign, and it is ours")
 
     def context(self, job: Job) -> Context:
         return Context(

@@ -25,6 +25,7 @@ from ratio_hpo.cli.options import (
 )
 from ratio_hpo.cli.printing import fail, print_json
 from ratio_hpo.cli.signals import ended_by_signals, exit_code
+from ratio_hpo.core.choices import PRUNERS, SAMPLERS
 from ratio_hpo.core.urls import without_password
 from ratio_hpo.show.words import say
 
@@ -32,18 +33,6 @@ if TYPE_CHECKING:
     from ratio_hpo.core.overrides import Setting
     from ratio_hpo.experiment.kind import Search, SearchOptions
 
-SAMPLERS = ["mixture", "tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid"]
-PRUNERS = [
-    "front",
-    "successive_halving",
-    "hyperband",
-    "median",
-    "percentile",
-    "patient",
-    "threshold",
-    "wilcoxon",
-    "none",
-]
 KEEP = ["front", "best", "all", "none"]
 DEFAULT_EXPERIMENT = "polyglot-world"
 
@@ -52,6 +41,8 @@ running_options: Decorator = together(
     option("--max-hours", type=Finite(0, min_open=True), help="Start no trial after so many hours."),
     option("--max-cost", type=Finite(0, min_open=True),
            help="Start no trial once the study has trained so much, in its unit of cost."),
+    option("--storage-patience", type=Finite(0), default=10.0, show_default=True,
+           help="Minutes that a storage which is locked, full or away is waited for."),
     option("--max-failures", type=click.IntRange(0), help="Stop when more trials failed (diverged ones aside)."),
     option("--sampler", type=click.Choice(SAMPLERS), help="How parameters are proposed."),
     option("--pruner", type=click.Choice(PRUNERS), help="How slow trials are stopped."),

@@ -34,6 +34,7 @@ class SearchOptions:
         settings: laid over the experiment's keys, later ones over earlier ones.
         study: name of the study; None: `<experiment>-<space>`.
         hours, cost, failures: when to stop, beside the number of trials.
+        storage_patience: minutes that a storage which is locked, full or away is waited for.
         tracking_uri: of an MLflow store; None: the SQLite one below `root`.
         isolated: whether an objective of the user's own runs in a process of its own.
 
@@ -49,6 +50,7 @@ class SearchOptions:
     failures: int | None = None
     root: Path = Path("mlruns")
     storage: str | None = None
+    storage_patience: float = 10.0
     data_dir: Path = Path("data")
     strict: bool = False
     keep_leaks: bool = False

@@ -42,7 +42,7 @@ def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
     """
     for line in [*search.data.problems, *search.data.leaks]:
         watcher.say(line)
-    study = open_for(search)
+    study = open_for(search, say=watcher.say)
     remember_storage(search.options.folder, search.options.storage)
     try:
         failure = study.first_failure()
@@ -65,11 +65,12 @@ def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
         study.close()
 
 
-def open_for(search: Search, url: str | None = None) -> Study:
+def open_for(search: Search, url: str | None = None, say: Callable[[str], None] | None = None) -> Study:
     """The study of a search, opened for work.
 
     Args:
         url: of its storage; None: the one that the options name.
+        say: is told when the storage is waited for.
     """
     options, spec, workers = search.options, search.spec, search.workers
     settings = {
@@ -78,9 +79,11 @@ def open_for(search: Search, url: str | None = None) -> Study:
         "versions": _versions(),
         "git_commit": _git_commit(),
     }
+    storage = open_storage(url or options.storage or options.folder.studies_url)
+    storage.patience, storage.say = 60.0 * options.storage_patience, say
     return Study(
         search.plan,
-        open_storage(url or options.storage or options.folder.studies_url),
+        storage,
         sampler=(spec.sampler.name, spec.sampler.options),
         pruner=(spec.pruner.name, spec.pruner.options),
         settings=settings,
@@ -101,6 +104,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
             stack.enter_context(tracking_beside(study, folder, options.tracking_uri, watcher.say))
         session = Session(
             study=study,
+            say=watcher.say,
             budget=budget,
             root=folder.root,
             device=resources.device,

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import optuna
 import sqlalchemy as sql
-from optuna.storages import RDBStorage
 
 from ratio_hpo.core.config import check_name
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Params, State, TrialRecord
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.opening import ABOUT, check_format, enqueue_params, find_study, study_ids
+from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.samplers import fixed_values
-from ratio_hpo.study.tables import STUDIES, TRIALS
+from ratio_hpo.study.tables import STUDIES, TRIALS, drop_study_leases
 from ratio_hpo.study.view import view_of
 
 
@@ -36,7 +36,7 @@ class StudySummary:
     started: float | None
 
 
-def list_studies(storage: RDBStorage) -> list[StudySummary]:
+def list_studies(storage: PatientStorage) -> list[StudySummary]:
     """All studies of the storage, in the order in which they were made."""
     found = []
     for name, study_id in study_ids(storage).items():
@@ -56,7 +56,7 @@ def list_studies(storage: RDBStorage) -> list[StudySummary]:
     return found
 
 
-def enqueue(storage: RDBStorage, name: str | None, params: Params, *, prunable: bool = False) -> tuple[str, int]:
+def enqueue(storage: PatientStorage, name: str | None, params: Params, *, prunable: bool = False) -> tuple[str, int]:
     """Have a trial with these parameters run next; those left out are sampled.
 
     Args:
@@ -75,7 +75,7 @@ def enqueue(storage: RDBStorage, name: str | None, params: Params, *, prunable: 
     return study.study_name, len(view.records)
 
 
-def retry(storage: RDBStorage, name: str | None, numbers: Sequence[int]) -> tuple[str, dict[int, int]]:
+def retry(storage: PatientStorage, name: str | None, numbers: Sequence[int]) -> tuple[str, dict[int, int]]:
     """Have failed trials run again, as new trials with the same parameters; each failure once.
 
     Args:
@@ -108,7 +108,7 @@ def retry(storage: RDBStorage, name: str | None, numbers: Sequence[int]) -> tupl
     return study.study_name, made
 
 
-def rename_study(storage: RDBStorage, old: str, new: str) -> None:
+def rename_study(storage: PatientStorage, old: str, new: str) -> None:
     """Give a study another name.
 
     Raises:
@@ -120,13 +120,11 @@ def rename_study(storage: RDBStorage, old: str, new: str) -> None:
     _check_idle(storage, study, "rename")
     if new in optuna.get_all_study_names(storage):
         raise StudyError(f"a study named {new!r} is there already; choose another name")
-    with storage.engine.begin() as connection:
-        connection.execute(
-            sql.update(STUDIES).where(STUDIES.c.study_id == storage.get_study_id_from_name(old)).values(study_name=new)
-        )
+    update = sql.update(STUDIES).where(STUDIES.c.study_id == storage.get_study_id_from_name(old))
+    storage.run(lambda connection: connection.execute(update.values(study_name=new)))
 
 
-def delete_study(storage: RDBStorage, name: str) -> None:
+def delete_study(storage: PatientStorage, name: str) -> None:
     """Delete a study with its trials.
 
     Raises:
@@ -134,6 +132,7 @@ def delete_study(storage: RDBStorage, name: str) -> None:
     """
     study = find_study(storage, name)
     _check_idle(storage, study, "delete")
+    drop_study_leases(storage, study._study_id)
     optuna.delete_study(study_name=name, storage=storage)
 
 
@@ -150,7 +149,7 @@ def _check_retry(record: TrialRecord, retried: dict[int, int], target: float | N
         raise StudyError(f"trial {record.number} failed before it had parameters; there is nothing to try again")
 
 
-def _check_idle(storage: RDBStorage, study: optuna.Study, what: str) -> None:
+def _check_idle(storage: PatientStorage, study: optuna.Study, what: str) -> None:
     view = view_of(storage, study)
     busy = [record for record in view.records if record.worker]
     if busy:
@@ -159,12 +158,11 @@ def _check_idle(storage: RDBStorage, study: optuna.Study, what: str) -> None:
         )
 
 
-def _trials_in_short(storage: RDBStorage, study_id: int) -> tuple[dict[str, int], float | None]:
+def _trials_in_short(storage: PatientStorage, study_id: int) -> tuple[dict[str, int], float | None]:
     """How many trials there are in each state, and when the first one began."""
     state, start = TRIALS.c.state, TRIALS.c.datetime_start
     query = sql.select(state, sql.func.count(), sql.func.min(start)).where(TRIALS.c.study_id == study_id)
-    with storage.engine.connect() as connection:
-        rows = connection.execute(query.group_by(state)).all()
+    rows = storage.run(lambda connection: connection.execute(query.group_by(state)).all())
     counts = {str(name): int(count) for name, count, _ in rows}
     starts = [moment.timestamp() for _, _, moment in rows if moment is not None]
     return {each.value: counts.get(each.value, 0) for each in State}, min(starts, default=None)

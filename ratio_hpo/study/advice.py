@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optuna.storages import RDBStorage
 from pydantic import TypeAdapter
 
 from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.response import Response
 
 KEY = "advice"
@@ -116,7 +116,7 @@ class Adviser:
         study_id: Optuna's.
     """
 
-    def __init__(self, response: Response, storage: RDBStorage, study_id: int) -> None:
+    def __init__(self, response: Response, storage: PatientStorage, study_id: int) -> None:
         self._response, self._storage, self._study_id = response, storage, study_id
         self._stored: Advice | None = None
         self._next = 0.0

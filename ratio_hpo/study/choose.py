@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ratio_hpo.core.choices import LAWS, RULED
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Params, TrialRecord
@@ -18,7 +19,7 @@ from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.pruning import OptunaPruner, Pruner
 from ratio_hpo.study.response import Response
 from ratio_hpo.study.rules import RuleSampler
-from ratio_hpo.study.samplers import LAWS, RULED, OptunaSampler, Sampler
+from ratio_hpo.study.samplers import OptunaSampler, Sampler
 from ratio_hpo.surrogate.seen import PRUNE, SELECT
 
 Named = tuple[str, Mapping[str, Any]]

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from optuna.storages import RDBStorage
+from optuna.exceptions import StorageInternalError
+from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
+from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.core.plans import TRIAL_PLAN
 from ratio_hpo.core.trial import NOTHING, Params, Progress, Spent
 from ratio_hpo.study import records as rec
-from ratio_hpo.study.leases import RENEWAL, Lease, own_lease
+from ratio_hpo.study.leases import (
+    ASKING,
+    RENEWAL,
+    TRIAL,
+    Lease,
+    LeaseLost,
+    Watch,
+    drop_lease,
+    fence,
+    own_lease,
+    read_leases,
+    renew_lease,
+    take_lease,
+)
+from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.study.tables import swap_attribute
+from ratio_hpo.study.tables import put_attributes, put_end
+
+QUIET, TURN = 5.0, 0.02
+"""Seconds that another driver's turn is waited for before that is said, and between two looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +64,8 @@ class Claim:
         lost: somebody else has taken it over.
         prunable: whether the pruner may stop it.
         budget: attributed cost at its end; None: not known.
-        attempts: begun since its last new evaluation, this one included.
+        attempts: begun since its last new evaluation, this one included, whose process died while its driver lived.
+        adoptions: begun since then because the driver died.
         spent_before: before this process took it.
         spent_again: that by which a restarted worker's own account is short.
     """
@@ -60,6 +80,7 @@ class Claim:
     prunable: bool = True
     budget: float | None = None
     attempts: int = 1
+    adoptions: int = 0
     spent_before: Spent = NOTHING
     spent_again: Spent = NOTHING
 
@@ -96,12 +117,19 @@ class Claim:
 
 
 class Claims:
-    """The trials of this process, by number, with their leases in the storage."""
+    """The trials of this process, by number, with their leases in the storage.
 
-    def __init__(self, storage: RDBStorage) -> None:
-        self._storage = storage
+    Args:
+        say: is told whom we wait for.
+    """
+
+    def __init__(self, storage: PatientStorage, clock: Clock = CLOCK, say: Callable[[str], None] | None = None) -> None:
+        self._storage, self._clock, self._say = storage, clock, say
         self._claims: dict[int, Claim] = {}
+        self._asking: Lease | None = None
         self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self.watch = Watch(clock)
 
     def __contains__(self, number: int) -> bool:
         return number in self._claims
@@ -112,12 +140,10 @@ class Claims:
     def numbers(self) -> list[int]:
         return list(self._claims)
 
-    def claim(self, trial_id: int, held: dict[str, Any] | None, attempts: int = 1) -> Claim | None:
-        """Take the lease of a trial, if it still holds what was seen; None where somebody was faster."""
-        lease = own_lease()
-        if not swap_attribute(self._storage, trial_id, rec.LEASE, held, lease.to_json(), {rec.ATTEMPTS: attempts}):
-            return None
-        return Claim(trial_id=trial_id, lease=lease, attempts=attempts)
+    def claim(self, trial_id: int, held: Lease | None) -> Claim | None:
+        """Take the lease of a trial that is free, or lost by another; None where somebody was faster."""
+        lease = own_lease(TRIAL, trial_id, self._clock)
+        return Claim(trial_id=trial_id, lease=lease) if take_lease(self._storage, lease, held) else None
 
     def add(self, number: int, claim: Claim) -> None:
         self._claims[number] = claim
@@ -132,21 +158,80 @@ class Claims:
         claim = self._claims.pop(number, None)
         return None if claim is None or claim.lost else claim
 
+    def write(self, claim: Claim, values: Mapping[str, Any]) -> bool:
+        """Set attributes of a trial while it is ours; False, and nothing is written, where it is not any more."""
+
+        def work(connection: Any) -> None:
+            fence(connection, claim.lease)
+            put_attributes(connection, claim.trial_id, values)
+
+        try:
+            self._storage.run(work)
+        except LeaseLost:
+            claim.lost = True
+        return not claim.lost
+
     def release(self, number: int) -> None:
         """Let go of a trial without ending it: that was no attempt."""
         claim = self.pop(number)
-        if claim is not None:
-            back = {rec.ATTEMPTS: max(claim.attempts - 1, 0)}
-            swap_attribute(self._storage, claim.trial_id, rec.LEASE, claim.lease.to_json(), {}, back)
+        if claim is None:
+            return
+        self.write(claim, {rec.ADOPTIONS: max(claim.adoptions - 1, 0)})
+        drop_lease(self._storage, claim.lease)
+
+    def finish(
+        self, claim: Claim, values: Mapping[str, Any], end: tuple[TrialState, Sequence[float] | None] | None
+    ) -> bool:
+        """Set attributes of a trial, end it, and let go of it, all at once; False, and nothing is written, where it is
+        not ours any more.
+
+        Args:
+            end: state and values; None: it did its work, and is told later.
+        """
+
+        def work(connection: Any) -> None:
+            fence(connection, claim.lease)
+            put_attributes(connection, claim.trial_id, values)
+            if end is not None:
+                put_end(connection, claim.trial_id, *end)
+
+        try:
+            self._storage.run(work)
+        except LeaseLost:
+            claim.lost = True
+            return False
+        drop_lease(self._storage, claim.lease)
+        return True
 
     def renew(self) -> None:
         """Renew all leases; one that was taken over is marked lost."""
-        for number, claim in list(self._claims.items()):
-            fresh = own_lease()
-            if swap_attribute(self._storage, claim.trial_id, rec.LEASE, claim.lease.to_json(), fresh.to_json()):
-                claim.lease = fresh
-            elif number in self._claims:
-                claim.lost = True
+        with self._lock:
+            for claim in list(self._claims.values()):
+                fresh = renew_lease(self._storage, claim.lease, self._clock.time())
+                claim.lost = claim.lost or fresh is None
+                claim.lease = fresh or claim.lease
+            if self._asking is not None:
+                renew_lease(self._storage, self._asking, self._clock.time())
+
+    @contextmanager
+    def asking(self, study_id: int) -> Iterator[None]:
+        """Keep other drivers from counting trials and asking for one in between."""
+        mine, began, told = own_lease(ASKING, study_id, self._clock), self._clock.monotonic(), False
+        while True:
+            held = read_leases(self._storage, ASKING, [study_id]).get(study_id)
+            if (held is None or self.watch.is_lost(held)) and take_lease(self._storage, mine, held):
+                break
+            if held is not None and not told and self._clock.monotonic() - began > QUIET:
+                told = True
+                if self._say is not None:
+                    self._say(f"waiting for {held.holder}, which asks for a trial; it is passed over where it is dead")
+            self._clock.sleep(TURN)
+        self._asking = mine
+        try:
+            yield
+        finally:
+            self._asking = None
+            drop_lease(self._storage, mine)
 
     def start_renewing(self) -> None:
         """Renew from a thread, until `close`."""
@@ -160,5 +245,5 @@ class Claims:
 
     def _renew_forever(self) -> None:
         while not self._stop.wait(RENEWAL):
-            with suppress(SQLAlchemyError):  # a storage that is locked or away for a moment: the next renewal counts
+            with suppress(SQLAlchemyError, StorageInternalError):  # it was away for long: the next renewal counts
                 self.renew()

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
+import sqlalchemy as sql
 from optuna.trial import TrialState
 
 from ratio_hpo.core.errors import FirstTrialFailed
 from ratio_hpo.core.trial import State
 from ratio_hpo.metrics.convergence import cost_to_target
 from ratio_hpo.study import records as rec
+from ratio_hpo.study.claims import Claim, Claims
 from ratio_hpo.study.front import curve_points
 from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.opening import resolve_target
+from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.pruning import Pruner
-from ratio_hpo.study.tables import write_attributes
+from ratio_hpo.study.tables import put_end
 
 CENSORED = 2.0
 """What samplers are told of a trial that never reached the target: this many times the largest cost."""
@@ -36,37 +39,36 @@ class Endings:
     def __init__(
         self,
         plan: StudyPlan,
-        storage: RDBStorage,
+        storage: PatientStorage,
         study: optuna.Study,
+        claims: Claims,
         view: LiveView,
         pruner: Pruner,
         look: Callable[[], None],
     ) -> None:
-        self._plan, self._storage, self._optuna = plan, storage, study
+        self._plan, self._storage, self._optuna, self._claims = plan, storage, study, claims
         self._view, self._pruner, self._look = view, pruner, look
         self.target = study.user_attrs.get("target")
 
-    def done(self, number: int, trial_id: int) -> None:
+    def done(self, number: int, claim: Claim) -> None:
         """The trial did all its work; it is told now, or when the target is known."""
-        write_attributes(self._storage, trial_id, {rec.DONE: True})
-        self._pruner.close(number, State.COMPLETE)
+        if self._claims.finish(claim, {rec.DONE: True}, None):
+            self._pruner.close(number, State.COMPLETE)
         self._look()
         self.settle()
 
-    def prune(self, number: int, trial_id: int, reason: str) -> None:
+    def prune(self, number: int, claim: Claim, reason: str) -> None:
         """The pruner has stopped the trial."""
-        write_attributes(self._storage, trial_id, {rec.REASON: reason})
-        self._end(trial_id, number, State.PRUNED, None)
+        self._end(number, claim, {rec.REASON: reason}, State.PRUNED)
 
-    def fail(self, number: int, trial_id: int, reason: str, trace: str | None) -> None:
+    def fail(self, number: int, claim: Claim, reason: str, trace: str | None) -> None:
         """The trial ended in an error.
 
         Raises:
             FirstTrialFailed: it was trial 0, and the target hangs on it.
         """
-        write_attributes(self._storage, trial_id, {rec.REASON: reason, rec.TRACEBACK: trace})
-        self._end(trial_id, number, State.FAIL, None)
-        if number == 0 and self.target is None:
+        ended = self._end(number, claim, {rec.REASON: reason, rec.TRACEBACK: trace}, State.FAIL)
+        if ended and number == 0 and self.target is None:
             raise FirstTrialFailed(f"trial 0, which sets the target, failed: {reason}")
 
     def settle(self) -> None:
@@ -79,7 +81,9 @@ class Endings:
         for record in [record for record in running if record.done]:
             points = curve_points(record)
             cost = min(cost_to_target(points, self.target), CENSORED * self._plan.largest_cost)
-            self._end(self._view.trial_id(record.number), record.number, State.COMPLETE, [points[-1][1], cost])
+            values, trial_id = [points[-1][1], cost], self._view.trial_id(record.number)
+            self._storage.run(functools.partial(_tell, trial_id, values))  # another driver may tell the same end
+        self._look()
 
     def first_failure(self) -> str | None:
         """Why trial 0 failed, where the target hangs on it."""
@@ -88,8 +92,13 @@ class Endings:
             return None
         return first[0].reason or "unknown reason"
 
-    def _end(self, trial_id: int, number: int, state: State, values: list[float] | None) -> None:
-        self._pruner.close(number, state)
-        with suppress(optuna.exceptions.UpdateFinishedTrialError):  # another driver has told the same end
-            self._storage.set_trial_state_values(trial_id, TrialState[state.name], values)
+    def _end(self, number: int, claim: Claim, values: Mapping[str, Any], state: State) -> bool:
+        ended = self._claims.finish(claim, values, (TrialState[state.name], None))
+        if ended:
+            self._pruner.close(number, state)
         self._look()
+        return ended
+
+
+def _tell(trial_id: int, values: list[float], connection: sql.Connection) -> None:
+    put_end(connection, trial_id, TrialState.COMPLETE, values)

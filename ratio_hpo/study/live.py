@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
 
 from ratio_hpo.core.errors import ScoreError
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.front import Front
+from ratio_hpo.study.leases import TRIAL, Lease, read_leases
+from ratio_hpo.study.patience import PatientStorage
+from ratio_hpo.study.pruning import Pruner
 from ratio_hpo.study.tables import trial_contents, trial_rows
 
 LOOK = 0.5
@@ -36,6 +38,13 @@ class News:
     points: tuple[tuple[int, Progress], ...] = ()
     ended: tuple[TrialRecord, ...] = ()
 
+    def show(self, pruner: Pruner) -> None:
+        """Show it to a pruner, in the order in which it was measured."""
+        for number, point in sorted(self.points, key=lambda item: (item[1].time or 0.0, item[0])):
+            pruner.follow(number, point)
+        for record in self.ended:
+            pruner.close(record.number, record.state)
+
 
 class LiveView:
     """Trials, curves and the front of a study that is worked on.
@@ -51,7 +60,7 @@ class LiveView:
     paid: float
 
     def __init__(
-        self, storage: RDBStorage, study: optuna.Study, stored: Callable[[str], Sequence[int]] | None = None
+        self, storage: PatientStorage, study: optuna.Study, stored: Callable[[str], Sequence[int]] | None = None
     ) -> None:
         self.optuna = study
         self.records, self.front, self.paid = [], Front(), 0.0
@@ -60,6 +69,7 @@ class LiveView:
         self._ids: list[int] = []
         self._open: set[int] = set()
         self._attributes: dict[int, dict[str, Any]] = {}
+        self._leases: dict[int, Lease] = {}
         self._stored = stored
         self._looked = -LOOK
 
@@ -71,13 +81,16 @@ class LiveView:
         open_ids = [self._ids[number] for number in sorted(self._open)]
         changing = trial_rows(self._storage, self._study_id, since=len(self.records), among=open_ids)
         if not changing:
+            self._leases = {}
             return News()
         attributes, values = trial_contents(self._storage, self._study_id, [row.trial_id for row in changing])
+        running = [row.trial_id for row in changing if rec.state_of(row) is State.RUNNING]
+        self._leases = read_leases(self._storage, TRIAL, running)
         points: list[tuple[int, Progress]] = []
         ended: list[TrialRecord] = []
         for row in changing:
             found = attributes.get(row.trial_id, {})
-            record = rec.make_record(row, found, values.get(row.trial_id))
+            record = rec.make_record(row, found, values.get(row.trial_id), self._leases.get(row.trial_id))
             before = self._known(row.number) if row.number < len(self.records) else None
             points += self._take(record, before)
             if (record.state.finished or record.done) and not (before and (before.state.finished or before.done)):
@@ -105,6 +118,10 @@ class LiveView:
     def attributes(self, number: int) -> dict[str, Any]:
         """What is stored of a trial that has not ended, as of the last look."""
         return self._attributes.get(number, {})
+
+    def lease(self, number: int) -> Lease | None:
+        """Whose a trial that runs was at the last look."""
+        return self._leases.get(self._ids[number])
 
     def numbers(self, state: State) -> list[int]:
         """The trials in a state."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import optuna
 import sqlalchemy as sql
-from optuna.storages import RDBStorage
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import StudyError
@@ -18,6 +17,7 @@ from ratio_hpo.core.fingerprint import canonical, fingerprint
 from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, TrialRecord
 from ratio_hpo.space import Space
+from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.plan import StudyPlan, Target
 from ratio_hpo.study.records import ASKED, KIND, PARAMS, PLANNED, PRUNABLE
 from ratio_hpo.study.samplers import fixed_values
@@ -25,14 +25,14 @@ from ratio_hpo.study.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 
 IDENTITY, ABOUT, FORMAT_KEY = "identity", "about", "format"
 
-FORMAT = 3
+FORMAT = 4
 """How studies are stored; another number is another version's."""
 
 PATIENCE = 20.0
 """Seconds that a second driver waits for the first one to finish making a study."""
 
 
-def open_study(plan: StudyPlan, storage: RDBStorage) -> optuna.Study:
+def open_study(plan: StudyPlan, storage: PatientStorage) -> optuna.Study:
     """The study of a plan: made, with its anchors waiting, if it is not there.
 
     Raises:
@@ -77,7 +77,7 @@ def check_format(name: str, attributes: Mapping[str, Any]) -> None:
         )
 
 
-def find_study(storage: RDBStorage, name: str | None) -> optuna.Study:
+def find_study(storage: PatientStorage, name: str | None) -> optuna.Study:
     """A study by name; without one, the only one or the one that was worked on last.
 
     Raises:
@@ -95,20 +95,19 @@ def find_study(storage: RDBStorage, name: str | None) -> optuna.Study:
     return study
 
 
-def study_ids(storage: RDBStorage) -> dict[str, int]:
+def study_ids(storage: PatientStorage) -> dict[str, int]:
     """The studies of the storage that were made by us, in the order in which they were made."""
     joined = STUDIES.join(STUDY_ATTRIBUTES, STUDIES.c.study_id == STUDY_ATTRIBUTES.c.study_id)
     query = sql.select(STUDIES.c.study_name, STUDIES.c.study_id).select_from(joined)
-    with storage.engine.connect() as connection:
-        found = connection.execute(query.where(STUDY_ATTRIBUTES.c.key == IDENTITY).order_by(STUDIES.c.study_id)).all()
+    ours = query.where(STUDY_ATTRIBUTES.c.key == IDENTITY).order_by(STUDIES.c.study_id)
+    found = storage.run(lambda connection: connection.execute(ours).all())
     return {str(name): int(study_id) for name, study_id in found}
 
 
-def last_start(storage: RDBStorage, study_id: int) -> float:
+def last_start(storage: PatientStorage, study_id: int) -> float:
     """When the last trial of a study was begun, in seconds since the epoch; 0 where none was."""
     query = sql.select(sql.func.max(TRIALS.c.datetime_start)).where(TRIALS.c.study_id == study_id)
-    with storage.engine.connect() as connection:
-        moment = connection.execute(query).scalar()
+    moment = storage.run(lambda connection: connection.execute(query).scalar())
     return moment.timestamp() if moment else 0.0
 
 

@@ -20,6 +20,7 @@ import optuna
 from optuna import pruners
 from optuna.trial import TrialState
 
+from ratio_hpo.core.choices import PRUNERS
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Decision, Progress, State
@@ -27,7 +28,6 @@ from ratio_hpo.study.front_pruner import check_options
 
 WILCOXON_LANGUAGES = 4
 
-NAMES = ("front", "successive_halving", "hyperband", "median", "percentile", "patient", "threshold", "wilcoxon", "none")
 
 _MAKERS: dict[str, Callable[..., pruners.BasePruner]] = {
     "successive_halving": lambda rungs, **o: pruners.SuccessiveHalvingPruner(
@@ -51,8 +51,8 @@ def check_pruner(name: str, options: Mapping[str, Any], languages: Sequence[str]
     Raises:
         ConfigError: one line.
     """
-    if name not in NAMES:
-        raise ConfigError(f"pruner: unknown pruner {name!r} ({did_you_mean(name, list(NAMES))})")
+    if name not in PRUNERS:
+        raise ConfigError(f"pruner: unknown pruner {name!r} ({did_you_mean(name, list(PRUNERS))})")
     if name == "wilcoxon" and len(languages) < WILCOXON_LANGUAGES:
         raise ConfigError(
             f"pruner: wilcoxon needs {WILCOXON_LANGUAGES} target languages or more, but got {len(languages)}; "

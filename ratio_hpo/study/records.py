@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from ratio_hpo.core.plans import TRIAL_PLAN, UNPLANNED
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
-from ratio_hpo.study.leases import read_lease
+from ratio_hpo.study.leases import TRIAL, Lease, read_leases
 from ratio_hpo.study.tables import trial_contents, trial_rows
 
 KIND, PARAMS, PLAN, SETTINGS, SEED = "kind", "params", "plan", "settings", "seed"
 ASKED, PLANNED, RETRY_OF, PRUNABLE = "asked", "planned", "retry_of", "prunable"
-LEASE, ATTEMPTS, DONE, REASON, TRACEBACK = "lease", "attempts", "done", "reason", "traceback"
+ATTEMPTS, ADOPTIONS, DONE, REASON, TRACEBACK = "attempts", "adoptions", "done", "reason", "traceback"
 CURVE = "curve:"
 CURSOR = "tracked:"
 
@@ -47,20 +48,31 @@ def read_cursor(attributes: Mapping[str, Any], store: str | None) -> dict[int, s
 
 
 def read_trials(storage: Any, study_id: int) -> list[TrialRecord]:
-    """All trials of a study, by number, in three queries: Optuna's own reading takes four times as long."""
+    """All trials of a study, by number, in four queries: Optuna's own reading takes four times as long."""
     rows = trial_rows(storage, study_id)
     attributes, values = trial_contents(storage, study_id)
-    return [make_record(row, attributes.get(row.trial_id, {}), values.get(row.trial_id)) for row in rows]
+    leases = read_leases(storage, TRIAL, [row.trial_id for row in rows if state_of(row) is State.RUNNING])
+    return [
+        make_record(row, attributes.get(row.trial_id, {}), values.get(row.trial_id), leases.get(row.trial_id))
+        for row in rows
+    ]
 
 
-def make_record(row: Any, attributes: Mapping[str, Any], values: list[float] | None) -> TrialRecord:
+def state_of(row: Any) -> State:
+    """The state in a row of `TRIALS`."""
+    return State(str(getattr(row.state, "name", row.state)))
+
+
+def make_record(
+    row: Any, attributes: Mapping[str, Any], values: list[float] | None, lease: Lease | None
+) -> TrialRecord:
     """A trial from what is stored of it.
 
     Args:
         row: of `TRIALS`.
     """
-    state = State(str(getattr(row.state, "name", row.state)))
-    lease = read_lease(attributes.get(LEASE)) if state is State.RUNNING else None
+    state = state_of(row)
+    held = state is State.RUNNING and lease is not None and lease.seems_live(time.time())
     plan = attributes.get(PLAN)
     return TrialRecord(
         number=row.number,
@@ -74,7 +86,7 @@ def make_record(row: Any, attributes: Mapping[str, Any], values: list[float] | N
         values=tuple(values) if values else None,
         reason=attributes.get(REASON),
         traceback=attributes.get(TRACEBACK),
-        worker=f"{lease.host.split('/')[0]}:{lease.pid}" if lease is not None and lease.is_live() else None,
+        worker=lease.holder if lease is not None and held else None,
         done=bool(attributes.get(DONE)),
         retry_of=attributes.get(RETRY_OF),
         started=_seconds(row.datetime_start),

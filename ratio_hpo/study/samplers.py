@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 
+from ratio_hpo.core.choices import SAMPLERS
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
@@ -27,10 +28,6 @@ SEEDS = 2**32
 
 GRID_PARTS = 5
 """Values that the grid takes of a coordinate without steps of its own."""
-
-RULED = ("english_only", "proportional", "uniform", "temperature", "unimax")
-LAWS = ("regmix", "olmix")
-NAMES = ("mixture", "tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid", *RULED, *LAWS)
 
 _PLAIN: dict[str, Callable[..., samplers.BaseSampler]] = {
     "tpe": samplers.TPESampler,
@@ -203,8 +200,8 @@ def check_sampler(name: str) -> None:
     Raises:
         ConfigError: with the nearest known name.
     """
-    if name not in NAMES:
-        raise ConfigError(f"sampler: unknown sampler {name!r} ({did_you_mean(name, list(NAMES))})")
+    if name not in SAMPLERS:
+        raise ConfigError(f"sampler: unknown sampler {name!r} ({did_you_mean(name, list(SAMPLERS))})")
 
 
 def _grid(space: Space, parts: int = GRID_PARTS) -> dict[str, list[Any]]:

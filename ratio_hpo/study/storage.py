@@ -5,10 +5,8 @@ from __future__ import annotations
 import fcntl
 import logging
 import sqlite3
-import time
-import uuid
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +14,22 @@ import optuna
 import sqlalchemy as sql
 import sqlalchemy.event
 import sqlalchemy.exc
-from optuna.storages import RDBStorage
 
 from ratio_hpo.core.errors import RatioHpoError, StorageError, StudyError
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.options import spelled
 from ratio_hpo.core.urls import with_driver, without_password
-from ratio_hpo.study.tables import ATTRIBUTES, check_tables, read_attribute, swap_attribute
+from ratio_hpo.study.patience import PatientStorage, is_of_database, reason_of
+from ratio_hpo.study.tables import ATTRIBUTES, check_tables, make_tables
 
-Storage = RDBStorage
+Storage = PatientStorage
 """What studies are kept in."""
 
-LOCK_TIMEOUT, READ_TIMEOUT = 60.0, 5.0
-"""Seconds that a lock of another process is waited for."""
+LOCK_TIMEOUT, READ_TIMEOUT, BUSY = 60.0, 5.0, 5.0
+"""Seconds that a lock of another process is waited for: to open it, to read, and then by each statement."""
 
-ASKING, ASKING_TERM = "asking", 60.0
-"""The mark of a driver that asks for a trial, and the seconds after which a dead one's mark is passed over."""
+MAKING_TABLES = 0x726174696F
+"""PostgreSQL's advisory lock of whoever makes tables."""
 
 
 def default_url(root: Path) -> str:
@@ -41,7 +39,7 @@ def default_url(root: Path) -> str:
 
 def open_storage(
     url: str, *, create: bool = True, only_read: bool = False, patience: float = LOCK_TIMEOUT
-) -> RDBStorage:
+) -> PatientStorage:
     """A storage by URL: `sqlite:///…`, `postgresql+psycopg://…`, `mysql+pymysql://…`.
 
     SQLite is put into write-ahead mode, so that readers never wait for the writer.
@@ -64,8 +62,9 @@ def open_storage(
         raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with ⟨root⟩")
     try:
         if path is None:
-            storage = _make(url, {"pool_pre_ping": True}, checked=not only_read)
-            storage.engine.connect().close()
+            with nullcontext() if only_read else _one_at_a_time(url):
+                storage = _make(url, {"pool_pre_ping": True}, checked=not only_read)
+                storage.engine.connect().close()
             return storage
         if only_read:
             return _make(_readable(path), _timeout(READ_TIMEOUT), checked=False)
@@ -86,15 +85,35 @@ def open_storage(
 def _not_opened(url: str, path: Path | None, error: BaseException) -> RatioHpoError:
     """What to tell of a storage that cannot be opened."""
     shown = without_password(url)
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0][:200]
+    reason = reason_of(error)
     if path is not None and isinstance(error, OSError | sqlite3.Error | sqlalchemy.exc.OperationalError):
         return StorageError(f"{path}: cannot be opened ({reason}); {_remedy(reason)}")
     return StudyError(f"{shown}: cannot be opened ({reason}); check the URL, the server and permissions")
 
 
-def _make(url: str, options: dict[str, Any], *, checked: bool) -> RDBStorage:
-    """Optuna's storage; `checked`: its tables are made, and its version compared."""
-    return RDBStorage(url, engine_kwargs=options, skip_compatibility_check=not checked, skip_table_creation=not checked)
+def _make(url: str, options: dict[str, Any], *, checked: bool) -> PatientStorage:
+    """Optuna's storage; `checked`: tables are made, and its version compared."""
+    storage = PatientStorage(
+        url, engine_kwargs=options, skip_compatibility_check=not checked, skip_table_creation=not checked
+    )
+    if checked:
+        make_tables(storage.engine)
+    return storage
+
+
+@contextmanager
+def _one_at_a_time(url: str) -> Iterator[None]:
+    """Keep other drivers from making PostgreSQL's tables at the same time: all but one would fail."""
+    if not url.startswith("postgresql"):
+        yield
+        return
+    engine = sql.create_engine(url, poolclass=sql.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sql.select(sql.func.pg_advisory_lock(MAKING_TABLES)))
+        try:
+            yield
+        finally:
+            connection.execute(sql.select(sql.func.pg_advisory_unlock(MAKING_TABLES)))
 
 
 def _timeout(seconds: float) -> dict[str, Any]:
@@ -123,12 +142,9 @@ def _readable(path: Path) -> str:
 
 def describe_problem(error: BaseException) -> str | None:
     """One line on an error of the database, with what to do; None where it is none of its errors."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, sqlalchemy.exc.SQLAlchemyError):
-        cause = cause.__cause__
-    if cause is None:
+    if not is_of_database(error):
         return None
-    reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0][:200]
+    reason = reason_of(error)
     return spelled(f"storage: {reason}; {_remedy(reason)}")
 
 
@@ -150,7 +166,7 @@ _REMEDIES = {
 }
 
 
-def check_writable(storage: RDBStorage) -> None:
+def check_writable(storage: PatientStorage) -> None:
     """Begin to write, and take it back.
 
     Raises:
@@ -161,29 +177,6 @@ def check_writable(storage: RDBStorage) -> None:
         connection.rollback()
 
 
-@contextmanager
-def asking(storage: RDBStorage, trial_id: int | None) -> Iterator[None]:
-    """Keep other drivers from counting trials and asking for one in between.
-
-    Args:
-        trial_id: of the study's first trial, which carries the mark; None: there is none to contend for yet.
-    """
-    if trial_id is None:
-        yield
-        return
-    mark = {"since": time.time(), "by": uuid.uuid4().hex}
-    while True:
-        held = read_attribute(storage, trial_id, ASKING)
-        free = not held or time.time() - held["since"] > ASKING_TERM
-        if free and swap_attribute(storage, trial_id, ASKING, held, mark):
-            break
-        time.sleep(0.02)
-    try:
-        yield
-    finally:
-        swap_attribute(storage, trial_id, ASKING, mark, {})
-
-
 def _set_wal(path: Path, patience: float) -> None:
     """Write-ahead logging is a property of the file, set before anything else opens it."""
     with closing(sqlite3.connect(path, timeout=patience)) as connection:
@@ -191,5 +184,7 @@ def _set_wal(path: Path, patience: float) -> None:
 
 
 def _relax(connection: Any, record: Any) -> None:
-    """With write-ahead logging, NORMAL loses no committed trial when a process dies."""
+    """With write-ahead logging, NORMAL loses no committed trial when a process dies. A lock is waited for by whoever
+    asked, who can say so."""
     connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA busy_timeout={1000 * BUSY:.0f}")

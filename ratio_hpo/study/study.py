@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
 
 from ratio_hpo.core.errors import in_one_line
 from ratio_hpo.core.plans import TRIAL_PLAN, UNPLANNED, TrialPlan
@@ -21,17 +20,20 @@ from ratio_hpo.study.advice import Adviser
 from ratio_hpo.study.choose import choose
 from ratio_hpo.study.claims import Claim, Claims, Job
 from ratio_hpo.study.endings import Endings
-from ratio_hpo.study.leases import read_lease
+from ratio_hpo.study.leases import Lease
 from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.opening import open_study
+from ratio_hpo.study.patience import PatientStorage, is_of_database
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.samplers import Relay, params_of
-from ratio_hpo.study.storage import asking
-from ratio_hpo.study.tables import write_attributes
 from ratio_hpo.study.view import StudyView, view_of
 
 MOST_ATTEMPTS = 3
 """Attempts at a trial without a new evaluation after which it is given up."""
+
+MOST_ADOPTIONS = 10
+"""Drivers that may die over a trial without a new evaluation: most die of something else, but a trial that kills its
+driver each time must end some day."""
 
 PlanTrial = Callable[[Params, int], TrialPlan]
 """What parameters come to under a training seed."""
@@ -51,14 +53,14 @@ class Study:
     """
 
     plan: StudyPlan
-    storage: RDBStorage
+    storage: PatientStorage
     live: Claims
     view: LiveView
 
     def __init__(
         self,
         plan: StudyPlan,
-        storage: RDBStorage,
+        storage: PatientStorage,
         *,
         sampler: tuple[str, Mapping[str, Any]] = ("mixture", {}),
         pruner: tuple[str, Mapping[str, Any]] = ("front", {}),
@@ -72,12 +74,12 @@ class Study:
         self._by = choose(plan, sampler, pruner, self._plan_trial, lambda: self.view.records)
         self._optuna = open_study(plan, storage)
         self._optuna.sampler = Relay(plan.space, lambda number: self._by.sampler.propose(self.view, number))
-        self.live = Claims(storage)
+        self.live = Claims(storage, say=storage.say)
         self._lock = threading.RLock()
         self.view = LiveView(storage, self._optuna, stored)
         self.adviser = Adviser(self._by.response, storage, self._optuna._study_id)
         self._look()
-        self._endings = Endings(plan, storage, self._optuna, self.view, self._by.pruner, self._look)
+        self._endings = Endings(plan, storage, self._optuna, self.live, self.view, self._by.pruner, self._look)
         self._endings.settle()
 
     @property
@@ -120,13 +122,13 @@ class Study:
                 if job is not None:
                     return job
 
-    def held_elsewhere(self) -> dict[int, float]:
-        """Running trials that others hold a lease on, with its expiry in seconds since the epoch."""
+    def held_elsewhere(self) -> dict[int, Lease]:
+        """Leases of running trials that others hold."""
         with self._lock:
             self._look()
             running = [n for n in self.view.numbers(State.RUNNING) if not self.view.records[n].done]
-            leases = {n: read_lease(self.view.attributes(n).get(rec.LEASE)) for n in running if n not in self.live}
-            return {number: lease.expires for number, lease in leases.items() if lease is not None}
+            leases = {n: self.view.lease(n) for n in running if n not in self.live}
+            return {number: lease for number, lease in leases.items() if lease is not None}
 
     def report(self, number: int, progress: Progress) -> Decision:
         """Record an evaluation and decide; one that is recorded already changes nothing.
@@ -149,10 +151,11 @@ class Study:
             decision = self._by.pruner.decide(number, progress)
             if not claim.prunable or claim.is_end(progress, self.plan):
                 decision = Decision.CONTINUE
-            entry = {rec.curve_key(len(claim.curve)): rec.curve_entry(progress, decision), rec.ATTEMPTS: 0}
-            write_attributes(self.storage, claim.trial_id, entry)
+            entry = {rec.curve_key(len(claim.curve)): rec.curve_entry(progress, decision)}
+            if not self.live.write(claim, {**entry, rec.ATTEMPTS: 0, rec.ADOPTIONS: 0}):
+                return Decision.STOP
             claim.curve.append(progress)
-            claim.attempts = 0
+            claim.attempts = claim.adoptions = 0
             self.view.add(number, progress)
             return decision
 
@@ -163,13 +166,13 @@ class Study:
             if claim is None:
                 return
             if not claim.curve:
-                self._endings.fail(number, claim.trial_id, "the objective ended without any progress", None)
+                self._endings.fail(number, claim, "the objective ended without any progress", None)
             elif claim.budget is not None and claim.cost < claim.budget:
                 spent = f"{claim.cost:,.0f} {self.plan.about.cost_unit}"
                 reason = f"the objective ended at a cost of {spent}, but {claim.budget:,.0f} were planned"
-                self._endings.fail(number, claim.trial_id, reason, None)
+                self._endings.fail(number, claim, reason, None)
             else:
-                self._endings.done(number, claim.trial_id)
+                self._endings.done(number, claim)
 
     def prune(self, number: int) -> None:
         """The trial was stopped by the pruner."""
@@ -179,7 +182,7 @@ class Study:
                 stopped = claim.curve[-1]
                 what = f"pruned by {self._settings['pruner']} at {stopped.stage} window {stopped.windows}"
                 why = self._by.pruner.why(number)
-                self._endings.prune(number, claim.trial_id, f"{what}: {why}" if why else what)
+                self._endings.prune(number, claim, f"{what}: {why}" if why else what)
 
     def fail(self, number: int, reason: str, trace: str | None) -> None:
         """The trial ended in an error.
@@ -190,7 +193,7 @@ class Study:
         with self._lock:
             claim = self.live.pop(number)
             if claim is not None:
-                self._endings.fail(number, claim.trial_id, reason, trace)
+                self._endings.fail(number, claim, reason, trace)
 
     def died(self, number: int, how: str) -> Job | None:
         """The process that ran a trial has died: what to go on with, or None where it has died too often.
@@ -209,13 +212,7 @@ class Study:
                 self.fail(number, f"its process died {claim.attempts} times without a new evaluation ({how})", None)
                 return None
             claim.attempts += 1
-            write_attributes(self.storage, claim.trial_id, {rec.ATTEMPTS: claim.attempts})
-            return claim.job(number)
-
-    def release(self, number: int) -> None:
-        """Let go of a trial without ending it: it waits for whoever continues the study."""
-        with self._lock:
-            self.live.release(number)
+            return claim.job(number) if self.live.write(claim, {rec.ATTEMPTS: claim.attempts}) else None
 
     def close(self) -> None:
         """Release what is live, and stop renewing leases."""
@@ -230,16 +227,12 @@ class Study:
         return self._endings.first_failure()
 
     def _look(self, *, at_once: bool = True) -> None:
-        """Take in what others have stored, and show it to the pruner in the order in which it was measured."""
-        news = self.view.look(at_once=at_once)
-        for number, point in sorted(news.points, key=lambda item: (item[1].time or 0.0, item[0])):
-            self._by.pruner.follow(number, point)
-        for record in news.ended:
-            self._by.pruner.close(record.number, record.state)
+        """Take in what others have stored, and show it to the pruner."""
+        self.view.look(at_once=at_once).show(self._by.pruner)
 
     def _new_trial(self, most_trials: int) -> optuna.Trial | None:
         """The next waiting or new trial; None where the asked number is there. One driver at a time counts and asks."""
-        with asking(self.storage, self.view.trial_id(0) if self.view.records else None):
+        with self.live.asking(self._optuna._study_id):
             self._look()
             waiting = self.view.numbers(State.WAITING)
             if len(self.view.records) - len(waiting) >= most_trials:
@@ -253,13 +246,15 @@ class Study:
     def _adopt(self, number: int) -> Job | None:
         """Take over a running trial that nobody works on any more."""
         attributes, trial_id = self.view.attributes(number), self.view.trial_id(number)
-        lease = read_lease(attributes.get(rec.LEASE))
-        if attributes.get(rec.DONE) or (lease is not None and lease.is_live()):
+        lease = self.view.lease(number)
+        if attributes.get(rec.DONE) or (lease is not None and not self.live.watch.is_lost(lease)):
             return None
-        attempts = int(attributes.get(rec.ATTEMPTS, 0)) + 1
-        claim = self.live.claim(trial_id, attributes.get(rec.LEASE), attempts)
+        claim = self.live.claim(trial_id, lease)
         if claim is None:
             return None
+        claim.attempts = int(attributes.get(rec.ATTEMPTS, 1))
+        claim.adoptions = int(attributes.get(rec.ADOPTIONS, 0)) + 1
+        self.live.write(claim, {rec.ATTEMPTS: claim.attempts, rec.ADOPTIONS: claim.adoptions})
         if rec.PLAN not in attributes:  # its driver died before the parameters were written
             self._optuna.get_trials(deepcopy=False)  # Optuna's storage knows trials of other drivers once it reads them
             return self._begin(optuna.Trial(self._optuna, trial_id), claim)
@@ -269,9 +264,9 @@ class Study:
         if last is Decision.STOP:
             self.prune(number)
             return None
-        if attempts > MOST_ATTEMPTS:
+        if claim.adoptions > MOST_ADOPTIONS:
             how = "killed, out of memory, or crashed"
-            self.fail(number, f"its process died {attempts - 1} times without a new evaluation ({how})", None)
+            self.fail(number, f"its driver died {claim.adoptions - 1} times without a new evaluation ({how})", None)
             return None
         return claim.job(number)
 
@@ -283,7 +278,9 @@ class Study:
             params = params_of(trial, self.plan.space, stored)
             plan = self._plan_trial(params, seed)
         except Exception as error:  # parameters that the objective refuses belong to their trial
-            self._endings.fail(trial.number, claim.trial_id, in_one_line(error), traceback.format_exc())
+            if is_of_database(error):
+                raise
+            self._endings.fail(trial.number, claim, in_one_line(error), traceback.format_exc())
             return None
         about = {
             rec.KIND: stored.get(rec.KIND, "sampled"),
@@ -292,7 +289,8 @@ class Study:
             rec.SETTINGS: self._settings,
             rec.SEED: seed,
         }
-        write_attributes(self.storage, claim.trial_id, about)
+        if not self.live.write(claim, about):
+            return None
         claim.fill({**stored, **about})
         self.live.add(trial.number, claim)
         self._look()

@@ -1,23 +1,24 @@
-"""Optuna's tables, and what we do to them below its API: names, queries, one transaction for several attributes.
+"""Optuna's tables, and what we do to them below its API: names, queries, one transaction for what belongs together.
 
-Optuna's storage has no compare-and-swap for a running trial, writes one attribute a transaction, and copies whatever
-it reads. So these few statements go to the tables themselves; all that is known of them stands here.
+Optuna's storage writes one attribute a transaction, knows no lease that a write could hang on, and copies whatever it
+reads. So these few statements go to the tables themselves; all that is known of them stands here. One table is ours.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import optuna
 import sqlalchemy as sql
-import sqlalchemy.exc
-from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.trial import TrialState
 from pydantic_core import from_json
 
 from ratio_hpo.core.errors import StorageError
+from ratio_hpo.study.patience import PatientStorage
 
 KNOWN = ("5.0",)
 """Releases of Optuna whose tables were looked at."""
@@ -32,6 +33,19 @@ VALUES = sql.table("trial_values", *map(sql.column, ("trial_id", "objective", "v
 ATTRIBUTES = sql.table("trial_user_attributes", *map(sql.column, ("trial_id", "key", "value_json")))
 STUDIES = sql.table("studies", *map(sql.column, ("study_id", "study_name")))
 STUDY_ATTRIBUTES = sql.table("study_user_attributes", *map(sql.column, ("study_id", "key", "value_json")))
+
+_OURS = sql.MetaData()
+LEASES = sql.Table(
+    "ratio_hpo_leases",
+    _OURS,
+    sql.Column("kind", sql.String(16), primary_key=True),
+    sql.Column("ref", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("token", sql.String(32), nullable=False),
+    sql.Column("holder", sql.Text, nullable=False),
+    sql.Column("beats", sql.Integer, nullable=False),
+    sql.Column("renewed", sql.Float, nullable=False),
+)
+"""Who works on what; `leases.py` says how."""
 
 OF_OPTUNA = {
     "trials": models.TrialModel,
@@ -59,50 +73,52 @@ def check_tables() -> None:
             )
 
 
-def write_attributes(storage: RDBStorage, trial_id: int, values: Mapping[str, Any]) -> None:
+def make_tables(engine: sql.Engine) -> None:
+    """Make the tables that are ours, where they are not there."""
+    _OURS.create_all(engine)
+
+
+def write_attributes(storage: PatientStorage, trial_id: int, values: Mapping[str, Any]) -> None:
     """Set user attributes of a trial in one transaction."""
-    with storage.engine.begin() as connection:
-        _put(connection, trial_id, values)
+    storage.run(lambda connection: put_attributes(connection, trial_id, values))
 
 
-def swap_attribute(
-    storage: RDBStorage, trial_id: int, key: str, old: Any, new: Any, also: Mapping[str, Any] | None = None
-) -> bool:
-    """Set an attribute only if it still holds `old` (None: only if it is absent). Atomic.
+def put_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, Any]) -> None:
+    """Set user attributes of a trial; past Optuna's API, which would pass over those of finished trials."""
+    keys = list(values)
+    connection.execute(sql.delete(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key.in_(keys)))
+    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(values[key])} for key in keys]
+    connection.execute(sql.insert(ATTRIBUTES), rows)
 
-    Args:
-        also: other attributes to set in the same transaction, if it was set.
 
-    Returns:
-        Whether it was set; False where somebody else was first.
-    """
-    where = (ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key == key)
-    try:
-        with storage.engine.begin() as connection:
-            if old is None:
-                row = {"trial_id": trial_id, "key": key, "value_json": json.dumps(new)}
-                connection.execute(sql.insert(ATTRIBUTES).values(row))
-            else:
-                still = ATTRIBUTES.c.value_json == json.dumps(old)
-                update = sql.update(ATTRIBUTES).where(*where, still).values(value_json=json.dumps(new))
-                if connection.execute(update).rowcount != 1:
-                    return False
-            if also:
-                _put(connection, trial_id, also)
-            return True
-    except sqlalchemy.exc.IntegrityError:
+def put_end(connection: sql.Connection, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:
+    """End a running trial, as Optuna's `set_trial_state_values` does; False where it has ended."""
+    trials: Any = models.TrialModel.__table__
+    running = sql.update(trials).where(trials.c.trial_id == trial_id, trials.c.state == TrialState.RUNNING)
+    if connection.execute(running.values(state=state, datetime_complete=datetime.now())).rowcount != 1:
         return False
+    table: Any = models.TrialValueModel.__table__
+    stored = [models.TrialValueModel.value_to_stored_repr(value) for value in values or ()]
+    rows = [
+        {"trial_id": trial_id, "objective": k, "value": value, "value_type": kind}
+        for k, (value, kind) in enumerate(stored)
+    ]
+    if rows:
+        connection.execute(sql.insert(table), rows)
+    return True
 
 
-def read_attribute(storage: RDBStorage, trial_id: int, key: str) -> Any:
-    """One user attribute of a trial; None where it is absent."""
-    query = sql.select(ATTRIBUTES.c.value_json).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key == key)
-    with storage.engine.connect() as connection:
-        row = connection.execute(query).first()
-    return json.loads(row[0]) if row else None
+def drop_study_leases(storage: PatientStorage, study_id: int) -> None:
+    """Delete what is ours of a study's trials."""
+    of_study = sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    mine = sql.or_(
+        sql.and_(LEASES.c.kind == "trial", LEASES.c.ref.in_(of_study)),
+        sql.and_(LEASES.c.kind == "asking", LEASES.c.ref == study_id),
+    )
+    storage.run(lambda connection: connection.execute(sql.delete(LEASES).where(mine)))
 
 
-def trial_rows(storage: RDBStorage, study_id: int, *, since: int = 0, among: Sequence[int] = ()) -> Sequence[Any]:
+def trial_rows(storage: PatientStorage, study_id: int, *, since: int = 0, among: Sequence[int] = ()) -> Sequence[Any]:
     """Rows of `TRIALS` of a study, by number.
 
     Args:
@@ -113,12 +129,11 @@ def trial_rows(storage: RDBStorage, study_id: int, *, since: int = 0, among: Seq
     if among:
         wanted = sql.or_(wanted, TRIALS.c.trial_id.in_(list(among)))
     query = sql.select(TRIALS).where(TRIALS.c.study_id == study_id, wanted).order_by(TRIALS.c.number)
-    with storage.engine.connect() as connection:
-        return connection.execute(query).all()
+    return storage.run(lambda connection: connection.execute(query).all())
 
 
 def trial_contents(
-    storage: RDBStorage, study_id: int, trial_ids: Iterable[int] | None = None
+    storage: PatientStorage, study_id: int, trial_ids: Iterable[int] | None = None
 ) -> tuple[dict[int, dict[str, Any]], dict[int, list[float]]]:
     """User attributes and values by trial id, in two queries.
 
@@ -128,22 +143,19 @@ def trial_contents(
     wanted = [TRIALS.c.study_id == study_id]
     if trial_ids is not None:
         wanted.append(TRIALS.c.trial_id.in_(list(trial_ids)))
-    attributes: dict[int, dict[str, Any]] = {}
-    values: dict[int, list[float]] = {}
-    with storage.engine.connect() as connection:
-        joined = TRIALS.join(ATTRIBUTES, TRIALS.c.trial_id == ATTRIBUTES.c.trial_id)
-        columns = (ATTRIBUTES.c.trial_id, ATTRIBUTES.c.key, ATTRIBUTES.c.value_json)
-        for trial_id, key, text in connection.execute(sql.select(*columns).select_from(joined).where(*wanted)):
+    joined = TRIALS.join(ATTRIBUTES, TRIALS.c.trial_id == ATTRIBUTES.c.trial_id)
+    columns = (ATTRIBUTES.c.trial_id, ATTRIBUTES.c.key, ATTRIBUTES.c.value_json)
+    of_attributes = sql.select(*columns).select_from(joined).where(*wanted)
+    joined = TRIALS.join(VALUES, TRIALS.c.trial_id == VALUES.c.trial_id)
+    of_values = sql.select(VALUES.c.trial_id, VALUES.c.value).select_from(joined).where(*wanted)
+
+    def work(connection: sql.Connection) -> tuple[dict[int, dict[str, Any]], dict[int, list[float]]]:
+        attributes: dict[int, dict[str, Any]] = {}
+        values: dict[int, list[float]] = {}
+        for trial_id, key, text in connection.execute(of_attributes):
             attributes.setdefault(trial_id, {})[key] = from_json(text)
-        joined = TRIALS.join(VALUES, TRIALS.c.trial_id == VALUES.c.trial_id)
-        query = sql.select(VALUES.c.trial_id, VALUES.c.value).select_from(joined).where(*wanted)
-        for trial_id, value in connection.execute(query.order_by(VALUES.c.objective)):
+        for trial_id, value in connection.execute(of_values.order_by(VALUES.c.objective)):
             values.setdefault(trial_id, []).append(value)
-    return attributes, values
+        return attributes, values
 
-
-def _put(connection: sql.Connection, trial_id: int, values: Mapping[str, Any]) -> None:
-    keys = list(values)
-    connection.execute(sql.delete(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key.in_(keys)))
-    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(values[key])} for key in keys]
-    connection.execute(sql.insert(ATTRIBUTES), rows)
+    return storage.run(work)

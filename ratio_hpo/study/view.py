@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
 
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
@@ -17,6 +16,7 @@ from ratio_hpo.space import Space, space_from_json
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.advice import Advice, read_advice
 from ratio_hpo.study.opening import ABOUT, IDENTITY, find_study
+from ratio_hpo.study.patience import PatientStorage
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class StudyView:
         return self.records[number]
 
 
-def view_study(storage: RDBStorage, name: str | None) -> StudyView:
+def view_study(storage: PatientStorage, name: str | None) -> StudyView:
     """A study by name; without one, the one that was made last.
 
     Raises:
@@ -76,7 +76,7 @@ def view_study(storage: RDBStorage, name: str | None) -> StudyView:
     return view_of(storage, find_study(storage, name))
 
 
-def view_of(storage: RDBStorage, study: optuna.Study, records: list[TrialRecord] | None = None) -> StudyView:
+def view_of(storage: PatientStorage, study: optuna.Study, records: list[TrialRecord] | None = None) -> StudyView:
     """The view of an open Optuna study.
 
     Args:
@@ -98,7 +98,7 @@ def view_of(storage: RDBStorage, study: optuna.Study, records: list[TrialRecord]
     )
 
 
-def save_tracked(storage: RDBStorage, name: str, store: str, number: int, mark: str) -> None:
+def save_tracked(storage: PatientStorage, name: str, store: str, number: int, mark: str) -> None:
     """Store what tracking has written of a trial to a store."""
     study_id = storage.get_study_id_from_name(name)
     storage.set_study_user_attr(study_id, rec.cursor_key(store, number), mark)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,9 @@ from ratio_hpo.core.errors import ConfigError, FirstTrialFailed
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
 from ratio_hpo.objective import CheckedObjective
 from ratio_hpo.study import Study, Target
-from ratio_hpo.study.leases import own_lease
-from ratio_hpo.study.records import LEASE
+from ratio_hpo.study.leases import TERM, TRIAL, Watch, own_lease, renew_lease, take_lease
 from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.tables import write_attributes
+from ratio_hpo.study.study import MOST_ADOPTIONS
 from tests.backends.objectives import (
     RUNGS,
     adds_a_language,
@@ -42,7 +42,7 @@ from tests.backends.objectives import (
     says_little_at_first,
     where_it_runs,
 )
-from tests.conftest import curve_objective, plan_of
+from tests.conftest import Hand, curve_objective, plan_of
 
 Run = Callable[..., list[TrialRecord]]
 
@@ -206,8 +206,8 @@ DRIVER = (
 )
 
 
-def test_attempts_are_counted_in_the_storage_and_end_with_their_driver(tmp_path: Path) -> None:
-    """Three drivers are killed in the same place; the fourth one gives the trial up."""
+def test_drivers_that_die_over_a_trial_are_counted_and_their_workers_go(tmp_path: Path) -> None:
+    """Three drivers are killed in the same place, which says little of the trial; ten of them are too many."""
     begun = tmp_path / "begun"
     for attempt in range(1, 4):
         driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], cwd=Path(__file__).parents[2])
@@ -218,9 +218,14 @@ def test_attempts_are_counted_in_the_storage_and_end_with_their_driver(tmp_path:
         driver.wait()
     plan = plan_of(target=Target(score=0.5), anchors=())
     study = Study(plan, open_storage(default_url(tmp_path)))
-    assert study.next(1) is None
-    assert study.records()[0].state is State.FAIL
-    assert "its process died 3 times without a new evaluation" in str(study.records()[0].reason)
+    assert study.next(1) is not None
+    assert study.live[0].adoptions == 3
+    study.live[0].adoptions = MOST_ADOPTIONS + 1
+    study.close()
+    again = Study(plan, open_storage(default_url(tmp_path)))
+    assert again.next(1) is None
+    assert again.records()[0].state is State.FAIL
+    assert f"its driver died {MOST_ADOPTIONS} times without a new evaluation" in str(again.records()[0].reason)
     deadline = time.monotonic() + 10
     children = [int(word) for word in begun.read_text().split()]
     while any(psutil.pid_exists(child) for child in children) and time.monotonic() < deadline:
@@ -260,18 +265,30 @@ def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Pat
     """A lease of another host that is not renewed is waited for until it expires; a renewed one is not."""
     study = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)))
     study.next(1)
-    trial_id = study.live[0].trial_id
-    elsewhere = {**own_lease().to_json(), "host": "far/away", "pid": 1}
-    write_attributes(study.storage, trial_id, {LEASE: elsewhere})
+    storage, trial_id = study.storage, study.live[0].trial_id
+    elsewhere = replace(own_lease(TRIAL, trial_id), host="far/away", pid=1)
+    assert take_lease(storage, elsewhere, study.live[0].lease)
     other = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)))
+    clock = Hand()
+    other.live.watch = Watch(clock)
     assert other.next(1) is None
-    session = Session(study=other, budget=Budget(trials=1), root=tmp_path)
+    told: list[str] = []
+    session = Session(study=other, budget=Budget(trials=1), root=tmp_path, say=told.append)
     assert session.must_wait()
-    write_attributes(study.storage, trial_id, {LEASE: {**elsewhere, "expires": elsewhere["expires"] + 15}})
-    assert not session.must_wait()  # somebody renews it: that driver is alive
-    gone = {**elsewhere, "expires": time.time() - 5}
-    write_attributes(study.storage, trial_id, {LEASE: gone})
-    assert not Session(study=other, budget=Budget(trials=1), root=tmp_path).must_wait()
+    assert session.must_wait()
+    assert len(told) == 1, "it is said once"
+    assert "far" in told[0]
+    renewed = renew_lease(storage, elsewhere, 0.0)
+    assert renewed is not None
+    assert not session.must_wait(), "somebody renews it: that driver is alive"
+    again = Session(study=other, budget=Budget(trials=1), root=tmp_path)
+    for _ in range(int(TERM)):
+        assert again.must_wait()
+        assert other.next(1) is None
+        clock.sleep(1.0)
+    job = other.next(1)
+    assert job is not None
+    assert job.number == 0
 
 
 def test_what_a_restarted_worker_spends_again_is_counted(tmp_path: Path) -> None:

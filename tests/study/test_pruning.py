@@ -8,10 +8,11 @@ from typing import Any
 import optuna
 import pytest
 
+from ratio_hpo.core.choices import PRUNERS
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
 from ratio_hpo.study import Study
-from ratio_hpo.study.pruning import NAMES, OptunaPruner, check_pruner
+from ratio_hpo.study.pruning import OptunaPruner, check_pruner
 from tests.conftest import LANGUAGES, RUNGS, plan_of
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -34,7 +35,7 @@ def good_then_bad(params: Params, context: Context) -> Iterator[Progress]:
         yield point(0.15 - 0.01 * k if context.trial >= 6 else 0.5 + 0.04 * k, windows)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PRUNERS)
 def test_every_pruner_stops_bad_trials_and_keeps_their_curve(name: str, open_study: Callable, search: Callable) -> None:
     study = search(open_study(pruner=(name, OPTIONS.get(name, {}))), 12, good_then_bad)
     records = study.records()
@@ -55,12 +56,12 @@ def decide(pruner: OptunaPruner, number: int, progress: Progress) -> Decision:
     return pruner.decide(number, progress)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "front"])
+@pytest.mark.parametrize("name", [name for name in PRUNERS if name != "front"])
 def test_a_reopened_study_decides_as_the_first_driver_would(name: str, open_study: Callable, search: Callable) -> None:
     options = (name, OPTIONS.get(name, {}))
     study: Study = search(open_study(pruner=options), 8, good_then_bad)
     again = open_study(pruner=options)
-    decisions = [[decide(s._pruner, 8, point(0.1, windows)) for windows in RUNGS[:3]] for s in (study, again)]
+    decisions = [[decide(s._by.pruner, 8, point(0.1, windows)) for windows in RUNGS[:3]] for s in (study, again)]
     assert decisions[0] == decisions[1]
 
 

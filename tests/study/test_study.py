@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ratio_hpo.core.choices import SAMPLERS
 from ratio_hpo.core.errors import ConfigError, Diverged, FirstTrialFailed, StudyError
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
@@ -18,7 +19,6 @@ from ratio_hpo.space import Choice, Ratio, Simplex, Space
 from ratio_hpo.study import Anchor, Study, Target
 from ratio_hpo.study.admin import enqueue
 from ratio_hpo.study.front import spent_on
-from ratio_hpo.study.samplers import NAMES as SAMPLERS
 from ratio_hpo.study.samplers import OptunaSampler
 from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.study.view import view_study

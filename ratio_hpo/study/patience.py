@@ -1,0 +1,134 @@
+"""Storage calls that outlast a hiccup: tried again, with back-off, while the database is locked, full or away.
+
+A call that was cut off may have been written or not. So what is tried again does no harm where it was: attributes are
+put, not added; a lease that is ours already counts as taken; an end that is there already stays.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy as sql
+import sqlalchemy.exc
+from optuna.exceptions import StorageInternalError
+from optuna.storages import RDBStorage
+
+from ratio_hpo.core.clock import CLOCK, Clock
+
+T = TypeVar("T")
+
+PATIENCE = 600.0
+"""Seconds that a search waits for its storage."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between tries; each is twice the one before."""
+
+FOR_GOOD = (
+    "no such table", "no such column", "readonly", "read-only", "malformed", "not a database", "syntax error",
+    "does not exist", "authentication failed", "permission denied", "UNIQUE constraint", "duplicate key",
+)  # fmt: skip
+"""Signs of what no waiting mends."""
+
+WRAPPED = (
+    "create_new_study", "delete_study", "set_study_user_attr", "set_study_system_attr", "get_study_id_from_name",
+    "get_study_name_from_id", "get_study_directions", "get_study_user_attrs", "get_study_system_attrs",
+    "get_all_studies", "_create_new_trial", "_set_trial_param", "get_trial_id_from_study_id_trial_number",
+    "set_trial_state_values", "set_trial_intermediate_value", "set_trial_user_attr", "set_trial_system_attr",
+    "get_trial", "get_all_trials", "_get_trials", "get_n_trials",
+)  # fmt: skip
+"""What Optuna calls of its storage, each a transaction."""
+
+
+def is_hiccup(error: BaseException) -> bool:
+    """Whether an error of the database may pass by itself."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, sqlalchemy.exc.SQLAlchemyError):
+        cause = cause.__cause__
+    if isinstance(cause, sqlalchemy.exc.TimeoutError):
+        return True
+    if not isinstance(cause, sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError):
+        return isinstance(cause, sqlalchemy.exc.DBAPIError) and cause.connection_invalidated
+    reason = str(cause.orig)
+    return not any(sign in reason for sign in FOR_GOOD)
+
+
+class PatientStorage(RDBStorage):
+    """Optuna's storage, whose calls are tried again.
+
+    Attributes:
+        patience: seconds that a call is tried for; 0: once.
+        say: is told once when a wait begins, and once when it ends.
+    """
+
+    patience: float = 0.0
+    say: Callable[[str], None] | None = None
+    clock: Clock = CLOCK
+
+    def retried(self, call: Callable[[], T]) -> T:
+        """What a call gives, once it does.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError, StorageInternalError: it still fails after so long, or for good.
+        """
+        began, pause, waited = self.clock.monotonic(), FIRST_PAUSE, False
+        while True:
+            try:
+                result = call()
+            except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
+                passed = self.clock.monotonic() - began
+                if not is_hiccup(error) or passed + pause > self.patience:
+                    raise
+                if not waited:
+                    self._tell(f"storage: {reason_of(error)}; trying again for up to {self.patience:,.0f} s")
+                waited = True
+                self.clock.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            else:
+                if waited:
+                    self._tell(f"storage: back after {self.clock.monotonic() - began:,.0f} s")
+                return result
+
+    def run(self, work: Callable[[sql.Connection], T]) -> T:
+        """What some statements give, in one transaction."""
+
+        def once() -> T:
+            with self.engine.begin() as connection:
+                return work(connection)
+
+        return self.retried(once)
+
+    def _tell(self, line: str) -> None:
+        if self.say is not None:
+            self.say(line)
+
+
+def is_of_database(error: BaseException) -> bool:
+    """Whether an error is the database's, or was caused by one of its."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, sqlalchemy.exc.SQLAlchemyError):
+        cause = cause.__cause__
+    return cause is not None
+
+
+def reason_of(error: BaseException) -> str:
+    """The database's own words, in one line."""
+    cause: BaseException = error
+    while not isinstance(cause, sqlalchemy.exc.SQLAlchemyError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    return (str(getattr(cause, "orig", None) or cause).strip().splitlines() or [type(cause).__name__])[0][:200]
+
+
+def _patient(name: str) -> Callable[..., Any]:
+    plain = getattr(RDBStorage, name)
+
+    @functools.wraps(plain)
+    def method(self: PatientStorage, *args: Any, **kwargs: Any) -> Any:
+        return self.retried(lambda: plain(self, *args, **kwargs))
+
+    return method
+
+
+for _name in WRAPPED:
+    setattr(PatientStorage, _name, _patient(_name))
