@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONSTRAINTS ?= -c constraints-cpu.txt
 ARGS ?=
 
-.PHONY: help search test test-all check docs bench clean
+.PHONY: help search test test-all faults check docs bench clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ test: $(VENV)/.test  ## Set up, and run the tests that take seconds
 
 test-all: $(VENV)/.test  ## Set up, and run all tests
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: $(VENV)/.test  ## Set up, and inject five times as many faults as CI does
+	$(BIN)/python -m pytest -m faults --faults 5 $(ARGS)
 
 check: $(VENV)/.test  ## Lint, types, import contracts
 	$(BIN)/ruff check .

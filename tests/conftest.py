@@ -62,6 +62,10 @@ def plan_of(name: str = "study", **changes: object) -> StudyPlan:
     return StudyPlan(**{**values, **changes})  # type: ignore[arg-type]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", default=1, type=int, help="How many times as many faults are injected.")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real QA data; tests that need it are skipped where it is absent."""

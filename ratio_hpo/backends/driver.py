@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ratio_hpo.backends.steps import Ending, Step
 from ratio_hpo.core.errors import RatioHpoError, ScoreError, StorageFullError
-from ratio_hpo.core.trial import Context, Decision, Progress, failures
+from ratio_hpo.core.trial import UNSTORED, Context, Decision, Progress, failures
 from ratio_hpo.study import Job, Study
 from ratio_hpo.study.keeper import WeightKeeper
 from ratio_hpo.study.leases import TERM, Lease
@@ -70,6 +70,7 @@ class Session:
     say: Callable[[str], None] = _silent
     _seen: dict[int, tuple[str, int]] = field(default_factory=dict)
     _waits: bool = False
+    _unstored: bool = False
     _kept: tuple[int, int] = (-1, -1)
 
     def keep_weights(self) -> None:
@@ -147,6 +148,10 @@ class Session:
             decision = self.study.report(number, progress)
         except ScoreError as error:
             return self.take(number, Ending(reason=str(error)))
+        if progress.measures.get(UNSTORED) and not self._unstored:
+            self._unstored = True
+            self.say(f"{self.root}: the disk is full: stages are trained without being stored, and are trained again "
+                     "where they are needed again; free some space")  # fmt: skip
         if decision is Decision.STOP:
             self.study.prune(number)
         self._changed()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ratio_hpo.core.errors import Diverged, StorageFullError, in_one_line
+from ratio_hpo.core.files import is_disk_full
 from ratio_hpo.core.trial import Progress
 
 
@@ -40,6 +41,8 @@ def next_step(stream: Iterator[Progress]) -> Step:
     except SystemExit as error:
         return Ending(reason=f"the objective called sys.exit({error.code!r}), which ends no search; return instead")
     except Exception as error:  # whatever the user's objective raises
+        if is_disk_full(error):
+            return Ending(reason=in_one_line(error), storage_full=True)
         return Ending(reason=in_one_line(error), traceback=traceback.format_exc())
 
 

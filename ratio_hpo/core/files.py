@@ -7,9 +7,12 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+FAULTS: list[Callable[[Path], None]] = []
+"""Called with the name of whatever is about to be written: a test makes them raise what a disk would."""
 
 
 @contextmanager
@@ -30,6 +33,8 @@ def written_whole(target: Path, *, replace: bool = False) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     remove(temporary)
     try:
+        for fault in FAULTS:
+            fault(target)
         yield temporary
         _sync(temporary)
         if temporary.is_dir():
@@ -75,6 +80,16 @@ def remove(path: Path) -> None:
     else:
         with suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that the disk, or what one may use of it, is full, however a library has wrapped it."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if getattr(seen, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def folder_size(folder: Path) -> int:

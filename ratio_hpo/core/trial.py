@@ -66,6 +66,10 @@ PAID: tuple[str, ...] = ("paid_seconds", "paid_flops", "paid_scored", "paid_scor
 """Measures of what was really spent beside the cost, in the order of `Spent`."""
 
 
+UNSTORED = "unstored"
+"""Measure of an evaluation whose weights could not be stored, since the disk is full."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """One evaluation of a trial.

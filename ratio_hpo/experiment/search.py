@@ -19,7 +19,7 @@ from ratio_hpo.study import Study
 from ratio_hpo.study.keeper import WeightKeeper
 from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.storage import open_storage
-from ratio_hpo.training.store import StageStore
+from ratio_hpo.training.store import StageStore, store_budget
 
 Watch = Callable[[LiveView], None]
 
@@ -96,6 +96,10 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
     """Work until the budget is spent; returns the limit that was reached, if one was."""
     options, resources, workers = search.options, search.options.resources, search.workers
     folder, trials = options.folder, search.spec.trials
+    if search.checkpoint_bytes and not study.is_done(trials):
+        StageStore(folder.stages, store_budget(search.spec.store_gb, search.checkpoint_bytes)).check_room(
+            search.checkpoint_bytes
+        )
     budget = Budget(trials=trials, hours=options.hours, cost=options.cost, failures=options.failures)
     with ExitStack() as stack:
         if options.tracking:

@@ -64,7 +64,6 @@ class Pipeline:
         room = checkpoint_bytes(self.design.base) or 3 * 4 * engine.num_parameters
         store = StageStore(folder.stages, store_budget(context.store_gb, room))
         store.sweep()
-        store.check_room(room)
         loop = StageLoop(engine, Stores(store, ItemStore(folder.items)), evaluation)
         stages = [stage for stage, _ in self.design.make_stages(params, context.seed, precision=engine.precision)]
         first = [stage for stage in stages if stage.name == INTERMEDIATE]

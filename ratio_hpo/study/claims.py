@@ -240,8 +240,9 @@ class Claims:
     def close(self) -> None:
         """Release everything, and stop renewing."""
         self._stop.set()
-        for number in self.numbers():
-            self.release(number)
+        with suppress(SQLAlchemyError, StorageInternalError):  # where it is gone, they are lost by themselves
+            for number in self.numbers():
+                self.release(number)
 
     def _renew_forever(self) -> None:
         while not self._stop.wait(RENEWAL):

@@ -78,7 +78,10 @@ class PatientStorage(RDBStorage):
                 result = call()
             except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
                 passed = self.clock.monotonic() - began
-                if not is_hiccup(error) or passed + pause > self.patience:
+                if not is_hiccup(error):
+                    raise
+                if passed + pause > self.patience:
+                    self.patience = 0.0  # what comes after it, to end in order, does not wait as long again
                     raise
                 if not waited:
                     self._tell(f"storage: {reason_of(error)}; trying again for up to {self.patience:,.0f} s")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
-from ratio_hpo.core.files import written_whole
+from ratio_hpo.core.files import is_disk_full, written_whole
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,7 @@ def save_checkpoint(
             sums = {path.name: _checksum(path) for path in sorted(part.glob("*.safetensors"))}
             (part / STATE).write_text(_sealed({"format": FORMAT, **state, "heads": list(heads), "checksums": sums}))
     except (OSError, RuntimeError, SafetensorError) as error:
-        if "No space left" in str(error) or getattr(error, "errno", None) == 28:
+        if is_disk_full(error):
             raise StorageFullError(f"{folder.parent}: the disk is full; free space, or lower `store_gb`") from error
         raise
 

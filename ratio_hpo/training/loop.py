@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from ratio_hpo.core.errors import ResumeError
-from ratio_hpo.core.trial import NOTHING, Spent
+from ratio_hpo.core.errors import ResumeError, StorageFullError
+from ratio_hpo.core.files import is_disk_full
+from ratio_hpo.core.trial import NOTHING, UNSTORED, Spent
 from ratio_hpo.data.mixing import MixtureStream
-from ratio_hpo.training.checkpoint import load_checkpoint, save_checkpoint, update_state
+from ratio_hpo.training.checkpoint import STATE, load_checkpoint, save_checkpoint, update_state
 from ratio_hpo.training.engine import Engine, Tally, Trained
 from ratio_hpo.training.evaluation import Evaluation, Scored, Target
 from ratio_hpo.training.items import ItemStore
@@ -96,7 +99,7 @@ class StageLoop:
             spent = NOTHING
             if step in scored and not self._is_evaluated(stage, step, tally):
                 spent += self._evaluate(stage, step, tally)  # stored by a stage that was not scored here
-                update_state(store.folder(stage.name_at(step)), self._state(stage, step, tally))
+                self._update(store.folder(stage.name_at(step)), self._state(stage, step, tally))
             for point in self._replay(stage, tally, scored):
                 if since < point.step <= last:
                     yield replace(point, spent=spent) if point.step == step else point
@@ -111,15 +114,14 @@ class StageLoop:
                 folder = store.folder(stage.name_at(stop))
                 present = store.state(folder)
                 if present is None or not fits(present, scored, stop + 1, self._fingerprint(stage)):
-                    state = self._state(stage, stop, tally)
-                    save_checkpoint(folder, self._engine.model, stage.trained, optimizer, state)
-                    store.evict()
+                    self._save(folder, stage, optimizer, self._state(stage, stop, tally))
+                stored, items = (folder / STATE).is_file(), self._items(stage, stop) if stop in scored else None
                 yield StagePoint(
                     step=stop,
                     scores=tally.evaluations[-1]["scores"] if stop in scored else {},
-                    measures=tally.measures,
-                    weights=stage.name_at(stop),
-                    items=self._items(stage, stop) if stop in scored else None,
+                    measures=tally.measures if stored else {**tally.measures, UNSTORED: 1.0},
+                    weights=stage.name_at(stop) if stored else None,
+                    items=items if items is not None and self._stores.items.has(items) else None,
                     spent=spent,
                     spent_tokens=tally.tokens - first_tokens,
                 )
@@ -128,7 +130,7 @@ class StageLoop:
         """Score the weights as they are on some targets; returns the scores, the name of their items, what it took."""
         result, spent = self._timed(targets)
         items = f"{name}-{self._evaluation.fingerprint(targets)}"
-        self._stores.items.write(items, result.items)
+        self._keep_items(items, result)
         return result.scores, items, spent
 
     def _advance(
@@ -191,7 +193,7 @@ class StageLoop:
         """Score the model as it is, and keep the items; returns what it took."""
         targets = self._targets(stage, step)
         result, spent = self._timed(targets)
-        self._stores.items.write(self._items(stage, step), result.items)
+        self._keep_items(self._items(stage, step), result)
         tally.evaluations = [past for past in tally.evaluations if past["step"] != step]
         tally.evaluations.append(
             {
@@ -203,6 +205,35 @@ class StageLoop:
         )
         tally.loss, tally.updates, tally.by_head = 0.0, 0, {}
         return spent
+
+    def _save(self, folder: Path, stage: Stage, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+        """Store a checkpoint; on a full disk in the place of older ones, or not at all: the training goes on."""
+        store = self._stores.stages
+        try:
+            save_checkpoint(folder, self._engine.model, stage.trained, optimizer, state)
+        except StorageFullError:
+            room = 3 * 4 * self._engine.num_parameters
+            if not store.free(room):
+                return
+            with suppress(StorageFullError):
+                save_checkpoint(folder, self._engine.model, stage.trained, optimizer, state)
+        store.evict()
+
+    def _update(self, folder: Path, state: dict[str, Any]) -> None:
+        """Store what a checkpoint has been scored since; on a full disk it is scored again the next time."""
+        try:
+            update_state(folder, state)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+
+    def _keep_items(self, name: str, result: Scored) -> None:
+        """Keep scores of items; on a full disk the evaluation goes without."""
+        try:
+            self._stores.items.write(name, result.items)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
 
     def _is_evaluated(self, stage: Stage, step: int, tally: Tally) -> bool:
         """Whether all that is due at a step has been scored there."""

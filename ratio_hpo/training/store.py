@@ -111,6 +111,19 @@ class StageStore:
                     removed.append(folder)
         return removed
 
+    def free(self, wanted: int) -> bool:
+        """Delete least recently used checkpoints until so many bytes are free again; False where there are too few."""
+        freed = 0
+        for _, folder in sorted(self._kept()):
+            if freed >= wanted:
+                break
+            size = folder_size(folder)
+            with self._unused(folder.parent) as unused:
+                if unused:
+                    shutil.rmtree(folder, ignore_errors=True)
+                    freed += size
+        return freed >= wanted
+
     def remove(self, folder: Path) -> bool:
         """Delete a checkpoint, and its stage if it was the last one; False where somebody uses the stage."""
         with self._unused(folder.parent) as unused:

@@ -1,0 +1,65 @@
+"""What is counted of each fault: injections, and what was lost, done twice, or came out otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from ratio_hpo.core.trial import TrialRecord
+
+ROWS: list[tuple[str, int, int, int, int]] = []
+
+
+@dataclass
+class Ledger:
+    """The account of one fault."""
+
+    fault: str
+    injections: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    differing: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def compare(self, whole: Sequence[TrialRecord], struck: Sequence[TrialRecord]) -> None:
+        """Count what differs between an undisturbed study and one that was struck."""
+        self.duplicated += max(len(struck) - len(whole), 0)
+        self.lost += max(len(whole) - len(struck), 0)
+        for a, b in zip(whole, struck, strict=False):
+            places = [(p.stage, p.windows) for p in b.curve]
+            self.duplicated += len(places) - len(set(places))
+            self.lost += max(len(a.curve) - len(b.curve), 0) + (a.state.finished and not b.state.finished)
+            same = (a.state, a.params, a.seed) == (b.state, b.params, b.seed)
+            scores = [(p.stage, p.windows, p.cost, dict(p.scores)) for p in a.curve]
+            if not same or scores != [(p.stage, p.windows, p.cost, dict(p.scores)) for p in b.curve]:
+                self.differing += 1
+                self.notes.append(f"trial {a.number}: {a.state.value} {a.reason} / {b.state.value} {b.reason}")
+
+    def check(self) -> None:
+        """All zeros, after at least one injection."""
+        ROWS.append((self.fault, self.injections, self.lost, self.duplicated, self.differing))
+        assert self.injections > 0
+        assert (self.lost, self.duplicated, self.differing) == (0, 0, 0), self.notes
+
+
+@pytest.fixture
+def ledger(request: pytest.FixtureRequest) -> Ledger:
+    """The account of the fault that a test is named after."""
+    return Ledger(request.node.name.removeprefix("test_").replace("_", " "))
+
+
+@pytest.fixture
+def often(request: pytest.FixtureRequest) -> int:
+    """How many times longer than in CI."""
+    return int(request.config.getoption("--faults"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table."""
+    if ROWS:
+        terminalreporter.write_line("\n| fault | injections | lost | duplicated | differing |\n|---|---|---|---|---|")
+        for row in ROWS:
+            terminalreporter.write_line(f"| {' | '.join(map(str, row))} |")
+        terminalreporter.write_line(f"| all | {' | '.join(str(sum(r[k] for r in ROWS)) for k in range(1, 5))} |")

@@ -1,0 +1,127 @@
+"""Faults of the disk, on the built-in objective: full, flipped, cut off, half-made."""
+
+from __future__ import annotations
+
+import errno
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ratio_hpo.backends.resources import Resources
+from ratio_hpo.core import files
+from ratio_hpo.core.overrides import Setting
+from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.experiment.kind import Search
+from ratio_hpo.experiment.ready import SearchOptions, ready_search
+from ratio_hpo.experiment.search import Watch, run_search
+from ratio_hpo.study import Study
+from tests.cli.test_search import SMALL
+from tests.faults.conftest import Ledger
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+TRIALS = 6
+
+
+class Quiet:
+    """Shows nothing, and keeps what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    @contextmanager
+    def running(self, search: Search, study: Study) -> Iterator[Watch]:
+        yield lambda view: None
+
+
+def search(root: Path, trials: int = TRIALS, watcher: Quiet | None = None) -> list[TrialRecord]:
+    """A small search of the built-in objective, with steps so few that it takes seconds."""
+    root.mkdir(exist_ok=True)
+    file = root.parent / "experiment.yaml"
+    file.write_text(SMALL)
+    options = SearchOptions(
+        experiment=str(file),
+        settings=(Setting("trials", trials, "test"),),
+        root=root,
+        tracking=False,
+        resources=Resources(backend="local", workers=1, cpus=1),
+    )
+    watcher = watcher or Quiet()
+    return run_search(ready_search(options, watcher.say), watcher)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[TrialRecord]:
+    """The study that nothing disturbs."""
+    return search(tmp_path_factory.mktemp("whole") / "runs")
+
+
+@contextmanager
+def full_disk(below: Path, every: int) -> Iterator[list[Path]]:
+    """Each so many files below a folder find no room; yields their names."""
+    seen, refused = 0, []
+
+    def fault(path: Path) -> None:
+        nonlocal seen
+        if below in path.parents:
+            seen += 1
+            if seen % every == 0:
+                refused.append(path)
+                raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    files.FAULTS.append(fault)
+    try:
+        yield refused
+    finally:
+        files.FAULTS.remove(fault)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+def test_disk_full(every: int, whole: list[TrialRecord], ledger: Ledger, tmp_path: Path) -> None:
+    """Stages and items find no room: trials are trained without being stored, and that is said once."""
+    root, watcher = tmp_path / "runs", Quiet()
+    search(root, 1)  # whose data is prepared; what it trained is thrown away
+    shutil.rmtree(root / "stages")
+    shutil.rmtree(root / "items")
+    with full_disk(root / "stages", every) as stages, full_disk(root / "items", every) as items:
+        records = search(root, watcher=watcher)
+    ledger.injections += len(stages) + len(items)
+    ledger.compare(whole, records)
+    ledger.check()
+    assert sum("the disk is full" in line for line in watcher.lines) == 1
+
+
+def spoilable(root: Path, names: Sequence[str]) -> list[Path]:
+    return sorted(path for name in names for path in root.rglob(name) if path.is_file() and path.stat().st_size > 16)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut off"])
+@pytest.mark.parametrize(
+    ("what", "names"), [("stages", ["state.json", "*.safetensors"]), ("cache", ["*.npy", "*.json", "*.parquet"])]
+)
+def test_bytes(
+    how: str, what: str, names: list[str], whole: list[TrialRecord], ledger: Ledger, often: int, tmp_path: Path
+) -> None:
+    """Between two commands bytes of stored stages, or of tokenised data, are not what they were."""
+    rng = random.Random(0)
+    for k in range(often):
+        root = tmp_path / str(k) / "runs"
+        root.parent.mkdir()
+        search(root, 3)
+        for path in rng.sample(spoilable(root / what, names), min(6, len(spoilable(root / what, names)))):
+            content = bytearray(path.read_bytes())
+            if how == "flipped":
+                content[rng.randrange(len(content))] ^= 0x10
+            else:
+                del content[len(content) // 2 :]
+            path.write_bytes(content)
+            ledger.injections += 1
+        ledger.compare(whole, search(root))
+    ledger.check()

@@ -1,0 +1,158 @@
+"""Faults of storage, drivers and workers, on an objective that costs nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratio_hpo.backends.driver import Budget, Session
+from ratio_hpo.backends.local import run_local
+from ratio_hpo.core.trial import Context, Decision, Params, Progress, TrialRecord
+from ratio_hpo.study import Study
+from ratio_hpo.study.leases import TERM, Watch
+from ratio_hpo.study.storage import default_url, open_storage
+from tests.conftest import Hand, curve_objective, plan_of
+from tests.faults.conftest import Ledger
+from tests.study.test_patience import REASONS, outage
+
+pytestmark = [pytest.mark.faults, pytest.mark.slow]
+
+TRIALS = 10
+
+
+def opened(root: Path, **options: Any) -> Study:
+    root.mkdir(exist_ok=True)
+    return Study(plan_of(), open_storage(default_url(root)), **options)
+
+
+def searched(study: Study, root: Path, objective: Any = curve_objective, **options: Any) -> list[TrialRecord]:
+    run_local(Session(study=study, budget=Budget(trials=TRIALS), root=root), objective, **options)
+    return study.records()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[TrialRecord]:
+    """The study that nothing disturbs."""
+    root = tmp_path_factory.mktemp("whole")
+    return searched(opened(root), root)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_storage(reason: str, whole: list[TrialRecord], ledger: Ledger, often: int, tmp_path: Path) -> None:
+    for k in range(often):
+        study = opened(tmp_path / str(k))
+        study.storage.patience = 60.0
+        with outage(study.storage, every=53 + k, length=2, reason=REASONS[reason]) as failed:
+            ledger.compare(whole, searched(study, tmp_path))
+        ledger.injections += len(failed)
+    ledger.check()
+
+
+def test_driver_asleep(whole: list[TrialRecord], ledger: Ledger, often: int, tmp_path: Path) -> None:
+    """At every rung of a trial in turn its driver sleeps; a second one takes over; then the first one wakes up."""
+    points = list(curve_objective(whole[0].params, None))  # type: ignore[arg-type]
+    for k in range(10 * often):
+        root = tmp_path / str(k)
+        first, second, clock = opened(root), opened(root), Hand()
+        assert first.next(TRIALS) is not None
+        for point in points[: k % 10]:
+            first.report(0, point)
+        second.live.watch = Watch(clock)
+        for _ in range(int(TERM) + 1):
+            second.live.watch.waited(first.live[0].lease)
+            clock.sleep(1.0)
+        ledger.injections += 1
+        records = searched(second, root)
+        for point in points[k % 10 :]:
+            assert first.report(0, point) is Decision.STOP
+        first.complete(0)
+        first.close()
+        assert records == second.records()
+        ledger.compare(whole, records)
+    ledger.check()
+
+
+DRIVER = """
+import sys, time
+from pathlib import Path
+from tests.faults.test_studies import opened, searched
+from tests.conftest import curve_objective
+
+def slowly(params, context):
+    for progress in curve_objective(params, context):
+        time.sleep(0.02)
+        yield progress
+
+root = Path(sys.argv[1])
+searched(opened(root), root, slowly)
+"""
+
+
+def test_driver_killed(whole: list[TrialRecord], ledger: Ledger, often: int, tmp_path: Path) -> None:
+    rng = random.Random(0)
+    for k in range(often):
+        root = tmp_path / str(k)
+        while True:
+            driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(root)], cwd=Path(__file__).parents[2])
+            try:
+                driver.wait(rng.uniform(1.5, 4.0))
+                break
+            except subprocess.TimeoutExpired:
+                driver.kill()
+                driver.wait()
+                ledger.injections += 1
+        assert driver.returncode == 0
+        ledger.compare(whole, opened(root).records())
+    ledger.check()
+
+
+def dying(folder: str) -> Callable[[Params, Context], Iterator[Progress]]:
+    """An objective whose process is killed once at two rungs of each trial."""
+
+    def objective(params: Params, context: Context) -> Iterator[Progress]:
+        from tests.conftest import curve_objective as curve
+
+        for k, progress in enumerate(curve(params, context)):
+            mark = Path(folder) / f"{context.trial}-{k}"
+            if k % 5 == 1 and not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield progress
+
+    return objective
+
+
+def test_worker_killed(whole: list[TrialRecord], ledger: Ledger, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    records = searched(opened(tmp_path / "study"), tmp_path, dying(str(marks)), isolated=True)
+    ledger.injections += len(list(marks.iterdir()))
+    ledger.compare(whole, records)
+    ledger.check()
+
+
+def test_clock_set_back_and_forth(whole: list[TrialRecord], ledger: Ledger, often: int, tmp_path: Path) -> None:
+    """Two drivers whose clocks differ by an hour work on one study in turns."""
+    for k, skew in enumerate((-3600.0, 3600.0) * 5 * often):
+        root = tmp_path / str(k)
+        ahead, behind = opened(root), opened(root)
+        ahead.live._clock = Hand(skew=skew)
+        job, other = ahead.next(TRIALS), behind.next(TRIALS)
+        assert job is not None
+        assert other is not None
+        assert (job.number, other.number) == (0, 1), "nobody takes what is held"
+        ledger.injections += 1
+        for study, number in ((ahead, 0), (behind, 1)):
+            for point in curve_objective(whole[number].params, None):  # type: ignore[arg-type]
+                assert study.report(number, point) is Decision.CONTINUE
+            study.complete(number)
+        ledger.compare(whole[:2], behind.records()[:2])
+    ledger.check()
