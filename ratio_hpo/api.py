@@ -139,6 +139,8 @@ def search(
     backend: Literal["auto", "local", "ray"] = "auto",
     gpus_per_trial: float | None = None,
     max_hours: float | None = None,
+    trial_timeout: float | None = None,
+    stall_timeout: float | None = None,
     max_cost: float | None = None,
     max_failures: int | None = None,
     largest_cost: float | None = None,
@@ -167,6 +169,9 @@ def search(
         anchors: mixtures that run first and are never pruned.
         enqueue: parameters to try right after the anchors.
         workers: trials at once; more than one run on Ray.
+        max_hours: stop after so many hours; trials that run are let go, and go on with the next call.
+        trial_timeout: minutes that a trial may take; one that takes longer is FAIL.
+        stall_timeout: minutes that a trial may go without an evaluation; then it goes on in another process.
         max_cost: start no trial once the study has trained so much, in windows.
         largest_cost: most windows that a trial can cost; None: the sum of the last rungs.
         identity: anything whose change makes it another study (data, model, version of the code).
@@ -223,6 +228,8 @@ def search(
         settings=tuple(Setting(key, value, "search()") for key, value in content.items()),
         study=study or (content["name"] if isinstance(space, Mapping) else None),
         hours=max_hours,
+        trial_timeout=trial_timeout,
+        stall_timeout=stall_timeout,
         cost=max_cost,
         failures=max_failures,
         root=Path(root),

@@ -14,6 +14,7 @@ from replay import View, tell
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.front_pruner import FrontPruner
+from ratio_hpo.study.laws import LawSampler
 from ratio_hpo.study.mixture import MixtureProposals
 from ratio_hpo.study.pruning import OptunaPruner
 from ratio_hpo.study.response import Response
@@ -57,6 +58,26 @@ class Ours:
         expected = self._response.model(view.records).finals()
         whole = [r.number for r in view.records if r.state is State.COMPLETE] or list(expected)
         return max(whole, key=lambda number: (expected[number][0], -number))
+
+
+class Law:
+    """A law of mixtures that is fitted: the sampler of a study, without a pruner; other parameters are drawn."""
+
+    def __init__(self, problem: Problem, seed: int, name: str) -> None:
+        courses = Courses(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
+        self._sampler = LawSampler(name, {}, Response(problem.space, courses), sources={}, seed=seed)
+
+    def propose(self, view: View, number: int) -> Coordinates:
+        return self._sampler.propose(view, number)  # type: ignore[arg-type]
+
+    def stops(self, view: View, number: int, progress: Progress) -> bool:
+        return False
+
+    def ended(self, view: View, number: int) -> None:
+        """Nothing to do: the sampler reads the records."""
+
+    def recommended(self, view: View) -> int:
+        return best_seen(view)
 
 
 class Ourselves:
@@ -148,6 +169,8 @@ METHODS: dict[str, Callable[[Problem, int], Any]] = {
     "tpe-median": lambda p, s: Plain(p, s, _tpe, optuna.pruners.MedianPruner()),
     "gp": lambda p, s: Plain(p, s, lambda seed: optuna.samplers.GPSampler(seed=seed)),
     "nsga2": lambda p, s: Plain(p, s, lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=10)),
+    "regmix": lambda p, s: Law(p, s, "regmix"),
+    "olmix": lambda p, s: Law(p, s, "olmix"),
     "study-nsga2-50": lambda p, s: Ourselves(p, s, "nsga2", "none", population_size=50),
     "study-nsga2": lambda p, s: Ourselves(p, s, "nsga2", "none"),
     "study-tpe-halving": lambda p, s: Ourselves(p, s, "tpe", "successive_halving"),

@@ -28,8 +28,12 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Context, Params, Progress
 
 if TYPE_CHECKING:
+    from ratio_hpo.backends.driver import Late
     from ratio_hpo.objective import Objective
 
+
+LOOK = 0.5
+"""Seconds between two looks at the clock while an evaluation is waited for."""
 
 GRACE = 10.0
 """Seconds that an objective which was stopped has to clean up."""
@@ -37,6 +41,14 @@ GRACE = 10.0
 
 class Died(Exception):
     """The process that ran a trial is gone; the text says how."""
+
+
+class TooLate(Exception):
+    """A limit in time was passed, and the process that ran the trial was ended."""
+
+    def __init__(self, late: Late) -> None:
+        super().__init__(late.value)
+        self.late = late
 
 
 class Child:
@@ -64,11 +76,16 @@ class Child:
             self._launch()
         self._send({"start": {"params": params, "context": asdict(context)}})
 
-    def step(self) -> Step:
+    def step(self, late: Callable[[], Late | None]) -> Step:
         self._send({"step": True})
         assert self._pipe is not None
         self._busy = True
         try:
+            while not self._pipe.poll(LOOK):
+                passed = late()
+                if passed is not None:
+                    self.close()
+                    raise TooLate(passed)
             answer = json.loads(self._pipe.recv_bytes())
         except (EOFError, OSError) as error:
             raise Died(self._how()) from error

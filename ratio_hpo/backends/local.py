@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from ratio_hpo.backends.child import Child, Died
-from ratio_hpo.backends.driver import Session
+from ratio_hpo.backends.child import Child, Died, TooLate
+from ratio_hpo.backends.driver import Late, Session
 from ratio_hpo.backends.steps import Step, close, next_step
 from ratio_hpo.core.trial import Context, Decision, Params, Progress
 from ratio_hpo.objective import Objective
@@ -21,11 +21,15 @@ class Runner(Protocol):
 
     def start(self, params: Params, context: Context) -> None: ...
 
-    def step(self) -> Step:
+    def step(self, late: Callable[[], Late | None]) -> Step:
         """The next evaluation, or the end.
+
+        Args:
+            late: the limit in time that was passed, if any; asked now and then.
 
         Raises:
             Died: the process that ran it is gone.
+            TooLate: a limit was passed, and the process was ended.
         """
         ...
 
@@ -48,7 +52,7 @@ class Here:
     def start(self, params: Params, context: Context) -> None:
         self._stream = self._objective(params, context)
 
-    def step(self) -> Step:
+    def step(self, late: Callable[[], Late | None]) -> Step:
         with contextlib.redirect_stdout(sys.stderr):
             return next_step(self._stream)
 
@@ -89,7 +93,13 @@ def run_trial(session: Session, runner: Runner, job: Job) -> None:
     runner.start(job.params, session.context(job))
     while True:
         try:
-            step = runner.step()
+            step = runner.step(lambda: session.late(job.number))
+        except TooLate as error:
+            again = session.end_late(job.number, error.late)
+            if again is None:
+                return
+            runner.start(again.params, session.context(again))
+            continue
         except Died as death:
             again = session.died(job.number, str(death))
             if again is None:
@@ -99,4 +109,8 @@ def run_trial(session: Session, runner: Runner, job: Job) -> None:
         if session.take(job.number, step) is Decision.STOP:
             if isinstance(step, Progress):
                 runner.stop()
+            return
+        if session.late(job.number) is Late.SEARCH:
+            runner.stop()
+            session.end_late(job.number, Late.SEARCH)
             return

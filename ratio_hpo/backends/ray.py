@@ -29,7 +29,7 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from ratio_hpo.backends.driver import Session
+from ratio_hpo.backends.driver import Late, Session
 from ratio_hpo.backends.resources import Resources, num_gpus
 from ratio_hpo.backends.steps import Ending, Step, close, next_step
 from ratio_hpo.core.errors import ConfigError, StudyError
@@ -87,6 +87,7 @@ class _Bridge:
         self.again: list[Job] = []
         self.error: BaseException | None = None
         self._asked = -IDLE
+        self._late: dict[str, Late] = {}
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Tune pickles what it is given for a restore that is never done; the study stays out of it."""
@@ -115,12 +116,24 @@ class _Bridge:
         if trial_id not in self.numbers or self.error is not None:
             return
         if died:
-            job = self._guarded(lambda: self.session.died(self.numbers[trial_id], "killed, out of memory, or crashed"))
+            number, late = self.numbers[trial_id], self._late.pop(trial_id, None)
+            if late is not None:
+                job = self._guarded(lambda: self.session.end_late(number, late))
+            else:
+                job = self._guarded(lambda: self.session.died(number, "killed, out of memory, or crashed"))
             if job is not None:
                 self.again.append(job)
         elif result and "ending" in result:
             self._take(trial_id, Ending(**json.loads(result["ending"])))
         del self.numbers[trial_id]
+
+    def is_late(self, trial_id: str) -> bool:
+        """Whether a trial has passed a limit in time, which is told once."""
+        number = self.numbers.get(trial_id)
+        late = None if number is None or trial_id in self._late else self.session.late(number)
+        if late is not None:
+            self._late[trial_id] = late
+        return late is not None
 
     def _take(self, trial_id: str, step: Step) -> Decision:
         taken = self._guarded(lambda: self.session.take(self.numbers[trial_id], step))
@@ -153,6 +166,19 @@ class StudySearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing to restore: the study is in its storage."""
+
+
+class Watchdog(tune.Callback):
+    """Ends actors whose trials have passed a limit in time."""
+
+    def __init__(self, bridge: _Bridge) -> None:
+        self._bridge = bridge
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        for trial in trials:
+            actor = trial.temporary_state.ray_actor
+            if trial.status == "RUNNING" and actor is not None and self._bridge.is_late(trial.trial_id):
+                ray.kill(actor)
 
 
 class StudyScheduler(FIFOScheduler):
@@ -195,6 +221,7 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
                     storage_path=folder,
                     verbose=0,
                     failure_config=tune.FailureConfig(max_failures=0),
+                    callbacks=[Watchdog(bridge)],
                     checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 ),
             )

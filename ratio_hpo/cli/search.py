@@ -38,7 +38,12 @@ DEFAULT_EXPERIMENT = "polyglot-world"
 
 running_options: Decorator = together(
     option("--trials", type=click.IntRange(1), help="Trials in the study in all.  [default: the experiment's]"),
-    option("--max-hours", type=Finite(0, min_open=True), help="Start no trial after so many hours."),
+    option("--max-hours", type=Finite(0, min_open=True),
+           help="Stop after so many hours; trials that run are let go, and go on with the next search."),
+    option("--trial-timeout", type=Finite(0, min_open=True), metavar="MINUTES",
+           help="A trial that takes longer in this run is FAIL."),
+    option("--stall-timeout", type=Finite(0, min_open=True), metavar="MINUTES",
+           help="A trial without an evaluation for so long goes on in another process; FAIL after three."),
     option("--max-cost", type=Finite(0, min_open=True),
            help="Start no trial once the study has trained so much, in its unit of cost."),
     option("--storage-patience", type=Finite(0), default=10.0, show_default=True,

@@ -34,6 +34,7 @@ class SearchOptions:
         settings: laid over the experiment's keys, later ones over earlier ones.
         study: name of the study; None: `<experiment>-<space>`.
         hours, cost, failures: when to stop, beside the number of trials.
+        trial_timeout, stall_timeout: minutes that a trial may take in all, and without an evaluation; None: no limit.
         storage_patience: minutes that a storage which is locked, full or away is waited for.
         tracking_uri: of an MLflow store; None: the SQLite one below `root`.
         isolated: whether an objective of the user's own runs in a process of its own.
@@ -48,6 +49,8 @@ class SearchOptions:
     hours: float | None = None
     cost: float | None = None
     failures: int | None = None
+    trial_timeout: float | None = None
+    stall_timeout: float | None = None
     root: Path = Path("mlruns")
     storage: str | None = None
     storage_patience: float = 10.0

@@ -100,7 +100,11 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
         StageStore(folder.stages, store_budget(search.spec.store_gb, search.checkpoint_bytes)).check_room(
             search.checkpoint_bytes
         )
-    budget = Budget(trials=trials, hours=options.hours, cost=options.cost, failures=options.failures)
+    budget = Budget(
+        trials=trials, hours=options.hours, cost=options.cost, failures=options.failures,
+        trial_hours=options.trial_timeout and options.trial_timeout / 60.0,
+        stall_hours=options.stall_timeout and options.stall_timeout / 60.0,
+    )  # fmt: skip
     with ExitStack() as stack:
         if options.tracking:
             from ratio_hpo.experiment.track import tracking_beside
@@ -127,7 +131,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
 
             run_ray(session, search.objective, workers, resources)
         else:
-            run_local(session, search.objective, isolated=search.isolated)
+            run_local(session, search.objective, isolated=search.isolated or (budget.is_timed and options.isolated))
         return session.limit
 
 

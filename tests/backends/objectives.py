@@ -133,3 +133,21 @@ def forever(params: Params, context: Context) -> Iterator[Progress]:
         file.write(f"{os.getpid()}\n")
     time.sleep(600)
     yield point(100)
+
+
+def hangs_once(params: Params, context: Context) -> Iterator[Progress]:
+    """Trial 1 stands still in the middle, in its first process alone."""
+    mark = Path(context.root) / "hung"
+    for windows in RUNGS:
+        if context.trial == 1 and windows == 50 and not mark.exists():
+            mark.touch()
+            time.sleep(600)
+        yield point(windows, en=windows / 200)
+
+
+def is_slow(params: Params, context: Context) -> Iterator[Progress]:
+    """Trial 1 takes its time with each evaluation."""
+    for windows in RUNGS:
+        if context.trial == 1:
+            time.sleep(1.5)
+        yield point(windows, en=windows / 200)

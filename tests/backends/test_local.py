@@ -36,6 +36,8 @@ from tests.backends.objectives import (
     early,
     endless,
     exits,
+    hangs_once,
+    is_slow,
     names_weights_by_a_path,
     point,
     says_it_in_three_lines,
@@ -302,3 +304,39 @@ def test_what_a_restarted_worker_spends_again_is_counted(tmp_path: Path) -> None
     for windows in (10, 20, 30, 40):  # the same worker's account, from nothing
         study.report(0, point(windows))
     assert [p.paid_cost for p in study.records()[0].curve] == [10, 20, 30, 70]
+
+
+def alone(tmp_path: Path, objective: Any, trials: int = 3, **limits: float) -> tuple[Session, list[TrialRecord]]:
+    """A study in one process beside this one, within limits in time."""
+    plan = plan_of(target=Target(score=0.5), anchors=(), languages=())
+    study = Study(plan, open_storage(default_url(tmp_path)), pruner=("none", {}), sampler=("random", {}))
+    session = Session(study=study, budget=Budget(trials=trials, **limits), root=tmp_path)
+    run_local(session, objective, isolated=True)
+    return session, study.records()
+
+
+@pytest.mark.slow
+def test_a_trial_that_stands_still_goes_on_in_another_process(tmp_path: Path) -> None:
+    _, records = alone(tmp_path, hangs_once, stall_hours=10 / 3600)
+    assert [record.state for record in records] == [State.COMPLETE] * 3
+    assert [len(record.curve) for record in records] == [10] * 3
+
+
+@pytest.mark.slow
+def test_a_trial_that_takes_too_long_fails_alone(tmp_path: Path) -> None:
+    _, records = alone(tmp_path, is_slow, trial_hours=9 / 3600)
+    assert [record.state for record in records] == [State.COMPLETE, State.FAIL, State.COMPLETE]
+    assert "longer than 0.15 min" in str(records[1].reason)
+    assert 0 < len(records[1].curve) < 10
+
+
+@pytest.mark.slow
+def test_max_hours_lets_go_of_a_trial_in_its_middle(tmp_path: Path) -> None:
+    session, records = alone(tmp_path, is_slow, hours=9 / 3600)
+    assert session.limit is not None
+    assert records[1].state is State.RUNNING
+    assert 0 < len(records[1].curve) < 10
+    assert records[1].worker is None
+    _, records = alone(tmp_path, is_slow)
+    assert [record.state for record in records] == [State.COMPLETE] * 3
+    assert [len(record.curve) for record in records] == [10] * 3

@@ -14,16 +14,20 @@ from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.trial import Context, Params, Progress, State
 from ratio_hpo.study import Study
 from ratio_hpo.study.storage import default_url, open_storage
+from tests.backends.objectives import hangs_once
 from tests.conftest import curve_objective, plan_of
 
 
 @pytest.fixture
 def on_ray(tmp_path: Path) -> Callable[..., Study]:
-    def run(objective: Callable, trials: int, workers: int = 1, failures: int | None = None) -> Study:
+    def run(
+        objective: Callable, trials: int, workers: int = 1, failures: int | None = None,
+        plan: dict | None = None, limits: dict | None = None,
+    ) -> Study:  # fmt: skip
         from ratio_hpo.backends.ray import run_ray
 
-        study = Study(plan_of("ray"), open_storage(default_url(tmp_path)))
-        budget = Budget(trials=trials, failures=failures)
+        study = Study(plan_of("ray", **(plan or {})), open_storage(default_url(tmp_path)))
+        budget = Budget(trials=trials, failures=failures, **(limits or {}))
         session = Session(study=study, budget=budget, root=tmp_path, threads=1)
         run_ray(session, objective, workers, Resources(backend="ray", workers=workers, cpus=0.5))
         return study
@@ -82,6 +86,12 @@ def unlucky(params: Params, context: Context) -> Iterator[Progress]:
 def test_too_many_failures_stop_the_search(on_ray: Callable) -> None:
     with pytest.raises(TooManyFailures, match="more than `max_failures` 1"):
         on_ray(unlucky, 8, failures=1)
+
+
+def test_a_trial_that_stands_still_goes_on_in_another_actor(on_ray: Callable) -> None:
+    study = on_ray(hangs_once, 4, plan={"languages": ()}, limits={"stall_hours": 15 / 3600})
+    assert [record.state for record in study.records()] == [State.COMPLETE] * 4
+    assert [len(record.curve) for record in study.records()] == [10] * 4
 
 
 def always_dies(params: Params, context: Context) -> Iterator[Progress]:

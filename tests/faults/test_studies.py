@@ -88,7 +88,7 @@ from tests.conftest import curve_objective
 
 def slowly(params, context):
     for progress in curve_objective(params, context):
-        time.sleep(0.02)
+        time.sleep(0.06)
         yield progress
 
 root = Path(sys.argv[1])
