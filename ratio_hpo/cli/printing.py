@@ -44,7 +44,9 @@ def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
 
 def fail(message: str, code: int) -> NoReturn:
     """Print the message to stderr and leave."""
-    for line in message.splitlines():
+    from ratio_hpo.core.errors import printable
+
+    for line in printable(message).splitlines():
         click.echo(f"ratio-hpo: {line}", err=True)
     sys.exit(code)
 

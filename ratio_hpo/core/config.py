@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AllowInfNan, BaseModel, ConfigDict, Strict, TypeAdapter, ValidationError
 
-from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.errors import ConfigError, printable
 from ratio_hpo.core.files import is_regular
 
 Real = Annotated[float, Strict(), AllowInfNan(False)]
@@ -88,7 +88,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is empty; see `ratio-hpo spaces` and the shipped experiments for examples")
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: needs a mapping of keys, but got a {_kind(content)}; start with `name:`")
-    _refuse_odd_keys(path, content, "", set())
+    _refuse_odd(path, content, "", set())
     if _count(content, {}) > MOST_VALUES:
         raise ConfigError(f"{path}: its aliases repeat over {MOST_VALUES:,} values; write them out, or drop them")
     return content
@@ -129,7 +129,12 @@ def did_you_mean(value: str, known: list[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
 
 
-def _refuse_odd_keys(path: Path, content: Any, prefix: str, seen: set[int]) -> None:
+def _refuse_odd(path: Path, content: Any, prefix: str, seen: set[int]) -> None:
+    if isinstance(content, str):
+        if printable(plain := content.replace("\t", " ")) != plain:
+            where = prefix.rstrip(".") or "a key"
+            raise ConfigError(f"{path}: {where}: {content!r} holds what cannot be shown; write plain text")
+        return
     if id(content) in seen:
         return
     seen.add(id(content))
@@ -137,10 +142,11 @@ def _refuse_odd_keys(path: Path, content: Any, prefix: str, seen: set[int]) -> N
         for key, value in content.items():
             if not isinstance(key, str):
                 raise ConfigError(f"{path}: {prefix}{key}: needs a text key, but got a {_kind(key)}; quote it")
-            _refuse_odd_keys(path, value, f"{prefix}{key}.", seen)
+            _refuse_odd(path, key, prefix, seen)
+            _refuse_odd(path, value, f"{prefix}{key}.", seen)
     elif isinstance(content, list):
         for value in content:
-            _refuse_odd_keys(path, value, prefix, seen)
+            _refuse_odd(path, value, prefix, seen)
 
 
 def _count(content: Any, counted: dict[int, int]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from ratio_hpo.core.options import spelled
@@ -24,8 +25,25 @@ class RatioHpoError(ValueError):
 
     exit_code = 2
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(message))
+
     def __str__(self) -> str:
         return spelled(super().__str__())
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would act on, or cannot show, written out; lines stay lines.
+
+    Example:
+        >>> printable("a\\x1b[31mb\\ud800")
+        'a\\\\x1b[31mb\\\\ud800'
+    """
+    return "".join(c if c == "\n" or not _ACTS.match(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+_ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, those that turn the direction of writing, and halves of characters."""
 
 
 class ConfigError(RatioHpoError):
@@ -38,7 +56,7 @@ class ConfigError(RatioHpoError):
 
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
-        self.lines = lines
+        self.lines = tuple(printable(line) for line in lines)
 
 
 class DataError(RatioHpoError):

@@ -1,0 +1,1 @@
+"""Inputs that nobody would write: each is read, or refused in one line."""
