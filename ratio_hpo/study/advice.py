@@ -92,6 +92,7 @@ def advise(response: Response, records: Sequence[TrialRecord]) -> Advice | None:
         return None
     model = response.model(records)
     expected = model.finals()
+    whole = [number for number in whole if number in expected]  # of very many trials not all have a place in the model
     trial = max(whole, key=lambda number: (expected[number][0], -number))
     members = []
     for k, probability in enumerate(model.on_front().tolist()):

@@ -14,7 +14,8 @@ from ratio_hpo.surrogate.features import Point
 Array = NDArray[np.float64]
 
 MOST_POINTS = 400
-"""Points that a model is made of, at most: the ends of all curves, then those of the latest trials."""
+"""Points that a model is made of, at most: of so many trials the better ends, then all others, the latest ones first;
+then what else of curves, the latest ones first."""
 
 CLOSE = 1e-6
 
@@ -85,10 +86,7 @@ def seen(records: Sequence[TrialRecord], targets: Mapping[str, float] | None = N
         (record, point) for record in learned_from(records) if record.state is not State.FAIL for point in record.scored
     ]
     if len(pairs) > MOST_POINTS:
-        order = sorted(
-            range(len(pairs)), key=lambda k: (pairs[k][1] is not pairs[k][0].scored[-1], -pairs[k][0].number)
-        )
-        pairs = [pairs[k] for k in sorted(order[:MOST_POINTS])]
+        pairs = [pairs[k] for k in _chosen(pairs)]
     names, weights, scores = _outputs([_of(point, split) for _, point in pairs], targets or {})
     return Seen(
         points=[drawn_by(record, windows_at(record, point)) for record, point in pairs],
@@ -98,6 +96,15 @@ def seen(records: Sequence[TrialRecord], targets: Mapping[str, float] | None = N
         names=names,
         weights=weights,
     )
+
+
+def _chosen(pairs: Sequence[tuple[TrialRecord, Progress]]) -> list[int]:
+    """Which points a model is made of, where there are too many."""
+    ends = [k for k, (record, point) in enumerate(pairs) if point is record.scored[-1]]
+    best = sorted(ends, key=lambda k: (-pairs[k][1].headline, pairs[k][0].number))[: MOST_POINTS // 2]
+    is_end = set(ends)
+    latest = sorted(range(len(pairs)), key=lambda k: (k not in is_end, -pairs[k][0].number))
+    return sorted(list(dict.fromkeys([*best, *latest]))[:MOST_POINTS])
 
 
 def _of(point: Progress, split: str) -> Mapping[str, float]:

@@ -10,10 +10,13 @@ import pytest
 from ratio_hpo.analysis.advice import advice_of
 from ratio_hpo.analysis.recommend import recommend
 from ratio_hpo.analysis.status import pareto, status
-from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
 from ratio_hpo.study import Study
+from ratio_hpo.study.advice import advise
+from ratio_hpo.study.course import Courses
 from ratio_hpo.study.front import front
-from tests.conftest import RUNGS
+from ratio_hpo.study.response import Response
+from tests.conftest import RUNGS, plan_of
 
 LUCK = 0.03
 
@@ -84,3 +87,25 @@ def test_probabilities_are_sure_where_nothing_is_noisy(open_study: Make, search:
     study.adviser.update(study.records())
     content = pareto(study.snapshot())
     assert all(point["probability"] > 0.6 for point in content["points"])
+
+
+def test_of_very_many_trials_the_good_ones_are_not_forgotten() -> None:
+    """More trials than a model has points; the best ones were among the first."""
+    plan = plan_of(languages=())
+
+    def record(number: int) -> TrialRecord:
+        ratio = (number * 0.618) % 1.0
+        score = (0.9 if number < 40 else 0.5) - 0.2 * (ratio - 0.6) ** 2
+        curve = tuple(
+            Progress(stage="target", windows=windows, cost=windows, scores={"score/mean": score})
+            for windows in RUNGS[-2:]
+        )
+        params = {"ratio": ratio, "learning_rate": 1e-3 if number < 40 else 1e-4}
+        return TrialRecord(number=number, state=State.COMPLETE, kind="sampled", params=params, curve=curve)
+
+    records = [record(number) for number in range(450)]
+    courses = Courses(plan.space, plan.rungs, plan.largest_cost, "windows")
+    advice = advise(Response(plan.space, courses), records)
+    assert advice is not None
+    assert advice.trial < 40
+    assert advice.mean == pytest.approx(0.9, abs=0.02)
