@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,6 @@ def print_front(content: dict[str, Any]) -> None:
         [
             count(point["cost"]),
             number(point["score"]),
-            number(point["expected"]),
             _percent(point["probability"]),
             number(point["ratio"], 2),
             str(point["trial"]),
@@ -77,26 +78,17 @@ def print_front(content: dict[str, Any]) -> None:
         ]
         for point in content["points"]
     ]
-    print_table(
-        [
-            "cost",
-            f"mean {content['measure']}",
-            "expected",
-            "P(front)",
-            "ratio",
-            "trial",
-            "kind",
-            "stopped at",
-            "settings",
-        ],
-        rows,
-        right=["cost", f"mean {content['measure']}", "expected", "P(front)", "ratio"],
-        clip=True,
-    )
+    mean = f"mean {content['measure']}"
+    columns = ["cost", mean, "sure", "ratio", "trial", "kind", "stopped at", "settings"]
+    print_table(columns, rows, right=["cost", mean, "sure", "ratio"], clip=True)
     others = [f"trial {m['trial']} at {m['stage']} {m['windows']:,} ({_percent(m['probability'])})"
               for m in content["also_likely"] if m["probability"] >= EVEN]  # fmt: skip
+    room = shutil.get_terminal_size().columns
     if others:
-        click.echo(f"More likely on the front than not, though measured below it: {', '.join(others)}.")
+        line = f"Measured below the front, but more likely on it than not: {', '.join(others)}."
+        click.echo(textwrap.fill(line, room))
+    if any(point["probability"] is not None for point in content["points"]):
+        click.echo("sure: how probable it is that a point belongs to the front.")
     if content["points"]:
         click.echo("One training seed: differences between neighbours may be noise.")
 

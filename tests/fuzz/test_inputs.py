@@ -25,6 +25,8 @@ from ratio_hpo.experiment.load import load_experiment
 from ratio_hpo.experiment.ready import kind_of
 from ratio_hpo.space import load_space, space_files
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = shipped_files("experiments")
 
 FEW = settings(max_examples=100, suppress_health_check=list(HealthCheck), deadline=None, derandomize=True)
