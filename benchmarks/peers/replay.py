@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -51,12 +52,13 @@ class Mark:
 
 def run(
     problem: Problem, method: Method, study: optuna.Study, seed: int, units: float, *, reuse: bool,
-    marks: tuple[float, ...], most_trials: int | None = None,
+    marks: tuple[float, ...], most_trials: int | None = None, watch: Callable[[float, float], bool] | None = None,
 ) -> list[Mark]:  # fmt: skip
     """Replay until so many units of a full trial are paid, or the table is used up: then it stands as it was.
 
     Args:
         most_trials: or until there are so many trials: then the one mark is of what they came to.
+        watch: told after each trial what was paid, in units, and the hypervolume of true means; True ends the run.
         reuse: whether what another trial of the same mixture trained in the first stage is paid once.
     """
     view = View(study, reuse)
@@ -115,6 +117,8 @@ def run(
             area = problem.area(visited, floor)
             if area > areas[k]:
                 areas[k] = area
+        if watch is not None and watch(paid / problem.unit, areas[0]):
+            break
         gaps = [1 - area / whole if whole else 0.0 for area, whole in zip(areas, best, strict=True)]
         view.records[number] = replace(view.records[number], state=state)
         method.ended(view, number)

@@ -1,0 +1,74 @@
+"""The defaults against `--sampler tpe --pruner none` without reuse: what is paid after the anchors until most is found.
+
+    python benchmarks/peers/defaults.py [--seeds 100] [--part 0.6667]
+
+On the recorded `ratio` table: units of a full trial paid after the four anchors until a part of the hypervolume of true
+means between the anchors alone and the whole table is gained. Prints the mean of both, and their ratio with its 95 %
+bootstrap interval over seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+from methods import Ourselves, make, study_of
+from problems import Problem, polyglot
+from replay import run
+
+TABLE = Path(__file__).parents[1] / "tables" / "polyglot.parquet"
+MOST = 30.0
+"""Units after which a run that has not got there counts as if it had there."""
+
+DRAWS = 4000
+
+
+def paid_until(problem: Problem, seed: int, name: str, part: float, *, reuse: bool) -> float:
+    """Units paid after the anchors until the part is gained."""
+    method = Ourselves(problem, seed, "tpe", "none") if name == "tpe" else make("mixture", problem, seed)
+    study = study_of("study-tpe" if name == "tpe" else "mixture")
+    trace: list[tuple[float, float]] = []
+    whole = problem.best_area(problem.floors()[0])
+
+    def reached(paid: float, area: float) -> bool:
+        trace.append((paid, area))
+        if len(trace) <= len(problem.anchors):
+            return False
+        at_anchors = trace[len(problem.anchors) - 1][1]
+        return area >= at_anchors + part * (whole - at_anchors)
+
+    run(problem, method, study, seed, MOST, reuse=reuse, marks=(), watch=reached)
+    return trace[-1][0] - trace[len(problem.anchors) - 1][0]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=100)
+    parser.add_argument("--part", type=float, default=2 / 3)
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    problem = polyglot(pd.read_parquet(TABLE), "ratio")
+    costs = np.array([
+        [paid_until(problem, seed, "mixture", asked.part, reuse=True),
+         paid_until(problem, seed, "tpe", asked.part, reuse=False)]
+        for seed in range(asked.seeds)
+    ])  # fmt: skip
+    rng = np.random.default_rng(0)
+    drawn = costs[rng.integers(0, len(costs), (DRAWS, len(costs)))].mean(1)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], (0.025, 0.975))
+    ours, theirs = costs.mean(0)
+    print(
+        f"{asked.seeds} seeds, {asked.part:.0%} gained: {ours:.1f} units with the defaults, {theirs:.1f} with tpe and none"
+    )
+    print(
+        f"ratio {ours / theirs:.2f} [{low:.2f}, {high:.2f}]; medians {np.median(costs[:, 0]):.1f}, {np.median(costs[:, 1]):.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
