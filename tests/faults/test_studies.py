@@ -49,7 +49,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> list[TrialRecord]:
 def test_storage(reason: str, whole: list[TrialRecord], ledger: Ledger, often: int, tmp_path: Path) -> None:
     for k in range(often):
         study = opened(tmp_path / str(k))
-        study.storage.patience = 60.0
+        study.storage.patience, study.storage.clock = 60.0, Hand()
         with outage(study.storage, every=53 + k, length=2, reason=REASONS[reason]) as failed:
             ledger.compare(whole, searched(study, tmp_path))
         ledger.injections += len(failed)

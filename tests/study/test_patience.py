@@ -18,11 +18,12 @@ import sqlalchemy.exc
 
 from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
+from ratio_hpo.core.clock import Clock
 from ratio_hpo.core.trial import State
 from ratio_hpo.study import Study
 from ratio_hpo.study.patience import PatientStorage, is_hiccup
 from ratio_hpo.study.storage import default_url, open_storage
-from tests.conftest import RUNGS, Cluster, curve_objective, plan_of
+from tests.conftest import RUNGS, Cluster, Hand, curve_objective, plan_of
 
 Make = Callable[..., Study]
 
@@ -57,7 +58,8 @@ def outage(storage: PatientStorage, every: int, length: int, reason: str = REASO
 
 
 def patient(study: Study, told: list[str]) -> Study:
-    study.storage.patience, study.storage.say = 60.0, told.append
+    """A study that waits for its storage, in no time."""
+    study.storage.patience, study.storage.say, study.storage.clock = 60.0, told.append, Hand()
     return study
 
 
@@ -113,6 +115,7 @@ def test_what_no_waiting_mends_is_not_waited_for(reason: str, open_study: Make) 
 def test_a_file_that_another_process_locks_is_waited_for(tmp_path: Path, open_study: Make, search: Make) -> None:
     told: list[str] = []
     study = patient(open_study(pruner=("none", {}), sampler=("random", {})), told)
+    study.storage.clock = Clock()
     with study.storage.engine.connect() as connection:
         connection.execute(sql.text("PRAGMA busy_timeout=50"))  # which the pool's one connection keeps
     holder = sqlite3.connect(Path(study.storage.engine.url.database or ""), check_same_thread=False)
