@@ -12,7 +12,6 @@ from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 
 Params = dict[str, Any]
 
-
 NO_INTERMEDIATE, NO_INTERMEDIATE_PARAM = "none", "no_intermediate"
 """The anchor that has no intermediate training, and its mark among parameters."""
 
