@@ -120,9 +120,9 @@ def details(record: TrialRecord, view: StudyView) -> dict[str, Any]:
 def pareto(view: StudyView) -> dict[str, Any]:
     """The anytime front, by cost, and how probable it is that each point belongs to it."""
     advice = advice_of(view)
-    likely = {} if advice is None else {(m.trial, m.stage, m.windows): m for m in advice.front}
+    likely = {} if advice is None else {member.key: member for member in advice.front}
     members = front(view.records)
-    measured = {(point.trial.number, point.progress.stage, point.progress.windows) for point in members}
+    measured = {point.key for point in members}
     return {
         "schema": SCHEMA,
         "study": view.name,
@@ -143,7 +143,7 @@ def pareto(view: StudyView) -> dict[str, Any]:
                 "score": point.progress.headline,
                 "by_language": point.progress.by_language(),
                 "weights": point.key,
-                **_belief(likely.get((point.trial.number, point.progress.stage, point.progress.windows)), advice),
+                **_belief(likely.get(point.key), advice),
             }
             for point in members
         ],

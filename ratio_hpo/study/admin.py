@@ -12,10 +12,11 @@ from ratio_hpo.core.config import check_name
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Params, State, TrialRecord
 from ratio_hpo.study import records as rec
+from ratio_hpo.study.leases import drop_leases_of
 from ratio_hpo.study.opening import ABOUT, check_format, enqueue_params, find_study, study_ids
 from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.samplers import fixed_values
-from ratio_hpo.study.tables import STUDIES, TRIALS, drop_study_leases
+from ratio_hpo.study.tables import STUDIES, TRIALS
 from ratio_hpo.study.view import view_of
 
 
@@ -132,7 +133,7 @@ def delete_study(storage: PatientStorage, name: str) -> None:
     """
     study = find_study(storage, name)
     _check_idle(storage, study, "delete")
-    drop_study_leases(storage, study._study_id)
+    drop_leases_of(storage, study._study_id)
     optuna.delete_study(study_name=name, storage=storage)
 
 

@@ -7,13 +7,14 @@ stale.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.study.front import point_key
 from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.response import Response
 
@@ -48,6 +49,11 @@ class Member:
     sd: float
     probability: float
 
+    @property
+    def key(self) -> str:
+        """As that of a `FrontPoint`."""
+        return point_key(self.trial, self.stage, self.windows)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
@@ -75,7 +81,7 @@ class Advice:
 JSON: TypeAdapter[Advice] = TypeAdapter(Advice)
 
 
-def read_advice(attributes: Any) -> Advice | None:
+def read_advice(attributes: Mapping[str, Any]) -> Advice | None:
     """The advice among a study's attributes."""
     return JSON.validate_python(attributes[KEY]) if KEY in attributes else None
 
@@ -87,8 +93,9 @@ def extent(records: Sequence[TrialRecord]) -> tuple[int, int]:
 
 def advise(response: Response, records: Sequence[TrialRecord]) -> Advice | None:
     """What the model says; None: too few trials have ended, or none is COMPLETE."""
-    whole = [record.number for record in response.ended(records) if record.state is State.COMPLETE or record.done]
-    if len(response.ended(records)) < LEAST_TRIALS or not whole:
+    ended_ones = response.ended(records)
+    whole = [record.number for record in ended_ones if record.state is State.COMPLETE or record.done]
+    if len(ended_ones) < LEAST_TRIALS or not whole:
         return None
     model = response.model(records)
     expected = model.finals()

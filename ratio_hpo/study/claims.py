@@ -8,9 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection
 
 from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.core.plans import TRIAL_PLAN
@@ -30,7 +29,7 @@ from ratio_hpo.study.leases import (
     renew_lease,
     take_lease,
 )
-from ratio_hpo.study.patience import PatientStorage
+from ratio_hpo.study.patience import DATABASE_ERRORS, PatientStorage
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.tables import put_attributes, put_end
 
@@ -160,16 +159,7 @@ class Claims:
 
     def write(self, claim: Claim, values: Mapping[str, Any]) -> bool:
         """Set attributes of a trial while it is ours; False, and nothing is written, where it is not any more."""
-
-        def work(connection: Any) -> None:
-            fence(connection, claim.lease)
-            put_attributes(connection, claim.trial_id, values)
-
-        try:
-            self._storage.run(work)
-        except LeaseLost:
-            claim.lost = True
-        return not claim.lost
+        return self._write(claim, values, None)
 
     def release(self, number: int) -> None:
         """Let go of a trial without ending it: that was no attempt."""
@@ -182,26 +172,16 @@ class Claims:
     def finish(
         self, claim: Claim, values: Mapping[str, Any], end: tuple[TrialState, Sequence[float] | None] | None
     ) -> bool:
-        """Set attributes of a trial, end it, and let go of it, all at once; False, and nothing is written, where it is
+        """Set attributes of a trial and end it at once, then let go of it; False, and nothing is written, where it is
         not ours any more.
 
         Args:
             end: state and values; None: it did its work, and is told later.
         """
-
-        def work(connection: Any) -> None:
-            fence(connection, claim.lease)
-            put_attributes(connection, claim.trial_id, values)
-            if end is not None:
-                put_end(connection, claim.trial_id, *end)
-
-        try:
-            self._storage.run(work)
-        except LeaseLost:
-            claim.lost = True
-            return False
-        drop_lease(self._storage, claim.lease)
-        return True
+        written = self._write(claim, values, end)
+        if written:  # not in the same transaction: one that was cut off is tried again, and must find its lease
+            drop_lease(self._storage, claim.lease)
+        return written
 
     def renew(self) -> None:
         """Renew all leases; one that was taken over is marked lost."""
@@ -217,11 +197,13 @@ class Claims:
     def asking(self, study_id: int) -> Iterator[None]:
         """Keep other drivers from counting trials and asking for one in between."""
         mine, began, told = own_lease(ASKING, study_id, self._clock), self._clock.monotonic(), False
-        while True:
+        lost: Lease | None = None
+        while not take_lease(self._storage, mine, lost):
             held = read_leases(self._storage, ASKING, [study_id]).get(study_id)
-            if (held is None or self.watch.is_lost(held)) and take_lease(self._storage, mine, held):
-                break
-            if held is not None and not told and self._clock.monotonic() - began > QUIET:
+            lost = held if held is not None and self.watch.is_lost(held) else None
+            if held is None or lost is not None:
+                continue
+            if not told and self._clock.monotonic() - began > QUIET:
                 told = True
                 if self._say is not None:
                     self._say(f"waiting for {held.holder}, which asks for a trial; it is passed over where it is dead")
@@ -233,6 +215,22 @@ class Claims:
             self._asking = None
             drop_lease(self._storage, mine)
 
+    def _write(
+        self, claim: Claim, values: Mapping[str, Any], end: tuple[TrialState, Sequence[float] | None] | None
+    ) -> bool:
+        def work(connection: Connection) -> None:
+            fence(connection, claim.lease)
+            put_attributes(connection, claim.trial_id, values)
+            if end is not None:
+                put_end(connection, claim.trial_id, *end)
+
+        try:
+            self._storage.run(work)
+        except LeaseLost:
+            claim.lost = True
+            return False
+        return True
+
     def start_renewing(self) -> None:
         """Renew from a thread, until `close`."""
         threading.Thread(target=self._renew_forever, name="leases", daemon=True).start()
@@ -240,11 +238,11 @@ class Claims:
     def close(self) -> None:
         """Release everything, and stop renewing."""
         self._stop.set()
-        with suppress(SQLAlchemyError, StorageInternalError):  # where it is gone, they are lost by themselves
+        with suppress(*DATABASE_ERRORS):  # where it is gone, they are lost by themselves
             for number in self.numbers():
                 self.release(number)
 
     def _renew_forever(self) -> None:
         while not self._stop.wait(RENEWAL):
-            with suppress(SQLAlchemyError, StorageInternalError):  # it was away for long: the next renewal counts
+            with suppress(*DATABASE_ERRORS):  # it was away for long: the next renewal counts
                 self.renew()

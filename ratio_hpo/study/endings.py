@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import optuna
-import sqlalchemy as sql
 from optuna.trial import TrialState
 
 from ratio_hpo.core.errors import FirstTrialFailed
@@ -78,12 +77,14 @@ class Endings:
         if self.target is None:
             return
         running = [self._view.records[number] for number in self._view.numbers(State.RUNNING)]
-        for record in [record for record in running if record.done]:
+        waiting = [record for record in running if record.done]
+        for record in waiting:
             points = curve_points(record)
             cost = min(cost_to_target(points, self.target), CENSORED * self._plan.largest_cost)
-            values, trial_id = [points[-1][1], cost], self._view.trial_id(record.number)
-            self._storage.run(functools.partial(_tell, trial_id, values))  # another driver may tell the same end
-        self._look()
+            end = {"trial_id": self._view.trial_id(record.number), "values": [points[-1][1], cost]}
+            self._storage.run(partial(put_end, state=TrialState.COMPLETE, **end))  # another driver may tell it too
+        if waiting:
+            self._look()
 
     def first_failure(self) -> str | None:
         """Why trial 0 failed, where the target hangs on it."""
@@ -98,7 +99,3 @@ class Endings:
             self._pruner.close(number, state)
         self._look()
         return ended
-
-
-def _tell(trial_id: int, values: list[float], connection: sql.Connection) -> None:
-    put_end(connection, trial_id, TrialState.COMPLETE, values)

@@ -19,7 +19,12 @@ class FrontPoint:
 
     @property
     def key(self) -> str:
-        return f"{self.trial.number}-{self.progress.stage}-{self.progress.windows}"
+        return point_key(self.trial.number, self.progress.stage, self.progress.windows)
+
+
+def point_key(trial: int, stage: str, windows: int) -> str:
+    """What a point of a trial is called, in names of folders too."""
+    return f"{trial}-{stage}-{windows}"
 
 
 @dataclass(slots=True)

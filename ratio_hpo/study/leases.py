@@ -23,7 +23,7 @@ import sqlalchemy.exc
 
 from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.study.patience import PatientStorage
-from ratio_hpo.study.tables import LEASES
+from ratio_hpo.study.tables import LEASES, TRIALS
 
 TERM = 60.0
 """Seconds that a lease must go without renewal, as one watches it, until it is lost."""
@@ -109,10 +109,6 @@ class Watch:
         self._seen[lease.key] = (lease.token, lease.beats, waited, now)
         return waited
 
-    def first_seen(self, lease: Lease) -> bool:
-        """Whether it was never looked at."""
-        return lease.key not in self._seen
-
 
 def read_leases(storage: PatientStorage, kind: str, refs: Iterable[int]) -> dict[int, Lease]:
     """Leases of a kind, by what they are of."""
@@ -168,6 +164,14 @@ def renew_lease(storage: PatientStorage, mine: Lease, now: float) -> Lease | Non
 def drop_lease(storage: PatientStorage, mine: Lease) -> None:
     """Let go of what is ours; what was lost is left to whom it belongs."""
     storage.run(lambda connection: connection.execute(sql.delete(LEASES).where(*_ours(mine))))
+
+
+def drop_leases_of(storage: PatientStorage, study_id: int) -> None:
+    """Delete all leases of a study, whoever holds them."""
+    of_study = sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    of_trials = sql.and_(LEASES.c.kind == TRIAL, LEASES.c.ref.in_(of_study))
+    of_asking = sql.and_(LEASES.c.kind == ASKING, LEASES.c.ref == study_id)
+    storage.run(lambda connection: connection.execute(sql.delete(LEASES).where(sql.or_(of_trials, of_asking))))
 
 
 class LeaseLost(Exception):

@@ -31,6 +31,9 @@ FOR_GOOD = (
 )  # fmt: skip
 """Signs of what no waiting mends."""
 
+DATABASE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, StorageInternalError)
+"""What a storage raises: the database's own, or Optuna's wrapping of it."""
+
 WRAPPED = (
     "create_new_study", "delete_study", "set_study_user_attr", "set_study_system_attr", "get_study_id_from_name",
     "get_study_name_from_id", "get_study_directions", "get_study_user_attrs", "get_study_system_attrs",
@@ -43,9 +46,7 @@ WRAPPED = (
 
 def is_hiccup(error: BaseException) -> bool:
     """Whether an error of the database may pass by itself."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, sqlalchemy.exc.SQLAlchemyError):
-        cause = cause.__cause__
+    cause = of_database(error)
     if isinstance(cause, sqlalchemy.exc.TimeoutError):
         return True
     if not isinstance(cause, sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError):
@@ -76,7 +77,7 @@ class PatientStorage(RDBStorage):
         while True:
             try:
                 result = call()
-            except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
+            except DATABASE_ERRORS as error:
                 passed = self.clock.monotonic() - began
                 if not is_hiccup(error):
                     raise
@@ -107,19 +108,17 @@ class PatientStorage(RDBStorage):
             self.say(line)
 
 
-def is_of_database(error: BaseException) -> bool:
-    """Whether an error is the database's, or was caused by one of its."""
+def of_database(error: BaseException) -> sqlalchemy.exc.SQLAlchemyError | None:
+    """The database's own error behind another one; None: there is none."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, sqlalchemy.exc.SQLAlchemyError):
         cause = cause.__cause__
-    return cause is not None
+    return cause
 
 
 def reason_of(error: BaseException) -> str:
-    """The database's own words, in one line."""
-    cause: BaseException = error
-    while not isinstance(cause, sqlalchemy.exc.SQLAlchemyError) and cause.__cause__ is not None:
-        cause = cause.__cause__
+    """The database's own words, in one line; of another error, its own."""
+    cause = of_database(error) or error
     return (str(getattr(cause, "orig", None) or cause).strip().splitlines() or [type(cause).__name__])[0][:200]
 
 

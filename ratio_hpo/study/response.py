@@ -79,18 +79,33 @@ class Response:
         """What trials that differ in their steps alone have in common: they are one run, stopped at other places."""
         return repr(sorted((name, value) for name, value in params.items() if name not in self._steps))
 
-    def runs(self, known: Seen) -> dict[str, int]:
-        """The first trial of each run."""
-        first: dict[str, int] = {}
+    def runs(self, known: Seen) -> list[str]:
+        """The run of each point, worked out once a trial."""
+        of_trial: dict[int, str] = {}
         for point, trial in zip(known.points, known.trials.tolist(), strict=True):
-            first.setdefault(self.run_of(point.params), trial)
-        return first
+            if trial not in of_trial:
+                of_trial[trial] = self.run_of(point.params)
+        return [of_trial[trial] for trial in known.trials.tolist()]
 
-    def evidence(self, known: Seen) -> tuple[Table, Array]:
-        """Points and their scores, each once: trials of one run pass through the same ones, which says nothing new."""
+    @staticmethod
+    def first_trials(runs: Sequence[str], known: Seen) -> dict[str, int]:
+        """The first trial of each run, whose number is the run's.
+
+        Args:
+            runs: of each point.
+        """
+        return dict(reversed(list(zip(runs, known.trials.tolist(), strict=True))))
+
+    def evidence(self, known: Seen, table: Table | None = None) -> tuple[Table, Array]:
+        """Points and their scores, each once: trials of one run pass through the same ones, which says nothing new.
+
+        Args:
+            table: the points as columns, where they are at hand.
+        """
         runs = self.runs(known)
-        table = self.features.table(known.points)
-        table = table.of_runs(np.array([runs[self.run_of(point.params)] for point in known.points], dtype=np.intp))
+        first = self.first_trials(runs, known)
+        table = self.features.table(known.points) if table is None else table
+        table = table.of_runs(np.array([first[run] for run in runs], dtype=np.intp))
         rows = zip(table.runs.tolist(), table.others, known.scores, strict=True)
         places = [(run, other.tobytes(), score.tobytes()) for run, other, score in rows]
         once = np.array(sorted({place: k for k, place in reversed(list(enumerate(places)))}.values()), dtype=np.intp)

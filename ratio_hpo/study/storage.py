@@ -19,7 +19,7 @@ from ratio_hpo.core.errors import RatioHpoError, StorageError, StudyError
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.options import spelled
 from ratio_hpo.core.urls import with_driver, without_password
-from ratio_hpo.study.patience import PatientStorage, is_of_database, reason_of
+from ratio_hpo.study.patience import PatientStorage, of_database, reason_of
 from ratio_hpo.study.tables import ATTRIBUTES, check_tables, make_tables
 
 Storage = PatientStorage
@@ -142,7 +142,7 @@ def _readable(path: Path) -> str:
 
 def describe_problem(error: BaseException) -> str | None:
     """One line on an error of the database, with what to do; None where it is none of its errors."""
-    if not is_of_database(error):
+    if of_database(error) is None:
         return None
     reason = reason_of(error)
     return spelled(f"storage: {reason}; {_remedy(reason)}")

@@ -23,7 +23,7 @@ from ratio_hpo.study.endings import Endings
 from ratio_hpo.study.leases import Lease
 from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.opening import open_study
-from ratio_hpo.study.patience import PatientStorage, is_of_database
+from ratio_hpo.study.patience import PatientStorage, of_database
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.samplers import Relay, params_of
 from ratio_hpo.study.view import StudyView, view_of
@@ -278,7 +278,7 @@ class Study:
             params = params_of(trial, self.plan.space, stored)
             plan = self._plan_trial(params, seed)
         except Exception as error:  # parameters that the objective refuses belong to their trial
-            if is_of_database(error):
+            if of_database(error) is not None:
                 raise
             self._endings.fail(trial.number, claim, in_one_line(error), traceback.format_exc())
             return None

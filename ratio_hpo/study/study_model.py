@@ -56,10 +56,10 @@ class StudyModel:
         self._response, self._records = response, list(records)
         self._features, self._fit = response.features, response.fitted(records)
         self.seen = response.seen(records)
-        self._runs = response.runs(self.seen)
-        self._table, self._scores = self._with_diverged(*response.evidence(self.seen))
+        self._runs, self._places = response.runs(self.seen), self._features.table(self.seen.points)
+        self._table, self._scores = self._with_diverged(*response.evidence(self.seen, self._places))
         self._model = self._make(self._table, self._scores)
-        self.posterior = self._model.quick(self._features.table(self.seen.points))
+        self.posterior = self._model.quick(self._places)
 
     @cached_property
     def _last(self) -> dict[int, int]:
@@ -73,7 +73,7 @@ class StudyModel:
 
     def on_front(self) -> Array:
         """Probability that each point seen belongs to the front: that none at most so expensive is better [n]."""
-        drawn = self._model.draws(self._features.table(self.seen.points), FRONT_DRAWS, np.random.default_rng(0))
+        drawn = self._model.draws(self._places, FRONT_DRAWS, np.random.default_rng(0))
         order = np.lexsort((np.arange(len(self.seen)), self.seen.costs))
         values, costs = drawn[:, order], self.seen.costs[order]
         best = np.maximum.accumulate(values, axis=1)
@@ -116,7 +116,7 @@ class StudyModel:
         others = self.seen.trials != number
         front = self._front(self.seen.costs[others], self.posterior.mean[others])
         places = self._features.along([drawn_by(record, {})], [left.windows])
-        run = self._runs.get(self._response.run_of(record.params), number)
+        run = self._response.first_trials(self._runs, self.seen).get(self._response.run_of(record.params), number)
         told = self._model.predict(places.of_runs(np.full(len(places), run, dtype=np.intp)))
         chance = float(front.joins(stacked(left.costs, told, [len(left.costs)]))[0])
         ahead = others & (self.seen.costs <= left.costs[-1])
@@ -199,7 +199,6 @@ class StudyModel:
         """Windows of the first stage that were trained of each mixture and what goes with it."""
         first = next(iter(self._response.courses.rungs), "")
         went: dict[str, float] = {}
-        for point in self.seen.points:
-            key = self._response.run_of(point.params)
+        for key, point in zip(self._runs, self.seen.points, strict=True):
             went[key] = max(went.get(key, 0.0), point.windows.get(first, 0.0))
         return went

@@ -78,11 +78,6 @@ def make_tables(engine: sql.Engine) -> None:
     _OURS.create_all(engine)
 
 
-def write_attributes(storage: PatientStorage, trial_id: int, values: Mapping[str, Any]) -> None:
-    """Set user attributes of a trial in one transaction."""
-    storage.run(lambda connection: put_attributes(connection, trial_id, values))
-
-
 def put_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, Any]) -> None:
     """Set user attributes of a trial; past Optuna's API, which would pass over those of finished trials."""
     keys = list(values)
@@ -106,16 +101,6 @@ def put_end(connection: sql.Connection, trial_id: int, state: TrialState, values
     if rows:
         connection.execute(sql.insert(table), rows)
     return True
-
-
-def drop_study_leases(storage: PatientStorage, study_id: int) -> None:
-    """Delete what is ours of a study's trials."""
-    of_study = sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
-    mine = sql.or_(
-        sql.and_(LEASES.c.kind == "trial", LEASES.c.ref.in_(of_study)),
-        sql.and_(LEASES.c.kind == "asking", LEASES.c.ref == study_id),
-    )
-    storage.run(lambda connection: connection.execute(sql.delete(LEASES).where(mine)))
 
 
 def trial_rows(storage: PatientStorage, study_id: int, *, since: int = 0, among: Sequence[int] = ()) -> Sequence[Any]:
