@@ -16,7 +16,7 @@ from ratio_hpo.core.plans import StagePlan, TrialPlan
 from ratio_hpo.core.trial import Params, Progress
 from ratio_hpo.metrics.convergence import hypervolume
 from ratio_hpo.space import LogUniform, Ratio, Simplex, Space, Steps
-from ratio_hpo.surrogate import Features, Point
+from ratio_hpo.surrogate.features import Features, Point
 
 Array = NDArray[np.float64]
 

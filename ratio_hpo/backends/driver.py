@@ -26,21 +26,21 @@ class Budget:
         hours: of this run; None: no limit.
         cost: that the study may train in all, in its unit; None: no limit.
         failures: FAIL trials that are not `diverged` at which the search stops; None: no limit.
-        trial_hours: that a trial may take in this run, at which it is FAIL; None: no limit.
-        stall_hours: that a trial may go without an evaluation, at which its process is ended; None: no limit.
+        trial_minutes: that a trial may take in this run, at which it is FAIL; None: no limit.
+        stall_minutes: that a trial may go without an evaluation, at which its process is ended; None: no limit.
     """
 
     trials: int
     hours: float | None = None
     cost: float | None = None
     failures: int | None = None
-    trial_hours: float | None = None
-    stall_hours: float | None = None
+    trial_minutes: float | None = None
+    stall_minutes: float | None = None
 
     @property
     def is_timed(self) -> bool:
         """Whether a trial may have to be ended in the middle of its work."""
-        return any(limit is not None for limit in (self.hours, self.trial_hours, self.stall_hours))
+        return any(limit is not None for limit in (self.hours, self.trial_minutes, self.stall_minutes))
 
 
 class Late(Enum):
@@ -88,7 +88,8 @@ class Session:
     say: Callable[[str], None] = _silent
     _seen: dict[int, tuple[str, int]] = field(default_factory=dict)
     _waits: bool = False
-    _times: dict[int, tuple[float, float]] = field(default_factory=dict)
+    _begun: dict[int, float] = field(default_factory=dict)
+    _heard: dict[int, float] = field(default_factory=dict)
     _unstored: bool = False
     _kept: tuple[int, int] = (-1, -1)
 
@@ -103,30 +104,28 @@ class Session:
         self.limit = self._limit()
         job = None if self.limit is not None else self.study.next(self.budget.trials)
         if job is not None:
-            self._times[job.number] = (now := time.monotonic(), now)
+            self._begun[job.number] = self._heard[job.number] = time.monotonic()
             self._changed()
         return job
 
     def late(self, number: int) -> Late | None:
         """The limit in time that a running trial has passed, if any."""
         now, budget = time.monotonic(), self.budget
-        began, last = self._times.get(number, (now, now))
         passed = {
-            Late.SEARCH: (now - self.began, budget.hours),
-            Late.TRIAL: (now - began, budget.trial_hours),
-            Late.STALL: (now - last, budget.stall_hours),
+            Late.SEARCH: (now - self.began, budget.hours and 3600 * budget.hours),
+            Late.TRIAL: (now - self._begun.get(number, now), budget.trial_minutes and 60 * budget.trial_minutes),
+            Late.STALL: (now - self._heard.get(number, now), budget.stall_minutes and 60 * budget.stall_minutes),
         }
-        return next((k for k, (spent, most) in passed.items() if most is not None and spent >= 3600 * most), None)
+        return next((late for late, (spent, most) in passed.items() if most is not None and spent >= most), None)
 
     def end_late(self, number: int, late: Late) -> Job | None:
         """What becomes of a trial whose process was ended over a limit in time: it is let go, or FAIL, or goes on."""
         if late is Late.SEARCH:
             self.study.live.release(number)
         elif late is Late.TRIAL:
-            minutes = 60 * (self.budget.trial_hours or 0.0)
-            self.take(number, Ending(reason=f"it took longer than {minutes:g} min (trial_timeout)"))
+            self.take(number, Ending(reason=f"it took longer than {self.budget.trial_minutes:g} min (trial_timeout)"))
         else:
-            return self.died(number, f"no evaluation for {60 * (self.budget.stall_hours or 0.0):g} min")
+            return self.died(number, f"no evaluation for {self.budget.stall_minutes:g} min")
         return None
 
     def must_wait(self) -> bool:
@@ -184,7 +183,7 @@ class Session:
         if job is None:
             self._ended(number)
         else:
-            self._times[number] = (self._times.get(number, (time.monotonic(),))[0], time.monotonic())
+            self._heard[number] = time.monotonic()
         return job
 
     def _report(self, number: int, progress: Progress) -> Decision:
@@ -192,7 +191,7 @@ class Session:
             decision = self.study.report(number, progress)
         except ScoreError as error:
             return self.take(number, Ending(reason=str(error)))
-        self._times[number] = (self._times.get(number, (time.monotonic(),))[0], time.monotonic())
+        self._heard[number] = time.monotonic()
         if progress.measures.get(UNSTORED) and not self._unstored:
             self._unstored = True
             self.say(f"{self.root}: the disk is full: stages are trained without being stored, and are trained again "

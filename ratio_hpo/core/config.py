@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -127,6 +127,21 @@ def did_you_mean(value: str, known: list[str]) -> str:
     """`did you mean 'x'?`, or the list of what is known."""
     near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+def check_options(what: str, options: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse options that something does not take.
+
+    Args:
+        what: takes them, as users know it: `pruner: front`.
+
+    Raises:
+        ConfigError: with the nearest known one.
+    """
+    for option in options:
+        if option not in known:
+            meant = did_you_mean(option, list(known)) if known else "it takes none"
+            raise ConfigError(f"{what} has no option {option} ({meant})")
 
 
 def _refuse_odd(path: Path, content: Any, prefix: str, seen: set[int]) -> None:

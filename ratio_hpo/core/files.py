@@ -92,6 +92,20 @@ def is_disk_full(error: BaseException) -> bool:
     return False
 
 
+@contextmanager
+def unless_disk_is_full() -> Iterator[None]:
+    """What is done in the block is left undone where the disk is full; any other error is raised.
+
+    Raises:
+        OSError: for another reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+
+
 def folder_size(folder: Path) -> int:
     """Bytes that a folder holds; 0 where there is none."""
     total = 0

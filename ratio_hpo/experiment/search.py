@@ -102,8 +102,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
         )
     budget = Budget(
         trials=trials, hours=options.hours, cost=options.cost, failures=options.failures,
-        trial_hours=options.trial_timeout and options.trial_timeout / 60.0,
-        stall_hours=options.stall_timeout and options.stall_timeout / 60.0,
+        trial_minutes=options.trial_timeout, stall_minutes=options.stall_timeout,
     )  # fmt: skip
     with ExitStack() as stack:
         if options.tracking:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ratio_hpo.core.config import did_you_mean
+from ratio_hpo.core.config import check_options as check_names
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
 from ratio_hpo.study.response import Response
@@ -30,9 +30,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: one line.
     """
+    check_names("pruner: front", options, list(DEFAULTS))
     for name, value in options.items():
-        if name not in DEFAULTS:
-            raise ConfigError(f"pruner: front has no option {name} ({did_you_mean(name, list(DEFAULTS))})")
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
             raise ConfigError(f"pruner: front: {name} needs a number from 0 on, but got {value!r}; correct it")
     if options.get("threshold", THRESHOLD) >= 1:

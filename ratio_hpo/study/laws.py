@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.core.config import did_you_mean
+from ratio_hpo.core.config import check_options
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.study.response import Response
-from ratio_hpo.study.rules import mixture_params
+from ratio_hpo.study.rules import check_mixture, mixture_params
 from ratio_hpo.study.samplers import Coordinates, fixed_values
 from ratio_hpo.surrogate.candidates import drawn
+from ratio_hpo.surrogate.features import OTHERS
 
 if TYPE_CHECKING:
     from ratio_hpo.study.live import LiveView
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 SIMULATED, TAKEN = 5000, 50
-"""Mixtures that RegMix simulates, and the best ones whose mean it takes (its paper has a million, and 100)."""
+"""Mixtures that RegMix simulates, and the best ones whose mean it takes."""
 
 CONCENTRATIONS = (0.1, 5.0)
-"""Of the Dirichlet laws around the sizes, log-uniform (RegMix, section 3.1)."""
+"""Of the Dirichlet laws around the sizes, log-uniform (RegMix scales the sizes by factors in this range)."""
 
 RIDGE = 1e-2
 LEAST_ERROR = 1e-3
@@ -57,17 +58,10 @@ class LawSampler:
     def __init__(
         self, name: str, options: Mapping[str, Any], response: Response, *, sources: Mapping[str, SourceSize], seed: int
     ) -> None:
-        known = ["design", "model"] if name == "regmix" else ["design"]
-        for option in options:
-            if option not in known:
-                raise ConfigError(f"sampler: {name} has no option {option} ({did_you_mean(option, known)})")
+        check_options(f"sampler: {name}", options, ["design", "model"] if name == "regmix" else ["design"])
+        check_mixture(response.space, name)
         self._name, self._response, self._space, self._seed = name, response, response.space, seed
-        parts = len(self._response.features.parts)
-        if not parts:
-            raise ConfigError(
-                f"sampler: space {self._space.name} searches no mixture, which {name} is for; take another"
-            )
-        self._design = options.get("design", max(parts + 1, 6))
+        self._design = options.get("design", max(len(self._response.features.parts) + 1, 6))
         if not isinstance(self._design, int) or isinstance(self._design, bool) or self._design < 2:
             raise ConfigError(f"sampler: {name}: design needs a whole number from 2 on, but got {self._design!r}")
         self._model = options.get("model", "linear")
@@ -84,15 +78,9 @@ class LawSampler:
             shares = self._simulated(rng, 1)[0]
         else:
             shares = self._chosen(records, rng)
-        names = self._response.features.parts
-        place = drawn(self._space, rng)
-        if names == ("reference", "others"):
-            place["ratio"] = self._space.parameters["ratio"].decode(
-                self._space.parameters["ratio"].encode(float(shares[1]))
-            )
-        else:
-            place |= mixture_params(self._space, dict(zip(names, shares.tolist(), strict=True)), {})
-        return fixed_values(self._space, place)
+        named = dict(zip(self._response.features.parts, shares.tolist(), strict=True))
+        mixture = mixture_params(self._space, named, named.get(OTHERS, 0.0))
+        return fixed_values(self._space, {**drawn(self._space, rng), **mixture})
 
     def exhausted(self, view: LiveView) -> bool:
         return False

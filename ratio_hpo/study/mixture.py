@@ -22,6 +22,7 @@ from ratio_hpo.space import Steps
 from ratio_hpo.study.response import Response
 from ratio_hpo.study.samplers import Coordinates, fixed_values
 from ratio_hpo.study.study_model import StudyModel
+from ratio_hpo.surrogate.candidates import even, many
 
 Array = NDArray[np.float64]
 
@@ -76,8 +77,7 @@ class MixtureProposals:
 
     def _spread(self, records: Sequence[TrialRecord], rng: np.random.Generator) -> Params:
         """A place far from all others."""
-        places = [self._space.decode(dict(zip(self._space.coordinates(), cube, strict=True)))
-                  for cube in rng.random((SPREAD, len(self._space.coordinates()))).tolist()]  # fmt: skip
+        places = even(self._space, rng, SPREAD)
         known = self._response.learned(records)
         if not known:
             return places[0]
@@ -88,8 +88,6 @@ class MixtureProposals:
 
     def _best(self, model: StudyModel, *, reuses: bool, rng: np.random.Generator) -> Params:
         """The place with the largest expected gain by what is left to pay."""
-        from ratio_hpo.surrogate.candidates import many
-
         leading = [self._inside(params) for params in model.leading(BEST)]
         places = [
             *many(self._space, rng, WIDE),

@@ -13,10 +13,11 @@ from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.space import Space, Steps
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.study_model import StudyModel
+from ratio_hpo.surrogate.features import Features, Point, Table
+from ratio_hpo.surrogate.seen import Seen, learned_from, seen
 
 if TYPE_CHECKING:
-    from ratio_hpo.surrogate import Features, Fitted, Table
-    from ratio_hpo.surrogate.seen import Seen
+    from ratio_hpo.surrogate.model import Fitted
 
 Array = NDArray[np.float64]
 
@@ -54,15 +55,11 @@ class Response:
     @cached_property
     def features(self) -> Features:
         """Columns of the model."""
-        from ratio_hpo.surrogate import Features
-
         stages = {stage: float(grid[0]) if grid else 1.0 for stage, grid in self.courses.rungs.items()}
         return Features(self.space, stages, looks_ahead=self.looks_ahead)
 
     def learned(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
         """The trials that have a place in the space."""
-        from ratio_hpo.surrogate.seen import learned_from
-
         return learned_from(records)
 
     def ended(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -71,8 +68,6 @@ class Response:
 
     def seen(self, records: Sequence[TrialRecord]) -> Seen:
         """Points of every curve."""
-        from ratio_hpo.surrogate.seen import seen
-
         return seen(records, self._targets, self._split)
 
     def run_of(self, params: Params) -> str:
@@ -113,8 +108,6 @@ class Response:
 
     def ends(self, params: Sequence[Params]) -> Table:
         """Where trials with these parameters end."""
-        from ratio_hpo.surrogate import Point
-
         places = [Point(params=each, windows={}) for each in params]
         return self.features.along(places, [self.courses.of(each).windows[-1:] for each in params])
 
@@ -133,7 +126,7 @@ class Response:
         while count >= FIRST_FIT and round(count * GROWTH) <= len(ended):
             count = round(count * GROWTH)
         if count not in self._fitted:
-            from ratio_hpo.surrogate import ResponseModel
+            from ratio_hpo.surrogate.model import ResponseModel
 
             known = self.seen(ended[:count])
             table, scores = self.evidence(known)

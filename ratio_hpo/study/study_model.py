@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.study.course import Course
+from ratio_hpo.surrogate.features import Point, Table
+from ratio_hpo.surrogate.seen import drawn_by
 
 if TYPE_CHECKING:
     from ratio_hpo.study.response import Response
-    from ratio_hpo.surrogate import ResponseModel, Table
     from ratio_hpo.surrogate.gain import Curves, FrontGain
+    from ratio_hpo.surrogate.model import ResponseModel
 
 Array = NDArray[np.float64]
 
@@ -107,7 +109,6 @@ class StudyModel:
     def hope(self, number: int) -> Hope:
         """What is left to hope for from a trial that runs."""
         from ratio_hpo.surrogate.gain import stacked
-        from ratio_hpo.surrogate.seen import drawn_by
 
         record = self._records[number]
         left = self._left(record)
@@ -148,8 +149,6 @@ class StudyModel:
     @cached_property
     def _ahead(self) -> tuple[ResponseModel, FrontGain]:
         """The model and the front as they are expected once all running trials have ended."""
-        from ratio_hpo.surrogate.seen import drawn_by
-
         if not self._running:
             return self._model, self._front(self.seen.costs, self.posterior.mean)
         places = [drawn_by(record, {}) for record, _ in self._running]
@@ -170,13 +169,12 @@ class StudyModel:
         return FrontGain(costs, means, self._response.courses.largest_cost)
 
     def _make(self, table: Table, scores: Array) -> ResponseModel:
-        from ratio_hpo.surrogate import ResponseModel
+        from ratio_hpo.surrogate.model import ResponseModel
 
         stages = len(self._response.courses.rungs)
         return ResponseModel(self._features.blocks, stages, table, scores, self.seen.weights, self._fit)
 
     def _curves(self, places: Sequence[Params], courses: Sequence[Course]) -> Curves:
-        from ratio_hpo.surrogate import Point
         from ratio_hpo.surrogate.gain import stacked
 
         points = [Point(params=params, windows={}) for params in places]

@@ -25,6 +25,12 @@ def drawn(space: Space, rng: Rng) -> Params:
     return {name: _draw(domain, rng) for name, domain in space.parameters.items()}
 
 
+def even(space: Space, rng: Rng, number: int) -> list[Params]:
+    """Places drawn evenly over the unit cube."""
+    names = space.coordinates()
+    return [space.decode(dict(zip(names, cube, strict=True))) for cube in rng.random((number, len(names))).tolist()]
+
+
 def around(space: Space, place: Params, rng: Rng) -> Params:
     """A place near another one."""
     reach = _log_uniform(rng, *REACHES)

@@ -18,6 +18,9 @@ from ratio_hpo.space import Choice, Grouped, Simplex, Space, Steps
 
 Array = NDArray[np.float64]
 
+REFERENCE, OTHERS = "reference", "others"
+"""The two shares of a ratio."""
+
 ANY = -1
 """In the place of a run's number: of none in particular."""
 
@@ -147,7 +150,7 @@ class Features:
             return domain.parts
         if isinstance(domain, Grouped):
             return tuple(domain.sources)
-        return ("reference", "others") if self._ratio is not None else ()
+        return (REFERENCE, OTHERS) if self._ratio is not None else ()
 
     def _shares(self, point: Point) -> Array:
         if self._ratio is not None:

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
-from ratio_hpo.core.files import is_disk_full
+from ratio_hpo.core.files import unless_disk_is_full
 from ratio_hpo.core.trial import NOTHING, UNSTORED, Spent
 from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.training.checkpoint import STATE, load_checkpoint, save_checkpoint, update_state
@@ -99,7 +99,8 @@ class StageLoop:
             spent = NOTHING
             if step in scored and not self._is_evaluated(stage, step, tally):
                 spent += self._evaluate(stage, step, tally)  # stored by a stage that was not scored here
-                self._update(store.folder(stage.name_at(step)), self._state(stage, step, tally))
+                with unless_disk_is_full():  # then it is scored again the next time
+                    update_state(store.folder(stage.name_at(step)), self._state(stage, step, tally))
             for point in self._replay(stage, tally, scored):
                 if since < point.step <= last:
                     yield replace(point, spent=spent) if point.step == step else point
@@ -130,7 +131,8 @@ class StageLoop:
         """Score the weights as they are on some targets; returns the scores, the name of their items, what it took."""
         result, spent = self._timed(targets)
         items = f"{name}-{self._evaluation.fingerprint(targets)}"
-        self._keep_items(items, result)
+        with unless_disk_is_full():
+            self._stores.items.write(items, result.items)
         return result.scores, items, spent
 
     def _advance(
@@ -193,7 +195,8 @@ class StageLoop:
         """Score the model as it is, and keep the items; returns what it took."""
         targets = self._targets(stage, step)
         result, spent = self._timed(targets)
-        self._keep_items(self._items(stage, step), result)
+        with unless_disk_is_full():
+            self._stores.items.write(self._items(stage, step), result.items)
         tally.evaluations = [past for past in tally.evaluations if past["step"] != step]
         tally.evaluations.append(
             {
@@ -218,22 +221,6 @@ class StageLoop:
             with suppress(StorageFullError):
                 save_checkpoint(folder, self._engine.model, stage.trained, optimizer, state)
         store.evict()
-
-    def _update(self, folder: Path, state: dict[str, Any]) -> None:
-        """Store what a checkpoint has been scored since; on a full disk it is scored again the next time."""
-        try:
-            update_state(folder, state)
-        except OSError as error:
-            if not is_disk_full(error):
-                raise
-
-    def _keep_items(self, name: str, result: Scored) -> None:
-        """Keep scores of items; on a full disk the evaluation goes without."""
-        try:
-            self._stores.items.write(name, result.items)
-        except OSError as error:
-            if not is_disk_full(error):
-                raise
 
     def _is_evaluated(self, stage: Stage, step: int, tally: Tally) -> bool:
         """Whether all that is due at a step has been scored there."""

@@ -98,31 +98,30 @@ class StageStore:
 
     def evict(self) -> list[Path]:
         """Delete least recently used checkpoints until the budget holds; stages in use stay."""
-        kept = sorted(self._kept())
-        sizes = {folder: folder_size(folder) for _, folder in kept}
-        total, removed = sum(sizes.values()), []
-        for _, folder in kept:
-            if total <= self.budget:
+        sizes = self._sizes()
+        return self._drop(sizes, sum(sizes.values()) - self.budget)
+
+    def free(self, wanted: int) -> bool:
+        """Delete least recently used checkpoints until so many bytes are free again; False where there are too few."""
+        sizes = self._sizes()
+        return sum(sizes[folder] for folder in self._drop(sizes, wanted)) >= wanted
+
+    def _sizes(self) -> dict[Path, int]:
+        """Bytes of each checkpoint, the least recently used one first."""
+        return {folder: folder_size(folder) for _, folder in sorted(self._kept())}
+
+    def _drop(self, sizes: Mapping[Path, int], wanted: int) -> list[Path]:
+        """Delete checkpoints in order until so many bytes are gone; those of stages in use stay."""
+        removed: list[Path] = []
+        for folder, size in sizes.items():
+            if wanted <= 0:
                 break
             with self._unused(folder.parent) as unused:
                 if unused:
                     shutil.rmtree(folder, ignore_errors=True)  # another worker may be deleting it too
-                    total -= sizes[folder]
+                    wanted -= size
                     removed.append(folder)
         return removed
-
-    def free(self, wanted: int) -> bool:
-        """Delete least recently used checkpoints until so many bytes are free again; False where there are too few."""
-        freed = 0
-        for _, folder in sorted(self._kept()):
-            if freed >= wanted:
-                break
-            size = folder_size(folder)
-            with self._unused(folder.parent) as unused:
-                if unused:
-                    shutil.rmtree(folder, ignore_errors=True)
-                    freed += size
-        return freed >= wanted
 
     def remove(self, folder: Path) -> bool:
         """Delete a checkpoint, and its stage if it was the last one; False where somebody uses the stage."""

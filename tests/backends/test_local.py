@@ -317,14 +317,14 @@ def alone(tmp_path: Path, objective: Any, trials: int = 3, **limits: float) -> t
 
 @pytest.mark.slow
 def test_a_trial_that_stands_still_goes_on_in_another_process(tmp_path: Path) -> None:
-    _, records = alone(tmp_path, hangs_once, stall_hours=10 / 3600)
+    _, records = alone(tmp_path, hangs_once, stall_minutes=10 / 60)
     assert [record.state for record in records] == [State.COMPLETE] * 3
     assert [len(record.curve) for record in records] == [10] * 3
 
 
 @pytest.mark.slow
 def test_a_trial_that_takes_too_long_fails_alone(tmp_path: Path) -> None:
-    _, records = alone(tmp_path, is_slow, trial_hours=9 / 3600)
+    _, records = alone(tmp_path, is_slow, trial_minutes=9 / 60)
     assert [record.state for record in records] == [State.COMPLETE, State.FAIL, State.COMPLETE]
     assert "longer than 0.15 min" in str(records[1].reason)
     assert 0 < len(records[1].curve) < 10

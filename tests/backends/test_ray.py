@@ -90,7 +90,7 @@ def test_too_many_failures_stop_the_search(on_ray: Callable) -> None:
 
 @pytest.mark.slow
 def test_a_trial_that_stands_still_goes_on_in_another_actor(on_ray: Callable) -> None:
-    study = on_ray(hangs_once, 4, plan={"languages": ()}, limits={"stall_hours": 15 / 3600})
+    study = on_ray(hangs_once, 4, plan={"languages": ()}, limits={"stall_minutes": 15 / 60})
     assert [record.state for record in study.records()] == [State.COMPLETE] * 4
     assert [len(record.curve) for record in study.records()] == [10] * 4
 

@@ -6,7 +6,7 @@ import pytest
 from ratio_hpo.core.plans import SourcePlan, StagePlan, TrialPlan
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps
-from ratio_hpo.surrogate import Features, Point
+from ratio_hpo.surrogate.features import Features, Point
 from ratio_hpo.surrogate.seen import drawn_by, seen, windows_at
 
 STAGES = {"intermediate": 100.0, "target": 10.0}

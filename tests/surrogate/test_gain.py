@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ratio_hpo.metrics.convergence import hypervolume
-from ratio_hpo.surrogate import Posterior
 from ratio_hpo.surrogate.gain import HORIZON, Curves, FrontGain, stacked
+from ratio_hpo.surrogate.model import Posterior
 
 COSTS = st.lists(st.integers(1, 20), min_size=1, max_size=6, unique=True)
 SCORES = st.floats(0.0, 1.0)

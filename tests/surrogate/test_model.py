@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from ratio_hpo.surrogate import ResponseModel, Table
+from ratio_hpo.surrogate.features import Table
 from ratio_hpo.surrogate.fit import _likelihood, start
 from ratio_hpo.surrogate.kernel import Hyper, Pairs, shared, variances
+from ratio_hpo.surrogate.model import ResponseModel
 
 BLOCKS = (slice(0, 1), slice(1, 3), slice(3, 4))
 
