@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ratio_hpo.api import LoadedStudy, load_study, search
+    from ratio_hpo.api import LoadedStudy, confirm, load_study, noise, search
     from ratio_hpo.core.errors import ConfigError, Diverged, RatioHpoError, StudyError
     from ratio_hpo.core.trial import Context, Params, Progress
     from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps, Uniform
@@ -34,7 +34,9 @@ __all__ = [
     "Steps",
     "StudyError",
     "Uniform",
+    "confirm",
     "load_study",
+    "noise",
     "search",
 ]
 
@@ -43,7 +45,7 @@ _PLACES = {
     **dict.fromkeys(("Context", "Params", "Progress"), "ratio_hpo.core.trial"),
     **dict.fromkeys(("ConfigError", "Diverged", "RatioHpoError", "StudyError"), "ratio_hpo.core.errors"),
     "MixtureSampler": "ratio_hpo.study.plain",
-    **dict.fromkeys(("LoadedStudy", "load_study", "search"), "ratio_hpo.api"),
+    **dict.fromkeys(("LoadedStudy", "confirm", "load_study", "noise", "search"), "ratio_hpo.api"),
 }
 
 

@@ -39,19 +39,25 @@ def squad(path: Path, word: str, number: int = 40) -> None:
     path.write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
 
 
-@pytest.fixture
-def prepared(tmp_path: Path) -> Prepared:
+def _prepared(tmp_path: Path, *, confirming: bool = False) -> Prepared:
     (tmp_path / "two.yaml").write_text(EXPERIMENT)
     squad(tmp_path / "news.en.json", "Headline")
     squad(tmp_path / "wiki.en.json", "Article")
     spec = load_experiment(str(tmp_path / "two.yaml")).spec
-    return prepare(spec, folder=RunFolder(tmp_path / "runs"), data_dir=tmp_path, strict=True)  # type: ignore[arg-type]
+    folder = RunFolder(tmp_path / "runs")
+    return prepare(spec, folder=folder, data_dir=tmp_path, strict=True, confirming=confirming)  # type: ignore[arg-type]
 
 
-def test_equal_ids_in_two_corpora_are_two_questions(prepared: Prepared) -> None:
+@pytest.fixture
+def prepared(tmp_path: Path) -> Prepared:
+    return _prepared(tmp_path)
+
+
+def test_equal_ids_in_two_corpora_are_two_questions(tmp_path: Path, prepared: Prepared) -> None:
     """Every question of both is in one split, and is scored."""
     assert sum(prepared.splits["qa"]["en"].values()) == 80
-    folders = [*prepared.targets[0].folders.values(), *prepared.test]
+    confirmed = _prepared(tmp_path, confirming=True).targets[0]
+    folders = [*prepared.targets[0].folders.values(), *confirmed.last.values()]
     sets = [open_windows(folder) for folder in folders]
     identifiers = [identifier for windows in sets for identifier in windows.item_ids]
     assert len(identifiers) == len(set(identifiers)) == 80
@@ -59,6 +65,13 @@ def test_equal_ids_in_two_corpora_are_two_questions(prepared: Prepared) -> None:
         for item, identifier in enumerate(windows.item_ids):
             [gold] = windows.text(item)["answers"]
             assert gold == {"news": "Headline", "wiki": "Article"}.get(identifier.partition(":")[0], gold)
+
+
+def test_a_search_never_reads_test_and_a_confirmation_never_prune(tmp_path: Path, prepared: Prepared) -> None:
+    search, confirmation = prepared.targets[0], _prepared(tmp_path, confirming=True).targets[0]
+    assert ({split for _, split in search.folders}, search.last) == ({"prune", "select"}, {})
+    assert {split for _, split in confirmation.folders} == {"select"}
+    assert {split for _, split in confirmation.last} == {"test"}
 
 
 def test_both_are_scored(prepared: Prepared) -> None:

@@ -14,6 +14,8 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 COMMANDS = {
     "search": ("search", "Search a space, or continue the search."),
     "resume": ("search", "Continue a study by its name."),
+    "confirm": ("confirm", "Which ratio beats what, and how sure that is, with fresh seeds."),
+    "noise": ("confirm", "How far seeds alone move scores."),
     "status": ("read", "How a study stands."),
     "list": ("read", "All studies."),
     "trial": ("read", "One trial: parameters, curve, state, reason."),

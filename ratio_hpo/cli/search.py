@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratio_hpo.cli.options import (
-    KEYS,
     Decorator,
     Finite,
     json_option,
@@ -21,16 +18,20 @@ from ratio_hpo.cli.options import (
     root_option,
     storage_option,
     together,
-    tracking_uri_option,
 )
-from ratio_hpo.cli.printing import fail, print_json
-from ratio_hpo.cli.signals import ended_by_signals, exit_code
+from ratio_hpo.cli.printing import print_json
+from ratio_hpo.cli.running import (
+    fail_for,
+    going_on_later,
+    limit_options,
+    machine_options,
+    search_options,
+    stored_command,
+)
 from ratio_hpo.core.choices import PRUNERS, SAMPLERS
-from ratio_hpo.core.urls import without_password
 from ratio_hpo.show.words import say
 
 if TYPE_CHECKING:
-    from ratio_hpo.core.overrides import Setting
     from ratio_hpo.experiment.kind import Search, SearchOptions
 
 KEEP = ["front", "best", "all", "none"]
@@ -38,30 +39,13 @@ DEFAULT_EXPERIMENT = "polyglot-world"
 
 running_options: Decorator = together(
     option("--trials", type=click.IntRange(1), help="Trials in the study in all.  [default: the experiment's]"),
-    option("--max-hours", type=Finite(0, min_open=True),
-           help="Stop after so many hours; trials that run are let go, and go on with the next search."),
-    option("--trial-timeout", type=Finite(0, min_open=True), metavar="MINUTES",
-           help="A trial that takes longer in this run is FAIL."),
-    option("--stall-timeout", type=Finite(0, min_open=True), metavar="MINUTES",
-           help="A trial without an evaluation for so long goes on in another process; FAIL after three."),
+    limit_options,
     option("--max-cost", type=Finite(0, min_open=True),
            help="Start no trial once the study has trained so much, in its unit of cost."),
-    option("--storage-patience", type=Finite(0), default=10.0, show_default=True,
-           help="Minutes that a storage which is locked, full or away is waited for."),
-    option("--max-failures", type=click.IntRange(0), help="Stop when more trials failed (diverged ones aside)."),
     option("--sampler", type=click.Choice(SAMPLERS), help="How parameters are proposed."),
     option("--pruner", type=click.Choice(PRUNERS), help="How slow trials are stopped."),
     option("--keep", type=click.Choice(KEEP), help="Whose weights are kept.  [default: the experiment's, front]"),
-    option("--backend", type=click.Choice(["auto", "local", "ray"]), default="auto", show_default=True,
-           help="auto: ray where more than one worker fits."),
-    option("--workers", type=click.IntRange(1), help="Trials at once.  [default: as many as fit]"),
-    option("--cpus-per-trial", type=Finite(0, min_open=True), help="CPUs of a trial."),
-    option("--gpus-per-trial", type=Finite(0), help="GPUs of a trial; fractions share one."),
-    option("--ray-address", help="A running Ray cluster: auto, or HOST:PORT."),
-    option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
-    option("--no-tracking", is_flag=True, help="Write nothing to MLflow."),
-    tracking_uri_option,
-    option("--system-metrics", is_flag=True, help="Record CPU, memory and GPU memory at each evaluation."),
+    machine_options,
     click.option("-S", "--set", "assignments", multiple=True, metavar="KEY=VALUE",
                  help="Set any key of the experiment: -S stages.target.steps=80. May be repeated."),
     root_option,
@@ -108,7 +92,7 @@ def search(
     settings = search_settings(ctx, options, assignments)
     own = any(setting.key == "objective" for setting in settings)
     experiment = options.pop("experiment") or (None if own else DEFAULT_EXPERIMENT)
-    ready = _options({**options, "experiment": experiment}, settings)
+    ready = search_options({**options, "experiment": experiment}, settings)
     if show_config:
         from ratio_hpo.cli.settings import show_config as show
 
@@ -129,45 +113,11 @@ def resume(ctx: click.Context, study: str | None, as_json: bool, assignments: Se
     """
     from ratio_hpo.cli.printing import open_view
     from ratio_hpo.cli.settings import flag_settings
-    from ratio_hpo.core.errors import StudyError
-    from ratio_hpo.core.overrides import Setting
-    from ratio_hpo.experiment.track import uri_of
 
     view = open_view(options["root"], options["storage"], needed(study))
-    made = view.about.command
-    if view.about.in_process:
-        raise StudyError(f"study {study} was made from Python; continue it by running the script that made it")
-    if options["tracking_uri"] is None:
-        options["tracking_uri"] = uri_of(view, None)
-    command = {
-        "experiment": made.experiment,
-        "data_dir": Path(made.data_dir),
-        "strict": made.strict,
-        "keep_leaks": made.keep_leaks,
-        "study": study,
-    }
-    settings = [*(Setting(*each) for each in made.settings), *flag_settings(ctx, options, assignments)]
-    _go(_options({**options, **command}, settings), dry_run=False, as_json=as_json)
-
-
-def _options(options: dict[str, Any], settings: Sequence[Setting]) -> SearchOptions:
-    from ratio_hpo.backends.resources import Resources
-    from ratio_hpo.experiment.kind import SearchOptions
-
-    for key in KEYS:
-        options.pop(key, None)
-    resources = Resources(
-        backend=options.pop("backend"),
-        workers=options.pop("workers"),
-        cpus=options.pop("cpus_per_trial"),
-        gpus=options.pop("gpus_per_trial"),
-        ray_address=options.pop("ray_address"),
-        device=options.pop("device"),
-    )
-    renamed = {"hours": "max_hours", "cost": "max_cost", "failures": "max_failures"}
-    values = {new: options.pop(old) for new, old in renamed.items()}
-    tracking = not options.pop("no_tracking")
-    return SearchOptions(resources=resources, tracking=tracking, settings=tuple(settings), **values, **options)
+    command, made = stored_command(view, options)
+    settings = [*made, *flag_settings(ctx, options, assignments)]
+    _go(search_options({**options, **command}, settings), dry_run=False, as_json=as_json)
 
 
 def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
@@ -177,22 +127,15 @@ def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.experiment.search import run_search
     from ratio_hpo.show.live import Display
 
-    with ended_by_signals() as received:
-        try:
-            ready = ready_search(options, say)
-            if dry_run:
-                content = describe(ready)
-                print_json(content) if as_json else print_plan(content)
-                return
-            records = run_search(ready, Display())
-        except KeyboardInterrupt:
-            command = without_password(shlex.join(["ratio-hpo", *sys.argv[1:]]))
-            fail(f"interrupted; everything is kept. To go on: {command}", exit_code(received))
-    failed = failures(records)
+    with going_on_later():
+        ready = ready_search(options, say)
+        if dry_run:
+            content = describe(ready)
+            print_json(content) if as_json else print_plan(content)
+            return
+        records = run_search(ready, Display())
     _print_end(ready, as_json=as_json)
-    if failed:
-        retry = f"`ratio-hpo trial {failed[0].number}` says why, `ratio-hpo retry` tries again"
-        fail(f"{len(failed)} trial(s) failed; {retry}", 3)
+    fail_for(failures(records))
 
 
 def _print_end(ready: Search, *, as_json: bool) -> None:
@@ -217,4 +160,4 @@ def _print_end(ready: Search, *, as_json: bool) -> None:
         expected = "" if found.mean is None else f", expected {found.mean:.3f} ± {found.sd:.3f}"
         measured = f"{content['measure']} {record.scored[-1].headline:.3f} measured{expected}"
         click.echo(f"Recommended: {ratio}trial {record.number}, {measured}\n({found.why})")
-    say("next: `ratio-hpo pareto`, `ratio-hpo ui`, `ratio-hpo export recipe`;\nmore: the same command with --trials")
+    say("next: `ratio-hpo confirm`, `ratio-hpo report`, `ratio-hpo ui`;\nmore: the same command with --trials")

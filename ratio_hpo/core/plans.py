@@ -123,6 +123,7 @@ class About:
         keep: whose weights are kept.
         measure: what the headline is called: F1, accuracy, or score where targets have several.
         targets: weight in the headline of each target, by name; none: an objective of the user's own.
+        primaries: the measure that a target is scored by, by the target's name.
         languages: target languages; none named: those that scores are given for.
         rungs: windows of each stage at which trials are compared.
         parameters: names of the space's parameters.
@@ -133,7 +134,7 @@ class About:
         store, tracking_uri: of the last search; None: untracked, or the store below the run folder.
         config: the experiment in full, as it was searched.
         in_process: whether objective or space were handed over from Python, so that no command can repeat it.
-        evaluation_sets: names of the window sets that trials are scored on, `test` among them.
+        evaluation_sets: names of the window sets that trials are scored on.
         leaks: lines about what training and evaluation data share.
         problems: lines about records that were mended or dropped.
     """
@@ -147,6 +148,7 @@ class About:
     keep: str = "front"
     measure: str = "F1"
     targets: Mapping[str, float] = field(default_factory=dict)
+    primaries: Mapping[str, str] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
     rungs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
+from ratio_hpo.core.spent import NOTHING, PAID, Spent
 
 Params = dict[str, Any]
 
@@ -35,34 +36,6 @@ class State(Enum):
     @property
     def finished(self) -> bool:
         return self in (State.COMPLETE, State.PRUNED, State.FAIL)
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What was really spent, after reuse.
-
-    Attributes:
-        cost, seconds, flops: of training: in the study's unit, and 6 x parameters x tokens.
-        scored, scoring_seconds: windows that were scored, and how long that took.
-    """
-
-    cost: float = 0.0
-    seconds: float = 0.0
-    flops: float = 0.0
-    scored: float = 0.0
-    scoring_seconds: float = 0.0
-
-    def __add__(self, other: Spent) -> Spent:
-        return Spent(*(getattr(self, key) + getattr(other, key) for key in self.__slots__))
-
-    def __sub__(self, other: Spent) -> Spent:
-        return Spent(*(getattr(self, key) - getattr(other, key) for key in self.__slots__))
-
-
-NOTHING = Spent()
-
-PAID: tuple[str, ...] = ("paid_seconds", "paid_flops", "paid_scored", "paid_scoring_seconds")
-"""Measures of what was really spent beside the cost, in the order of `Spent`."""
 
 
 UNSTORED = "unstored"
@@ -211,6 +184,7 @@ class TrialRecord:
         plan: what the parameters come to: shares, epochs, caps, cost.
         seed: of its training; None: it was not begun.
         retry_of: the failed trial that it tries again.
+        replicate_of: the trial of another study that it trains again with another seed.
         reason, traceback: why it failed or was pruned.
         worker: host and process of the live lease, None where nobody works on it.
     """
@@ -229,6 +203,7 @@ class TrialRecord:
     worker: str | None = None
     done: bool = False
     retry_of: int | None = None
+    replicate_of: int | None = None
     started: float | None = None
     ended: float | None = None
 

@@ -96,6 +96,7 @@ class BuiltIn:
             data_dir=options.data_dir,
             strict=options.strict,
             keep_leaks=options.keep_leaks,
+            confirming=options.confirming,
             say=say,
         )
         sizes = sizes_of(prepared.sources[INTERMEDIATE])
@@ -177,7 +178,7 @@ class BuiltIn:
             raise ConfigError(f"{spec.name}: target: needs `score`, since the data has no {spec.reference} to set it")
         batch = {name: stage.batch_size for name, stage in spec.all_stages().items()}
         design = self._design(prepared, steps)
-        sets = [*(folder for target in prepared.targets for folder in target.folders.values()), *prepared.test]
+        sets = [folder for target in prepared.targets for folder in (*target.folders.values(), *target.last.values())]
         return StudyPlan(
             name=name_study(spec, space) if options.study is None else options.study,
             basis=basis_of(spec, prepared),
@@ -200,6 +201,7 @@ class BuiltIn:
                 measure=self._measure(),
                 cost_unit=spec.cost_unit,
                 targets={target.name: target.weight for target in prepared.targets},
+                primaries={target.name: target.primary for target in prepared.targets},
                 evaluation_sets=tuple(Path(folder).name for folder in sets),
                 leaks=leaks,
                 problems=prepared.problems,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.config import check_name
+from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.overrides import Setting
@@ -18,6 +19,7 @@ from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.experiment.study_spec import StudySpec
 from ratio_hpo.objective import Objective
 from ratio_hpo.study import StudyPlan
+from ratio_hpo.study.plan import CONFIRMATION
 
 if TYPE_CHECKING:
     from ratio_hpo.training.calibration import Calibration
@@ -38,6 +40,7 @@ class SearchOptions:
         storage_patience: minutes that a storage which is locked, full or away is waited for.
         tracking_uri: of an MLflow store; None: the SQLite one below `root`.
         isolated: whether an objective of the user's own runs in a process of its own.
+        confirming: whether trials are scored on `test` at their end, and on `prune` never.
 
     Raises:
         ConfigError: a name of a study that cannot stand in paths.
@@ -61,11 +64,17 @@ class SearchOptions:
     tracking_uri: str | None = None
     system_metrics: bool = False
     isolated: bool = True
+    confirming: bool = False
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
         if self.study is not None:
             check_name(self.study, "⟨study⟩")
+            if self.study.endswith(CONFIRMATION) and not self.confirming:
+                of = self.study.removesuffix(CONFIRMATION)
+                raise ConfigError(
+                    f"⟨study⟩: {self.study} is the confirmation of {of}; `ratio-hpo confirm {of}` goes on"
+                )
 
     @property
     def folder(self) -> RunFolder:

@@ -29,7 +29,7 @@ from ratio_hpo.training.base import Base, find_base
 from ratio_hpo.training.model import load_tokenizer, most_positions
 from ratio_hpo.training.spec import SourceData, SourceSpec, StageSpec
 
-SCORED, TEST = ("prune", "select"), "test"
+PRUNE, SELECT, TEST = "prune", "select", "test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +39,7 @@ class Prepared:
     Attributes:
         sources: windows of each source of each stage.
         tasks: by the name of their head, or of their target where they have none.
-        targets: with the window sets that trials are scored on.
-        test: window sets that only a confirmation reads.
+        targets: with the window sets that trials are scored on; `test` in a confirmation alone.
         splits: number of items by target, language and split.
         prints: fingerprint of the items of each target, language and split.
         leaks: what training sources share with the evaluation data.
@@ -52,7 +51,6 @@ class Prepared:
     sources: dict[str, dict[str, SourceData]]
     tasks: dict[str, TaskDesign]
     targets: tuple[TargetDesign, ...]
-    test: tuple[str, ...]
     splits: dict[str, dict[str, dict[str, int]]]
     prints: str
     tokenizer: Path
@@ -93,11 +91,13 @@ def prepare(
     data_dir: Path,
     strict: bool = False,
     keep_leaks: bool = False,
+    confirming: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Prepared:
     """Read and tokenise everything that a search needs; what was tokenised before is found below the run folder.
 
     Args:
+        confirming: whether trials are scored on `test` at their end, and on `prune` never.
         say: told what is being done.
 
     Raises:
@@ -134,17 +134,22 @@ def prepare(
         identity = [design.task, design.settings.model_dump(), list(design.labels)]
         return str(write_windows(examples, tokenizer, made, identity, folder.windows))
 
-    targets, test = [], []
+    scored, targets = (SELECT,) if confirming else (PRUNE, SELECT), []
     for name, spec in experiment.all_targets().items():
         task = spec.head or (spec.task if spec.stage is not None else name)
         if not TASKS[spec.task].on_layer:
             own = held.parts[name]
-            folders = {
-                (language, split): windows(task, parts[split]) for language, parts in own.items() for split in SCORED
+            sets = {
+                (language, split): windows(task, parts[split])
+                for language, parts in own.items()
+                for split in (*scored, *((TEST,) if confirming else ()))
             }
-            test += [windows(task, parts[TEST]) for parts in own.values()]
+            folders = {key: folder for key, folder in sets.items() if key[1] != TEST}
+            last = {key: folder for key, folder in sets.items() if key[1] == TEST}
         else:
-            folders = {("", ""): windows(task, retrieval_examples(experiment, name, reader, SCORED))}
+            folders = {("", ""): windows(task, retrieval_examples(experiment, name, reader, scored))}
+            both = (*scored, TEST)
+            last = {("", ""): windows(task, retrieval_examples(experiment, name, reader, both))} if confirming else {}
         targets.append(
             TargetDesign(
                 name=name,
@@ -156,6 +161,7 @@ def prepare(
                 weight=spec.weight,
                 stage=experiment.stage_of(name),
                 at_rungs=spec.at == "rungs",
+                last=last,
             )
         )
     sources = {
@@ -170,7 +176,6 @@ def prepare(
         sources=sources,
         tasks=tasks,
         targets=tuple(targets),
-        test=tuple(test),
         splits={
             name: {
                 lang: {split: sum(example.is_asked for example in part) for split, part in parts.items()}

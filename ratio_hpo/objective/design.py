@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ratio_hpo.core.plans import WINDOWS, SourcePlan, StagePlan
@@ -40,6 +40,7 @@ class TargetDesign:
         metric: how it is scored, where its task knows several ways.
         stage: that is trained for it; None: it is scored on the intermediate stage alone.
         folders: window set of each (language, split); of a retrieval set one, under ("", "").
+        last: those that the end of a trial is scored on beside, or in the place of, these: `test` of a confirmation.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TargetDesign:
     weight: float = 1.0
     stage: str | None = None
     at_rungs: bool = True
+    last: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,6 +139,7 @@ class Pipeline:
                     weight=target.weight,
                     stage=target.stage,
                     at_rungs=target.at_rungs,
+                    last=target.last,
                 )
                 for target in design.targets
             ]

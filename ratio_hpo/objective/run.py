@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ratio_hpo.core.plans import TOKENS
-from ratio_hpo.core.trial import Context, Progress, Spent
+from ratio_hpo.core.spent import Spent
+from ratio_hpo.core.trial import Context, Progress
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.system import SystemMeasures
@@ -49,7 +50,7 @@ class TrialRun:
 
     def base(self, name: str) -> Iterator[Progress]:
         """The base as it is, scored on what has no stage; the rest of the trial starts from it."""
-        targets = [target for target in self._evaluation.targets if target.head is None]
+        targets = self._evaluation.of_base()
         if targets:
             scores, items, spent = self._loop.score_here(f"{name}/{0:08d}", targets)
             self._totals.spent += spent

@@ -101,7 +101,9 @@ def retry(storage: PatientStorage, name: str | None, numbers: Sequence[int]) -> 
     for record in chosen:
         made[record.number] = len(view.records) + len(made)
         attributes = {rec.KIND: record.kind, rec.RETRY_OF: record.number}
-        if record.is_anchor:
+        if record.replicate_of is not None:
+            attributes |= {rec.REPLICATE_OF: record.replicate_of, rec.SEED: record.seed}
+        if record.is_anchor or record.replicate_of is not None:
             attributes[rec.PARAMS] = record.params
             study.enqueue_trial(fixed_values(space, record.params), user_attrs=attributes)
         else:

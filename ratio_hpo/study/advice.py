@@ -122,9 +122,11 @@ class Adviser:
 
     Args:
         study_id: Optuna's.
+        idle: whether there is nothing to advise: trials of a confirmation differ in their seeds.
     """
 
-    def __init__(self, response: Response, storage: PatientStorage, study_id: int) -> None:
+    def __init__(self, response: Response, storage: PatientStorage, study_id: int, *, idle: bool = False) -> None:
+        self._idle = idle
         self._response, self._storage, self._study_id = response, storage, study_id
         self._stored: Advice | None = None
         self._next = 0.0
@@ -136,7 +138,7 @@ class Adviser:
             hurried: pass over it where the last time was too short ago for what it took.
         """
         began = time.monotonic()
-        if (hurried and began < self._next) or (self._stored is not None and self._stored.is_of(records)):
+        if self._idle or (hurried and began < self._next) or (self._stored is not None and self._stored.is_of(records)):
             return
         advice = advise(self._response, records)
         if advice is not None:

@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.core.plans import TRIAL_PLAN
-from ratio_hpo.core.trial import NOTHING, Params, Progress, Spent
+from ratio_hpo.core.spent import NOTHING, Spent
+from ratio_hpo.core.trial import Params, Progress
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.leases import (
     ASKING,

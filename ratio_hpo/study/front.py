@@ -6,7 +6,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ratio_hpo.core.trial import NOTHING, Progress, Spent, TrialRecord
+from ratio_hpo.core.spent import NOTHING, Spent
+from ratio_hpo.core.trial import Progress, TrialRecord
 from ratio_hpo.metrics.convergence import anytime_front, area_over_curve, cost_to_target, hypervolume
 
 

@@ -18,8 +18,8 @@ from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, TrialRecord
 from ratio_hpo.space import Space
 from ratio_hpo.study.patience import PatientStorage
-from ratio_hpo.study.plan import StudyPlan, Target
-from ratio_hpo.study.records import ASKED, KIND, PARAMS, PLANNED, PRUNABLE
+from ratio_hpo.study.plan import CONFIRMATION, StudyPlan, Target
+from ratio_hpo.study.records import ASKED, KIND, PARAMS, PLANNED, PRUNABLE, REPLICATE_OF, SEED
 from ratio_hpo.study.samplers import fixed_values
 from ratio_hpo.study.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 
@@ -56,8 +56,9 @@ def open_study(plan: StudyPlan, storage: PatientStorage) -> optuna.Study:
         study.set_user_attr(FORMAT_KEY, FORMAT)
         study.set_user_attr(IDENTITY, canonical(plan.identity))
     check_format(plan.name, study.user_attrs)
-    _check_identity(study.user_attrs[IDENTITY], plan)
+    check_identity(study.user_attrs[IDENTITY], plan)
     _enqueue_planned(study, plan)
+    _enqueue_replicates(study, plan)
     study.set_user_attr(ABOUT, _about(plan))
     return study
 
@@ -78,7 +79,7 @@ def check_format(name: str, attributes: Mapping[str, Any]) -> None:
 
 
 def find_study(storage: PatientStorage, name: str | None) -> optuna.Study:
-    """A study by name; without one, the only one or the one that was worked on last.
+    """A study by name; without one, the one that was worked on last; a confirmation counts as work on its study.
 
     Raises:
         StudyError: there is none, or none of that name.
@@ -87,12 +88,18 @@ def find_study(storage: PatientStorage, name: str | None) -> optuna.Study:
     if not names:
         raise StudyError("no studies here yet; run `ratio-hpo search`, or name another ⟨root⟩")
     if name is None:
-        name = max(names, key=lambda key: (last_start(storage, names[key]), names[key]))
+        last = max(names, key=lambda key: (last_start(storage, names[key]), names[key]))
+        name = last.removesuffix(CONFIRMATION)
     if name not in names:
         raise StudyError(f"no study named {name!r} ({did_you_mean(name, list(names))})")
     study = optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
     check_format(name, study.user_attrs)
     return study
+
+
+def has_study(storage: PatientStorage, name: str) -> bool:
+    """Whether a study of that name was made by us."""
+    return name in study_ids(storage)
 
 
 def study_ids(storage: PatientStorage) -> dict[str, int]:
@@ -161,7 +168,25 @@ def enqueue_params(study: optuna.Study, space: Space, params: Params, attributes
     study.enqueue_trial(fixed_values(space, params), user_attrs={KIND: "enqueued", ASKED: params, **attributes})
 
 
-def _check_identity(stored: dict[str, Any], plan: StudyPlan) -> None:
+def _enqueue_replicates(study: optuna.Study, plan: StudyPlan) -> None:
+    """Each (trial, seed) that the plan asks for, once; one that failed can be retried as any other trial."""
+    if not plan.replicates:
+        return
+    trials = study.get_trials(deepcopy=False)
+    present = {(trial.user_attrs.get(REPLICATE_OF), trial.user_attrs.get(SEED)) for trial in trials}
+    for each in plan.replicates:
+        if (each.of, each.seed) not in present:
+            attributes = {KIND: each.kind, PARAMS: each.params, SEED: each.seed, REPLICATE_OF: each.of}
+            fixed = {} if each.kind == NO_INTERMEDIATE else fixed_values(plan.space, each.params)
+            study.enqueue_trial(fixed, user_attrs=attributes)
+
+
+def check_identity(stored: Mapping[str, Any], plan: StudyPlan) -> None:
+    """Refuse a plan of another identity than the stored one.
+
+    Raises:
+        StudyError: with the keys that differ.
+    """
     wanted = canonical(plan.identity)
     differing = [key for key in sorted({*stored, *wanted}) if stored.get(key) != wanted.get(key)]
     if not differing:

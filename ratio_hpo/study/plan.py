@@ -37,6 +37,26 @@ class Anchor:
     params: Params
 
 
+CONFIRMATION = "+confirm"
+"""How the name of a study's confirmation ends, after that of the study."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replicate:
+    """A trial of another study that is trained again with a seed of its own.
+
+    Attributes:
+        of: its number there.
+        kind, params: as there; its shares where it has some.
+        seed: of its draw, dropout and head.
+    """
+
+    of: int
+    kind: str
+    params: Params
+    seed: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyPlan:
     """A study as its experiment means it.
@@ -52,6 +72,7 @@ class StudyPlan:
         sources: of the first stage, for samplers that follow their sizes; without windows where they are not known.
         enqueue: parameters to try right after the anchors; those left out are sampled.
         prune_enqueued: whether the pruner may stop those.
+        replicates: in the place of anchors and proposals: all that is to be trained, pruned by nobody.
         about: what is stored for readers; languages, rungs, parameters and largest cost are put in from the plan.
     """
 
@@ -69,6 +90,7 @@ class StudyPlan:
     sources: Mapping[str, SourceSize] = field(default_factory=dict)
     enqueue: tuple[Params, ...] = ()
     prune_enqueued: bool = False
+    replicates: tuple[Replicate, ...] = ()
 
     @property
     def identity(self) -> dict[str, Any]:

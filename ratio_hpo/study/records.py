@@ -13,7 +13,7 @@ from ratio_hpo.study.leases import TRIAL, Lease, read_leases
 from ratio_hpo.study.tables import trial_contents, trial_rows
 
 KIND, PARAMS, PLAN, SETTINGS, SEED = "kind", "params", "plan", "settings", "seed"
-ASKED, PLANNED, RETRY_OF, PRUNABLE = "asked", "planned", "retry_of", "prunable"
+ASKED, PLANNED, RETRY_OF, PRUNABLE, REPLICATE_OF = "asked", "planned", "retry_of", "prunable", "replicate_of"
 ATTEMPTS, ADOPTIONS, DONE, REASON, TRACEBACK = "attempts", "adoptions", "done", "reason", "traceback"
 CURVE = "curve:"
 CURSOR = "tracked:"
@@ -89,6 +89,7 @@ def make_record(
         worker=lease.holder if lease is not None and held else None,
         done=bool(attributes.get(DONE)),
         retry_of=attributes.get(RETRY_OF),
+        replicate_of=attributes.get(REPLICATE_OF),
         started=_seconds(row.datetime_start),
         ended=_seconds(row.datetime_complete),
     )

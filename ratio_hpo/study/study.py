@@ -77,7 +77,7 @@ class Study:
         self.live = Claims(storage, say=storage.say)
         self._lock = threading.RLock()
         self.view = LiveView(storage, self._optuna, stored)
-        self.adviser = Adviser(self._by.response, storage, self._optuna._study_id)
+        self.adviser = Adviser(self._by.response, storage, self._optuna._study_id, idle=bool(plan.replicates))
         self._look()
         self._endings = Endings(plan, storage, self._optuna, self.live, self.view, self._by.pruner, self._look)
         self._endings.settle()

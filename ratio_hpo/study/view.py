@@ -28,6 +28,7 @@ class StudyView:
         about: the facts that its last search stored.
         stores: keys of all stores that something was written to.
         advice: what the response model said when the driver last asked it.
+        readings: of `test`, one for each time that a confirmation was asked for its answer.
         tracked: token of what tracking has written of each trial to the store of the last search.
     """
 
@@ -39,6 +40,7 @@ class StudyView:
     tracked: Mapping[int, str]
     stores: frozenset[str] = frozenset()
     advice: Advice | None = None
+    readings: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def largest_cost(self) -> float:
@@ -94,8 +96,20 @@ def view_of(storage: PatientStorage, study: optuna.Study, records: list[TrialRec
         identity=attributes[IDENTITY],
         tracked=rec.read_cursor(attributes, about.store),
         advice=read_advice(attributes),
+        readings=tuple(attributes[key] for key in sorted(attributes) if key.startswith(READING)),
         stores=frozenset(key.split(":")[1] for key in attributes if key.startswith(rec.CURSOR)),
     )
+
+
+READING = "reading:"
+"""Attributes of a confirmation: when `test` was read, and for what."""
+
+
+def save_reading(storage: PatientStorage, view: StudyView, content: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Store that the answer of a confirmation was read; returns all readings."""
+    study_id = storage.get_study_id_from_name(view.name)
+    storage.set_study_user_attr(study_id, f"{READING}{len(view.readings) + 1:05d}", dict(content))
+    return (*view.readings, content)
 
 
 def save_tracked(storage: PatientStorage, name: str, store: str, number: int, mark: str) -> None:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ratio_hpo.core.fingerprint import fingerprint
+from ratio_hpo.core.trial import HEADLINE
 from ratio_hpo.data.tasks import Scores, Task
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.metrics.ratio import ratio, standard_error
@@ -32,6 +33,7 @@ class Target:
         head: that it is scored with; None: a layer of the encoder.
         primary: the measure of its mean.
         folders: window set of each (language, split); a retrieval set has one for all, under ("", "").
+        last: those that the end of its line is scored on beside, or in the place of, these: `test` of a confirmation.
         settings: what else shapes its scores, for the fingerprint.
         stage: whose rungs it is scored at, beside those of the intermediate stage that trains its head; None: those of
             the intermediate stage alone.
@@ -48,6 +50,17 @@ class Target:
     weight: float = 1.0
     stage: str | None = None
     at_rungs: bool = True
+    last: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    is_last: bool = False
+
+    def at_last(self) -> Target:
+        """The target as it is scored at the end of its line."""
+        return replace(self, folders={**self.folders, **self.last}, last={}, is_last=True) if self.last else self
+
+    @property
+    def label(self) -> str:
+        """What it is called among what was scored at a step: its end may be scored on more."""
+        return f"{self.name}+last" if self.is_last else self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +111,17 @@ class Evaluation:
             end: whether it is the stage's end.
         """
         if stage.startswith("target"):
-            return [target for target in self.targets if target.stage == stage]
+            chosen = [target for target in self.targets if target.stage == stage]
+            return [target.at_last() for target in chosen] if end else chosen
         return [
-            target
+            target.at_last() if end and target.stage is None else target
             for target in self.targets
             if (target.head in trained if target.head is not None else target.at_rungs or end)
         ]
+
+    def of_base(self) -> list[Target]:
+        """The targets that the base is scored on as it is: where a trial has no stage for them."""
+        return [target.at_last() for target in self.targets if target.head is None]
 
     def score(self, engine: Infers, targets: Sequence[Target]) -> Scored:
         """Measures of each language, their means, and each target's mean, with the prefix of each split."""
@@ -127,10 +145,10 @@ class Evaluation:
             return dict(scores)
         whole = dict(scores)
         weight = sum(target.weight for target in self.targets)
-        for prefix in ("", "prune/"):
+        for prefix in PREFIXES.values():
             means = [scores.get(f"{prefix}{target.name}/mean") for target in self.targets]
             if any(mean is None for mean in means):
-                return whole
+                continue
             pairs = [(t.weight, mean) for t, mean in zip(self.targets, means, strict=True) if mean is not None]
             whole[f"{prefix}score/mean"] = sum(w * mean for w, mean in pairs) / weight
             each = {lang: self._of_language(scores, prefix, lang) for lang in self._languages()}
@@ -138,16 +156,19 @@ class Evaluation:
             whole[f"{prefix}score/worst"] = min(each.values())
             tasks = [self._as_xtreme(scores, prefix, target) for target in self.targets]
             whole[f"{prefix}xtreme/mean"] = sum(tasks) / len(tasks)
-        errors = [(t.weight / weight) * scores.get(f"{t.name}/score_error", 0.0) for t in self.targets]
-        whole["score_error"] = math.sqrt(sum(error**2 for error in errors))
+        if HEADLINE in whole:
+            errors = [(t.weight / weight) * scores.get(f"{t.name}/score_error", 0.0) for t in self.targets]
+            whole["score_error"] = math.sqrt(sum(error**2 for error in errors))
         return whole
 
     def only(self, scores: Mapping[str, float], targets: Sequence[Target]) -> dict[str, float]:
         """The scores of some targets: a stage that ended here was scored on more than one that passed through."""
+        if not any(target.is_last for target in targets):
+            scores = {key: value for key, value in scores.items() if not key.startswith(PREFIXES["test"])}
         if len(self.targets) == 1:
             return dict(scores)
         names = {target.name for target in targets}
-        return {key: v for key, v in scores.items() if key.removeprefix("prune/").partition("/")[0] in names}
+        return {key: value for key, value in scores.items() if _without_split(key).partition("/")[0] in names}
 
     def _of_target(self, target: Target, parts: Sequence[Scores]) -> dict[str, float]:
         name = "" if len(self.targets) == 1 else f"{target.name}/"
@@ -199,3 +220,8 @@ class Evaluation:
         if folder not in self._opened:
             self._opened[folder] = open_windows(folder)
         return self._opened[folder]
+
+
+def _without_split(key: str) -> str:
+    """The key of a score without the prefix of its split."""
+    return next((key.removeprefix(prefix) for prefix in PREFIXES.values() if prefix and key.startswith(prefix)), key)

@@ -17,7 +17,8 @@ import torch
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
 from ratio_hpo.core.files import unless_disk_is_full
-from ratio_hpo.core.trial import NOTHING, UNSTORED, Spent
+from ratio_hpo.core.spent import NOTHING, Spent
+from ratio_hpo.core.trial import UNSTORED
 from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.training.checkpoint import STATE, load_checkpoint, save_checkpoint, update_state
 from ratio_hpo.training.engine import Engine, Tally, Trained
@@ -201,7 +202,7 @@ class StageLoop:
         tally.evaluations.append(
             {
                 "step": step,
-                "targets": [target.name for target in targets],
+                "targets": [target.label for target in targets],
                 "scores": result.scores,
                 "measures": tally.measures,
             }
@@ -224,7 +225,7 @@ class StageLoop:
 
     def _is_evaluated(self, stage: Stage, step: int, tally: Tally) -> bool:
         """Whether all that is due at a step has been scored there."""
-        due = {target.name for target in self._targets(stage, step)}
+        due = {target.label for target in self._targets(stage, step)}
         return any(past["step"] == step and due <= set(past["targets"]) for past in tally.evaluations)
 
     def _targets(self, stage: Stage, step: int) -> list[Target]:

@@ -10,12 +10,14 @@ from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.urls import reason_of
 from ratio_hpo.experiment.track import delete_runs, rename_runs
 from ratio_hpo.study import admin
+from ratio_hpo.study.opening import has_study
+from ratio_hpo.study.plan import CONFIRMATION
 from ratio_hpo.study.storage import Storage
 from ratio_hpo.study.view import view_study
 
 
 def rename(storage: Storage, folder: RunFolder, old: str, new: str, tracking_uri: str | None = None) -> str | None:
-    """Give a study another name, with its kept weights and its runs in MLflow.
+    """Give a study another name, with its kept weights and its runs in MLflow; so too its confirmation.
 
     Returns:
         Why its runs could not be changed; None: they were.
@@ -30,11 +32,16 @@ def rename(storage: Storage, folder: RunFolder, old: str, new: str, tracking_uri
     admin.rename_study(storage, old, new)
     if weights.is_dir():
         weights.rename(new_weights)
-    return _in_mlflow(lambda: rename_runs(storage, old, new, folder, tracking_uri))
+    problem = _in_mlflow(lambda: rename_runs(storage, old, new, folder, tracking_uri))
+    if has_study(storage, old + CONFIRMATION):
+        problem = rename(storage, folder, old + CONFIRMATION, new + CONFIRMATION, tracking_uri) or problem
+    return problem
 
 
 def delete(storage: Storage, folder: RunFolder, name: str, tracking_uri: str | None = None) -> str | None:
-    """Delete a study: its trials, its kept weights and its runs in MLflow. Stored stages stay for other studies.
+    """Delete a study: its trials, its kept weights, its runs in MLflow, and its confirmation.
+
+    Stored stages stay for other studies.
 
     Returns:
         Why its runs could not be deleted; None: they were.
@@ -42,10 +49,11 @@ def delete(storage: Storage, folder: RunFolder, name: str, tracking_uri: str | N
     Raises:
         StudyError: there is none of that name, or somebody works on it.
     """
-    view = view_study(storage, name)
+    view, confirmed = view_study(storage, name), has_study(storage, name + CONFIRMATION)
+    problem = delete(storage, folder, name + CONFIRMATION, tracking_uri) if confirmed else None
     admin.delete_study(storage, name)
     remove(folder.weights(name))
-    return _in_mlflow(lambda: delete_runs(view, folder, tracking_uri))
+    return _in_mlflow(lambda: delete_runs(view, folder, tracking_uri)) or problem
 
 
 def retry(storage: Storage, name: str | None = None, numbers: Sequence[int] = ()) -> tuple[str, dict[int, int]]:

@@ -108,6 +108,33 @@ def test_another_seed_under_the_same_name_is_refused(finished: Path) -> None:
 
 
 @pytest.fixture(scope="module")
+def confirmed(finished: Path) -> Path:
+    done = call("confirm", "--top", "1", "--seeds", "2", "--backend", "local", "--cpus-per-trial", "1", cwd=finished)
+    assert done.returncode == 0, done.stderr
+    assert "over 2 seeds" in " ".join(done.stdout.split())
+    assert "reading 1 of test" in done.stdout
+    return finished
+
+
+def test_test_is_scored_at_the_end_of_a_confirmation_alone(confirmed: Path) -> None:
+    searched, [again] = read(confirmed, "trial", "0"), [read(confirmed, "trial", "0", "small-default+confirm")]
+    assert not any(key.startswith("test/") for point in searched["curve"] for key in point["scores"])
+    *before, last = again["curve"]
+    assert before
+    assert not any(key.startswith("test/") for point in before for key in point["scores"])
+    assert {"test/score/mean", "test/f1/sw", "score/mean"} <= set(last["scores"])
+    assert not any(key.startswith("prune/") for point in again["curve"] for key in point["scores"])
+    assert again["seed"] != searched["seed"]
+
+
+def test_the_same_confirmation_trains_nothing_and_is_one_more_reading(confirmed: Path) -> None:
+    content = read(confirmed, "confirm", "--top", "1", "--seeds", "2")
+    assert content["items"] > 2  # passages were drawn anew
+    assert len(content["readings"]) == 2
+    assert {entrant["label"] for entrant in content["entrants"]} >= {"English only", "no English"}
+
+
+@pytest.fixture(scope="module")
 def stopped(place: Path) -> tuple[int, str, Any]:
     """Exit code, messages and status of a search that Ctrl-C ended; then it is continued to five trials.
 

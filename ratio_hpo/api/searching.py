@@ -1,15 +1,13 @@
-"""The Python face: run a search of your own objective, and read any study."""
+"""Searching from Python with an objective of your own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from ratio_hpo.analysis.recipe import recipe, winner
-from ratio_hpo.analysis.status import details, pareto, status
-from ratio_hpo.analysis.tables import curves_table, trials_table
+from ratio_hpo.api.loaded import LoadedStudy, load_study
 from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Params
@@ -20,104 +18,6 @@ from ratio_hpo.objective import Objective
 from ratio_hpo.show.live import Display
 from ratio_hpo.space import Domain, Space
 from ratio_hpo.study import Study
-from ratio_hpo.study.storage import Storage, default_url, open_storage
-from ratio_hpo.study.view import StudyView, view_study
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
-
-class LoadedStudy:
-    """A study as it is stored: read anew at every call, so that it can be followed while a search runs.
-
-    Args:
-        name: of the study; None: the one that was worked on last.
-
-    Example:
-        >>> study = load_study(root=folder)
-        >>> study
-        LoadedStudy('train', {'COMPLETE': 4})
-        >>> study.front()[["cost", "trial"]].values.tolist()
-        [[100.0, 1.0], [200.0, 1.0]]
-        >>> study.best()["number"], round(study.recipe()["expected"]["score"], 3)
-        (1, 0.72)
-    """
-
-    name: str
-
-    def __init__(self, storage: Storage, name: str | None) -> None:
-        self._storage = storage
-        self.name = view_study(storage, name).name
-
-    def trials(self) -> DataFrame:
-        """One row a trial: state, `params.<name>`, realised shares, final F1 by language, cost, convergence."""
-        return trials_table(self._view())
-
-    def curves(self) -> DataFrame:
-        """One row an evaluation: stage, windows, attributed and paid cost, every score and measure."""
-        return curves_table(self._view())
-
-    def front(self) -> DataFrame:
-        """One row a point of the anytime front, by cost: cost, mean F1, ratio, trial, where it stopped."""
-        import pandas
-
-        return pandas.DataFrame(pareto(self._view())["points"])
-
-    def best(self) -> dict[str, Any]:
-        """The COMPLETE trial with the highest final mean F1, as `ratio-hpo best --json` gives it.
-
-        Raises:
-            StudyError: no trial is COMPLETE yet.
-        """
-        view = self._view()
-        return details(winner(view), view)
-
-    def recipe(self, trial: int | None = None) -> dict[str, Any]:
-        """How to train the best trial, or another one, elsewhere: shares, learning rates, steps, expected F1.
-
-        Raises:
-            StudyError: there is no such trial.
-        """
-        return recipe(self._view(), trial)
-
-    def status(self) -> dict[str, Any]:
-        """Counts, target, hypervolume, paid cost, all trials: as `ratio-hpo status --json` gives it."""
-        return status(self._view())
-
-    def plot(self, path: str | Path) -> Path:
-        """Draw the front into a PNG, SVG or PDF file.
-
-        Raises:
-            StudyError: nothing was evaluated yet, or the ending is not known.
-            OSError: the file cannot be written.
-        """
-        from ratio_hpo.analysis.plot import plot_front
-
-        return plot_front(self._view(), Path(path))
-
-    def __repr__(self) -> str:
-        counts = {state: count for state, count in self.status()["counts"].items() if count}
-        return f"LoadedStudy({self.name!r}, {counts})"
-
-    def _view(self) -> StudyView:
-        return view_study(self._storage, self.name)
-
-
-def load_study(name: str | None = None, *, root: str | Path = "mlruns", storage: str | None = None) -> LoadedStudy:
-    """A study by name; without one, the one that was worked on last.
-
-    Args:
-        root: the run folder.
-        storage: an Optuna storage URL; None: the SQLite file below `root`.
-
-    Raises:
-        StudyError: there is none.
-
-    Example:
-        >>> load_study("train", root=folder).trials()["kind"].tolist()
-        ['english', 'non_english', 'sampled', 'sampled']
-    """
-    return LoadedStudy(open_storage(storage or default_url(Path(root)), create=False), name)
 
 
 def search(
@@ -239,7 +139,7 @@ def search(
         isolated=isolated,
         resources=Resources(backend=backend, workers=workers, gpus=gpus_per_trial),
     )
-    watcher = Display() if progress else _Quiet()
+    watcher = Display() if progress else Quiet()
     whole = Space("space", dict(space)) if isinstance(space, Mapping) else space
     ready = ready_search(
         options,
@@ -262,7 +162,7 @@ def _name_of(objective: Objective) -> str:
     return f"{module}:{getattr(function, '__qualname__', type(function).__qualname__).replace('<locals>.', '')}"
 
 
-class _Quiet:
+class Quiet:
     """Shows nothing."""
 
     def say(self, line: str) -> None:

@@ -1,0 +1,191 @@
+"""Commands that train again with fresh seeds: confirm and noise."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ratio_hpo.cli.options import Decorator, json_option, named_study, option, root_option, storage_option, together
+from ratio_hpo.cli.printing import open_stored, open_view, print_json, print_table
+from ratio_hpo.cli.running import (
+    fail_for,
+    going_on_later,
+    limit_options,
+    machine_options,
+    search_options,
+    stored_command,
+)
+from ratio_hpo.core.schema import SCHEMA
+from ratio_hpo.show.words import count, number, say
+
+if TYPE_CHECKING:
+    from ratio_hpo.experiment.confirm import Again, Tell
+    from ratio_hpo.study.view import StudyView
+
+WIDTH = 80
+
+again_options: Decorator = together(
+    option("--seeds", type=click.IntRange(2), default=5, show_default=True,
+           help="Fresh seeds, the same ones for each; more may be asked for later."),
+    click.option("--dry-run", is_flag=True, help="Show what would be trained, and its cost; train nothing."),
+    limit_options,
+    machine_options,
+    named_study,
+    root_option,
+    storage_option,
+    json_option,
+)  # fmt: skip
+
+
+@click.command()
+@option("--top", type=click.IntRange(1), default=3, show_default=True, help="Finalists beside the anchors.")
+@again_options
+def confirm(top: int, seeds: int, study: str | None, **options: Any) -> None:
+    """Train finalists and anchors again with fresh seeds, and say which ratio beats what, and how sure that is.
+
+    Finalists are those that the response model expects most of, from the front first. `test` is read here and nowhere
+    else; each reading is numbered. The same command goes on after an interruption, and prints the answer when all has
+    been trained; more --seeds or --top add to what is there.
+
+    \b
+    ratio-hpo confirm
+    ratio-hpo confirm polyglot-world-default --top 3 --seeds 5
+    ratio-hpo confirm --seeds 5 --dry-run
+    """
+    from ratio_hpo.experiment.confirm import answer, to_confirm
+
+    view = open_view(options["root"], options["storage"], study)
+    content = _train(view, to_confirm(view, top, seeds), answer, options)
+    if content is not None:
+        _print_confirmation(content)
+
+
+@click.command()
+@again_options
+def noise(seeds: int, study: str | None, **options: Any) -> None:
+    """Train the anchors and one extreme again with fresh seeds, and say how far seeds alone move scores.
+
+    Scores are those of `select`; `test` is not read. What is trained here counts for `confirm` too.
+
+    \b
+    ratio-hpo noise
+    ratio-hpo noise polyglot-world-default --seeds 5
+    """
+    from ratio_hpo.experiment.confirm import noise_floor, to_measure_noise
+
+    view = open_view(options["root"], options["storage"], study)
+    content = _train(view, to_measure_noise(view, seeds), noise_floor, options)
+    if content is not None:
+        _print_noise(content)
+
+
+def _train(view: StudyView, again: Again, tell: Tell, options: dict[str, Any]) -> dict[str, Any] | None:
+    """Train what is left to train; returns what is told of it, None where that is printed already or not yet known."""
+    from ratio_hpo.core.trial import failures
+    from ratio_hpo.experiment.confirm import ready_again, trials_in_all
+    from ratio_hpo.experiment.search import run_search
+    from ratio_hpo.show.live import Display
+
+    as_json, dry_run = options.pop("as_json"), options.pop("dry_run")
+    command, settings = stored_command(view, options)
+    search = ready_again(view, again, search_options({**options, **command}, settings), say)
+    storage = open_stored(options["root"], options["storage"])
+    if dry_run:
+        content = _describe(search, again)
+        print_json(content) if as_json else _print_plan(content)
+        return None
+    with going_on_later():
+        records = run_search(trials_in_all(storage, search), Display())
+    if not all(record.state.finished for record in records):
+        return None  # it has said at which limit it stopped
+    asked = {(trial, seed) for trial in again.numbers for seed in again.seeds}
+    failed = [record for record in failures(records) if (record.replicate_of, record.seed) in asked]
+    if len(failed) == len(asked):
+        fail_for(failed, search.plan.name)
+    content = tell(storage, view, again, search.options)
+    if as_json:
+        print_json(content)
+    fail_for(failed, search.plan.name)
+    return None if as_json else content
+
+
+def _describe(search: Any, again: Again) -> dict[str, Any]:
+    """What would be trained, and what it costs at most."""
+    costs = [search.plan_trial(record.params, again.seeds[0]).cost for record in again.trials]
+    known = [search.plan.largest_cost if cost is None else cost for cost in costs]
+    return {
+        "schema": SCHEMA,
+        "confirmation": search.plan.name,
+        "trials": [{"trial": r.number, "kind": r.kind, "ratio": r.ratio, "cost": c}
+                   for r, c in zip(again.trials, known, strict=True)],
+        "seeds": list(again.seeds),
+        "cost_unit": search.plan.about.cost_unit,
+        "cost": sum(known) * len(again.seeds),
+    }  # fmt: skip
+
+
+def _print_plan(content: dict[str, Any]) -> None:
+    rows = [[str(e["trial"]), e["kind"], number(e["ratio"], 2), count(e["cost"])] for e in content["trials"]]
+    print_table(["trial", "kind", "ratio", "cost"], rows, right=["trial", "ratio", "cost"])
+    total, unit = content["cost"], content["cost_unit"]
+    click.echo(f"each with seeds {', '.join(map(str, content['seeds']))}: at most {total:,.0f} {unit} in all")
+
+
+def _print_confirmation(content: dict[str, Any]) -> None:
+    measure, names = content["measure"], list(content["entrants"][0]["by_language"])
+    click.echo(f"{measure} on {content['split']}, {len(content['seeds'])} seeds: mean with its 95 % interval, sd over")
+    click.echo("seeds, and the probability of being on the front of cost and score")
+    rows = [
+        [e["label"], count(e["cost"]), _score(e["score"]), number(e["score"]["sd"]), number(e["on_front"], 2)]
+        for e in content["entrants"]
+    ]
+    print_table(["", "cost", "mean", "sd", "front"], rows, right=["cost", "mean", "sd", "front"])
+    click.echo()
+    for begin in range(0, len(names), 3):
+        chosen = names[begin : begin + 3]
+        rows = [[e["label"], *(_score(e["by_language"][name]) for name in chosen)] for e in content["entrants"]]
+        print_table(["", *chosen], rows, right=chosen)
+        click.echo()
+    labels = {e["trial"]: e["label"] for e in content["entrants"]}
+    rows = [
+        [
+            f"{labels[p['first']]} - {labels[p['second']]}",
+            f"{p['mean']:+.3f} [{p['low']:+.3f}, {p['high']:+.3f}]",
+            number(p["probability"]),
+        ]
+        for p in content["pairs"]
+    ]
+    print_table(["difference of means", "", "P(first beats)"], rows, right=["P(first beats)"])
+    click.echo()
+    if content["split"] == "test":
+        readings = len(content["readings"])
+        again = "; each further one makes it less of a test" if readings > 1 else ""
+        click.echo(f"reading {readings} of test{again}")
+    else:
+        click.echo("the objective yields one score: fresh seeds, but no questions kept for the end")
+    for line in textwrap.wrap(content["sentence"], WIDTH):
+        click.echo(line)
+
+
+def _print_noise(content: dict[str, Any]) -> None:
+    names = list(content["by_language"])
+    click.echo(f"standard deviation of {content['measure']} on select over {len(content['seeds'])} seeds")
+    shown = names[:8]
+    rows = [
+        [p["label"], number(p["mean"]), number(p["sd"], 4), *(number(p["by_language"][name]) for name in shown)]
+        for p in content["places"]
+    ]
+    rows.append(["all places", "", number(content["sd"], 4), *(number(content["by_language"][name]) for name in shown)])
+    print_table(["", "mean", "sd", *shown], rows, right=["mean", "sd", *shown])
+    smallest, least = content["smallest_visible"], content["smallest_visible_by_language"]
+    if smallest is not None:
+        click.echo(f"\nThe smallest true difference that {len(content['seeds'])} seeds find in four of five cases:")
+        by_language = ", ".join(f"{name} {least[name]:.3f}" for name in names)
+        for line in textwrap.wrap(f"of the mean {smallest:.4f}; {by_language}", WIDTH):
+            click.echo(line)
+
+
+def _score(score: dict[str, float]) -> str:
+    return f"{score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"

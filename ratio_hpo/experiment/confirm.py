@@ -1,0 +1,182 @@
+"""Finalists and anchors trained again with fresh seeds, as a study of fixed trials beside the one that was searched.
+
+Its trials run through the same backends as any, and go on after an interruption. They are scored on `select` along the
+way and on `test` at their end, and pruned by nobody. Finalists and seeds may grow from call to call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from ratio_hpo.analysis.confirmation import confirmation, noise
+from ratio_hpo.analysis.finalists import anchors, extreme, finalists
+from ratio_hpo.analysis.replicates import Replicates
+from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.experiment.kind import Say, Search, SearchOptions
+from ratio_hpo.experiment.ready import ready_search
+from ratio_hpo.experiment.study_spec import LARGEST_SEED, NamedSpec
+from ratio_hpo.objective import Objective
+from ratio_hpo.space import Space
+from ratio_hpo.study.opening import check_identity, has_study
+from ratio_hpo.study.plan import CONFIRMATION, Replicate, Target
+from ratio_hpo.study.storage import Storage
+from ratio_hpo.study.view import StudyView, save_reading, view_study
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What is to be trained again.
+
+    Attributes:
+        trials: of the search, finalists first, best first.
+        seeds: of their replicates.
+    """
+
+    trials: tuple[TrialRecord, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def numbers(self) -> list[int]:
+        return [record.number for record in self.trials]
+
+
+def to_confirm(view: StudyView, top: int, seeds: int) -> Again:
+    """The finalists and the anchors, with seeds of their own.
+
+    Raises:
+        StudyError: there is nothing to confirm, or the study is a confirmation itself.
+    """
+    _check_search(view)
+    chosen = finalists(view, top)
+    return Again((*chosen, *anchors(view)), _seeds(view, seeds))
+
+
+def to_measure_noise(view: StudyView, seeds: int) -> Again:
+    """The anchors and the place farthest from them.
+
+    Raises:
+        StudyError: no anchor is COMPLETE, or the study is a confirmation itself.
+    """
+    _check_search(view)
+    far, fixed = extreme(view), anchors(view)
+    places = (*fixed, *([far] if far is not None else []))
+    if not places:
+        raise StudyError(f"study {view.name} has no COMPLETE trial yet, so no noise to measure; go on with its search")
+    return Again(places, _seeds(view, seeds))
+
+
+def ready_again(
+    view: StudyView,
+    again: Again,
+    options: SearchOptions,
+    say: Say,
+    *,
+    objective: Objective | None = None,
+    space: Space | None = None,
+) -> Search:
+    """The confirmation as a search that is ready to run.
+
+    Args:
+        options: of the search that made the study; its name there.
+
+    Raises:
+        StudyError: what would be trained is no longer what was searched.
+        ConfigError, DataError: one line a mistake.
+    """
+    whole = replace(options, study=view.name, confirming=True)
+    search = ready_search(whole, say, objective=objective, space=space)
+    check_identity(dict(view.identity), search.plan)
+    name = view.name + CONFIRMATION
+    replicates = tuple(
+        Replicate(of=record.number, kind=record.kind, params=record.params, seed=seed)
+        for seed in again.seeds
+        for record in again.trials
+    )
+    plan = replace(
+        search.plan,
+        name=name,
+        anchors=(),
+        enqueue=(),
+        replicates=replicates,
+        target=Target(score=view.target),
+        about=replace(search.plan.about, trials=len(replicates), keep="none"),
+    )
+    spec = search.spec.model_copy(
+        update={
+            "trials": len(replicates),
+            "keep": "none",
+            "sampler": NamedSpec(name="random"),
+            "pruner": NamedSpec(name="none"),
+        }
+    )
+    return replace(search, options=replace(whole, study=name), plan=plan, spec=spec)
+
+
+def trials_in_all(storage: Storage, search: Search) -> Search:
+    """The confirmation with the number of its trials in all: those of earlier calls count too."""
+    name, wanted = search.plan.name, {(each.of, each.seed) for each in search.plan.replicates}
+    if not has_study(storage, name):
+        return search
+    records = view_study(storage, name).records
+    known = {(record.replicate_of, record.seed) for record in records}
+    total = len(records) + len(wanted - known)
+    return replace(search, spec=search.spec.model_copy(update={"trials": total}))
+
+
+def replicates_of(storage: Storage, view: StudyView, again: Again, options: SearchOptions) -> Replicates:
+    """What was trained again, as it is stored.
+
+    Raises:
+        StudyError: fewer than two seeds have ended for all.
+    """
+    found = Replicates(view, view_study(storage, view.name + CONFIRMATION), again.numbers, again.seeds, options.folder)
+    if len(found.seeds) < 2:
+        raise StudyError(
+            f"confirmation of {view.name}: {found.missing} of {len(again.trials) * len(again.seeds)} trials have not "
+            "ended yet, and an answer needs at least 2 seeds of each; the same command goes on"
+        )
+    return found
+
+
+def answer(storage: Storage, view: StudyView, again: Again, options: SearchOptions) -> dict[str, Any]:
+    """What the confirmation says; that `test` was read for it is stored.
+
+    Raises:
+        StudyError: too little has ended.
+    """
+    found = replicates_of(storage, view, again, options)
+    reading = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "trials": again.numbers,
+        "seeds": list(found.seeds),
+        "split": found.split.rstrip("/") or "select",
+    }
+    return confirmation(found, [dict(each) for each in save_reading(storage, found.again, reading)])
+
+
+def noise_floor(storage: Storage, view: StudyView, again: Again, options: SearchOptions) -> dict[str, Any]:
+    """How far seeds alone move scores on `select`; reads nothing of `test`.
+
+    Raises:
+        StudyError: too little has ended.
+    """
+    return noise(replicates_of(storage, view, again, options))
+
+
+Tell = Callable[[Storage, StudyView, Again, SearchOptions], dict[str, Any]]
+
+
+def _seeds(view: StudyView, count: int) -> tuple[int, ...]:
+    """Fresh seeds: those that follow the study's own."""
+    own = int(view.identity["seed"])
+    return tuple((own + 1 + k) % (LARGEST_SEED + 1) for k in range(count))
+
+
+def _check_search(view: StudyView) -> None:
+    if view.name.endswith(CONFIRMATION):
+        of = view.name.removesuffix(CONFIRMATION)
+        raise StudyError(f"study {view.name} is a confirmation itself; name the study that was searched, {of}")
