@@ -18,7 +18,7 @@ def finalists(view: StudyView, top: int) -> list[TrialRecord]:
     """The trials to confirm beside the anchors: by what is expected of their end, those of the front first.
 
     Expected is the posterior mean of the response model; before there is one, the last score. A stopped trial that the
-    front holds may be among them, and is then trained to its end. Equal parameters count once.
+    front holds may be among them, and is then trained to its end. Trials that come to the same training count once.
 
     Raises:
         StudyError: no trial has a score, or the first anchor did not end.
@@ -38,13 +38,21 @@ def finalists(view: StudyView, top: int) -> list[TrialRecord]:
         (record for record in known if record.number in expected),
         key=lambda record: (record.number not in on_front, -expected[record.number], record.number),
     )
-    taken = {repr(record.params) for record in anchors(view)}
+    taken = {_what_is_trained(record) for record in anchors(view)}
     chosen: list[TrialRecord] = []
     for record in ranked:
-        if len(chosen) < top and repr(record.params) not in taken:
-            taken.add(repr(record.params))
+        if len(chosen) < top and _what_is_trained(record) not in taken:
+            taken.add(_what_is_trained(record))
             chosen.append(record)
     return chosen
+
+
+def _what_is_trained(record: TrialRecord) -> str:
+    """Other parameters and the windows of each source: ratios of .0001 and 0 come to the same in a short stage."""
+    drawn = {name: {k: s.windows for k, s in stage.sources.items()} for name, stage in record.plan.stages.items()}
+    mixture = ("ratio", "shares") if drawn else ()
+    rest = {key: value for key, value in sorted(record.params.items()) if key not in mixture}
+    return repr((rest, drawn))
 
 
 def extreme(view: StudyView) -> TrialRecord | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ratio_hpo.analysis.answers import Answers
 from ratio_hpo.analysis.recipe import recipe, winner
 from ratio_hpo.analysis.status import details, pareto, status
 from ratio_hpo.analysis.tables import curves_table, trials_table
@@ -71,6 +73,25 @@ class LoadedStudy:
     def status(self) -> dict[str, Any]:
         """Counts, target, hypervolume, paid cost, all trials: as `ratio-hpo status --json` gives it."""
         return status(self._view())
+
+    def ask(
+        self,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        weights: Mapping[str, float] | None = None,
+        max_cost: float | None = None,
+    ) -> dict[str, Any]:
+        """What the response model says, as `ratio-hpo ask --json` gives it: `curve`, `best`, `speed`, `importance`, …
+
+        Args:
+            settings: values of other parameters than the mixture; None: the recommended trial's.
+            weights: over languages, of one more best ratio.
+            max_cost: that the best place `within` may cost.
+
+        Raises:
+            StudyError: too few trials have ended, or a name that is not known.
+        """
+        return Answers(self._view(), settings).all(weights, max_cost)
 
     def plot(self, path: str | Path) -> Path:
         """Draw the front into a PNG, SVG or PDF file.

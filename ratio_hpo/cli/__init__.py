@@ -21,6 +21,7 @@ COMMANDS = {
     "trial": ("read", "One trial: parameters, curve, state, reason."),
     "best": ("read", "The trial with the highest score."),
     "pareto": ("pareto", "The front of speed against accuracy, as a table and a picture."),
+    "ask": ("ask", "What the response model says: best ratios, speed, importance."),
     "transfer": ("transfer", "Gains over no intermediate training, by target and language."),
     "compare": ("compare", "Trials or studies side by side."),
     "enqueue": ("write", "Try these parameters next."),

@@ -18,7 +18,7 @@ from ratio_hpo.surrogate.seen import drawn_by
 if TYPE_CHECKING:
     from ratio_hpo.study.response import Response
     from ratio_hpo.surrogate.gain import Curves, FrontGain
-    from ratio_hpo.surrogate.model import ResponseModel
+    from ratio_hpo.surrogate.model import Posterior, ResponseModel
 
 Array = NDArray[np.float64]
 
@@ -90,6 +90,19 @@ class StudyModel:
         reached = self._gain.at(self.seen.costs)
         on_front = self.seen.trials[self.posterior.mean >= reached - 1e-12].tolist()
         return [self._records[trial].params for trial in dict.fromkeys([*best, *on_front[:number]])]
+
+    def table_of(self, places: Sequence[Params], courses: Sequence[Course]) -> Table:
+        """Columns of courses, one after another, of no run in particular."""
+        points = [Point(params=params, windows={}) for params in places]
+        return self._features.along(points, [course.windows for course in courses])
+
+    def predict(self, table: Table, *, measured: bool = False) -> Posterior:
+        """What is expected at places: on average over runs, or of one more run with its luck."""
+        return self._model.predict(table, measured=measured)
+
+    def draw(self, table: Table, number: int) -> Array:
+        """What runs may score on average at all places at once, by output [number, n, m]; the same at every call."""
+        return self._model.draw_outputs(table, number, np.random.default_rng(0))
 
     def was_tried(self, params: Params) -> bool:
         """Whether a trial with these parameters is there."""

@@ -6,7 +6,7 @@ little above the best score that was seen: laws of mixtures are laws of the loga
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,8 +106,13 @@ class ResponseModel:
         self._mixed = table.shares.shape[1] > 0
         self._condition(scaled)
 
-    def predict(self, table: Table) -> Posterior:
-        """Means and standard deviations at points, each output by itself."""
+    def predict(self, table: Table, *, measured: bool = False) -> Posterior:
+        """Means and standard deviations at points, each output by itself.
+
+        Args:
+            measured: of what one more run would score there, with its luck and the noise of its scores, and not of
+                what runs score there on average.
+        """
         hyper = self.fitted.hyper
         common = shared(Pairs(table, self._table, self._blocks), hyper, mixed=self._mixed)
         means, sds = np.empty((len(table), len(self._weights))), np.empty((len(table), len(self._weights)))
@@ -115,6 +120,8 @@ class ResponseModel:
             across = common.of(part)
             means[:, columns] = across @ self._solved[part]
             sds[:, columns] = self._deviations(table, part, across)[:, None]
+        if measured:
+            sds = np.sqrt(sds**2 + hyper.luck + hyper.noise)
         return self._in_scores(table, means, sds)
 
     def quick(self, table: Table) -> Posterior:
@@ -129,15 +136,27 @@ class ResponseModel:
         return self._in_scores(table, means, np.broadcast_to(sds[:, None], means.shape))
 
     def draws(self, table: Table, number: int, rng: np.random.Generator) -> Array:
-        """What the weighted mean may be at all points at once, drawn from its law [number, n]; a group of outputs errs
-        together as much as residuals do."""
+        """What the weighted mean may be at all points at once, drawn from its law [number, n]."""
+        values = np.zeros((number, len(table)))
+        for column, drawn in self._drawn(table, number, rng):
+            values += self._weights[column] * drawn
+        return values
+
+    def draw_outputs(self, table: Table, number: int, rng: np.random.Generator) -> Array:
+        """What each output may be at all points at once [number, n, m]."""
+        values = np.empty((number, len(table), len(self._weights)))
+        for column, drawn in self._drawn(table, number, rng):
+            values[..., column] = drawn
+        return values
+
+    def _drawn(self, table: Table, number: int, rng: np.random.Generator) -> Iterator[tuple[int, Array]]:
+        """Outputs drawn from their law [number, n]; a group of outputs errs together as much as residuals do."""
         hyper = self.fitted.hyper
         here = shared(Pairs(table, table, self._blocks), hyper, mixed=self._mixed)
         common = shared(Pairs(table, self._table, self._blocks), hyper, mixed=self._mixed)
         level, scale = self._level(table)
         together = rng.standard_normal((number, len(table)))
         own, all_one = np.sqrt(1.0 - self._correlation), np.sqrt(self._correlation)
-        values = np.zeros((number, len(table)))
         for part, columns in self._columns.items():
             across = common.of(part)
             solved = solve_triangular(self._lower[part], across.T, lower=True)
@@ -146,8 +165,7 @@ class ResponseModel:
             for k, column in enumerate(columns):
                 noise = all_one * together + own * rng.standard_normal(together.shape)
                 scaled = level[:, column] + scale[:, column] * (means[:, k] + noise @ lower.T)
-                values += self._weights[column] * (self._ceiling[column] - np.exp(-scaled))
-        return values
+                yield column, self._ceiling[column] - np.exp(-scaled)
 
     def _deviations(self, table: Table, part: int | None, across: Array) -> Array:
         """Standard deviations of scaled outputs that answer to a share [n], from the covariance with what was seen."""
