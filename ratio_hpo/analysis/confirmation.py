@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratio_hpo.analysis.names import anchor_of
-from ratio_hpo.analysis.replicates import SELECT, Part, Replicates
+from ratio_hpo.analysis.parts import name_of
+from ratio_hpo.analysis.replicates import SELECT, Replicates
 from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.trial import NO_INTERMEDIATE
 from ratio_hpo.metrics.convergence import cost_to_target
@@ -57,7 +58,7 @@ def noise(found: Replicates) -> dict[str, Any]:
     """The noise floor on `select`, as `ratio-hpo noise --json` gives it: how far seeds alone move scores."""
     scores = found.scores(SELECT)
     means = scores @ found.weights
-    names = [_name(part) for part in found.parts]
+    names = [name_of(part) for part in found.parts]
     places = [
         {
             "trial": entrant.trial.number,
@@ -131,7 +132,7 @@ class _Compared:
                 "params": entrant.trial.params,
                 "cost": entrant.cost,
                 "score": self._one(k, None),
-                "by_language": {_name(part): self._one(k, j) for j, part in enumerate(self.found.parts)},
+                "by_language": {name_of(part): self._one(k, j) for j, part in enumerate(self.found.parts)},
                 "on_front": float(chances[k]),
                 "runs": {str(seed): entrant.runs[seed].number for seed in self.found.seeds},
             }
@@ -148,7 +149,7 @@ class _Compared:
             "second": entrants[b].trial.number,
             **_told(self.difference(a, b)),
             "by_language": {
-                _name(part): {**_told(one), "p_holm": p}
+                name_of(part): {**_told(one), "p_holm": p}
                 for part, one, p in zip(self.found.parts, each, corrected, strict=True)
             },
         }
@@ -249,9 +250,3 @@ def _told(one: Difference) -> dict[str, float]:
     return {
         "mean": one.mean, "low": low, "high": high, "sd": one.sd, "p": one.p, "probability": one.probability,
     }  # fmt: skip
-
-
-def _name(part: Part) -> str:
-    """What a part is called in tables."""
-    target, language = part
-    return "/".join(word for word in (target, language or "mean") if word)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratio_hpo.analysis.names import label
+from ratio_hpo.analysis.parts import Part, key_of, parts_of, weights_of
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.metrics.paired import Items
@@ -17,9 +18,6 @@ from ratio_hpo.study.view import StudyView
 from ratio_hpo.training.items import ItemStore
 
 Array = NDArray[np.float64]
-Part = tuple[str, str]
-"""Target and language; a study of one target calls it nothing, an objective of one score has no language either."""
-
 SELECT, TEST = "", "test/"
 """Prefixes of scores."""
 
@@ -80,35 +78,21 @@ class Replicates:
         last = [record.curve[-1].scores for entrant in self.entrants for record in entrant.runs.values()]
         return TEST if last and all(any(key.startswith(TEST) for key in scores) for scores in last) else SELECT
 
-    @cached_property
+    @property
     def parts(self) -> list[Part]:
         """What the headline is the mean of."""
-        targets = self.search.about.targets
-        if len(targets) > 1:
-            keys = self._last(0, self.seeds[0])
-            found = []
-            for target in targets:
-                prefix = f"{self.split}{target}/{self.search.about.primaries[target]}/"
-                found += [(target, key[len(prefix) :]) for key in keys if key.startswith(prefix)]
-            return [part for part in found if part[1] not in ("mean", "worst")]
-        languages = list(self.search.languages)
-        return [("", language) for language in languages] or [("", "")]
+        return parts_of(self.search)
 
     @cached_property
     def weights(self) -> Array:
         """Of each part in the headline [parts]."""
-        targets = self.search.about.targets
-        if len(targets) < 2:
-            return np.full(len(self.parts), 1.0 / len(self.parts))
-        whole = sum(targets.values())
-        among = {target: sum(part[0] == target for part in self.parts) for target in targets}
-        return np.array([targets[target] / whole / among[target] for target, _ in self.parts])
+        return np.array(weights_of(self.search))
 
     def scores(self, split: str) -> Array:
         """Measure of each part at the end of each run [entrants, seeds, parts]."""
         return np.array(
             [
-                [[self._last(k, seed)[self._key(split, part)] for part in self.parts] for seed in self.seeds]
+                [[self._last(k, seed)[key_of(self.search, part, split)] for part in self.parts] for seed in self.seeds]
                 for k in range(len(self.entrants))
             ]
         )
@@ -161,9 +145,3 @@ class Replicates:
 
     def _last(self, entrant: int, seed: int) -> Mapping[str, float]:
         return self.entrants[entrant].runs[seed].curve[-1].scores
-
-    def _key(self, split: str, part: Part) -> str:
-        target, language = part
-        if target:
-            return f"{split}{target}/{self.search.about.primaries[target]}/{language}"
-        return f"{split}score/{language or 'mean'}"

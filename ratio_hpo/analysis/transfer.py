@@ -177,7 +177,7 @@ def plot_transfer(content: Mapping[str, Any], path: Path) -> Path:
         StudyError: the ending is not known.
         OSError: the file cannot be written.
     """
-    from ratio_hpo.analysis.plot import check_ending
+    from ratio_hpo.analysis.pictures import check_ending
 
     check_ending(path)
     import numpy as np

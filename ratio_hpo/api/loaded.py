@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratio_hpo.analysis.answers import Answers
+from ratio_hpo.analysis.pictures import Facts, draw, save
 from ratio_hpo.analysis.recipe import recipe, winner
+from ratio_hpo.analysis.report.page import Column, write_report
 from ratio_hpo.analysis.status import details, pareto, status
 from ratio_hpo.analysis.tables import curves_table, trials_table
+from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.experiment.report_facts import report_facts
 from ratio_hpo.study.storage import Storage, default_url, open_storage
 from ratio_hpo.study.view import StudyView, view_study
 
@@ -22,6 +26,7 @@ class LoadedStudy:
 
     Args:
         name: of the study; None: the one that was worked on last.
+        root: the run folder.
 
     Example:
         >>> study = load_study(root=folder)
@@ -35,8 +40,8 @@ class LoadedStudy:
 
     name: str
 
-    def __init__(self, storage: Storage, name: str | None) -> None:
-        self._storage = storage
+    def __init__(self, storage: Storage, name: str | None, root: Path = Path("mlruns")) -> None:
+        self._storage, self._root = storage, root
         self.name = view_study(storage, name).name
 
     def trials(self) -> DataFrame:
@@ -93,16 +98,37 @@ class LoadedStudy:
         """
         return Answers(self._view(), settings).all(weights, max_cost)
 
-    def plot(self, path: str | Path) -> Path:
-        """Draw the front into a PNG, SVG or PDF file.
+    def axes(self, picture: str = "front") -> list[Any]:
+        """A picture as axes of matplotlib, to be changed and saved: `axes[0].figure.savefig("front.pdf")`.
+
+        Args:
+            picture: `front`, `response`, `languages`, `heat`, `gains`, `curves`, `hypervolume`, `importance`,
+                `slices`, `parallel`, `ternary`, `realised`, `savings`, `timeline`, `confirmation`, `noise`.
 
         Raises:
-            StudyError: nothing was evaluated yet, or the ending is not known.
+            StudyError: there is no such picture, or nothing to draw.
+        """
+        return draw(self._facts(), picture)[1]
+
+    def plot(self, path: str | Path, picture: str = "front") -> Path:
+        """Draw a picture into a PNG, SVG or PDF file.
+
+        Raises:
+            StudyError: there is no such picture, nothing to draw, or the ending is not known.
             OSError: the file cannot be written.
         """
-        from ratio_hpo.analysis.plot import plot_front
+        return save(self._facts(), picture, Path(path))
 
-        return plot_front(self._view(), Path(path))
+    def report(self, path: str | Path) -> Path:
+        """Write the report, one HTML page that needs nothing else.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        return write_report([Column(self._facts())], Path(path))
+
+    def _facts(self) -> Facts:
+        return report_facts(self._storage, self._view(), RunFolder(self._root))
 
     def __repr__(self) -> str:
         counts = {state: count for state, count in self.status()["counts"].items() if count}
@@ -126,4 +152,4 @@ def load_study(name: str | None = None, *, root: str | Path = "mlruns", storage:
         >>> load_study("train", root=folder).trials()["kind"].tolist()
         ['english', 'non_english', 'sampled', 'sampled']
     """
-    return LoadedStudy(open_storage(storage or default_url(Path(root)), create=False), name)
+    return LoadedStudy(open_storage(storage or default_url(Path(root)), create=False), name, Path(root))

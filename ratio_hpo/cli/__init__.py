@@ -22,6 +22,8 @@ COMMANDS = {
     "best": ("read", "The trial with the highest score."),
     "pareto": ("pareto", "The front of speed against accuracy, as a table and a picture."),
     "ask": ("ask", "What the response model says: best ratios, speed, importance."),
+    "report": ("report", "The answer and all behind it as one page."),
+    "plot": ("report", "One picture by itself, for papers."),
     "transfer": ("transfer", "Gains over no intermediate training, by target and language."),
     "compare": ("compare", "Trials or studies side by side."),
     "enqueue": ("write", "Try these parameters next."),

@@ -21,12 +21,10 @@ EVEN = 0.5
 @click.option(
     "--png", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.  [default: below --root]"
 )
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Also write an interactive page there.")
 @click.option("--no-picture", is_flag=True, help="Print the table alone.")
 @reading_options
 def pareto(
     png: Path | None,
-    html: Path | None,
     no_picture: bool,
     study: str | None,
     root: Path,
@@ -37,30 +35,26 @@ def pareto(
 
     \b
     ratio-hpo pareto
-    ratio-hpo pareto --png front.png --html front.html
+    ratio-hpo pareto --png front.png
     """
     from ratio_hpo.analysis.status import pareto as pareto_of
 
     if png is not None:
-        from ratio_hpo.analysis.plot import check_ending
+        from ratio_hpo.analysis.pictures import check_ending
 
         check_ending(png)
     view = open_view(root, storage, study)
     content = pareto_of(view)
     print_json(content) if as_json else print_front(content)
     if png is not None or not (as_json or no_picture):
-        from ratio_hpo.analysis.plot import plot_front
+        from ratio_hpo.analysis.pictures import Facts, save
 
         try:
-            say(f"picture: {plot_front(view, png or RunFolder(root).plot(view.name))}")
+            say(f"picture: {save(Facts(view), 'front', png or RunFolder(root).plot(view.name))}")
         except OSError as error:
             if png is not None:
                 raise
             say(f"no picture: {error.filename or root}: {error.strerror}; name a place for it with --png")
-    if html is not None:
-        from ratio_hpo.analysis.interactive import write_front_page
-
-        say(f"page: {write_front_page(view, html)}")
 
 
 def print_front(content: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ def transfer(
     ratio-hpo transfer
     ratio-hpo transfer --csv > transfer.csv
     """
-    from ratio_hpo.analysis.plot import check_ending
+    from ratio_hpo.analysis.pictures import check_ending
     from ratio_hpo.analysis.transfer import plot_transfer
     from ratio_hpo.analysis.transfer import transfer as transfer_of
     from ratio_hpo.training.items import ItemStore

@@ -63,9 +63,13 @@ class RunFolder:
     def plots(self) -> Path:
         return self.root / "plots"
 
-    def plot(self, study: str) -> Path:
-        """The picture of a study's front."""
-        return self.plots / f"{study}.png"
+    def plot(self, study: str, ending: str = ".png") -> Path:
+        """A picture of a study, its front unless the ending names another one."""
+        return self.plots / f"{study}{ending}"
+
+    def report(self, study: str) -> Path:
+        """The report of a study."""
+        return self.root / "reports" / f"{study}.html"
 
     @property
     def windows(self) -> Path:

@@ -14,6 +14,7 @@ from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.core.urls import with_driver, without_login, without_password
+from ratio_hpo.experiment.report_facts import report_column
 from ratio_hpo.study import Study
 from ratio_hpo.study.front import front, summary
 from ratio_hpo.study.keeper import kept_points
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from ratio_hpo.tracking.mlflow import MlflowTracker
 
 LOCAL = "local"
+
+UI_ADDRESS = "http://127.0.0.1:5000"
+"""Where `ratio-hpo ui` serves a store below the run folder."""
 
 
 def store_key(uri: str | None) -> str:
@@ -57,7 +61,8 @@ def _plain(url: str) -> str:
 
 def open_tracker(uri: str | None, folder: RunFolder, experiment: str) -> MlflowTracker:
     """The tracker of an experiment; by default, the store below the run folder."""
-    from ratio_hpo.tracking.mlflow import MlflowTracker, make_store
+    from ratio_hpo.tracking.mlflow import MlflowTracker
+    from ratio_hpo.tracking.mlflow_store import make_store
 
     if uri is None:
         make_store(folder.runs.resolve())
@@ -94,7 +99,7 @@ def tracking_beside(study: Study, folder: RunFolder, uri: str | None, say: Calla
         stored=study.snapshot().tracked,
         save=save,
         say=say,
-        artifacts=lambda place: write_artifacts(seen[0], place),
+        artifacts=lambda place: write_artifacts(seen[0], place, report_column(study.storage, seen[0], folder)),
         alone=lambda: alone(folder),
     )
     loop.start()
@@ -137,7 +142,8 @@ def track_study(
         for number in [number for number in written if stored.get(number) != written[number]]:
             save_tracked(storage, view.name, key, number, written[number])
         write_trials(tracker, view.records, facts, written, after)
-        write_ending(tracker, view.records, facts, lambda place: write_artifacts(view, place))
+        column = report_column(storage, view, folder)
+        write_ending(tracker, view.records, facts, lambda place: write_artifacts(view, place, column))
     return count
 
 
@@ -195,6 +201,18 @@ def delete_runs(view: StudyView, folder: RunFolder, uri: str | None) -> None:
     """Delete the runs of a study that was deleted, where it was tracked."""
     if view.stores:
         open_tracker(uri_of(view, uri), folder, view.about.experiment).delete(view.name)
+
+
+def run_links(view: StudyView, folder: RunFolder, uri: str | None) -> dict[int, str]:
+    """The address of the run of each trial: on its server, or where `ratio-hpo ui` serves the store below the root."""
+    if not view.stores:
+        return {}
+    uri = uri_of(view, uri)
+    if uri is None and not folder.runs.is_file():
+        return {}
+    address = without_login(uri).rstrip("/") if uri is not None and uri.startswith("http") else UI_ADDRESS
+    paths = open_tracker(uri, folder, view.about.experiment).run_paths(view.name)
+    return {number: f"{address}/{path}" for number, path in paths.items()}
 
 
 def show_view(view: StudyView, folder: RunFolder, uri: str | None) -> str:

@@ -21,7 +21,7 @@ TAG = "mlflow.sharedViewState."
 
 def view_id(study: str) -> str:
     """The name of a study's view."""
-    return f"ratio-hpo-{study}"
+    return f"ratio-hpo-{study.replace('+', ' ')}"  # MLflow takes no plus sign in the key of a tag
 
 
 def view_path(experiment_id: str, study: str) -> str:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import sqlite3
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +15,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from ratio_hpo.core.files import remove
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.core.urls import with_driver
 from ratio_hpo.tracking.base import StudyFacts
@@ -40,6 +34,7 @@ from ratio_hpo.tracking.entries import (
     run_name,
     tags_of,
 )
+from ratio_hpo.tracking.mlflow_store import quiet
 
 STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "FINISHED", State.FAIL: "FAILED"}
 """A pruned trial is no failure, as KILLED would show it: its `state` says that it was stopped."""
@@ -61,7 +56,7 @@ class MlflowTracker:
     experiment_id: str
 
     def __init__(self, uri: str, experiment: str, artifacts: Path | None) -> None:
-        _quiet()
+        quiet()
         self._client = MlflowClient(with_driver(uri))
         found = self._client.get_experiment_by_name(experiment)
         if found is not None:
@@ -133,6 +128,12 @@ class MlflowTracker:
             self._client.log_artifacts(run.info.run_id, folder)
         self._client.set_terminated(run.info.run_id)
         self._client.set_tag(run.info.run_id, WRITTEN, mark)
+
+    def run_paths(self, study: str) -> dict[int, str]:
+        """Where the run of each trial is, below the address of the server."""
+        runs = self._search(f"tags.`{STUDY}` = '{study}' AND tags.`{KIND}` = 'trial'")
+        place = f"#/experiments/{self.experiment_id}/runs"
+        return {int(run.data.tags[TRIAL]): f"{place}/{run.info.run_id}" for run in runs}
 
     def view_path(self, study: str) -> str:
         """Where the chart view of a study is, below the address of the server."""
@@ -218,74 +219,13 @@ class MlflowTracker:
             self._client.log_inputs(run, datasets=inputs)
 
 
-def make_store(file: Path) -> None:
-    """Make the SQLite store of a run folder, whole or not at all; one that is there and whole stays.
-
-    MLflow makes its tables in many steps and checks none of them later: killed in between, it leaves a file that it
-    refuses for good. So the tables are made in a file beside it, which takes the name when all is there. One that was
-    left half-made, by whatever else, is known by MLflow's refusal and by holding no run; it is made anew.
-
-    Raises:
-        Exception: whatever MLflow raises of a file that holds runs.
-    """
-    _quiet()
-    if file.is_file():
-        problem = _problem_of(file)
-        if problem is None:
-            return
-        if _holds_runs(file):
-            raise problem
-        remove(file)
-    part = file.with_name(f".{file.name}-{os.getpid()}-{threading.get_native_id()}")
-    remove(part)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        problem = _problem_of(part)
-        if problem is not None:
-            raise problem
-        with suppress(FileExistsError):  # another process was faster: its store may hold runs by now
-            os.link(part, file)
-    finally:
-        for left in file.parent.glob(f"{part.name}*"):
-            remove(left)
-
-
-def _problem_of(file: Path) -> Exception | None:
-    """What MLflow says against a store, which it makes where there is none; None: nothing."""
-    address = f"sqlite:///{file}"
-    try:
-        SqlAlchemyStore(address, (file.parent / "artifacts").as_uri()).search_experiments(max_results=1)
-        return None
-    except Exception as error:  # MLflow raises its own, alembic's and SQLAlchemy's
-        return error
-    finally:  # MLflow keeps engines by address, and theirs would go on with a file that was replaced
-        SqlAlchemyStore._get_or_create_engine(address).dispose()
-
-
-def _holds_runs(file: Path) -> bool:
-    """Whether there is a run in it; what cannot be read at all may hold some."""
-    try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
-            return connection.execute("SELECT count(*) FROM runs").fetchone()[0] > 0
-    except sqlite3.OperationalError as error:
-        return "no such table" not in str(error)
-    except sqlite3.DatabaseError:
-        return True
-
-
-def _quiet() -> None:
-    """What goes wrong is told by our own lines, from the errors that are raised."""
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
 def check_store(uri: str) -> None:
     """Read from a store, and write a tag to it.
 
     Raises:
         Exception: whatever the store or server raises.
     """
-    _quiet()
+    quiet()
     client = MlflowClient(with_driver(uri))
     found = client.search_experiments(max_results=1)
     if found:

@@ -1,0 +1,91 @@
+"""How pictures look: colours that colour-blind readers can tell apart, text that stays text, few lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+INK, FAINT, TARGET, GAIN, LOSS = "#1f2430", "#c9ced6", "#b3382c", "#0072b2", "#d55e00"
+"""Text and axes; grids and what stands back; the target; more and less than something (Okabe and Ito 2008)."""
+
+LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8a6d00")
+"""Of things that have no order (Okabe and Ito 2008, yellow darkened)."""
+
+UNKNOWN = "#8a8f98"
+"""Of a trial without a ratio."""
+
+PANEL = (2.5, 2.0)
+"""Inches of one of several small panels."""
+
+
+def colour_of(ratio: float | None) -> Any:
+    """A colour by ratio, from dark blue to green-yellow; both ends can be seen on white and on black."""
+    from matplotlib import colormaps
+
+    return UNKNOWN if ratio is None else colormaps["viridis"](0.12 + 0.75 * min(max(ratio, 0.0), 1.0))
+
+
+def colour_map() -> Any:
+    """The same as a map of [0, 1]."""
+    from matplotlib import colormaps
+    from matplotlib.colors import LinearSegmentedColormap
+
+    whole = colormaps["viridis"]
+    return LinearSegmentedColormap.from_list("ratio", [whole(0.12 + 0.75 * k / 255) for k in range(256)])
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Pictures drawn and saved within have our look; fonts are embedded in PDF and stay text in SVG."""
+    import matplotlib
+
+    settings: Any = {
+        "font.size": 9,
+        "axes.titlesize": 9,
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": FAINT,
+        "grid.linewidth": 0.5,
+        "axes.axisbelow": True,
+        "legend.frameon": False,
+        "legend.fontsize": 8,
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "savefig.facecolor": "white",
+        "pdf.fonttype": 42,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "ratio-hpo",
+        "path.simplify": True,
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def panels(figure: Any, number: int, columns: int = 4) -> Sequence[Any]:
+    """So many small panels with common axes; the figure grows to hold them."""
+    columns = min(columns, number)
+    rows = -(-number // columns)
+    figure.set_size_inches(max(PANEL[0] * columns, 4.0), PANEL[1] * rows + 0.4)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    each = list(grid.flat)
+    for axes in each[number:]:
+        axes.remove()
+    for k in range(max(number - columns, 0), number):
+        each[k].tick_params(labelbottom=True)
+    return each[:number]
+
+
+def cost_axis(axes: Any, unit: str, what: str = "attributed cost") -> None:
+    """A horizontal axis of cost, with thousands set apart."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.set_xlabel(f"{what} ({unit})")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

@@ -1,0 +1,149 @@
+"""The report: one page that needs nothing else, with a table beside every picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ratio_hpo.analysis.pictures import PICTURES, draw
+from ratio_hpo.analysis.pictures.again import pairs_table
+from ratio_hpo.analysis.pictures.base import Cell, Facts, Picture, Table, Trial
+from ratio_hpo.analysis.report.facts import about_rows, answer_of, leaks_of, numbers_of, reproduce_of
+from ratio_hpo.analysis.report.svg import svg_of
+from ratio_hpo.core.files import written_whole
+from ratio_hpo.core.trial import TrialRecord
+
+MOST_ROWS = 400
+"""Of a table; beyond, it says how many more there are and where they can be had."""
+
+TEMPLATE = "report.html.j2"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A picture of the page, or why there is none.
+
+    Attributes:
+        toggles: whether it holds marks of stopped trials.
+    """
+
+    name: str
+    title: str
+    about: str
+    svg: str | None
+    tables: Sequence[tuple[str, Table]]
+    missing: str | None = None
+    toggles: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A study of the page.
+
+    Attributes:
+        links: to the MLflow run of each trial, by number.
+    """
+
+    facts: Facts
+    links: Mapping[int, str] = field(default_factory=dict)
+
+
+def write_report(columns: Sequence[Column], path: Path, *, refresh: int | None = None) -> Path:
+    """Write the page.
+
+    Args:
+        columns: the study; several are set side by side.
+        refresh: seconds after which a browser asks for it anew; None: never.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    page = render(columns, refresh=refresh)
+    with written_whole(path) as whole:
+        whole.write_text(page, encoding="utf-8")
+    return path
+
+
+def render(columns: Sequence[Column], *, refresh: int | None = None) -> str:
+    """The page as text."""
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(loader=PackageLoader("ratio_hpo.analysis.report", "."), autoescape=True, trim_blocks=True,
+                              lstrip_blocks=True)  # fmt: skip
+    studies = [_study(column, f"s{k}" if len(columns) > 1 else "") for k, column in enumerate(columns)]
+    return environment.get_template(TEMPLATE).render(
+        title=" and ".join(study["name"] for study in studies),
+        studies=studies,
+        refresh=refresh,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        show=_show,
+        is_number=lambda cell: isinstance(cell, Trial | float | int),
+        most=MOST_ROWS,
+    )
+
+
+def _study(column: Column, prefix: str) -> dict[str, Any]:
+    facts = column.facts
+    return {
+        "name": facts.view.name,
+        "prefix": prefix,
+        "answer": answer_of(facts),
+        "numbers": numbers_of(facts),
+        "about": about_rows(facts),
+        "leaks": leaks_of(facts),
+        "reproduce": reproduce_of(facts),
+        "sections": [_section(facts, picture, prefix) for picture in PICTURES.values()],
+        "trials": [_trial(facts, record, column.links.get(record.number)) for record in facts.view.records],
+    }
+
+
+def _section(facts: Facts, picture: Picture, prefix: str) -> Section:
+    missing = picture.missing(facts)
+    name = f"{prefix}{picture.name}"
+    if missing is not None:
+        return Section(name, picture.title, picture.about, None, [], missing)
+    figure, _ = draw(facts, picture.name)
+    svg = svg_of(figure, facts.take_tips(), name, f"{picture.title}. {picture.about}")
+    tables = [("The numbers", picture.table(facts))]
+    if picture.name == "confirmation":
+        tables.append(("Each against each", pairs_table(facts)))
+    return Section(name, picture.title, picture.about, svg, tables, toggles='class="stopped"' in svg)
+
+
+def _trial(facts: Facts, record: TrialRecord, link: str | None) -> dict[str, Any]:
+    last = record.scored[-1] if record.scored else None
+    return {
+        "number": record.number,
+        "name": facts.name(record),
+        "state": record.state.value,
+        "ratio": record.ratio,
+        "score": None if last is None else last.headline,
+        "cost": None if last is None else last.cost,
+        "settings": {k: v for k, v in record.params.items() if k not in ("ratio", "shares", "no_intermediate")},
+        "scores": {} if last is None else {n: facts.score(last, part) for n, part in _named(facts)},
+        "reason": record.reason,
+        "seed": record.seed,
+        "link": link,
+    }
+
+
+def _named(facts: Facts) -> list[tuple[str, tuple[str, str]]]:
+    from ratio_hpo.analysis.parts import name_of
+
+    return [(name_of(part), part) for part in facts.parts]
+
+
+def _show(cell: Cell) -> str:
+    """A cell as text."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, bool | str):
+        return str(cell)
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    if isinstance(cell, float):
+        return f"{cell:,.0f}" if abs(cell) >= 100 else f"{cell:.3g}" if 0 < abs(cell) < 0.01 else f"{cell:.3f}"
+    return str(cell.number)

@@ -1,0 +1,113 @@
+"""Commands that show a study as a whole: report and plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ratio_hpo.cli.options import (
+    complete_studies,
+    named_study,
+    one_name,
+    root_option,
+    storage_option,
+    study_option,
+    tracking_uri_option,
+)
+from ratio_hpo.cli.printing import open_stored
+from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.show.words import say
+
+if TYPE_CHECKING:
+    from ratio_hpo.analysis.report.page import Column
+    from ratio_hpo.study.storage import Storage
+    from ratio_hpo.study.view import StudyView
+
+
+@click.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+              help="Where the page goes.  [default: reports/<study>.html below --root]")  # fmt: skip
+@click.option("--pdf", is_flag=True, help="Also print it into a PDF beside the page; needs Chromium.")
+@click.option("--compare", nargs=2, metavar="A B", shell_complete=complete_studies, help="Two studies side by side.")
+@named_study
+@root_option
+@storage_option
+@tracking_uri_option
+def report(
+    output: Path | None, pdf: bool, compare: tuple[str, str] | None, study: str | None, root: Path,
+    storage: str | None, tracking_uri: str | None,
+) -> None:  # fmt: skip
+    """The answer and everything behind it as one page: needs no network, no server and no script.
+
+    What was confirmed last stands first; `test` is not read anew. Trials lead to their runs in MLflow.
+
+    \b
+    ratio-hpo report
+    ratio-hpo report polyglot-world-default -o report.html --pdf
+    ratio-hpo report --compare xlmr-default mbert-default
+    """
+    from ratio_hpo.analysis.report.page import write_report
+    from ratio_hpo.study.view import view_study
+
+    if compare is not None and study is not None:
+        raise click.UsageError("--compare names both studies; leave the other name out")
+    stored = open_stored(root, storage, only_read=True)
+    views = [view_study(stored, name) for name in compare or (study,)]
+    columns = [column(stored, view, root, tracking_uri) for view in views]
+    names = "+".join(each.facts.view.name for each in columns)
+    path = write_report(columns, output or RunFolder(root).report(names))
+    say(f"report: {path}")
+    if pdf:
+        from ratio_hpo.show.pdf import print_page
+
+        say(f"printed: {print_page(path, path.with_suffix('.pdf'))}")
+
+
+def column(stored: Storage, view: StudyView, root: Path, tracking_uri: str | None) -> Column:
+    """A study as the report shows it, with links to its runs where its store can be asked."""
+    from ratio_hpo.core.urls import reason_of
+    from ratio_hpo.experiment.report_facts import report_column
+    from ratio_hpo.experiment.track import run_links
+
+    folder = RunFolder(root)
+    try:
+        links = run_links(view, folder, tracking_uri)
+    except Exception as error:  # a tracking store may raise anything; the report stands without it
+        say(f"the report has no links to MLflow ({reason_of(error)})")
+        links = {}
+    return report_column(stored, view, folder, links)
+
+
+@click.command()
+@click.argument("picture")
+@click.argument("name", required=False, metavar="[STUDY]", shell_complete=complete_studies)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+              help="A .pdf, .svg or .png file.  [default: a PDF below --root]")  # fmt: skip
+@study_option
+@root_option
+@storage_option
+def plot(
+    picture: str, name: str | None, output: Path | None, study: str | None, root: Path, storage: str | None
+) -> None:
+    """One picture of a study by itself, for papers: vector, with its fonts embedded.
+
+    Pictures: confirmation, front, response, languages, heat, gains, curves, hypervolume, importance, slices, parallel,
+    ternary, realised, savings, timeline, noise.
+
+    \b
+    ratio-hpo plot front
+    ratio-hpo plot response polyglot-world-default -o response.svg
+    """
+    from ratio_hpo.analysis.pictures import check_ending, find_picture, save
+    from ratio_hpo.experiment.report_facts import report_facts
+    from ratio_hpo.study.view import view_study
+
+    find_picture(picture)
+    if output is not None:
+        check_ending(output)
+    folder, stored = RunFolder(root), open_stored(root, storage, only_read=True)
+    view = view_study(stored, one_name(name, study))
+    path = output or folder.plot(view.name, f"-{picture}.pdf")
+    say(f"picture: {save(report_facts(stored, view, folder), picture, path)}")

@@ -1,0 +1,45 @@
+"""A page printed into a PDF by Chromium, where it is installed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from ratio_hpo.core.errors import RatioHpoError
+from ratio_hpo.core.files import written_whole
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+"""What Chromium is called."""
+
+PATIENCE = 120.0
+
+
+def find_chromium() -> str | None:
+    """Its command; None: it is not installed."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def print_page(page: Path, path: Path) -> Path:
+    """Print a page.
+
+    Raises:
+        RatioHpoError: Chromium is not installed, or did not print.
+        OSError: the file cannot be written.
+    """
+    command = find_chromium()
+    if command is None:
+        raise RatioHpoError("--pdf needs Chromium, which is not installed; open the page and print it from any browser")
+    with written_whole(path) as whole, tempfile.TemporaryDirectory(prefix="ratio-hpo-") as profile:
+        flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--no-pdf-header-footer"]
+        words = [command, *flags, f"--print-to-pdf={whole}", page.resolve().as_uri()]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise RatioHpoError(
+                f"{command} did not print {page} within {PATIENCE:.0f} s; print it from a browser"
+            ) from error
+        if not whole.is_file():
+            raise RatioHpoError(f"{command} did not print {page} (code {done.returncode}); print it from a browser")
+    return path
