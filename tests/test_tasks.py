@@ -289,15 +289,13 @@ def test_a_study_of_several_targets_is_whole(finished: Path) -> None:
 
 
 def test_pictures_and_pages_know_a_trial_without_a_ratio(finished: Path, tmp_path: Path) -> None:
-    from ratio_hpo.analysis.interactive import write_front_page
-    from ratio_hpo.analysis.plot import plot_front
+    from ratio_hpo.analysis.pictures import Facts, save
     from ratio_hpo.core.layout import RunFolder
     from ratio_hpo.study.storage import default_url, open_storage
     from ratio_hpo.study.view import view_study
 
     view = view_study(open_storage(default_url(RunFolder(finished / "runs").root)), None)
-    assert write_front_page(view, tmp_path / "front.html").stat().st_size > 10_000
-    assert plot_front(view, tmp_path / "front.png").stat().st_size > 10_000
+    assert save(Facts(view), "front", tmp_path / "front.png").stat().st_size > 10_000
 
 
 def test_nothing_of_it_is_garbage(finished: Path) -> None:

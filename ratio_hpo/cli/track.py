@@ -27,7 +27,11 @@ from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.urls import with_driver
 from ratio_hpo.show.words import say
 
+REFRESH = 60
+"""Seconds after which a browser asks for the report anew."""
+
 if TYPE_CHECKING:
+    from ratio_hpo.show.report_server import ReportServer
     from ratio_hpo.study.view import StudyView
 
 
@@ -84,7 +88,14 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
 @click.command()
 @option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; the UI has no login.")
-@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@click.option(
+    "--report-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    show_default="a free one",
+    help="Of the report, which is served beside the runs.",
+)
+@click.option("--no-browser", is_flag=True, help="Only print the addresses.")
 @named_study
 @root_option
 @storage_option
@@ -92,16 +103,18 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
 def ui(
     port: int,
     host: str,
+    report_port: int,
     no_browser: bool,
     study: str | None,
     root: Path,
     storage: str | None,
     tracking_uri: str | None,
 ) -> None:
-    """Open the MLflow UI on a ready-made view of a study, until Ctrl-C.
+    """Open the MLflow UI on a ready-made view of a study, and its report beside it, until Ctrl-C.
 
     Front, curves, parallel coordinates and F1 by language. Where the study is tracked on a server, its view is made and
-    its address shown; else a UI is started on the store.
+    its address shown; else a UI is started on the store. The report is made anew whenever more is known; a browser asks
+    for it every minute.
 
     \b
     ratio-hpo ui
@@ -114,13 +127,48 @@ def ui(
     folder = RunFolder(root)
     if tracking_uri is None and storage is None and not folder.runs.is_file() and not folder.studies.is_file():
         raise StudyError(f"{folder.runs}: no runs here yet; run `ratio-hpo search`, or name the folder with --root")
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        say(f"{host}: no login is asked for; whoever reaches this machine there can read and change all runs")
     view = open_view(root, storage, study)
     uri = uri_of(view, tracking_uri)
     path = _view_path(view, root, uri)
     if uri is not None and uri.startswith("http"):
         _show(f"{without_login(uri).rstrip('/')}/{path}", browser=not no_browser)
-    else:
+        return
+    server = _report_server(view.name, root, storage, host, report_port)
+    server.start()
+    try:
+        say(f"report: {server.address}")
         _serve(with_driver(uri or folder.runs_url), host, port, path, browser=not no_browser)
+    finally:
+        server.stop()
+
+
+def _report_server(name: str, root: Path, storage: str | None, host: str, port: int) -> ReportServer:
+    """The report of a study, from storage, for a browser."""
+    from ratio_hpo.analysis.report.page import render
+    from ratio_hpo.cli.report import column
+    from ratio_hpo.core.errors import StudyError
+    from ratio_hpo.show.report_server import ReportServer
+    from ratio_hpo.study.advice import extent
+    from ratio_hpo.study.opening import has_study
+    from ratio_hpo.study.plan import CONFIRMATION
+    from ratio_hpo.study.view import view_study
+
+    stored = open_stored(root, storage, only_read=True)
+
+    def known() -> str:
+        names = [each for each in (name, name + CONFIRMATION) if has_study(stored, each)]
+        views = [view_study(stored, each) for each in names]
+        return repr([(extent(view.records), len(view.readings)) for view in views])
+
+    def make() -> str:
+        return render([column(stored, view_study(stored, name), root, None)], refresh=REFRESH)
+
+    try:
+        return ReportServer(make, known, host=host, port=port)
+    except OSError as error:
+        raise StudyError(f"port {port} of {host} is taken; try --report-port {port + 1}") from error
 
 
 def _show(address: str, *, browser: bool) -> None:

@@ -13,6 +13,7 @@ import ratio_hpo
 from ratio_hpo import Context, Params, Progress, Ratio, StudyError, confirm, load_study, noise, search
 from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.study.view import view_study
+from tests.cli.test_commands import documented
 
 SPACE = {"ratio": Ratio()}
 QUIET: dict[str, Any] = {"tracking": False, "progress": False, "isolated": False}
@@ -46,6 +47,7 @@ def confirmed(root: Path, **options: Any) -> dict[str, Any]:
 
 def test_what_is_true_is_confirmed_in_a_plain_sentence(root: Path) -> None:
     told = confirmed(root, top=2, seeds=4)
+    assert set(told) == documented()["confirm"]
     finalist = told["entrants"][0]
     assert abs(finalist["ratio"] - 0.7) < 0.25
     [english] = [each for each in told["against"] if each["anchor"] == "english"]
@@ -82,6 +84,7 @@ def test_finalists_and_seeds_grow_and_nothing_is_trained_twice(root: Path) -> No
 
 def test_noise_is_measured_and_counts_for_the_confirmation(root: Path) -> None:
     floor = noise("known", objective=seeded, space=SPACE, seeds=8, root=root, **QUIET)
+    assert set(floor) == documented()["noise"]
     assert 0.4 * NOISE < floor["sd"] < 2.0 * NOISE
     assert floor["smallest_visible"] > floor["sd"]
     trained = len(view_study(open_storage(default_url(root)), "known+confirm").records)

@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from ratio_hpo.core.plans import TrialPlan
@@ -92,3 +93,39 @@ def test_a_failed_trial_says_why_and_a_pruned_one_needs_no_reason() -> None:
 
 def test_durations_suit_their_size() -> None:
     assert [duration(s) for s in (3, 200, 9000)] == ["3 s", "3 min", "2.5 h"]
+
+
+def test_the_report_is_served_and_made_anew_only_when_more_is_known() -> None:
+    import urllib.error
+    import urllib.request
+
+    from ratio_hpo.show.report_server import ReportServer
+
+    made, known = [], ["one"]
+
+    def make() -> str:
+        made.append(known[0])
+        if known[0] == "away":
+            raise OSError("the storage is away")
+        return f"<p>{known[0]}</p>"
+
+    def get(path: str = "") -> str:
+        with urllib.request.urlopen(server.address + path, timeout=10) as answer:
+            return answer.read().decode()
+
+    server = ReportServer(make, lambda: known[0])
+    server.start()
+    try:
+        assert server.address.startswith("http://127.0.0.1:")
+        assert [get(), get(), get("?again")] == ["<p>one</p>"] * 3
+        known[0] = "away"
+        with pytest.raises(urllib.error.HTTPError) as failed:
+            get()
+        assert failed.value.code == 503
+        known[0] = "two"
+        assert get() == "<p>two</p>"
+        assert made == ["one", "away", "two"]
+        with pytest.raises(urllib.error.HTTPError):
+            get("etc/passwd")
+    finally:
+        server.stop()

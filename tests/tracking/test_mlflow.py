@@ -114,7 +114,7 @@ def test_each_trial_is_one_run_with_all_that_is_known_of_it(root: Path) -> None:
         assert set(inputs) >= {("intermediate/en", "0123456789abcdef"), ("evaluation", "fedcba9876543210")}
         assert any(name == "base b" for name, _ in inputs)
     assert {name for name, _ in runs["study"][-1]} == {
-        "curves.csv", "experiment.yaml", "score-by-language.csv", "front.html", "front.png", "trials.csv"
+        "curves.csv", "experiment.yaml", "score-by-language.csv", "report.html", "front.png", "trials.csv"
     }  # fmt: skip
 
 

@@ -240,7 +240,7 @@ GAINS = Picture(
     name="gains",
     title="Gain of each language",
     about="Of the finalist over the reference language alone and over no intermediate training: confirmed, with 95 % "
-    "intervals, where `confirm` was run; else of the recommended trial on select, one seed.",
+    "intervals, where that was done; else of the recommended trial on select, one seed.",
     draw=draw_gains,
     table=table_gains,
     missing=lambda facts: nothing_scored(facts) or (None if _gains(facts) else "there is no anchor to compare with"),

@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ratio_hpo.analysis.parts import Part, name_of
 from ratio_hpo.analysis.pictures import PICTURES, draw
 from ratio_hpo.analysis.pictures.again import pairs_table
 from ratio_hpo.analysis.pictures.base import Cell, Facts, Picture, Table, Trial
 from ratio_hpo.analysis.report.facts import about_rows, answer_of, leaks_of, numbers_of, reproduce_of
 from ratio_hpo.analysis.report.svg import svg_of
+from ratio_hpo.core.errors import printable
 from ratio_hpo.core.files import written_whole
 from ratio_hpo.core.trial import TrialRecord
 
@@ -124,15 +126,13 @@ def _trial(facts: Facts, record: TrialRecord, link: str | None) -> dict[str, Any
         "cost": None if last is None else last.cost,
         "settings": {k: v for k, v in record.params.items() if k not in ("ratio", "shares", "no_intermediate")},
         "scores": {} if last is None else {n: facts.score(last, part) for n, part in _named(facts)},
-        "reason": record.reason,
+        "reason": None if record.reason is None else printable(record.reason),
         "seed": record.seed,
         "link": link,
     }
 
 
-def _named(facts: Facts) -> list[tuple[str, tuple[str, str]]]:
-    from ratio_hpo.analysis.parts import name_of
-
+def _named(facts: Facts) -> list[tuple[str, Part]]:
     return [(name_of(part), part) for part in facts.parts]
 
 

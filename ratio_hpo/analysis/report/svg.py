@@ -15,6 +15,9 @@ from xml.etree import ElementTree
 from ratio_hpo.analysis.pictures.style import FAINT, INK, styled
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+SCALE, SMALLEST = 1.55, 430.0
+"""Pixels of a page to a point of a picture, and pixels below which a picture is rather scrolled than shrunk."""
+
 MARKS = (f"{{{SVG}}}use", f"{{{SVG}}}path")
 
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
@@ -46,6 +49,8 @@ def svg_of(figure: Any, tips: Mapping[str, Sequence[str]], name: str, descriptio
                 element.set(key, _themed(element.attrib[key]))
     for key in ("width", "height"):
         root.attrib.pop(key, None)
+    width = float(root.attrib["viewBox"].split()[2])
+    root.set("style", f"max-width: {SCALE * width:.0f}px; min-width: {min(width, SMALLEST):.0f}px")
     root.set("role", "img")
     root.set("aria-label", description)
     ElementTree.register_namespace("", SVG)
