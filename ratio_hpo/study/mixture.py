@@ -36,6 +36,12 @@ any of the farthest."""
 WIDE, NEAR, REFINED, BEST = 240, 120, 60, 6
 """Places that are drawn over the space, around the best trials, and in each of two refinements, around so many."""
 
+RANKED = 200
+"""Places that are looked through for one that no trial has come to."""
+
+SAME, EQUAL = 0.5, 1e-9
+"""Windows of a source, and distance of another parameter, below which two trials are the same."""
+
 
 class Watched(Protocol):
     """What the sampler looks at: `LiveView` has it."""
@@ -100,7 +106,17 @@ class MixtureProposals:
             more = [*many(self._space, rng, REFINED, best), *self._siblings(best, model)]
             places += more
             worth = np.concatenate([worth, model.worth(more, reuses=reuses)])
-        return places[int(worth.argmax())]
+        ranked = [places[k] for k in np.argsort(-worth, kind="stable")[:RANKED]]
+        return ranked[int(self._is_new(ranked, model.tried).argmax())]
+
+    def _is_new(self, places: Sequence[Params], tried: Sequence[Params]) -> NDArray[np.bool_]:
+        """Whether no trial draws the same windows under the same settings, as ratios of 0 and .0001 in a short stage."""
+        here, there = self._response.ends(places), self._response.ends([self._inside(params) for params in tried])
+        longest = np.array([self._response.courses.of(place).windows[-1].max() for place in places])
+        shares = np.abs(here.shares[:, None] - there.shares[None]).max(axis=2, initial=0.0) * longest[:, None]
+        others = np.abs(here.others[:, None] - there.others[None]).max(axis=2, initial=0.0)
+        new: NDArray[np.bool_] = ~((shares < SAME) & (others < EQUAL)).any(axis=1)
+        return new
 
     def _siblings(self, places: Sequence[Params], model: StudyModel) -> list[Params]:
         """The same places at all other numbers of steps that were not tried."""

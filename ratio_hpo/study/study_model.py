@@ -104,6 +104,11 @@ class StudyModel:
         """What runs may score on average at all places at once, by output [number, n, m]; the same at every call."""
         return self._model.draw_outputs(table, number, np.random.default_rng(0))
 
+    @property
+    def tried(self) -> list[Params]:
+        """Parameters of all trials that have a place in the space."""
+        return [record.params for record in self._response.learned(self._records)]
+
     def was_tried(self, params: Params) -> bool:
         """Whether a trial with these parameters is there."""
         return repr(sorted(params.items())) in self._tried

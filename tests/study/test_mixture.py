@@ -13,7 +13,7 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.plans import UNPLANNED, StagePlan, TrialPlan
 from ratio_hpo.core.trial import Context, Params, Progress, State
 from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps, load_space, space_files
-from ratio_hpo.study import Study, Target
+from ratio_hpo.study import Anchor, Study, Target
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.pruning import check_pruner
 from ratio_hpo.study.response import Response
@@ -261,3 +261,20 @@ def test_choices_and_rates_are_modelled_beside_the_mixture(open_study: Make, sea
     plan = plan_of(space=space, anchors=(), target=Target(score=0.3), languages=PARTS)
     records = search(open_study(plan, pruner=("none", {})), 24, objective).records()
     assert sum(record.params["schedule"] == "b" for record in records[12:]) >= 7  # by chance four of these twelve
+
+
+def test_no_trial_repeats_what_another_comes_to(open_study: Callable[..., Study], search: Callable[..., Study]) -> None:
+    """Where English alone is best, ratios of next to nothing are the same training again."""
+
+    def falling(params: Params, context: Context) -> Iterator[Progress]:
+        for windows in RUNGS:
+            yield Progress(
+                stage="target", windows=windows, cost=windows,
+                scores={f"f1/{k}": 0.9 - 0.5 * params["ratio"] for k in LANGUAGES},
+            )  # fmt: skip
+
+    space = Space("ratio alone", {"ratio": Ratio()})
+    anchors = (Anchor(kind="english", params={"ratio": 0.0}), Anchor(kind="non_english", params={"ratio": 1.0}))
+    study = search(open_study(plan_of(space=space, anchors=anchors)), 16, falling)
+    drawn = np.sort([record.params["ratio"] * RUNGS[-1] for record in study.records()])
+    assert np.diff(drawn).min() >= 0.5
