@@ -110,7 +110,7 @@ class MixtureProposals:
         return ranked[int(self._is_new(ranked, model.tried).argmax())]
 
     def _is_new(self, places: Sequence[Params], tried: Sequence[Params]) -> NDArray[np.bool_]:
-        """Whether no trial draws the same windows under the same settings, as ratios of 0 and .0001 in a short stage."""
+        """Whether no trial draws the same windows under the same settings, as ratios of 0 and .0001 may do."""
         here, there = self._response.ends(places), self._response.ends([self._inside(params) for params in tried])
         longest = np.array([self._response.courses.of(place).windows[-1].max() for place in places])
         shares = np.abs(here.shares[:, None] - there.shares[None]).max(axis=2, initial=0.0) * longest[:, None]

@@ -128,7 +128,12 @@ def studies() -> dict[str, StudyView]:
     }
 
 
-@pytest.mark.parametrize("name", list(studies()))
+SLOW = ("many languages", "several targets", "made from Python")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in studies()]
+)
 def test_every_kind_of_study_has_a_whole_page(name: str) -> None:
     view = studies()[name]
     text, page = usual() if name == "some stopped" else page_of(view)

@@ -116,6 +116,7 @@ def confirmed(finished: Path) -> Path:
     return finished
 
 
+@pytest.mark.slow
 def test_test_is_scored_at_the_end_of_a_confirmation_alone(confirmed: Path) -> None:
     searched, [again] = read(confirmed, "trial", "0"), [read(confirmed, "trial", "0", "small-default+confirm")]
     assert not any(key.startswith("test/") for point in searched["curve"] for key in point["scores"])
@@ -127,6 +128,7 @@ def test_test_is_scored_at_the_end_of_a_confirmation_alone(confirmed: Path) -> N
     assert again["seed"] != searched["seed"]
 
 
+@pytest.mark.slow
 def test_the_same_confirmation_trains_nothing_and_is_one_more_reading(confirmed: Path) -> None:
     content = read(confirmed, "confirm", "--top", "1", "--seeds", "2")
     assert content["items"] > 2  # passages were drawn anew
