@@ -108,6 +108,15 @@ def show_ui(folder: Path) -> None:
         server.wait()
 
 
+def show_report(folder: Path) -> None:
+    """The top of the report of a confirmed search, and two of its pictures by themselves."""
+    call(folder, "confirm", STUDY, "--top", "1", "--seeds", "2")
+    call(folder, "report", STUDY, "-o", "report.html")
+    shoot((folder / "report.html").resolve().as_uri(), IMAGES / "report.png", "1150,1750")
+    for name in ("response", "languages"):
+        call(folder, "plot", name, STUDY, "-o", str(IMAGES / f"{name}.png"))
+
+
 def draw(name: str, prompt: str, text: str) -> None:
     """A terminal as a picture."""
     width = max(80, *(len(line) for line in text.splitlines()))
@@ -133,11 +142,11 @@ def shoot(address: str, path: Path, size: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", choices=["search", "commands", "ui"])
+    parser.add_argument("--only", choices=["search", "commands", "ui", "report"])
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    for name, make in (("search", watch_search), ("commands", show_commands), ("ui", show_ui)):
+    for name, make in (("search", watch_search), ("commands", show_commands), ("ui", show_ui), ("report", show_report)):
         if arguments.only in (None, name):
             make(arguments.folder)
     print(f"done in {time.monotonic() - began:.0f} s")
