@@ -11,16 +11,17 @@ from ratio_hpo.core.config import dump_yaml
 from ratio_hpo.study.view import StudyView
 
 
-def write_artifacts(view: StudyView, folder: Path, column: Column) -> None:
+def write_artifacts(view: StudyView, folder: Path, column: Column | None) -> None:
     """Write the experiment, trials, curves, scores by language, the front as a picture, and the report.
 
     Args:
-        column: what the report is of: the study, or of a confirmation the study that it confirms.
+        column: what the report is of; None: there is none, as of a confirmation, whose answer its study's report holds.
     """
     (folder / "experiment.yaml").write_text(dump_yaml(dict(view.about.config)), encoding="utf-8")
     trials_table(view).to_csv(folder / "trials.csv", index=False)
     if any(record.curve for record in view.records):
         curves_table(view).to_csv(folder / "curves.csv", index=False)
         languages_table(view).to_csv(folder / "score-by-language.csv", index=False)
-        save(column.facts, "front", folder / "front.png")
-        write_report([column], folder / "report.html")
+        if column is not None:
+            save(column.facts, "front", folder / "front.png")
+            write_report([column], folder / "report.html")

@@ -19,6 +19,7 @@ from ratio_hpo.experiment.confirm import (
     ready_again,
     to_confirm,
     to_measure_noise,
+    track_answer,
     trials_in_all,
 )
 from ratio_hpo.experiment.kind import SearchOptions
@@ -165,4 +166,6 @@ def _train(
     search = ready_again(view, again, whole, watcher.say, objective=objective, space=domains)
     storage = open_storage(options.storage or options.folder.studies_url)
     run_search(trials_in_all(storage, search), watcher)
-    return tell(storage, view, again, search.options)
+    told = tell(storage, view, again, search.options)
+    track_answer(storage, view, search.options, watcher.say)
+    return told

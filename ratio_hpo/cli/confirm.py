@@ -84,7 +84,7 @@ def noise(seeds: int, study: str | None, **options: Any) -> None:
 def _train(view: StudyView, again: Again, tell: Tell, options: dict[str, Any]) -> dict[str, Any] | None:
     """Train what is left to train; returns what is told of it, None where that is printed already or not yet known."""
     from ratio_hpo.core.trial import failures
-    from ratio_hpo.experiment.confirm import ready_again, trials_in_all
+    from ratio_hpo.experiment.confirm import ready_again, track_answer, trials_in_all
     from ratio_hpo.experiment.search import run_search
     from ratio_hpo.show.live import Display
 
@@ -105,6 +105,7 @@ def _train(view: StudyView, again: Again, tell: Tell, options: dict[str, Any]) -
     if len(failed) == len(asked):
         fail_for(failed, search.plan.name)
     content = tell(storage, view, again, search.options)
+    track_answer(storage, view, search.options, say)
     if as_json:
         print_json(content)
     fail_for(failed, search.plan.name)

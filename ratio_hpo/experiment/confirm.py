@@ -16,9 +16,11 @@ from ratio_hpo.analysis.finalists import anchors, extreme, finalists
 from ratio_hpo.analysis.replicates import Replicates
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.core.urls import reason_of
 from ratio_hpo.experiment.kind import Say, Search, SearchOptions
 from ratio_hpo.experiment.ready import ready_search
 from ratio_hpo.experiment.study_spec import LARGEST_SEED, NamedSpec
+from ratio_hpo.experiment.track import track_study
 from ratio_hpo.objective import Objective
 from ratio_hpo.space import Space
 from ratio_hpo.study.opening import check_identity, has_study
@@ -165,6 +167,16 @@ def noise_floor(storage: Storage, view: StudyView, again: Again, options: Search
         StudyError: too little has ended.
     """
     return noise(replicates_of(storage, view, again, options))
+
+
+def track_answer(storage: Storage, view: StudyView, options: SearchOptions, say: Say) -> None:
+    """Put the report, which now has the answer, in the place of the one in MLflow; a store that is away is said."""
+    if not options.tracking or view.about.store is None:
+        return
+    try:
+        track_study(storage, view_study(storage, view.name), options.folder, options.tracking_uri, lambda record: None)
+    except Exception as error:  # a tracking store may raise anything; the study is the truth
+        say(f"the report in MLflow is as it was ({reason_of(error)}); `ratio-hpo track {view.name}` renews it")
 
 
 Tell = Callable[[Storage, StudyView, Again, SearchOptions], dict[str, Any]]

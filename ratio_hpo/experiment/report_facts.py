@@ -37,11 +37,20 @@ def report_facts(storage: Storage, view: StudyView, folder: RunFolder) -> Facts:
 def report_column(
     storage: Storage, view: StudyView, folder: RunFolder, links: Mapping[int, str] | None = None
 ) -> Column:
-    """A study as the report shows it; a confirmation is shown as the study that it confirms.
+    """A study as the report shows it.
 
     Args:
         links: to the MLflow run of each trial.
     """
-    of = view.name.removesuffix(CONFIRMATION)
-    shown = view_study(storage, of) if of != view.name and has_study(storage, of) else view
-    return Column(report_facts(storage, shown, folder), links or {})
+    return Column(report_facts(storage, view, folder), links or {})
+
+
+def tracked_column(storage: Storage, view: StudyView, folder: RunFolder) -> Column | None:
+    """What lies with the runs of a study; None: it is a confirmation, which the report of its study tells of."""
+    return None if view.name.endswith(CONFIRMATION) else report_column(storage, view, folder)
+
+
+def confirmed_mark(storage: Storage, view: StudyView) -> str:
+    """How often the confirmation of a study was read, in a word; nothing where there is none."""
+    name = view.name + CONFIRMATION
+    return f"readings {len(view_study(storage, name).readings)}" if has_study(storage, name) else ""

@@ -14,7 +14,7 @@ from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.core.urls import with_driver, without_login, without_password
-from ratio_hpo.experiment.report_facts import report_column
+from ratio_hpo.experiment.report_facts import confirmed_mark, tracked_column
 from ratio_hpo.study import Study
 from ratio_hpo.study.front import front, summary
 from ratio_hpo.study.keeper import kept_points
@@ -99,7 +99,7 @@ def tracking_beside(study: Study, folder: RunFolder, uri: str | None, say: Calla
         stored=study.snapshot().tracked,
         save=save,
         say=say,
-        artifacts=lambda place: write_artifacts(seen[0], place, report_column(study.storage, seen[0], folder)),
+        artifacts=lambda place: write_artifacts(seen[0], place, tracked_column(study.storage, seen[0], folder)),
         alone=lambda: alone(folder),
     )
     loop.start()
@@ -142,8 +142,8 @@ def track_study(
         for number in [number for number in written if stored.get(number) != written[number]]:
             save_tracked(storage, view.name, key, number, written[number])
         write_trials(tracker, view.records, facts, written, after)
-        column = report_column(storage, view, folder)
-        write_ending(tracker, view.records, facts, lambda place: write_artifacts(view, place, column))
+        column, beside = tracked_column(storage, view, folder), confirmed_mark(storage, view)
+        write_ending(tracker, view.records, facts, lambda place: write_artifacts(view, place, column), beside=beside)
     return count
 
 

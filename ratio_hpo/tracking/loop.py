@@ -55,10 +55,12 @@ def write_ending(
     facts: StudyFacts,
     artifacts: Artifacts,
     alive: Callable[[], None] = lambda: None,
+    beside: str = "",
 ) -> None:
     """Write what goes with a study as a whole: kept weights, pictures and tables.
 
     Args:
+        beside: what else artifacts are made of, in a word that changes when it does.
         alive: called after each trial's weights, which may take long.
     """
     for record in records:
@@ -66,7 +68,7 @@ def write_ending(
             tracker.write_checkpoints(facts, record)
             alive()
     marks = [token_of(facts, record) for record in records]
-    tracker.write_study(facts, fingerprint(marks), artifacts)
+    tracker.write_study(facts, fingerprint([*marks, beside] if beside else marks), artifacts)
 
 
 class TrackingLoop:

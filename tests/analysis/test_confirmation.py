@@ -158,3 +158,15 @@ def test_a_confirmation_goes_with_its_study(root: Path) -> None:
     assert set(study_ids(storage)) == {"better", "better+confirm"}
     delete(storage, RunFolder(root), "better")
     assert not study_ids(storage)
+
+
+@pytest.mark.slow
+def test_the_report_in_mlflow_has_the_answer(tmp_path: Path) -> None:
+    quiet = {**QUIET, "tracking": True}
+    search(seeded, SPACE, rungs=[50, 100], trials=4, study="known", root=tmp_path, **quiet)
+    pages = list((tmp_path / "artifacts").rglob("report.html"))
+    assert len(pages) == 1
+    assert "Not confirmed" in pages[0].read_text()
+    told = confirm("known", objective=seeded, space=SPACE, top=1, seeds=2, root=tmp_path, **quiet)
+    assert list((tmp_path / "artifacts").rglob("report.html")) == pages  # the confirmation's run has none of its own
+    assert told["sentence"].split(",")[0] in pages[0].read_text()
