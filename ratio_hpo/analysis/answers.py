@@ -36,6 +36,8 @@ BAND = 0.8
 FURTHER = 0.1
 """More of the ratio, of which is asked whether it still helps."""
 
+TINY = 1e-6
+
 Z80 = 1.2815515655446004
 
 
@@ -66,6 +68,9 @@ class Answers:
         unknown = [key for key in settings or {} if key not in view.space.parameters]
         if unknown:
             raise StudyError(f"{unknown[0]} is no parameter of the space ({did_you_mean(unknown[0], list(rest))})")
+        mixture = [key for key in settings or {} if key in ("ratio", "shares")]
+        if mixture:
+            raise StudyError(f"{mixture[0]} is what is asked about; give other parameters alone")
         view.space.check(dict(settings or {}))
         self.settings = {**rest, **(settings or {})}
 
@@ -161,8 +166,8 @@ class Answers:
         times = []
         for values in drawn:
             curve = list(zip(ours.tolist(), values[len(english) :].tolist(), strict=True))
-            reached = cost_to_target(curve, float(values[len(english) - 1]))
-            times.append(float(english[-1]) / reached if np.isfinite(reached) else 0.0)
+            reached = cost_to_target(curve, max(float(values[len(english) - 1]), TINY))
+            times.append(float(english[-1]) / reached if 0.0 < reached < np.inf else 0.0)
         low, middle, high = np.quantile(times, [(1 - BAND) / 2, 0.5, (1 + BAND) / 2])
         return {"ratio": best, "times": float(middle), "low": float(low), "high": float(high)}
 

@@ -46,6 +46,7 @@ def confirmation(found: Replicates, readings: Sequence[dict[str, Any]] = ()) -> 
         "split": found.split.rstrip("/") or "select",
         "seeds": found.seeds,
         "missing": found.missing,
+        "dropped": found.dropped,
         "readings": list(readings),
         "items": found.num_groups,
         "entrants": compared.entrants(),
@@ -163,7 +164,7 @@ class _Compared:
         for seed in self.found.seeds:
             ours, theirs = (curve_points(self.found.entrants[k].runs[seed]) for k in (a, b))
             reached = cost_to_target(ours, theirs[-1][1])
-            if not np.isfinite(reached):
+            if not np.isfinite(reached) or min(reached, theirs[-1][0]) <= 0.0:
                 return None
             logs.append(np.log(theirs[-1][0] / reached))
         told = difference(np.array(logs))
@@ -225,6 +226,8 @@ def _sentence(content: dict[str, Any], name: str, entrant: dict[str, Any], again
     others = [_no_claim(each) for each in against if not each["claim"]]
     parts = [whole, *([" and ".join(claims)] if claims else [])]
     text = ": ".join(parts) + "."
+    if content["dropped"]:
+        text += f" Left out, since less than two of its runs ended well: {', '.join(content['dropped'])}."
     if others:
         text += f" Against {' and '.join(others)}, there is no difference that this budget can see."
     return text

@@ -39,6 +39,8 @@ class Path:
         rest = {name: share for name, share in shares.items() if name not in self._reference and share > 0}
         whole = sum(rest.values())
         even = [name for name in shares if name not in self._reference]
+        if not even:
+            raise StudyError(f"study {view.name}: all its sources are the reference's, so no ratio is best")
         self._others = (
             {name: share / whole for name, share in rest.items()} if whole else dict.fromkeys(even, 1 / len(even))
         )

@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 SELECT, TEST = "", "test/"
 """Prefixes of scores."""
 
+CLOSE = 1e-6
+
 DRAWS = 1000
 """Of the bootstrap over passages."""
 
@@ -51,8 +53,13 @@ class Replicates:
     Args:
         search: the study that the configurations are of.
         again: the study of their replicates.
-        of: numbers of the configurations to look at, in this order; those without any COMPLETE run are left out.
-        most_seeds: the first so many seeds alone.
+        of: numbers of the configurations to look at, in this order; those with less than two COMPLETE runs are dropped.
+        seeds: that are looked at.
+
+    Attributes:
+        seeds: those that every entrant has ended with.
+        dropped: labels of the configurations that are left out.
+        missing, failed: runs that are not COMPLETE, and those of them that ended in an error.
     """
 
     def __init__(
@@ -66,27 +73,38 @@ class Replicates:
                 continue
             if record.state is State.COMPLETE and of_trial in runs and seed in seeds:
                 runs[of_trial][seed] = record
-        whole = [number for number in of if runs[number]]
+        whole = [number for number in of if len(runs[number]) > 1]
         self.seeds = [seed for seed in seeds if whole and all(seed in runs[number] for number in whole)]
         reference = search.about.reference
         self.entrants = [Entrant(search.trial(n), runs[n], label(search.trial(n), reference)) for n in whole]
+        self.dropped = [label(search.trial(number), reference) for number in of if number not in whole]
         self.missing = len(of) * len(seeds) - sum(len(runs[number]) for number in of)
+        ended = [r for r in again.records if r.state is State.FAIL and r.replicate_of in runs and r.seed in seeds]
+        self.failed = sum(r.seed not in runs[r.replicate_of] for r in ended if r.replicate_of is not None)
 
     @cached_property
     def split(self) -> str:
         """`test`, or `select` where the objective yields one score for all."""
         last = [record.curve[-1].scores for entrant in self.entrants for record in entrant.runs.values()]
-        return TEST if last and all(any(key.startswith(TEST) for key in scores) for scores in last) else SELECT
+        keys = [key_of(self.search, part, TEST) for part in self.parts]
+        return TEST if last and all(key in scores for scores in last for key in keys) else SELECT
 
-    @property
+    @cached_property
     def parts(self) -> list[Part]:
-        """What the headline is the mean of."""
-        return parts_of(self.search)
+        """What the headline is the mean of; an objective whose headline is none of languages has the headline alone."""
+        parts, weights = parts_of(self.search), weights_of(self.search)
+        for record in self.search.records:
+            for point in record.scored[-1:]:
+                each = [point.scores.get(key_of(self.search, part)) for part in parts]
+                known = [value for value in each if value is not None]
+                if len(known) < len(parts) or abs(float(np.dot(known, weights)) - point.headline) > CLOSE:
+                    return [("", "")]
+        return parts
 
     @cached_property
     def weights(self) -> Array:
         """Of each part in the headline [parts]."""
-        return np.array(weights_of(self.search))
+        return np.array([1.0] if self.parts == [("", "")] else weights_of(self.search))
 
     def scores(self, split: str) -> Array:
         """Measure of each part at the end of each run [entrants, seeds, parts]."""
@@ -136,10 +154,11 @@ class Replicates:
             table = store.read(name).to_pandas()
             table = table[table["split"] == (self.split.rstrip("/") or "select")]
             table = table[table["measure"].astype(str) == table["target"].astype(str).map(primaries)]
+            known = set(self.parts)
             sums = table.groupby(["target", "language", "group"], observed=True)[["numerator", "denominator"]].sum()
             for (target, language, group), row in zip(sums.index, sums.to_numpy(), strict=True):
                 part = (str(target) if several else "", str(language))
-                if part in self.parts:
+                if part in known:
                     found[part, str(group)] = (float(row[0]), float(row[1]))
         return found
 

@@ -20,10 +20,11 @@ from ratio_hpo.experiment.confirm import (
     to_confirm,
     to_measure_noise,
     track_answer,
-    trials_in_all,
+    train,
+    unfinished,
 )
 from ratio_hpo.experiment.kind import SearchOptions
-from ratio_hpo.experiment.search import run_search
+from ratio_hpo.experiment.track import uri_of
 from ratio_hpo.objective import Objective
 from ratio_hpo.show.live import Display
 from ratio_hpo.space import Domain, Space
@@ -156,6 +157,7 @@ def _train(
         raise StudyError(f"study {view.name} was made from Python; give ⟨objective⟩ and ⟨space⟩ as `search` got them")
     whole = replace(
         options,
+        tracking_uri=uri_of(view, options.tracking_uri) if options.tracking else None,
         experiment=made.experiment,
         settings=tuple(Setting(*each) for each in made.settings),
         data_dir=Path(made.data_dir),
@@ -165,7 +167,13 @@ def _train(
     domains = Space("space", dict(space)) if isinstance(space, Mapping) else space
     search = ready_again(view, again, whole, watcher.say, objective=objective, space=domains)
     storage = open_storage(options.storage or options.folder.studies_url)
-    run_search(trials_in_all(storage, search), watcher)
+    train(storage, search, watcher)
+    left = unfinished(storage, search)
+    if left:
+        raise StudyError(
+            f"confirmation of {view.name}: {len(left)} of {len(again.trials) * len(again.seeds)} trials have not ended "
+            "yet; the same call goes on"
+        )
     told = tell(storage, view, again, search.options)
     track_answer(storage, view, search.options, watcher.say)
     return told

@@ -21,8 +21,13 @@ from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.show.words import count, number, say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from ratio_hpo.experiment.confirm import Again, Tell
+    from ratio_hpo.experiment.kind import Search
     from ratio_hpo.study.view import StudyView
+
+    Show = Callable[[dict[str, Any]], None]
 
 WIDTH = 80
 
@@ -57,9 +62,7 @@ def confirm(top: int, seeds: int, study: str | None, **options: Any) -> None:
     from ratio_hpo.experiment.confirm import answer, to_confirm
 
     view = open_view(options["root"], options["storage"], study)
-    content = _train(view, to_confirm(view, top, seeds), answer, options)
-    if content is not None:
-        _print_confirmation(content)
+    _train(view, to_confirm(view, top, seeds), answer, _print_confirmation, options)
 
 
 @click.command()
@@ -76,16 +79,13 @@ def noise(seeds: int, study: str | None, **options: Any) -> None:
     from ratio_hpo.experiment.confirm import noise_floor, to_measure_noise
 
     view = open_view(options["root"], options["storage"], study)
-    content = _train(view, to_measure_noise(view, seeds), noise_floor, options)
-    if content is not None:
-        _print_noise(content)
+    _train(view, to_measure_noise(view, seeds), noise_floor, _print_noise, options)
 
 
-def _train(view: StudyView, again: Again, tell: Tell, options: dict[str, Any]) -> dict[str, Any] | None:
-    """Train what is left to train; returns what is told of it, None where that is printed already or not yet known."""
+def _train(view: StudyView, again: Again, tell: Tell, show: Show, options: dict[str, Any]) -> None:
+    """Train what is left to train, and show what is told of it."""
     from ratio_hpo.core.trial import failures
-    from ratio_hpo.experiment.confirm import ready_again, track_answer, trials_in_all
-    from ratio_hpo.experiment.search import run_search
+    from ratio_hpo.experiment.confirm import ready_again, track_answer, train, unfinished
     from ratio_hpo.show.live import Display
 
     as_json, dry_run = options.pop("as_json"), options.pop("dry_run")
@@ -93,45 +93,49 @@ def _train(view: StudyView, again: Again, tell: Tell, options: dict[str, Any]) -
     search = ready_again(view, again, search_options({**options, **command}, settings), say)
     storage = open_stored(options["root"], options["storage"])
     if dry_run:
-        content = _describe(search, again)
+        content = _describe(search, again, unfinished(storage, search))
         print_json(content) if as_json else _print_plan(content)
-        return None
+        return
     with going_on_later():
-        records = run_search(trials_in_all(storage, search), Display())
-    if not all(record.state.finished for record in records):
-        return None  # it has said at which limit it stopped
+        records = train(storage, search, Display())
+    if unfinished(storage, search):
+        return  # it has said at which limit it stopped
     asked = {(trial, seed) for trial in again.numbers for seed in again.seeds}
     failed = [record for record in failures(records) if (record.replicate_of, record.seed) in asked]
-    if len(failed) == len(asked):
-        fail_for(failed, search.plan.name)
-    content = tell(storage, view, again, search.options)
-    track_answer(storage, view, search.options, say)
-    if as_json:
-        print_json(content)
+    if len(failed) < len(asked):
+        content = tell(storage, view, again, search.options)
+        print_json(content) if as_json else show(content)
+        track_answer(storage, view, search.options, say)
     fail_for(failed, search.plan.name)
-    return None if as_json else content
 
 
-def _describe(search: Any, again: Again) -> dict[str, Any]:
-    """What would be trained, and what it costs at most."""
-    costs = [search.plan_trial(record.params, again.seeds[0]).cost for record in again.trials]
-    known = [search.plan.largest_cost if cost is None else cost for cost in costs]
+def _describe(search: Search, again: Again, left: Collection[tuple[int, int]]) -> dict[str, Any]:
+    """What would be trained, and what it costs at most.
+
+    Args:
+        left: trials and seeds that have not ended yet.
+    """
+    plans = {record.number: search.plan_trial(record.params, again.seeds[0]).cost for record in again.trials}
+    costs = {number: search.plan.largest_cost if cost is None else cost for number, cost in plans.items()}
     return {
         "schema": SCHEMA,
         "confirmation": search.plan.name,
-        "trials": [{"trial": r.number, "kind": r.kind, "ratio": r.ratio, "cost": c}
-                   for r, c in zip(again.trials, known, strict=True)],
+        "trials": [
+            {"trial": r.number, "kind": r.kind, "ratio": r.ratio, "cost": costs[r.number]} for r in again.trials
+        ],
         "seeds": list(again.seeds),
+        "left": len(left),
         "cost_unit": search.plan.about.cost_unit,
-        "cost": sum(known) * len(again.seeds),
-    }  # fmt: skip
+        "cost": sum(costs[number] for number, _ in left),
+    }
 
 
 def _print_plan(content: dict[str, Any]) -> None:
     rows = [[str(e["trial"]), e["kind"], number(e["ratio"], 2), count(e["cost"])] for e in content["trials"]]
     print_table(["trial", "kind", "ratio", "cost"], rows, right=["trial", "ratio", "cost"])
     total, unit = content["cost"], content["cost_unit"]
-    click.echo(f"each with seeds {', '.join(map(str, content['seeds']))}: at most {total:,.0f} {unit} in all")
+    click.echo(f"each with seeds {', '.join(map(str, content['seeds']))}")
+    click.echo(f"{content['left']} trial(s) are left to train: at most {total:,.0f} {unit}")
 
 
 def _print_confirmation(content: dict[str, Any]) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 from ratio_hpo.analysis.confirmation import confirmation, noise
 from ratio_hpo.analysis.finalists import anchors, extreme, finalists
 from ratio_hpo.analysis.replicates import Replicates
-from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.core.urls import reason_of
 from ratio_hpo.experiment.kind import Say, Search, SearchOptions
 from ratio_hpo.experiment.ready import ready_search
+from ratio_hpo.experiment.search import Watcher, run_search
 from ratio_hpo.experiment.study_spec import LARGEST_SEED, NamedSpec
 from ratio_hpo.experiment.track import track_study
 from ratio_hpo.objective import Objective
@@ -53,6 +54,8 @@ def to_confirm(view: StudyView, top: int, seeds: int) -> Again:
         StudyError: there is nothing to confirm, or the study is a confirmation itself.
     """
     _check_search(view)
+    if top < 1:
+        raise ConfigError(f"⟨top⟩: needs at least 1 finalist, but got {top}; ask for more")
     chosen = finalists(view, top)
     return Again((*chosen, *anchors(view)), _seeds(view, seeds))
 
@@ -118,15 +121,39 @@ def ready_again(
     return replace(search, options=replace(whole, study=name), plan=plan, spec=spec)
 
 
-def trials_in_all(storage: Storage, search: Search) -> Search:
-    """The confirmation with the number of its trials in all: those of earlier calls count too."""
-    name, wanted = search.plan.name, {(each.of, each.seed) for each in search.plan.replicates}
-    if not has_study(storage, name):
-        return search
-    records = view_study(storage, name).records
-    known = {(record.replicate_of, record.seed) for record in records}
-    total = len(records) + len(wanted - known)
-    return replace(search, spec=search.spec.model_copy(update={"trials": total}))
+def unfinished(storage: Storage, search: Search) -> set[tuple[int, int]]:
+    """What was asked for, trial and seed, and has not ended yet, or is to be tried again."""
+    records = _records(storage, search)
+    done = {_pair(record) for record in records} - {_pair(record) for record in records if not record.state.finished}
+    return {(each.of, each.seed) for each in search.plan.replicates} - done
+
+
+def train(storage: Storage, search: Search, watcher: Watcher) -> list[TrialRecord]:
+    """Train what was asked for and has not ended; what earlier calls asked for beyond it goes on waiting.
+
+    Returns:
+        All trials of the confirmation.
+
+    Raises:
+        RatioHpoError: as a search does.
+    """
+    left, records = unfinished(storage, search), _records(storage, search)
+    if not left:
+        return records
+    known = {_pair(record): record.number for record in records if _pair(record) in left and not record.state.finished}
+    new = len(left - set(known))
+    total = len(records) + new if new else max(known.values()) + 1  # they are begun in the order of their numbers
+    spec = search.spec.model_copy(update={"trials": total})
+    return run_search(replace(search, spec=spec), watcher)
+
+
+def _pair(record: TrialRecord) -> tuple[int | None, int | None]:
+    return record.replicate_of, record.seed
+
+
+def _records(storage: Storage, search: Search) -> list[TrialRecord]:
+    name = search.plan.name
+    return view_study(storage, name).records if has_study(storage, name) else []
 
 
 def replicates_of(storage: Storage, view: StudyView, again: Again, options: SearchOptions) -> Replicates:
@@ -136,10 +163,13 @@ def replicates_of(storage: Storage, view: StudyView, again: Again, options: Sear
         StudyError: fewer than two seeds have ended for all.
     """
     found = Replicates(view, view_study(storage, view.name + CONFIRMATION), again.numbers, again.seeds, options.folder)
-    if len(found.seeds) < 2:
+    if len(found.seeds) < 2 or not found.entrants:
+        name = found.again.name
+        what = f"{found.failed} failed, which `ratio-hpo retry {name}` has run again" if found.failed else "none failed"
+        asked = len(again.trials) * len(again.seeds)
         raise StudyError(
-            f"confirmation of {view.name}: {found.missing} of {len(again.trials) * len(again.seeds)} trials have not "
-            "ended yet, and an answer needs at least 2 seeds of each; the same command goes on"
+            f"confirmation of {view.name}: an answer needs at least 2 seeds that have ended well for each, but "
+            f"{found.missing} of {asked} trials have not ({what}); the same command then goes on"
         )
     return found
 
@@ -183,7 +213,13 @@ Tell = Callable[[Storage, StudyView, Again, SearchOptions], dict[str, Any]]
 
 
 def _seeds(view: StudyView, count: int) -> tuple[int, ...]:
-    """Fresh seeds: those that follow the study's own."""
+    """Fresh seeds: those that follow the study's own.
+
+    Raises:
+        ConfigError: fewer than 2.
+    """
+    if count < 2:
+        raise ConfigError(f"⟨seeds⟩: a difference needs at least 2 seeds, but got {count}; ask for more")
     own = int(view.identity["seed"])
     return tuple((own + 1 + k) % (LARGEST_SEED + 1) for k in range(count))
 

@@ -107,7 +107,8 @@ def _cells(facts: Facts) -> np.ndarray:
     records = _ends(facts)
     place = np.array([min(int((record.ratio or 0.0) * CELLS), CELLS - 1) for record in records])
     for row, part in enumerate(facts.parts):
-        scores = np.array([facts.score(record.scored[-1], part) or np.nan for record in records], dtype=float)
+        found = [facts.score(record.scored[-1], part) for record in records]
+        scores = np.array([np.nan if value is None else value for value in found])
         for cell in set(place.tolist()):
             values[row, cell] = (
                 np.nanmean(scores[place == cell]) if np.isfinite(scores[place == cell]).any() else np.nan
