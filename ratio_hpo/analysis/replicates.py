@@ -126,7 +126,7 @@ class Replicates:
                 if any(name is None or not store.has(name) for name in names.values()):
                     return None
                 rows.append(self._sums(store, [name for name in names.values() if name is not None]))
-        if not rows or any(set(row) != set(rows[0]) for row in rows):
+        if not rows or not rows[0] or any(set(row) != set(rows[0]) for row in rows):
             return None
         order = sorted(rows[0])
         numbers = {part: k for k, part in enumerate(self.parts)}
@@ -149,7 +149,7 @@ class Replicates:
     def _sums(self, store: ItemStore, names: Sequence[str]) -> dict[tuple[Part, str], tuple[float, float]]:
         """Numerator and denominator by part and passage of one run."""
         found: dict[tuple[Part, str], tuple[float, float]] = {}
-        several, primaries = len(self.search.about.targets) > 1, self.search.about.primaries
+        several, primaries = len(self.search.about.targets) > 1, self.again.about.primaries
         for name in dict.fromkeys(names):
             table = store.read(name).to_pandas()
             table = table[table["split"] == (self.split.rstrip("/") or "select")]
