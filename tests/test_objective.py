@@ -169,13 +169,13 @@ def test_the_seed_comes_with_the_trial(ready: Callable[..., Search], tmp_path: P
     assert {k: s.windows for k, s in plans[0].sources.items()} == {k: s.windows for k, s in plans[1].sources.items()}
 
 
-def test_test_is_prepared_and_never_scored(ready: Callable[..., Search], tmp_path: Path) -> None:
+def test_a_search_neither_prepares_test_nor_scores_it(ready: Callable[..., Search], tmp_path: Path) -> None:
     search = ready()
     context = Context(trial=0, seed=0, root=str(tmp_path), device="cpu", threads=1)
     points = list(search.objective({"ratio": 0.5, "intermediate_steps": 4}, context))
     assert not any(key.startswith("test/") for point in points for key in point.scores)
     sets = search.plan.about.evaluation_sets
-    assert len(sets) == 3 * len(search.plan.languages)  # prune, select and test of each
+    assert len(sets) == 2 * len(search.plan.languages)  # prune and select of each; `test` is a confirmation's
     assert all((search.options.folder.windows / name).is_dir() for name in sets)
 
 

@@ -187,7 +187,9 @@ def answer(storage: Storage, view: StudyView, again: Again, options: SearchOptio
         "seeds": list(found.seeds),
         "split": found.split.rstrip("/") or "select",
     }
-    return confirmation(found, [dict(each) for each in save_reading(storage, found.again, reading)])
+    told = confirmation(found, [*(dict(each) for each in found.again.readings), reading])
+    save_reading(storage, found.again, reading)  # an answer that cannot be worked out is no reading
+    return told
 
 
 def noise_floor(storage: Storage, view: StudyView, again: Again, options: SearchOptions) -> dict[str, Any]:

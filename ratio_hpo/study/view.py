@@ -105,11 +105,10 @@ READING = "reading:"
 """Attributes of a confirmation: when `test` was read, and for what."""
 
 
-def save_reading(storage: PatientStorage, view: StudyView, content: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """Store that the answer of a confirmation was read; returns all readings."""
+def save_reading(storage: PatientStorage, view: StudyView, content: Mapping[str, Any]) -> None:
+    """Store that the answer of a confirmation was read."""
     study_id = storage.get_study_id_from_name(view.name)
     storage.set_study_user_attr(study_id, f"{READING}{len(view.readings) + 1:05d}", dict(content))
-    return (*view.readings, content)
 
 
 def save_tracked(storage: PatientStorage, name: str, store: str, number: int, mark: str) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from ratio_hpo.tracking.mlflow import make_store
+from ratio_hpo.tracking.mlflow_store import make_store
 
 MAKES = (
     "import sys; from pathlib import Path\n"
-    "from ratio_hpo.tracking.mlflow import make_store\n"
+    "from ratio_hpo.tracking.mlflow_store import make_store\n"
     "make_store(Path(sys.argv[1]))"
 )
 
