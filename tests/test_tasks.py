@@ -112,6 +112,7 @@ def test_the_time_of_a_search_goes_by_windows_whatever_its_cost_counts(tmp_path:
     assert search.plan.largest_cost > search.largest_windows == 6 * 8 + 4 * 8 + 4 * 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", SPACES)
 def test_a_dual_encoder_and_a_cost_in_tokens_are_searched(space: str, tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(f"name: {space}\nparameters: {SPACES[space]}\n")

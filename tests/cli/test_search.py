@@ -100,6 +100,7 @@ def test_a_dry_run_trains_nothing(finished: Path) -> None:
     assert "dry" not in json.dumps([s["study"] for s in [read(finished, "status")]])
 
 
+@pytest.mark.slow
 def test_another_seed_under_the_same_name_is_refused(finished: Path) -> None:
     done = call(*SEARCH, "--seed", "5", cwd=finished)
     assert done.returncode == 2
@@ -160,6 +161,7 @@ def searching(place: Path, words: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_everything_and_says_how_to_go_on(place: Path, stopped: tuple[int, str, Any]) -> None:
     code, messages, status = stopped
     assert code == 130
@@ -168,6 +170,7 @@ def test_ctrl_c_keeps_everything_and_says_how_to_go_on(place: Path, stopped: tup
     assert len(read(place, "status", "--study", "stopped")["trials"]) >= 5
 
 
+@pytest.mark.slow
 def test_interrupted_and_whole_searches_are_equal(finished: Path, stopped: tuple[int, str, Any]) -> None:
     """Stopped and continued at one worker: parameters and scores are those of the uninterrupted study."""
     curves = []
@@ -202,6 +205,7 @@ def test_kill_9_loses_no_trial_doubles_none_and_trains_nothing_stored_again(plac
     assert status["paid_cost"] <= sum(trial["cost"] for trial in status["trials"]) + 2 * 2 * 16 * 32
 
 
+@pytest.mark.slow
 def test_what_is_printed_fits_into_80_columns(finished: Path) -> None:
     for words in (("status",), ("pareto", "--no-picture"), (*SEARCH, "--trials", "6")):
         done = call(*words, cwd=finished, COLUMNS="80")

@@ -21,6 +21,7 @@ def run(name: str, folder: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_numpy_example_is_short_and_finds_a_front(tmp_path: Path) -> None:
     lines = [line for line in (EXAMPLES / "numpy_classifier.py").read_text().splitlines() if line.strip()]
     assert len(lines[1:]) <= 25  # twenty lines, with imports and the call

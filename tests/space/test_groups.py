@@ -28,7 +28,7 @@ def test_shares_are_a_product_and_are_found_again(domain: Grouped, data: st.Data
     shares = domain.decode(cube)
     assert sum(shares.values()) == pytest.approx(1.0)
     assert domain.contains(shares)
-    assert domain.encode(shares) == pytest.approx(cube, abs=1e-3)  # where a group has a tiny share
+    assert domain.encode(shares) == pytest.approx(cube, abs=5e-3)  # where a group has a tiny share
     odds = {}
     for name, (task, language) in domain.sources.items():
         odds.setdefault((task, language), shares[name])

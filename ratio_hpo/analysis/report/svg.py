@@ -33,6 +33,10 @@ def svg_of(figure: Any, tips: Mapping[str, Sequence[str]], name: str, descriptio
     """
     raw = io.BytesIO()
     with styled():
+        layout = figure.get_layout_engine()
+        if layout is not None:  # once here, or matplotlib draws all of it twice
+            layout.execute(figure)
+            figure.set_layout_engine("none")
         figure.savefig(raw, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(raw.getvalue())
     for metadata in root.findall(f"{{{SVG}}}metadata"):
