@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ratio_hpo.backends.driver import Budget, Session
-from ratio_hpo.backends.ray import PENDING, run_ray
+from ratio_hpo.backends.ray import run_ray
+from ratio_hpo.backends.ray_tune import PENDING
 from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.plans import About
 from ratio_hpo.core.trial import Context, Params, Progress

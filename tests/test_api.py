@@ -180,7 +180,7 @@ def sometimes_nan(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def test_a_score_that_is_not_finite_is_a_trial_that_diverged(tmp_path: Path) -> None:
-    status = run(tmp_path, sometimes_nan, max_failures=0).status()
+    status = run(tmp_path, sometimes_nan, max_failures=1).status()
     assert status["diverged"] == 6
     assert status["counts"]["COMPLETE"] == 2
 

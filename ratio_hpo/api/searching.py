@@ -42,7 +42,8 @@ def search(
     trial_timeout: float | None = None,
     stall_timeout: float | None = None,
     max_cost: float | None = None,
-    max_failures: int | None = None,
+    max_failures: int | None = 5,
+    max_retries: int = 3,
     largest_cost: float | None = None,
     languages: Sequence[str] = (),
     identity: Mapping[str, Any] | None = None,
@@ -73,6 +74,8 @@ def search(
         trial_timeout: minutes that a trial may take; one that takes longer is FAIL.
         stall_timeout: minutes that a trial may go without an evaluation; then it goes on in another process.
         max_cost: start no trial once the study has trained so much, in windows.
+        max_failures: trials in a row that fail with the same error, at which the search stops; None: no limit.
+        max_retries: of a trial whose process dies, and of Ray, without a new evaluation in between.
         largest_cost: most windows that a trial can cost; None: the sum of the last rungs.
         identity: anything whose change makes it another study (data, model, version of the code).
         tracking: whether to write to MLflow, below `root` or at `tracking_uri`.
@@ -87,7 +90,7 @@ def search(
         ConfigError: what breaks a rule, one line each.
         StudyError: a study of that name has another identity.
         FirstTrialFailed: trial 0, which sets the target, failed.
-        TooManyFailures: more than `max_failures`.
+        TooManyFailures: `max_failures` in a row, with the same error.
 
     Example:
         >>> from ratio_hpo import Progress, Ratio
@@ -132,6 +135,7 @@ def search(
         stall_timeout=stall_timeout,
         cost=max_cost,
         failures=max_failures,
+        retries=max_retries,
         root=Path(root),
         storage=storage,
         tracking=tracking,

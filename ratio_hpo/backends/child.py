@@ -1,30 +1,22 @@
 """An objective in a process of its own, which stays warm: whatever takes that process down, the search goes on.
 
-The process is started anew rather than forked: a fork of a process with threads, or with a GPU in use, may hang.
-The objective travels once, by cloudpickle, as it does to Ray's workers; then each evaluation is one message. What
-the objective prints goes to stderr. The process ends with its driver, also where that is killed.
+The objective travels once, as it does to Ray's workers; then each evaluation is one message.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cloudpickle
 
+from ratio_hpo.backends.process import Process, connect, packed
 from ratio_hpo.backends.steps import Ending, Step, close, next_step
-from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Context, Params, Progress
 
 if TYPE_CHECKING:
@@ -59,101 +51,51 @@ class Child:
     """
 
     def __init__(self, objective: Objective) -> None:
-        try:
-            self._objective = cloudpickle.dumps(objective)
-        except Exception as error:  # pickling runs the user's own code, which may raise anything
-            raise ConfigError(
-                f"objective: cannot be sent to a process of its own ({type(error).__name__}: "
-                f"{str(error).splitlines()[0] if str(error) else 'no reason given'}); make what it holds on to "
-                "within it, or run it in this process (isolated=False)"
-            ) from error
-        self._process: subprocess.Popen[bytes] | None = None
-        self._pipe: Connection | None = None
+        self._objective = packed(objective)
+        self._process: Process | None = None
         self._busy = False
 
     def start(self, params: Params, context: Context) -> None:
-        if self._process is None or self._process.poll() is not None:
-            self._launch()
-        self._send({"start": {"params": params, "context": asdict(context)}})
+        if self._process is None or not self._process.is_alive:
+            self.close()
+            self._busy = False
+            self._process = Process("ratio_hpo.backends.child", self._objective)
+        self._process.send({"start": {"params": params, "context": asdict(context)}})
 
     def step(self, late: Callable[[], Late | None]) -> Step:
-        self._send({"step": True})
-        assert self._pipe is not None
+        assert self._process is not None
+        self._process.send({"step": True})
         self._busy = True
         try:
-            while not self._pipe.poll(LOOK):
+            while not self._process.has_said(LOOK):
                 passed = late()
                 if passed is not None:
                     self.close()
                     raise TooLate(passed)
-            answer = json.loads(self._pipe.recv_bytes())
+            answer = self._process.receive()
         except (EOFError, OSError) as error:
-            raise Died(self._how()) from error
+            raise Died(self._process.how()) from error
         self._busy = False
         return Progress.from_json(answer["progress"]) if "progress" in answer else Ending(**answer["ending"])
 
     def stop(self) -> None:
         """Close the trial, and wait until its objective has cleaned up; one that does not is killed."""
-        self._send({"stop": True})
-        assert self._pipe is not None
+        assert self._process is not None
+        self._process.send({"stop": True})
         with suppress(EOFError, OSError):  # it has died over it; the next trial gets another process
-            if self._pipe.poll(GRACE):
-                self._pipe.recv_bytes()
+            if self._process.has_said(GRACE):
+                self._process.receive()
                 return
         self._busy = True
         self.close()
 
     def close(self) -> None:
-        if self._pipe is not None:
-            self._pipe.close()  # at which it ends by itself
         if self._process is not None:
-            if not self._busy:
-                with suppress(subprocess.TimeoutExpired):
-                    self._process.wait(GRACE)
-            self._process.kill()
-            self._process.wait()
-
-    def _launch(self) -> None:
-        self.close()
-        self._busy = False
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "ratio_hpo.backends.child", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=2,  # stdout belongs to the data
-            )
-        self._pipe = Connection(ours.detach())
-        try:
-            self._pipe.send_bytes(json.dumps(sys.path).encode())
-            self._pipe.send_bytes(self._objective)
-        except OSError:
-            return  # it died at once; the next step says how
-
-    def _send(self, message: dict[str, Any]) -> None:
-        assert self._pipe is not None
-        try:
-            self._pipe.send_bytes(json.dumps(message).encode())
-        except OSError:
-            return  # it has died meanwhile; the next step says how
-
-    def _how(self) -> str:
-        assert self._process is not None
-        code = self._process.wait()
-        if code >= 0:
-            return f"exit code {code}"
-        try:
-            return f"signal {-code}, {signal.Signals(-code).name}"
-        except ValueError:
-            return f"signal {-code}"
+            self._process.close(grace=0.0 if self._busy else GRACE)
 
 
-def serve(pipe: Connection) -> None:
+def serve(pipe: Connection, source: bytes) -> None:
     """The other end: run what the driver asks for until it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
-    sys.path[:] = json.loads(pipe.recv_bytes())
-    source = pipe.recv_bytes()
     read = cache(lambda: cloudpickle.loads(source))
     stream: Iterator[Progress] = iter(())
     while True:
@@ -163,7 +105,7 @@ def serve(pipe: Connection) -> None:
             return
         if "start" in message:
             begun = message["start"]
-            stream = _opened(read, begun["params"], Context.from_json(begun["context"]))
+            stream = opened(read, begun["params"], Context.from_json(begun["context"]))
         elif "stop" in message:
             close(stream)
             pipe.send_bytes(b"{}")
@@ -173,18 +115,10 @@ def serve(pipe: Connection) -> None:
             pipe.send_bytes(json.dumps(content).encode())
 
 
-def _opened(read: Callable[[], Objective], params: Params, context: Context) -> Iterator[Progress]:
+def opened(read: Callable[[], Objective], params: Params, context: Context) -> Iterator[Progress]:
     """The stream of a trial; an objective that cannot be read here fails its trial, not the process."""
     yield from read()(params, context)
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its driver is gone, in the middle of a step too."""
-    while os.getppid() == parent:
-        threading.Event().wait(1.0)
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    serve(Connection(int(sys.argv[1])))
+    serve(*connect())

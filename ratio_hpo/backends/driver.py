@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from ratio_hpo.backends.steps import Ending, Step
 from ratio_hpo.core.errors import RatioHpoError, ScoreError, StorageFullError
-from ratio_hpo.core.trial import UNSTORED, Context, Decision, Progress, failures
+from ratio_hpo.core.trial import UNSTORED, Context, Decision, Progress
 from ratio_hpo.study import Job, Study
 from ratio_hpo.study.keeper import WeightKeeper
 from ratio_hpo.study.leases import TERM, Lease
@@ -25,7 +26,8 @@ class Budget:
         trials: in the study in all, whatever their end.
         hours: of this run; None: no limit.
         cost: that the study may train in all, in its unit; None: no limit.
-        failures: FAIL trials that are not `diverged` at which the search stops; None: no limit.
+        failures: trials that fail in a row, each with the same error, at which the search stops; None: no limit.
+        retries: of a trial whose process dies, and of Ray, without a new evaluation in between.
         trial_minutes: that a trial may take in this run, at which it is FAIL; None: no limit.
         stall_minutes: that a trial may go without an evaluation, at which its process is ended; None: no limit.
     """
@@ -34,6 +36,7 @@ class Budget:
     hours: float | None = None
     cost: float | None = None
     failures: int | None = None
+    retries: int = 3
     trial_minutes: float | None = None
     stall_minutes: float | None = None
 
@@ -52,9 +55,18 @@ class Late(Enum):
 
 
 class TooManyFailures(RatioHpoError):
-    """More trials failed than `max_failures` allows."""
+    """As many trials in a row as `max_failures` says failed with the same error."""
 
     exit_code = 1
+
+
+PAUSE = 0.5
+"""Seconds before the first retry of a trial whose process died; each further one takes twice as long."""
+
+
+def kind_of_error(reason: str) -> str:
+    """What two failures have in common: their reason but for numbers and addresses."""
+    return re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "#", reason)
 
 
 def _silent(line: str) -> None:
@@ -92,6 +104,7 @@ class Session:
     _heard: dict[int, float] = field(default_factory=dict)
     _unstored: bool = False
     _kept: tuple[int, int] = (-1, -1)
+    _row: list[str] = field(default_factory=list)
 
     def keep_weights(self) -> None:
         """Make the kept weights those of the study as it stands: the last run may have died in between."""
@@ -163,7 +176,7 @@ class Session:
 
         Raises:
             StorageFullError: the disk is full; the trial is released, not failed, when the study is closed.
-            TooManyFailures: it failed, and was one too many.
+            TooManyFailures: it failed with the error that too many before it had.
             FirstTrialFailed: it was trial 0, and the target hangs on it.
         """
         if isinstance(step, Progress):
@@ -179,12 +192,23 @@ class Session:
 
     def died(self, number: int, how: str) -> Job | None:
         """The process that ran a trial has died: what to go on with, or None where the trial is given up."""
-        job = self.study.died(number, how)
+        job = self.study.died(number, how, self.budget.retries)
         if job is None:
             self._ended(number)
         else:
             self._heard[number] = time.monotonic()
         return job
+
+    def pause(self, number: int) -> float:
+        """Seconds before a trial whose process died goes on: what killed it may pass, such as a lack of memory."""
+        claim = self.study.live.get(number)
+        return 0.0 if claim is None else PAUSE * 2.0 ** (claim.attempts - 2)
+
+    def go_on(self, number: int) -> Job | None:
+        """What is left of a trial that lost its process through no fault of its own; None: it is ours no more."""
+        claim = self.study.live.get(number)
+        self._heard[number] = time.monotonic()
+        return None if claim is None else claim.job(number)
 
     def _report(self, number: int, progress: Progress) -> Decision:
         try:
@@ -202,13 +226,20 @@ class Session:
         return decision
 
     def _ended(self, number: int) -> None:
-        """Show an end, and stop where it was a failure too many."""
+        """Show an end, and stop where one error came too often in a row."""
         self._changed()
-        self.study.adviser.update(self.study.view.records, hurried=True)
         records = self.study.view.records
-        failed = failures(records)
-        if records[number].is_failure and self.budget.failures is not None and len(failed) > self.budget.failures:
-            raise TooManyFailures(f"{len(failed)} trials failed, more than ⟨max_failures⟩ {self.budget.failures}")
+        self.study.adviser.update(records, hurried=True)
+        record, most = records[number], self.budget.failures
+        if record.diverged:  # a place in the space, which says nothing of what is set up
+            return
+        errors = [kind_of_error(record.reason or "")] if record.is_failure else []
+        self._row = self._row + errors if errors == self._row[-1:] else errors
+        if most is not None and len(self._row) >= most:
+            raise TooManyFailures(
+                f"{len(self._row)} trial(s) in a row failed with the same error, as many as ⟨max_failures⟩ allows: "
+                f"{record.reason}; `ratio-hpo trial {number}` shows where"
+            )
 
     def _limit(self) -> str | None:
         if self.budget.hours is not None and time.monotonic() - self.began >= self.budget.hours * 3600:

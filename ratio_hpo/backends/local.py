@@ -104,6 +104,7 @@ def run_trial(session: Session, runner: Runner, job: Job) -> None:
             again = session.died(job.number, str(death))
             if again is None:
                 return
+            time.sleep(session.pause(job.number))
             runner.start(again.params, session.context(again))
             continue
         if session.take(job.number, step) is Decision.STOP:

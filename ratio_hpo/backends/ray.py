@@ -1,238 +1,237 @@
-"""Ray Tune as an executor: one searcher, one scheduler and one warm trainable over the study of the driver.
+"""Ray as an executor: the driver answers what Tune asks from a process beside it, and starts Ray anew where it dies.
 
-Ray decides nothing and stores nothing: the searcher asks the study, the scheduler reports to it, and what Tune
-writes for itself goes to a folder that is thrown away. Where an actor dies, its trial goes on in
-another one from the stage store, under the same number, and what it reports again changes nothing.
+Ray decides nothing and stores nothing. Where an actor dies, its trial goes on in another one from the stage store,
+under its number, and what it reports again changes nothing. Where one of Ray's own servers dies, all trials go on so.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import tempfile
-import threading
+import re
+import socket
 import time
-from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict
-from typing import Any, TypeVar
-
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
-
-import ray
-from ray import tune
-from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
+from pathlib import Path
+from typing import Any
 
 from ratio_hpo.backends.driver import Late, Session
+from ratio_hpo.backends.process import Process, packed
 from ratio_hpo.backends.resources import Resources, num_gpus
-from ratio_hpo.backends.steps import Ending, Step, close, next_step
-from ratio_hpo.core.errors import ConfigError, StudyError
-from ratio_hpo.core.trial import Context, Decision, Progress
+from ratio_hpo.backends.steps import Ending, Step
+from ratio_hpo.core.errors import ConfigError, StudyError, in_one_line
+from ratio_hpo.core.scratch import scratch_folder
+from ratio_hpo.core.trial import Decision, Progress
 from ratio_hpo.objective import Objective
 from ratio_hpo.study import Job
 
-IDLE = 0.5
-"""Seconds between two questions for a trial where there was none."""
+TUNE = "ratio_hpo.backends.ray_tune"
 
-PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
-"""Tune's limit of actors that are being started; its default of 1 starts one after another."""
+PROBE, PATIENCE = 5.0, 2.0
+"""Seconds between two looks at Ray's servers, and that one has to answer."""
 
-Taken = TypeVar("Taken")
+LEAVE = 30.0
+"""Seconds that Ray has to end when all is done."""
 
 OBJECT_STORE_BYTES = 256 * 1024 * 1024
 """Only parameters and scores travel through Ray."""
 
 
-class TrialActor(tune.Trainable):
-    """Runs trials one after another in a process that stays warm: one step is one evaluation."""
-
-    def setup(self, config: dict[str, Any], objective: Objective | None = None) -> None:
-        assert objective is not None
-        self._objective = objective
-        self._stream: Iterator[Progress] = self._open(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.cleanup()
-        self._stream = self._open(new_config)
-        return True
-
-    def step(self) -> dict[str, Any]:
-        step = next_step(self._stream)
-        if isinstance(step, Progress):
-            return {"done": False, "progress": json.dumps(step.to_json())}  # Tune flattens mappings
-        return {"done": True, "ending": json.dumps(asdict(step))}
-
-    def cleanup(self) -> None:
-        close(self._stream)
-
-    def _open(self, config: dict[str, Any]) -> Iterator[Progress]:
-        return self._objective(config["params"], Context.from_json(config["context"]))
+class RayDied(Exception):
+    """Ray, or the process that talks to it, is gone; the text says how."""
 
 
-class _Bridge:
-    """What searcher and scheduler share: which of Tune's trials is which of ours, and what went wrong."""
+class Refused(Exception):
+    """Ray cannot be reached or started; the text says why."""
 
-    session: Session
-    workers: int
+
+class Floor:
+    """What runs on Ray, as the study knows it: which of Tune's trials is which of ours, and what is to go on.
+
+    Attributes:
+        told: evaluations and ends that were told by the Ray that runs now.
+        reached: there was a Ray.
+    """
 
     def __init__(self, session: Session, workers: int) -> None:
-        self.session, self.workers = session, workers
-        self.numbers: dict[str, int] = {}
-        self.again: list[Job] = []
-        self.error: BaseException | None = None
-        self._asked = -IDLE
+        self._session, self._workers = session, workers
+        self._numbers: dict[str, int] = {}
+        self._again: list[tuple[float, Job]] = []
         self._late: dict[str, Late] = {}
+        self.told, self.reached = 0, False
 
-    def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Tune pickles what it is given for a restore that is never done; the study stays out of it."""
-        return object, ()
-
-    def ask(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self.error is not None:
-            return Searcher.FINISHED
-        if len(self.numbers) >= self.workers or (not self.again and time.monotonic() - self._asked < IDLE):
-            return None
-        job = self.again.pop() if self.again else self.session.next()
+    def next(self, trial_id: str) -> dict[str, Any]:
+        """What one of Tune's trials is to do: a job, or to wait, or nothing any more."""
+        wait: dict[str, Any] = {"finished": False}
+        if len(self._numbers) >= self._workers:
+            return wait
+        job = self._next_job()
         if job is None:
-            self._asked = time.monotonic()
             # one of those that run may die, and then goes on: there is more to come until all have ended
-            return None if self.numbers or self.session.must_wait() else Searcher.FINISHED
-        self.numbers[trial_id] = job.number
-        return {"params": job.params, "context": asdict(self.session.context(job))}
+            return {"finished": not (self._numbers or self._again or self._session.must_wait())}
+        self._numbers[trial_id] = job.number
+        return {"job": {"params": job.params, "context": asdict(self._session.context(job))}}
 
-    def report(self, trial_id: str, result: dict[str, Any]) -> str:
-        if self.error is not None:
-            return TrialScheduler.STOP
-        decision = self._take(trial_id, Progress.from_json(json.loads(result["progress"])))
-        return TrialScheduler.STOP if decision is Decision.STOP else TrialScheduler.CONTINUE
+    def report(self, trial_id: str, progress: Progress) -> bool:
+        """Whether the trial goes on after an evaluation."""
+        return self._take(self._numbers[trial_id], progress) is Decision.CONTINUE
 
-    def end(self, trial_id: str, result: dict[str, Any] | None, *, died: bool) -> None:
-        if trial_id not in self.numbers or self.error is not None:
-            return
+    def end(self, trial_id: str, ending: Ending | None, *, died: bool) -> None:
+        """A trial has ended, was stopped, or its process has died."""
+        number, late = self._numbers.pop(trial_id), self._late.pop(trial_id, None)
         if died:
-            number, late = self.numbers[trial_id], self._late.pop(trial_id, None)
             if late is not None:
-                job = self._guarded(lambda: self.session.end_late(number, late))
+                job = self._session.end_late(number, late)
             else:
-                job = self._guarded(lambda: self.session.died(number, "killed, out of memory, or crashed"))
+                job = self._session.died(number, "killed, out of memory, or crashed")
             if job is not None:
-                self.again.append(job)
-        elif result and "ending" in result:
-            self._take(trial_id, Ending(**json.loads(result["ending"])))
-        del self.numbers[trial_id]
+                self._again.append((time.monotonic() + self._session.pause(number), job))
+        elif ending is not None:
+            self._take(number, ending)
 
-    def is_late(self, trial_id: str) -> bool:
-        """Whether a trial has passed a limit in time, which is told once."""
-        number = self.numbers.get(trial_id)
-        late = None if number is None or trial_id in self._late else self.session.late(number)
-        if late is not None:
-            self._late[trial_id] = late
-        return late is not None
+    def late(self, trial_ids: list[str]) -> list[str]:
+        """Those of them that have passed a limit in time, each of which is named once."""
+        found = {name: self._session.late(self._numbers[name]) for name in trial_ids if name in self._numbers}
+        late = {name: late for name, late in found.items() if late is not None and name not in self._late}
+        self._late.update(late)
+        return list(late)
 
-    def _take(self, trial_id: str, step: Step) -> Decision:
-        taken = self._guarded(lambda: self.session.take(self.numbers[trial_id], step))
-        return taken or Decision.STOP
+    def fell(self) -> None:
+        """Ray is gone: what ran goes on in the next one, and no trial is to blame."""
+        jobs = [self._session.go_on(number) for number in self._numbers.values()]
+        self._again += [(0.0, job) for job in jobs if job is not None]
+        self._numbers, self._late = {}, {}
 
-    def _guarded(self, act: Callable[[], Taken]) -> Taken | None:
-        """Do it; Tune would turn an error into one of its own, so it is raised after the run."""
-        try:
-            return act()
-        except Exception as error:
-            self.error = error
-            return None
+    def _next_job(self) -> Job | None:
+        now = time.monotonic()
+        ready = next((entry for entry in self._again if entry[0] <= now), None)
+        if ready is None:
+            return self._session.next()
+        self._again.remove(ready)
+        return ready[1]
 
-
-class StudySearcher(Searcher):
-    """Asks the study for trials."""
-
-    def __init__(self, bridge: _Bridge) -> None:
-        super().__init__()
-        self._bridge = bridge
-
-    def suggest(self, trial_id: str) -> Any:
-        return self._bridge.ask(trial_id)
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._bridge.end(trial_id, result, died=error)
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the study is in its storage."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore: the study is in its storage."""
-
-
-class Watchdog(tune.Callback):
-    """Ends actors whose trials have passed a limit in time."""
-
-    def __init__(self, bridge: _Bridge) -> None:
-        self._bridge = bridge
-
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        for trial in trials:
-            actor = trial.temporary_state.ray_actor
-            if trial.status == "RUNNING" and actor is not None and self._bridge.is_late(trial.trial_id):
-                ray.kill(actor)
-
-
-class StudyScheduler(FIFOScheduler):
-    """Reports to the study, and passes its decision on."""
-
-    def __init__(self, bridge: _Bridge) -> None:
-        super().__init__()
-        self._bridge = bridge
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        return self._bridge.report(trial.trial_id, result)
+    def _take(self, number: int, step: Step) -> Decision:
+        self.told += 1
+        return self._session.take(number, step)
 
 
 def run_ray(session: Session, objective: Objective, workers: int, resources: Resources) -> None:
     """Work until the budget is spent, on a local Ray or on the cluster at `resources.ray_address`.
 
     Raises:
-        StudyError: the cluster cannot be reached.
+        ConfigError: the objective cannot be sent, or asks for GPUs that are not there.
+        StudyError: Ray cannot be reached or started, or dies again and again.
         KeyboardInterrupt: after the running trials were released for whoever continues.
     """
     _check_gpus(resources)
-    asked = os.environ.setdefault(PENDING, str(workers))
-    _start(workers, session.threads or 1, resources)
-    bridge = _Bridge(session, workers)
-    per_trial = {"cpu": resources.cpus or session.threads or 1, "gpu": resources.gpus_for(workers)}
-    trainable = tune.with_resources(tune.with_parameters(TrialActor, objective=objective), per_trial)
+    source, floor, deaths = packed(objective), Floor(session, workers), 0
     try:
-        with tempfile.TemporaryDirectory(prefix="ratio-hpo-ray-") as folder:
-            tuner = tune.Tuner(
-                trainable,
-                tune_config=tune.TuneConfig(
-                    search_alg=StudySearcher(bridge),
-                    scheduler=StudyScheduler(bridge),
-                    num_samples=-1,
-                    reuse_actors=True,
-                    trial_dirname_creator=lambda trial: trial.trial_id,
-                ),
-                run_config=tune.RunConfig(
-                    name="run",
-                    storage_path=folder,
-                    verbose=0,
-                    failure_config=tune.FailureConfig(max_failures=0),
-                    callbacks=[Watchdog(bridge)],
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-                ),
-            )
-            tuner.fit()
-        if bridge.error is not None:
-            raise bridge.error
+        while True:
+            try:
+                return _run(floor, source, session, workers, resources)
+            except RayDied as death:
+                deaths = 1 if floor.told else deaths + 1
+                floor.fell()
+                if deaths > session.budget.retries:
+                    raise StudyError(f"Ray ended {deaths} times without an evaluation in between: {death}") from death
+                wait = (PROBE if resources.ray_address else 1.0) * 2.0 ** (deaths - 1)
+                session.say(f"Ray ended ({death}); it is started anew in {wait:.0f} s, and its trials go on")
+                time.sleep(wait)
     finally:
-        if asked == str(workers):  # the next search in this process may have another number of workers
-            del os.environ[PENDING]
         session.study.close()
-        ray.shutdown()
+
+
+def _run(floor: Floor, source: bytes, session: Session, workers: int, resources: Resources) -> None:
+    """Run one Ray to the end of the work.
+
+    Raises:
+        RayDied: it is gone.
+        StudyError: it cannot be reached or started, and never was.
+    """
+    floor.told = 0
+    try:
+        _check_address(resources)
+        with scratch_folder() as folder, closing(Process(TUNE, source, folder / "log")) as process:
+            process.send(_asked(session, workers, resources, folder))
+            try:
+                _serve(floor, process)
+                process.close(LEAVE)
+            except (EOFError, OSError) as error:
+                lines = (folder / "log").read_text(errors="replace").splitlines()
+                reason = next((line.strip() for line in reversed(lines) if line.strip()), "")
+                raise RayDied(": ".join(filter(None, (process.how(), reason)))) from error
+    except Refused as error:
+        if floor.reached:
+            raise RayDied(str(error)) from error
+        raise StudyError(_refused(resources, str(error))) from error
+
+
+def _check_address(resources: Resources) -> None:
+    """Ask before Ray does, which would try for minutes.
+
+    Raises:
+        Refused: nobody answers at the address.
+    """
+    address = resources.ray_address or ""
+    silence = _silence(address) if re.fullmatch(r"[^/]+:\d+", address) else None
+    if silence is not None:
+        raise Refused(silence)
+
+
+def _serve(floor: Floor, process: Process) -> None:
+    """Answer until Tune has ended.
+
+    Raises:
+        EOFError, OSError: the process is gone.
+        RayDied: one of Ray's servers does not answer.
+        Refused: Ray cannot be reached or started.
+    """
+    servers, probed = [], time.monotonic()
+    while True:
+        has_said = process.has_said(max(0.0, probed + PROBE - time.monotonic()))
+        if time.monotonic() - probed >= PROBE:
+            _probe(servers)
+            probed = time.monotonic()
+        if not has_said:
+            continue
+        answer = None
+        match process.receive():
+            case {"next": trial_id}:
+                answer = floor.next(trial_id)
+            case {"told": trial_id, "progress": progress}:
+                answer = floor.report(trial_id, Progress.from_json(progress))
+            case {"ended": trial_id, "ending": ending, "died": died}:
+                floor.end(trial_id, Ending(**ending) if ending else None, died=died)
+            case {"late": trial_ids}:
+                answer = floor.late(trial_ids)
+            case {"servers": servers}:
+                floor.reached = True
+            case {"refused": reason}:
+                raise Refused(reason)
+            case _:
+                return
+        process.send(answer)
+
+
+def _probe(servers: list[str]) -> None:
+    """See whether Ray's servers answer.
+
+    Raises:
+        RayDied: one does not.
+    """
+    for address in servers:
+        silence = _silence(address)
+        if silence is not None:
+            raise RayDied(f"its server at {address} does not answer: {silence}")
+
+
+def _silence(address: str) -> str | None:
+    """Why nobody answers at `host:port`; None: somebody does."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        return in_one_line(error)
+    return None
 
 
 def _check_gpus(resources: Resources) -> None:
@@ -241,32 +240,26 @@ def _check_gpus(resources: Resources) -> None:
         raise ConfigError(f"⟨gpus_per_trial⟩ {resources.gpus:g}: this machine has {num_gpus()} GPU(s); lower it")
 
 
-def _start(workers: int, threads: int, resources: Resources) -> None:
-    """Start Ray, or reach it; what SIGTERM does here stays as it was, which Ray would change."""
-    on_term = signal.getsignal(signal.SIGTERM)
-    try:
-        _init(workers, threads, resources)
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_term)
-
-
-def _init(workers: int, threads: int, resources: Resources) -> None:
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if resources.ray_address is not None:
-        try:
-            ray.init(address=resources.ray_address, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise StudyError(
-                f"⟨ray_address⟩ {resources.ray_address}: no cluster answers ({reason}); "
-                "start one with `ray start --head`"
-            ) from error
-        return
+def _asked(session: Session, workers: int, resources: Resources, folder: Path) -> dict[str, Any]:
+    """What Tune is to run, and on which Ray."""
+    threads = session.threads or 1
     per_trial = resources.cpus or threads
-    ray.init(
-        num_cpus=max(workers, round(workers * per_trial + 0.499)),  # Ray starts as many processes at once
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        **options,
-    )
+    here = {
+        "num_cpus": max(workers, round(workers * per_trial + 0.499)),  # Ray starts as many processes at once
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_temp_dir": str(folder),
+    }
+    return {
+        "init": here if resources.ray_address is None else {"address": resources.ray_address},
+        "workers": workers,
+        "per_trial": {"cpu": per_trial, "gpu": resources.gpus_for(workers)},
+        "folder": str(folder),
+        "timed": session.budget.is_timed,
+    }
+
+
+def _refused(resources: Resources, reason: str) -> str:
+    if resources.ray_address is None:
+        return f"Ray cannot be started here: {reason}; try ⟨backend⟩ local"
+    return f"⟨ray_address⟩ {resources.ray_address}: no cluster answers ({reason}); start one with `ray start --head`"

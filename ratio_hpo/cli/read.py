@@ -76,9 +76,9 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
         if content["target"]
         else "target not known until trial 0 is done"
     )
+    click.echo(f"{target}; hypervolume {content['hypervolume']:.3f}")
     click.echo(
-        f"{target}; hypervolume {content['hypervolume']:.3f}; "
-        f"{content['paid_cost']:,.0f} {content['cost_unit']} trained{_seconds(content['paid_seconds'])}, "
+        f"paid: {content['paid_cost']:,.0f} {content['cost_unit']} trained{_seconds(content['paid_seconds'])}, "
         f"{content['scored_windows']:,.0f} windows scored{_seconds(content['scoring_seconds'])}"
     )
     if content["recommended"]:

@@ -28,10 +28,13 @@ limit_options: Decorator = together(
     option("--trial-timeout", type=Finite(0, min_open=True), metavar="MINUTES",
            help="A trial that takes longer in this run is FAIL."),
     option("--stall-timeout", type=Finite(0, min_open=True), metavar="MINUTES",
-           help="A trial without an evaluation for so long goes on in another process; FAIL after three."),
+           help="A trial without an evaluation for so long goes on in another process; FAIL after --max-retries."),
     option("--storage-patience", type=Finite(0), default=10.0, show_default=True,
            help="Minutes that a storage which is locked, full or away is waited for."),
-    option("--max-failures", type=click.IntRange(0), help="Stop when more trials failed (diverged ones aside)."),
+    option("--max-retries", type=click.IntRange(0), default=3, show_default=True,
+           help="Retries of a trial whose process dies, and of Ray, without a new evaluation."),
+    option("--max-failures", type=click.IntRange(1), default=5, show_default=True,
+           help="Stop when so many trials in a row fail with the same error."),
 )  # fmt: skip
 
 machine_options: Decorator = together(
@@ -63,7 +66,7 @@ def search_options(options: dict[str, Any], settings: Sequence[Setting]) -> Sear
         ray_address=options.pop("ray_address"),
         device=options.pop("device"),
     )
-    renamed = {"hours": "max_hours", "cost": "max_cost", "failures": "max_failures"}
+    renamed = {"hours": "max_hours", "cost": "max_cost", "failures": "max_failures", "retries": "max_retries"}
     values = {new: options.pop(old, None) for new, old in renamed.items()}
     tracking = not options.pop("no_tracking")
     return SearchOptions(resources=resources, tracking=tracking, settings=tuple(settings), **values, **options)

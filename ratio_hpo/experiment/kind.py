@@ -35,7 +35,8 @@ class SearchOptions:
         experiment: name or path; None: the settings say it all.
         settings: laid over the experiment's keys, later ones over earlier ones.
         study: name of the study; None: `<experiment>-<space>`.
-        hours, cost, failures: when to stop, beside the number of trials.
+        hours, cost, failures: when to stop, beside the number of trials; `failures` in a row, by the same error.
+        retries: of a trial whose process dies, and of Ray, without a new evaluation in between.
         trial_timeout, stall_timeout: minutes that a trial may take in all, and without an evaluation; None: no limit.
         storage_patience: minutes that a storage which is locked, full or away is waited for.
         tracking_uri: of an MLflow store; None: the SQLite one below `root`.
@@ -51,7 +52,8 @@ class SearchOptions:
     study: str | None = None
     hours: float | None = None
     cost: float | None = None
-    failures: int | None = None
+    failures: int | None = 5
+    retries: int = 3
     trial_timeout: float | None = None
     stall_timeout: float | None = None
     root: Path = Path("mlruns")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
+from ratio_hpo.core.scratch import scratch_folder
 from ratio_hpo.core.trial import Context, Params
 from ratio_hpo.experiment.kind import Search
 from ratio_hpo.experiment.search import open_for
@@ -18,8 +17,8 @@ SHOWN = 8
 
 def first_proposals(search: Search, count: int = SHOWN) -> list[Job]:
     """The first trials of the search as a new study: anchors, what is enqueued, then what the sampler draws."""
-    with tempfile.TemporaryDirectory(prefix="ratio-hpo-") as folder:
-        study = open_for(search, default_url(Path(folder)))
+    with scratch_folder() as folder:
+        study = open_for(search, default_url(folder))
         try:
             jobs = []
             while len(jobs) < count and (job := study.next(search.spec.trials)) is not None:

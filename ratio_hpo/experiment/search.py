@@ -102,7 +102,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
         )
     budget = Budget(
         trials=trials, hours=options.hours, cost=options.cost, failures=options.failures,
-        trial_minutes=options.trial_timeout, stall_minutes=options.stall_timeout,
+        retries=options.retries,        trial_minutes=options.trial_timeout, stall_minutes=options.stall_timeout,
     )  # fmt: skip
     with ExitStack() as stack:
         if options.tracking:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from ratio_hpo.core.errors import RatioHpoError
 from ratio_hpo.core.files import written_whole
+from ratio_hpo.core.scratch import scratch_folder
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 """What Chromium is called."""
@@ -31,7 +31,7 @@ def print_page(page: Path, path: Path) -> Path:
     command = find_chromium()
     if command is None:
         raise RatioHpoError("--pdf needs Chromium, which is not installed; open the page and print it from any browser")
-    with written_whole(path) as whole, tempfile.TemporaryDirectory(prefix="ratio-hpo-") as profile:
+    with written_whole(path) as whole, scratch_folder() as profile:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--no-pdf-header-footer"]
         words = [command, *flags, f"--print-to-pdf={whole}", page.resolve().as_uri()]
         try:

@@ -28,9 +28,6 @@ from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.samplers import Relay, params_of
 from ratio_hpo.study.view import StudyView, view_of
 
-MOST_ATTEMPTS = 3
-"""Attempts at a trial without a new evaluation after which it is given up."""
-
 MOST_ADOPTIONS = 10
 """Drivers that may die over a trial without a new evaluation: most die of something else, but a trial that kills its
 driver each time must end some day."""
@@ -195,11 +192,12 @@ class Study:
             if claim is not None:
                 self._endings.fail(number, claim, reason, trace)
 
-    def died(self, number: int, how: str) -> Job | None:
+    def died(self, number: int, how: str, retries: int) -> Job | None:
         """The process that ran a trial has died: what to go on with, or None where it has died too often.
 
         Args:
             how: the process ended, in words.
+            retries: that the trial has without a new evaluation.
 
         Raises:
             FirstTrialFailed: it was trial 0, and the target hangs on it.
@@ -208,7 +206,7 @@ class Study:
             claim = self.live.get(number)
             if claim is None:
                 return None
-            if claim.attempts >= MOST_ATTEMPTS:
+            if claim.attempts > retries:
                 self.fail(number, f"its process died {claim.attempts} times without a new evaluation ({how})", None)
                 return None
             claim.attempts += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from ratio_hpo.core.scratch import scratch_folder
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.core.urls import with_driver
 from ratio_hpo.tracking.base import StudyFacts
@@ -123,9 +123,11 @@ class MlflowTracker:
             return
         tags = {STUDY: facts.study, KIND: "study", "experiment": facts.experiment}
         run = found or self._client.create_run(self.experiment_id, tags=tags, run_name=facts.study)
-        with tempfile.TemporaryDirectory(prefix="ratio-hpo-") as folder:
-            make(Path(folder))
-            self._client.log_artifacts(run.info.run_id, folder)
+        with scratch_folder() as folder:
+            made = folder / "artifacts"
+            made.mkdir()
+            make(made)
+            self._client.log_artifacts(run.info.run_id, str(made))
         self._client.set_terminated(run.info.run_id)
         self._client.set_tag(run.info.run_id, WRITTEN, mark)
 

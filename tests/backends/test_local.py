@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ratio_hpo.backends.driver import Budget, Session
+from ratio_hpo.backends.driver import Budget, Session, TooManyFailures, kind_of_error
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.core.errors import ConfigError, FirstTrialFailed
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
@@ -73,12 +73,10 @@ def test_leaving_python_fails_the_trial_alone(run: Run, isolated: bool) -> None:
 
 
 @pytest.mark.parametrize(("objective", "how"), [(dies, "exit code 0"), (crashes, "signal 11, SIGSEGV")])
-def test_a_trial_that_kills_its_process_three_times_fails_and_the_others_run(
-    run: Run, objective: Any, how: str
-) -> None:
+def test_a_trial_that_kills_its_process_four_times_fails_and_the_others_run(run: Run, objective: Any, how: str) -> None:
     records = run(objective)
     assert [r.state.value for r in records] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
-    assert records[1].reason == f"its process died 3 times without a new evaluation ({how})"
+    assert records[1].reason == f"its process died 4 times without a new evaluation ({how})"
     assert [r.state.value for r in run(objective, 5)] == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
 
 
@@ -94,7 +92,7 @@ def test_trial_0_that_kills_its_process_ends_the_search(tmp_path: Path) -> None:
         yield
 
     study = Study(plan_of(), open_storage(default_url(tmp_path)))
-    with pytest.raises(FirstTrialFailed, match="its process died 3 times"):
+    with pytest.raises(FirstTrialFailed, match="its process died 4 times"):
         run_local(Session(study=study, budget=Budget(trials=3), root=tmp_path), dies_first, isolated=True)
 
 
@@ -340,3 +338,28 @@ def test_max_hours_lets_go_of_a_trial_in_its_middle(tmp_path: Path) -> None:
     _, records = alone(tmp_path, is_slow)
     assert [record.state for record in records] == [State.COMPLETE] * 3
     assert [len(record.curve) for record in records] == [10] * 3
+
+
+def breaks_at(*numbers: int) -> Callable[[Params, Context], Iterator[Progress]]:
+    """Fails some trials, each by the same error with another number in it."""
+
+    def objective(params: Params, context: Context) -> Iterator[Progress]:
+        if context.trial in numbers:
+            raise RuntimeError(f"no room for {context.trial * 1.5} GB at 0x7f{context.trial}a")
+        yield from curve_objective(params, context)
+
+    return objective
+
+
+def test_one_error_many_times_in_a_row_ends_the_search_with_it(tmp_path: Path) -> None:
+    study = Study(plan_of(), open_storage(default_url(tmp_path)))
+    session = Session(study=study, budget=Budget(trials=12, failures=3), root=tmp_path)
+    with pytest.raises(TooManyFailures, match=r"3 trial\(s\) in a row .*: RuntimeError: no room for 10.5 GB"):
+        run_local(session, breaks_at(2, 3, 5, 6, 7, 9))
+    assert [record.number for record in study.records() if record.is_failure] == [2, 3, 5, 6, 7]
+    assert len(study.records()) == 8
+
+
+def test_other_errors_between_break_the_row() -> None:
+    assert kind_of_error("ValueError: 3 of 0x7fab") == kind_of_error("ValueError: 1.5 of 0x1")
+    assert kind_of_error("ValueError: 3") != kind_of_error("KeyError: 3")

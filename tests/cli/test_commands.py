@@ -378,7 +378,7 @@ def test_failed_trials_make_exit_code_3(run: Any, tmp_path: Path) -> None:
     assert answer.code == 3, answer.err
     assert "1 trial(s) failed" in answer.err
     assert "no luck" in run(tmp_path, "trial", "2").out
-    assert run(tmp_path, "search", *words[1:-1], "--no-tracking", "--trials", "4", "--max-failures", "0").code == 3
+    assert run(tmp_path, "search", *words[1:-1], "--no-tracking", "--trials", "4").code == 3
 
 
 def test_the_shell_completes_commands_options_and_studies(made: Path) -> None:

@@ -159,7 +159,7 @@ def test_who_lost_a_trial_does_not_end_it(end: str, open_study: Make) -> None:
     if end == "fail":
         study.fail(0, "an error", None)
     elif end == "died":
-        assert study.died(0, "killed") is None
+        assert study.died(0, "killed", 3) is None
     elif end == "close":
         study.close()
     else:
