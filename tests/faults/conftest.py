@@ -9,13 +9,15 @@ import pytest
 
 from ratio_hpo.core.trial import TrialRecord
 
-ROWS: list[tuple[str, int, int, int, int]] = []
+FAULT = "fault"
+"""The property of a test's report that holds its row of the table: reports also come from other processes."""
 
 
 @dataclass
 class Ledger:
     """The account of one fault."""
 
+    test: pytest.Item
     fault: str
     injections: int = 0
     lost: int = 0
@@ -39,7 +41,8 @@ class Ledger:
 
     def check(self) -> None:
         """All zeros, after at least one injection."""
-        ROWS.append((self.fault, self.injections, self.lost, self.duplicated, self.differing))
+        row = (self.fault, self.injections, self.lost, self.duplicated, self.differing)
+        self.test.user_properties.append((FAULT, row))
         assert self.injections > 0
         assert (self.lost, self.duplicated, self.differing) == (0, 0, 0), self.notes
 
@@ -47,7 +50,7 @@ class Ledger:
 @pytest.fixture
 def ledger(request: pytest.FixtureRequest) -> Ledger:
     """The account of the fault that a test is named after."""
-    return Ledger(request.node.name.removeprefix("test_").replace("_", " "))
+    return Ledger(request.node, request.node.name.removeprefix("test_").replace("_", " "))
 
 
 @pytest.fixture
@@ -58,8 +61,10 @@ def often(request: pytest.FixtureRequest) -> int:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The table."""
-    if ROWS:
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    rows = [row for report in reports if report.when == "call" for name, row in report.user_properties if name == FAULT]
+    if rows:
         terminalreporter.write_line("\n| fault | injections | lost | duplicated | differing |\n|---|---|---|---|---|")
-        for row in ROWS:
+        for row in rows:
             terminalreporter.write_line(f"| {' | '.join(map(str, row))} |")
-        terminalreporter.write_line(f"| all | {' | '.join(str(sum(r[k] for r in ROWS)) for k in range(1, 5))} |")
+        terminalreporter.write_line(f"| all | {' | '.join(str(sum(r[k] for r in rows)) for k in range(1, 5))} |")

@@ -1,0 +1,127 @@
+"""How many trials a driver can feed: an instant objective of 10 evaluations, sampler random, pruner none.
+
+    python benchmarks/throughput.py [--trials 2000] [--threads 64] [--storage URL]
+    python benchmarks/throughput.py --ray --threads 64 --trials 500
+    python benchmarks/throughput.py --trials 10000 --growth
+
+Threads work on one study; with --ray so many logical workers do, each a process. --storage is SQLite in a temporary
+folder without it. --growth prints how the time of a trial, and the driver's memory, grow with the study.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from ratio_hpo.backends.driver import Budget, Session
+from ratio_hpo.backends.ray import run_ray
+from ratio_hpo.backends.resources import Resources
+from ratio_hpo.core.plans import About
+from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.space import LogUniform, Ratio, Space
+from ratio_hpo.study import Study, StudyPlan, Target
+from ratio_hpo.study.storage import default_url, open_storage
+
+RUNGS = tuple(range(10, 110, 10))
+STEPS = (10, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+
+
+def instant(params: Params, context: Context) -> Iterator[Progress]:
+    """Ten evaluations that take no time."""
+    for windows in RUNGS:
+        score = (1 - (params["ratio"] - 0.6) ** 2) * windows / 100
+        yield Progress(stage="target", windows=windows, cost=windows, scores={"f1/sw": score, "f1/en": score})
+
+
+def plan() -> StudyPlan:
+    return StudyPlan(
+        name=f"throughput-{os.getpid()}",
+        basis={"benchmark": "throughput"},
+        space=Space("s", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2, absolute=True)}),
+        rungs={"target": RUNGS},
+        target=Target(score=0.5),
+        anchors=(),
+        largest_cost=100.0,
+        languages=("en", "sw"),
+        seed=0,
+        about=About(experiment="throughput", space="s", store="local"),
+    )
+
+
+def work(study: Study, trials: int, took: list[tuple[int, float]], lock: threading.Lock) -> None:
+    """Work on a study until the asked number of trials is there; the time of each goes to `took`."""
+    context = Context(trial=0, seed=0, root=".")
+    while True:
+        began = time.perf_counter()
+        job = study.next(trials)
+        if job is None:
+            return
+        for progress in instant(job.params, context):
+            study.report(job.number, progress)
+        study.complete(job.number)
+        with lock:
+            took.append((job.number, time.perf_counter() - began))
+
+
+def growth(took: list[tuple[int, float]]) -> str:
+    """Medians of the time of a trial along the study."""
+    marks = [mark for mark in STEPS if mark <= len(took)]
+    parts = []
+    for low, high in zip([0, *marks], marks, strict=False):
+        middle = statistics.median(seconds for number, seconds in took if low <= number < high)
+        parts.append(f"{low}-{high}: {1000 * middle:.1f} ms")
+    return "a trial takes " + ", ".join(parts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--threads", type=int, default=64)
+    parser.add_argument("--storage", help="an Optuna storage URL")
+    parser.add_argument("--ray", action="store_true")
+    parser.add_argument("--growth", action="store_true")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        storage = open_storage(asked.storage or default_url(root))
+        study = Study(plan(), storage, sampler=("random", {}), pruner=("none", {}))
+        took: list[tuple[int, float]] = []
+        memory = psutil.Process().memory_info().rss
+        began = time.perf_counter()
+        if asked.ray:
+            session = Session(study=study, budget=Budget(trials=asked.trials), root=root, threads=1)
+            session.watch = lambda view: took.append((view.num_finished, time.perf_counter() - began))
+            resources = Resources(backend="ray", workers=asked.threads, cpus=0.01)
+            run_ray(session, instant, asked.threads, resources)
+            # from the first end on: starting 64 processes is another matter, which workers.py measures
+            first = next(seconds for ended, seconds in took if ended >= asked.threads)
+            print(
+                f"{asked.threads} workers on Ray: {(asked.trials - asked.threads) / (took[-1][1] - first):.1f} trials/s"
+            )
+        else:
+            lock = threading.Lock()
+            threads = [
+                threading.Thread(target=work, args=(study, asked.trials, took, lock)) for _ in range(asked.threads)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            rate = asked.trials / (time.perf_counter() - began)
+            print(f"{asked.threads} threads on {asked.storage or 'SQLite'}: {rate:.0f} trials/s")
+            study.close()
+            if asked.growth:
+                print(growth(took))
+        print(f"memory: {psutil.Process().memory_info().rss / 1e6:.0f} MB, of which {memory / 1e6:.0f} MB at the start")
+
+
+if __name__ == "__main__":
+    main()
