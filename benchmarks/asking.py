@@ -62,7 +62,7 @@ def main() -> None:
         response.fitted(records)
         fit = time.perf_counter() - began
         began = time.perf_counter()
-        MixtureProposals({}, response, seed=0).propose(View(records), count)
+        MixtureProposals(response, seed=0).propose(View(records), count)
         proposal = time.perf_counter() - began
         running = [*records, replace(trial(count, space, asked.languages, rng), state=State.RUNNING)]
         running[-1] = replace(running[-1], curve=running[-1].curve[:3])

@@ -35,7 +35,7 @@ class Ours:
     def __init__(self, problem: Problem, seed: int, *, pruner: str = "front") -> None:
         courses = Courses(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
         self._response = Response(problem.space, courses)
-        self._sampler = MixtureProposals({}, self._response, seed=seed)
+        self._sampler = MixtureProposals(self._response, seed=seed)
         self._records: list[TrialRecord] = []
         self._pruner: Any = (
             FrontPruner({}, Response(problem.space, courses, split="prune"), lambda: self._records)

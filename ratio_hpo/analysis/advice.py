@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from ratio_hpo.study.advice import Advice, advise
-from ratio_hpo.study.course import Courses
-from ratio_hpo.study.response import Response
+from ratio_hpo.study.response import response_of
 from ratio_hpo.study.view import StudyView
-
-
-def response_of(view: StudyView) -> Response:
-    """What makes models of a stored study."""
-    courses = Courses(view.space, view.about.rungs, view.largest_cost, view.about.cost_unit)
-    return Response(view.space, courses, view.about.targets, looks_ahead=view.about.looks_ahead)
 
 
 def advice_of(view: StudyView) -> Advice | None:

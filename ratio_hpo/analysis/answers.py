@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.analysis.advice import response_of
 from ratio_hpo.analysis.mixtures import Path
 from ratio_hpo.analysis.recommend import recommend
 from ratio_hpo.core.config import did_you_mean
@@ -22,6 +21,7 @@ from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.trial import HEADLINE, Params
 from ratio_hpo.metrics.convergence import cost_to_target
 from ratio_hpo.study.advice import LEAST_TRIALS
+from ratio_hpo.study.response import response_of
 from ratio_hpo.study.view import StudyView
 from ratio_hpo.surrogate.features import Table
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ratio_hpo.analysis.advice import advice_of, response_of
+from ratio_hpo.analysis.advice import advice_of
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import NO_INTERMEDIATE_PARAM, State, TrialRecord
 from ratio_hpo.study.front import front
+from ratio_hpo.study.response import response_of
 from ratio_hpo.study.view import StudyView
 
 

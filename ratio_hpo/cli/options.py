@@ -19,6 +19,9 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 KEYS = ("space", "objective", "rungs", "base", "seed", "trials", "sampler", "pruner", "keep")
 """Options that set a key of the experiment."""
 
+SAMPLER_KEYS = ("warm_start", "prior")
+"""Options that set an option of the sampler."""
+
 
 def option(*names: str, **attributes: Any) -> Decorator:
     """click's option, which also reads `RATIO_HPO_<OPTION>`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratio_hpo.cli.options import KEYS, Decorator, Finite, option, together, tracking_uri_option
+from ratio_hpo.cli.options import KEYS, SAMPLER_KEYS, Decorator, Finite, option, together, tracking_uri_option
 from ratio_hpo.cli.printing import fail
 from ratio_hpo.cli.signals import ended_by_signals, exit_code
 from ratio_hpo.core.urls import without_password
@@ -56,7 +56,7 @@ def search_options(options: dict[str, Any], settings: Sequence[Setting]) -> Sear
     from ratio_hpo.backends.resources import Resources
     from ratio_hpo.experiment.kind import SearchOptions
 
-    for key in KEYS:
+    for key in (*KEYS, *SAMPLER_KEYS):
         options.pop(key, None)
     resources = Resources(
         backend=options.pop("backend"),

@@ -11,6 +11,7 @@ import click
 from ratio_hpo.cli.options import (
     Decorator,
     Finite,
+    complete_studies,
     json_option,
     named_study,
     needed,
@@ -43,6 +44,10 @@ running_options: Decorator = together(
     option("--max-cost", type=Finite(0, min_open=True),
            help="Start no trial once the study has trained so much, in its unit of cost."),
     option("--sampler", type=click.Choice(SAMPLERS), help="How parameters are proposed."),
+    option("--warm-start", metavar="STUDY", shell_complete=complete_studies,
+           help="Another study of the same storage to learn from: other languages, a smaller base or budget."),
+    option("--prior", multiple=True, metavar="KEY=VALUE",
+           help="Where you believe that the best value of a parameter lies: --prior ratio=0.3. May be repeated."),
     option("--pruner", type=click.Choice(PRUNERS), help="How slow trials are stopped."),
     option("--keep", type=click.Choice(KEEP), help="Whose weights are kept.  [default: the experiment's, front]"),
     machine_options,

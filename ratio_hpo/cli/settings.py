@@ -53,6 +53,11 @@ def flag_settings(ctx: click.Context, options: dict[str, Any], assignments: Sequ
         name = f"{PREFIX}{key.upper()}" if source is ParameterSource.ENVIRONMENT else flag
         found.append((source is not ParameterSource.ENVIRONMENT, Setting(key, _value(key, options[key]), name)))
     settings = [setting for _, setting in sorted(found, key=lambda item: item[0])]
+    if options.get("warm_start") is not None:
+        settings.append(Setting("sampler.options.warm_start", options["warm_start"], "--warm-start"))
+    for text in options.get("prior") or ():
+        key, value = parse_assignment(text)
+        settings.append(Setting(f"sampler.options.prior.{key}", value, "--prior"))
     objective = next((s.value for s in settings if s.key == "objective"), None)
     if objective is not None and not options.get("experiment"):
         settings.insert(0, Setting("name", str(objective).rpartition(":")[2] or "own", "--objective"))

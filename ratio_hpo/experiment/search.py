@@ -6,6 +6,7 @@ import platform
 import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
@@ -13,12 +14,13 @@ from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.core.errors import FirstTrialFailed, WorkLeft
 from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.experiment.kind import Search
+from ratio_hpo.experiment.kind import Search, SearchOptions
 from ratio_hpo.experiment.storages import remember_storage
 from ratio_hpo.study import Study
 from ratio_hpo.study.keeper import WeightKeeper
 from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.storage import open_storage
+from ratio_hpo.study.view import StudyView, view_study
 from ratio_hpo.training.store import StageStore, store_budget
 
 Watch = Callable[[LiveView], None]
@@ -89,7 +91,18 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         settings=settings,
         plan_trial=search.plan_trial,
         stored=lambda identity: StageStore(options.folder.stages).steps(identity),
+        known=None if url is None else partial(_stored_study, options),
     )
+
+
+def _stored_study(options: SearchOptions, name: str) -> StudyView:
+    """A study of the storage that the options name, for a search that is only looked at.
+
+    Raises:
+        StudyError: there is none of that name.
+    """
+    url = options.storage or options.folder.studies_url
+    return view_study(open_storage(url, create=False, only_read=True), name)
 
 
 def _run(search: Search, study: Study, watcher: Watcher) -> str | None:

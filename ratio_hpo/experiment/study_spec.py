@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, Strict, field_validator
+from pydantic import Field, Strict, ValidationInfo, field_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
 from ratio_hpo.study.keeper import Keep
@@ -26,14 +26,18 @@ class TargetSpec(Spec):
     """Of the last headline of trial 0."""
 
 
+SAMPLER, PRUNER = "mixture", "front"
+"""The defaults."""
+
+
 class NamedSpec(Spec):
-    """A sampler or a pruner by name, with options of Optuna's class."""
+    """A sampler or a pruner by name, with its options."""
 
     name: Text
     """Which one; a mistyped name is told with the nearest known one."""
 
     options: dict[str, Any] = Field(default_factory=dict)
-    """Keyword arguments of Optuna's class."""
+    """Of `mixture` `warm_start`, another study, and `prior`, values by parameter; of Optuna's its class's arguments."""
 
 
 class StudySpec(Spec):
@@ -70,10 +74,10 @@ class StudySpec(Spec):
     prune_enqueued: bool = False
     """Whether the pruner may stop those."""
 
-    sampler: NamedSpec = NamedSpec(name="mixture")
+    sampler: NamedSpec = NamedSpec(name=SAMPLER)
     """What proposes parameters."""
 
-    pruner: NamedSpec = NamedSpec(name="front")
+    pruner: NamedSpec = NamedSpec(name=PRUNER)
     """What stops trials that are not worth going on with."""
 
     keep: Keep = "front"
@@ -84,8 +88,12 @@ class StudySpec(Spec):
 
     @field_validator("sampler", "pruner", mode="before")
     @classmethod
-    def _chosen_by_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
+    def _chosen_by_name(cls, value: Any, about: ValidationInfo) -> Any:
+        """A name alone, or options alone, which are of the default."""
+        if isinstance(value, str):
+            return {"name": value}
+        default = SAMPLER if about.field_name == "sampler" else PRUNER
+        return {"name": default, **value} if isinstance(value, dict) else value
 
     def languages(self) -> list[str]:
         """The languages that trials are scored in; none: what the first evaluation has."""

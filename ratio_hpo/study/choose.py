@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratio_hpo.core.choices import LAWS, RULED
+from ratio_hpo.core.config import check_options
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Params, TrialRecord
+from ratio_hpo.study import mixture
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.front_pruner import FrontPruner
 from ratio_hpo.study.laws import LawSampler
-from ratio_hpo.study.mixture import MixtureProposals
 from ratio_hpo.study.plan import StudyPlan
+from ratio_hpo.study.prior import Known, beliefs
 from ratio_hpo.study.pruning import OptunaPruner, Pruner
 from ratio_hpo.study.response import Response
 from ratio_hpo.study.rules import RuleSampler
@@ -40,14 +42,17 @@ def choose(
     pruner: Named,
     plan_trial: Callable[[Params, int], TrialPlan],
     records: Callable[[], Sequence[TrialRecord]],
+    known: Known,
 ) -> Chosen:
     """The sampler and the pruner by name and options.
 
     Args:
         records: all trials so far.
+        known: stored studies by name, of which a search may learn.
 
     Raises:
         ConfigError: unknown name, or options that it does not take.
+        StudyError: a study to learn from is not there, or says nothing of this one.
     """
 
     def planned(params: Params) -> TrialPlan:
@@ -65,7 +70,12 @@ def choose(
     on_select = response(SELECT)
     chosen: Sampler
     if name == "mixture":
-        chosen = MixtureProposals(options, on_select, seed=plan.seed)
+        check_options(f"sampler: {name}", options, mixture.OPTIONS)
+        proposing = on_select
+        if options:  # what is shown of a study is what it has seen itself
+            proposing = response(SELECT)
+            proposing.priors += beliefs(proposing, plan.name, options, known)
+        chosen = mixture.MixtureProposals(proposing, seed=plan.seed)
     elif name in RULED:
         longest = float(next(iter(plan.rungs.values()), (1,))[-1])
         chosen = RuleSampler(name, options, space=plan.space, sources=plan.sources, windows=longest, seed=plan.seed)

@@ -9,13 +9,12 @@ made of (seed, number): with one worker a continued study proposes the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.space import Steps
@@ -43,6 +42,10 @@ SAME, EQUAL = 0.5, 1e-9
 """Windows of a source, and distance of another parameter, below which two trials are the same."""
 
 
+OPTIONS = ("warm_start", "prior")
+"""What is believed beforehand: see `prior.py`."""
+
+
 class Watched(Protocol):
     """What the sampler looks at: `LiveView` has it."""
 
@@ -56,15 +59,10 @@ class MixtureProposals:
     """The sampler.
 
     Args:
-        response: what the study's model is made by.
-
-    Raises:
-        ConfigError: options; it takes none.
+        response: what the study's model is made by, with what is believed beforehand.
     """
 
-    def __init__(self, options: Mapping[str, Any], response: Response, *, seed: int) -> None:
-        if options:
-            raise ConfigError(f"sampler: mixture takes no options, but got {', '.join(options)}; drop them")
+    def __init__(self, response: Response, *, seed: int) -> None:
         self._response, self._space, self._seed = response, response.space, seed
         dimensions = sum(domain.dimensions for domain in self._space.parameters.values())
         self._design = min(max(dimensions + 1, LEAST_DESIGN), MOST_DESIGN)
@@ -82,9 +80,14 @@ class MixtureProposals:
         return False
 
     def _spread(self, records: Sequence[TrialRecord], rng: np.random.Generator) -> Params:
-        """A place far from all others."""
+        """A place far from all others; where something is believed, the best by it and a far one take turns."""
         places = even(self._space, rng, SPREAD)
         known = self._response.learned(records)
+        if self._response.priors and sum(not record.is_anchor for record in known) % 2 == 0:
+            table = self._response.ends(places)
+            ranked = np.argsort(-sum(prior(table) for prior in self._response.priors), kind="stable")
+            best = [places[k] for k in ranked]
+            return best[int(self._is_new(best, [record.params for record in known]).argmax())]
         if not known:
             return places[0]
         ends = self._response.ends([self._inside(record.params) for record in known])
@@ -111,6 +114,8 @@ class MixtureProposals:
 
     def _is_new(self, places: Sequence[Params], tried: Sequence[Params]) -> NDArray[np.bool_]:
         """Whether no trial draws the same windows under the same settings, as ratios of 0 and .0001 may do."""
+        if not tried:
+            return np.ones(len(places), dtype=bool)
         here, there = self._response.ends(places), self._response.ends([self._inside(params) for params in tried])
         longest = np.array([self._response.courses.of(place).windows[-1].max() for place in places])
         shares = np.abs(here.shares[:, None] - there.shares[None]).max(axis=2, initial=0.0) * longest[:, None]

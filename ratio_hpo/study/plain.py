@@ -79,7 +79,7 @@ class MixtureSampler(samplers.BaseSampler):
             weights = np.random.default_rng(integer_hash("weights", self._seed, trial.number)).dirichlet(np.ones(count))
         targets = {f"objective {k}": float(weight) for k, weight in enumerate(weights)} if count > 1 else {}
         courses = Courses(self._space, {_STAGE: (1,)}, 1.0, "windows")
-        sampler = MixtureProposals({}, Response(self._space, courses, targets), seed=self._seed)
+        sampler = MixtureProposals(Response(self._space, courses, targets), seed=self._seed)
         cube = sampler.propose(_View(self._records(trials, study.directions, weights)), trial.number)
         categories = self._space.categories()
         plain = {key: (v + 0.5) / categories[key] if key in categories else v for key, v in cube.items()}

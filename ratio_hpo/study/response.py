@@ -14,9 +14,11 @@ from ratio_hpo.space import Space, Steps
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.study_model import StudyModel
 from ratio_hpo.surrogate.features import Features, Point, Table
+from ratio_hpo.surrogate.prior import Tendency
 from ratio_hpo.surrogate.seen import Seen, learned_from, seen
 
 if TYPE_CHECKING:
+    from ratio_hpo.study.view import StudyView
     from ratio_hpo.surrogate.model import Fitted
 
 Array = NDArray[np.float64]
@@ -33,6 +35,9 @@ class Response:
         targets: weight of each target in the headline.
         looks_ahead: whether a schedule depends on the steps that are still to come.
         split: whose scores: samplers and fronts read `select`, pruners `prune`.
+
+    Attributes:
+        priors: what is believed before anything is seen.
     """
 
     space: Space
@@ -49,6 +54,7 @@ class Response:
         self.space, self.courses, self._targets = space, courses, dict(targets or {})
         self.looks_ahead, self._split = looks_ahead, split
         self._steps = [name for name, domain in space.parameters.items() if isinstance(domain, Steps)]
+        self.priors: list[Tendency] = []
         self._fitted: dict[int, Fitted] = {}
         self._made: tuple[Any, StudyModel] | None = None
 
@@ -130,6 +136,13 @@ class Response:
 
             known = self.seen(ended[:count])
             table, scores = self.evidence(known)
-            model = ResponseModel(self.features.blocks, len(self.courses.rungs), table, scores, known.weights)
+            stages = len(self.courses.rungs)
+            model = ResponseModel(self.features.blocks, stages, table, scores, known.weights, priors=self.priors)
             self._fitted[count] = model.fitted
         return self._fitted[count]
+
+
+def response_of(view: StudyView) -> Response:
+    """What makes models of a stored study."""
+    courses = Courses(view.space, view.about.rungs, view.largest_cost, view.about.cost_unit)
+    return Response(view.space, courses, view.about.targets, looks_ahead=view.about.looks_ahead)

@@ -8,6 +8,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import optuna
@@ -25,8 +26,9 @@ from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.opening import open_study
 from ratio_hpo.study.patience import PatientStorage, of_database
 from ratio_hpo.study.plan import StudyPlan
+from ratio_hpo.study.prior import Known
 from ratio_hpo.study.samplers import Relay, params_of
-from ratio_hpo.study.view import StudyView, view_of
+from ratio_hpo.study.view import StudyView, view_of, view_study
 
 MOST_ADOPTIONS = 10
 """Drivers that may die over a trial without a new evaluation: most die of something else, but a trial that kills its
@@ -44,6 +46,7 @@ class Study:
         settings: what may change on the way, recorded for each trial (backend, workers, versions, …).
         plan_trial: what parameters come to; raises what it refuses.
         stored: the steps of a stage, by its identity, whose weights are stored here.
+        known: stored studies, by name, that a sampler may learn from; None: those of this storage.
 
     Raises:
         StudyError: it is there with another identity; the message lists the keys that differ.
@@ -64,11 +67,13 @@ class Study:
         settings: Mapping[str, Any] | None = None,
         plan_trial: PlanTrial | None = None,
         stored: Callable[[str], Sequence[int]] | None = None,
+        known: Known | None = None,
     ) -> None:
         self.plan, self.storage = plan, storage
         self._settings = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
         self._plan_trial = plan_trial or (lambda params, seed: UNPLANNED)
-        self._by = choose(plan, sampler, pruner, self._plan_trial, lambda: self.view.records)
+        known = known or partial(view_study, storage)
+        self._by = choose(plan, sampler, pruner, self._plan_trial, lambda: self.view.records, known)
         self._optuna = open_study(plan, storage)
         self._optuna.sampler = Relay(plan.space, lambda number: self._by.sampler.propose(self.view, number))
         self.live = Claims(storage, say=storage.say)

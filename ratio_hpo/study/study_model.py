@@ -104,6 +104,10 @@ class StudyModel:
         """What runs may score on average at all places at once, by output [number, n, m]; the same at every call."""
         return self._model.draw_outputs(table, number, np.random.default_rng(0))
 
+    def tendency(self, table: Table) -> Array:
+        """How far above the common curve the headline is expected at places, in standard deviations [n]."""
+        return self._model.tendency(table)
+
     @property
     def tried(self) -> list[Params]:
         """Parameters of all trials that have a place in the space."""
@@ -141,9 +145,6 @@ class StudyModel:
         ahead = others & (self.seen.costs <= left.costs[-1])
         rival = int(self.seen.trials[ahead][self.posterior.mean[ahead].argmax()]) if ahead.any() else None
         return Hope(chance, rival)
-
-    def _of_runs(self) -> Table:
-        return self._features.table(self.seen.points).of_runs(self.seen.trials)
 
     def _with_diverged(self, table: Table, scores: Array) -> tuple[Table, Array]:
         """Points, and the ends of trials that diverged, which are taken to be as bad as the worst that was seen."""
@@ -190,7 +191,8 @@ class StudyModel:
         from ratio_hpo.surrogate.model import ResponseModel
 
         stages = len(self._response.courses.rungs)
-        return ResponseModel(self._features.blocks, stages, table, scores, self.seen.weights, self._fit)
+        priors = self._response.priors
+        return ResponseModel(self._features.blocks, stages, table, scores, self.seen.weights, self._fit, priors)
 
     def _curves(self, places: Sequence[Params], courses: Sequence[Course]) -> Curves:
         from ratio_hpo.surrogate.gain import stacked

@@ -92,6 +92,7 @@ class Features:
 
     Attributes:
         blocks: columns of `others` that share a length scale.
+        width: how many columns `others` has.
 
     Example:
         >>> from ratio_hpo.space import Ratio
@@ -102,6 +103,7 @@ class Features:
     """
 
     blocks: tuple[slice, ...]
+    width: int
 
     def __init__(self, space: Space, stages: Mapping[str, float], *, looks_ahead: bool = False) -> None:
         self._space, self._stages = space, dict(stages)
@@ -114,12 +116,29 @@ class Features:
         ]
         widths = [self._width(name) for name in self._rest] + [1] * len(self._stages)
         ends = np.cumsum(widths).tolist()
+        self.width = sum(widths)
         self.blocks = tuple(slice(end - width, end) for end, width in zip(ends, widths, strict=True))
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the shares; of a ratio `reference` and `others`; none where no mixture is searched."""
         return self._parts
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Those that columns of `others` stand for."""
+        return tuple(self._rest)
+
+    def columns_of(self, parameter: str) -> range:
+        """The columns of `others` that stand for a parameter; none for the mixture and for steps."""
+        if parameter not in self._rest:
+            return range(0)
+        block = self.blocks[self._rest.index(parameter)]
+        return range(block.start, block.stop)
+
+    def stage_column(self, stage: str) -> int:
+        """The column of `others` that stands for how far a stage got."""
+        return self.width - len(self._stages) + list(self._stages).index(stage)
 
     def table(self, points: Sequence[Point]) -> Table:
         """Columns of points."""

@@ -6,7 +6,7 @@ little above the best score that was seen: laws of mixtures are laws of the loga
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from scipy.linalg import cho_solve, solve_triangular
 from ratio_hpo.surrogate.features import Table
 from ratio_hpo.surrogate.fit import JITTER, factor, fit, start
 from ratio_hpo.surrogate.kernel import Hyper, Pairs, shared, variances
+from ratio_hpo.surrogate.prior import DOUBT, TRUST, Tendency, followed
 
 Array = NDArray[np.float64]
 
@@ -70,6 +71,7 @@ class ResponseModel:
         scores: of each point [n, m].
         weights: of the outputs in their mean [m]; None: all the same.
         fitted: kept from a model on fewer points; None: fitted on these.
+        priors: what is believed beforehand; how far each is to be trusted is learned, by output.
 
     Example:
         >>> import numpy as np
@@ -90,18 +92,21 @@ class ResponseModel:
         scores: Array,
         weights: Array | None = None,
         fitted: Fitted | None = None,
+        priors: Sequence[Tendency] = (),
     ) -> None:
-        self._blocks, self._table = tuple(blocks), table
+        self._blocks, self._table, self._priors = tuple(blocks), table, tuple(priors)
         self._weights = np.full(scores.shape[1], 1.0 / scores.shape[1]) if weights is None else weights
         low, high = scores.min(0), scores.max(0)
         self._ceiling = high + HEADROOM * np.maximum(high - low, 1e-6)
         logs = -np.log(self._ceiling - scores)
         self._stages, self._logs = stages, logs
+        self._believed = self._beliefs(table)
         centre, scale = self._level(table)
         scaled = (logs - centre) / scale
         if fitted is None:
             some = _spread_over(len(table), MOST_FITTED)
-            fitted = Fitted(*fit(table.rows(some), scaled[some], blocks, start(blocks, stages)))
+            left = scaled - followed(self._believed, scaled)
+            fitted = Fitted(*fit(table.rows(some), left[some], blocks, start(blocks, stages)))
         self.fitted = fitted
         self._mixed = table.shares.shape[1] > 0
         self._condition(scaled)
@@ -113,26 +118,28 @@ class ResponseModel:
             measured: of what one more run would score there, with its luck and the noise of its scores, and not of
                 what runs score there on average.
         """
-        hyper = self.fitted.hyper
-        common = shared(Pairs(table, self._table, self._blocks), hyper, mixed=self._mixed)
+        hyper, believed = self.fitted.hyper, self._beliefs(table)
+        across_by = self._across(table, believed)
         means, sds = np.empty((len(table), len(self._weights))), np.empty((len(table), len(self._weights)))
         for part, columns in self._columns.items():
-            across = common.of(part)
+            across = across_by(part)
             means[:, columns] = across @ self._solved[part]
-            sds[:, columns] = self._deviations(table, part, across)[:, None]
+            sds[:, columns] = self._deviations(table, believed, part, across)[:, None]
+        means += TRUST * believed.sum(1, keepdims=True)
         if measured:
             sds = np.sqrt(sds**2 + hyper.luck + hyper.noise)
         return self._in_scores(table, means, sds)
 
     def quick(self, table: Table) -> Posterior:
         """The same, with the standard deviations of the largest group of outputs for all: a fraction of the time."""
-        hyper = self.fitted.hyper
-        common = shared(Pairs(table, self._table, self._blocks), hyper, mixed=self._mixed)
+        believed = self._beliefs(table)
+        across_by = self._across(table, believed)
         means = np.empty((len(table), len(self._weights)))
         for part, columns in self._columns.items():
-            means[:, columns] = common.of(part) @ self._solved[part]
+            means[:, columns] = across_by(part) @ self._solved[part]
+        means += TRUST * believed.sum(1, keepdims=True)
         part = max(self._columns, key=lambda part: len(self._columns[part]))
-        sds = self._deviations(table, part, common.of(part))
+        sds = self._deviations(table, believed, part, across_by(part))
         return self._in_scores(table, means, np.broadcast_to(sds[:, None], means.shape))
 
     def draws(self, table: Table, number: int, rng: np.random.Generator) -> Array:
@@ -151,27 +158,61 @@ class ResponseModel:
 
     def _drawn(self, table: Table, number: int, rng: np.random.Generator) -> Iterator[tuple[int, Array]]:
         """Outputs drawn from their law [number, n]; a group of outputs errs together as much as residuals do."""
-        hyper = self.fitted.hyper
-        here = shared(Pairs(table, table, self._blocks), hyper, mixed=self._mixed)
-        common = shared(Pairs(table, self._table, self._blocks), hyper, mixed=self._mixed)
+        believed = self._beliefs(table)
+        here = shared(Pairs(table, table, self._blocks), self.fitted.hyper, mixed=self._mixed)
+        across_by = self._across(table, believed)
         level, scale = self._level(table)
         together = rng.standard_normal((number, len(table)))
         own, all_one = np.sqrt(1.0 - self._correlation), np.sqrt(self._correlation)
         for part, columns in self._columns.items():
-            across = common.of(part)
+            across = across_by(part)
             solved = solve_triangular(self._lower[part], across.T, lower=True)
-            lower = factor(here.of(part) - solved.T @ solved, JITTER)
-            means = across @ self._solved[part]
+            lower = factor(here.of(part) + DOUBT * believed @ believed.T - solved.T @ solved, JITTER)
+            means = across @ self._solved[part] + TRUST * believed.sum(1, keepdims=True)
             for k, column in enumerate(columns):
                 noise = all_one * together + own * rng.standard_normal(together.shape)
                 scaled = level[:, column] + scale[:, column] * (means[:, k] + noise @ lower.T)
                 yield column, self._ceiling[column] - np.exp(-scaled)
 
-    def _deviations(self, table: Table, part: int | None, across: Array) -> Array:
+    def _across(self, table: Table, believed: Array) -> Callable[[int | None], Array]:
+        """The covariance of points with what was seen, of outputs that answer to a share."""
+        common = shared(Pairs(table, self._table, self._blocks), self.fitted.hyper, mixed=self._mixed)
+        if not self._priors:
+            return common.of
+        trend = DOUBT * believed @ self._believed.T
+        return lambda part: common.of(part) + trend
+
+    def _deviations(self, table: Table, believed: Array, part: int | None, across: Array) -> Array:
         """Standard deviations of scaled outputs that answer to a share [n], from the covariance with what was seen."""
         solved = solve_triangular(self._lower[part], across.T, lower=True)
-        deviations: Array = np.sqrt(np.maximum(variances(table, self.fitted.hyper, part) - (solved**2).sum(0), 1e-10))
+        before = variances(table, self.fitted.hyper, part) + DOUBT * (believed**2).sum(1)
+        deviations: Array = np.sqrt(np.maximum(before - (solved**2).sum(0), 1e-10))
         return deviations
+
+    def _beliefs(self, table: Table) -> Array:
+        """What each prior says of points [n, priors], above what it says of those seen about as far on."""
+        if not self._priors:
+            return np.zeros((len(table), 0))
+        there = np.stack([prior(self._table) for prior in self._priors], axis=1)
+        here = there if table is self._table else np.stack([prior(table) for prior in self._priors], axis=1)
+        near = self._near(table)
+        return here - (near @ there + 1e-12 * there.mean(0)) / (near.sum(1)[:, None] + 1e-12)
+
+    def tendency(self, table: Table) -> Array:
+        """How far the weighted mean lies above the common curve at points, in standard deviations [n]: a prior."""
+        across_by = self._across(table, self._beliefs(table))
+        means: Array = np.zeros(len(table))
+        for part, columns in self._columns.items():
+            means += across_by(part) @ self._solved[part] @ self._weights[columns]
+        return means
+
+    def _near(self, table: Table) -> Array:
+        """How near what was seen lies to each point in progress [n, seen]."""
+        if not self._stages:
+            return np.ones((len(table), len(self._table)))
+        here, there = table.others[:, -self._stages :], self._table.others[:, -self._stages :]
+        near: Array = np.exp(-0.5 * ((here[:, None] - there[None]) ** 2).sum(2) / NEIGHBOURHOOD**2)
+        return near
 
     def _level(self, table: Table) -> tuple[Array, Array]:
         """Mean and standard deviation [n, m] of what was seen about as far on as each point: the common curve.
@@ -181,8 +222,7 @@ class ResponseModel:
         whole, every = self._logs.mean(0), np.maximum(self._logs.std(0), 1e-9)
         if not self._stages:
             return np.broadcast_to(whole, (len(table), len(whole))), np.broadcast_to(every, (len(table), len(whole)))
-        here, there = table.others[:, -self._stages :], self._table.others[:, -self._stages :]
-        near = np.exp(-0.5 * ((here[:, None] - there[None]) ** 2).sum(2) / NEIGHBOURHOOD**2)
+        near = self._near(table)
         count = near.sum(1)[:, None] + 1e-12
         centre = (near @ self._logs + 1e-12 * whole) / count
         about = np.maximum(near @ self._logs**2 / count - (near @ self._logs / count) ** 2, 0.0)
@@ -190,9 +230,10 @@ class ResponseModel:
 
     def _condition(self, scaled: Array) -> None:
         hyper, parts = self.fitted.hyper, self.fitted.parts
-        common = shared(Pairs(self._table, self._table, self._blocks), hyper, mixed=self._mixed)
+        scaled = scaled - TRUST * self._believed.sum(1, keepdims=True)
+        across_by = self._across(self._table, self._believed)
         self._columns = {part: [j for j, its in enumerate(parts) if its == part] for part in dict.fromkeys(parts)}
-        self._lower = {part: factor(common.of(part), hyper.noise) for part in self._columns}
+        self._lower = {part: factor(across_by(part), hyper.noise) for part in self._columns}
         self._solved = {
             part: cho_solve((self._lower[part], True), scaled[:, columns]) for part, columns in self._columns.items()
         }

@@ -186,7 +186,7 @@ def test_it_stays_away_from_where_trials_diverged(open_study: Make, search: Call
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"depth": 3}, "takes no options"), ({"n_startup_trials": 3}, "n_startup_trials")],
+    [({"depth": 3}, "has no option depth"), ({"n_startup_trials": 3}, "n_startup_trials")],
 )
 def test_the_sampler_refuses_options(options: dict, message: str, open_study: Make) -> None:
     with pytest.raises(ConfigError, match=message):
