@@ -5,7 +5,7 @@
 
 Prints, for each problem and mark, the median over seeds of the regret of what is recommended (true mean of the best
 row less that of the recommended one) and of the relative gap of the anytime front's hypervolume of true means on two
-scales, with 95 % bootstrap intervals, and seconds a proposal. `docs/benchmarks.md` says what all of it means.
+scales, with 95 % bootstrap intervals, and seconds a proposal. `docs/decisions.md` says what came out.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ratio_hpo.study.mixture import MixtureProposals
 from ratio_hpo.study.pruning import OptunaPruner
 from ratio_hpo.study.response import Response
 from ratio_hpo.study.samplers import Coordinates, OptunaSampler
+from ratio_hpo.surrogate.prior import Tendency
 
 logging.getLogger("optuna").setLevel(logging.ERROR)
 
@@ -42,6 +43,20 @@ class Ours:
             if pruner == "front"
             else OptunaPruner(pruner, {}, problem.rungs, ())
         )
+
+    @property
+    def response(self) -> Response:
+        """What makes its models."""
+        return self._response
+
+    @property
+    def seen(self) -> list[TrialRecord]:
+        """The trials of its run."""
+        return self._records
+
+    def believe(self, priors: Sequence[Tendency]) -> None:
+        """Begin with these."""
+        self._response.priors += priors
 
     def propose(self, view: View, number: int) -> Coordinates:
         return self._sampler.propose(view, number)  # type: ignore[arg-type]
