@@ -12,8 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
 from ratio_hpo.core.files import is_disk_full, written_whole
@@ -28,6 +31,37 @@ FORMAT = 5
 
 SEAL = "seal"
 """Key of the checksum of the state itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """An evaluation, as a state holds it."""
+
+    step: int
+    targets: list[str]
+    scores: dict[str, float]
+    measures: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the state of a stage holds beside its format and its seal."""
+
+    heads: list[str]
+    checksums: dict[str, str]
+    evaluation: str
+    evaluations: list[_Past]
+    provenance: Any
+    seconds: float
+    tokens: int
+    loss: float
+    updates: int
+    measures: dict[str, float]
+    by_head: dict[str, tuple[float, int]]
+    inexact: bool
+
+
+_SHAPE = TypeAdapter(_Shape)
 
 
 def save_checkpoint(
@@ -80,12 +114,28 @@ def read_state(folder: Path) -> dict[str, Any]:
     """
     try:
         state = json.loads((folder / STATE).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResumeError(f"{folder}: no readable {STATE}; delete the folder") from error
+    if not isinstance(state, dict):
+        raise ResumeError(f"{folder}: {STATE} is no mapping; delete the folder")
     if state.get("format") != FORMAT:
         raise ResumeError(f"{folder}: was written in format {state.get('format')}, not {FORMAT}; delete the folder")
     if state.pop(SEAL, None) != _seal(state):
         raise ResumeError(f"{folder}: {STATE} is not as it was written (checksum differs); delete the folder")
+    return state
+
+
+def read_stage_state(folder: Path) -> dict[str, Any]:
+    """The JSON part of a stage's checkpoint, with all that going on from there needs.
+
+    Raises:
+        ResumeError: as `read_state`; or it lacks something, or holds it in another shape: anybody can make a seal.
+    """
+    state = read_state(folder)
+    try:
+        _SHAPE.validate_python(state)
+    except ValidationError as error:
+        raise ResumeError(f"{folder}: {STATE} does not hold what a stage needs; delete the folder") from error
     return state
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
 from ratio_hpo.core.files import folder_size
-from ratio_hpo.training.checkpoint import STATE, read_state
+from ratio_hpo.training.checkpoint import STATE, read_stage_state
 from ratio_hpo.training.schedule import decay_start
 from ratio_hpo.training.stage import Stage
 
@@ -175,7 +175,7 @@ class StageStore:
     def state(self, folder: Path) -> dict[str, Any] | None:
         """The state of a checkpoint, or None where another process has just evicted it or it is unreadable."""
         try:
-            return read_state(folder)
+            return read_stage_state(folder)
         except ResumeError:
             return None
 

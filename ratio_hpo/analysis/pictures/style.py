@@ -9,8 +9,8 @@ from typing import Any
 INK, FAINT, TARGET, GAIN, LOSS = "#1f2430", "#c9ced6", "#b3382c", "#0072b2", "#d55e00"
 """Text and axes; grids and what stands back; the target; more and less than something (Okabe and Ito 2008)."""
 
-LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8a6d00")
-"""Of things that have no order (Okabe and Ito 2008, yellow darkened)."""
+LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#2f93d0", "#8a6d00")
+"""Of things that have no order (Okabe and Ito 2008; yellow and sky blue darkened, to show on white and on black)."""
 
 UNKNOWN = "#8a8f98"
 """Of a trial without a ratio."""

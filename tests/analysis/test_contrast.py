@@ -1,0 +1,46 @@
+"""The report in its two colour schemes: text and lines stand out as WCAG 2.2 asks (criteria 1.4.3 and 1.4.11)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from matplotlib.colors import to_rgb
+
+from ratio_hpo.analysis import report
+from ratio_hpo.analysis.pictures import style
+
+TEXT, LINE = 4.5, 3.0
+
+PAGE = (Path(report.__file__).parent / "report.html.j2").read_text(encoding="utf-8")
+
+SCHEMES = [dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", each)) for each in re.findall(r":root \{([^}]*)\}", PAGE)]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2)."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def contrast(a: str, b: str) -> float:
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_measure_is_that_of_wcag() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21.0)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=["light", "dark"])
+def test_text_and_lines_stand_out(scheme: dict[str, str]) -> None:
+    assert len(SCHEMES) == 2
+    for ground in ("paper", "soft", "answer"):
+        assert contrast(scheme["ink"], scheme[ground]) >= TEXT
+        assert contrast(scheme["link"], scheme[ground]) >= TEXT
+    lines = (*style.LINES, style.TARGET, style.GAIN, style.LOSS, style.UNKNOWN)
+    assert {
+        colour: contrast(colour, scheme["paper"]) for colour in lines if contrast(colour, scheme["paper"]) < LINE
+    } == {}

@@ -1,0 +1,62 @@
+"""Folders of stored stages, changed by chance, with a right seal too: a stage goes on from them, or is made again."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ratio_hpo.training.checkpoint import FORMAT, STATE, _sealed
+from ratio_hpo.training.store import StageStore, fits
+from tests.fuzz.test_inputs import ODD, changed
+
+pytestmark = pytest.mark.slow
+
+FEW = settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None, derandomize=True)
+
+WHOLE: dict[str, Any] = {
+    "format": FORMAT, "step": 10, "heads": ["qa"], "checksums": {"model.safetensors": "0" * 32}, "evaluation": "e",
+    "evaluations": [{"step": 10, "targets": ["qa"], "scores": {"f1/sw": 0.5}, "measures": {"loss": 1.0}}],
+    "provenance": {"device": "cpu"}, "seconds": 1.5, "tokens": 100, "loss": 0.0, "updates": 0,
+    "measures": {"loss": 1.0}, "by_head": {"qa": [1.0, 2]}, "inexact": False,
+}  # fmt: skip
+
+
+def read(root: Path, text: bytes) -> dict[str, Any] | None:
+    """What the store makes of a folder whose state is this."""
+    folder = root / "stages" / "identity" / "00000010"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / STATE).write_bytes(text)
+    state = StageStore(root / "stages").state(folder)
+    if state is not None:
+        assert fits(state, frozenset({10}), 10, "e") in (True, False)
+    return state
+
+
+def test_a_whole_state_is_read(tmp_path: Path) -> None:
+    assert read(tmp_path, _sealed(WHOLE).encode()) == WHOLE
+
+
+@FEW
+@given(text=st.one_of(st.binary(max_size=60), ODD.map(lambda value: json.dumps(value, default=str).encode())))
+def test_bytes_and_odd_json_are_passed_over(tmp_path: Path, text: bytes) -> None:
+    assert read(tmp_path, text) is None
+
+
+def test_nesting_without_end_is_passed_over(tmp_path: Path) -> None:
+    assert read(tmp_path, b"[" * 200_000) is None
+
+
+@FEW
+@given(data=st.data())
+def test_odd_values_under_a_right_seal_are_passed_over_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
+    try:
+        text = _sealed(changed(copy.deepcopy(WHOLE), data))
+    except (TypeError, ValueError):  # what JSON cannot hold stands in no file
+        return
+    read(tmp_path, text.encode())
