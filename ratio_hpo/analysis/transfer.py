@@ -42,7 +42,7 @@ def transfer(view: StudyView, items: ItemStore) -> dict[str, Any]:
         raise StudyError(
             f"trial {baseline.number}, the anchor `{NO_INTERMEDIATE}`, is {baseline.state.value}; wait for it"
         )
-    primary = _primaries(view)
+    primary = view.about.primaries
     base = _sums(baseline, items, primary)
     if not base:
         raise StudyError(
@@ -95,15 +95,6 @@ def transfer(view: StudyView, items: ItemStore) -> dict[str, Any]:
 _Sums = dict[Column, tuple[list[str], Sums]]
 _Gain = tuple[float, float, float] | None
 """Score, gain and standard error of the gain; None: it was not scored there."""
-
-
-def _primaries(view: StudyView) -> dict[str, str]:
-    """The primary measure of each target, as the experiment says it or its task takes it."""
-    from ratio_hpo.data.tasks.kinds import TASKS
-
-    targets: Mapping[str, Any] = view.about.config.get("targets") or {}
-    named = {name: spec.get("primary") or TASKS[spec["task"]].measures[0] for name, spec in targets.items()}
-    return named or dict.fromkeys(view.about.targets, "f1")
 
 
 def _sums(record: TrialRecord, items: ItemStore, primary: Mapping[str, str]) -> _Sums:
