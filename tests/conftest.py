@@ -66,6 +66,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", default=1, type=int, help="How many times as many faults are injected.")
 
 
+FAULT = "fault"
+"""The property of a test's report that holds its row of the table of faults."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of faults: it stands here, where the process that collects the reports of others finds it."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    rows = [row for report in reports if report.when == "call" for name, row in report.user_properties if name == FAULT]
+    if rows:
+        terminalreporter.write_line("\n| fault | injections | lost | duplicated | differing |\n|---|---|---|---|---|")
+        for row in rows:
+            terminalreporter.write_line(f"| {' | '.join(map(str, row))} |")
+        terminalreporter.write_line(f"| all | {' | '.join(str(sum(r[k] for r in rows)) for k in range(1, 5))} |")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real QA data; tests that need it are skipped where it is absent."""

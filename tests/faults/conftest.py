@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from ratio_hpo.core.trial import TrialRecord
-
-FAULT = "fault"
-"""The property of a test's report that holds its row of the table: reports also come from other processes."""
+from tests.conftest import FAULT
 
 
 @dataclass
@@ -57,14 +55,3 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
 def often(request: pytest.FixtureRequest) -> int:
     """How many times longer than in CI."""
     return int(request.config.getoption("--faults"))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table."""
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
-    rows = [row for report in reports if report.when == "call" for name, row in report.user_properties if name == FAULT]
-    if rows:
-        terminalreporter.write_line("\n| fault | injections | lost | duplicated | differing |\n|---|---|---|---|---|")
-        for row in rows:
-            terminalreporter.write_line(f"| {' | '.join(map(str, row))} |")
-        terminalreporter.write_line(f"| all | {' | '.join(str(sum(r[k] for r in rows)) for k in range(1, 5))} |")
