@@ -12,7 +12,7 @@ from ratio_hpo.data.corpora import Corpus
 from ratio_hpo.data.splits import WHOLE
 from ratio_hpo.data.tasks.kinds import TASKS, kind_of_task
 from ratio_hpo.data.tasks.settings import TaskSettings, WindowSpec, parse_settings
-from ratio_hpo.experiment.study_spec import StudySpec, Text
+from ratio_hpo.experiment.study_spec import AnchorName, StudySpec, Text
 from ratio_hpo.metrics import mlqa
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
 from ratio_hpo.training.spec import EngineSpec, StageSpec, StagesSpec
@@ -73,6 +73,10 @@ class ExperimentSpec(StudySpec):
 
     task: Literal["qa"] = "qa"
     """What the one target is, where `targets` names none: extractive question answering."""
+
+    anchors: list[AnchorName] = Field(default=["english", "none", "proportional", "uniform", "non_english"])
+    """What runs first and is never pruned, in this order; `none` is the base without intermediate training. Beside
+    these: `all_tasks`, the reference language's data of every task, capped by size; `task:<name>`, that of one."""
 
     metric: Metric = "squad"
     """How its answers are scored, where `targets` names none: as SQuAD v1.1, MLQA or SQuAD 2.0 does."""

@@ -65,8 +65,7 @@ class StudySpec(Spec):
     """The headline whose cost is the second objective."""
 
     anchors: list[AnchorName] = Field(default=["english", "proportional", "uniform", "non_english"])
-    """Mixtures that run first and are never pruned, in this order. Beside these: `none`, the base without intermediate
-    training; `all_tasks`, the reference language's data of every task, capped by size; `task:<name>`, that of one."""
+    """Mixtures that run first and are never pruned, in this order."""
 
     enqueue: list[dict[str, Any]] = Field(default_factory=list)
     """Parameters to try right after the anchors, in absolute values; those left out are sampled."""

@@ -83,7 +83,7 @@ BROKEN = {
     "window": (WORLD.replace("stride: 32", "stride: 90"), "stride needs to be under max_length"),
     "name": (WORLD.replace("name: polyglot-world", "name: ../x"), "needs letters, digits"),
     "anchor order": (
-        WORLD.replace("anchors: [english, proportional", "anchors: [proportional, english"),
+        WORLD.replace("anchors: [english, none", "anchors: [none, english"),
         "is not the first anchor",
     ),
     "no target": (WORLD.replace("anchors: [english,", "anchors: ["), "target needs `score`"),

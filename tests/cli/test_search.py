@@ -44,6 +44,8 @@ def read(place: Path, *words: str) -> Any:
 
 SEARCH = ("search", "--experiment", "small.yaml", "--backend", "local", "--cpus-per-trial", "1")
 
+ANCHORS = ["english", "none", "proportional+uniform", "non_english"]
+
 
 @pytest.fixture(scope="module")
 def finished(place: Path) -> Path:
@@ -59,7 +61,7 @@ def test_a_search_leaves_a_whole_study(finished: Path) -> None:
     assert len(status["trials"]) == 6
     assert {trial["state"] for trial in status["trials"]} <= {"COMPLETE", "PRUNED"}
     # equal pools make the proportional anchor the uniform one: they are merged
-    assert [trial["kind"] for trial in status["trials"][:3]] == ["english", "proportional+uniform", "non_english"]
+    assert [trial["kind"] for trial in status["trials"][:4]] == ANCHORS
     assert status["tracking_lags"] == 0
     assert status["target"] == pytest.approx(0.95 * status["trials"][0]["score"], abs=2e-4)
 
@@ -71,7 +73,7 @@ def test_the_same_command_says_that_all_is_done(finished: Path) -> None:
 
 
 def test_a_trial_shows_its_mixture_and_curve(finished: Path) -> None:
-    trial = read(finished, "trial", "1")
+    trial = read(finished, "trial", "2")
     middle = trial["plan"]["stages"]["intermediate"]
     assert sum(entry["windows"] for entry in middle["sources"].values()) == middle["windows"] == 256
     assert trial["ratio_realised"] == pytest.approx(0.875, abs=0.01)
@@ -94,7 +96,7 @@ def test_the_front_has_weights_that_load(finished: Path) -> None:
 
 def test_a_dry_run_trains_nothing(finished: Path) -> None:
     plan = read(finished, *SEARCH, "--study", "dry", "--dry-run")
-    assert [anchor["kind"] for anchor in plan["anchors"]] == ["english", "proportional+uniform", "non_english"]
+    assert [anchor["kind"] for anchor in plan["anchors"]] == ANCHORS
     assert plan["cost"]["largest_trial"] == 16 * 32 + 4 * 16
     assert plan["splits"]["qa"]["sw"] == {"prune": 5, "select": 5, "test": 10}
     assert "dry" not in json.dumps([s["study"] for s in [read(finished, "status")]])
