@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from problems import Problem
 
 from ratio_hpo.core.trial import Progress, State, TrialRecord
-from ratio_hpo.study.samplers import Coordinates, distributions
+from ratio_hpo.study.samplers import Coordinates, cube_of, distributions
 
 Array = NDArray[np.float64]
 
@@ -78,12 +78,9 @@ def run(
             row = problem.anchors[number]
         else:
             began = time.perf_counter()
-            cube = method.propose(view, number)
+            place = method.propose(view, number)
             seconds += time.perf_counter() - began
-            categories = space.categories()
-            plain = {name: (value + 0.5) / categories[name] if name in categories else value
-                     for name, value in cube.items()}  # fmt: skip
-            row = problem.nearest(space.decode(plain), set(visited))
+            row = problem.nearest(space.decode(cube_of(space, place)), set(visited))
         params, curve = problem.rows[row], problem.curve(row, seed)
         for name, value in space.encode(params).items():
             study._storage.set_trial_param(trial_id, name, float(value), distributions(space)[name])

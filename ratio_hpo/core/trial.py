@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -152,9 +152,8 @@ class Progress:
         return languages_of(self.scores, prefix)
 
     def to_json(self) -> dict[str, Any]:
-        plain = {"scores": dict(self.scores), "measures": dict(self.measures), "parts": dict(self.parts)}
-        several = {"models": dict(self.models), "item_files": dict(self.item_files)}
-        return {**asdict(self), **plain, **several}
+        values = ((key, getattr(self, key)) for key in self.__slots__)
+        return {key: dict(value) if isinstance(value, Mapping) else value for key, value in values}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Progress:

@@ -166,6 +166,6 @@ def _trials_in_short(storage: PatientStorage, study_id: int) -> tuple[dict[str, 
     state, start = TRIALS.c.state, TRIALS.c.datetime_start
     query = sql.select(state, sql.func.count(), sql.func.min(start)).where(TRIALS.c.study_id == study_id)
     rows = storage.run(lambda connection: connection.execute(query.group_by(state)).all())
-    counts = {str(name): int(count) for name, count, _ in rows}
+    counts = {state.name: int(count) for state, count, _ in rows}
     starts = [moment.timestamp() for _, _, moment in rows if moment is not None]
     return {each.value: counts.get(each.value, 0) for each in State}, min(starts, default=None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.trial import TrialState
 from sqlalchemy import Connection
 
@@ -17,25 +18,23 @@ from ratio_hpo.core.spent import NOTHING, Spent
 from ratio_hpo.core.trial import Params, Progress
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.leases import (
-    ASKING,
     RENEWAL,
-    TRIAL,
     Lease,
     LeaseLost,
     Watch,
+    begin_trial,
     drop_lease,
     fence,
     own_lease,
-    read_leases,
     renew_lease,
     take_lease,
 )
 from ratio_hpo.study.patience import DATABASE_ERRORS, PatientStorage
 from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.study.tables import put_attributes, put_end
+from ratio_hpo.study.tables import has_attributes, put_attributes, put_end, put_params
 
-QUIET, TURN = 5.0, 0.02
-"""Seconds that another driver's turn is waited for before that is said, and between two looks."""
+UNKNOWN = -1
+"""The id of a trial that is not begun yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,16 +116,11 @@ class Claim:
 
 
 class Claims:
-    """The trials of this process, by number, with their leases in the storage.
+    """The trials of this process, by number, with their leases in the storage."""
 
-    Args:
-        say: is told whom we wait for.
-    """
-
-    def __init__(self, storage: PatientStorage, clock: Clock = CLOCK, say: Callable[[str], None] | None = None) -> None:
-        self._storage, self._clock, self._say = storage, clock, say
+    def __init__(self, storage: PatientStorage, clock: Clock = CLOCK) -> None:
+        self._storage, self._clock = storage, clock
         self._claims: dict[int, Claim] = {}
-        self._asking: Lease | None = None
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.watch = Watch(clock)
@@ -140,9 +134,24 @@ class Claims:
     def numbers(self) -> list[int]:
         return list(self._claims)
 
+    def held(self) -> set[int]:
+        """The trials that nobody else writes of."""
+        return {number for number, claim in list(self._claims.items()) if not claim.lost}
+
+    def begin(self, study_id: int, count: int, waiting: int | None) -> Claim | None:
+        """Begin the trial that waits, or a new one; None where the study is not as it was looked at any more.
+
+        Args:
+            count: trials that it had.
+            waiting: Optuna's id of the one that waits; None: a new one is made.
+        """
+        lease = own_lease(UNKNOWN, self._clock)
+        trial_id = begin_trial(self._storage, study_id, lease, count, waiting)
+        return None if trial_id is None else Claim(trial_id=trial_id, lease=replace(lease, trial_id=trial_id))
+
     def claim(self, trial_id: int, held: Lease | None) -> Claim | None:
         """Take the lease of a trial that is free, or lost by another; None where somebody was faster."""
-        lease = own_lease(TRIAL, trial_id, self._clock)
+        lease = own_lease(trial_id, self._clock)
         return Claim(trial_id=trial_id, lease=lease) if take_lease(self._storage, lease, held) else None
 
     def add(self, number: int, claim: Claim) -> None:
@@ -160,15 +169,29 @@ class Claims:
 
     def write(self, claim: Claim, values: Mapping[str, Any]) -> bool:
         """Set attributes of a trial while it is ours; False, and nothing is written, where it is not any more."""
-        return self._write(claim, values, None)
+        return self._write(claim, lambda connection: put_attributes(connection, claim.trial_id, values))
+
+    def settle(
+        self, claim: Claim, values: Mapping[str, Any], place: Mapping[str, Any], domains: Mapping[str, BaseDistribution]
+    ) -> bool:
+        """Set attributes of a trial and its place in the space while it is ours; False where it is not any more.
+
+        Args:
+            place: as Optuna holds it, with the domain of each coordinate.
+        """
+
+        def put(connection: Connection) -> None:
+            put_params(connection, claim.trial_id, place, domains)
+            put_attributes(connection, claim.trial_id, values)
+
+        return self._write(claim, put)
 
     def release(self, number: int) -> None:
         """Let go of a trial without ending it: that was no attempt."""
         claim = self.pop(number)
         if claim is None:
             return
-        self.write(claim, {rec.ADOPTIONS: max(claim.adoptions - 1, 0)})
-        drop_lease(self._storage, claim.lease)
+        self.finish(claim, {rec.ADOPTIONS: max(claim.adoptions - 1, 0)}, None)
 
     def finish(
         self, claim: Claim, values: Mapping[str, Any], end: tuple[TrialState, Sequence[float] | None] | None
@@ -177,12 +200,16 @@ class Claims:
         not ours any more.
 
         Args:
-            end: state and values; None: it did its work, and is told later.
+            end: state and values; None: it goes on in other hands, or did its work and is told later.
         """
-        written = self._write(claim, values, end)
-        if written:  # not in the same transaction: one that was cut off is tried again, and must find its lease
-            drop_lease(self._storage, claim.lease)
-        return written
+
+        def put(connection: Connection) -> None:
+            put_attributes(connection, claim.trial_id, values)
+            if end is not None:
+                put_end(connection, claim.trial_id, *end)
+            drop_lease(connection, claim.lease)
+
+        return self._write(claim, put, values)
 
     def renew(self) -> None:
         """Renew all leases; one that was taken over is marked lost."""
@@ -191,39 +218,22 @@ class Claims:
                 fresh = renew_lease(self._storage, claim.lease, self._clock.time())
                 claim.lost = claim.lost or fresh is None
                 claim.lease = fresh or claim.lease
-            if self._asking is not None:
-                renew_lease(self._storage, self._asking, self._clock.time())
 
-    @contextmanager
-    def asking(self, study_id: int) -> Iterator[None]:
-        """Keep other drivers from counting trials and asking for one in between."""
-        mine, began, told = own_lease(ASKING, study_id, self._clock), self._clock.monotonic(), False
-        lost: Lease | None = None
-        while not take_lease(self._storage, mine, lost):
-            held = read_leases(self._storage, ASKING, [study_id]).get(study_id)
-            lost = held if held is not None and self.watch.is_lost(held) else None
-            if held is None or lost is not None:
-                continue
-            if not told and self._clock.monotonic() - began > QUIET:
-                told = True
-                if self._say is not None:
-                    self._say(f"waiting for {held.holder}, which asks for a trial; it is passed over where it is dead")
-            self._clock.sleep(TURN)
-        self._asking = mine
-        try:
-            yield
-        finally:
-            self._asking = None
-            drop_lease(self._storage, mine)
+    def _write(self, claim: Claim, put: Callable[[Connection], None], last: Mapping[str, Any] | None = None) -> bool:
+        """Write of a trial while it is ours.
 
-    def _write(
-        self, claim: Claim, values: Mapping[str, Any], end: tuple[TrialState, Sequence[float] | None] | None
-    ) -> bool:
+        Args:
+            last: attributes of the write that lets go of it, which, cut off and tried again, finds no lease any more.
+        """
+
         def work(connection: Connection) -> None:
-            fence(connection, claim.lease)
-            put_attributes(connection, claim.trial_id, values)
-            if end is not None:
-                put_end(connection, claim.trial_id, *end)
+            try:
+                fence(connection, claim.lease)
+            except LeaseLost:
+                if last is None or not has_attributes(connection, claim.trial_id, last):
+                    raise
+            else:
+                put(connection)
 
         try:
             self._storage.run(work)

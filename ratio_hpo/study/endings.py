@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import TrialState
 
 from ratio_hpo.core.errors import FirstTrialFailed
-from ratio_hpo.core.trial import State
+from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.metrics.convergence import cost_to_target
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.claims import Claim, Claims
@@ -51,7 +51,8 @@ class Endings:
 
     def done(self, number: int, claim: Claim) -> None:
         """The trial did all its work; it is told now, or when the target is known."""
-        if self._claims.finish(claim, {rec.DONE: True}, None):
+        end = None if self.target is None else (TrialState.COMPLETE, self._values(self._view.records[number]))
+        if self._claims.finish(claim, {rec.DONE: True}, end):
             self._pruner.close(number, State.COMPLETE)
         self._look()
         self.settle()
@@ -79,9 +80,7 @@ class Endings:
         running = [self._view.records[number] for number in self._view.numbers(State.RUNNING)]
         waiting = [record for record in running if record.done]
         for record in waiting:
-            points = curve_points(record)
-            cost = min(cost_to_target(points, self.target), CENSORED * self._plan.largest_cost)
-            end = {"trial_id": self._view.trial_id(record.number), "values": [points[-1][1], cost]}
+            end = {"trial_id": self._view.trial_id(record.number), "values": self._values(record)}
             self._storage.run(partial(put_end, state=TrialState.COMPLETE, **end))  # another driver may tell it too
         if waiting:
             self._look()
@@ -92,6 +91,12 @@ class Endings:
         if self.target is not None or not first or first[0].state is not State.FAIL:
             return None
         return first[0].reason or "unknown reason"
+
+    def _values(self, record: TrialRecord) -> list[float]:
+        """What samplers are told of a trial that is done: its last score, and what it cost to reach the target."""
+        assert self.target is not None
+        points = curve_points(record)
+        return [points[-1][1], min(cost_to_target(points, self.target), CENSORED * self._plan.largest_cost)]
 
     def _end(self, number: int, claim: Claim, values: Mapping[str, Any], state: State) -> bool:
         ended = self._claims.finish(claim, values, (TrialState[state.name], None))

@@ -1,4 +1,4 @@
-"""Leases: whose a running trial is, and whose turn it is to ask for one.
+"""Leases: whose a running trial is.
 
 A lease has a token of its own, names host, boot, process and when the process started, and is renewed. Whoever writes
 of a trial does so only while the token still stands, in the same transaction: a driver that was stopped, lost its lease
@@ -12,10 +12,10 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psutil
 import sqlalchemy as sql
@@ -23,7 +23,7 @@ import sqlalchemy.exc
 
 from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.study.patience import PatientStorage
-from ratio_hpo.study.tables import LEASES, TRIALS
+from ratio_hpo.study.tables import LEASES, TRIALS, lock_study, new_trial, start_trial
 
 TERM = 60.0
 """Seconds that a lease must go without renewal, as one watches it, until it is lost."""
@@ -31,18 +31,13 @@ TERM = 60.0
 RENEWAL = 15.0
 """Seconds between renewals, and the most that counts between two looks: what was not looked at was not watched."""
 
-TRIAL, ASKING = "trial", "asking"
-"""What is leased: a trial, by Optuna's id; the right to ask for one, by Optuna's id of the study."""
-
-Key = tuple[str, int]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A claim.
+    """A claim to a trial.
 
     Attributes:
-        kind, ref: to what.
+        trial_id: Optuna's.
         token: of this claim alone.
         host: name of the host, with its process namespace.
         boot: id of the host's boot.
@@ -51,8 +46,7 @@ class Lease:
         renewed: when it was last, in seconds since the epoch by its holder's clock, for people to read.
     """
 
-    kind: str
-    ref: int
+    trial_id: int
     token: str
     host: str
     boot: str
@@ -60,10 +54,6 @@ class Lease:
     started: float
     beats: int = 0
     renewed: float = 0.0
-
-    @property
-    def key(self) -> Key:
-        return self.kind, self.ref
 
     @property
     def holder(self) -> str:
@@ -84,10 +74,10 @@ class Lease:
         return not self.is_orphaned() and now - self.renewed < TERM
 
 
-def own_lease(kind: str, ref: int, clock: Clock = CLOCK) -> Lease:
+def own_lease(trial_id: int, clock: Clock = CLOCK) -> Lease:
     """A fresh lease of this process."""
-    return Lease(kind=kind, ref=ref, token=uuid.uuid4().hex, host=_host(), boot=_boot(), pid=os.getpid(),
-                 started=_start_of(os.getpid()), renewed=clock.time())  # fmt: skip
+    return Lease(trial_id=trial_id, token=uuid.uuid4().hex, host=_host(), boot=_boot(), pid=os.getpid(),
+                 started=_own_start(os.getpid()), renewed=clock.time())  # fmt: skip
 
 
 class Watch:
@@ -95,7 +85,7 @@ class Watch:
 
     def __init__(self, clock: Clock = CLOCK) -> None:
         self._clock = clock
-        self._seen: dict[Key, tuple[str, int, float, float]] = {}
+        self._seen: dict[int, tuple[str, int, float, float]] = {}
 
     def is_lost(self, lease: Lease) -> bool:
         """Whether its holder is dead here, or it was watched for a whole term and not renewed."""
@@ -104,49 +94,59 @@ class Watch:
     def waited(self, lease: Lease) -> float:
         """Seconds that it was watched since its last renewal; times without a look do not count."""
         now = self._clock.monotonic()
-        token, beats, waited, last = self._seen.get(lease.key, ("", -1, 0.0, now))
+        token, beats, waited, last = self._seen.get(lease.trial_id, ("", -1, 0.0, now))
         waited = waited + min(now - last, RENEWAL) if (token, beats) == (lease.token, lease.beats) else 0.0
-        self._seen[lease.key] = (lease.token, lease.beats, waited, now)
+        self._seen[lease.trial_id] = (lease.token, lease.beats, waited, now)
         return waited
 
 
-def read_leases(storage: PatientStorage, kind: str, refs: Iterable[int]) -> dict[int, Lease]:
-    """Leases of a kind, by what they are of."""
-    wanted = list(refs)
-    if not wanted:
-        return {}
-    query = sql.select(LEASES).where(LEASES.c.kind == kind, LEASES.c.ref.in_(wanted))
-    rows = storage.run(lambda connection: connection.execute(query).all())
-    return {
-        row.ref: Lease(
-            kind=kind, ref=row.ref, token=row.token, beats=row.beats, renewed=row.renewed, **json.loads(row.holder)
-        )
-        for row in rows
-    }
+def lease_of(row: Any) -> Lease:
+    """A lease from its row in the table."""
+    return Lease(trial_id=row.trial_id, token=row.token, beats=row.beats, renewed=row.renewed, **json.loads(row.holder))
+
+
+def begin_trial(storage: PatientStorage, study_id: int, mine: Lease, count: int, waiting: int | None) -> int | None:
+    """Begin a trial and take its lease, in one transaction, which nobody else begins one beside.
+
+    Args:
+        mine: its trial is not known yet.
+        count: trials that the study is taken to have.
+        waiting: Optuna's id of the trial that waits; None: a new one is made.
+
+    Returns:
+        Optuna's id of the trial; None where the study is not as it was taken to be any more.
+    """
+
+    def work(connection: sql.Connection) -> int | None:
+        lock_study(connection, study_id)
+        taken = connection.execute(sql.select(LEASES.c.trial_id).where(LEASES.c.token == mine.token)).scalar()
+        if taken is not None:  # it was cut off after it was written
+            return taken
+        begun = new_trial(connection, study_id, count) if waiting is None else start_trial(connection, waiting)
+        if begun is not None:
+            connection.execute(sql.insert(LEASES).values(trial_id=begun, **_content(mine)))
+        return begun
+
+    return storage.run(work)
 
 
 def take_lease(storage: PatientStorage, mine: Lease, over: Lease | None) -> bool:
     """Claim what is free, or take over a lease that is lost; False where somebody else was faster."""
-    content = {
-        "token": mine.token,
-        "holder": json.dumps({"host": mine.host, "boot": mine.boot, "pid": mine.pid, "started": mine.started}),
-        "beats": 0,
-        "renewed": mine.renewed,
-    }
+    content = _content(mine)
 
     def work(connection: sql.Connection) -> bool:
         if over is not None:
-            still = (*_at(over), LEASES.c.token == over.token, LEASES.c.beats == over.beats)
+            still = (LEASES.c.trial_id == over.trial_id, LEASES.c.token == over.token, LEASES.c.beats == over.beats)
             taken = connection.execute(sql.update(LEASES).where(*still).values(**content)).rowcount == 1
         else:
             place = sql.insert(LEASES).from_select(
-                ["kind", "ref", *content],
-                sql.select(*(sql.literal(value) for value in (mine.kind, mine.ref, *content.values()))).where(
-                    ~sql.exists(sql.select(LEASES.c.ref).where(*_at(mine)))
+                ["trial_id", *content],
+                sql.select(*(sql.literal(value) for value in (mine.trial_id, *content.values()))).where(
+                    ~sql.exists(sql.select(LEASES.c.trial_id).where(LEASES.c.trial_id == mine.trial_id))
                 ),
             )
             taken = connection.execute(place).rowcount == 1
-        return taken or connection.execute(sql.select(LEASES.c.ref).where(*_ours(mine))).first() is not None
+        return taken or connection.execute(_OURS, _named(mine)).first() is not None
 
     try:
         return storage.run(work)
@@ -157,21 +157,20 @@ def take_lease(storage: PatientStorage, mine: Lease, over: Lease | None) -> bool
 def renew_lease(storage: PatientStorage, mine: Lease, now: float) -> Lease | None:
     """The lease with another beat; None where it was lost."""
     fresh = replace(mine, beats=mine.beats + 1, renewed=now)
-    update = sql.update(LEASES).where(*_ours(mine)).values(beats=fresh.beats, renewed=now)
-    return fresh if storage.run(lambda connection: connection.execute(update).rowcount) == 1 else None
+    values = {**_named(mine), "new_beats": fresh.beats, "new_renewed": now}
+    return fresh if storage.run(lambda connection: connection.execute(_RENEWED, values).rowcount) == 1 else None
 
 
-def drop_lease(storage: PatientStorage, mine: Lease) -> None:
+def drop_lease(connection: sql.Connection, mine: Lease) -> None:
     """Let go of what is ours; what was lost is left to whom it belongs."""
-    storage.run(lambda connection: connection.execute(sql.delete(LEASES).where(*_ours(mine))))
+    connection.execute(_DROPPED, _named(mine))
 
 
 def drop_leases_of(storage: PatientStorage, study_id: int) -> None:
     """Delete all leases of a study, whoever holds them."""
     of_study = sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
-    of_trials = sql.and_(LEASES.c.kind == TRIAL, LEASES.c.ref.in_(of_study))
-    of_asking = sql.and_(LEASES.c.kind == ASKING, LEASES.c.ref == study_id)
-    storage.run(lambda connection: connection.execute(sql.delete(LEASES).where(sql.or_(of_trials, of_asking))))
+    gone = sql.delete(LEASES).where(LEASES.c.trial_id.in_(of_study))
+    storage.run(lambda connection: connection.execute(gone))
 
 
 class LeaseLost(Exception):
@@ -184,17 +183,31 @@ def fence(connection: sql.Connection, mine: Lease) -> None:
     Raises:
         LeaseLost: it is not.
     """
-    held = connection.execute(sql.update(LEASES).where(*_ours(mine)).values(token=mine.token))
-    if held.rowcount != 1:
-        raise LeaseLost(f"{mine.kind} {mine.ref}")
+    if connection.execute(_HELD, _named(mine)).rowcount != 1:
+        raise LeaseLost(f"trial {mine.trial_id}")
 
 
-def _at(lease: Lease) -> tuple[sql.ColumnElement[bool], ...]:
-    return LEASES.c.kind == lease.kind, LEASES.c.ref == lease.ref
+_MINE = (LEASES.c.trial_id == sql.bindparam("mine"), LEASES.c.token == sql.bindparam("by"))
+_OURS = sql.select(LEASES.c.trial_id).where(*_MINE)
+_HELD = sql.update(LEASES).where(*_MINE).values(token=LEASES.c.token)
+_DROPPED = sql.delete(LEASES).where(*_MINE)
+_RENEWED = (
+    sql.update(LEASES).where(*_MINE).values(beats=sql.bindparam("new_beats"), renewed=sql.bindparam("new_renewed"))
+)
 
 
-def _ours(lease: Lease) -> tuple[sql.ColumnElement[bool], ...]:
-    return *_at(lease), LEASES.c.token == lease.token
+def _named(lease: Lease) -> dict[str, Any]:
+    return {"mine": lease.trial_id, "by": lease.token}
+
+
+def _content(lease: Lease) -> dict[str, Any]:
+    """What is stored of a fresh lease, beside whose it is."""
+    return {
+        "token": lease.token,
+        "holder": json.dumps({"host": lease.host, "boot": lease.boot, "pid": lease.pid, "started": lease.started}),
+        "beats": 0,
+        "renewed": lease.renewed,
+    }
 
 
 def _alive(pid: int, started: float) -> bool:
@@ -217,6 +230,11 @@ def _host() -> str:
 def _boot() -> str:
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text().strip() if path.is_file() else str(int(psutil.boot_time()))
+
+
+@cache
+def _own_start(pid: int) -> float:
+    return _start_of(pid)
 
 
 def _start_of(pid: int) -> float:

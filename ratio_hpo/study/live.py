@@ -7,7 +7,7 @@ Finished trials change no more and are read once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +17,9 @@ from ratio_hpo.core.errors import ScoreError
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.front import Front
-from ratio_hpo.study.leases import TRIAL, Lease, read_leases
+from ratio_hpo.study.leases import Lease
 from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.pruning import Pruner
-from ratio_hpo.study.tables import trial_contents, trial_rows
 
 LOOK = 0.5
 """Seconds between two looks at what other drivers store, while this one reports."""
@@ -68,46 +67,46 @@ class LiveView:
         self._study_id = storage.get_study_id_from_name(study.study_name)
         self._ids: list[int] = []
         self._open: set[int] = set()
-        self._attributes: dict[int, dict[str, Any]] = {}
+        self._attributes: dict[int, Mapping[str, Any]] = {}
         self._leases: dict[int, Lease] = {}
         self._stored = stored
         self._looked = -LOOK
 
-    def look(self, *, at_once: bool = True) -> News:
-        """Take in what is stored since the last look; without `at_once`, not sooner than after half a second."""
+    def look(self, *, but: Container[int] = (), at_once: bool = True) -> News:
+        """Take in what is stored since the last look; without `at_once`, not sooner than after half a second.
+
+        Args:
+            but: trials that nobody else writes of, so that there is nothing to look for.
+        """
         if not at_once and time.monotonic() - self._looked < LOOK:
             return News()
         self._looked = time.monotonic()
-        open_ids = [self._ids[number] for number in sorted(self._open)]
-        changing = trial_rows(self._storage, self._study_id, since=len(self.records), among=open_ids)
-        if not changing:
-            self._leases = {}
-            return News()
-        attributes, values = trial_contents(self._storage, self._study_id, [row.trial_id for row in changing])
-        running = [row.trial_id for row in changing if rec.state_of(row) is State.RUNNING]
-        self._leases = read_leases(self._storage, TRIAL, running)
+        open_ids = [self._ids[number] for number in sorted(self._open) if number not in but]
+        changing = rec.read_trials(
+            self._storage, self._study_id, since=len(self.records), among=open_ids, waiting=False
+        )
+        self._leases = {each.record.number: each.lease for each in changing if each.lease is not None}
         points: list[tuple[int, Progress]] = []
         ended: list[TrialRecord] = []
-        for row in changing:
-            found = attributes.get(row.trial_id, {})
-            record = rec.make_record(row, found, values.get(row.trial_id), self._leases.get(row.trial_id))
-            before = self._known(row.number) if row.number < len(self.records) else None
+        for each in changing:
+            record = each.record
+            before = self.records[record.number] if record.number < len(self.records) else None
             points += self._take(record, before)
             if (record.state.finished or record.done) and not (before and (before.state.finished or before.done)):
                 ended.append(record)
             if before is None:
-                self._ids.append(row.trial_id)
+                self._ids.append(each.trial_id)
             if record.state.finished:
-                self._attributes.pop(row.number, None)
-                self._open.discard(row.number)
+                self._attributes.pop(record.number, None)
+                self._open.discard(record.number)
             else:
-                self._attributes[row.number] = found
-                self._open.add(row.number)
+                self._attributes[record.number] = each.attributes
+                self._open.add(record.number)
         return News(tuple(points), tuple(ended))
 
     def add(self, number: int, progress: Progress) -> None:
         """Take in an evaluation that this process has recorded."""
-        record = self._known(number)
+        record = self.records[number]
         self._count(record, progress)
         self.records[number] = replace(record, curve=(*record.curve, progress))
 
@@ -115,13 +114,13 @@ class LiveView:
         """Optuna's id of a trial."""
         return self._ids[number]
 
-    def attributes(self, number: int) -> dict[str, Any]:
+    def attributes(self, number: int) -> Mapping[str, Any]:
         """What is stored of a trial that has not ended, as of the last look."""
         return self._attributes.get(number, {})
 
     def lease(self, number: int) -> Lease | None:
         """Whose a trial that runs was at the last look."""
-        return self._leases.get(self._ids[number])
+        return self._leases.get(number)
 
     def numbers(self, state: State) -> list[int]:
         """The trials in a state."""
@@ -161,9 +160,6 @@ class LiveView:
     def stored_steps(self, identity: str) -> list[int]:
         """The steps of a stage whose weights are stored: from there a trial goes on without paying again."""
         return [] if self._stored is None else sorted(self._stored(identity))
-
-    def _known(self, number: int) -> TrialRecord:
-        return self.records[number]
 
     def _take(self, record: TrialRecord, before: TrialRecord | None) -> list[tuple[int, Progress]]:
         """Put a record in its place; returns the evaluations that are new."""

@@ -50,9 +50,15 @@ def is_hiccup(error: BaseException) -> bool:
     if isinstance(cause, sqlalchemy.exc.TimeoutError):
         return True
     if not isinstance(cause, sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError):
-        return isinstance(cause, sqlalchemy.exc.DBAPIError) and cause.connection_invalidated
+        return _lost_connection(error)
     reason = str(cause.orig)
     return not any(sign in reason for sign in FOR_GOOD)
+
+
+def _lost_connection(error: BaseException) -> bool:
+    """Whether it was the connection, which the pool has let go of."""
+    cause = of_database(error)
+    return isinstance(cause, sqlalchemy.exc.DBAPIError) and cause.connection_invalidated
 
 
 class PatientStorage(RDBStorage):
@@ -68,12 +74,12 @@ class PatientStorage(RDBStorage):
     clock: Clock = CLOCK
 
     def retried(self, call: Callable[[], T]) -> T:
-        """What a call gives, once it does.
+        """What a call gives, once it does; one over a connection that has died meanwhile is made again at once.
 
         Raises:
             sqlalchemy.exc.SQLAlchemyError, StorageInternalError: it still fails after so long, or for good.
         """
-        began, pause, waited = self.clock.monotonic(), FIRST_PAUSE, False
+        began, pause, waited, again = self.clock.monotonic(), FIRST_PAUSE, False, False
         while True:
             try:
                 result = call()
@@ -81,6 +87,9 @@ class PatientStorage(RDBStorage):
                 passed = self.clock.monotonic() - began
                 if not is_hiccup(error):
                     raise
+                if not again and _lost_connection(error):
+                    again = True
+                    continue
                 if passed + pause > self.patience:
                     self.patience = 0.0  # what comes after it, to end in order, does not wait as long again
                     raise

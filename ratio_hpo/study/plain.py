@@ -18,7 +18,7 @@ from ratio_hpo.space import Choice, LogUniform, Ratio, Space, Steps, Uniform
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.mixture import MixtureProposals
 from ratio_hpo.study.response import Response
-from ratio_hpo.study.samplers import SEEDS
+from ratio_hpo.study.samplers import SEEDS, cube_of
 
 SCORES = "scores"
 """User attribute of a trial with what its value is the mean of, by name: each is modelled by itself."""
@@ -80,9 +80,8 @@ class MixtureSampler(samplers.BaseSampler):
         targets = {f"objective {k}": float(weight) for k, weight in enumerate(weights)} if count > 1 else {}
         courses = Courses(self._space, {_STAGE: (1,)}, 1.0, "windows")
         sampler = MixtureProposals(Response(self._space, courses, targets), seed=self._seed)
-        cube = sampler.propose(_View(self._records(trials, study.directions, weights)), trial.number)
-        categories = self._space.categories()
-        plain = {key: (v + 0.5) / categories[key] if key in categories else v for key, v in cube.items()}
+        place = sampler.propose(_View(self._records(trials, study.directions, weights)), trial.number)
+        plain = cube_of(self._space, place)
         return self._suggested(self._space.decode(plain), plain)
 
     def sample_independent(

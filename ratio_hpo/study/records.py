@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from ratio_hpo.core.plans import TRIAL_PLAN, UNPLANNED
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
-from ratio_hpo.study.leases import TRIAL, Lease, read_leases
-from ratio_hpo.study.tables import trial_contents, trial_rows
+from ratio_hpo.study.leases import Lease, lease_of
+from ratio_hpo.study.patience import PatientStorage
+from ratio_hpo.study.tables import Rows, read_rows
 
 KIND, PARAMS, PLAN, SETTINGS, SEED = "kind", "params", "plan", "settings", "seed"
 ASKED, PLANNED, RETRY_OF, PRUNABLE, REPLICATE_OF = "asked", "planned", "retry_of", "prunable", "replicate_of"
@@ -47,34 +51,46 @@ def read_cursor(attributes: Mapping[str, Any], store: str | None) -> dict[int, s
     return {int(k[len(prefix) :]): str(v) for k, v in attributes.items() if k.startswith(prefix)} if prefix else {}
 
 
-def read_trials(storage: Any, study_id: int) -> list[TrialRecord]:
-    """All trials of a study, by number, in four queries: Optuna's own reading takes four times as long."""
-    rows = trial_rows(storage, study_id)
-    attributes, values = trial_contents(storage, study_id)
-    leases = read_leases(storage, TRIAL, [row.trial_id for row in rows if state_of(row) is State.RUNNING])
-    return [
-        make_record(row, attributes.get(row.trial_id, {}), values.get(row.trial_id), leases.get(row.trial_id))
-        for row in rows
-    ]
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A trial as it is stored.
+
+    Attributes:
+        trial_id: Optuna's.
+        lease: whose it is; None: nobody's.
+    """
+
+    trial_id: int
+    record: TrialRecord
+    attributes: Mapping[str, Any]
+    lease: Lease | None
 
 
-def state_of(row: Any) -> State:
-    """The state in a row of `TRIALS`."""
-    return State(str(getattr(row.state, "name", row.state)))
-
-
-def make_record(
-    row: Any, attributes: Mapping[str, Any], values: list[float] | None, lease: Lease | None
-) -> TrialRecord:
-    """A trial from what is stored of it.
+def read_trials(
+    storage: PatientStorage, study_id: int, *, since: int = 0, among: Sequence[int] = (), waiting: bool = True
+) -> list[Stored]:
+    """Trials of a study, by number, in one transaction: Optuna's own reading takes four times as long.
 
     Args:
-        row: of `TRIALS`.
+        since: those of this number and after it.
+        among: and those of these ids.
+        waiting: whether those of `among` that wait are wanted.
     """
-    state = state_of(row)
+
+    def read(connection: Connection) -> Rows:
+        return read_rows(connection, study_id, since=since, among=among, waiting=waiting)
+
+    rows = storage.run(read)
+    return [_stored(row, rows) for row in rows.trials]
+
+
+def _stored(row: Any, rows: Rows) -> Stored:
+    attributes, values = rows.attributes.get(row.trial_id, {}), rows.values.get(row.trial_id)
+    lease = lease_of(rows.leases[row.trial_id]) if row.trial_id in rows.leases else None
+    state = State(row.state.name)
     held = state is State.RUNNING and lease is not None and lease.seems_live(time.time())
     plan = attributes.get(PLAN)
-    return TrialRecord(
+    record = TrialRecord(
         number=row.number,
         state=state,
         kind=attributes.get(KIND, "sampled"),
@@ -93,6 +109,7 @@ def make_record(
         started=_seconds(row.datetime_start),
         ended=_seconds(row.datetime_complete),
     )
+    return Stored(row.trial_id, record, attributes, lease if state is State.RUNNING else None)
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Samplers: what one must answer, Optuna's as adapters, and how a proposal becomes Optuna's trial."""
+"""Samplers: what one must answer, and Optuna's as adapters."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from optuna import Study, Trial, samplers
+from optuna import Study, samplers
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ratio_hpo.core.choices import SAMPLERS
 from ratio_hpo.core.config import did_you_mean
@@ -18,7 +18,7 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params
 from ratio_hpo.space import Space, Steps
-from ratio_hpo.study.records import ASKED, KIND, PARAMS
+from ratio_hpo.study.records import KIND
 
 if TYPE_CHECKING:
     from ratio_hpo.study.live import LiveView
@@ -62,6 +62,12 @@ def fixed_values(space: Space, params: Params) -> dict[str, float | int]:
     return {name: int(value * categories[name]) if name in categories else value for name, value in cube.items()}
 
 
+def cube_of(space: Space, place: Mapping[str, Any]) -> dict[str, float]:
+    """A place as Optuna holds it in the unit cube: an unordered choice is the middle of its part."""
+    categories = space.categories()
+    return {name: (v + 0.5) / categories[name] if name in categories else v for name, v in place.items()}
+
+
 Coordinates = dict[str, Any]
 """A place in the unit cube by coordinate: a number in [0, 1], or the index of an unordered choice."""
 
@@ -98,6 +104,9 @@ class OptunaSampler:
 
     def propose(self, view: LiveView, number: int) -> Coordinates:
         sampler, study = self._make(number), shown(view.optuna)
+        if self._name == "random":  # it looks at nothing, so nothing is read for it
+            trial = create_trial(state=TrialState.WAITING)
+            return {name: sampler.sample_independent(study, trial, name, d) for name, d in self._distributions.items()}
         trial = view.optuna.get_trials(deepcopy=False)[number]
         if self._name == "grid" and "fixed_params" in trial.system_attrs:
             # what a user enqueued is on no point of the grid: what was left out of it is drawn
@@ -133,6 +142,7 @@ def shown(study: Study) -> Study:
 
     Its trial has no parameters, which would leave nothing that all trials have in common.
     """
+    study._thread_local.cached_all_trials = None  # as Optuna's `ask` does: samplers read it instead of the storage
     seen = copy.copy(study)
     get_trials = study._get_trials
 
@@ -141,57 +151,6 @@ def shown(study: Study) -> Study:
 
     seen._get_trials = without  # type: ignore[method-assign]
     return seen
-
-
-class Relay(samplers.BaseSampler):
-    """How a proposal of any sampler gets into Optuna's trial: the sampler that Optuna sees.
-
-    Args:
-        propose: the coordinates of a trial by its number.
-    """
-
-    def __init__(self, space: Space, propose: Callable[[int], Coordinates]) -> None:
-        self._distributions, self._propose = distributions(space), propose
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._distributions
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return self._propose(trial.number)
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        raise AssertionError(f"no coordinate {param_name} was proposed")
-
-
-def suggest_all(trial: Trial, space: Space) -> dict[str, float]:
-    """The coordinates of a trial in the unit cube: enqueued ones as they are, the others as they were proposed."""
-    categories, cube = space.categories(), {}
-    for name in space.coordinates():
-        if name in categories:
-            options = range(categories[name])
-            cube[name] = (trial.suggest_categorical(name, options) + 0.5) / categories[name]
-        else:
-            cube[name] = trial.suggest_float(name, 0.0, 1.0)
-    return cube
-
-
-def params_of(trial: Trial, space: Space, stored: Mapping[str, Any]) -> Params:
-    """Absolute parameters of a trial: an anchor's own, or what was proposed, beside what was asked for.
-
-    Args:
-        stored: attributes that the trial has already.
-    """
-    if stored.get(KIND) == NO_INTERMEDIATE:
-        return dict(stored[PARAMS])
-    cube = suggest_all(trial, space)
-    if PARAMS in stored:
-        return stored[PARAMS]
-    asked = {key: value for key, value in stored.get(ASKED, {}).items() if key in space.parameters}
-    return {**space.decode(cube), **asked}
 
 
 def check_sampler(name: str) -> None:

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.options import spelled
 from ratio_hpo.core.urls import with_driver, without_password
 from ratio_hpo.study.patience import PatientStorage, of_database, reason_of
-from ratio_hpo.study.tables import ATTRIBUTES, check_tables, make_tables
+from ratio_hpo.study.tables import ATTRIBUTES, INSERTS, check_tables, make_tables
 
 Storage = PatientStorage
 """What studies are kept in."""
@@ -40,7 +40,7 @@ def default_url(root: Path) -> str:
 def open_storage(
     url: str, *, create: bool = True, only_read: bool = False, patience: float = LOCK_TIMEOUT
 ) -> PatientStorage:
-    """A storage by URL: `sqlite:///…`, `postgresql+psycopg://…`, `mysql+pymysql://…`.
+    """A storage by URL: `sqlite:///…` or `postgresql://…`.
 
     SQLite is put into write-ahead mode, so that readers never wait for the writer.
 
@@ -50,20 +50,21 @@ def open_storage(
         patience: seconds that a lock of another process is waited for.
 
     Raises:
-        StudyError: no such file, no driver, no server.
+        StudyError: no such file, no driver, no server, or another kind of database.
         StorageError: a file that is locked, read-only, full or no database.
     """
     check_tables()
+    url = with_driver(url)
+    _check_kind(url)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-    url = with_driver(url)
     path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else None
     if path is not None and not create and not path.is_file():
         raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with ⟨root⟩")
     try:
         if path is None:
             with nullcontext() if only_read else _one_at_a_time(url):
-                storage = _make(url, {"pool_pre_ping": True}, checked=not only_read)
+                storage = _make(url, {}, checked=not only_read)
                 storage.engine.connect().close()
             return storage
         if only_read:
@@ -80,6 +81,15 @@ def open_storage(
         raise _not_opened(url, path, error.__cause__ or error) from error
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError, OSError, RuntimeError, ValueError) as error:
         raise _not_opened(url, path, error) from error
+
+
+def _check_kind(url: str) -> None:
+    """Refuse databases that studies are not kept in; what is no URL is refused where it is opened."""
+    with suppress(sqlalchemy.exc.ArgumentError):
+        kind = sql.make_url(url).get_backend_name()
+        if kind not in INSERTS:
+            raise StudyError(f"{without_password(url)}: studies are kept in {' or '.join(INSERTS)}, not in {kind}; "
+                             "name one of these")  # fmt: skip
 
 
 def _not_opened(url: str, path: Path | None, error: BaseException) -> RatioHpoError:

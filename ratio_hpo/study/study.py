@@ -4,38 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import optuna
-
-from ratio_hpo.core.errors import in_one_line
-from ratio_hpo.core.plans import TRIAL_PLAN, UNPLANNED, TrialPlan
-from ratio_hpo.core.trial import Decision, Params, Progress, State, TrialRecord
+from ratio_hpo.core.plans import UNPLANNED
+from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.advice import Adviser
+from ratio_hpo.study.beginnings import Beginnings, PlanTrial
 from ratio_hpo.study.choose import choose
-from ratio_hpo.study.claims import Claim, Claims, Job
+from ratio_hpo.study.claims import Claims, Job
 from ratio_hpo.study.endings import Endings
 from ratio_hpo.study.leases import Lease
 from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.opening import open_study
-from ratio_hpo.study.patience import PatientStorage, of_database
+from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.prior import Known
-from ratio_hpo.study.samplers import Relay, params_of
 from ratio_hpo.study.view import StudyView, view_of, view_study
 
 MOST_ADOPTIONS = 10
 """Drivers that may die over a trial without a new evaluation: most die of something else, but a trial that kills its
 driver each time must end some day."""
-
-PlanTrial = Callable[[Params, int], TrialPlan]
-"""What parameters come to under a training seed."""
 
 
 class Study:
@@ -70,18 +62,22 @@ class Study:
         known: Known | None = None,
     ) -> None:
         self.plan, self.storage = plan, storage
-        self._settings = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
-        self._plan_trial = plan_trial or (lambda params, seed: UNPLANNED)
+        self._pruned_by = pruner[0]
+        planned = plan_trial or (lambda params, seed: UNPLANNED)
         known = known or partial(view_study, storage)
-        self._by = choose(plan, sampler, pruner, self._plan_trial, lambda: self.view.records, known)
+        self._by = choose(plan, sampler, pruner, planned, lambda: self.view.records, known)
         self._optuna = open_study(plan, storage)
-        self._optuna.sampler = Relay(plan.space, lambda number: self._by.sampler.propose(self.view, number))
-        self.live = Claims(storage, say=storage.say)
+        self.live = Claims(storage)
         self._lock = threading.RLock()
         self.view = LiveView(storage, self._optuna, stored)
         self.adviser = Adviser(self._by.response, storage, self._optuna._study_id, idle=bool(plan.replicates))
         self._look()
         self._endings = Endings(plan, storage, self._optuna, self.live, self.view, self._by.pruner, self._look)
+        of_each = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
+        self._beginnings = Beginnings(
+            plan, self._optuna._study_id, self._by.sampler, self.live, self.view, self._endings, planned, of_each,
+            self._look,
+        )  # fmt: skip
         self._endings.settle()
 
     @property
@@ -112,17 +108,7 @@ class Study:
                 job = self._adopt(number) if number not in self.live else None
                 if job is not None:
                     return job
-            while True:
-                trial = self._new_trial(most_trials)
-                if trial is None:
-                    return None
-                self._look()
-                claim = self.live.claim(self.view.trial_id(trial.number), None)
-                if claim is None:  # another driver took it for an orphan in the moment before its lease was written
-                    continue
-                job = self._begin(trial, claim)
-                if job is not None:
-                    return job
+            return self._beginnings.next(most_trials)
 
     def held_elsewhere(self) -> dict[int, Lease]:
         """Leases of running trials that others hold."""
@@ -154,11 +140,14 @@ class Study:
             if not claim.prunable or claim.is_end(progress, self.plan):
                 decision = Decision.CONTINUE
             entry = {rec.curve_key(len(claim.curve)): rec.curve_entry(progress, decision)}
-            if not self.live.write(claim, {**entry, rec.ATTEMPTS: 0, rec.ADOPTIONS: 0}):
-                return Decision.STOP
+            deaths = {rec.ATTEMPTS: 0, rec.ADOPTIONS: 0} if claim.attempts or claim.adoptions else {}
+        if not self.live.write(claim, {**entry, **deaths}):  # others report meanwhile
+            return Decision.STOP
+        with self._lock:
             claim.curve.append(progress)
             claim.attempts = claim.adoptions = 0
-            self.view.add(number, progress)
+            if not claim.lost:
+                self.view.add(number, progress)
             return decision
 
     def complete(self, number: int) -> None:
@@ -182,7 +171,7 @@ class Study:
             claim = self.live.pop(number)
             if claim is not None:
                 stopped = claim.curve[-1]
-                what = f"pruned by {self._settings['pruner']} at {stopped.stage} window {stopped.windows}"
+                what = f"pruned by {self._pruned_by} at {stopped.stage} window {stopped.windows}"
                 why = self._by.pruner.why(number)
                 self._endings.prune(number, claim, f"{what}: {why}" if why else what)
 
@@ -231,20 +220,7 @@ class Study:
 
     def _look(self, *, at_once: bool = True) -> None:
         """Take in what others have stored, and show it to the pruner."""
-        self.view.look(at_once=at_once).show(self._by.pruner)
-
-    def _new_trial(self, most_trials: int) -> optuna.Trial | None:
-        """The next waiting or new trial; None where the asked number is there. One driver at a time counts and asks."""
-        with self.live.asking(self._optuna._study_id):
-            self._look()
-            waiting = self.view.numbers(State.WAITING)
-            if len(self.view.records) - len(waiting) >= most_trials:
-                return None
-            if not waiting and self._by.sampler.exhausted(self.view):
-                return None
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                return self._optuna.ask()
+        self.view.look(but=self.live.held(), at_once=at_once).show(self._by.pruner)
 
     def _adopt(self, number: int) -> Job | None:
         """Take over a running trial that nobody works on any more."""
@@ -259,8 +235,7 @@ class Study:
         claim.adoptions = int(attributes.get(rec.ADOPTIONS, 0)) + 1
         self.live.write(claim, {rec.ATTEMPTS: claim.attempts, rec.ADOPTIONS: claim.adoptions})
         if rec.PLAN not in attributes:  # its driver died before the parameters were written
-            self._optuna.get_trials(deepcopy=False)  # Optuna's storage knows trials of other drivers once it reads them
-            return self._begin(optuna.Trial(self._optuna, trial_id), claim)
+            return self._beginnings.begin(number, claim)
         claim.curve, last = rec.read_curve(attributes)
         claim.fill(attributes)
         self.live.add(number, claim)
@@ -272,29 +247,3 @@ class Study:
             self.fail(number, f"its driver died {claim.adoptions - 1} times without a new evaluation ({how})", None)
             return None
         return claim.job(number)
-
-    def _begin(self, trial: optuna.Trial, claim: Claim) -> Job | None:
-        """Give a claimed trial its parameters; one that cannot have any fails, and the search goes on."""
-        stored = self.view.attributes(trial.number)
-        seed = int(stored.get(rec.SEED, self.plan.seed))
-        try:
-            params = params_of(trial, self.plan.space, stored)
-            plan = self._plan_trial(params, seed)
-        except Exception as error:  # parameters that the objective refuses belong to their trial
-            if of_database(error) is not None:
-                raise
-            self._endings.fail(trial.number, claim, in_one_line(error), traceback.format_exc())
-            return None
-        about = {
-            rec.KIND: stored.get(rec.KIND, "sampled"),
-            rec.PARAMS: params,
-            rec.PLAN: TRIAL_PLAN.dump_python(plan, mode="json"),
-            rec.SETTINGS: self._settings,
-            rec.SEED: seed,
-        }
-        if not self.live.write(claim, about):
-            return None
-        claim.fill({**stored, **about})
-        self.live.add(trial.number, claim)
-        self._look()
-        return claim.job(trial.number)

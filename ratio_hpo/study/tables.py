@@ -7,39 +7,45 @@ reads. So these few statements go to the tables themselves; all that is known of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import optuna
 import sqlalchemy as sql
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.storages._rdb import models
 from optuna.trial import TrialState
 from pydantic_core import from_json
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ratio_hpo.core.errors import StorageError
-from ratio_hpo.study.patience import PatientStorage
 
 KNOWN = ("5.0",)
 """Releases of Optuna whose tables were looked at."""
 
 TRIALS = sql.table(
     "trials",
-    *(sql.column(name) for name in ("trial_id", "study_id", "number", "state")),
+    *(sql.column(name) for name in ("trial_id", "study_id", "number")),
+    sql.column("state", models.TrialModel.__table__.columns["state"].type),
     sql.column("datetime_start", sql.DateTime()),
     sql.column("datetime_complete", sql.DateTime()),
 )
 VALUES = sql.table("trial_values", *map(sql.column, ("trial_id", "objective", "value")))
 ATTRIBUTES = sql.table("trial_user_attributes", *map(sql.column, ("trial_id", "key", "value_json")))
+PLACES = sql.table("trial_params", *map(sql.column, ("trial_id", "param_name", "param_value", "distribution_json")))
 STUDIES = sql.table("studies", *map(sql.column, ("study_id", "study_name")))
 STUDY_ATTRIBUTES = sql.table("study_user_attributes", *map(sql.column, ("study_id", "key", "value_json")))
 
+INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+"""The databases that studies are kept in, with how each inserts what may be there."""
+
 _OURS = sql.MetaData()
 LEASES = sql.Table(
-    "ratio_hpo_leases",
+    "ratio_hpo_trial_leases",
     _OURS,
-    sql.Column("kind", sql.String(16), primary_key=True),
-    sql.Column("ref", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("trial_id", sql.Integer, primary_key=True, autoincrement=False),
     sql.Column("token", sql.String(32), nullable=False),
     sql.Column("holder", sql.Text, nullable=False),
     sql.Column("beats", sql.Integer, nullable=False),
@@ -51,6 +57,7 @@ OF_OPTUNA = {
     "trials": models.TrialModel,
     "trial_values": models.TrialValueModel,
     "trial_user_attributes": models.TrialUserAttributeModel,
+    "trial_params": models.TrialParamModel,
     "studies": models.StudyModel,
     "study_user_attributes": models.StudyUserAttributeModel,
 }
@@ -62,7 +69,7 @@ def check_tables() -> None:
     Raises:
         StorageError: with the releases that are known.
     """
-    for table in (TRIALS, VALUES, ATTRIBUTES, STUDIES, STUDY_ATTRIBUTES):
+    for table in (TRIALS, VALUES, ATTRIBUTES, PLACES, STUDIES, STUDY_ATTRIBUTES):
         model: Any = OF_OPTUNA[table.name]
         missing = [c.name for c in table.columns if c.name not in model.__table__.columns]
         if model.__tablename__ != table.name or missing:
@@ -78,18 +85,77 @@ def make_tables(engine: sql.Engine) -> None:
     _OURS.create_all(engine)
 
 
+_LOCK = sql.update(STUDIES).where(STUDIES.c.study_id == sql.bindparam("of")).values(study_name=STUDIES.c.study_name)
+_COUNT = sql.select(sql.func.count()).select_from(TRIALS).where(TRIALS.c.study_id == sql.bindparam("of"))
+
+
+def _put_into(table: sql.TableClause, insert: Callable[..., Any]) -> Any:
+    """An insert that takes the place of what is there of a trial under the same key."""
+    put = insert(table)
+    return put.on_conflict_do_update(index_elements=["trial_id", "key"], set_={"value_json": put.excluded.value_json})
+
+
+_PUT = {name: _put_into(ATTRIBUTES, insert) for name, insert in INSERTS.items()}
+
+
+def lock_study(connection: sql.Connection, study_id: int) -> None:
+    """Keep others from making or beginning trials of a study until the transaction ends; Optuna's own do so too."""
+    connection.execute(_LOCK, {"of": study_id})
+
+
+def new_trial(connection: sql.Connection, study_id: int, count: int) -> int | None:
+    """Make a trial that runs, in a locked study; None where it has not so many trials.
+
+    Returns:
+        Optuna's id of it.
+    """
+    if connection.execute(_COUNT, {"of": study_id}).scalar() != count:
+        return None
+    row = {"number": count, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": datetime.now()}
+    return connection.execute(sql.insert(TRIALS).returning(TRIALS.c.trial_id), row).scalar_one()
+
+
+def start_trial(connection: sql.Connection, trial_id: int) -> int | None:
+    """Have a trial that waits run; None where it does not wait any more."""
+    waits = sql.update(TRIALS).where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.WAITING)
+    started = connection.execute(waits.values(state=TrialState.RUNNING, datetime_start=datetime.now()))
+    return trial_id if started.rowcount == 1 else None
+
+
 def put_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, Any]) -> None:
     """Set user attributes of a trial; past Optuna's API, which would pass over those of finished trials."""
-    keys = list(values)
-    connection.execute(sql.delete(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key.in_(keys)))
-    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(values[key])} for key in keys]
-    connection.execute(sql.insert(ATTRIBUTES), rows)
+    rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in values.items()]
+    connection.execute(_PUT[connection.dialect.name], rows)
+
+
+def has_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, Any]) -> bool:
+    """Whether a trial has these user attributes."""
+    query = sql.select(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key.in_(list(values)))
+    found = {row.key: from_json(row.value_json) for row in connection.execute(query)}
+    return found == dict(values)
+
+
+def put_params(
+    connection: sql.Connection, trial_id: int, place: Mapping[str, Any], domains: Mapping[str, BaseDistribution]
+) -> None:
+    """Set the parameters of a trial as Optuna holds them, in the place of any that are there."""
+    connection.execute(sql.delete(PLACES).where(PLACES.c.trial_id == trial_id))
+    rows = [
+        {
+            "trial_id": trial_id,
+            "param_name": name,
+            "param_value": domains[name].to_internal_repr(value),
+            "distribution_json": distribution_to_json(domains[name]),
+        }
+        for name, value in place.items()
+    ]
+    if rows:
+        connection.execute(sql.insert(PLACES), rows)
 
 
 def put_end(connection: sql.Connection, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:
     """End a running trial, as Optuna's `set_trial_state_values` does; False where it has ended."""
-    trials: Any = models.TrialModel.__table__
-    running = sql.update(trials).where(trials.c.trial_id == trial_id, trials.c.state == TrialState.RUNNING)
+    running = sql.update(TRIALS).where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.RUNNING)
     if connection.execute(running.values(state=state, datetime_complete=datetime.now())).rowcount != 1:
         return False
     table: Any = models.TrialValueModel.__table__
@@ -103,44 +169,55 @@ def put_end(connection: sql.Connection, trial_id: int, state: TrialState, values
     return True
 
 
-def trial_rows(storage: PatientStorage, study_id: int, *, since: int = 0, among: Sequence[int] = ()) -> Sequence[Any]:
-    """Rows of `TRIALS` of a study, by number.
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is stored of some trials.
+
+    Attributes:
+        trials: rows of `TRIALS`, by number.
+        attributes, values, leases: by Optuna's id; leases are rows of `LEASES`.
+    """
+
+    trials: Sequence[Any]
+    attributes: Mapping[int, Mapping[str, Any]]
+    values: Mapping[int, Sequence[float]]
+    leases: Mapping[int, Any]
+
+
+def read_rows(
+    connection: sql.Connection, study_id: int, *, since: int = 0, among: Sequence[int] = (), waiting: bool = True
+) -> Rows:
+    """What is stored of a study's trials.
 
     Args:
         since: those of this number and after it.
         among: and those of these ids.
+        waiting: whether those of `among` that wait are wanted.
     """
     wanted = TRIALS.c.number >= since
     if among:
-        wanted = sql.or_(wanted, TRIALS.c.trial_id.in_(list(among)))
+        among_them = TRIALS.c.trial_id.in_(list(among))
+        if not waiting:
+            among_them &= TRIALS.c.state != TrialState.WAITING
+        wanted = sql.or_(wanted, among_them)
     query = sql.select(TRIALS).where(TRIALS.c.study_id == study_id, wanted).order_by(TRIALS.c.number)
-    return storage.run(lambda connection: connection.execute(query).all())
-
-
-def trial_contents(
-    storage: PatientStorage, study_id: int, trial_ids: Iterable[int] | None = None
-) -> tuple[dict[int, dict[str, Any]], dict[int, list[float]]]:
-    """User attributes and values by trial id, in two queries.
-
-    Args:
-        trial_ids: of the trials that are wanted; None: all of the study.
-    """
-    wanted = [TRIALS.c.study_id == study_id]
-    if trial_ids is not None:
-        wanted.append(TRIALS.c.trial_id.in_(list(trial_ids)))
-    joined = TRIALS.join(ATTRIBUTES, TRIALS.c.trial_id == ATTRIBUTES.c.trial_id)
-    columns = (ATTRIBUTES.c.trial_id, ATTRIBUTES.c.key, ATTRIBUTES.c.value_json)
-    of_attributes = sql.select(*columns).select_from(joined).where(*wanted)
-    joined = TRIALS.join(VALUES, TRIALS.c.trial_id == VALUES.c.trial_id)
-    of_values = sql.select(VALUES.c.trial_id, VALUES.c.value).select_from(joined).where(*wanted)
-
-    def work(connection: sql.Connection) -> tuple[dict[int, dict[str, Any]], dict[int, list[float]]]:
-        attributes: dict[int, dict[str, Any]] = {}
-        values: dict[int, list[float]] = {}
-        for trial_id, key, text in connection.execute(of_attributes):
-            attributes.setdefault(trial_id, {})[key] = from_json(text)
-        for trial_id, value in connection.execute(of_values.order_by(VALUES.c.objective)):
-            values.setdefault(trial_id, []).append(value)
-        return attributes, values
-
-    return storage.run(work)
+    trials = connection.execute(query).all()
+    if not trials:
+        return Rows((), {}, {}, {})
+    whole = since == 0  # a study has more trials than a statement may name
+    of_study = sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+    ids = of_study if whole else [row.trial_id for row in trials]
+    attributes: dict[int, dict[str, Any]] = {}
+    values: dict[int, list[float]] = {}
+    leases: dict[int, Any] = {}
+    for trial_id, key, text in connection.execute(sql.select(ATTRIBUTES).where(ATTRIBUTES.c.trial_id.in_(ids))):
+        attributes.setdefault(trial_id, {})[key] = from_json(text)
+    states = {row.state for row in trials}
+    if TrialState.COMPLETE in states:
+        ordered = sql.select(VALUES).where(VALUES.c.trial_id.in_(ids)).order_by(VALUES.c.objective)
+        for row in connection.execute(ordered):
+            values.setdefault(row.trial_id, []).append(row.value)
+    if TrialState.RUNNING in states:
+        held = connection.execute(sql.select(LEASES).where(LEASES.c.trial_id.in_(ids)))
+        leases = {row.trial_id: row for row in held}
+    return Rows(trials, attributes, values, leases)

@@ -86,7 +86,8 @@ def view_of(storage: PatientStorage, study: optuna.Study, records: list[TrialRec
     """
     attributes = study.user_attrs
     if records is None:
-        records = rec.read_trials(storage, storage.get_study_id_from_name(study.study_name))
+        stored = rec.read_trials(storage, storage.get_study_id_from_name(study.study_name))
+        records = [each.record for each in stored]
     about = ABOUT_JSON.validate_python(attributes[ABOUT])
     return StudyView(
         name=study.study_name,

@@ -21,7 +21,7 @@ from ratio_hpo.core.errors import ConfigError, FirstTrialFailed
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
 from ratio_hpo.objective import CheckedObjective
 from ratio_hpo.study import Study, Target
-from ratio_hpo.study.leases import TERM, TRIAL, Watch, own_lease, renew_lease, take_lease
+from ratio_hpo.study.leases import TERM, Watch, own_lease, renew_lease, take_lease
 from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.study.study import MOST_ADOPTIONS
 from tests.backends.objectives import (
@@ -266,7 +266,7 @@ def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Pat
     study = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)))
     study.next(1)
     storage, trial_id = study.storage, study.live[0].trial_id
-    elsewhere = replace(own_lease(TRIAL, trial_id), host="far/away", pid=1)
+    elsewhere = replace(own_lease(trial_id), host="far/away", pid=1)
     assert take_lease(storage, elsewhere, study.live[0].lease)
     other = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)))
     clock = Hand()

@@ -1,0 +1,109 @@
+"""How trials begin: the next one is claimed, and gets its parameters; the counterpart of `endings.py`."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ratio_hpo.core.errors import in_one_line
+from ratio_hpo.core.plans import TRIAL_PLAN, TrialPlan
+from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, State
+from ratio_hpo.study import records as rec
+from ratio_hpo.study.claims import Claim, Claims, Job
+from ratio_hpo.study.endings import Endings
+from ratio_hpo.study.live import LiveView
+from ratio_hpo.study.patience import of_database
+from ratio_hpo.study.plan import StudyPlan
+from ratio_hpo.study.samplers import Coordinates, Sampler, cube_of, distributions, fixed_values
+
+PlanTrial = Callable[[Params, int], TrialPlan]
+"""What parameters come to under a training seed."""
+
+
+class Beginnings:
+    """Begins trials.
+
+    Args:
+        plan_trial: what parameters come to; raises what it refuses.
+        settings: recorded for each trial.
+        look: takes in what was stored.
+    """
+
+    def __init__(
+        self,
+        plan: StudyPlan,
+        study_id: int,
+        sampler: Sampler,
+        claims: Claims,
+        view: LiveView,
+        endings: Endings,
+        plan_trial: PlanTrial,
+        settings: Mapping[str, Any],
+        look: Callable[[], None],
+    ) -> None:
+        self._plan, self._study_id, self._sampler = plan, study_id, sampler
+        self._claims, self._view, self._endings = claims, view, endings
+        self._plan_trial, self._settings, self._look = plan_trial, dict(settings), look
+        self._domains = distributions(plan.space)
+
+    def next(self, most_trials: int) -> Job | None:
+        """The next waiting trial, or a new one; None where the asked number is there, or nothing is left to propose.
+
+        The study is counted and the trial begun in one transaction, which fails where another driver was faster.
+        """
+        while True:
+            self._look()
+            waiting, count = self._view.numbers(State.WAITING), len(self._view.records)
+            if count - len(waiting) >= most_trials:
+                return None
+            if not waiting and self._sampler.exhausted(self._view):
+                return None
+            number = waiting[0] if waiting else count
+            trial_id = self._view.trial_id(number) if waiting else None
+            claim = self._claims.begin(self._study_id, count, trial_id)
+            job = self.begin(number, claim) if claim is not None else None
+            if job is not None:
+                return job
+
+    def begin(self, number: int, claim: Claim) -> Job | None:
+        """Give a claimed trial its parameters; one that cannot have any fails, and the search goes on."""
+        stored = self._view.attributes(number)
+        seed = int(stored.get(rec.SEED, self._plan.seed))
+        try:
+            place, params = self._place(number, stored)
+            plan = self._plan_trial(params, seed)
+        except Exception as error:  # parameters that the objective refuses belong to their trial
+            if of_database(error) is not None:
+                raise
+            self._endings.fail(number, claim, in_one_line(error), traceback.format_exc())
+            return None
+        about = {
+            rec.KIND: stored.get(rec.KIND, "sampled"),
+            rec.PARAMS: params,
+            rec.PLAN: TRIAL_PLAN.dump_python(plan, mode="json"),
+            rec.SETTINGS: self._settings,
+            rec.SEED: seed,
+        }
+        if not self._claims.settle(claim, about, place, self._domains):
+            return None
+        claim.fill({**stored, **about})
+        self._look()
+        self._claims.add(number, claim)
+        return claim.job(number)
+
+    def _place(self, number: int, stored: Mapping[str, Any]) -> tuple[Coordinates, Params]:
+        """Where a trial lies, as Optuna holds it, and its absolute parameters.
+
+        An anchor has its own; what was asked for stays, and what was left out of it is proposed.
+        """
+        space = self._plan.space
+        if stored.get(rec.KIND) == NO_INTERMEDIATE:
+            return {}, dict(stored[rec.PARAMS])
+        if rec.PARAMS in stored:
+            return fixed_values(space, stored[rec.PARAMS]), stored[rec.PARAMS]
+        asked = {key: value for key, value in stored.get(rec.ASKED, {}).items() if key in space.parameters}
+        place = fixed_values(space, asked) if asked else {}
+        if any(name not in place for name in self._domains):
+            place = {**self._sampler.propose(self._view, number), **place}
+        return place, {**space.decode(cube_of(space, place)), **asked}
