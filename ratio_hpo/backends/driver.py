@@ -10,12 +10,13 @@ from enum import Enum
 from pathlib import Path
 
 from ratio_hpo.backends.steps import Ending, Step
-from ratio_hpo.core.errors import RatioHpoError, ScoreError, StorageFullError
+from ratio_hpo.core.errors import RatioHpoError, ScoreError, WorkBlocked
 from ratio_hpo.core.trial import UNSTORED, Context, Decision, Progress
 from ratio_hpo.study import Job, Study
 from ratio_hpo.study.keeper import WeightKeeper
 from ratio_hpo.study.leases import TERM, Lease
 from ratio_hpo.study.live import LiveView
+from ratio_hpo.training.sharing import DriverShare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,7 @@ class Session:
         root: the run folder.
         watch: called with the live view after each change, for the progress display.
         keeper: keeps weights; None: nobody does.
+        share: of machines without a common disk; None: they have one.
         system_metrics: whether trials also measure the machine.
         say: is told what a user should know.
         limit: the limit that was reached, in words; None: none was.
@@ -94,6 +96,7 @@ class Session:
     store_gb: float | None = None
     watch: Callable[[LiveView], None] | None = None
     keeper: WeightKeeper | None = None
+    share: DriverShare | None = None
     system_metrics: bool = False
     limit: str | None = None
     began: float = field(default_factory=time.monotonic)
@@ -160,6 +163,7 @@ class Session:
             trial=job.number,
             seed=job.seed,
             root=str(self.root),
+            share=self.share.url if self.share is not None else None,
             device=self.device,
             threads=self.threads,
             store_gb=self.store_gb,
@@ -175,14 +179,14 @@ class Session:
             Whether the trial goes on.
 
         Raises:
-            StorageFullError: the disk is full; the trial is released, not failed, when the study is closed.
+            WorkBlocked: no trial would get further; this one is released, not failed, when the study is closed.
             TooManyFailures: it failed with the error that too many before it had.
             FirstTrialFailed: it was trial 0, and the target hangs on it.
         """
         if isinstance(step, Progress):
             return self._report(number, step)
-        if step.storage_full:
-            raise StorageFullError(str(step.reason))
+        if step.blocked:
+            raise WorkBlocked(str(step.reason))
         if step.reason is None:
             self.study.complete(number)
         else:
@@ -216,6 +220,8 @@ class Session:
         except ScoreError as error:
             return self.take(number, Ending(reason=str(error)))
         self._heard[number] = time.monotonic()
+        if self.share is not None:
+            self.share.take(progress)
         if progress.measures.get(UNSTORED) and not self._unstored:
             self._unstored = True
             self.say(f"{self.root}: the disk is full: stages are trained without being stored, and are trained again "
@@ -230,6 +236,8 @@ class Session:
         self._changed()
         records = self.study.view.records
         self.study.adviser.update(records, hurried=True)
+        if self.share is not None:
+            self.share.evict(records)
         record, most = records[number], self.budget.failures
         if record.diverged:  # a place in the space, which says nothing of what is set up
             return

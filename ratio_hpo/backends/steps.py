@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ratio_hpo.core.errors import Diverged, StorageFullError, in_one_line
+from ratio_hpo.core.errors import Diverged, WorkBlocked, in_one_line
 from ratio_hpo.core.files import is_disk_full
 from ratio_hpo.core.trial import Progress
 
@@ -18,12 +18,12 @@ class Ending:
 
     Attributes:
         reason: of a failure, in one line; None: it came to its end.
-        storage_full: the disk is, so that no other trial would get further.
+        blocked: by a full disk, or a share that is away, so that no other trial would get further.
     """
 
     reason: str | None = None
     traceback: str | None = None
-    storage_full: bool = False
+    blocked: bool = False
 
 
 Step = Progress | Ending
@@ -36,13 +36,13 @@ def next_step(stream: Iterator[Progress]) -> Step:
         return next(stream, None) or Ending()
     except Diverged as error:
         return Ending(reason=str(error))
-    except StorageFullError as error:
-        return Ending(reason=str(error), storage_full=True)
+    except WorkBlocked as error:
+        return Ending(reason=str(error), blocked=True)
     except SystemExit as error:
         return Ending(reason=f"the objective called sys.exit({error.code!r}), which ends no search; return instead")
     except Exception as error:  # whatever the user's objective raises
         if is_disk_full(error):
-            return Ending(reason=in_one_line(error), storage_full=True)
+            return Ending(reason=in_one_line(error), blocked=True)
         return Ending(reason=in_one_line(error), traceback=traceback.format_exc())
 
 

@@ -44,6 +44,8 @@ machine_options: Decorator = together(
     option("--cpus-per-trial", type=Finite(0, min_open=True), help="CPUs of a trial."),
     option("--gpus-per-trial", type=Finite(0), help="GPUs of a trial; fractions share one."),
     option("--ray-address", help="A running Ray cluster: auto, or HOST:PORT."),
+    option("--share", metavar="URL",
+           help="Where machines without a common disk share stages: s3://BUCKET/PREFIX or file:///PATH."),
     option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
     option("--no-tracking", is_flag=True, help="Write nothing to MLflow."),
     tracking_uri_option,

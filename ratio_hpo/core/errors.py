@@ -88,10 +88,18 @@ class StorageError(RatioHpoError):
     exit_code = 1
 
 
-class StorageFullError(RatioHpoError):
-    """The disk cannot hold what the stage store needs."""
+class WorkBlocked(RatioHpoError):
+    """Something that no trial would get past."""
 
     exit_code = 1
+
+
+class StorageFullError(WorkBlocked):
+    """The disk cannot hold what the stage store needs."""
+
+
+class ShareError(WorkBlocked):
+    """What machines share is away, or refuses."""
 
 
 class ScoreError(RatioHpoError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ratio_hpo.core.share import Share
+
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
@@ -58,6 +60,14 @@ class RunFolder:
     def weights(self, study: str) -> Path:
         """Kept weights of a study."""
         return self.checkpoints / study
+
+    def share(self, url: str | None) -> Share | None:
+        """What is shared of it at an address; None: nothing is.
+
+        Raises:
+            ConfigError: nothing that can be shared at.
+        """
+        return None if url is None else Share(url, self.root)
 
     @property
     def plots(self) -> Path:

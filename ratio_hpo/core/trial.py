@@ -247,6 +247,7 @@ class Context:
         device: `cpu`, `cuda`, …; None: the best one there is.
         threads: CPU threads to compute with; None: as many as there are.
         root: the run folder.
+        share: address at which machines without a common disk share what is below it; None: they have one.
         store_gb: size budget of the stage store; None: the default.
         position: stage and windows of its last recorded evaluation; None at the start.
         spent: by earlier attempts at this trial.
@@ -260,6 +261,7 @@ class Context:
     trial: int
     seed: int
     root: str
+    share: str | None = None
     device: str | None = None
     threads: int | None = None
     store_gb: float | None = None

@@ -39,6 +39,7 @@ class SearchOptions:
         retries: of a trial whose process dies, and of Ray, without a new evaluation in between.
         trial_timeout, stall_timeout: minutes that a trial may take in all, and without an evaluation; None: no limit.
         storage_patience: minutes that a storage which is locked, full or away is waited for.
+        share: address at which machines without a common disk share what is below `root`; None: they have one.
         tracking_uri: of an MLflow store; None: the SQLite one below `root`.
         isolated: whether an objective of the user's own runs in a process of its own.
         confirming: whether trials are scored on `test` at their end, and on `prune` never.
@@ -57,6 +58,7 @@ class SearchOptions:
     trial_timeout: float | None = None
     stall_timeout: float | None = None
     root: Path = Path("mlruns")
+    share: str | None = None
     storage: str | None = None
     storage_patience: float = 10.0
     data_dir: Path = Path("data")

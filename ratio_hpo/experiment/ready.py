@@ -46,6 +46,7 @@ def ready_search(
         ConfigError, DataError: one line a mistake.
     """
     check_apart(options.storage, options.tracking_uri, options.root)
+    options.folder.share(options.share)  # a mistake in its address is told before anything is read
     loaded = load_experiment(options.experiment, options.settings)
     search = kind_of(loaded, objective, space).ready(options, say)
     for k, params in enumerate(loaded.spec.enqueue):

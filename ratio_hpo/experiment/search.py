@@ -14,13 +14,16 @@ from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.core.errors import FirstTrialFailed, WorkLeft
 from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.core.urls import without_password
 from ratio_hpo.experiment.kind import Search, SearchOptions
 from ratio_hpo.experiment.storages import remember_storage
+from ratio_hpo.objective import Pipeline
 from ratio_hpo.study import Study
 from ratio_hpo.study.keeper import WeightKeeper
 from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.storage import open_storage
 from ratio_hpo.study.view import StudyView, view_study
+from ratio_hpo.training.sharing import DriverShare, put_windows
 from ratio_hpo.training.store import StageStore, store_budget
 
 Watch = Callable[[LiveView], None]
@@ -90,7 +93,7 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         pruner=(spec.pruner.name, spec.pruner.options),
         settings=settings,
         plan_trial=search.plan_trial,
-        stored=lambda identity: StageStore(options.folder.stages).steps(identity),
+        stored=StageStore(options.folder.stages, share=options.folder.share(options.share)).steps,
         known=None if url is None else partial(_stored_study, options),
     )
 
@@ -109,14 +112,19 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
     """Work until the budget is spent; returns the limit that was reached, if one was."""
     options, resources, workers = search.options, search.options.resources, search.workers
     folder, trials = options.folder, search.spec.trials
+    store_bytes = store_budget(search.spec.store_gb, search.checkpoint_bytes or 0)
     if search.checkpoint_bytes and not study.is_done(trials):
-        StageStore(folder.stages, store_budget(search.spec.store_gb, search.checkpoint_bytes)).check_room(
-            search.checkpoint_bytes
-        )
+        StageStore(folder.stages, store_bytes).check_room(search.checkpoint_bytes)
     budget = Budget(
         trials=trials, hours=options.hours, cost=options.cost, failures=options.failures,
         retries=options.retries,        trial_minutes=options.trial_timeout, stall_minutes=options.stall_timeout,
     )  # fmt: skip
+    share = folder.share(options.share)
+    if share is not None and not study.is_done(trials):
+        share.check()
+        if isinstance(search.objective, Pipeline):
+            watcher.say(f"sharing token windows at {without_password(share.url)}")
+            put_windows(search.objective.design.window_folders, share)
     with ExitStack() as stack:
         if options.tracking:
             from ratio_hpo.experiment.track import tracking_beside
@@ -132,7 +140,10 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
             store_gb=search.spec.store_gb,
             system_metrics=options.system_metrics,
             watch=stack.enter_context(watcher.running(search, study)),
-            keeper=WeightKeeper(folder.weights(search.plan.name), folder.stages, search.tokenizer, search.spec.keep),
+            keeper=WeightKeeper(
+                folder.weights(search.plan.name), folder.stages, search.tokenizer, search.spec.keep, share
+            ),
+            share=DriverShare(share, folder, store_bytes) if share is not None else None,
         )
         study.live.start_renewing()
         session.keep_weights()

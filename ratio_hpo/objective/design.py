@@ -84,6 +84,13 @@ class Design:
         """Every head that a trial may train or be scored with, by name."""
         return [task.head for _, task in sorted(self.tasks.items()) if task.head is not None]
 
+    @property
+    def window_folders(self) -> list[str]:
+        """Every window set that a trial may train or be scored on."""
+        trained = {source.folder for group in self.sources.values() for source in group.values()}
+        scored = {folder for t in self.targets for folder in (*t.folders.values(), *t.last.values())}
+        return sorted(trained | scored)
+
     def make_stages(self, params: Params, seed: int, *, precision: str) -> list[tuple[Stage, Solution]]:
         """The stages of a trial, each with what its mixture was solved to; target stages branch from the first one."""
         parent = self.base.identity

@@ -56,15 +56,19 @@ class Pipeline:
     def __call__(self, params: Params, context: Context) -> Iterator[Progress]:
         from ratio_hpo.training.items import ItemStore
         from ratio_hpo.training.loop import StageLoop, Stores
+        from ratio_hpo.training.sharing import fetch_windows
         from ratio_hpo.training.store import StageStore, store_budget
 
+        folder = RunFolder(Path(context.root))
+        share = folder.share(context.share)
+        if share is not None:
+            fetch_windows(self.design.window_folders, share)
         engine, evaluation = self._warm(context)
         engine.reset(context.seed)
-        folder = RunFolder(Path(context.root))
         room = checkpoint_bytes(self.design.base) or 3 * 4 * engine.num_parameters
-        store = StageStore(folder.stages, store_budget(context.store_gb, room))
+        store = StageStore(folder.stages, store_budget(context.store_gb, room), share)
         store.sweep()
-        loop = StageLoop(engine, Stores(store, ItemStore(folder.items)), evaluation)
+        loop = StageLoop(engine, Stores(store, ItemStore(folder.items, share)), evaluation)
         stages = [stage for stage, _ in self.design.make_stages(params, context.seed, precision=engine.precision)]
         first = [stage for stage in stages if stage.name == INTERMEDIATE]
         branches = [stage for stage in stages if stage.name != INTERMEDIATE]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ratio_hpo.core.files import remove, written_whole
+from ratio_hpo.core.share import Share
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.study.front import FrontPoint, front
 
@@ -47,12 +48,15 @@ class WeightKeeper:
         root: folder of this study's kept weights.
         stages: the stage store, which names of checkpoints start from.
         extras: a folder whose files belong to every model (its tokenizer); None: nothing.
+        share: where stages of other machines are, which are copied; None: here, or there are none.
     """
 
     root: Path
 
-    def __init__(self, root: Path, stages: Path, extras: Path | None = None, keep: Keep = "front") -> None:
-        self.root, self._stages, self._extras = root, stages, extras
+    def __init__(
+        self, root: Path, stages: Path, extras: Path | None = None, keep: Keep = "front", share: Share | None = None
+    ) -> None:
+        self.root, self._stages, self._extras, self._share = root, stages, extras, share
         self._keep: Keep = keep
 
     def update(self, records: Sequence[TrialRecord], members: Sequence[FrontPoint] | None = None) -> None:
@@ -76,7 +80,10 @@ class WeightKeeper:
         names = dict(progress.models) or ({"": progress.weights} if progress.weights else {})
         found = {target: model_files(self._stages / name.partition("#")[0], name.partition("#")[2])
                  for target, name in names.items()}  # fmt: skip
-        return {target: files for target, files in found.items() if all(path.is_file() for path in files.values())}
+        return {target: files for target, files in found.items() if all(map(self._is_stored, files.values()))}
+
+    def _is_stored(self, file: Path) -> bool:
+        return file.is_file() or (self._share is not None and self._share.has(file))
 
     def _copy(self, models: Mapping[str, Mapping[str, Path]], folder: Path, point: FrontPoint) -> None:
         extras = list(self._extras.iterdir()) if self._extras else []
@@ -94,16 +101,24 @@ class WeightKeeper:
                 for target, files in models.items():
                     (part / target).mkdir(exist_ok=True)
                     for name, file in files.items():
-                        written_once = (
-                            file.parent / STAGE_STATE
-                        ).is_file()  # a stored stage never changes in its place
-                        copy = part / target / name
-                        _link(file, copy) if written_once else shutil.copy2(file, copy)
+                        self._bring(file, part / target / name)
                     for file in extras:
                         _link(file, part / target / file.name)
                 (part / META).write_text(json.dumps(about, indent=1))
         except OSError:  # evicted meanwhile, or no room: the point stays without weights
             return
+
+    def _bring(self, file: Path, copy: Path) -> None:
+        """A file of a model into its place.
+
+        Raises:
+            OSError: it was evicted meanwhile, or there is no room.
+        """
+        if file.is_file():
+            written_once = (file.parent / STAGE_STATE).is_file()  # a stored stage never changes in its place
+            _link(file, copy) if written_once else shutil.copy2(file, copy)
+        elif self._share is None or not self._share.copy(file, copy):
+            raise FileNotFoundError(file)
 
 
 def model_files(checkpoint: Path, head: str) -> dict[str, Path]:

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ratio_hpo.core.files import written_whole
+from ratio_hpo.core.share import Share
 from ratio_hpo.data.tasks import Scores
 from ratio_hpo.metrics.ratio import Sums
 
@@ -49,18 +50,20 @@ class ItemStore:
 
     Args:
         root: its folder; made when something is kept.
+        share: where other machines keep theirs; None: here, or there are none.
     """
 
     root: Path
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, share: Share | None = None) -> None:
+        self.root, self._share = root, share
 
     def write(self, name: str, parts: Sequence[TargetScores]) -> None:
         """Keep the items of an evaluation; what is there under its name stays.
 
         Raises:
             OSError: it cannot be written.
+            ShareError: the share is away for longer than it is waited for.
         """
         path = self._path(name)
         if path.is_file():
@@ -79,6 +82,8 @@ class ItemStore:
                 columns["denominator"] += denominators.tolist()
         with written_whole(path) as whole:
             pq.write_table(pa.table(columns, schema=SCHEMA), whole, compression="zstd")
+        if self._share is not None:
+            self._share.put(path)
 
     def read(self, name: str) -> pa.Table:
         """The items of an evaluation, as `SCHEMA` has them.
@@ -89,7 +94,15 @@ class ItemStore:
         return pq.read_table(self._path(name))
 
     def has(self, name: str) -> bool:
-        return self._path(name).is_file()
+        """Whether they are kept, here or in the share."""
+        path = self._path(name)
+        return path.is_file() or (self._share is not None and self._share.has(path))
+
+    def fetch(self, name: str) -> None:
+        """Bring the items of an evaluation here, where another machine has kept them."""
+        path = self._path(name)
+        if self._share is not None and not path.is_file():
+            self._share.fetch(path)
 
     def _path(self, name: str) -> Path:
         return self.root / f"{name}.parquet"

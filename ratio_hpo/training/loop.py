@@ -102,6 +102,7 @@ class StageLoop:
                 spent += self._evaluate(stage, step, tally)  # stored by a stage that was not scored here
                 with unless_disk_is_full():  # then it is scored again the next time
                     update_state(store.folder(stage.name_at(step)), self._state(stage, step, tally))
+                    store.publish(store.folder(stage.name_at(step)))
             for point in self._replay(stage, tally, scored):
                 if since < point.step <= last:
                     yield replace(point, spent=spent) if point.step == step else point
@@ -221,6 +222,7 @@ class StageLoop:
                 return
             with suppress(StorageFullError):
                 save_checkpoint(folder, self._engine.model, stage.trained, optimizer, state)
+        store.publish(folder)
         store.evict()
 
     def _is_evaluated(self, stage: Stage, step: int, tally: Tally) -> bool:
@@ -253,7 +255,7 @@ class StageLoop:
                 step=past["step"],
                 scores=self._evaluation.only(past["scores"], self._targets(stage, past["step"])),
                 measures={**past["measures"], "inexact": float(tally.inexact)},
-                weights=name if self._stores.stages.folder(name).is_dir() else None,
+                weights=name if self._stores.stages.has(name) else None,
                 items=items if self._stores.items.has(items) else None,
             )
 

@@ -1,0 +1,212 @@
+"""What machines without a common disk share: files below the run folder, copied to an object store or another path.
+
+A worker puts what it makes (stages, scores of items) into the share under its name below the run folder, and fetches
+from there what others made. Of files that belong together the last one is written last and deleted first: they count
+while it is there. Any store that fsspec knows will do: `s3://bucket/prefix`, `file:///path`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from ratio_hpo.core.clock import CLOCK, Clock
+from ratio_hpo.core.errors import ConfigError, ShareError
+from ratio_hpo.core.files import is_disk_full, written_whole
+from ratio_hpo.core.urls import reason_of, without_password
+
+T = TypeVar("T")
+
+PATIENCE = 600.0
+"""Seconds that a share which is away is waited for."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between tries; each is twice the one before."""
+
+LISTED = 10.0
+"""Seconds that a listing is good for: what was stored since is made again, or found the next time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFile:
+    """A file in the share.
+
+    Attributes:
+        size: in bytes.
+        changed: when it was written, in seconds since the epoch, by the store's clock.
+    """
+
+    size: int
+    changed: float
+
+
+class Share:
+    """The share of a run folder.
+
+    Args:
+        url: where it is, as fsspec has it; logins come from the environment.
+        root: the run folder here.
+
+    Raises:
+        ConfigError: nothing that fsspec knows.
+    """
+
+    url: str
+
+    def __init__(self, url: str, root: Path, clock: Clock = CLOCK) -> None:
+        self.url, self._root, self._clock = url, root, clock
+        self._fs, self._base = _open(url)
+        self._listing: tuple[float, dict[str, SharedFile]] | None = None
+
+    def check(self) -> None:
+        """Write a small file and delete it again.
+
+        Raises:
+            ShareError: it cannot be written to.
+        """
+        mark = f"{self._base}/.ratio-hpo"
+        self._tried(lambda: self._fs.pipe_file(mark, b""), patience=0.0)
+        self._tried(lambda: self._fs.rm_file(mark), patience=0.0)
+
+    def has(self, path: Path) -> bool:
+        """Whether a file is there."""
+        return bool(self._tried(lambda: self._fs.isfile(self._there(path))))
+
+    def put(self, path: Path, last: str | None = None) -> None:
+        """Copy a file, or all files of a folder, there.
+
+        Args:
+            last: the file of a folder that says it is whole.
+
+        Raises:
+            ShareError: it is away for longer than it is waited for, or refuses.
+        """
+        files = [path] if path.is_file() else sorted(each for each in path.iterdir() if each.is_file())
+        for each in sorted(files, key=lambda file: file.name == last):
+            self._tried(lambda each=each: self._put(each))
+
+    def fetch(self, path: Path, last: str | None = None) -> bool:
+        """Bring a file, or a folder that is whole, into its place here, whatever was there; False: there is none.
+
+        Raises:
+            ShareError: it is away for longer than it is waited for.
+        """
+        there = self._there(path)
+        if last is None:
+            return self._tried(lambda: self._got([(there, path)], path))
+        if not self.has(path / last):
+            return False
+        names = self._tried(lambda: [str(name) for name in self._fs.find(there)])
+        return self._tried(lambda: self._got([(name, path / name.rpartition("/")[2]) for name in names], path))
+
+    def copy(self, path: Path, target: Path) -> bool:
+        """Bring a file to another place; False: there is none."""
+        return self._tried(lambda: self._got([(self._there(path), target)], target))
+
+    def delete(self, path: Path, last: str) -> None:
+        """Delete a folder, its last file first: from then on it does not count."""
+        names = self._tried(lambda: [str(name) for name in self._fs.find(self._there(path))])
+        for name in sorted(names, key=lambda name: name.rpartition("/")[2] != last):
+            self._tried(lambda name=name: self._gone(name))
+        self._listing = None
+
+    def files(self, folder: Path) -> dict[str, SharedFile]:
+        """All files below a folder, by their names below it, as of the last seconds."""
+        now = self._clock.monotonic()
+        if self._listing is None or now - self._listing[0] > LISTED:
+            self._listing = (now, self._tried(self._list))
+        prefix = f"{self._name(folder)}/"
+        return {name.removeprefix(prefix): file for name, file in self._listing[1].items() if name.startswith(prefix)}
+
+    def _list(self) -> dict[str, SharedFile]:
+        try:
+            found = self._fs.find(self._base, detail=True)
+        except FileNotFoundError:  # nothing was put there yet
+            return {}
+        return {
+            name.removeprefix(f"{self._base}/"): SharedFile(int(info["size"]), _seconds(info))
+            for name, info in found.items()
+        }
+
+    def _put(self, path: Path) -> None:
+        there = self._there(path)
+        if "file" in _protocols(self._fs):  # a store of objects has them whole or not at all; a path does not
+            with written_whole(Path(there)) as part:
+                shutil.copyfile(path, part)
+        else:
+            self._fs.put_file(str(path), there)
+
+    def _got(self, files: list[tuple[str, Path]], whole: Path) -> bool:
+        try:
+            with written_whole(whole, replace=True) as part:
+                for there, target in files:
+                    here = part if target == whole else part / target.name
+                    here.parent.mkdir(parents=True, exist_ok=True)
+                    self._fs.get_file(there, str(here))
+        except FileNotFoundError:  # deleted meanwhile
+            return False
+        return True
+
+    def _gone(self, name: str) -> None:
+        try:
+            self._fs.rm_file(name)
+        except FileNotFoundError:  # another driver was faster
+            return
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+    def _there(self, path: Path) -> str:
+        return f"{self._base}/{self._name(path)}"
+
+    def _tried(self, call: Callable[[], T], patience: float = PATIENCE) -> T:
+        """What a call gives, tried again while the share is away."""
+        began, pause = self._clock.monotonic(), FIRST_PAUSE
+        while True:
+            try:
+                return call()
+            except Exception as error:  # each store has errors of its own
+                if is_disk_full(error):
+                    raise
+                passed = self._clock.monotonic() - began
+                if isinstance(error, PermissionError | FileNotFoundError) or passed + pause > patience:
+                    shown, reason = without_password(self.url), reason_of(error)
+                    raise ShareError(f"{shown}: {reason}; check the address, the login and the network") from error
+                self._clock.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+
+@cache
+def _open(url: str) -> tuple[Any, str]:
+    """The file system of an address, and the path in it."""
+    import fsspec
+
+    if not urlsplit(url).scheme:
+        raise ConfigError(f"⟨share⟩: needs an address such as s3://bucket/prefix or file:///path, but got {url!r}")
+    try:
+        file_system, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(
+            f"⟨share⟩: {without_password(url)}: {reason_of(error)}; install what it needs (for s3, the extra s3), or "
+            "name another one"
+        ) from error
+    return file_system, path.rstrip("/")
+
+
+def _protocols(file_system: Any) -> tuple[str, ...]:
+    protocol = file_system.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _seconds(info: dict[str, Any]) -> float:
+    """When a file was written, as stores tell it in different ways; 0 where one does not."""
+    told = next((info[key] for key in ("LastModified", "mtime", "updated", "last_modified") if info.get(key)), None)
+    if isinstance(told, datetime):
+        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
+    return float(told) if isinstance(told, int | float) else 0.0
