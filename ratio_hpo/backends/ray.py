@@ -262,4 +262,7 @@ def _asked(session: Session, workers: int, resources: Resources, folder: Path) -
 def _refused(resources: Resources, reason: str) -> str:
     if resources.ray_address is None:
         return f"Ray cannot be started here: {reason}; try ⟨backend⟩ local"
-    return f"⟨ray_address⟩ {resources.ray_address}: no cluster answers ({reason}); start one with `ray start --head`"
+    return (
+        f"⟨ray_address⟩ {resources.ray_address}: no cluster answers ({reason}); start one with `ray start --head`, and "
+        "where it asks for a token, set RAY_AUTH_MODE=token"
+    )
