@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from ratio_hpo.backends.memory import MemoryWatch
 from ratio_hpo.backends.steps import Ending, Step
 from ratio_hpo.core.errors import RatioHpoError, ScoreError, WorkBlocked
 from ratio_hpo.core.trial import UNSTORED, Context, Decision, Progress
@@ -108,6 +109,7 @@ class Session:
     _unstored: bool = False
     _kept: tuple[int, int] = (-1, -1)
     _row: list[str] = field(default_factory=list)
+    _memory: MemoryWatch = field(default_factory=MemoryWatch)
 
     def keep_weights(self) -> None:
         """Make the kept weights those of the study as it stands: the last run may have died in between."""
@@ -168,6 +170,7 @@ class Session:
             threads=self.threads,
             store_gb=self.store_gb,
             position=job.position,
+            smaller=job.smaller,
             spent=job.spent,
             system_metrics=self.system_metrics,
         )
@@ -195,8 +198,13 @@ class Session:
         return Decision.STOP
 
     def died(self, number: int, how: str) -> Job | None:
-        """The process that ran a trial has died: what to go on with, or None where the trial is given up."""
-        job = self.study.died(number, how, self.budget.retries)
+        """The process that ran a trial has died: what to go on with, or None where the trial is given up.
+
+        Where the kernel has killed one for want of memory, the trial goes on with smaller micro-batches.
+        """
+        starved = self._memory.has_killed()
+        why = f"{how}; the kernel has killed a process for want of memory" if starved else how
+        job = self.study.died(number, why, self.budget.retries, smaller=starved)
         if job is None:
             self._ended(number)
         else:

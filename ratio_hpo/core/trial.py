@@ -250,6 +250,7 @@ class Context:
         share: address at which machines without a common disk share what is below it; None: they have one.
         store_gb: size budget of the stage store; None: the default.
         position: stage and windows of its last recorded evaluation; None at the start.
+        smaller: how often micro-batches are halved, since earlier attempts ran out of memory.
         spent: by earlier attempts at this trial.
         system_metrics: whether to measure the machine at each evaluation.
 
@@ -266,6 +267,7 @@ class Context:
     threads: int | None = None
     store_gb: float | None = None
     position: tuple[str, int] | None = None
+    smaller: int = 0
     spent: Spent = NOTHING
     system_metrics: bool = False
 

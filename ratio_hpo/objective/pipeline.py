@@ -70,6 +70,8 @@ class Pipeline:
         store.sweep()
         loop = StageLoop(engine, Stores(store, ItemStore(folder.items, share)), evaluation)
         stages = [stage for stage, _ in self.design.make_stages(params, context.seed, precision=engine.precision)]
+        if context.smaller:
+            engine.shrink(context.smaller, max(stage.batch_size for stage in stages))
         first = [stage for stage in stages if stage.name == INTERMEDIATE]
         branches = [stage for stage in stages if stage.name != INTERMEDIATE]
         run = TrialRun(

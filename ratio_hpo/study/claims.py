@@ -44,6 +44,7 @@ class Job:
     Attributes:
         seed: of its draw, dropout and head.
         position: stage and windows of its last recorded evaluation, where an earlier attempt got so far.
+        smaller: attempts in this process that ran out of memory.
         spent: by earlier attempts.
     """
 
@@ -52,6 +53,7 @@ class Job:
     kind: str
     seed: int
     position: tuple[str, int] | None = None
+    smaller: int = 0
     spent: Spent = NOTHING
 
 
@@ -65,6 +67,7 @@ class Claim:
         budget: attributed cost at its end; None: not known.
         attempts: begun since its last new evaluation, this one included, whose process died while its driver lived.
         adoptions: begun since then because the driver died.
+        smaller: attempts in this process that ran out of memory.
         spent_before: before this process took it.
         spent_again: that by which a restarted worker's own account is short.
     """
@@ -80,6 +83,7 @@ class Claim:
     budget: float | None = None
     attempts: int = 1
     adoptions: int = 0
+    smaller: int = 0
     spent_before: Spent = NOTHING
     spent_again: Spent = NOTHING
 
@@ -111,6 +115,7 @@ class Claim:
             kind=self.kind,
             seed=self.seed,
             position=(self.curve[-1].stage, self.curve[-1].windows) if self.curve else None,
+            smaller=self.smaller,
             spent=self.curve[-1].spent if self.curve else NOTHING,
         )
 

@@ -186,12 +186,13 @@ class Study:
             if claim is not None:
                 self._endings.fail(number, claim, reason, trace)
 
-    def died(self, number: int, how: str, retries: int) -> Job | None:
+    def died(self, number: int, how: str, retries: int, *, smaller: bool = False) -> Job | None:
         """The process that ran a trial has died: what to go on with, or None where it has died too often.
 
         Args:
             how: the process ended, in words.
             retries: that the trial has without a new evaluation.
+            smaller: whether memory ran out, so that it is to take less.
 
         Raises:
             FirstTrialFailed: it was trial 0, and the target hangs on it.
@@ -204,6 +205,7 @@ class Study:
                 self.fail(number, f"its process died {claim.attempts} times without a new evaluation ({how})", None)
                 return None
             claim.attempts += 1
+            claim.smaller += smaller
             return claim.job(number) if self.live.write(claim, {rec.ATTEMPTS: claim.attempts}) else None
 
     def close(self) -> None:

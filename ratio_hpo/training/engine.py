@@ -112,6 +112,12 @@ class Engine:
             self._seed = seed
         self.restore(self._fresh)
 
+    def shrink(self, halvings: int, batch_size: int) -> None:
+        """Begin with micro-batches of a batch that are halved so often, and with smaller ones to score."""
+        whole = min(self.settings.micro_batch or batch_size, batch_size)
+        self.micro_batch = max(whole >> halvings, 1)
+        self._eval_batch = max(self.settings.eval_batch >> halvings, 1)
+
     def copy(self) -> dict[str, torch.Tensor]:
         """The weights as they are, to be restored."""
         return _copied(self.model)
@@ -138,8 +144,8 @@ class Engine:
                 chosen = every[begin : begin + self._eval_batch]
                 try:
                     outputs = self.forward([(sets[k], i) for k, i in chosen])
-                except torch.OutOfMemoryError:
-                    if self._eval_batch == 1:
+                except MEMORY_ERRORS as error:
+                    if self._eval_batch == 1 or not is_out_of_memory(error):
                         raise
                     self._eval_batch //= 2
                     continue
@@ -181,9 +187,9 @@ class Engine:
             try:
                 losses = [self._backward(part, len(batch)) for part in self._micro_batches(batch)]
                 break
-            except torch.OutOfMemoryError:
+            except MEMORY_ERRORS as error:
                 size = min(self.micro_batch or len(batch), len(batch))
-                if size == 1:
+                if size == 1 or not is_out_of_memory(error):
                     raise
                 self.micro_batch = (size + 1) // 2
         loss = sum(told["loss"][0] for _, told in losses) / len(batch)
@@ -226,8 +232,8 @@ class Engine:
                 outputs = self.model(head, **task.inputs(batch))
             total = task.loss(outputs, batch).sum()
             self.accelerator.backward(total / whole)
-        except torch.OutOfMemoryError as error:
-            if task.in_batch:  # a smaller micro-batch would not make it smaller
+        except MEMORY_ERRORS as error:
+            if task.in_batch and is_out_of_memory(error):  # a smaller micro-batch would not make it smaller
                 raise BatchTooLarge(task.name, len(chosen)) from error
             raise
         return head, {"loss": (total.item(), float(len(chosen))), **task.watch(outputs, batch)}
@@ -248,6 +254,16 @@ class Engine:
         """Its parameters, in the model's order: what a stage before has left on other heads is not of this one."""
         own = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         return [parameter for parameter in self.model.parameters() if id(parameter) in own]
+
+
+MEMORY_ERRORS = (RuntimeError, MemoryError)
+"""What is raised where memory runs out: of a GPU by torch, of the host by torch or NumPy, each in its own way."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out."""
+    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return known or "can't allocate memory" in str(error)  # torch's allocator of the host
 
 
 def _grouped(sets: Sequence[Inferred]) -> list[list[int]]:

@@ -53,6 +53,15 @@ def dies_once_a_rung(params: Params, context: Context) -> Iterator[Progress]:
             os._exit(1)
 
 
+def starves(params: Params, context: Context) -> Iterator[Progress]:
+    """Trial 1 is killed for want of memory, which the kernel counts, until it takes a quarter of it."""
+    if context.trial == 1 and context.smaller < 2:
+        counter = Path(context.root) / "vmstat"
+        counter.write_text(f"pgfault 7\noom_kill {int(counter.read_text().split()[-1]) + 1}\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield point(100, en=0.5 + 0.1 * context.smaller)
+
+
 def drops_a_language(params: Params, context: Context) -> Iterator[Progress]:
     yield point(10, en=0.5, sw=0.4)
     yield point(20, en=0.9) if context.trial == 1 else point(20, en=0.5, sw=0.4)

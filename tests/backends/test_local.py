@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from ratio_hpo.backends import memory
 from ratio_hpo.backends.driver import Budget, Session, TooManyFailures, kind_of_error
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.core.errors import ConfigError, FirstTrialFailed
@@ -42,6 +43,7 @@ from tests.backends.objectives import (
     point,
     says_it_in_three_lines,
     says_little_at_first,
+    starves,
     where_it_runs,
 )
 from tests.conftest import Hand, curve_objective, plan_of
@@ -84,6 +86,17 @@ def test_attempts_that_get_further_do_not_count(run: Run) -> None:
     record = run(dies_once_a_rung, 2)[1]
     assert record.state is State.COMPLETE
     assert [p.windows for p in record.curve] == list(RUNGS)
+
+
+def test_a_trial_that_the_kernel_kills_for_memory_goes_on_smaller(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no other trial does."""
+    (tmp_path / "vmstat").write_text("pgfault 7\noom_kill 3\n")
+    monkeypatch.setattr(memory, "COUNTERS", tmp_path / "vmstat")
+    records = run(starves, 3)
+    assert [r.state for r in records] == [State.COMPLETE] * 3
+    assert [r.curve[-1].headline for r in records] == pytest.approx([0.5, 0.7, 0.5])
 
 
 def test_trial_0_that_kills_its_process_ends_the_search(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -320,8 +322,21 @@ def test_a_loss_that_is_not_finite_ends_the_stage_with_its_step(lab: Any, tmp_pa
         run(lab, lab.spec(learning_rate=1e30, clip=1e30, warmup=0), StageStore(tmp_path))
 
 
+def gpu_is_full() -> None:
+    raise torch.OutOfMemoryError("no room")
+
+
+def host_is_full() -> None:
+    torch.empty(1 << 50)
+
+
+def numpy_is_full() -> None:
+    np.empty(1 << 50)
+
+
+@pytest.mark.parametrize("runs_out", [gpu_is_full, host_is_full, numpy_is_full])
 def test_out_of_memory_halves_the_micro_batch_with_the_same_result(
-    lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    runs_out: Callable[[], None], lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roomy = run(lab, lab.spec(), StageStore(tmp_path / "roomy"))
     expected = lab.weights()
@@ -332,7 +347,7 @@ def test_out_of_memory_halves_the_micro_batch_with_the_same_result(
 
         def short_of_memory(head: str, **inputs: torch.Tensor) -> Any:
             if len(inputs["input_ids"]) > 3:
-                raise torch.OutOfMemoryError("no room")
+                runs_out()
             return forward(head, **inputs)
 
         monkeypatch.setattr(lab.engine.model, "forward", short_of_memory)
@@ -345,6 +360,22 @@ def test_out_of_memory_halves_the_micro_batch_with_the_same_result(
     assert [p.measures["loss"] for p in points] == pytest.approx([p.measures["loss"] for p in roomy], rel=1e-3)
     moved = torch.cat([(got[name] - tensor).abs().flatten() for name, tensor in expected.items()])
     assert moved.mean() < 1e-5  # Adam turns the rounding of a near-zero gradient into steps of either sign
+
+
+def test_what_is_no_lack_of_memory_is_raised(lab: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(head: str, **inputs: torch.Tensor) -> Any:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(lab.engine.model, "forward", broken)
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        list(lab.train(lab.spec(), StageStore(tmp_path)))
+
+
+def test_an_attempt_after_a_kill_for_memory_begins_smaller(lab: Any) -> None:
+    engine = lab.new_engine()
+    for halvings, expected in [(1, 8), (3, 2), (9, 1)]:
+        engine.shrink(halvings, 16)
+        assert engine.micro_batch == expected
 
 
 @pytest.mark.parametrize("schedule", ["constant", "wsd", "linear", "cosine"])
