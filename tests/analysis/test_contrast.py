@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 
 from ratio_hpo.analysis import report
 from ratio_hpo.analysis.pictures import style
@@ -44,3 +45,18 @@ def test_text_and_lines_stand_out(scheme: dict[str, str]) -> None:
     assert {
         colour: contrast(colour, scheme["paper"]) for colour in lines if contrast(colour, scheme["paper"]) < LINE
     } == {}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=["light", "dark"])
+def test_every_ratio_stands_out(scheme: dict[str, str]) -> None:
+    shades = [to_hex(style.colour_of(k / 20)) for k in range(21)]
+    assert {
+        shade: contrast(shade, scheme["paper"]) for shade in shades if contrast(shade, scheme["paper"]) < LINE
+    } == {}
+
+
+def test_a_higher_ratio_is_lighter() -> None:
+    """So that it shows without hue too; between the first two it hardly changes."""
+    shades = [luminance(to_hex(style.colour_of(k / 8))) for k in range(9)]
+    assert all(after > before - 0.01 for before, after in itertools.pairwise(shades))
+    assert shades[-1] > 1.8 * shades[0]

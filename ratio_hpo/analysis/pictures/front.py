@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ratio_hpo.analysis.pictures.base import Facts, Picture, Table, Trial, describe, nothing_scored
-from ratio_hpo.analysis.pictures.style import FAINT, INK, TARGET, colour_map, colour_of, cost_axis
+from ratio_hpo.analysis.pictures.style import FAINT, INK, TARGET, colour_of, cost_axis, ratio_map
 from ratio_hpo.core.trial import State
 from ratio_hpo.study.front import curve_points
 
@@ -53,9 +53,9 @@ def draw(facts: Facts, figure: Any) -> Sequence[Any]:
     cost_axis(axes, facts.unit)
     axes.set_ylabel(f"mean {facts.measure} on select")
     axes.legend(loc="lower right")
-    figure.colorbar(
-        ScalarMappable(Normalize(0, 1), colour_map()), ax=axes, pad=0.13, label="ratio"
-    ).outline.set_visible(False)
+    figure.colorbar(ScalarMappable(Normalize(0, 1), ratio_map()), ax=axes, pad=0.13, label="ratio").outline.set_visible(
+        False
+    )
     return [axes]
 
 

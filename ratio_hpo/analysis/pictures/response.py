@@ -19,7 +19,7 @@ from ratio_hpo.analysis.pictures.base import (
     nothing_scored,
     part_names,
 )  # fmt: skip
-from ratio_hpo.analysis.pictures.style import FAINT, GAIN, INK, LOSS, colour_map, panels
+from ratio_hpo.analysis.pictures.style import FAINT, GAIN, INK, LOSS, panels
 from ratio_hpo.core.trial import NO_INTERMEDIATE, TrialRecord
 
 CELLS = 10
@@ -122,7 +122,7 @@ def draw_heat(facts: Facts, figure: Any) -> Sequence[Any]:
     axes = figure.add_subplot()
     values = _cells(facts)
     image = axes.pcolormesh(
-        np.linspace(0, 1, CELLS + 1), np.arange(len(names) + 1), values, cmap=colour_map(), edgecolors="none"
+        np.linspace(0, 1, CELLS + 1), np.arange(len(names) + 1), values, cmap="viridis", edgecolors="none"
     )
     facts.tip(image, f"mean {facts.measure} by language and tenth of the ratio; the table has the numbers")
     axes.set_yticks(np.arange(len(names)) + 0.5, names)

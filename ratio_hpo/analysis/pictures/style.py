@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 INK, FAINT, TARGET, GAIN, LOSS = "#1f2430", "#c9ced6", "#b3382c", "#0072b2", "#d55e00"
@@ -19,20 +20,22 @@ PANEL = (2.5, 2.0)
 """Inches of one of several small panels."""
 
 
+RATIOS = ("#0b6cae", "#7f60b8", "#c95c95", "#dc7714")
+"""From ratio 0 to 1: blue to orange, which colour-blind readers tell apart, ever lighter, and each at 3:1 or more on
+white and on the report's dark ground."""
+
+
 def colour_of(ratio: float | None) -> Any:
-    """A colour by ratio, from dark blue to green-yellow; both ends can be seen on white and on black."""
-    from matplotlib import colormaps
-
-    return UNKNOWN if ratio is None else colormaps["viridis"](0.12 + 0.75 * min(max(ratio, 0.0), 1.0))
+    """A colour by ratio."""
+    return UNKNOWN if ratio is None else ratio_map()(min(max(ratio, 0.0), 1.0))
 
 
-def colour_map() -> Any:
+@cache
+def ratio_map() -> Any:
     """The same as a map of [0, 1]."""
-    from matplotlib import colormaps
     from matplotlib.colors import LinearSegmentedColormap
 
-    whole = colormaps["viridis"]
-    return LinearSegmentedColormap.from_list("ratio", [whole(0.12 + 0.75 * k / 255) for k in range(256)])
+    return LinearSegmentedColormap.from_list("ratio", RATIOS)
 
 
 @contextmanager
