@@ -7,7 +7,7 @@ from typing import Any
 
 from ratio_hpo.analysis.status import best_trial, entry, status
 from ratio_hpo.core.schema import SCHEMA
-from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.core.trial import ERROR, TrialRecord
 from ratio_hpo.study.view import StudyView
 
 
@@ -43,7 +43,7 @@ def _trial(view: StudyView, record: TrialRecord) -> dict[str, Any]:
     last = record.scored[-1] if record.scored else None
     if last is not None:
         shown |= {f"score/{language}": value for language, value in last.by_language().items()}
-        shown |= {"score_error": last.scores.get("score_error"), "seconds": last.measures.get("seconds")}
+        shown |= {"score_error": last.scores.get(ERROR), "seconds": last.measures.get("seconds")}
     return shown
 
 

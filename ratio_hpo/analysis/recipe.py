@@ -11,7 +11,7 @@ from ratio_hpo.analysis.status import finite
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.plans import StagePlan
 from ratio_hpo.core.schema import SCHEMA
-from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.core.trial import ERROR, State, TrialRecord
 from ratio_hpo.study.front import summary
 from ratio_hpo.study.view import StudyView
 from ratio_hpo.training.parameters import PARAMETERS
@@ -61,7 +61,7 @@ def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
         "stages": {name: _stage(name, plan, view.about.config, record) for name, plan in record.plan.stages.items()},
         "expected": {
             "score": last.headline,
-            "standard_error": last.scores.get("score_error"),
+            "standard_error": last.scores.get(ERROR),
             "by_language": last.by_language(),
             "similar_trials": _similar(view, record),
             "cost": last.cost,
@@ -152,7 +152,7 @@ def _notes(view: StudyView, record: TrialRecord) -> list[str]:
         "one training seed: another seed gives another score",
         f"the best of {finished} COMPLETE trials looks better than it is; `test` was not read",
     ]
-    if record.scored[-1].scores.get("score_error") is None:
+    if record.scored[-1].scores.get(ERROR) is None:
         notes.append("no standard error was recorded")
     else:
         notes.append("the standard error is over evaluation items, not over seeds or training data")

@@ -163,6 +163,9 @@ class Progress:
 HEADLINE = "score/mean"
 """Key of the score that trials are compared by."""
 
+ERROR = "score_error"
+"""Key of the standard error of that score over the items that it was measured on."""
+
 OVER_LANGUAGES = ("/mean", "/worst")
 """How scores end that are over all languages."""
 

@@ -102,14 +102,13 @@ def advise(response: Response, records: Sequence[TrialRecord]) -> Advice | None:
     whole = [number for number in whole if number in expected]  # of very many trials not all have a place in the model
     trial = max(whole, key=lambda number: (expected[number][0], -number))
     members = []
-    for k, probability in enumerate(model.on_front().tolist()):
-        number, cost = int(model.seen.trials[k]), float(model.seen.costs[k])
-        if probability >= SHOWN:
-            point = next(p for p in records[number].scored if p.cost == cost)
-            mean, sd = float(model.posterior.mean[k]), float(model.posterior.sd[k])
+    for each in model.standings():
+        if each.probability >= SHOWN:
+            number = int(each.trial)
+            point = next(p for p in records[number].scored if p.cost == each.cost)
             members.append(
-                Member(trial=number, stage=point.stage, windows=point.windows, cost=cost, mean=mean, sd=sd,
-                       probability=probability)
+                Member(trial=number, stage=point.stage, windows=point.windows, cost=each.cost, mean=each.mean,
+                       sd=each.sd, probability=each.probability)
             )  # fmt: skip
     ended, points = extent(records)
     mean, sd = expected[trial]

@@ -15,7 +15,7 @@ from ratio_hpo.study.course import Courses
 from ratio_hpo.study.study_model import StudyModel
 from ratio_hpo.surrogate.features import Features, Point, Table
 from ratio_hpo.surrogate.prior import Tendency
-from ratio_hpo.surrogate.seen import Seen, learned_from, seen
+from ratio_hpo.surrogate.seen import SELECT, Seen, learned_from, seen
 
 if TYPE_CHECKING:
     from ratio_hpo.study.view import StudyView
@@ -49,7 +49,7 @@ class Response:
         targets: Mapping[str, float] | None = None,
         *,
         looks_ahead: bool = False,
-        split: str = "select",
+        split: str = SELECT,
     ) -> None:
         self.space, self.courses, self._targets = space, courses, dict(targets or {})
         self.looks_ahead, self._split = looks_ahead, split
@@ -75,6 +75,10 @@ class Response:
     def seen(self, records: Sequence[TrialRecord]) -> Seen:
         """Points of every curve."""
         return seen(records, self._targets, self._split)
+
+    def headlines(self, record: TrialRecord) -> list[float]:
+        """The scores of a trial's evaluations, on the split that is read."""
+        return [p.headline if self._split == SELECT else p.prune_headline for p in record.scored]
 
     def run_of(self, params: Params) -> str:
         """What trials that differ in their steps alone have in common: they are one run, stopped at other places."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.core.trial import Params, TrialRecord
+from ratio_hpo.core.trial import ERROR, NO_INTERMEDIATE_PARAM, Params, TrialRecord
 from ratio_hpo.study.course import Course
 from ratio_hpo.surrogate.features import Point, Table
 from ratio_hpo.surrogate.seen import drawn_by
@@ -35,6 +35,22 @@ LOOKED_AT = 6
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """A point that was measured, and how it stands to the front.
+
+    Attributes:
+        mean, sd: of its headline as it is expected.
+        probability: that no point at most so expensive has a higher expected score.
+    """
+
+    trial: int
+    cost: float
+    mean: float
+    sd: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hope:
     """What is left to hope for from a trial.
 
@@ -45,6 +61,15 @@ class Hope:
 
     chance: float
     rival: int | None
+
+
+class _Aside(NamedTuple):
+    """Points that the model says nothing of, each [n]."""
+
+    trials: Array
+    costs: Array
+    means: Array
+    sds: Array
 
 
 class StudyModel:
@@ -73,16 +98,23 @@ class StudyModel:
         told = self.posterior
         return {trial: (float(told.mean[k]), float(told.sd[k])) for trial, k in self._last.items()}
 
-    def on_front(self) -> Array:
-        """Probability that each point seen belongs to the front: that none at most so expensive is better [n]."""
-        drawn = self._model.draws(self._places, FRONT_DRAWS, np.random.default_rng(0))
-        order = np.lexsort((np.arange(len(self.seen)), self.seen.costs))
-        values, costs = drawn[:, order], self.seen.costs[order]
+    def standings(self) -> list[Standing]:
+        """How each point that was measured stands to the front."""
+        rng = np.random.default_rng(0)
+        drawn, aside = self._model.draws(self._places, FRONT_DRAWS, rng), self._aside
+        drawn = np.hstack([drawn, aside.means + aside.sds * rng.standard_normal((FRONT_DRAWS, len(aside.means)))])
+        trials = np.concatenate([self.seen.trials, aside.trials])
+        every = np.concatenate([self.seen.costs, aside.costs])
+        means = np.concatenate([self.posterior.mean, aside.means])
+        sds = np.concatenate([self.posterior.sd, aside.sds])
+        order = np.lexsort((np.arange(len(every)), every))
+        values, costs = drawn[:, order], every[order]
         best = np.maximum.accumulate(values, axis=1)
         before = np.searchsorted(costs, costs, side="right") - 1  # the best of all at most so expensive
-        found = np.empty(len(self.seen))
+        found = np.empty(len(every))
         found[order] = (values >= best[:, before]).mean(0)
-        return found
+        rows = (trials.tolist(), every.tolist(), means.tolist(), sds.tolist(), found.tolist())
+        return [Standing(*row) for row in zip(*rows, strict=True)]
 
     def leading(self, number: int) -> list[Params]:
         """Parameters of the trials with the best expected last scores, and of as many on the expected front."""
@@ -155,6 +187,17 @@ class StudyModel:
         return table.with_rows(more), np.concatenate([scores, np.repeat(scores.min(0)[None], len(diverged), axis=0)])
 
     @cached_property
+    def _aside(self) -> _Aside:
+        """Points of the base without intermediate training: without a mixture, they are taken as they were measured."""
+        found = [
+            (record.number, point.cost, score, point.scores.get(ERROR, 0.0))
+            for record in self._records
+            if NO_INTERMEDIATE_PARAM in record.params
+            for point, score in zip(record.scored, self._response.headlines(record), strict=True)
+        ]
+        return _Aside(*np.array(found, dtype=float).reshape(-1, 4).T)
+
+    @cached_property
     def _tried(self) -> set[str]:
         return {repr(sorted(record.params.items())) for record in self._records}
 
@@ -185,6 +228,8 @@ class StudyModel:
     def _front(self, costs: Array, means: Array) -> FrontGain:
         from ratio_hpo.surrogate.gain import FrontGain
 
+        aside = self._aside
+        costs, means = np.concatenate([costs, aside.costs]), np.concatenate([means, aside.means])
         return FrontGain(costs, means, self._response.courses.largest_cost)
 
     def _make(self, table: Table, scores: Array) -> ResponseModel:

@@ -11,7 +11,7 @@ from ratio_hpo.analysis.advice import advice_of
 from ratio_hpo.analysis.recommend import recommend
 from ratio_hpo.analysis.status import pareto, status
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
-from ratio_hpo.study import Study
+from ratio_hpo.study import Anchor, Study
 from ratio_hpo.study.advice import advise
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.front import front
@@ -75,6 +75,29 @@ def test_luck_is_told_from_merit(open_study: Make, search: Make) -> None:
     assert [point["trial"] for point in content["points"]] == [point.trial.number for point in front(view.records)]
     assert all(0.0 <= point["probability"] < 0.9 for point in content["points"]), "none of them is sure"
     assert content["also_likely"], "others may well belong there"
+
+
+def cheap_without(params: Params, context: Context) -> Iterator[Progress]:
+    """What has no intermediate stage is scored sooner than anything else, and surely; then it is left behind."""
+    if params.get("no_intermediate"):
+        for windows in (3, 6):
+            scores = {f"f1/{name}": 0.3 + 0.01 * windows for name in ("en", "sw", "fi", "ko")} | {"score_error": 0.02}
+            yield Progress(stage="target", windows=windows, cost=windows, scores=scores)
+    else:
+        yield from noisy(params, context)
+
+
+def test_the_base_alone_stands_on_the_front_where_nothing_is_cheaper(open_study: Make, search: Make) -> None:
+    """It has no mixture, so the model says nothing of it; its points are taken as they were measured."""
+    english = Anchor(kind="english", params={"ratio": 0.0, "learning_rate": 1e-3})
+    plan = plan_of(anchors=(english, Anchor(kind="none", params={"no_intermediate": True})))
+    study = search(open_study(plan, pruner=("none", {}), sampler=("random", {})), 12, cheap_without)
+    study.adviser.update(study.records())
+    shown = {(p["trial"], p["windows"]): p["probability"] for p in pareto(study.snapshot())["points"]}
+    assert shown[1, 3] == 1.0
+    assert 0.5 < shown[1, 6] < 1.0, "the cheaper one may be as good: they are a standard error apart"
+    model = study.adviser._response.model(study.records())
+    assert model._gain.at(np.array([2.0, 3.0, 6.0])).tolist() == pytest.approx([0.0, 0.33, 0.36])
 
 
 def test_probabilities_are_sure_where_nothing_is_noisy(open_study: Make, search: Make) -> None:
