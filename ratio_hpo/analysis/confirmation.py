@@ -224,13 +224,18 @@ def _sentence(content: dict[str, Any], name: str, entrant: dict[str, Any], again
     )
     claims = [_claim(each) for each in against if each["claim"]]
     others = [_no_claim(each) for each in against if not each["claim"]]
-    parts = [whole, *([" and ".join(claims)] if claims else [])]
+    parts = [whole, *([_listed(claims)] if claims else [])]
     text = ": ".join(parts) + "."
     if content["dropped"]:
         text += f" Left out, since less than two of its runs ended well: {', '.join(content['dropped'])}."
     if others:
-        text += f" Against {' and '.join(others)}, there is no difference that this budget can see."
+        text += f" Against {_listed(others)}, there is no difference that this budget can see."
     return text
+
+
+def _listed(parts: Sequence[str]) -> str:
+    """One, one and another, or one, another and a third."""
+    return " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), parts[-1]])
 
 
 def _claim(each: dict[str, Any]) -> str:
