@@ -19,6 +19,6 @@ import json, sys
 status = json.load(open(sys.argv[1]))
 best, first = status["best"], status["trials"][0]
 print(f"| {sys.argv[2]} | {sys.argv[3]} | {status['counts']['COMPLETE']} | {status['counts']['PRUNED']} | {best['ratio']:.2f} "
-      f"| {best['f1']:.3f} | {first['f1']:.3f} | {status['hypervolume']:.3f} |")
+      f"| {best['score']:.3f} | {first['score']:.3f} | {status['hypervolume']:.3f} |")
 P
 done
