@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 # A machine with a GPU wants CUDA's torch: make search CONSTRAINTS=
 CONSTRAINTS ?= -c constraints-cpu.txt
 ARGS ?=
 
-.PHONY: help search test test-all faults check docs bench clean
+.PHONY: help search test test-all faults check docs bench bench-peers clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,5 +52,13 @@ bench: $(VENV)/.test  ## Run the benchmarks that take minutes
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/large_study.py
 
+$(PEERS)/.peers: pyproject.toml constraints-cpu.txt benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet $(CONSTRAINTS) -e . -r benchmarks/peers/requirements.txt
+	@touch $@
+
+bench-peers: $(PEERS)/.peers  ## Set up other tuners, and compare with them: ARGS=--quick takes minutes
+	OMP_NUM_THREADS=1 $(PEERS)/bin/python benchmarks/peers --out peers.csv $(ARGS)
+
 clean:  ## Remove the virtual environment and what was built
-	rm -rf $(VENV) site dist .pytest_cache .hypothesis .ruff_cache
+	rm -rf $(VENV) $(PEERS) site dist .pytest_cache .hypothesis .ruff_cache

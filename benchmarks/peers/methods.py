@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from outside import Ax, SyneMoasha, best_seen
 from problems import Problem
 from replay import View, tell
 
@@ -22,12 +23,6 @@ from ratio_hpo.study.samplers import Coordinates, OptunaSampler
 from ratio_hpo.surrogate.prior import Tendency
 
 logging.getLogger("optuna").setLevel(logging.ERROR)
-
-
-def best_seen(view: View) -> int:
-    """The trial with the best last headline of those that ran to their end; else of all."""
-    whole = [r for r in view.records if r.state is State.COMPLETE] or view.records
-    return max(whole, key=lambda record: record.curve[-1].headline).number
 
 
 class Ours:
@@ -105,7 +100,6 @@ class Ourselves:
         self._target: float | None = None
 
     def propose(self, view: View, number: int) -> Coordinates:
-        view.optuna._thread_local.cached_all_trials = None  # as `Study.ask` does
         return self._sampler.propose(view, number)  # type: ignore[arg-type]
 
     def stops(self, view: View, number: int, progress: Progress) -> bool:
@@ -184,6 +178,8 @@ METHODS: dict[str, Callable[[Problem, int], Any]] = {
     "tpe-median": lambda p, s: Plain(p, s, _tpe, optuna.pruners.MedianPruner()),
     "gp": lambda p, s: Plain(p, s, lambda seed: optuna.samplers.GPSampler(seed=seed)),
     "nsga2": lambda p, s: Plain(p, s, lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=10)),
+    "syne-moasha": SyneMoasha,
+    "ax": Ax,
     "regmix": lambda p, s: Law(p, s, "regmix"),
     "olmix": lambda p, s: Law(p, s, "olmix"),
     "study-nsga2-50": lambda p, s: Ourselves(p, s, "nsga2", "none", population_size=50),

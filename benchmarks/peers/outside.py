@@ -1,0 +1,88 @@
+"""Peers outside Optuna, each through its own ask and tell; they need `requirements.txt` beside this file."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from problems import Problem
+from replay import View
+
+from ratio_hpo.core.trial import Progress, State
+from ratio_hpo.study.samplers import Coordinates
+
+
+def best_seen(view: View) -> int:
+    """The trial with the best last headline of those that ran to their end; else of all."""
+    whole = [r for r in view.records if r.state is State.COMPLETE] or view.records
+    return max(whole, key=lambda record: record.curve[-1].headline).number
+
+
+class SyneMoasha:
+    """Syne Tune's MOASHA (Schmucker et al. 2021): random places, halving by non-dominated sorting of score and cost."""
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        from syne_tune.config_space import uniform
+        from syne_tune.optimizer.schedulers.multiobjective.moasha import MOASHA
+
+        np.random.seed(seed)
+        self._rungs = sum(len(grid) for grid in problem.rungs.values())
+        places = {name: uniform(0.0, 1.0) for name in problem.space.coordinates()}
+        self._moasha = MOASHA(places, ["loss", "cost"], time_attr="rung", max_t=self._rungs + 1, random_seed=seed)
+        self._trials: dict[int, Any] = {}
+
+    def propose(self, view: View, number: int) -> Coordinates:
+        return dict(self._moasha.suggest().config)
+
+    def stops(self, view: View, number: int, progress: Progress) -> bool:
+        from syne_tune.optimizer.scheduler import SchedulerDecision
+
+        if number not in self._trials:
+            self._trials[number] = type("Trial", (), {"trial_id": number})()
+            self._moasha.on_trial_add(self._trials[number])
+        told = {"rung": len(view.records[number].curve), "loss": -progress.prune_headline, "cost": progress.cost}
+        return self._moasha.on_trial_result(self._trials[number], told) == SchedulerDecision.STOP
+
+    def ended(self, view: View, number: int) -> None:
+        """Each result was told as it came."""
+
+    def recommended(self, view: View) -> int:
+        return best_seen(view)
+
+
+class Ax:
+    """Ax's default for few trials: Sobol, then BoTorch's Gaussian process of the last score. It stops nothing."""
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        from ax.api.client import Client
+        from ax.api.configs import RangeParameterConfig
+
+        logging.getLogger("ax").setLevel(logging.ERROR)
+        self._space = problem.space
+        self._names = {name: f"x{k}" for k, name in enumerate(problem.space.coordinates())}  # Ax takes no brackets
+        self._client = Client(random_seed=seed)
+        self._client.configure_experiment(
+            parameters=[
+                RangeParameterConfig(name=name, bounds=(0.0, 1.0), parameter_type="float")
+                for name in self._names.values()
+            ]
+        )
+        self._client.configure_optimization(objective="score")
+
+    def propose(self, view: View, number: int) -> Coordinates:
+        [(index, place)] = self._client.get_next_trials(max_trials=1).items()
+        self._client.mark_trial_abandoned(index)  # what is run is the nearest row, which is told below
+        return {name: float(place[short]) for name, short in self._names.items()}
+
+    def stops(self, view: View, number: int, progress: Progress) -> bool:
+        return False
+
+    def ended(self, view: View, number: int) -> None:
+        record = view.records[number]
+        cube = self._space.encode(record.params)
+        index = self._client.attach_trial({short: float(cube[name]) for name, short in self._names.items()})
+        self._client.complete_trial(index, raw_data={"score": record.curve[-1].headline})
+
+    def recommended(self, view: View) -> int:
+        return best_seen(view)
