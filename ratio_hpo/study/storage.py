@@ -85,7 +85,7 @@ def open_storage(
 
 def _check_kind(url: str) -> None:
     """Refuse databases that studies are not kept in; what is no URL is refused where it is opened."""
-    with suppress(sqlalchemy.exc.ArgumentError):
+    with suppress(sqlalchemy.exc.ArgumentError, ValueError):
         kind = sql.make_url(url).get_backend_name()
         if kind not in INSERTS:
             raise StudyError(f"{without_password(url)}: studies are kept in {' or '.join(INSERTS)}, not in {kind}; "
