@@ -62,6 +62,7 @@ class Share:
     def __init__(self, url: str, root: Path, clock: Clock = CLOCK) -> None:
         self.url, self._root, self._clock = url, root, clock
         self._fs, self._base = _open(url)
+        self._is_path = "file" in _protocols(self._fs)
         self._listing: tuple[float, dict[str, SharedFile]] | None = None
 
     def check(self) -> None:
@@ -71,8 +72,14 @@ class Share:
             ShareError: it cannot be written to.
         """
         mark = f"{self._base}/.ratio-hpo"
-        self._tried(lambda: self._fs.pipe_file(mark, b""), patience=0.0)
-        self._tried(lambda: self._fs.rm_file(mark), patience=0.0)
+
+        def write() -> None:
+            if self._is_path:
+                Path(self._base).mkdir(parents=True, exist_ok=True)
+            self._fs.pipe_file(mark, b"")
+            self._fs.rm_file(mark)
+
+        self._tried(write, patience=0.0)
 
     def has(self, path: Path) -> bool:
         """Whether a file is there."""
@@ -136,7 +143,7 @@ class Share:
 
     def _put(self, path: Path) -> None:
         there = self._there(path)
-        if "file" in _protocols(self._fs):  # a store of objects has them whole or not at all; a path does not
+        if self._is_path:  # a store of objects has files whole or not at all; a path does not
             with written_whole(Path(there)) as part:
                 shutil.copyfile(path, part)
         else:

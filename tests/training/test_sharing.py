@@ -152,6 +152,14 @@ def test_a_bucket_that_is_not_there_is_told_at_once(s3: str, tmp_path: Path) -> 
     Share(f"{s3}/x", tmp_path).check()
 
 
+def test_a_path_is_made_where_it_is_not_there(tmp_path: Path) -> None:
+    Share(f"file://{tmp_path}/deep/share", tmp_path).check()
+    assert list((tmp_path / "deep" / "share").iterdir()) == []
+    (tmp_path / "taken").touch()
+    with pytest.raises(ShareError, match="File exists.*check the address"):
+        Share(f"file://{tmp_path}/taken", tmp_path).check()
+
+
 def test_another_machine_goes_on_from_what_one_has_stored(search: Search, url: str, tmp_path: Path) -> None:
     alone = run(search, tmp_path / "alone", None, intermediate_steps=16)
     run(search, tmp_path / "first", url)
