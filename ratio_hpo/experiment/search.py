@@ -147,6 +147,8 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
         )
         study.live.start_renewing()
         session.keep_weights()
+        if session.share is not None:
+            session.share.catch_up(study.records())
         if study.is_done(trials):
             return None
         if resources.backend_for(workers) == "ray":

@@ -75,6 +75,12 @@ class DriverShare:
         for name in sorted(progress.item_names):
             self._items.fetch(name)
 
+    def catch_up(self, records: Sequence[TrialRecord]) -> None:
+        """Fetch what a driver that died had not fetched yet."""
+        for record in records:
+            for progress in record.curve:
+                self.take(progress)
+
     def evict(self, records: Sequence[TrialRecord], *, at_once: bool = False) -> list[str]:
         """Delete the least recently used checkpoints until the budget holds; those of running trials stay.
 

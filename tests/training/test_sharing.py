@@ -18,6 +18,7 @@ from ratio_hpo.core.trial import Context, Progress, State, TrialRecord
 from ratio_hpo.data.windows import META
 from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
 from ratio_hpo.training.checkpoint import STATE
+from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.sharing import DriverShare, fetch_windows, put_windows
 from ratio_hpo.training.store import StageStore
 from tests.cli.test_search import SMALL
@@ -169,6 +170,14 @@ def test_another_machine_goes_on_from_what_one_has_stored(search: Search, url: s
     again = run(search, tmp_path / "third", url)
     assert [p.paid for p in again] == [0, 0, 0, 0, 0]
     assert all(p.items for p in again), "items of what others have scored are at hand"
+
+
+def test_a_driver_fetches_items_that_one_before_it_had_not(search: Search, url: str, tmp_path: Path) -> None:
+    curve = tuple(run(search, tmp_path / "worker", url))
+    here = RunFolder(tmp_path / "driver")
+    driver = DriverShare(Share(url, here.root), here, 10**9)
+    driver.catch_up([TrialRecord(number=0, state=State.RUNNING, kind="sampled", params={}, curve=curve)])
+    assert all(ItemStore(here.items).read(str(point.items)).num_rows for point in curve)
 
 
 def test_what_was_damaged_in_the_share_is_trained_again(search: Search, url: str, tmp_path: Path) -> None:
