@@ -157,7 +157,7 @@ def test_a_path_is_made_where_it_is_not_there(tmp_path: Path) -> None:
     Share(f"file://{tmp_path}/deep/share", tmp_path).check()
     assert list((tmp_path / "deep" / "share").iterdir()) == []
     (tmp_path / "taken").touch()
-    with pytest.raises(ShareError, match="File exists.*check the address"):
+    with pytest.raises(ShareError, match=r"File exists.*check the address"):
         Share(f"file://{tmp_path}/taken", tmp_path).check()
 
 
