@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from methods import METHODS, make, study_of
-from problems import Problem, polyglot, regmix
+from problems import Problem, hartmann, polyglot, regmix
 from replay import run
 
 HERE = Path(__file__).parent
@@ -35,6 +35,8 @@ def load(name: str, data: Path | None) -> Problem:
         if data is None:
             sys.exit("regmix needs --data, a folder with RegMix's tables")
         return regmix(data)
+    if name == "hartmann":
+        return hartmann()
     return polyglot(pd.read_parquet(TABLE), name)
 
 
@@ -50,7 +52,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
-    parser.add_argument("--problems", nargs="+", default=["ratio", "simplex"])
+    parser.add_argument(
+        "--problems", nargs="+", default=["ratio", "simplex", "hartmann"],
+        choices=["ratio", "simplex", "hartmann", "regmix"],
+    )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--units", nargs="+", type=float, default=[10.0, 20.0, 40.0])

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.stats import qmc
 
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.plans import StagePlan, TrialPlan
 from ratio_hpo.core.trial import Params, Progress
 from ratio_hpo.metrics.convergence import hypervolume
-from ratio_hpo.space import LogUniform, Ratio, Simplex, Space, Steps
+from ratio_hpo.space import LogUniform, Ratio, Simplex, Space, Steps, Uniform
 from ratio_hpo.surrogate.features import Features, Point
 
 Array = NDArray[np.float64]
@@ -160,6 +161,45 @@ def regmix(data: Path, name: str = "train_*_1m") -> Problem:
         mixed=list(range(len(rows))),
         rungs={"target": (1,)},
     )
+
+
+def hartmann() -> Problem:
+    """A problem without a mixture: Hartmann's function of six numbers (Dixon and Szego 1978), turned to [0, 1].
+
+    At 1,024 Sobol places, each measured three times with luck; last points only.
+    """
+    places = qmc.Sobol(6, scramble=True, seed=0).random(1024)
+    away = (HARTMANN_A[None] * (places[:, None, :] - HARTMANN_P[None]) ** 2).sum(2)
+    truth = (np.exp(-away) @ HARTMANN_ALPHA) / HARTMANN_BEST
+    luck = HARTMANN_LUCK * np.random.default_rng(0).standard_normal((len(places), 3))
+    curves = [
+        [
+            [Progress(stage="target", windows=1, cost=1.0, scores={"score/f": float(value)}).with_means()]
+            for value in row
+        ]
+        for row in np.clip(truth[:, None] + luck, 0.0, 1.0)
+    ]
+    names = [f"x{k}" for k in range(6)]
+    return Problem(
+        name="hartmann",
+        space=Space("hartmann", {name: Uniform(low=0.0, high=1.0, absolute=True) for name in names}),
+        rows=[dict(zip(names, place.tolist(), strict=True)) for place in places],
+        curves=curves,
+        truths=[np.array([value]) for value in truth],
+        mixed=list(range(len(places))),
+        rungs={"target": (1,)},
+    )
+
+
+HARTMANN_ALPHA = np.array([1.0, 1.2, 3.0, 3.2])
+HARTMANN_A = np.array(
+    [[10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14]]
+)
+HARTMANN_P = 1e-4 * np.array(
+    [[1312, 1696, 5569, 124, 8283, 5886], [2329, 4135, 8307, 3736, 1004, 9991],
+     [2348, 1451, 3522, 2883, 3047, 6650], [4047, 8828, 8732, 5743, 1091, 381]]
+)  # fmt: skip
+HARTMANN_BEST, HARTMANN_LUCK = 3.32237, 0.02
 
 
 def polyglot(table: pd.DataFrame, which: str) -> Problem:
