@@ -234,7 +234,7 @@ def test_a_copied_run_folder_works(run: Any, tmp_path: Path) -> None:
     assert kept == {point["weights"] for point in points}  # linked again from the stages that moved along
     assert run(tmp_path, *words, "--trials", "4", "--root", "elsewhere").code == 0
     after = run(tmp_path, "status", "--root", "elsewhere", "--json").json()
-    assert after["trials"][:3] == before["trials"]
+    assert after["trials"][:3] == before["trials"][:3]
     assert not (tmp_path / "mlruns").exists()
     disk = after["disk"]
     assert disk["keep"] == "front"
