@@ -82,8 +82,19 @@ class Share:
         self._tried(write, patience=0.0)
 
     def has(self, path: Path) -> bool:
-        """Whether a file is there."""
-        return bool(self._tried(lambda: self._fs.isfile(self._there(path))))
+        """Whether a file is there.
+
+        Raises:
+            ShareError: it is away for longer than it is waited for; fsspec's own `isfile` would say no.
+        """
+
+        def look() -> bool:
+            try:
+                return self._fs.info(self._there(path))["type"] == "file"
+            except FileNotFoundError:
+                return False
+
+        return self._tried(look)
 
     def put(self, path: Path, last: str | None = None) -> None:
         """Copy a file, or all files of a folder, there.

@@ -108,12 +108,14 @@ def test_a_share_that_is_away_is_waited_for_and_then_told(tmp_path: Path, s3: st
         tries += 1
         raise ConnectionError("no route to host")
 
-    share._fs = type("Away", (), {"put_file": away, "protocol": "s3"})()
+    share._fs = type("Away", (), {"put_file": away, "info": away, "protocol": "s3"})()
     with pytest.raises(ShareError, match="no route to host; check the address") as told:
         share.put(tmp_path / "a")
     assert PATIENCE - 31 < clock.now <= PATIENCE
     assert tries > 10
     assert told.value.exit_code == 1
+    with pytest.raises(ShareError, match="no route to host"):
+        share.has(tmp_path / "a")  # which is not the same as that nothing is there
 
 
 def test_a_share_that_comes_back_is_no_matter(tmp_path: Path, s3: str) -> None:
