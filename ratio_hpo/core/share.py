@@ -8,7 +8,7 @@ while it is there. Any store that fsspec knows will do: `s3://bucket/prefix`, `f
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -222,7 +222,7 @@ def _protocols(file_system: Any) -> tuple[str, ...]:
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
 
 
-def _seconds(info: dict[str, Any]) -> float:
+def _seconds(info: Mapping[str, object]) -> float:
     """When a file was written, as stores tell it in different ways; 0 where one does not."""
     told = next((info[key] for key in ("LastModified", "mtime", "updated", "last_modified") if info.get(key)), None)
     if isinstance(told, datetime):

@@ -84,6 +84,7 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         "versions": _versions(),
         "git_commit": _git_commit(),
     }
+    share = options.folder.share(options.share)  # one, which keeps its listing
     storage = open_storage(url or options.storage or options.folder.studies_url)
     storage.patience, storage.say = 60.0 * options.storage_patience, say
     return Study(
@@ -93,7 +94,7 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         pruner=(spec.pruner.name, spec.pruner.options),
         settings=settings,
         plan_trial=search.plan_trial,
-        stored=StageStore(options.folder.stages, share=options.folder.share(options.share)).steps,
+        stored=lambda identity: StageStore(options.folder.stages, share=share).steps(identity),
         known=None if url is None else partial(_stored_study, options),
     )
 

@@ -104,10 +104,9 @@ def advise(response: Response, records: Sequence[TrialRecord]) -> Advice | None:
     members = []
     for each in model.standings():
         if each.probability >= SHOWN:
-            number = int(each.trial)
-            point = next(p for p in records[number].scored if p.cost == each.cost)
+            point = next(p for p in records[each.trial].scored if p.cost == each.cost)
             members.append(
-                Member(trial=number, stage=point.stage, windows=point.windows, cost=each.cost, mean=each.mean,
+                Member(trial=each.trial, stage=point.stage, windows=point.windows, cost=each.cost, mean=each.mean,
                        sd=each.sd, probability=each.probability)
             )  # fmt: skip
     ended, points = extent(records)

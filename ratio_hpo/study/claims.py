@@ -177,7 +177,11 @@ class Claims:
         return self._write(claim, lambda connection: put_attributes(connection, claim.trial_id, values))
 
     def settle(
-        self, claim: Claim, values: Mapping[str, Any], place: Mapping[str, Any], domains: Mapping[str, BaseDistribution]
+        self,
+        claim: Claim,
+        values: Mapping[str, Any],
+        place: Mapping[str, float],
+        domains: Mapping[str, BaseDistribution],
     ) -> bool:
         """Set attributes of a trial and its place in the space while it is ours; False where it is not any more.
 

@@ -196,11 +196,11 @@ _RENEWED = (
 )
 
 
-def _named(lease: Lease) -> dict[str, Any]:
+def _named(lease: Lease) -> dict[str, int | str]:
     return {"mine": lease.trial_id, "by": lease.token}
 
 
-def _content(lease: Lease) -> dict[str, Any]:
+def _content(lease: Lease) -> dict[str, int | float | str]:
     """What is stored of a fresh lease, beside whose it is."""
     return {
         "token": lease.token,

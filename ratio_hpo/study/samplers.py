@@ -62,13 +62,13 @@ def fixed_values(space: Space, params: Params) -> dict[str, float | int]:
     return {name: int(value * categories[name]) if name in categories else value for name, value in cube.items()}
 
 
-def cube_of(space: Space, place: Mapping[str, Any]) -> dict[str, float]:
+def cube_of(space: Space, place: Mapping[str, float]) -> dict[str, float]:
     """A place as Optuna holds it in the unit cube: an unordered choice is the middle of its part."""
     categories = space.categories()
     return {name: (v + 0.5) / categories[name] if name in categories else v for name, v in place.items()}
 
 
-Coordinates = dict[str, Any]
+Coordinates = dict[str, float]
 """A place in the unit cube by coordinate: a number in [0, 1], or the index of an unordered choice."""
 
 

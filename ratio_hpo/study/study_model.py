@@ -113,7 +113,7 @@ class StudyModel:
         before = np.searchsorted(costs, costs, side="right") - 1  # the best of all at most so expensive
         found = np.empty(len(every))
         found[order] = (values >= best[:, before]).mean(0)
-        rows = (trials.tolist(), every.tolist(), means.tolist(), sds.tolist(), found.tolist())
+        rows = (trials.astype(int).tolist(), every.tolist(), means.tolist(), sds.tolist(), found.tolist())
         return [Standing(*row) for row in zip(*rows, strict=True)]
 
     def leading(self, number: int) -> list[Params]:

@@ -136,7 +136,7 @@ def has_attributes(connection: sql.Connection, trial_id: int, values: Mapping[st
 
 
 def put_params(
-    connection: sql.Connection, trial_id: int, place: Mapping[str, Any], domains: Mapping[str, BaseDistribution]
+    connection: sql.Connection, trial_id: int, place: Mapping[str, float], domains: Mapping[str, BaseDistribution]
 ) -> None:
     """Set the parameters of a trial as Optuna holds them, in the place of any that are there."""
     connection.execute(sql.delete(PLACES).where(PLACES.c.trial_id == trial_id))

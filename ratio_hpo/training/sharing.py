@@ -7,7 +7,6 @@ that name it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -106,12 +105,12 @@ class DriverShare:
         busy: set[str] = set()
         for record in records:
             for progress in record.curve:
-                for name in progress.checkpoints & set(sizes):
+                for name in progress.checkpoints & sizes.keys():
                     used[name] = max(used[name], progress.time or 0.0)
                     busy |= {name.partition("/")[0]} if record.state is State.RUNNING else set()
         left, gone = sum(sizes.values()), []
         for name in sorted(sizes, key=lambda name: used[name]):
-            abandoned = name not in whole and time.time() - used[name] > ABANDONED
+            abandoned = name not in whole and self._clock.time() - used[name] > ABANDONED
             over = left > self._budget and name.partition("/")[0] not in busy
             if abandoned or over:
                 self._share.delete(self._stages / name, STATE)
