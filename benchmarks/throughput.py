@@ -25,7 +25,7 @@ from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.ray import run_ray
 from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.plans import About
-from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.core.trial import Context, Params, Progress, State
 from ratio_hpo.space import LogUniform, Ratio, Space
 from ratio_hpo.study import Study, StudyPlan, Target
 from ratio_hpo.study.storage import default_url, open_storage
@@ -120,6 +120,7 @@ def main() -> None:
             study.close()
             if asked.growth:
                 print(growth(took))
+        assert all(record.state is State.COMPLETE for record in study.records()), "trials failed: no throughput"
         print(f"memory: {psutil.Process().memory_info().rss / 1e6:.0f} MB, of which {memory / 1e6:.0f} MB at the start")
 
 

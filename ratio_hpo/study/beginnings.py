@@ -50,10 +50,10 @@ class Beginnings:
     def next(self, most_trials: int) -> Job | None:
         """The next waiting trial, or a new one; None where the asked number is there, or nothing is left to propose.
 
-        The study is counted and the trial begun in one transaction, which fails where another driver was faster.
+        The study is counted and the trial begun in one transaction, which fails where another driver was faster: then
+        one looks again.
         """
         while True:
-            self._look()
             waiting, count = self._view.numbers(State.WAITING), len(self._view.records)
             if count - len(waiting) >= most_trials:
                 return None
@@ -65,6 +65,7 @@ class Beginnings:
             job = self.begin(number, claim) if claim is not None else None
             if job is not None:
                 return job
+            self._look()
 
     def begin(self, number: int, claim: Claim) -> Job | None:
         """Give a claimed trial its parameters; one that cannot have any fails, and the search goes on."""
@@ -76,6 +77,7 @@ class Beginnings:
         except Exception as error:  # parameters that the objective refuses belong to their trial
             if of_database(error) is not None:
                 raise
+            self._look()
             self._endings.fail(number, claim, in_one_line(error), traceback.format_exc())
             return None
         about = {

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from optuna.distributions import BaseDistribution
-from optuna.trial import TrialState
 from sqlalchemy import Connection
 
 from ratio_hpo.core.clock import CLOCK, Clock
@@ -24,14 +23,14 @@ from ratio_hpo.study.leases import (
     Watch,
     begin_trial,
     drop_lease,
-    fence,
     own_lease,
+    put_while_held,
     renew_lease,
     take_lease,
 )
 from ratio_hpo.study.patience import DATABASE_ERRORS, PatientStorage
 from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.study.tables import has_attributes, put_attributes, put_end, put_params
+from ratio_hpo.study.tables import End, has_attributes, put_attributes, put_end, put_params
 
 UNKNOWN = -1
 """The id of a trial that is not begun yet."""
@@ -174,7 +173,7 @@ class Claims:
 
     def write(self, claim: Claim, values: Mapping[str, Any]) -> bool:
         """Set attributes of a trial while it is ours; False, and nothing is written, where it is not any more."""
-        return self._write(claim, lambda connection: put_attributes(connection, claim.trial_id, values))
+        return self._run(claim, lambda connection: put_while_held(connection, claim.lease, values), whole=False)
 
     def settle(
         self,
@@ -189,11 +188,11 @@ class Claims:
             place: as Optuna holds it, with the domain of each coordinate.
         """
 
-        def put(connection: Connection) -> None:
+        def work(connection: Connection) -> None:
+            put_while_held(connection, claim.lease, values)
             put_params(connection, claim.trial_id, place, domains)
-            put_attributes(connection, claim.trial_id, values)
 
-        return self._write(claim, put)
+        return self._run(claim, work)
 
     def release(self, number: int) -> None:
         """Let go of a trial without ending it: that was no attempt."""
@@ -202,23 +201,26 @@ class Claims:
             return
         self.finish(claim, {rec.ADOPTIONS: max(claim.adoptions - 1, 0)}, None)
 
-    def finish(
-        self, claim: Claim, values: Mapping[str, Any], end: tuple[TrialState, Sequence[float] | None] | None
-    ) -> bool:
+    def finish(self, claim: Claim, values: Mapping[str, Any], end: End | None) -> bool:
         """Set attributes of a trial and end it at once, then let go of it; False, and nothing is written, where it is
         not ours any more.
 
         Args:
-            end: state and values; None: it goes on in other hands, or did its work and is told later.
+            end: None: it goes on in other hands, or did its work and is told later.
         """
 
-        def put(connection: Connection) -> None:
+        def work(connection: Connection) -> None:
+            try:
+                drop_lease(connection, claim.lease)
+            except LeaseLost:  # by ourselves, where this is tried again after it was written and then cut off
+                if not has_attributes(connection, claim.trial_id, values):
+                    raise
+                return
             put_attributes(connection, claim.trial_id, values)
             if end is not None:
-                put_end(connection, claim.trial_id, *end)
-            drop_lease(connection, claim.lease)
+                put_end(connection, claim.trial_id, end)
 
-        return self._write(claim, put, values)
+        return self._run(claim, work)
 
     def renew(self) -> None:
         """Renew all leases; one that was taken over is marked lost."""
@@ -228,24 +230,10 @@ class Claims:
                 claim.lost = claim.lost or fresh is None
                 claim.lease = fresh or claim.lease
 
-    def _write(self, claim: Claim, put: Callable[[Connection], None], last: Mapping[str, Any] | None = None) -> bool:
-        """Write of a trial while it is ours.
-
-        Args:
-            last: attributes of the write that lets go of it, which, cut off and tried again, finds no lease any more.
-        """
-
-        def work(connection: Connection) -> None:
-            try:
-                fence(connection, claim.lease)
-            except LeaseLost:
-                if last is None or not has_attributes(connection, claim.trial_id, last):
-                    raise
-            else:
-                put(connection)
-
+    def _run(self, claim: Claim, work: Callable[[Connection], None], *, whole: bool = True) -> bool:
+        """Write of a trial; False where it is not ours any more."""
         try:
-            self._storage.run(work)
+            self._storage.run(work, whole=whole)
         except LeaseLost:
             claim.lost = True
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from ratio_hpo.study.opening import resolve_target
 from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.pruning import Pruner
-from ratio_hpo.study.tables import put_end
+from ratio_hpo.study.tables import End, put_end
 
 CENSORED = 2.0
 """What samplers are told of a trial that never reached the target: this many times the largest cost."""
@@ -51,10 +51,12 @@ class Endings:
 
     def done(self, number: int, claim: Claim) -> None:
         """The trial did all its work; it is told now, or when the target is known."""
-        end = None if self.target is None else (TrialState.COMPLETE, self._values(self._view.records[number]))
-        if self._claims.finish(claim, {rec.DONE: True}, end):
-            self._pruner.close(number, State.COMPLETE)
-        self._look()
+        if self.target is not None:
+            self._end(number, claim, {rec.DONE: True}, State.COMPLETE, self._values(self._view.records[number]))
+        else:
+            if self._claims.finish(claim, {rec.DONE: True}, None):
+                self._pruner.close(number, State.COMPLETE)
+            self._look()
         self.settle()
 
     def prune(self, number: int, claim: Claim, reason: str) -> None:
@@ -80,8 +82,9 @@ class Endings:
         running = [self._view.records[number] for number in self._view.numbers(State.RUNNING)]
         waiting = [record for record in running if record.done]
         for record in waiting:
-            end = {"trial_id": self._view.trial_id(record.number), "values": self._values(record)}
-            self._storage.run(partial(put_end, state=TrialState.COMPLETE, **end))  # another driver may tell it too
+            end = End(TrialState.COMPLETE, self._values(record))
+            told = partial(put_end, trial_id=self._view.trial_id(record.number), end=end)
+            self._storage.run(told)  # another driver may tell it too
         if waiting:
             self._look()
 
@@ -98,9 +101,23 @@ class Endings:
         points = curve_points(record)
         return [points[-1][1], min(cost_to_target(points, self.target), CENSORED * self._plan.largest_cost)]
 
-    def _end(self, number: int, claim: Claim, values: Mapping[str, Any], state: State) -> bool:
-        ended = self._claims.finish(claim, values, (TrialState[state.name], None))
-        if ended:
-            self._pruner.close(number, state)
-        self._look()
-        return ended
+    def _end(
+        self, number: int, claim: Claim, about: Mapping[str, Any], state: State, values: Sequence[float] = ()
+    ) -> bool:
+        """Write an end; False where the trial is not ours any more."""
+        end = End(TrialState[state.name], values)
+        if not self._claims.finish(claim, about, end):
+            self._look()
+            return False
+        self._pruner.close(number, state)
+        self._view.end(
+            number,
+            state=state,
+            done=bool(about.get(rec.DONE)),
+            values=tuple(values) or None,
+            reason=about.get(rec.REASON),
+            traceback=about.get(rec.TRACEBACK),
+            ended=end.moment.timestamp(),
+            worker=None,
+        )
+        return True

@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -23,7 +24,17 @@ import sqlalchemy.exc
 
 from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.study.patience import PatientStorage
-from ratio_hpo.study.tables import LEASES, TRIALS, lock_study, new_trial, start_trial
+from ratio_hpo.study.tables import (
+    ATTRIBUTES,
+    INSERTS,
+    LAST,
+    LEASES,
+    TRIALS,
+    lock_study,
+    new_trial,
+    putting,
+    start_trial,
+)
 
 TERM = 60.0
 """Seconds that a lease must go without renewal, as one watches it, until it is lost."""
@@ -119,10 +130,15 @@ def begin_trial(storage: PatientStorage, study_id: int, mine: Lease, count: int,
 
     def work(connection: sql.Connection) -> int | None:
         lock_study(connection, study_id)
-        taken = connection.execute(sql.select(LEASES.c.trial_id).where(LEASES.c.token == mine.token)).scalar()
+        taken, last = connection.execute(_BEFORE, {"by": mine.token, "of": study_id}).one()
         if taken is not None:  # it was cut off after it was written
             return taken
-        begun = new_trial(connection, study_id, count) if waiting is None else start_trial(connection, waiting)
+        if waiting is not None:
+            begun = start_trial(connection, waiting)
+        elif count == (0 if last is None else last + 1):
+            begun = new_trial(connection, study_id, count)
+        else:
+            return None
         if begun is not None:
             connection.execute(sql.insert(LEASES).values(trial_id=begun, **_content(mine)))
         return begun
@@ -158,12 +174,8 @@ def renew_lease(storage: PatientStorage, mine: Lease, now: float) -> Lease | Non
     """The lease with another beat; None where it was lost."""
     fresh = replace(mine, beats=mine.beats + 1, renewed=now)
     values = {**_named(mine), "new_beats": fresh.beats, "new_renewed": now}
-    return fresh if storage.run(lambda connection: connection.execute(_RENEWED, values).rowcount) == 1 else None
-
-
-def drop_lease(connection: sql.Connection, mine: Lease) -> None:
-    """Let go of what is ours; what was lost is left to whom it belongs."""
-    connection.execute(_DROPPED, _named(mine))
+    renewed = storage.run(lambda connection: connection.execute(_RENEWED, values).rowcount, whole=False)
+    return fresh if renewed == 1 else None
 
 
 def drop_leases_of(storage: PatientStorage, study_id: int) -> None:
@@ -177,19 +189,50 @@ class LeaseLost(Exception):
     """Somebody else has taken over what we meant to write of."""
 
 
-def fence(connection: sql.Connection, mine: Lease) -> None:
-    """Go on with a transaction only while a lease is ours; nobody takes it over before the transaction ends.
+def drop_lease(connection: sql.Connection, mine: Lease) -> None:
+    """Let go of what is ours, and go on with the transaction only where it was.
 
     Raises:
-        LeaseLost: it is not.
+        LeaseLost: it was not; what was lost is left to whom it belongs.
     """
-    if connection.execute(_HELD, _named(mine)).rowcount != 1:
+    _check(connection.execute(_DROPPED, _named(mine)), mine)
+
+
+def put_while_held(connection: sql.Connection, mine: Lease, values: Mapping[str, Any]) -> None:
+    """Set user attributes of a trial while its lease is ours, in one statement: the most frequent write there is.
+
+    Raises:
+        LeaseLost: it is not, and nothing was written.
+    """
+    named: dict[str, Any] = _named(mine)
+    for k, (key, value) in enumerate(values.items()):
+        named |= {f"key{k}": key, f"value{k}": json.dumps(value)}
+    _check(connection.execute(_put(connection.dialect.name, len(values)), named), mine, len(values))
+
+
+def _check(written: sql.CursorResult[Any], mine: Lease, rows: int = 1) -> None:
+    if written.rowcount != rows:
         raise LeaseLost(f"trial {mine.trial_id}")
+
+
+@cache
+def _put(database: str, count: int) -> Any:
+    """So many attributes, each a row of the lease that is held, which is locked with it."""
+    held = sql.select(LEASES.c.trial_id).where(*_MINE).with_for_update().subquery("held")
+    pairs = [(sql.bindparam(f"key{k}", type_=sql.String), sql.bindparam(f"value{k}", type_=sql.String))
+             for k in range(count)]  # fmt: skip
+    rows = sql.union_all(*(sql.select(held.c.trial_id, *pair).where(sql.true()) for pair in pairs))
+    columns = [column.name for column in ATTRIBUTES.columns]
+    put = putting(INSERTS[database](ATTRIBUTES).from_select(columns, rows), ATTRIBUTES)
+    return put.execution_options(preserve_rowcount=True)
 
 
 _MINE = (LEASES.c.trial_id == sql.bindparam("mine"), LEASES.c.token == sql.bindparam("by"))
 _OURS = sql.select(LEASES.c.trial_id).where(*_MINE)
-_HELD = sql.update(LEASES).where(*_MINE).values(token=LEASES.c.token)
+_BEFORE = sql.select(
+    sql.select(LEASES.c.trial_id).where(LEASES.c.token == sql.bindparam("by")).scalar_subquery(), LAST.scalar_subquery()
+)
+"""The trial that is begun already, and the number of the study's last one."""
 _DROPPED = sql.delete(LEASES).where(*_MINE)
 _RENEWED = (
     sql.update(LEASES).where(*_MINE).values(beats=sql.bindparam("new_beats"), renewed=sql.bindparam("new_renewed"))

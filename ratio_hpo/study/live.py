@@ -110,6 +110,16 @@ class LiveView:
         self._count(record, progress)
         self.records[number] = replace(record, curve=(*record.curve, progress))
 
+    def end(self, number: int, **changes: Any) -> None:
+        """Take in that this process has ended a trial.
+
+        Args:
+            changes: what is different of its record now.
+        """
+        self.records[number] = replace(self.records[number], **changes)
+        self._attributes.pop(number, None)
+        self._open.discard(number)
+
     def trial_id(self, number: int) -> int:
         """Optuna's id of a trial."""
         return self._ids[number]

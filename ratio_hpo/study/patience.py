@@ -103,14 +103,22 @@ class PatientStorage(RDBStorage):
                     self._tell(f"storage: back after {self.clock.monotonic() - began:,.0f} s")
                 return result
 
-    def run(self, work: Callable[[sql.Connection], T]) -> T:
-        """What some statements give, in one transaction."""
+    def run(self, work: Callable[[sql.Connection], T], *, whole: bool = True) -> T:
+        """What some statements give.
+
+        Args:
+            whole: in one transaction; otherwise each is one by itself, and nothing is sent to begin and to end it.
+        """
 
         def once() -> T:
-            with self.engine.begin() as connection:
+            with self.engine.begin() if whole else self._each_by_itself.connect() as connection:
                 return work(connection)
 
         return self.retried(once)
+
+    @functools.cached_property
+    def _each_by_itself(self) -> sql.Engine:
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def _tell(self, line: str) -> None:
         if self.say is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -86,16 +86,22 @@ def make_tables(engine: sql.Engine) -> None:
 
 
 _LOCK = sql.update(STUDIES).where(STUDIES.c.study_id == sql.bindparam("of")).values(study_name=STUDIES.c.study_name)
-_COUNT = sql.select(sql.func.count()).select_from(TRIALS).where(TRIALS.c.study_id == sql.bindparam("of"))
+LAST = (
+    sql.select(TRIALS.c.number).where(TRIALS.c.study_id == sql.bindparam("of")).order_by(TRIALS.c.trial_id.desc())
+).limit(1)
+"""The number of a study's last trial: numbers have no gaps, and counting them takes longer with each."""
 
 
-def _put_into(table: sql.TableClause, insert: Callable[..., Any]) -> Any:
-    """An insert that takes the place of what is there of a trial under the same key."""
-    put = insert(table)
-    return put.on_conflict_do_update(index_elements=["trial_id", "key"], set_={"value_json": put.excluded.value_json})
+def putting(insert: Any, table: sql.TableClause) -> Any:
+    """An insert into a table of trials that takes the place of what is there of a trial under the same key."""
+    trial, key, *others = (column.name for column in table.columns)
+    return insert.on_conflict_do_update(
+        index_elements=[trial, key], set_={name: insert.excluded[name] for name in others}
+    )
 
 
-_PUT = {name: _put_into(ATTRIBUTES, insert) for name, insert in INSERTS.items()}
+_PUT = {name: putting(insert(ATTRIBUTES), ATTRIBUTES) for name, insert in INSERTS.items()}
+_PLACE = {name: putting(insert(PLACES), PLACES) for name, insert in INSERTS.items()}
 
 
 def lock_study(connection: sql.Connection, study_id: int) -> None:
@@ -103,15 +109,13 @@ def lock_study(connection: sql.Connection, study_id: int) -> None:
     connection.execute(_LOCK, {"of": study_id})
 
 
-def new_trial(connection: sql.Connection, study_id: int, count: int) -> int | None:
-    """Make a trial that runs, in a locked study; None where it has not so many trials.
+def new_trial(connection: sql.Connection, study_id: int, number: int) -> int:
+    """Make a trial that runs, in a locked study.
 
     Returns:
         Optuna's id of it.
     """
-    if connection.execute(_COUNT, {"of": study_id}).scalar() != count:
-        return None
-    row = {"number": count, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": datetime.now()}
+    row = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": datetime.now()}
     return connection.execute(sql.insert(TRIALS).returning(TRIALS.c.trial_id), row).scalar_one()
 
 
@@ -139,7 +143,6 @@ def put_params(
     connection: sql.Connection, trial_id: int, place: Mapping[str, float], domains: Mapping[str, BaseDistribution]
 ) -> None:
     """Set the parameters of a trial as Optuna holds them, in the place of any that are there."""
-    connection.execute(sql.delete(PLACES).where(PLACES.c.trial_id == trial_id))
     rows = [
         {
             "trial_id": trial_id,
@@ -150,16 +153,25 @@ def put_params(
         for name, value in place.items()
     ]
     if rows:
-        connection.execute(sql.insert(PLACES), rows)
+        connection.execute(_PLACE[connection.dialect.name], rows)
 
 
-def put_end(connection: sql.Connection, trial_id: int, state: TrialState, values: Sequence[float] | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class End:
+    """How and when a trial ends; only a COMPLETE one has values."""
+
+    state: TrialState
+    values: Sequence[float] = ()
+    moment: datetime = field(default_factory=datetime.now)
+
+
+def put_end(connection: sql.Connection, trial_id: int, end: End) -> bool:
     """End a running trial, as Optuna's `set_trial_state_values` does; False where it has ended."""
     running = sql.update(TRIALS).where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.RUNNING)
-    if connection.execute(running.values(state=state, datetime_complete=datetime.now())).rowcount != 1:
+    if connection.execute(running.values(state=end.state, datetime_complete=end.moment)).rowcount != 1:
         return False
     table: Any = models.TrialValueModel.__table__
-    stored = [models.TrialValueModel.value_to_stored_repr(value) for value in values or ()]
+    stored = [models.TrialValueModel.value_to_stored_repr(value) for value in end.values]
     rows = [
         {"trial_id": trial_id, "objective": k, "value": value, "value_type": kind}
         for k, (value, kind) in enumerate(stored)

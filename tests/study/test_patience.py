@@ -69,7 +69,7 @@ def test_a_search_outlasts_hiccups(reason: str, open_study: Make, search: Make, 
     whole = search(open_study(plan_of("whole")), 8).records()
     told: list[str] = []
     study = patient(open_study(plan_of("struck")), told)
-    with outage(study.storage, every=23, length=2, reason=REASONS[reason]) as failed:
+    with outage(study.storage, every=19, length=2, reason=REASONS[reason]) as failed:
         records = search(study, 8).records()
     assert len(failed) > 20
     assert [r.state for r in records] == [r.state for r in whole]
@@ -100,7 +100,7 @@ def test_what_was_written_and_is_tried_again_counts_once(open_study: Make, searc
     whole = search(open_study(plan_of("whole")), 8).records()
     study = open_study(plan_of("twice"))
     once = study.storage.run
-    study.storage.run = lambda work: (once(work), once(work))[1]  # type: ignore[method-assign]
+    study.storage.run = lambda work, **how: (once(work, **how), once(work, **how))[1]  # type: ignore[method-assign]
     records = search(study, 8).records()
     study.close()
     assert [(r.state, r.params, r.values, r.reason) for r in records] == [
