@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -80,17 +81,18 @@ class Beginnings:
             self._look()
             self._endings.fail(number, claim, in_one_line(error), traceback.format_exc())
             return None
-        about = {
+        about: dict[str, Any] = {
             rec.KIND: stored.get(rec.KIND, "sampled"),
             rec.PARAMS: params,
             rec.PLAN: TRIAL_PLAN.dump_python(plan, mode="json"),
             rec.SETTINGS: self._settings,
             rec.SEED: seed,
         }
+        about = json.loads(json.dumps(about))  # as it is read again
         if not self._claims.settle(claim, about, place, self._domains):
             return None
         claim.fill({**stored, **about})
-        self._look()
+        self._view.begin(number, claim.trial_id, {**stored, **about}, claim.lease, plan=plan)
         self._claims.add(number, claim)
         return claim.job(number)
 

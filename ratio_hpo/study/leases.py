@@ -14,6 +14,7 @@ import socket
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -128,15 +129,17 @@ def begin_trial(storage: PatientStorage, study_id: int, mine: Lease, count: int,
         Optuna's id of the trial; None where the study is not as it was taken to be any more.
     """
 
+    at = datetime.fromtimestamp(mine.renewed)
+
     def work(connection: sql.Connection) -> int | None:
         lock_study(connection, study_id)
         taken, last = connection.execute(_BEFORE, {"by": mine.token, "of": study_id}).one()
         if taken is not None:  # it was cut off after it was written
             return taken
         if waiting is not None:
-            begun = start_trial(connection, waiting)
+            begun = start_trial(connection, waiting, at)
         elif count == (0 if last is None else last + 1):
-            begun = new_trial(connection, study_id, count)
+            begun = new_trial(connection, study_id, count, at)
         else:
             return None
         if begun is not None:

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 
 from ratio_hpo.core.errors import ScoreError
+from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.front import Front
@@ -109,6 +110,31 @@ class LiveView:
         record = self.records[number]
         self._count(record, progress)
         self.records[number] = replace(record, curve=(*record.curve, progress))
+
+    def begin(self, number: int, trial_id: int, attributes: Mapping[str, Any], lease: Lease, plan: TrialPlan) -> None:
+        """Take in that this process has begun a trial: one that waited, or the next one.
+
+        Args:
+            attributes: that are stored of it now.
+            plan: what its parameters come to.
+        """
+        if number == len(self.records):
+            self.records.append(TrialRecord(number=number, state=State.RUNNING, kind="sampled", params={}))
+            self._ids.append(trial_id)
+        before = self.records[number]
+        self.records[number] = replace(
+            before,
+            state=State.RUNNING,
+            kind=attributes[rec.KIND],
+            params=attributes[rec.PARAMS],
+            plan=plan,
+            settings=attributes[rec.SETTINGS],
+            seed=attributes[rec.SEED],
+            started=before.started or lease.renewed,
+            worker=lease.holder,
+        )
+        self._attributes[number] = attributes
+        self._open.add(number)
 
     def end(self, number: int, **changes: Any) -> None:
         """Take in that this process has ended a trial.

@@ -109,20 +109,20 @@ def lock_study(connection: sql.Connection, study_id: int) -> None:
     connection.execute(_LOCK, {"of": study_id})
 
 
-def new_trial(connection: sql.Connection, study_id: int, number: int) -> int:
+def new_trial(connection: sql.Connection, study_id: int, number: int, at: datetime) -> int:
     """Make a trial that runs, in a locked study.
 
     Returns:
         Optuna's id of it.
     """
-    row = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": datetime.now()}
+    row = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": at}
     return connection.execute(sql.insert(TRIALS).returning(TRIALS.c.trial_id), row).scalar_one()
 
 
-def start_trial(connection: sql.Connection, trial_id: int) -> int | None:
+def start_trial(connection: sql.Connection, trial_id: int, at: datetime) -> int | None:
     """Have a trial that waits run; None where it does not wait any more."""
     waits = sql.update(TRIALS).where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.WAITING)
-    started = connection.execute(waits.values(state=TrialState.RUNNING, datetime_start=datetime.now()))
+    started = connection.execute(waits.values(state=TrialState.RUNNING, datetime_start=at))
     return trial_id if started.rowcount == 1 else None
 
 
