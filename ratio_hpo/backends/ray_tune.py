@@ -132,6 +132,13 @@ class StudyScheduler(FIFOScheduler):
         goes_on = self._driver.ask(told=trial.trial_id, progress=json.loads(result["progress"]))
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """None in particular: Tune then gives a free actor to the trial that was asked for last.
+
+        The first one that waits has an actor of its own, which is being started; Tune would kill that one and start
+        another for the trial asked for last, so that where trials are short most starts come to nothing.
+        """
+
 
 class Watchdog(tune.Callback):
     """Ends actors whose trials have passed a limit in time."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ratio_hpo.core.share import Share
+from ratio_hpo.core.share import Share, to_stderr
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,16 @@ class RunFolder:
         """Kept weights of a study."""
         return self.checkpoints / study
 
-    def share(self, url: str | None) -> Share | None:
+    def share(self, url: str | None, say: Callable[[str], None] | None = to_stderr) -> Share | None:
         """What is shared of it at an address; None: nothing is.
+
+        Args:
+            say: is told when the share is waited for.
 
         Raises:
             ConfigError: nothing that can be shared at.
         """
-        return None if url is None else Share(url, self.root)
+        return None if url is None else Share(url, self.root, say=say)
 
     @property
     def plots(self) -> Path:

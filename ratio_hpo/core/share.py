@@ -8,6 +8,7 @@ while it is there. Any store that fsspec knows will do: `s3://bucket/prefix`, `f
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,17 +21,20 @@ from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.core.errors import ConfigError, ShareError
 from ratio_hpo.core.files import is_disk_full, written_whole
 from ratio_hpo.core.urls import reason_of, without_password
+from ratio_hpo.core.waiting import tried
 
 T = TypeVar("T")
 
 PATIENCE = 600.0
 """Seconds that a share which is away is waited for."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between tries; each is twice the one before."""
-
 LISTED = 10.0
 """Seconds that a listing is good for: what was stored since is made again, or found the next time."""
+
+
+def to_stderr(line: str) -> None:
+    """Say it where workers can."""
+    print(line, file=sys.stderr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Share:
     Args:
         url: where it is, as fsspec has it; logins come from the environment.
         root: the run folder here.
+        say: is told when the share is waited for.
 
     Raises:
         ConfigError: nothing that fsspec knows.
@@ -59,11 +64,13 @@ class Share:
 
     url: str
 
-    def __init__(self, url: str, root: Path, clock: Clock = CLOCK) -> None:
-        self.url, self._root, self._clock = url, root, clock
+    def __init__(
+        self, url: str, root: Path, clock: Clock = CLOCK, say: Callable[[str], None] | None = to_stderr
+    ) -> None:
+        self.url, self._root, self._clock, self._say = url, root, clock, say
         self._fs, self._base = _open(url)
         self._is_path = "file" in _protocols(self._fs)
-        self._listing: tuple[float, dict[str, SharedFile]] | None = None
+        self._listings: dict[Path, tuple[float, dict[str, SharedFile]]] = {}
 
     def check(self) -> None:
         """Write a small file and delete it again.
@@ -132,23 +139,22 @@ class Share:
         names = self._tried(lambda: [str(name) for name in self._fs.find(self._there(path))])
         for name in sorted(names, key=lambda name: name.rpartition("/")[2] != last):
             self._tried(lambda name=name: self._gone(name))
-        self._listing = None
+        self._listings.clear()
 
     def files(self, folder: Path) -> dict[str, SharedFile]:
         """All files below a folder, by their names below it, as of the last seconds."""
         now = self._clock.monotonic()
-        if self._listing is None or now - self._listing[0] > LISTED:
-            self._listing = (now, self._tried(self._list))
-        prefix = f"{self._name(folder)}/"
-        return {name.removeprefix(prefix): file for name, file in self._listing[1].items() if name.startswith(prefix)}
+        if folder not in self._listings or now - self._listings[folder][0] > LISTED:
+            self._listings[folder] = (now, self._tried(lambda: self._list(self._there(folder))))
+        return self._listings[folder][1]
 
-    def _list(self) -> dict[str, SharedFile]:
+    def _list(self, there: str) -> dict[str, SharedFile]:
         try:
-            found = self._fs.find(self._base, detail=True)
+            found = self._fs.find(there, detail=True)
         except FileNotFoundError:  # nothing was put there yet
             return {}
         return {
-            name.removeprefix(f"{self._base}/"): SharedFile(int(info["size"]), _seconds(info))
+            name.removeprefix(f"{there}/"): SharedFile(int(info["size"]), _seconds(info))
             for name, info in found.items()
         }
 
@@ -184,20 +190,24 @@ class Share:
         return f"{self._base}/{self._name(path)}"
 
     def _tried(self, call: Callable[[], T], patience: float = PATIENCE) -> T:
-        """What a call gives, tried again while the share is away."""
-        began, pause = self._clock.monotonic(), FIRST_PAUSE
-        while True:
-            try:
-                return call()
-            except Exception as error:  # each store has errors of its own
-                if is_disk_full(error):
-                    raise
-                passed = self._clock.monotonic() - began
-                if isinstance(error, PermissionError | FileNotFoundError) or passed + pause > patience:
-                    shown, reason = without_password(self.url), reason_of(error)
-                    raise ShareError(f"{shown}: {reason}; check the address, the login and the network") from error
-                self._clock.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+        """What a call gives, tried again while the share is away.
+
+        Raises:
+            ShareError: it is away for longer, or refuses.
+        """
+        shown = without_password(self.url)
+        try:
+            return tried(call, what=shown, passes=_may_pass, reason_of=reason_of, patience=patience, say=self._say,
+                         clock=self._clock)  # fmt: skip
+        except Exception as error:  # each store has errors of its own
+            if is_disk_full(error):
+                raise
+            raise ShareError(f"{shown}: {reason_of(error)}; check the address, the login and the network") from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether an error of a store may pass by itself."""
+    return not isinstance(error, PermissionError | FileNotFoundError) and not is_disk_full(error)
 
 
 @cache

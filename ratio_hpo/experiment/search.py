@@ -84,7 +84,7 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         "versions": _versions(),
         "git_commit": _git_commit(),
     }
-    share = options.folder.share(options.share)  # one, which keeps its listing
+    share = options.folder.share(options.share, say)  # one, which keeps its listing
     storage = open_storage(url or options.storage or options.folder.studies_url)
     storage.patience, storage.say = 60.0 * options.storage_patience, say
     return Study(
@@ -120,7 +120,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
         trials=trials, hours=options.hours, cost=options.cost, failures=options.failures,
         retries=options.retries,        trial_minutes=options.trial_timeout, stall_minutes=options.stall_timeout,
     )  # fmt: skip
-    share = folder.share(options.share)
+    share = folder.share(options.share, watcher.say)
     if share is not None and not study.is_done(trials):
         share.check()
         if isinstance(search.objective, Pipeline):

@@ -16,14 +16,12 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
 from ratio_hpo.core.clock import CLOCK, Clock
+from ratio_hpo.core.waiting import tried
 
 T = TypeVar("T")
 
 PATIENCE = 600.0
 """Seconds that a search waits for its storage."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-"""Seconds between tries; each is twice the one before."""
 
 FOR_GOOD = (
     "no such table", "no such column", "readonly", "read-only", "malformed", "not a database", "syntax error",
@@ -79,29 +77,22 @@ class PatientStorage(RDBStorage):
         Raises:
             sqlalchemy.exc.SQLAlchemyError, StorageInternalError: it still fails after so long, or for good.
         """
-        began, pause, waited, again = self.clock.monotonic(), FIRST_PAUSE, False, False
-        while True:
+
+        def afresh() -> T:
             try:
-                result = call()
+                return call()
             except DATABASE_ERRORS as error:
-                passed = self.clock.monotonic() - began
-                if not is_hiccup(error):
+                if not _lost_connection(error):
                     raise
-                if not again and _lost_connection(error):
-                    again = True
-                    continue
-                if passed + pause > self.patience:
-                    self.patience = 0.0  # what comes after it, to end in order, does not wait as long again
-                    raise
-                if not waited:
-                    self._tell(f"storage: {reason_of(error)}; trying again for up to {self.patience:,.0f} s")
-                waited = True
-                self.clock.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            else:
-                if waited:
-                    self._tell(f"storage: back after {self.clock.monotonic() - began:,.0f} s")
-                return result
+                return call()
+
+        try:
+            return tried(afresh, what="storage", passes=is_hiccup, reason_of=reason_of, patience=self.patience,
+                         say=self.say, clock=self.clock)  # fmt: skip
+        except DATABASE_ERRORS as error:
+            if is_hiccup(error):
+                self.patience = 0.0  # what comes after it, to end in order, does not wait as long again
+            raise
 
     def run(self, work: Callable[[sql.Connection], T], *, whole: bool = True) -> T:
         """What some statements give.
@@ -119,10 +110,6 @@ class PatientStorage(RDBStorage):
     @functools.cached_property
     def _each_by_itself(self) -> sql.Engine:
         return self.engine.execution_options(isolation_level="AUTOCOMMIT")
-
-    def _tell(self, line: str) -> None:
-        if self.say is not None:
-            self.say(line)
 
 
 def of_database(error: BaseException) -> sqlalchemy.exc.SQLAlchemyError | None:
