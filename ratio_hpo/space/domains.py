@@ -204,6 +204,19 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Curve(Steps):
+    """Numbers of steps that are read off: a mixture is trained to each of them, as far as the front may gain.
+
+    Example:
+        >>> Curve(values=(0.5, 1, 2)).resolve(100).describe()
+        'each of {50, 100, 200}'
+    """
+
+    def describe(self) -> str:
+        return f"each of {Steps.describe(self)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """One of a few unordered values.
 

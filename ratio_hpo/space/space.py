@@ -11,7 +11,7 @@ from ratio_hpo.core.config import NAME, did_you_mean, load_yaml, parse, show, un
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.resources import find_shipped, shipped_files
 from ratio_hpo.core.trial import Params
-from ratio_hpo.space.domains import Choice, Domain, LogUniform, Ratio, Steps, Uniform
+from ratio_hpo.space.domains import Choice, Curve, Domain, LogUniform, Ratio, Steps, Uniform
 from ratio_hpo.space.groups import Grouped
 from ratio_hpo.space.shares import Simplex
 
@@ -21,6 +21,7 @@ DOMAINS: dict[str, type] = {
     "grouped": Grouped,
     "log_uniform": LogUniform,
     "uniform": Uniform,
+    "curve": Curve,  # before what it is a kind of
     "steps": Steps,
     "choice": Choice,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ratio_hpo.core.errors import in_one_line
@@ -17,6 +17,7 @@ from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.patience import of_database
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.samplers import Coordinates, Sampler, cube_of, distributions, fixed_values
+from ratio_hpo.study.siblings import Siblings
 
 PlanTrial = Callable[[Params, int], TrialPlan]
 """What parameters come to under a training seed."""
@@ -36,6 +37,7 @@ class Beginnings:
         plan: StudyPlan,
         study_id: int,
         sampler: Sampler,
+        siblings: Siblings,
         claims: Claims,
         view: LiveView,
         endings: Endings,
@@ -43,7 +45,7 @@ class Beginnings:
         settings: Mapping[str, Any],
         look: Callable[[], None],
     ) -> None:
-        self._plan, self._study_id, self._sampler = plan, study_id, sampler
+        self._plan, self._study_id, self._sampler, self._siblings = plan, study_id, sampler, siblings
         self._claims, self._view, self._endings = claims, view, endings
         self._plan_trial, self._settings, self._look = plan_trial, dict(settings), look
         self._domains = distributions(plan.space)
@@ -56,12 +58,13 @@ class Beginnings:
         """
         while True:
             waiting, count = self._view.numbers(State.WAITING), len(self._view.records)
-            if count - len(waiting) >= most_trials:
+            ready = self._ready(waiting)
+            if count - len(waiting) >= most_trials or (waiting and not ready and count >= most_trials):
                 return None
             if not waiting and self._sampler.exhausted(self._view):
                 return None
-            number = waiting[0] if waiting else count
-            trial_id = self._view.trial_id(number) if waiting else None
+            number = ready[0] if ready else count
+            trial_id = self._view.trial_id(number) if ready else None
             claim = self._claims.begin(self._study_id, count, trial_id)
             job = self.begin(number, claim) if claim is not None else None
             if job is not None:
@@ -73,7 +76,7 @@ class Beginnings:
         stored = self._view.attributes(number)
         seed = int(stored.get(rec.SEED, self._plan.seed))
         try:
-            place, params = self._place(number, stored)
+            place, params, siblings = self._place(number, stored)
             plan = self._plan_trial(params, seed)
         except Exception as error:  # parameters that the objective refuses belong to their trial
             if of_database(error) is not None:
@@ -89,25 +92,42 @@ class Beginnings:
             rec.SEED: seed,
         }
         about = json.loads(json.dumps(about))  # as it is read again
-        if not self._claims.settle(claim, about, place, self._domains):
+        waiting = [{rec.ASKED: each, rec.SIBLING_OF: number} for each in siblings]
+        if not self._claims.settle(claim, about, place, self._domains, self._study_id, waiting):
             return None
         claim.fill({**stored, **about})
         self._view.begin(number, claim.trial_id, {**stored, **about}, claim.lease, plan=plan)
         self._claims.add(number, claim)
+        if siblings:
+            self._look()
         return claim.job(number)
 
-    def _place(self, number: int, stored: Mapping[str, Any]) -> tuple[Coordinates, Params]:
-        """Where a trial lies, as Optuna holds it, and its absolute parameters.
+    def _ready(self, waiting: Sequence[int]) -> list[int]:
+        """The trials of which no sibling runs: they would train the same stage beside each other."""
+        running = self._view.numbers(State.RUNNING)
+        busy = {self._family(number) for number in running if not self._view.records[number].done}
+        return [number for number in waiting if self._family(number) not in busy]
+
+    def _family(self, number: int) -> int:
+        """The proposal that a trial is a sibling of, or it itself."""
+        return int(self._view.attributes(number).get(rec.SIBLING_OF, number))
+
+    def _place(self, number: int, stored: Mapping[str, Any]) -> tuple[Coordinates, Params, list[Params]]:
+        """Where a trial lies, as Optuna holds it, its absolute parameters, and those of siblings that are to follow.
 
         An anchor has its own; what was asked for stays, and what was left out of it is proposed.
         """
         space = self._plan.space
         if stored.get(rec.KIND) == NO_INTERMEDIATE:
-            return {}, dict(stored[rec.PARAMS])
+            return {}, dict(stored[rec.PARAMS]), []
         if rec.PARAMS in stored:
-            return fixed_values(space, stored[rec.PARAMS]), stored[rec.PARAMS]
+            return fixed_values(space, stored[rec.PARAMS]), stored[rec.PARAMS], []
         asked = {key: value for key, value in stored.get(rec.ASKED, {}).items() if key in space.parameters}
         place = fixed_values(space, asked) if asked else {}
         if any(name not in place for name in self._domains):
             place = {**self._sampler.propose(self._view, number), **place}
-        return place, {**space.decode(cube_of(space, place)), **asked}
+        params = {**space.decode(cube_of(space, place)), **asked}
+        if asked:
+            return place, params, []
+        first, *others = self._siblings.of(params, self._view.records[:number])
+        return (place if first == params else {**place, **fixed_values(space, first)}), first, others

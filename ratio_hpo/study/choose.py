@@ -22,6 +22,7 @@ from ratio_hpo.study.pruning import OptunaPruner, Pruner
 from ratio_hpo.study.response import Response
 from ratio_hpo.study.rules import RuleSampler
 from ratio_hpo.study.samplers import OptunaSampler, Sampler
+from ratio_hpo.study.siblings import Siblings
 from ratio_hpo.surrogate.seen import PRUNE, SELECT
 
 Named = tuple[str, Mapping[str, Any]]
@@ -32,6 +33,7 @@ class Chosen:
     """What a study works with; `response` makes its models of `select`."""
 
     sampler: Sampler
+    siblings: Siblings
     pruner: Pruner
     response: Response
 
@@ -83,7 +85,8 @@ def choose(
         chosen = LawSampler(name, options, on_select, sources=plan.sources, seed=plan.seed)
     else:
         chosen = OptunaSampler(name, options, space=plan.space, seed=plan.seed)
+    siblings = Siblings(plan.space, on_select)
     name, options = pruner
     if name == "front":
-        return Chosen(chosen, FrontPruner(options, response(PRUNE), records), on_select)
-    return Chosen(chosen, OptunaPruner(name, options, plan.rungs, plan.languages), on_select)
+        return Chosen(chosen, siblings, FrontPruner(options, response(PRUNE), records), on_select)
+    return Chosen(chosen, siblings, OptunaPruner(name, options, plan.rungs, plan.languages), on_select)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -30,7 +30,7 @@ from ratio_hpo.study.leases import (
 )
 from ratio_hpo.study.patience import DATABASE_ERRORS, PatientStorage
 from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.study.tables import End, has_attributes, put_attributes, put_end, put_params
+from ratio_hpo.study.tables import End, add_waiting, has_attributes, lock_study, put_attributes, put_end, put_params
 
 UNKNOWN = -1
 """The id of a trial that is not begun yet."""
@@ -181,14 +181,22 @@ class Claims:
         values: Mapping[str, Any],
         place: Mapping[str, float],
         domains: Mapping[str, BaseDistribution],
+        study_id: int,
+        siblings: Sequence[Mapping[str, Any]] = (),
     ) -> bool:
         """Set attributes of a trial and its place in the space while it is ours; False where it is not any more.
 
         Args:
             place: as Optuna holds it, with the domain of each coordinate.
+            siblings: attributes of trials that are to wait from now on.
         """
 
         def work(connection: Connection) -> None:
+            if siblings:
+                lock_study(connection, study_id)
+                if has_attributes(connection, claim.trial_id, values):  # it was cut off after it was written
+                    return
+                add_waiting(connection, study_id, siblings)
             put_while_held(connection, claim.lease, values)
             put_params(connection, claim.trial_id, place, domains)
 

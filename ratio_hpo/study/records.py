@@ -18,6 +18,7 @@ from ratio_hpo.study.tables import Rows, read_rows
 
 KIND, PARAMS, PLAN, SETTINGS, SEED = "kind", "params", "plan", "settings", "seed"
 ASKED, PLANNED, RETRY_OF, PRUNABLE, REPLICATE_OF = "asked", "planned", "retry_of", "prunable", "replicate_of"
+SIBLING_OF = "sibling_of"
 ATTEMPTS, ADOPTIONS, DONE, REASON, TRACEBACK = "attempts", "adoptions", "done", "reason", "traceback"
 CURVE = "curve:"
 CURSOR = "tracked:"

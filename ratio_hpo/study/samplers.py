@@ -17,7 +17,7 @@ from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params
-from ratio_hpo.space import Space, Steps
+from ratio_hpo.space import Curve, Space, Steps
 from ratio_hpo.study.records import KIND
 
 if TYPE_CHECKING:
@@ -170,6 +170,8 @@ def _grid(space: Space, parts: int = GRID_PARTS) -> dict[str, list[Any]]:
         domain = space.parameters.get(name)
         if name in categories:
             grid[name] = list(range(categories[name]))
+        elif isinstance(domain, Curve):  # siblings come of themselves
+            grid[name] = [0.5 / len(domain.values)]
         elif isinstance(domain, Steps):
             grid[name] = [(k + 0.5) / len(domain.values) for k in range(len(domain.values))]
         else:

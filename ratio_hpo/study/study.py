@@ -75,8 +75,8 @@ class Study:
         self._endings = Endings(plan, storage, self._optuna, self.live, self.view, self._by.pruner, self._look)
         of_each = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
         self._beginnings = Beginnings(
-            plan, self._optuna._study_id, self._by.sampler, self.live, self.view, self._endings, planned, of_each,
-            self._look,
+            plan, self._optuna._study_id, self._by.sampler, self._by.siblings, self.live, self.view, self._endings,
+            planned, of_each, self._look,
         )  # fmt: skip
         self._endings.settle()
 

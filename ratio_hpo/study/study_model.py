@@ -160,6 +160,18 @@ class StudyModel:
         gains = self._gain.expected(self._curves(places, [course.thinned(LOOKED_AT) for course in courses]))
         return gains / (paid + TRIAL_COST * self._response.courses.largest_cost)
 
+    def chances(self, places: Sequence[Params]) -> Array:
+        """Probability that a point of a trial joins the front which no earlier one of them has passed through [n]."""
+        found, passed = np.zeros(len(places)), set[bytes]()
+        for k, params in enumerate(places):
+            course = self._response.courses.of(params)
+            new = np.array([row.tobytes() not in passed for row in course.windows])
+            passed |= {row.tobytes() for row in course.windows}
+            if new.any():
+                left = Course(course.windows[new], course.costs[new]).thinned(LOOKED_AT)
+                found[k] = float(self._gain.joins(self._curves([params], [left]))[0])
+        return found
+
     def hope(self, number: int) -> Hope:
         """What is left to hope for from a trial that runs."""
         from ratio_hpo.surrogate.gain import stacked

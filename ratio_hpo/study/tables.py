@@ -126,6 +126,16 @@ def start_trial(connection: sql.Connection, trial_id: int, at: datetime) -> int 
     return trial_id if started.rowcount == 1 else None
 
 
+def add_waiting(connection: sql.Connection, study_id: int, attributes: Sequence[Mapping[str, Any]]) -> None:
+    """Have trials wait, after all others of a locked study."""
+    last = connection.execute(LAST, {"of": study_id}).scalar()
+    number = 0 if last is None else last + 1
+    for k, each in enumerate(attributes):
+        row = {"number": number + k, "study_id": study_id, "state": TrialState.WAITING}
+        trial_id = connection.execute(sql.insert(TRIALS).returning(TRIALS.c.trial_id), row).scalar_one()
+        put_attributes(connection, trial_id, each)
+
+
 def put_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, Any]) -> None:
     """Set user attributes of a trial; past Optuna's API, which would pass over those of finished trials."""
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in values.items()]
