@@ -31,7 +31,7 @@ from ratio_hpo.study import Study, StudyPlan, Target
 from ratio_hpo.study.storage import default_url, open_storage
 
 RUNGS = tuple(range(10, 110, 10))
-STEPS = (10, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+STEPS = (10, 100, 200, 500, 1_000, 2_000, 5_000, 9_000, 10_000)
 
 
 def instant(params: Params, context: Context) -> Iterator[Progress]:

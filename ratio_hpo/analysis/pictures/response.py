@@ -55,7 +55,7 @@ def draw_response(facts: Facts, figure: Any) -> Sequence[Any]:
     axes.axvspan(best["low"], best["high"], color=FAINT, alpha=0.35, linewidth=0, label="best ratio, 4 of 5")
     axes.set_xlabel("ratio (share of non-English windows)")
     axes.set_ylabel(f"mean {facts.measure} at the end, on select")
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside upper center", ncols=4)  # within, it hides what is measured at high ratios
     return [axes]
 
 
