@@ -77,7 +77,7 @@ def test_tokens_as_unit_even_out_tokens(ready: Callable[..., Search]) -> None:
     assert middle.ratio == 0.5
 
 
-@pytest.mark.parametrize("space", ["default", "ratio-only", "languages", "full"])
+@pytest.mark.parametrize("space", ["default", "curve", "ratio-only", "languages", "full"])
 def test_every_shipped_space_gives_stages_anywhere(space: str, ready: Callable[..., Search]) -> None:
     search = ready(space=space)
     rng = np.random.default_rng(0)

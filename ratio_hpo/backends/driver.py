@@ -197,14 +197,14 @@ class Session:
         self._ended(number)
         return Decision.STOP
 
-    def died(self, number: int, how: str) -> Job | None:
+    def died(self, number: int, how: str, *, starved: bool = False) -> Job | None:
         """The process that ran a trial has died: what to go on with, or None where the trial is given up.
 
-        Where the kernel has killed one for want of memory, the trial goes on with smaller micro-batches.
+        Where it was killed for want of memory, by the kernel too, the trial goes on with smaller micro-batches.
         """
-        starved = self._memory.has_killed()
-        why = f"{how}; the kernel has killed a process for want of memory" if starved else how
-        job = self.study.died(number, why, self.budget.retries, smaller=starved)
+        killed = self._memory.has_killed()
+        why = f"{how}; the kernel has killed a process for want of memory" if killed else how
+        job = self.study.died(number, why, self.budget.retries, smaller=starved or killed)
         if job is None:
             self._ended(number)
         else:

@@ -75,14 +75,19 @@ class Floor:
         """Whether the trial goes on after an evaluation."""
         return self._take(self._numbers[trial_id], progress) is Decision.CONTINUE
 
-    def end(self, trial_id: str, ending: Ending | None, *, died: bool) -> None:
-        """A trial has ended, was stopped, or its process has died."""
+    def end(self, trial_id: str, ending: Ending | None, *, died: bool, starved: bool) -> None:
+        """A trial has ended, was stopped, or its process has died.
+
+        Args:
+            starved: Ray has killed it for want of memory.
+        """
         number, late = self._numbers.pop(trial_id), self._late.pop(trial_id, None)
         if died:
             if late is not None:
                 job = self._session.end_late(number, late)
             else:
-                job = self._session.died(number, "killed, out of memory, or crashed")
+                how = "Ray killed it: its node ran low on memory" if starved else "killed, out of memory, or crashed"
+                job = self._session.died(number, how, starved=starved)
             if job is not None:
                 self._again.append((time.monotonic() + self._session.pause(number), job))
         elif ending is not None:
@@ -199,8 +204,8 @@ def _serve(floor: Floor, process: Process) -> None:
                 answer = floor.next(trial_id)
             case {"told": trial_id, "progress": progress}:
                 answer = floor.report(trial_id, Progress.from_json(progress))
-            case {"ended": trial_id, "ending": ending, "died": died}:
-                floor.end(trial_id, Ending(**ending) if ending else None, died=died)
+            case {"ended": trial_id, "ending": ending, "died": died, "starved": starved}:
+                floor.end(trial_id, Ending(**ending) if ending else None, died=died, starved=starved)
             case {"late": trial_ids}:
                 answer = floor.late(trial_ids)
             case {"servers": servers}:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
@@ -71,11 +72,20 @@ class TrialActor(tune.Trainable):
         return opened(self._read, config["params"], Context.from_json(config["context"]))
 
 
+LOW_MEMORY = "low on memory"
+"""What Ray says of an actor that it has killed before the kernel had to."""
+
+
 class Driver:
-    """The driver, as Tune's parts see it."""
+    """The driver, as Tune's parts see it.
+
+    Attributes:
+        starved: Tune's trials whose actors Ray has killed for want of memory.
+    """
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
+        self.starved: set[str] = set()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         """Tune pickles what it is given for a restore that is never done; the pipe stays out of it."""
@@ -112,7 +122,8 @@ class StudySearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         self._asked = -LOOK  # there is a free worker
-        self._driver.ask(ended=trial_id, died=error, ending=json.loads((result or {}).get("ending") or "null"))
+        ending = json.loads((result or {}).get("ending") or "null")
+        self._driver.ask(ended=trial_id, died=error, starved=trial_id in self._driver.starved, ending=ending)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the study is in its storage."""
@@ -131,6 +142,12 @@ class StudyScheduler(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         goes_on = self._driver.ask(told=trial.trial_id, progress=json.loads(result["progress"]))
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Comes before the searcher hears of it; Tune keeps of most errors only what they say, in a file."""
+        told = Path(trial.error_file or "")
+        if told.is_file() and LOW_MEMORY in told.read_text(errors="replace"):
+            self._driver.starved.add(trial.trial_id)
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """None in particular: Tune then gives a free actor to the trial that was asked for last.

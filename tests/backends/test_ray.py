@@ -15,7 +15,7 @@ from ratio_hpo.backends.driver import Budget, Session, TooManyFailures
 from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Context, Params, Progress, State
-from ratio_hpo.study import Study
+from ratio_hpo.study import Study, Target
 from ratio_hpo.study.storage import default_url, open_storage
 from tests.backends.objectives import hangs_once
 from tests.conftest import curve_objective, plan_of
@@ -198,3 +198,31 @@ def test_a_trial_gets_no_more_gpus_than_the_built_in_objective_uses(tmp_path: Pa
         ready_search(options, print)
     assert Resources(gpus=2.0).gpus_for(1) == 2.0  # an own objective gets what it asked for
     assert list(tmp_path.iterdir()) == []
+
+
+def sleeps(params: Params, context: Context) -> Iterator[Progress]:
+    time.sleep(60)
+    yield from curve_objective(params, context)
+
+
+@pytest.mark.slow
+def test_a_trial_that_ray_kills_for_memory_says_so(on_ray: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray takes a node to be full from one part in a hundred on."""
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")
+    plan, limits = {"target": Target(score=0.5)}, {"retries": 1}
+    [record] = on_ray(sleeps, 1, plan=plan, limits=limits).records()[:1]
+    assert record.state is State.FAIL
+    assert "its process died 2 times" in str(record.reason)
+    assert "Ray killed it: its node ran low on memory" in str(record.reason)
+
+
+def test_a_trial_that_ray_kills_for_memory_goes_on_smaller(tmp_path: Path) -> None:
+    from ratio_hpo.backends.ray import Floor
+
+    study = Study(plan_of(), open_storage(default_url(tmp_path)))
+    floor = Floor(Session(study=study, budget=Budget(trials=2), root=tmp_path), workers=1)
+    assert floor.next("first")["job"]["context"]["smaller"] == 0
+    floor.end("first", None, died=True, starved=True)
+    time.sleep(0.6)
+    again = floor.next("second")["job"]["context"]
+    assert (again["trial"], again["smaller"]) == (0, 1)

@@ -87,7 +87,7 @@ def test_a_useless_file_is_refused(content: bytes, message: str, tmp_path: Path)
 
 
 def test_an_absent_file_says_where_to_look(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="`data_dir` or RATIO_HPO_DATA"):
+    with pytest.raises(DataError, match=r"^[^:]*: no such file; check `path`, and `data_dir` or RATIO_HPO_DATA$"):
         read_file("squad", tmp_path / "none.json")
 
 

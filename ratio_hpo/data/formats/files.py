@@ -53,6 +53,19 @@ def said(error: Exception) -> str:
     return "it is nested too deep" if isinstance(error, RecursionError) else str(error).splitlines()[0][:200]
 
 
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        DataError: absent, not UTF-8, or no JSON.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: needs JSON, but {said(error)}; for one record a line, name it .jsonl") from error
+
+
 def numbered_lines(path: Path) -> list[tuple[int, str]]:
     """The lines of a file that are not blank, with their numbers from 1."""
     return [(k, line.rstrip("\r")) for k, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
@@ -158,10 +171,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def _json_list(path: Path, report: Report) -> Iterator[tuple[str, Any]]:
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: needs JSON, but {said(error)}; for one record a line, name it .jsonl") from error
+    content = read_json(path)
     entries = content.get("data") if isinstance(content, dict) else content
     if not isinstance(entries, list):
         raise DataError(f"{path}: needs a list of records, or one under the key `data`; check the file")

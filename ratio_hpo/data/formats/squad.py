@@ -8,7 +8,6 @@ that cannot be answered from their passage (`is_impossible`, or without an answe
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from ratio_hpo.core.errors import DataError
 from ratio_hpo.data.examples import Answer, Question, group_of
 from ratio_hpo.data.formats.base import Format, Records
 from ratio_hpo.data.formats.fields import texts_of
-from ratio_hpo.data.formats.files import json_lines, kind_of, parquet_rows, read_text, said
+from ratio_hpo.data.formats.files import json_lines, kind_of, parquet_rows, read_json
 from ratio_hpo.data.report import Report
 
 
@@ -37,10 +36,7 @@ def squad_records(path: Path, report: Report, keep: tuple[str, ...] = ()) -> Rec
     if kind in (".jsonl", ".ndjson"):
         yield from json_lines(path, report)
         return
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: needs JSON, but {said(error)}; for one record a line, name it .jsonl") from error
+    content = read_json(path)
     articles = content.get("data") if isinstance(content, dict) else None
     if not isinstance(articles, list):
         raise DataError(f"{path}: needs the key `data` with a list of articles (SQuAD format); check the file")
