@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,16 @@ from outside import Ax, SyneMoasha, best_seen
 from problems import Problem
 from replay import View, tell
 
-from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
+from ratio_hpo.core.trial import Decision, Params, Progress, State, TrialRecord
+from ratio_hpo.space import Curve, Steps
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.front_pruner import FrontPruner
 from ratio_hpo.study.laws import LawSampler
 from ratio_hpo.study.mixture import MixtureProposals
 from ratio_hpo.study.pruning import OptunaPruner
 from ratio_hpo.study.response import Response
-from ratio_hpo.study.samplers import Coordinates, OptunaSampler
+from ratio_hpo.study.samplers import Coordinates, OptunaSampler, cube_of, fixed_values
+from ratio_hpo.study.siblings import Siblings
 from ratio_hpo.surrogate.prior import Tendency
 
 logging.getLogger("optuna").setLevel(logging.ERROR)
@@ -68,6 +71,26 @@ class Ours:
         expected = self._response.model(view.records).finals()
         whole = [r.number for r in view.records if r.state is State.COMPLETE] or list(expected)
         return max(whole, key=lambda number: (expected[number][0], -number))
+
+
+class Ahead(Ours):
+    """The same, in a space whose steps are read off: the siblings of a proposal come after it."""
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        super().__init__(problem, seed)
+        self._space = problem.space
+        read_off = {
+            name: Curve(values=domain.values, absolute=True) if isinstance(domain, Steps) else domain
+            for name, domain in problem.space.parameters.items()
+        }
+        self._siblings = Siblings(replace(problem.space, parameters=read_off), self._response)
+        self._queue: list[Params] = []
+
+    def propose(self, view: View, number: int) -> Coordinates:
+        if not self._queue:
+            place = super().propose(view, number)
+            self._queue = self._siblings.of(self._space.decode(cube_of(self._space, place)), view.records[:number])
+        return fixed_values(self._space, self._queue.pop(0))
 
 
 class Law:
@@ -171,6 +194,7 @@ def _tpe(seed: int) -> Any:
 
 METHODS: dict[str, Callable[[Problem, int], Any]] = {
     "mixture": lambda p, s: Ours(p, s),
+    "mixture-curve": Ahead,
     "mixture-unpruned": lambda p, s: Ours(p, s, pruner="none"),
     "random": lambda p, s: Plain(p, s, lambda seed: optuna.samplers.RandomSampler(seed=seed)),
     "tpe": lambda p, s: Plain(p, s, _tpe),
