@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ratio_hpo.backends import memory
+from ratio_hpo.backends import driver, memory
 from ratio_hpo.backends.driver import Budget, Session, TooManyFailures, kind_of_error
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.core.errors import ConfigError, FirstTrialFailed
@@ -47,6 +47,13 @@ from tests.backends.objectives import (
     where_it_runs,
 )
 from tests.conftest import Hand, curve_objective, plan_of
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between attempts of a trial whose process dies, of which there are many here."""
+    monkeypatch.setattr(driver, "PAUSE", 0.01)
+
 
 Run = Callable[..., list[TrialRecord]]
 
@@ -376,3 +383,15 @@ def test_one_error_many_times_in_a_row_ends_the_search_with_it(tmp_path: Path) -
 def test_other_errors_between_break_the_row() -> None:
     assert kind_of_error("ValueError: 3 of 0x7fab") == kind_of_error("ValueError: 1.5 of 0x1")
     assert kind_of_error("ValueError: 3") != kind_of_error("KeyError: 3")
+
+
+def test_pauses_between_attempts_grow(tmp_path: Path) -> None:
+    study = Study(plan_of(), open_storage(default_url(tmp_path)))
+    session = Session(study=study, budget=Budget(trials=1), root=tmp_path)
+    assert session.next() is not None
+    pauses = []
+    for _ in range(3):
+        session.died(0, "killed")
+        pauses.append(session.pause(0) / driver.PAUSE)
+    assert pauses == [1, 2, 4]
+    study.close()
