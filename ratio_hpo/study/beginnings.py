@@ -95,8 +95,9 @@ class Beginnings:
         waiting = [{rec.ASKED: each, rec.SIBLING_OF: number} for each in siblings]
         if not self._claims.settle(claim, about, place, self._domains, self._study_id, waiting):
             return None
-        claim.fill({**stored, **about})
-        self._view.begin(number, claim.trial_id, {**stored, **about}, claim.lease, plan=plan)
+        attributes = {**stored, **about}
+        claim.fill(attributes)
+        self._view.begin(number, claim.trial_id, attributes, claim.lease)
         self._claims.add(number, claim)
         if siblings:
             self._look()

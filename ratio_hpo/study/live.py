@@ -14,7 +14,6 @@ from typing import Any
 import optuna
 
 from ratio_hpo.core.errors import ScoreError
-from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.front import Front
@@ -111,28 +110,18 @@ class LiveView:
         self._count(record, progress)
         self.records[number] = replace(record, curve=(*record.curve, progress))
 
-    def begin(self, number: int, trial_id: int, attributes: Mapping[str, Any], lease: Lease, plan: TrialPlan) -> None:
+    def begin(self, number: int, trial_id: int, attributes: Mapping[str, Any], lease: Lease) -> None:
         """Take in that this process has begun a trial: one that waited, or the next one.
 
         Args:
             attributes: that are stored of it now.
-            plan: what its parameters come to.
         """
+        begun = rec.record_of(number, State.RUNNING, attributes, started=lease.renewed, worker=lease.holder)
         if number == len(self.records):
-            self.records.append(TrialRecord(number=number, state=State.RUNNING, kind="sampled", params={}))
+            self.records.append(begun)
             self._ids.append(trial_id)
-        before = self.records[number]
-        self.records[number] = replace(
-            before,
-            state=State.RUNNING,
-            kind=attributes[rec.KIND],
-            params=attributes[rec.PARAMS],
-            plan=plan,
-            settings=attributes[rec.SETTINGS],
-            seed=attributes[rec.SEED],
-            started=before.started or lease.renewed,
-            worker=lease.holder,
-        )
+        else:
+            self.records[number] = replace(begun, started=self.records[number].started or begun.started)
         self._attributes[number] = attributes
         self._open.add(number)
 

@@ -90,9 +90,27 @@ def _stored(row: Any, rows: Rows) -> Stored:
     lease = lease_of(rows.leases[row.trial_id]) if row.trial_id in rows.leases else None
     state = State(row.state.name)
     held = state is State.RUNNING and lease is not None and lease.seems_live(time.time())
+    record = record_of(
+        row.number,
+        state,
+        attributes,
+        values=tuple(values) if values else None,
+        worker=lease.holder if lease is not None and held else None,
+        started=_seconds(row.datetime_start),
+        ended=_seconds(row.datetime_complete),
+    )
+    return Stored(row.trial_id, record, attributes, lease if state is State.RUNNING else None)
+
+
+def record_of(number: int, state: State, attributes: Mapping[str, Any], **others: Any) -> TrialRecord:
+    """A record from a trial's attributes.
+
+    Args:
+        others: fields of the record that are no attributes.
+    """
     plan = attributes.get(PLAN)
-    record = TrialRecord(
-        number=row.number,
+    return TrialRecord(
+        number=number,
         state=state,
         kind=attributes.get(KIND, "sampled"),
         params=attributes.get(PARAMS, {}),
@@ -100,17 +118,13 @@ def _stored(row: Any, rows: Rows) -> Stored:
         plan=UNPLANNED if plan is None else TRIAL_PLAN.validate_python(plan),
         seed=attributes.get(SEED),
         settings=attributes.get(SETTINGS, {}),
-        values=tuple(values) if values else None,
         reason=attributes.get(REASON),
         traceback=attributes.get(TRACEBACK),
-        worker=lease.holder if lease is not None and held else None,
         done=bool(attributes.get(DONE)),
         retry_of=attributes.get(RETRY_OF),
         replicate_of=attributes.get(REPLICATE_OF),
-        started=_seconds(row.datetime_start),
-        ended=_seconds(row.datetime_complete),
+        **others,
     )
-    return Stored(row.trial_id, record, attributes, lease if state is State.RUNNING else None)
 
 
 def _seconds(moment: datetime | None) -> float | None:
