@@ -18,7 +18,8 @@ from ratio_hpo.analysis.recommend import recommend
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.schema import SCHEMA
-from ratio_hpo.core.trial import HEADLINE, Params
+from ratio_hpo.core.scores import HEADLINE
+from ratio_hpo.core.trial import Params
 from ratio_hpo.metrics.convergence import cost_to_target
 from ratio_hpo.study.advice import LEAST_TRIALS
 from ratio_hpo.study.response import response_of

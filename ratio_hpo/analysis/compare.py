@@ -7,7 +7,8 @@ from typing import Any
 
 from ratio_hpo.analysis.status import best_trial, entry, status
 from ratio_hpo.core.schema import SCHEMA
-from ratio_hpo.core.trial import ERROR, TrialRecord
+from ratio_hpo.core.scores import ERROR
+from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.study.view import StudyView
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratio_hpo.core.trial import OVER_LANGUAGES
+from ratio_hpo.core.scores import OVER_LANGUAGES
 from ratio_hpo.study.view import StudyView
 
 Part = tuple[str, str]

@@ -11,7 +11,8 @@ from ratio_hpo.analysis.status import finite
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.plans import StagePlan
 from ratio_hpo.core.schema import SCHEMA
-from ratio_hpo.core.trial import ERROR, State, TrialRecord
+from ratio_hpo.core.scores import ERROR
+from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.front import summary
 from ratio_hpo.study.view import StudyView
 from ratio_hpo.training.parameters import PARAMETERS

@@ -62,9 +62,9 @@ class Child:
             self._process = Process("ratio_hpo.backends.child", self._objective)
         self._process.send({"start": {"params": params, "context": asdict(context)}})
 
-    def step(self, late: Callable[[], Late | None]) -> Step:
+    def step(self, late: Callable[[], Late | None], *, score: bool = False) -> Step:
         assert self._process is not None
-        self._process.send({"step": True})
+        self._process.send({"step": True, "score": score})
         self._busy = True
         try:
             while not self._process.has_said(LOOK):
@@ -110,7 +110,7 @@ def serve(pipe: Connection, source: bytes) -> None:
             close(stream)
             pipe.send_bytes(b"{}")
         else:
-            step = next_step(stream)
+            step = next_step(stream, score=message["score"])
             content = {"progress": step.to_json()} if isinstance(step, Progress) else {"ending": asdict(step)}
             pipe.send_bytes(json.dumps(content).encode())
 

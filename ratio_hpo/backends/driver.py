@@ -173,6 +173,7 @@ class Session:
             smaller=job.smaller,
             spent=job.spent,
             system_metrics=self.system_metrics,
+            late=self.study.scoring.asks,
         )
 
     def take(self, number: int, step: Step) -> Decision:
@@ -228,6 +229,8 @@ class Session:
         except ScoreError as error:
             return self.take(number, Ending(reason=str(error)))
         self._heard[number] = time.monotonic()
+        if decision is Decision.SCORE:
+            return decision
         if self.share is not None:
             self.share.take(progress)
         if progress.measures.get(UNSTORED) and not self._unstored:

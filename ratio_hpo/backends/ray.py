@@ -71,9 +71,9 @@ class Floor:
         self._numbers[trial_id] = job.number
         return {"job": {"params": job.params, "context": asdict(self._session.context(job))}}
 
-    def report(self, trial_id: str, progress: Progress) -> bool:
-        """Whether the trial goes on after an evaluation."""
-        return self._take(self._numbers[trial_id], progress) is Decision.CONTINUE
+    def report(self, trial_id: str, progress: Progress) -> str:
+        """What becomes of the trial after an evaluation."""
+        return self._take(self._numbers[trial_id], progress).value
 
     def end(self, trial_id: str, ending: Ending | None, *, died: bool, starved: bool) -> None:
         """A trial has ended, was stopped, or its process has died.

@@ -36,7 +36,7 @@ from ratio_hpo.backends.child import opened
 from ratio_hpo.backends.process import connect
 from ratio_hpo.backends.steps import close, next_step
 from ratio_hpo.core.errors import in_one_line
-from ratio_hpo.core.trial import Context, Progress
+from ratio_hpo.core.trial import Context, Decision, Progress
 from ratio_hpo.objective import Objective
 
 LOOK = 0.5
@@ -53,14 +53,19 @@ class TrialActor(tune.Trainable):
         sys.path.extend(entry for entry in path if entry not in sys.path)
         self._read: Callable[[], Objective] = cache(lambda: cloudpickle.loads(objective))
         self._stream: Iterator[Progress] = self._open(config)
+        self._score = False
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.cleanup()
-        self._stream = self._open(new_config)
+        self._stream, self._score = self._open(new_config), False
         return True
 
+    def score_next(self) -> None:
+        """The last evaluation is wanted again, on `select` too: the next step gives it."""
+        self._score = True
+
     def step(self) -> dict[str, Any]:
-        step = next_step(self._stream)
+        step, self._score = next_step(self._stream, score=self._score), False
         if isinstance(step, Progress):
             return {"done": False, "progress": json.dumps(step.to_json())}  # Tune flattens mappings
         return {"done": True, "ending": json.dumps(asdict(step))}
@@ -140,8 +145,10 @@ class StudyScheduler(FIFOScheduler):
         self._driver = driver
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        goes_on = self._driver.ask(told=trial.trial_id, progress=json.loads(result["progress"]))
-        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+        decision = Decision(self._driver.ask(told=trial.trial_id, progress=json.loads(result["progress"])))
+        if decision is Decision.SCORE:
+            trial.temporary_state.ray_actor.score_next.remote()  # comes before the next step, which is sent after it
+        return TrialScheduler.STOP if decision is Decision.STOP else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Comes before the searcher hears of it; Tune keeps of most errors only what they say, in a file."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from ratio_hpo.core.errors import Diverged, WorkBlocked, in_one_line
 from ratio_hpo.core.files import is_disk_full
-from ratio_hpo.core.trial import Progress
+from ratio_hpo.core.trial import Decision, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +30,18 @@ Step = Progress | Ending
 """What comes next of a trial."""
 
 
-def next_step(stream: Iterator[Progress]) -> Step:
-    """The next evaluation of a trial, or its end, whatever the objective raises: that belongs to its trial."""
+def next_step(stream: Iterator[Progress], *, score: bool = False) -> Step:
+    """The next evaluation of a trial, or its end, whatever the objective raises: that belongs to its trial.
+
+    Args:
+        score: whether the last evaluation is wanted again, on `select` too.
+    """
     try:
-        return next(stream, None) or Ending()
+        if score and isinstance(stream, Generator):
+            return stream.send(Decision.SCORE)
+        return next(stream)
+    except StopIteration:
+        return Ending()
     except Diverged as error:
         return Ending(reason=str(error))
     except WorkBlocked as error:

@@ -48,7 +48,7 @@ def flag_settings(ctx: click.Context, options: dict[str, Any], assignments: Sequ
     """Settings from options that name a key, those from variables first, then from -S."""
     found = []
     for key in (key for key in KEYS if options.get(key) is not None):
-        flag = f"--{key}"
+        flag = f"--{key.replace('_', '-')}"
         source = ctx.get_parameter_source(key)
         name = f"{PREFIX}{key.upper()}" if source is ParameterSource.ENVIRONMENT else flag
         found.append((source is not ParameterSource.ENVIRONMENT, Setting(key, _value(key, options[key]), name)))

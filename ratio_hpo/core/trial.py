@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
+from ratio_hpo.core.scores import HEADLINE, languages_of
 from ratio_hpo.core.spent import NOTHING, PAID, Spent
 
 Params = dict[str, Any]
@@ -22,6 +23,8 @@ class Decision(Enum):
 
     CONTINUE = "continue"
     STOP = "stop"
+    SCORE = "score"
+    """The same evaluation again, on `select` too."""
 
 
 class State(Enum):
@@ -51,7 +54,8 @@ class Progress:
         windows: windows consumed in that stage.
         cost: attributed cost: windows (or tokens, where the study counts those) consumed from the base model on.
         scores: `score/<lang>` on `select` and `prune/score/<lang>` on `prune` are what studies, pruners and reports
-            read, with their means as `score/mean`; beside them the measures that they are made of, `f1/<lang>`,
+            read, with their means as `score/mean`; a rung may have those of `prune` alone, and is then no candidate for
+            the front; beside them the measures that they are made of, `f1/<lang>`,
             `em/<lang>`, of several targets `<target>/accuracy/<lang>`. All in [0, 1]. Where there is no `score/…`, it
             is made of `f1/…`; an objective of one score gives its mean alone. `score_error`, where it is known, is
             the standard error of `score/mean` over the items of `select`.
@@ -86,8 +90,18 @@ class Progress:
 
     @property
     def has_headline(self) -> bool:
-        """Whether every target was scored: only then it is a point of the trial's curve of scores."""
+        """Whether every target was scored on `select`: only then it is a point of the trial's curve of scores."""
         return HEADLINE in self.scores
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether every target was scored on `prune`, so that pruners compare trials here."""
+        return self.has_headline or f"prune/{HEADLINE}" in self.scores
+
+    @property
+    def lacks_select(self) -> bool:
+        """Whether anything was scored on `prune` alone."""
+        return any(key.startswith("prune/") and key[6:] not in self.scores for key in self.scores)
 
     @property
     def headline(self) -> float:
@@ -160,21 +174,6 @@ class Progress:
         return cls(**content)
 
 
-HEADLINE = "score/mean"
-"""Key of the score that trials are compared by."""
-
-ERROR = "score_error"
-"""Key of the standard error of that score over the items that it was measured on."""
-
-OVER_LANGUAGES = ("/mean", "/worst")
-"""How scores end that are over all languages."""
-
-
-def languages_of(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
-    """The scores under `prefix` that are of one language, not of all."""
-    return {k[len(prefix) :]: v for k, v in scores.items() if k.startswith(prefix) and not k.endswith(OVER_LANGUAGES)}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
     """A trial as the storage holds it: all that analysis and tracking need.
@@ -211,8 +210,13 @@ class TrialRecord:
 
     @property
     def scored(self) -> tuple[Progress, ...]:
-        """The evaluations at which every target was scored: the curve of the headline."""
+        """The evaluations at which every target was scored on `select`: the curve of the headline."""
         return tuple(point for point in self.curve if point.has_headline)
+
+    @property
+    def compared(self) -> tuple[Progress, ...]:
+        """The evaluations at which every target was scored on `prune`."""
+        return tuple(point for point in self.curve if point.is_compared)
 
     @property
     def is_anchor(self) -> bool:
@@ -256,6 +260,7 @@ class Context:
         smaller: how often micro-batches are halved, since earlier attempts ran out of memory.
         spent: by earlier attempts at this trial.
         system_metrics: whether to measure the machine at each evaluation.
+        late: whether rungs are scored on `prune` alone, and on `select` where the driver sends `Decision.SCORE`.
 
     Example:
         >>> Context(trial=3, seed=0, root="mlruns").position is None  # it has not begun
@@ -273,6 +278,7 @@ class Context:
     smaller: int = 0
     spent: Spent = NOTHING
     system_metrics: bool = False
+    late: bool = False
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Context:

@@ -12,6 +12,7 @@ import numpy as np
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests, fingerprint
 from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.core.scores import PRUNE, SELECT, TEST
 from ratio_hpo.data.corpora import CorpusReader
 from ratio_hpo.data.examples import Example, fingerprint_examples
 from ratio_hpo.data.leaks import Leak, find_leaks
@@ -28,8 +29,6 @@ from ratio_hpo.objective.design import TargetDesign, TaskDesign
 from ratio_hpo.training.base import Base, find_base
 from ratio_hpo.training.model import load_tokenizer, most_positions
 from ratio_hpo.training.spec import SourceData, SourceSpec, StageSpec
-
-PRUNE, SELECT, TEST = "prune", "select", "test"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,6 +96,7 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         plan_trial=search.plan_trial,
         stored=lambda identity: StageStore(options.folder.stages, share=share).steps(identity),
         known=None if url is None else partial(_stored_study, options),
+        score_select=spec.score_select if isinstance(search.objective, Pipeline) else None,
     )
 
 

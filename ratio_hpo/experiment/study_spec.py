@@ -8,6 +8,7 @@ from pydantic import Field, Strict, ValidationInfo, field_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
 from ratio_hpo.study.keeper import Keep
+from ratio_hpo.study.select_scoring import Where
 
 Text = Annotated[str, Strict()]
 LARGEST_SEED = 2**63 - 1
@@ -78,6 +79,10 @@ class StudySpec(Spec):
 
     pruner: NamedSpec = NamedSpec(name=PRUNER)
     """What stops trials that are not worth going on with."""
+
+    score_select: Where = "likely"
+    """Rungs that the built-in objective scores on `select`: those that may join the front or reach the target, or
+    `always`."""
 
     keep: Keep = "front"
     """Whose weights are kept: `front`, `best`, `all`, `none`."""

@@ -6,7 +6,6 @@ first rung, then each to its second; a round is one piece of progress, after whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.plans import TrialPlan
-from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.core.trial import Context, Params
 from ratio_hpo.data.tasks import Task, make_task
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.objective.design import Design, TargetDesign, plan_stage
-from ratio_hpo.objective.run import TrialRun
+from ratio_hpo.objective.run import Stream, TrialRun
 from ratio_hpo.training.base import checkpoint_bytes
 from ratio_hpo.training.parameters import INTERMEDIATE
 
@@ -53,7 +52,7 @@ class Pipeline:
             stages=plans,
         )
 
-    def __call__(self, params: Params, context: Context) -> Iterator[Progress]:
+    def __call__(self, params: Params, context: Context) -> Stream:
         from ratio_hpo.training.items import ItemStore
         from ratio_hpo.training.loop import StageLoop, Stores
         from ratio_hpo.training.sharing import fetch_windows
@@ -68,7 +67,7 @@ class Pipeline:
         room = checkpoint_bytes(self.design.base) or 3 * 4 * engine.num_parameters
         store = StageStore(folder.stages, store_budget(context.store_gb, room), share)
         store.sweep()
-        loop = StageLoop(engine, Stores(store, ItemStore(folder.items, share)), evaluation)
+        loop = StageLoop(engine, Stores(store, ItemStore(folder.items, share)), evaluation, late=context.late)
         stages = [stage for stage, _ in self.design.make_stages(params, context.seed, precision=engine.precision)]
         if context.smaller:
             engine.shrink(context.smaller, max(stage.batch_size for stage in stages))

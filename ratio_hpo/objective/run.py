@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ratio_hpo.core.plans import TOKENS
-from ratio_hpo.core.spent import Spent
-from ratio_hpo.core.trial import Context, Progress
+from ratio_hpo.core.spent import NOTHING, Spent
+from ratio_hpo.core.trial import Context, Decision, Progress
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.system import SystemMeasures
 
 if TYPE_CHECKING:
     from ratio_hpo.training.engine import Engine, Trained
-    from ratio_hpo.training.evaluation import Evaluation
+    from ratio_hpo.training.evaluation import Evaluation, Target
     from ratio_hpo.training.loop import StageLoop, StagePoint
+
+Stream = Generator[Progress, Decision | None, None]
+"""Progress; an evaluation that is answered with `Decision.SCORE` comes again."""
 
 
 class TrialRun:
@@ -43,30 +46,30 @@ class TrialRun:
         self._totals = _Totals(spent=context.spent)
         self._system = SystemMeasures() if context.system_metrics else None
         self._ends_here, self._by_tokens = ends_here, cost_unit == TOKENS
-        self._scores: dict[str, float] = {}
+        self._scores: dict[str, dict[str, float]] = {}
         self._models: dict[str, str] = {}
         self._checkpoint: str | None = None
         self._items: dict[str, str] = {}
 
-    def base(self, name: str) -> Iterator[Progress]:
+    def base(self, name: str) -> Stream:
         """The base as it is, scored on what has no stage; the rest of the trial starts from it."""
         targets = self._evaluation.of_base()
         if targets:
-            scores, items, spent = self._loop.score_here(f"{name}/{0:08d}", targets)
-            self._totals.spent += spent
-            self._take(scores, {target.name: items for target in targets})
+            found = self._loop.score_here(f"{name}/{0:08d}", targets)
+            self._totals.spent += found.spent
+            self._take(targets, found.scores, found.items)
             yield self._progress(INTERMEDIATE, 0, dict(_NOTHING_YET))
 
-    def intermediate(self, stage: Stage) -> Iterator[Progress]:
+    def intermediate(self, stage: Stage) -> Stream:
         """The stage that all others start from."""
         final = self._ends_here or any(target.head is None for target in self._evaluation.targets)
         yield from self._stage(stage, final=final)
 
-    def only(self, stage: Stage) -> Iterator[Progress]:
+    def only(self, stage: Stage) -> Stream:
         """The one target stage, at each of its rungs."""
         yield from self._stage(stage, final=True)
 
-    def rounds(self, stages: list[Stage]) -> Iterator[Progress]:
+    def rounds(self, stages: list[Stage]) -> Stream:
         """Several target stages in turns; each time all of them have gone on by one rung."""
         start, inexact = self._engine.copy(), self._totals.inexact
         places = {stage.name: 0 for stage in stages}
@@ -91,11 +94,13 @@ class TrialRun:
                 self._note(stage, last[stage.name])
             self._totals.spent = spent
             windows = {stage.name: places[stage.name] * stage.batch_size for stage in stages}
-            yield self._progress(
-                TARGET, sum(windows.values()), self._together([last[stage.name] for stage in stages]), parts=windows
-            )
+            measures = self._together([last[stage.name] for stage in stages])
+            asked = yield self._progress(TARGET, sum(windows.values()), measures, parts=windows)
+            if asked is Decision.SCORE:
+                spent += self._score_select([(stage, last[stage.name].step) for stage in stages])
+                yield self._progress(TARGET, sum(windows.values()), measures, parts=windows)
 
-    def _stage(self, stage: Stage, *, final: bool) -> Iterator[Progress]:
+    def _stage(self, stage: Stage, *, final: bool) -> Stream:
         seconds = tokens = 0.0
         before = self._totals.spent
         points = self._loop.run(stage, self._trained(stage.name), final=final, inexact=self._totals.inexact)
@@ -105,7 +110,11 @@ class TrialRun:
             self._totals.spent = before + self._really(point)
             if point.scores:
                 self._note(stage, point)
-                yield self._progress(stage.name, point.step * stage.batch_size, dict(point.measures))
+                windows, measures = point.step * stage.batch_size, dict(point.measures)
+                asked = yield self._progress(stage.name, windows, measures)
+                if asked is Decision.SCORE:
+                    before += self._score_select([(stage, point.step)])
+                    yield self._progress(stage.name, windows, measures)
         self._totals.windows += stage.steps * stage.batch_size
         self._totals.seconds += seconds
         self._totals.tokens += tokens
@@ -117,7 +126,7 @@ class TrialRun:
     def _note(self, stage: Stage, point: StagePoint) -> None:
         """Take in what a point has scored, and where its weights and items are."""
         targets = self._evaluation.scored_at(stage.trained, stage=stage.name, end=point.step == stage.steps)
-        self._take(point.scores, {t.name: point.items for t in targets if point.items is not None})
+        self._take(targets, point.scores, point.items)
         self._checkpoint = point.weights
         for target in targets:
             head = target.head or (stage.trained[0] if self._ends_here else None)  # of retrieval alone any head will do
@@ -125,9 +134,29 @@ class TrialRun:
                 several = len(stage.trained) > 1
                 self._models[target.name] = f"{point.weights}#{head}" if several else point.weights
 
-    def _take(self, scores: Mapping[str, float], items: Mapping[str, str]) -> None:
-        self._scores |= scores
-        self._items |= items
+    def _take(self, targets: Sequence[Target], scores: Mapping[str, float], items: str | None) -> None:
+        """Take in what some targets have scored, in the place of what they had."""
+        for target in targets:
+            self._scores[target.name] = self._evaluation.only(scores, [target])
+            self._items.pop(target.name, None)
+            if items is not None:
+                self._items[target.name] = items
+
+    def _score_select(self, places: Sequence[tuple[Stage, int]]) -> Spent:
+        """Score on `select` too where stages stand now; returns what it took."""
+        spent = NOTHING
+        for stage, step in places:
+            found = self._loop.score_select(stage, step)
+            if found is None:
+                continue
+            spent += found.spent
+            for target in self._evaluation.scored_at(stage.trained, stage=stage.name, end=step == stage.steps):
+                own = self._evaluation.only(found.scores, [target])
+                self._scores[target.name] = self._scores.get(target.name, {}) | own
+                if own and found.items is not None:
+                    self._items[target.name] = found.items
+        self._totals.spent += spent
+        return spent
 
     def _together(self, points: list[StagePoint]) -> dict[str, float]:
         """Measures of several stages as one."""
@@ -140,7 +169,7 @@ class TrialRun:
     def _progress(
         self, stage: str, windows: int, measures: dict[str, float], parts: Mapping[str, int] | None = None
     ) -> Progress:
-        scores = self._evaluation.with_headline(self._scores)
+        scores = self._evaluation.with_headline({k: v for own in self._scores.values() for k, v in own.items()})
         names = [target.name for target in self._evaluation.targets]
         single = len(names) == 1
         measured = self._system.read() if self._system is not None else {}

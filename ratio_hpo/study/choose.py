@@ -11,6 +11,7 @@ from ratio_hpo.core.choices import LAWS, RULED
 from ratio_hpo.core.config import check_options
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
+from ratio_hpo.core.scores import PRUNE, SELECT
 from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.study import mixture
 from ratio_hpo.study.course import Courses
@@ -23,19 +24,19 @@ from ratio_hpo.study.response import Response
 from ratio_hpo.study.rules import RuleSampler
 from ratio_hpo.study.samplers import OptunaSampler, Sampler
 from ratio_hpo.study.siblings import Siblings
-from ratio_hpo.surrogate.seen import PRUNE, SELECT
 
 Named = tuple[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a study works with; `response` makes its models of `select`."""
+    """What a study works with; responses make its models of `select` and of `prune`."""
 
     sampler: Sampler
     siblings: Siblings
     pruner: Pruner
     response: Response
+    on_prune: Response
 
 
 def choose(
@@ -69,7 +70,7 @@ def choose(
         return Response(plan.space, courses, plan.about.targets, looks_ahead=plan.looks_ahead, split=split)
 
     name, options = sampler
-    on_select = response(SELECT)
+    on_select, on_prune = response(SELECT), response(PRUNE)
     chosen: Sampler
     if name == "mixture":
         check_options(f"sampler: {name}", options, mixture.OPTIONS)
@@ -88,5 +89,6 @@ def choose(
     siblings = Siblings(plan.space, on_select)
     name, options = pruner
     if name == "front":
-        return Chosen(chosen, siblings, FrontPruner(options, response(PRUNE), records), on_select)
-    return Chosen(chosen, siblings, OptunaPruner(name, options, plan.rungs, plan.languages), on_select)
+        return Chosen(chosen, siblings, FrontPruner(options, on_prune, records), on_select, on_prune)
+    stopping = OptunaPruner(name, options, plan.rungs, plan.languages)
+    return Chosen(chosen, siblings, stopping, on_select, on_prune)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.core.plans import TRIAL_PLAN
 from ratio_hpo.core.spent import NOTHING, Spent
-from ratio_hpo.core.trial import Params, Progress
+from ratio_hpo.core.trial import Decision, Params, Progress
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.leases import (
     RENEWAL,
@@ -69,6 +69,7 @@ class Claim:
         smaller: attempts in this process that ran out of memory.
         spent_before: before this process took it.
         spent_again: that by which a restarted worker's own account is short.
+        awaited: the place whose evaluation comes again, on `select` too, and what was decided there.
     """
 
     trial_id: int
@@ -85,6 +86,7 @@ class Claim:
     smaller: int = 0
     spent_before: Spent = NOTHING
     spent_again: Spent = NOTHING
+    awaited: tuple[str, int, Decision] | None = None
 
     @property
     def cost(self) -> float:

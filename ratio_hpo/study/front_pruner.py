@@ -7,13 +7,12 @@ curve so far, says how probable it is that any later point joins the front that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ratio_hpo.core.config import check_options as check_names
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
-from ratio_hpo.study.response import Response
+from ratio_hpo.study.response import Response, shown
 
 THRESHOLD = 0.02
 """Probability of joining the front below which a trial is stopped."""
@@ -65,14 +64,11 @@ class FrontPruner:
 
     def decide(self, number: int, progress: Progress) -> Decision:
         """Whether the trial goes on; between scores of all targets nothing is decided."""
-        records = list(self._records())
-        record = records[number]
-        if progress not in record.curve[-1:]:
-            records[number] = record = replace(record, curve=(*record.curve, progress))
+        records = shown(self._records(), number, progress)
         if (
-            not progress.has_headline
+            not progress.is_compared
             or len(self._response.ended(records)) < self._least
-            or not self._response.learned([record])
+            or not self._response.learned([records[number]])
         ):
             return Decision.CONTINUE
         hope = self._response.model(records).hope(number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import optuna
@@ -163,10 +164,10 @@ class LiveView:
         Raises:
             ScoreError: with the language that is missing or new.
         """
-        first = next((record.scored[0] for record in self.records if record.scored), None)
-        if first is None or not progress.has_headline:
-            return
-        for prefix in ("score/", "prune/score/"):
+        for prefix, has in (("score/", attrgetter("has_headline")), ("prune/score/", attrgetter("is_compared"))):
+            first = next((point for record in self.records for point in record.curve if has(point)), None)
+            if first is None or not has(progress):
+                continue
             scored, known = set(progress.by_language(prefix)), set(first.by_language(prefix))
             if scored != known:
                 odd = min(scored ^ known)

@@ -147,7 +147,7 @@ class OptunaPruner:
     def decide(self, number: int, progress: Progress) -> Decision:
         """Off the rungs nothing is decided."""
         places = self._places(progress)
-        if not places or (self._by_language and not progress.has_headline):
+        if not places or (self._by_language and not progress.is_compared):
             return Decision.CONTINUE
         rung = max(place.rung for place in places)
         keys = [f"{progress.stage}/{rung}"] if self._by_language else self._last[number].new
@@ -182,7 +182,7 @@ class OptunaPruner:
                 self._place(stage, stage, windows, _mean_of(progress.scores, named[stage]))
                 for stage, windows in progress.parts.items()
             ]
-        elif progress.has_headline:
+        elif progress.is_compared:
             found = [self._place(progress.stage, progress.stage, progress.windows, progress.prune_headline)]
         else:
             means = {name: _mean_of(progress.scores, name) for name in scored_targets(progress.scores)}
@@ -200,7 +200,7 @@ class OptunaPruner:
         return _Place(key, grid.index(windows) + 1, len(grid), value)
 
     def _observe_languages(self, number: int, progress: Progress, rung: int) -> None:
-        if not progress.has_headline:
+        if not progress.is_compared:
             return
         prefix = "prune/score/" if progress.by_language("prune/score/") else "score/"
         trial = self._enter(f"{progress.stage}/{rung}", number, 1)

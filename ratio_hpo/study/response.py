@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.core.trial import Params, TrialRecord
+from ratio_hpo.core.scores import SELECT
+from ratio_hpo.core.trial import Params, Progress, TrialRecord
 from ratio_hpo.space import Space, Steps
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.study_model import StudyModel
 from ratio_hpo.surrogate.features import Features, Point, Table
 from ratio_hpo.surrogate.prior import Tendency
-from ratio_hpo.surrogate.seen import SELECT, Seen, learned_from, seen
+from ratio_hpo.surrogate.seen import Seen, learned_from, seen
 
 if TYPE_CHECKING:
     from ratio_hpo.study.view import StudyView
@@ -25,6 +27,19 @@ Array = NDArray[np.float64]
 
 FIRST_FIT, GROWTH = 8, 1.5
 """Trials at which hyperparameters are fitted: 8, 12, 18, 27, …"""
+
+
+class Evidence(NamedTuple):
+    """Points as columns, with their scores and the errors of these [n, m]."""
+
+    table: Table
+    scores: Array
+    errors: Array
+
+    def and_then(self, table: Table, scores: Array) -> Evidence:
+        """With more points, whose scores are as sure as measured ones."""
+        errors = np.concatenate([self.errors, np.zeros_like(scores)])
+        return Evidence(self.table.with_rows(table), np.concatenate([self.scores, scores]), errors)
 
 
 class Response:
@@ -76,9 +91,11 @@ class Response:
         """Points of every curve."""
         return seen(records, self._targets, self._split)
 
-    def headlines(self, record: TrialRecord) -> list[float]:
-        """The scores of a trial's evaluations, on the split that is read."""
-        return [p.headline if self._split == SELECT else p.prune_headline for p in record.scored]
+    def headlines(self, record: TrialRecord) -> list[tuple[Progress, float]]:
+        """A trial's evaluations with their scores, on the split that is read."""
+        if self._split == SELECT:
+            return [(point, point.headline) for point in record.scored]
+        return [(point, point.prune_headline) for point in record.compared]
 
     def run_of(self, params: Params) -> str:
         """What trials that differ in their steps alone have in common: they are one run, stopped at other places."""
@@ -101,7 +118,7 @@ class Response:
         """
         return dict(reversed(list(zip(runs, known.trials.tolist(), strict=True))))
 
-    def evidence(self, known: Seen, table: Table | None = None) -> tuple[Table, Array]:
+    def evidence(self, known: Seen, table: Table | None = None) -> Evidence:
         """Points and their scores, each once: trials of one run pass through the same ones, which says nothing new.
 
         Args:
@@ -111,10 +128,14 @@ class Response:
         first = self.first_trials(runs, known)
         table = self.features.table(known.points) if table is None else table
         table = table.of_runs(np.array([first[run] for run in runs], dtype=np.intp))
-        rows = zip(table.runs.tolist(), table.others, known.scores, strict=True)
-        places = [(run, other.tobytes(), score.tobytes()) for run, other, score in rows]
-        once = np.array(sorted({place: k for k, place in reversed(list(enumerate(places)))}.values()), dtype=np.intp)
-        return table.rows(once), known.scores[once]
+        places = [(run, other.tobytes()) for run, other in zip(table.runs.tolist(), table.others, strict=True)]
+        measured = {place for place, each in zip(places, known.is_measured, strict=True) if each}
+        rows: dict[tuple[int, bytes, bytes], int] = {}
+        for k, (place, score) in enumerate(zip(places, known.scores, strict=True)):
+            if known.is_measured[k] or place not in measured:
+                rows.setdefault((*place, score.tobytes()), k)
+        once = np.array(list(rows.values()), dtype=np.intp)
+        return Evidence(table.rows(once), known.scores[once], known.errors[once])
 
     def ends(self, params: Sequence[Params]) -> Table:
         """Where trials with these parameters end."""
@@ -139,11 +160,21 @@ class Response:
             from ratio_hpo.surrogate.model import ResponseModel
 
             known = self.seen(ended[:count])
-            table, scores = self.evidence(known)
-            stages = len(self.courses.rungs)
-            model = ResponseModel(self.features.blocks, stages, table, scores, known.weights, priors=self.priors)
+            found, stages = self.evidence(known), len(self.courses.rungs)
+            model = ResponseModel(
+                self.features.blocks, stages, found.table, found.scores, known.weights, priors=self.priors,
+                errors=found.errors,
+            )  # fmt: skip
             self._fitted[count] = model.fitted
         return self._fitted[count]
+
+
+def shown(records: Sequence[TrialRecord], number: int, progress: Progress) -> list[TrialRecord]:
+    """Records with an evaluation of a trial among them that is not stored yet."""
+    found = list(records)
+    if progress not in found[number].curve[-1:]:
+        found[number] = replace(found[number], curve=(*found[number].curve, progress))
+    return found
 
 
 def response_of(view: StudyView) -> Response:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.core.trial import ERROR, NO_INTERMEDIATE_PARAM, Params, TrialRecord
+from ratio_hpo.core.scores import ERROR
+from ratio_hpo.core.trial import NO_INTERMEDIATE_PARAM, Params, TrialRecord
 from ratio_hpo.study.course import Course
+from ratio_hpo.study.standings import Hope, Standing
 from ratio_hpo.surrogate.features import Point, Table
 from ratio_hpo.surrogate.seen import drawn_by
 
 if TYPE_CHECKING:
-    from ratio_hpo.study.response import Response
+    from ratio_hpo.study.response import Evidence, Response
     from ratio_hpo.surrogate.gain import Curves, FrontGain
     from ratio_hpo.surrogate.model import Posterior, ResponseModel
 
@@ -32,35 +33,6 @@ FRONT_DRAWS = 400
 
 LOOKED_AT = 6
 """Points of a course at which a place that may be tried is looked at."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A point that was measured, and how it stands to the front.
-
-    Attributes:
-        mean, sd: of its headline as it is expected.
-        probability: that no point at most so expensive has a higher expected score.
-    """
-
-    trial: int
-    cost: float
-    mean: float
-    sd: float
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Hope:
-    """What is left to hope for from a trial.
-
-    Attributes:
-        chance: probability that any later point of its curve joins the front of the others.
-        rival: the trial with the best expected score at a cost within what is left; None: there is none.
-    """
-
-    chance: float
-    rival: int | None
 
 
 class _Aside(NamedTuple):
@@ -84,8 +56,8 @@ class StudyModel:
         self._features, self._fit = response.features, response.fitted(records)
         self.seen = response.seen(records)
         self._runs, self._places = response.runs(self.seen), self._features.table(self.seen.points)
-        self._table, self._scores = self._with_diverged(*response.evidence(self.seen, self._places))
-        self._model = self._make(self._table, self._scores)
+        self._evidence = self._with_diverged(response.evidence(self.seen, self._places))
+        self._model = self._make(self._evidence)
         self.posterior = self._model.quick(self._places)
 
     @cached_property
@@ -99,14 +71,14 @@ class StudyModel:
         return {trial: (float(told.mean[k]), float(told.sd[k])) for trial, k in self._last.items()}
 
     def standings(self) -> list[Standing]:
-        """How each point that was measured stands to the front."""
-        rng = np.random.default_rng(0)
-        drawn, aside = self._model.draws(self._places, FRONT_DRAWS, rng), self._aside
+        """How each point that was measured stands to the front; one without `select` is no candidate."""
+        rng, on = np.random.default_rng(0), np.flatnonzero(self.seen.is_measured)
+        drawn, aside = self._model.draws(self._places.rows(on), FRONT_DRAWS, rng), self._aside
         drawn = np.hstack([drawn, aside.means + aside.sds * rng.standard_normal((FRONT_DRAWS, len(aside.means)))])
-        trials = np.concatenate([self.seen.trials, aside.trials])
-        every = np.concatenate([self.seen.costs, aside.costs])
-        means = np.concatenate([self.posterior.mean, aside.means])
-        sds = np.concatenate([self.posterior.sd, aside.sds])
+        trials = np.concatenate([self.seen.trials[on], aside.trials])
+        every = np.concatenate([self.seen.costs[on], aside.costs])
+        means = np.concatenate([self.posterior.mean[on], aside.means])
+        sds = np.concatenate([self.posterior.sd[on], aside.sds])
         order = np.lexsort((np.arange(len(every)), every))
         values, costs = drawn[:, order], every[order]
         best = np.maximum.accumulate(values, axis=1)
@@ -174,29 +146,55 @@ class StudyModel:
 
     def hope(self, number: int) -> Hope:
         """What is left to hope for from a trial that runs."""
-        from ratio_hpo.surrogate.gain import stacked
-
         record = self._records[number]
         left = self._left(record)
         if not len(left.costs):
             return Hope(1.0, None)
-        others = self.seen.trials != number
-        front = self._front(self.seen.costs[others], self.posterior.mean[others])
-        places = self._features.along([drawn_by(record, {})], [left.windows])
-        run = self._response.first_trials(self._runs, self.seen).get(self._response.run_of(record.params), number)
-        told = self._model.predict(places.of_runs(np.full(len(places), run, dtype=np.intp)))
-        chance = float(front.joins(stacked(left.costs, told, [len(left.costs)]))[0])
+        others, front = self._rivals(number)
+        chance = float(front.joins(self._course_of(record, left))[0])
         ahead = others & (self.seen.costs <= left.costs[-1])
         rival = int(self.seen.trials[ahead][self.posterior.mean[ahead].argmax()]) if ahead.any() else None
         return Hope(chance, rival)
 
-    def _with_diverged(self, table: Table, scores: Array) -> tuple[Table, Array]:
+    def joins(self, number: int) -> float:
+        """Probability that the last point of a trial belongs to the front of it and the others."""
+        return float(self._rivals(number)[1].joins(self._course_of(self._records[number], self._now(number)))[0])
+
+    def reaches(self, number: int, score: float) -> float:
+        """Probability that a trial reaches a score at its last point, or at the one that comes next."""
+        now, record = self._now(number), self._records[number]
+        left = self._left(record)
+        near = Course(np.concatenate([now.windows, left.windows[:1]]), np.concatenate([now.costs, left.costs[:1]]))
+        return float(self._course_of(record, near).reaching(np.full(len(near.costs), score))[0])
+
+    def _now(self, number: int) -> Course:
+        """Where a trial stands."""
+        at = self.seen.points[self._last[number]].windows
+        windows = np.array([[at.get(stage, 0.0) for stage in self._response.courses.rungs]])
+        return Course(windows, self.seen.costs[[self._last[number]]])
+
+    def _rivals(self, number: int) -> tuple[NDArray[np.bool_], FrontGain]:
+        """Which points are of other trials, and their front."""
+        others = self.seen.trials != number
+        return others, self._front(self.seen.costs[others], self.posterior.mean[others])
+
+    def _course_of(self, record: TrialRecord, course: Course) -> Curves:
+        """What is expected of a part of a trial, with the luck of its run."""
+        from ratio_hpo.surrogate.gain import stacked
+
+        places = self._features.along([drawn_by(record, {})], [course.windows])
+        runs = self._response.first_trials(self._runs, self.seen)
+        run = runs.get(self._response.run_of(record.params), record.number)
+        told = self._model.predict(places.of_runs(np.full(len(places), run, dtype=np.intp)))
+        return stacked(course.costs, told, [len(course.costs)])
+
+    def _with_diverged(self, found: Evidence) -> Evidence:
         """Points, and the ends of trials that diverged, which are taken to be as bad as the worst that was seen."""
         diverged = [record for record in self._response.learned(self._records) if record.diverged]
         if not diverged:
-            return table, scores
+            return found
         more = self._response.ends([record.params for record in diverged])
-        return table.with_rows(more), np.concatenate([scores, np.repeat(scores.min(0)[None], len(diverged), axis=0)])
+        return found.and_then(more, np.repeat(found.scores.min(0)[None], len(diverged), axis=0))
 
     @cached_property
     def _aside(self) -> _Aside:
@@ -205,7 +203,7 @@ class StudyModel:
             (record.number, point.cost, score, point.scores.get(ERROR, 0.0))
             for record in self._records
             if NO_INTERMEDIATE_PARAM in record.params
-            for point, score in zip(record.scored, self._response.headlines(record), strict=True)
+            for point, score in self._response.headlines(record)
         ]
         return _Aside(*np.array(found, dtype=float).reshape(-1, 4).T)
 
@@ -229,7 +227,7 @@ class StudyModel:
         table = self._features.along(places, [course.windows for _, course in self._running])
         told = self._model.quick(table)
         costs = np.concatenate([course.costs for _, course in self._running])
-        model = self._make(self._table.with_rows(table), np.concatenate([self._scores, told.outputs]))
+        model = self._make(self._evidence.and_then(table, told.outputs))
         means = np.concatenate([self.posterior.mean, told.mean])
         return model, self._front(np.concatenate([self.seen.costs, costs]), means)
 
@@ -244,12 +242,14 @@ class StudyModel:
         costs, means = np.concatenate([costs, aside.costs]), np.concatenate([means, aside.means])
         return FrontGain(costs, means, self._response.courses.largest_cost)
 
-    def _make(self, table: Table, scores: Array) -> ResponseModel:
+    def _make(self, found: Evidence) -> ResponseModel:
         from ratio_hpo.surrogate.model import ResponseModel
 
         stages = len(self._response.courses.rungs)
         priors = self._response.priors
-        return ResponseModel(self._features.blocks, stages, table, scores, self.seen.weights, self._fit, priors)
+        return ResponseModel(
+            self._features.blocks, stages, found.table, found.scores, self.seen.weights, self._fit, priors, found.errors
+        )
 
     def _curves(self, places: Sequence[Params], courses: Sequence[Course]) -> Curves:
         from ratio_hpo.surrogate.gain import stacked

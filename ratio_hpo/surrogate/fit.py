@@ -40,53 +40,61 @@ def start(blocks: Sequence[slice], stages: int) -> Hyper:
     return Hyper(lengths=(LENGTH,) * others + (STAGE_LENGTH,) * stages)
 
 
-def choose_parts(common: Shared, outputs: Array, noise: float, parts: int) -> tuple[int | None, ...]:
+def choose_parts(common: Shared, outputs: Array, noise: float | Array, parts: int) -> tuple[int | None, ...]:
     """The share that each output answers to most, or None, by evidence.
 
     Args:
         outputs: scaled [n, m].
+        noise: variance of all points, or of each.
     """
     choices: list[int | None] = [None, *range(parts)]
     evidence = np.array([_evidence(common.of(part), outputs, noise) for part in choices])
     return tuple(choices[k] for k in evidence.argmax(0))
 
 
-def fit(table: Table, outputs: Array, blocks: Sequence[slice], begin: Hyper) -> tuple[Hyper, tuple[int | None, ...]]:
+def fit(
+    table: Table, outputs: Array, blocks: Sequence[slice], begin: Hyper, doubt: Array
+) -> tuple[Hyper, tuple[int | None, ...]]:
     """Hyperparameters and each output's share.
 
     Args:
         outputs: scaled to mean 0 and variance 1 [n, m].
         begin: the centre of the prior, where the search for the mode begins.
+        doubt: variance of each point beside the noise of all [n].
     """
     pairs = Pairs(table, table, blocks)
     mixed, parts = table.shares.shape[1] > 0, table.shares.shape[1]
-    chosen = choose_parts(shared(pairs, begin, mixed=mixed), outputs, begin.noise, parts)
+    chosen = choose_parts(shared(pairs, begin, mixed=mixed), outputs, begin.noise + doubt, parts)
     centre = begin.logs()
     spread = np.array([*SPREADS, *[LENGTH_SPREAD] * len(begin.lengths)])
 
     def objective(logs: Array) -> tuple[float, Array]:
         away = (logs - centre) / spread
-        value, slope = _likelihood(pairs, outputs, chosen, Hyper.from_logs(logs), mixed=mixed)
+        value, slope = _likelihood(pairs, outputs, chosen, Hyper.from_logs(logs), doubt, mixed=mixed)
         return value + 0.5 * float(away @ away), slope + away / spread
 
     bounds = list(zip(centre - BOUND * spread, centre + BOUND * spread, strict=True))
     found = minimize(objective, centre, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MOST_ROUNDS})
     hyper = Hyper.from_logs(found.x)
-    return hyper, choose_parts(shared(pairs, hyper, mixed=mixed), outputs, hyper.noise, parts)
+    return hyper, choose_parts(shared(pairs, hyper, mixed=mixed), outputs, hyper.noise + doubt, parts)
 
 
-def factor(covariance: Array, noise: float) -> Array:
-    """The lower Cholesky factor of a covariance with noise; more of it where rounding asks for it."""
+def factor(covariance: Array, noise: float | Array) -> Array:
+    """The lower Cholesky factor of a covariance with noise; more of it where rounding asks for it.
+
+    Args:
+        noise: variance of all points, or of each.
+    """
     for _ in range(6):
         try:
             lower: Array = cholesky(covariance + (noise + JITTER) * np.eye(len(covariance)), lower=True)
             return lower
         except LinAlgError:
-            noise = 10.0 * max(noise, JITTER)
+            noise = 10.0 * np.maximum(noise, JITTER)
     raise ArithmeticError("the covariance of the response model is not positive")
 
 
-def _evidence(covariance: Array, outputs: Array, noise: float) -> Array:
+def _evidence(covariance: Array, outputs: Array, noise: float | Array) -> Array:
     """Log marginal likelihood of each output, less a constant [m]."""
     lower = factor(covariance, noise)
     solved = solve_triangular(lower, outputs, lower=True)
@@ -95,7 +103,7 @@ def _evidence(covariance: Array, outputs: Array, noise: float) -> Array:
 
 
 def _likelihood(
-    pairs: Pairs, outputs: Array, chosen: Sequence[int | None], hyper: Hyper, *, mixed: bool
+    pairs: Pairs, outputs: Array, chosen: Sequence[int | None], hyper: Hyper, doubt: Array, *, mixed: bool
 ) -> tuple[float, Array]:
     """Negative log likelihood of all outputs, and its slope over the logarithms of the hyperparameters.
 
@@ -107,7 +115,7 @@ def _likelihood(
     whole, of_own = np.zeros(shape), np.zeros(shape)
     for part in sorted(set(chosen), key=lambda part: -1 if part is None else part):
         mine = outputs[:, [j for j, its in enumerate(chosen) if its == part]]
-        lower = factor(common.of(part), hyper.noise)
+        lower = factor(common.of(part), hyper.noise + doubt)
         weights = cho_solve((lower, True), mine)
         value += 0.5 * float((mine * weights).sum()) + mine.shape[1] * float(np.log(np.diag(lower)).sum())
         pull = mine.shape[1] * cho_solve((lower, True), np.eye(len(mine))) - weights @ weights.T

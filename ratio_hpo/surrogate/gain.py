@@ -55,6 +55,11 @@ class Curves:
             away: Array = -np.log(left) / np.maximum(self.spread, 1e-12)
         return away
 
+    def reaching(self, scores: Array) -> Array:
+        """Probability that any point of each curve reaches the score at its place [n]."""
+        probability: Array = norm.sf(self.deviations(scores).min(axis=1))
+        return probability
+
 
 class FrontGain:
     """The front as a staircase over cost.
@@ -101,8 +106,7 @@ class FrontGain:
 
     def joins(self, curves: Curves) -> Array:
         """Probability that any point of each curve joins the front [n]."""
-        probability: Array = norm.sf(curves.deviations(self.at(curves.costs)).min(axis=1))
-        return probability
+        return curves.reaching(self.at(curves.costs))
 
 
 def stacked(costs: Array, told: Posterior, lengths: Sequence[int]) -> Curves:

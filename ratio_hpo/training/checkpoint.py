@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ratio_hpo.training.heads import SharedEncoder
 
 OPTIMIZER, CONFIG, STATE = "optimizer.safetensors", "config.json", "state.json"
-FORMAT = 5
+FORMAT = 6
 
 SEAL = "seal"
 """Key of the checksum of the state itself."""
@@ -139,8 +139,11 @@ def read_stage_state(folder: Path) -> dict[str, Any]:
     return state
 
 
-def load_checkpoint(folder: Path, model: SharedEncoder, optimizer: torch.optim.Optimizer) -> None:
+def load_checkpoint(folder: Path, model: SharedEncoder, optimizer: torch.optim.Optimizer | None) -> None:
     """Put weights and optimiser state back, after checking their checksums.
+
+    Args:
+        optimizer: None: weights alone.
 
     Raises:
         ResumeError: a file is absent or its bytes are not those that were written.
@@ -153,6 +156,8 @@ def load_checkpoint(folder: Path, model: SharedEncoder, optimizer: torch.optim.O
             raise ResumeError(f"{folder / name}: is absent or damaged (checksum differs); delete the folder")
     heads = state["heads"]
     model.put(heads, {name: load_file(str(folder / f"{name}.safetensors")) for name in model.layout(heads)})
+    if optimizer is None:
+        return
     tensors = load_file(str(folder / OPTIMIZER))
     for name, parameter in model.names(heads).items():
         kept = {

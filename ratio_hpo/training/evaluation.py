@@ -9,19 +9,19 @@ stands where every target has been scored, and beside it `xtreme/mean`, the unwe
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ratio_hpo.core.fingerprint import fingerprint
-from ratio_hpo.core.trial import HEADLINE
+from ratio_hpo.core.scores import HEADLINE, PRUNE, SELECT, TEST
 from ratio_hpo.data.tasks import Scores, Task
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.metrics.ratio import ratio, standard_error
 from ratio_hpo.training.engine import Inferred
 from ratio_hpo.training.items import TargetScores
 
-PREFIXES = {"select": "", "prune": "prune/", "test": "test/"}
+PREFIXES = {SELECT: "", PRUNE: "prune/", TEST: "test/"}
 """What scores of a split are called: `f1/sw` is on `select`, `prune/f1/sw` on `prune`."""
 
 
@@ -57,10 +57,22 @@ class Target:
         """The target as it is scored at the end of its line."""
         return replace(self, folders={**self.folders, **self.last}, last={}, is_last=True) if self.last else self
 
+    def on(self, chosen: Callable[[str], bool]) -> Target | None:
+        """The target on some of its splits; None: on none of them. A retrieval set is scored whole, as if it was
+        `prune`."""
+        folders = {key: folder for key, folder in self.folders.items() if chosen(key[1] or PRUNE)}
+        return replace(self, folders=folders, last={}) if folders else None
+
     @property
-    def label(self) -> str:
-        """What it is called among what was scored at a step: its end may be scored on more."""
-        return f"{self.name}+last" if self.is_last else self.name
+    def labels(self) -> set[str]:
+        """What its splits are called among what was scored at a step."""
+        last = "+last" if self.is_last else ""
+        return {f"{self.name}/{split}" if split else f"{self.name}{last}" for _, split in self.folders}
+
+    def has(self, split: str) -> bool:
+        """Whether it is scored on a split."""
+        splits = {split for _, split in self.folders}
+        return split in splits or ("" in splits and (split != TEST or self.is_last))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,21 +115,27 @@ class Evaluation:
             ]
         )  # fmt: skip
 
-    def scored_at(self, trained: Sequence[str], *, stage: str, end: bool) -> list[Target]:
+    def scored_at(self, trained: Sequence[str], *, stage: str, end: bool, late: bool = False) -> list[Target]:
         """The targets that are scored at a rung of a stage.
 
         Args:
             trained: the heads that the stage trains: on the others nothing but noise would be scored.
             end: whether it is the stage's end.
+            late: whether `select` is left out but for the end of a target's line.
         """
         if stage.startswith("target"):
-            chosen = [target for target in self.targets if target.stage == stage]
-            return [target.at_last() for target in chosen] if end else chosen
-        return [
-            target.at_last() if end and target.stage is None else target
-            for target in self.targets
-            if (target.head in trained if target.head is not None else target.at_rungs or end)
+            found = [(target, end) for target in self.targets if target.stage == stage]
+        else:
+            found = [
+                (target, end and target.stage is None)
+                for target in self.targets
+                if (target.head in trained if target.head is not None else target.at_rungs or end)
+            ]
+        passed = [
+            target.at_last() if last else target.on(lambda split: split != SELECT) if late else target
+            for target, last in found
         ]
+        return [target for target in passed if target is not None]
 
     def of_base(self) -> list[Target]:
         """The targets that the base is scored on as it is: where a trial has no stage for them."""
@@ -163,12 +181,14 @@ class Evaluation:
 
     def only(self, scores: Mapping[str, float], targets: Sequence[Target]) -> dict[str, float]:
         """The scores of some targets: a stage that ended here was scored on more than one that passed through."""
-        if not any(target.is_last for target in targets):
-            scores = {key: value for key, value in scores.items() if not key.startswith(PREFIXES["test"])}
-        if len(self.targets) == 1:
-            return dict(scores)
-        names = {target.name for target in targets}
-        return {key: value for key, value in scores.items() if _without_split(key).partition("/")[0] in names}
+        alone, known = len(self.targets) == 1, {target.name: target for target in targets}
+        found = {}
+        for key, value in scores.items():
+            split, plain = _parted(key)
+            target = next(iter(known.values()), None) if alone else known.get(plain.partition("/")[0])
+            if target is not None and target.has(split):
+                found[key] = value
+        return found
 
     def _of_target(self, target: Target, parts: Sequence[Scores]) -> dict[str, float]:
         name = "" if len(self.targets) == 1 else f"{target.name}/"
@@ -190,7 +210,7 @@ class Evaluation:
                 else:
                     scores |= {f"{prefix}score/{language}": value for language, value in values.items()}
                     scores |= {f"{prefix}score/mean": mean, f"{prefix}score/worst": min(values.values())}
-                if split == "select":
+                if split == SELECT:
                     sums = [part.measures[measure] for part in chosen]
                     scores[f"{name}score_error"] = standard_error(sums)
                     scores |= {
@@ -222,6 +242,7 @@ class Evaluation:
         return self._opened[folder]
 
 
-def _without_split(key: str) -> str:
-    """The key of a score without the prefix of its split."""
-    return next((key.removeprefix(prefix) for prefix in PREFIXES.values() if prefix and key.startswith(prefix)), key)
+def _parted(key: str) -> tuple[str, str]:
+    """The split of a score, and its key without the prefix of the split."""
+    found = ((split, key.removeprefix(prefix)) for split, prefix in PREFIXES.items() if prefix)
+    return next(((split, plain) for split, plain in found if plain != key), (SELECT, key))

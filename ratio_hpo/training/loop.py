@@ -7,7 +7,7 @@ equal, and its curve does not depend on what was stored before.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,9 +22,10 @@ from ratio_hpo.core.trial import UNSTORED
 from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.training.checkpoint import STATE, load_checkpoint, save_checkpoint, update_state
 from ratio_hpo.training.engine import Engine, Tally, Trained
-from ratio_hpo.training.evaluation import Evaluation, Scored, Target
+from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.schedule import factor
+from ratio_hpo.training.scores import Late, StageScores, labels_of, past_at, with_scores
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore, fits
 
@@ -66,10 +67,13 @@ class StageLoop:
     Args:
         stores: where weights and scores of items are kept.
         evaluation: what stages are scored on.
+        late: whether rungs are scored on `prune` alone, and on `select` where that is asked for.
     """
 
-    def __init__(self, engine: Engine, stores: Stores, evaluation: Evaluation) -> None:
-        self._engine, self._stores, self._evaluation = engine, stores, evaluation
+    def __init__(self, engine: Engine, stores: Stores, evaluation: Evaluation, *, late: bool = False) -> None:
+        self._engine, self._store = engine, stores.stages
+        self._scores = StageScores(engine, evaluation, stores.items, late=late)
+        self._holds: str | None = None
 
     def run(
         self,
@@ -92,20 +96,23 @@ class StageLoop:
         Raises:
             Diverged: a loss that is not finite.
         """
-        optimizer, store = self._engine.optimizer(stage), self._stores.stages
+        optimizer, store = self._engine.optimizer(stage), self._store
         tally, last = Tally(inexact=inexact), stage.steps if until is None else until
+        self._holds = None
         with store.using(stage):
             step = self._go_on(stage, optimizer, tally, last)
-            scored = self._scored(stage, final=final)
+            scored = self._scores.steps(stage, final=final)
             spent = NOTHING
-            if step in scored and not self._is_evaluated(stage, step, tally):
+            if step in scored and past_at(tally.evaluations, step, scored[step]) is None:
                 spent += self._evaluate(stage, step, tally)  # stored by a stage that was not scored here
                 with unless_disk_is_full():  # then it is scored again the next time
                     update_state(store.folder(stage.name_at(step)), self._state(stage, step, tally))
                     store.publish(store.folder(stage.name_at(step)))
-            for point in self._replay(stage, tally, scored):
+            for point in self._replay(stage, tally, scored.keys()):
                 if since < point.step <= last:
                     yield replace(point, spent=spent) if point.step == step else point
+            if step and self._holds != stage.name_at(step):  # `select` was scored further back
+                load_checkpoint(store.folder(stage.name_at(step)), self._engine.model, optimizer)
             if step == stage.steps and step not in scored and step > since:  # its totals are the stage's
                 yield self._unscored(stage, step, tally)
             first_tokens = tally.tokens
@@ -116,26 +123,57 @@ class StageLoop:
                     spent += self._evaluate(stage, stop, tally)
                 folder = store.folder(stage.name_at(stop))
                 present = store.state(folder)
-                if present is None or not fits(present, scored, stop + 1, self._fingerprint(stage)):
+                if present is None or not fits(present, scored, stop + 1, self._scores.fingerprint(stage)):
                     self._save(folder, stage, optimizer, self._state(stage, stop, tally))
-                stored, items = (folder / STATE).is_file(), self._items(stage, stop) if stop in scored else None
+                stored, due = (folder / STATE).is_file(), self._scores.due(stage, stop)
                 yield StagePoint(
                     step=stop,
                     scores=tally.evaluations[-1]["scores"] if stop in scored else {},
                     measures=tally.measures if stored else {**tally.measures, UNSTORED: 1.0},
                     weights=stage.name_at(stop) if stored else None,
-                    items=items if items is not None and self._stores.items.has(items) else None,
+                    items=self._scores.kept(stage.name_at(stop), due) if stop in scored else None,
                     spent=spent,
                     spent_tokens=tally.tokens - first_tokens,
                 )
 
-    def score_here(self, name: str, targets: Sequence[Target]) -> tuple[dict[str, float], str, Spent]:
-        """Score the weights as they are on some targets; returns the scores, the name of their items, what it took."""
-        result, spent = self._timed(targets)
-        items = f"{name}-{self._evaluation.fingerprint(targets)}"
-        with unless_disk_is_full():
-            self._stores.items.write(items, result.items)
-        return result.scores, items, spent
+    def score_here(self, name: str, targets: Sequence[Target]) -> Late:
+        """Score the weights as they are on some targets.
+
+        Args:
+            name: that their items are kept by.
+        """
+        scores, spent = self._scores.score(name, targets)
+        return Late(scores, self._scores.kept(name, targets), spent)
+
+    def score_select(self, stage: Stage, step: int) -> Late | None:
+        """Score on `select` a place that was passed with `prune` alone, unless somebody has.
+
+        Returns:
+            None: nothing is left to score, or the weights are neither at hand nor stored any more.
+        """
+        name, targets = stage.name_at(step), self._scores.on_select(stage, step)
+        if not targets:
+            return None
+        folder, labels = self._store.folder(name), labels_of(targets)
+        state = self._store.state(folder)
+        past = None if state is None else past_at(state["evaluations"], step, labels)
+        if past is not None:
+            return Late(self._scores.only(past, targets), self._scores.kept(name, targets))
+        if self._holds != name:
+            if state is None:
+                return None
+            try:
+                load_checkpoint(folder, self._engine.model, None)
+            except ResumeError:
+                self._store.discard(folder)
+                return None
+            self._holds = name
+        found = self.score_here(name, targets)
+        if state is not None:
+            with unless_disk_is_full():  # then it is scored again the next time; machines that share it score it too
+                known = with_scores(state["evaluations"], step, targets, found.scores, state["measures"])
+                update_state(folder, {"evaluations": known})
+        return found
 
     def _advance(
         self,
@@ -151,6 +189,7 @@ class StageLoop:
         for step in range(start, stop):
             tally.loss += self._engine.step(stage, step, stream, sources, optimizer, tally)
             tally.updates += 1
+        self._holds = stage.name_at(stop)
         passed, windows = time.monotonic() - began, (stop - start) * stage.batch_size
         tally.seconds += passed
         tally.measures = {
@@ -168,9 +207,8 @@ class StageLoop:
 
     def _go_on(self, stage: Stage, optimizer: torch.optim.Optimizer, tally: Tally, last: int) -> int:
         """Load the longest intact prefix of at most `last` steps; returns its steps."""
-        store = self._stores.stages
-        scored = self._scored(stage, final=True)
-        while (found := store.longest_prefix(stage, self._fingerprint(stage), scored, last)) is not None:
+        store, due = self._store, self._scores.steps(stage, final=True)
+        while (found := store.longest_prefix(stage, self._scores.fingerprint(stage), due, last)) is not None:
             step, state = found
             folder = store.folder(stage.name_at(step))
             try:
@@ -179,6 +217,7 @@ class StageLoop:
                 store.discard(folder)
                 continue
             store.touch(folder)
+            self._holds = stage.name_at(step)
             tally.seconds, tally.tokens = state["seconds"], state["tokens"]
             tally.loss, tally.updates, tally.measures = state["loss"], state["updates"], dict(state["measures"])
             tally.by_head = {head: list(total) for head, total in state["by_head"].items()}
@@ -187,33 +226,17 @@ class StageLoop:
             return step
         return 0
 
-    def _timed(self, targets: Sequence[Target]) -> tuple[Scored, Spent]:
-        """Score the model as it is; returns what it took too."""
-        began = time.monotonic()
-        result = self._evaluation.score(self._engine, targets)
-        return result, Spent(scored=result.windows, scoring_seconds=time.monotonic() - began)
-
     def _evaluate(self, stage: Stage, step: int, tally: Tally) -> Spent:
         """Score the model as it is, and keep the items; returns what it took."""
-        targets = self._targets(stage, step)
-        result, spent = self._timed(targets)
-        with unless_disk_is_full():
-            self._stores.items.write(self._items(stage, step), result.items)
-        tally.evaluations = [past for past in tally.evaluations if past["step"] != step]
-        tally.evaluations.append(
-            {
-                "step": step,
-                "targets": [target.label for target in targets],
-                "scores": result.scores,
-                "measures": tally.measures,
-            }
-        )
+        targets = self._scores.due(stage, step)
+        scores, spent = self._scores.score(stage.name_at(step), targets)
+        tally.evaluations = with_scores(tally.evaluations, step, targets, scores, tally.measures)
         tally.loss, tally.updates, tally.by_head = 0.0, 0, {}
         return spent
 
     def _save(self, folder: Path, stage: Stage, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
         """Store a checkpoint; on a full disk in the place of older ones, or not at all: the training goes on."""
-        store = self._stores.stages
+        store = self._store
         try:
             save_checkpoint(folder, self._engine.model, stage.trained, optimizer, state)
         except StorageFullError:
@@ -225,38 +248,16 @@ class StageLoop:
         store.publish(folder)
         store.evict()
 
-    def _is_evaluated(self, stage: Stage, step: int, tally: Tally) -> bool:
-        """Whether all that is due at a step has been scored there."""
-        due = {target.label for target in self._targets(stage, step)}
-        return any(past["step"] == step and due <= set(past["targets"]) for past in tally.evaluations)
-
-    def _targets(self, stage: Stage, step: int) -> list[Target]:
-        """What is scored at a step of a stage."""
-        return self._evaluation.scored_at(stage.trained, stage=stage.name, end=step == stage.steps)
-
-    def _fingerprint(self, stage: Stage) -> str:
-        """A name of all that a stage is scored on, on its rungs and at its end."""
-        rungs, end = (self._evaluation.scored_at(stage.trained, stage=stage.name, end=end) for end in (False, True))
-        return self._evaluation.fingerprint([*rungs, *(target for target in end if target not in rungs)])
-
-    def _scored(self, stage: Stage, *, final: bool) -> frozenset[int]:
-        """Steps at which anything is scored: rungs, and the end of a stage that is the last of its line."""
-        return frozenset(step for step in stage.scored(final=final) if self._targets(stage, step))
-
-    def _items(self, stage: Stage, step: int) -> str:
-        """The name of the scores of single items."""
-        return f"{stage.name_at(step)}-{self._evaluation.fingerprint(self._targets(stage, step))}"
-
-    def _replay(self, stage: Stage, tally: Tally, scored: Container[int]) -> Iterator[StagePoint]:
+    def _replay(self, stage: Stage, tally: Tally, scored: Set[int]) -> Iterator[StagePoint]:
         """The evaluations that a stored prefix has been through."""
         for past in (past for past in tally.evaluations if past["step"] in scored):
-            name, items = stage.name_at(past["step"]), self._items(stage, past["step"])
+            name, due = stage.name_at(past["step"]), self._scores.due(stage, past["step"])
             yield StagePoint(
                 step=past["step"],
-                scores=self._evaluation.only(past["scores"], self._targets(stage, past["step"])),
+                scores=self._scores.only(past, due),
                 measures={**past["measures"], "inexact": float(tally.inexact)},
-                weights=name if self._stores.stages.has(name) else None,
-                items=items if self._stores.items.has(items) else None,
+                weights=name if self._store.has(name) else None,
+                items=self._scores.kept(name, due),
             )
 
     def _unscored(self, stage: Stage, step: int, tally: Tally) -> StagePoint:
@@ -279,6 +280,6 @@ class StageLoop:
             "updates": tally.updates,
             "measures": tally.measures,
             "by_head": tally.by_head,
-            "evaluation": self._fingerprint(stage),
+            "evaluation": self._scores.fingerprint(stage),
             "evaluations": tally.evaluations,
         }

@@ -72,12 +72,12 @@ class StageStore:
             self._share.put(folder, STATE)
 
     def longest_prefix(
-        self, stage: Stage, evaluation: str, scored: Set[int], most: int | None = None
+        self, stage: Stage, evaluation: str, due: Mapping[int, Set[str]], most: int | None = None
     ) -> tuple[int, dict[str, Any]] | None:
         """The stored checkpoint with most steps that a stage passes through, with its state.
 
         Args:
-            scored: steps at which it is evaluated.
+            due: steps at which it is evaluated, with the labels of what is scored there.
             most: steps; None: those of the stage.
             evaluation: fingerprint of what the stage is scored on; a checkpoint scored on something else,
                 or not at every rung, is passed over, since its curve would be of other numbers.
@@ -90,7 +90,7 @@ class StageStore:
             for step in self.steps(identity):
                 if low <= step <= min(high, most):
                     state = self.state(self.root / identity / f"{step:08d}")
-                    if state is not None and fits(state, scored, step, evaluation):
+                    if state is not None and fits(state, due, step, evaluation):
                         return step, state
         return None
 
@@ -212,13 +212,14 @@ class StageStore:
             return None
 
 
-def fits(state: Mapping[str, Any], rungs: Set[int], step: int, evaluation: str) -> bool:
+def fits(state: Mapping[str, Any], due: Mapping[int, Set[str]], step: int, evaluation: str) -> bool:
     """Whether a checkpoint carries the part of the curve that a stage needs before `step`.
 
     What is missing at `step` itself can be scored from its weights.
     """
-    scored = {past["step"] for past in state["evaluations"]}
-    return state["evaluation"] == evaluation and {rung for rung in rungs if rung < step} <= scored
+    scored = {past["step"]: set(past["targets"]) for past in state["evaluations"]}
+    is_whole = all(labels <= scored.get(rung, set()) for rung, labels in due.items() if rung < step)
+    return state["evaluation"] == evaluation and is_whole
 
 
 def store_budget(asked_gb: float | None, checkpoint_bytes: int) -> int:

@@ -1,0 +1,67 @@
+"""Which evaluations are scored on `select` too, while a trial runs: scoring is paid as training is.
+
+A rung is scored on `prune`. `select` is what objectives, fronts and samplers read; it is scored at a trial's end, and
+where its point may join the front or decide what the trial cost until the target. Before the model has seen enough,
+every rung is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from ratio_hpo.core.trial import Progress, TrialRecord
+from ratio_hpo.study.front_pruner import LEAST_TRIALS
+from ratio_hpo.study.response import Response, shown
+
+Where = Literal["likely", "always"]
+"""`likely`: where a point may join the front or reach the target; `always`: at every rung."""
+
+LIKELY = 0.05
+"""Probability from which on a point is scored."""
+
+
+class SelectScoring:
+    """Says where `select` is worth its price.
+
+    Args:
+        response: makes models of `prune`.
+        records: all trials so far.
+        where: None: objectives score both splits at once, and are not asked.
+    """
+
+    def __init__(self, response: Response, records: Callable[[], Sequence[TrialRecord]], where: Where | None) -> None:
+        self._response, self._records, self._where = response, records, where
+
+    @property
+    def asks(self) -> bool:
+        """Whether trials are to wait with `select` until they are asked."""
+        return self._where is not None
+
+    def wants(self, number: int, progress: Progress, target: float | None, *, ends: bool) -> bool:
+        """Whether an evaluation is to be scored on `select` too.
+
+        Args:
+            target: headline that trials are timed to; None: not known yet.
+            ends: whether it is the trial's last one.
+        """
+        if self._where is None or not progress.lacks_select:
+            return False
+        if ends or self._where == "always" or target is None:
+            return True
+        if (
+            not progress.is_compared
+        ):  # of several targets not all were scored: a trial that goes on is no candidate here
+            return False
+        records = shown(self._records(), number, progress)
+        ended = self._response.ended(records)
+        if len(ended) < LEAST_TRIALS or not self._response.learned([records[number]]):
+            return True
+        model = self._response.model(records)
+        if model.joins(number) >= LIKELY:
+            return True
+        if any(point.headline >= target for point in records[number].scored):
+            return False
+        on_both = [record.scored[-1] for record in ended]
+        easier = sum(point.prune_headline for point in on_both) / max(sum(point.headline for point in on_both), 1e-9)
+        return model.reaches(number, target * easier) >= LIKELY
