@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,12 +119,12 @@ class Problem:
         """Where the two scales begin: a random row's median at its first rung; the 90th percentile of last scores."""
         return float(np.median([truth[0] for truth in self.truths])), float(np.quantile(self.finals, LEADING))
 
-    def area(self, visited: Mapping[int, int], floor: float) -> float:
-        """Hypervolume of the true means of what was visited: (row -> points), over a floor."""
+    def area(self, visited: Mapping[int, Iterable[int]], floor: float) -> float:
+        """Hypervolume of the true means of what was visited: (row -> its points), over a floor."""
         points = [
             (self.curves[row][0][k].cost, max(float(self.truths[row][k]) - floor, 0.0))
-            for row, count in visited.items()
-            for k in range(count)
+            for row, places in visited.items()
+            for k in places
         ]
         return hypervolume(points, self.unit)
 
@@ -132,7 +132,7 @@ class Problem:
         """The same of the whole table."""
         key = f"area {floor}"
         if key not in self._cache:
-            whole = {row: len(self.truths[row]) for row in range(len(self.rows))}
+            whole = {row: range(len(self.truths[row])) for row in range(len(self.rows))}
             self._cache[key] = np.array(self.area(whole, floor))
         return float(self._cache[key])
 

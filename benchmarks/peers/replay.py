@@ -53,16 +53,18 @@ class Mark:
 def run(
     problem: Problem, method: Method, study: optuna.Study, seed: int, units: float, *, reuse: bool,
     marks: tuple[float, ...], most_trials: int | None = None, watch: Callable[[float, float], bool] | None = None,
+    hide: Callable[[View, int, Progress, bool], Progress] | None = None,
 ) -> list[Mark]:  # fmt: skip
     """Replay until so many units of a full trial are paid, or the table is used up: then it stands as it was.
 
     Args:
         most_trials: or until there are so many trials: then the one mark is of what they came to.
         watch: told after each trial what was paid, in units, and the hypervolume of true means; True ends the run.
+        hide: leaves out of an evaluation what is not scored there, told whether the trial ends with it; None: nothing.
         reuse: whether what another trial of the same mixture trained in the first stage is paid once.
     """
     view = View(study, reuse)
-    visited: dict[int, int] = {}
+    visited: dict[int, list[int]] = {}
     order: list[int] = []
     reached: dict[int, float] = {}
     paid, seconds = 0.0, 0.0
@@ -84,7 +86,7 @@ def run(
         params, curve = problem.rows[row], problem.curve(row, seed)
         for name, value in space.encode(params).items():
             study._storage.set_trial_param(trial_id, name, float(value), distributions(space)[name])
-        visited[row] = 0
+        visited[row] = []
         order.append(row)
         kind = "anchor" if number < len(problem.anchors) else "sampled"
         view.records.append(
@@ -92,23 +94,28 @@ def run(
         )
         before = 0.0
         state = State.COMPLETE
-        for point in curve:
+        for k, point in enumerate(curve):
             part = point.cost - before
             if reuse and point.stage == problem.first:
                 part = max(point.cost - max(reached.get(problem.mixed[row], 0.0), before), 0.0)
                 reached[problem.mixed[row]] = max(reached.get(problem.mixed[row], 0.0), point.cost)
             before = point.cost
             paid += part
-            visited[row] += 1
-            record = view.records[number]
-            view.records[number] = replace(record, curve=(*record.curve, point))
+            record, ends = view.records[number], point is curve[-1]
             began = time.perf_counter()
-            stop = method.stops(view, number, point)
+            shown = hide(view, number, point, ends) if hide is not None else point
+            view.records[number] = replace(record, curve=(*record.curve, shown))
+            stop = method.stops(view, number, shown)
             seconds += time.perf_counter() - began
+            if shown.has_headline:
+                visited[row].append(k)
             if paid >= units * problem.unit:
                 break
-            if stop and kind == "sampled" and point is not curve[-1]:
+            if stop and kind == "sampled" and not ends:
                 state = State.PRUNED
+                if not shown.has_headline:  # an end is always scored
+                    view.records[number] = replace(record, curve=(*record.curve, point))
+                    visited[row].append(k)
                 break
         for k, floor in enumerate(floors):
             area = problem.area(visited, floor)

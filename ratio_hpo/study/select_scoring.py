@@ -1,8 +1,8 @@
 """Which evaluations are scored on `select` too, while a trial runs: scoring is paid as training is.
 
 A rung is scored on `prune`. `select` is what objectives, fronts and samplers read; it is scored at a trial's end, and
-where its point may join the front or decide what the trial cost until the target. Before the model has seen enough,
-every rung is scored.
+where its point may join the front or decide what the trial cost until the target. The model need not be trusted to
+look ahead for that, as a pruner must: the point itself was measured.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from ratio_hpo.core.trial import Progress, TrialRecord
-from ratio_hpo.study.front_pruner import LEAST_TRIALS
 from ratio_hpo.study.response import Response, shown
 
 Where = Literal["likely", "always"]
 """`likely`: where a point may join the front or reach the target; `always`: at every rung."""
 
-LIKELY = 0.05
+LEAST = 2
+"""Trials that must have ended before the model is asked; until then every rung is scored."""
+
+LIKELY = 0.2
 """Probability from which on a point is scored."""
 
 
@@ -28,10 +30,17 @@ class SelectScoring:
         response: makes models of `prune`.
         records: all trials so far.
         where: None: objectives score both splits at once, and are not asked.
+        likely: probability from which on a point is scored.
     """
 
-    def __init__(self, response: Response, records: Callable[[], Sequence[TrialRecord]], where: Where | None) -> None:
-        self._response, self._records, self._where = response, records, where
+    def __init__(
+        self,
+        response: Response,
+        records: Callable[[], Sequence[TrialRecord]],
+        where: Where | None,
+        likely: float = LIKELY,
+    ) -> None:
+        self._response, self._records, self._where, self._likely = response, records, where, likely
 
     @property
     def asks(self) -> bool:
@@ -55,13 +64,13 @@ class SelectScoring:
             return False
         records = shown(self._records(), number, progress)
         ended = self._response.ended(records)
-        if len(ended) < LEAST_TRIALS or not self._response.learned([records[number]]):
+        if len(ended) < LEAST or not self._response.learned([records[number]]):
             return True
         model = self._response.model(records)
-        if model.joins(number) >= LIKELY:
+        if model.joins(number) >= self._likely:
             return True
         if any(point.headline >= target for point in records[number].scored):
             return False
         on_both = [record.scored[-1] for record in ended]
         easier = sum(point.prune_headline for point in on_both) / max(sum(point.headline for point in on_both), 1e-9)
-        return model.reaches(number, target * easier) >= LIKELY
+        return model.reaches(number, target * easier) >= self._likely

@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.core.trial import Context, Decision, Params, Progress
 
 RUNGS = tuple(range(10, 110, 10))
 
@@ -160,3 +161,20 @@ def is_slow(params: Params, context: Context) -> Iterator[Progress]:
         if context.trial == 1:
             time.sleep(1.5)
         yield point(windows, en=windows / 200)
+
+
+def waits_with_select(params: Params, context: Context) -> Generator[Progress, Decision | None, None]:
+    """As the built-in objective: rungs are scored on `prune`, and on `select` where that is asked for; ends on both.
+
+    Trial 2 has lost the weights of its rungs.
+    """
+    best = 1.0 - (params["ratio"] - 0.6) ** 2
+    for windows in RUNGS:
+        value = best * windows / RUNGS[-1]
+        whole = point(windows, en=value, sw=0.9 * value)
+        whole = replace(whole, scores={**whole.scores, "prune/f1/en": 0.9 * value, "prune/f1/sw": 0.8 * value})
+        alone = replace(whole, scores={key: v for key, v in whole.scores.items() if key.startswith("prune/")})
+        if windows == RUNGS[-1]:
+            yield whole
+        elif (yield alone) is Decision.SCORE:
+            yield alone if context.trial == 2 else whole

@@ -44,6 +44,7 @@ from tests.backends.objectives import (
     says_it_in_three_lines,
     says_little_at_first,
     starves,
+    waits_with_select,
     where_it_runs,
 )
 from tests.conftest import Hand, curve_objective, plan_of
@@ -72,6 +73,16 @@ def run(tmp_path: Path) -> Run:
         return study.records()
 
     return searched
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_select_that_is_asked_for_comes_with_the_evaluation(tmp_path: Path, isolated: bool) -> None:
+    plan = replace(plan_of(target=Target(score=0.5)), languages=("en", "sw"))
+    study = Study(plan, open_storage(default_url(tmp_path)), pruner=("none", {}), score_select="always")
+    session = Session(study=study, budget=Budget(trials=4), root=tmp_path)
+    run_local(session, waits_with_select, isolated=isolated)
+    scored = [[point.has_headline for point in record.curve] for record in study.records()]
+    assert scored == [[True] * 10, [True] * 10, [False] * 9 + [True], [True] * 10]
 
 
 @pytest.mark.parametrize("isolated", [True, False])

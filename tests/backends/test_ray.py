@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -17,7 +18,7 @@ from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Context, Params, Progress, State
 from ratio_hpo.study import Study, Target
 from ratio_hpo.study.storage import default_url, open_storage
-from tests.backends.objectives import hangs_once
+from tests.backends.objectives import hangs_once, waits_with_select
 from tests.conftest import curve_objective, plan_of
 
 
@@ -25,11 +26,11 @@ from tests.conftest import curve_objective, plan_of
 def on_ray(tmp_path: Path) -> Callable[..., Study]:
     def run(
         objective: Callable, trials: int, workers: int = 1, failures: int | None = None,
-        plan: dict | None = None, limits: dict | None = None,
+        plan: dict | None = None, limits: dict | None = None, **options: Any,
     ) -> Study:  # fmt: skip
         from ratio_hpo.backends.ray import run_ray
 
-        study = Study(plan_of("ray", **(plan or {})), open_storage(default_url(tmp_path)))
+        study = Study(plan_of("ray", **(plan or {})), open_storage(default_url(tmp_path)), **options)
         budget = Budget(trials=trials, failures=failures, **(limits or {}))
         session = Session(study=study, budget=budget, root=tmp_path, threads=1)
         run_ray(session, objective, workers, Resources(backend="ray", workers=workers, cpus=0.5))
@@ -77,6 +78,19 @@ def test_a_dead_worker_is_no_failure_and_an_error_is(on_ray: Callable) -> None:
     assert records[3].state is State.FAIL
     assert records[3].reason == "RuntimeError: bad luck"
     assert "bad luck" in str(records[3].traceback)
+
+
+@pytest.mark.slow
+def test_select_that_is_asked_for_comes_with_the_evaluation(on_ray: Callable) -> None:
+    study = on_ray(
+        waits_with_select,
+        4,
+        plan={"languages": ("en", "sw"), "target": Target(score=0.5)},
+        score_select="always",
+        pruner=("none", {}),
+    )
+    scored = [[point.has_headline for point in record.curve] for record in study.records()]
+    assert scored == [[True] * 10, [True] * 10, [False] * 9 + [True], [True] * 10]
 
 
 def unlucky(params: Params, context: Context) -> Iterator[Progress]:

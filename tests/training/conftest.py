@@ -79,10 +79,14 @@ class Lab:
         }  # fmt: skip
         return Stage(**{**values, **changes})
 
-    def train(self, stage: Stage, store: StageStore, *, final: bool = True) -> Iterator[StagePoint]:
-        """A stage on the weights that the engine holds, with item scores beside the store."""
+    def loop(self, store: StageStore, *, late: bool = False) -> StageLoop:
+        """Runs stages on the weights that the engine holds, with item scores beside the store."""
         stores = Stores(store, ItemStore(store.root.parent / "items"))
-        return StageLoop(self.engine, stores, self.evaluation).run(stage, self.trained(), final=final)
+        return StageLoop(self.engine, stores, self.evaluation, late=late)
+
+    def train(self, stage: Stage, store: StageStore, *, final: bool = True) -> Iterator[StagePoint]:
+        """A stage on them."""
+        return self.loop(store).run(stage, self.trained(), final=final)
 
     def trained(self) -> dict[str, Trained]:
         return {name: Trained(windows, self.task, "qa") for name, windows in self.sources.items()}
