@@ -170,7 +170,7 @@ def waits_with_select(params: Params, context: Context) -> Generator[Progress, D
     """
     best = 1.0 - (params["ratio"] - 0.6) ** 2
     for windows in RUNGS:
-        value = best * windows / RUNGS[-1]
+        value = best * (windows / RUNGS[-1]) ** 0.5
         whole = point(windows, en=value, sw=0.9 * value)
         whole = replace(whole, scores={**whole.scores, "prune/f1/en": 0.9 * value, "prune/f1/sw": 0.8 * value})
         alone = replace(whole, scores={key: v for key, v in whole.scores.items() if key.startswith("prune/")})
