@@ -185,6 +185,23 @@ def test_a_trial_that_goes_on_equals_one_never_interrupted(ready: Search, tmp_pa
         assert again[-1].paid < again[-1].cost
 
 
+def test_select_of_several_targets_comes_late_as_it_comes_at_once(ready: Search, tmp_path: Path) -> None:
+    """Target stages advance in turns, so that the weights of all but one are those that are stored."""
+    whole = run(ready, {"ratio": 0.3}, tmp_path / "whole")
+    late = Context(trial=0, seed=0, root=str(tmp_path / "late"), device="cpu", threads=1, late=True)
+    for attempt in ("trained", "stored"):
+        stream = ready.objective({"ratio": 0.3}, late)
+        points, alone = [], 0
+        for point in stream:
+            alone += point.lacks_select
+            points.append(stream.send(Decision.SCORE) if point.lacks_select else point)  # type: ignore[attr-defined]
+        assert alone == 3, attempt
+        assert [dict(p.scores) for p in points] == [dict(p.scores) for p in whole], attempt
+        assert [p.cost for p in points] == [p.cost for p in whole]
+        spent = whole[-1].measures["paid_scored"] if attempt == "trained" else 0
+        assert points[-1].measures["paid_scored"] == spent
+
+
 def test_the_base_without_intermediate_training_has_no_ratio_and_is_merged_with_nothing(
     ready: Search, tmp_path: Path
 ) -> None:
