@@ -164,11 +164,18 @@ def _print_trial(view: StudyView, content: dict[str, Any]) -> None:
         click.echo()
         languages = view.languages
         rows = [
-            [p["stage"], count(p["windows"]), count(p["cost"]), count(p["paid"]), number(p["score"])]
+            [
+                p["stage"],
+                count(p["windows"]),
+                count(p["cost"]),
+                count(p["paid"]),
+                number(p["prune"]),
+                number(p["score"]),
+            ]
             + [number(p["scores"].get(f"score/{language}")) for language in languages]
             for p in content["curve"]
         ]
-        numeric = ["windows", "cost", "paid", "mean", *languages]
+        numeric = ["windows", "cost", "paid", "prune", "mean", *languages]
         print_table(["stage", *numeric], rows, right=numeric)
         _print_beside(content["curve"])
     if content["traceback"]:
