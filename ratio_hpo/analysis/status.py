@@ -86,6 +86,7 @@ def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
         "censored": numbers["cost_to_target"] == math.inf and record.state.finished,
         "evaluations": len(record.curve),
         "retry_of": record.retry_of,
+        "sibling_of": record.sibling_of,
         "reason": record.reason,
         "worker": record.worker,
         "interrupted": is_interrupted(record),

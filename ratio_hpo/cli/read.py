@@ -156,6 +156,8 @@ def _print_trial(view: StudyView, content: dict[str, Any]) -> None:
     click.echo(f"{view.name} trial {content['number']}: {content['state']} ({content['kind']})")
     if content["reason"]:
         click.echo(f"reason: {content['reason']}")
+    if content["sibling_of"] is not None:
+        click.echo(f"sibling of trial {content['sibling_of']}: the same mixture, for another number of steps")
     click.echo(
         f"ratio {number(content['ratio'])} (realised {number(content['ratio_realised'])}) {settings(content['params'])}"
     )

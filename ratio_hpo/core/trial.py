@@ -186,6 +186,7 @@ class TrialRecord:
         seed: of its training; None: it was not begun.
         retry_of: the failed trial that it tries again.
         replicate_of: the trial of another study that it trains again with another seed.
+        sibling_of: the trial whose mixture it trains for more or fewer steps.
         reason, traceback: why it failed or was pruned.
         worker: host and process of the live lease, None where nobody works on it.
     """
@@ -205,6 +206,7 @@ class TrialRecord:
     done: bool = False
     retry_of: int | None = None
     replicate_of: int | None = None
+    sibling_of: int | None = None
     started: float | None = None
     ended: float | None = None
 

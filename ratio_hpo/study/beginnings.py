@@ -111,7 +111,8 @@ class Beginnings:
 
     def _family(self, number: int) -> int:
         """The proposal that a trial is a sibling of, or it itself."""
-        return int(self._view.attributes(number).get(rec.SIBLING_OF, number))
+        proposal = self._view.records[number].sibling_of
+        return number if proposal is None else proposal
 
     def _place(self, number: int, stored: Mapping[str, Any]) -> tuple[Coordinates, Params, list[Params]]:
         """Where a trial lies, as Optuna holds it, its absolute parameters, and those of siblings that are to follow.

@@ -123,6 +123,7 @@ def record_of(number: int, state: State, attributes: Mapping[str, Any], **others
         done=bool(attributes.get(DONE)),
         retry_of=attributes.get(RETRY_OF),
         replicate_of=attributes.get(REPLICATE_OF),
+        sibling_of=attributes.get(SIBLING_OF),
         **others,
     )
 

@@ -66,6 +66,7 @@ def test_siblings_are_ordinary_trials(open_curve: Make, search: Make) -> None:
     records = search(open_curve(), 3, two_stages).records()
     assert {record.kind for record in records} == {"sampled"}
     assert [record.plan.stages["intermediate"].windows for record in records] == list(VALUES)
+    assert [record.sibling_of for record in records] == [None, *[0] * (len(VALUES) - 1)]
 
 
 def test_steps_that_the_front_gains_nothing_from_are_left_out(open_curve: Make, search: Make) -> None:
