@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ratio_hpo.core.errors import in_one_line
 from ratio_hpo.core.plans import TRIAL_PLAN, TrialPlan
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, State
 from ratio_hpo.study import records as rec
-from ratio_hpo.study.claims import Claim, Claims, Job
+from ratio_hpo.study.claims import Claim, Claims, Content, Job
 from ratio_hpo.study.endings import Endings
 from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.patience import of_database
@@ -21,6 +22,14 @@ from ratio_hpo.study.siblings import Siblings
 
 PlanTrial = Callable[[Params, int], TrialPlan]
 """What parameters come to under a training seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a trial cannot have parameters."""
+
+    reason: str
+    traceback: str
 
 
 class Beginnings:
@@ -53,8 +62,8 @@ class Beginnings:
     def next(self, most_trials: int) -> Job | None:
         """The next waiting trial, or a new one; None where the asked number is there, or nothing is left to propose.
 
-        The study is counted and the trial begun in one transaction, which fails where another driver was faster: then
-        one looks again.
+        In one transaction the study is counted and the trial begun, which fails where another driver was faster: then
+        one looks again. All that the trial has is written with it, but for samplers that need it to be there first.
         """
         while True:
             waiting, count = self._view.numbers(State.WAITING), len(self._view.records)
@@ -65,14 +74,39 @@ class Beginnings:
                 return None
             number = ready[0] if ready else count
             trial_id = self._view.trial_id(number) if ready else None
-            claim = self._claims.begin(self._study_id, count, trial_id)
-            job = self.begin(number, claim) if claim is not None else None
+            content = None if self._sampler.needs_trial else self._content(number)
+            whole = content if isinstance(content, Content) else None
+            claim = self._claims.begin(self._study_id, count, trial_id, whole)
+            job = None
+            if claim is not None:
+                job = self.begin(number, claim) if content is None else self._begun(number, claim, content)
             if job is not None:
                 return job
             self._look()
 
     def begin(self, number: int, claim: Claim) -> Job | None:
-        """Give a claimed trial its parameters; one that cannot have any fails, and the search goes on."""
+        """Give a trial that was begun its parameters."""
+        content = self._content(number)
+        if isinstance(content, Content) and not self._claims.settle(self._study_id, claim, content):
+            return None
+        return self._begun(number, claim, content)
+
+    def _begun(self, number: int, claim: Claim, content: Content | _Refusal) -> Job | None:
+        """Take in a trial that was begun; one that cannot have parameters fails, and the search goes on."""
+        if isinstance(content, _Refusal):
+            self._look()
+            self._endings.fail(number, claim, content.reason, content.traceback)
+            return None
+        attributes = {**self._view.attributes(number), **content.attributes}
+        claim.fill(attributes)
+        self._view.begin(number, claim.trial_id, attributes, claim.lease)
+        self._claims.add(number, claim)
+        if content.siblings:
+            self._look()
+        return claim.job(number)
+
+    def _content(self, number: int) -> Content | _Refusal:
+        """What a trial has from its beginning."""
         stored = self._view.attributes(number)
         seed = int(stored.get(rec.SEED, self._plan.seed))
         try:
@@ -81,9 +115,7 @@ class Beginnings:
         except Exception as error:  # parameters that the objective refuses belong to their trial
             if of_database(error) is not None:
                 raise
-            self._look()
-            self._endings.fail(number, claim, in_one_line(error), traceback.format_exc())
-            return None
+            return _Refusal(in_one_line(error), traceback.format_exc())
         about: dict[str, Any] = {
             rec.KIND: stored.get(rec.KIND, "sampled"),
             rec.PARAMS: params,
@@ -91,17 +123,12 @@ class Beginnings:
             rec.SETTINGS: self._settings,
             rec.SEED: seed,
         }
-        about = json.loads(json.dumps(about))  # as it is read again
-        waiting = [{rec.ASKED: each, rec.SIBLING_OF: number} for each in siblings]
-        if not self._claims.settle(claim, about, place, self._domains, self._study_id, waiting):
-            return None
-        attributes = {**stored, **about}
-        claim.fill(attributes)
-        self._view.begin(number, claim.trial_id, attributes, claim.lease)
-        self._claims.add(number, claim)
-        if siblings:
-            self._look()
-        return claim.job(number)
+        return Content(
+            attributes=json.loads(json.dumps(about)),  # as it is read again
+            place=place,
+            domains=self._domains,
+            siblings=[{rec.ASKED: each, rec.SIBLING_OF: number} for each in siblings],
+        )
 
     def _ready(self, waiting: Sequence[int]) -> list[int]:
         """The trials of which no sibling runs: they would train the same stage beside each other."""

@@ -56,6 +56,21 @@ class Job:
     spent: Spent = NOTHING
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What a trial is begun with.
+
+    Attributes:
+        place: in the space, as Optuna holds it, with the domain of each coordinate.
+        siblings: attributes of trials that are to wait from then on.
+    """
+
+    attributes: Mapping[str, Any]
+    place: Mapping[str, float]
+    domains: Mapping[str, BaseDistribution]
+    siblings: Sequence[Mapping[str, Any]] = ()
+
+
 @dataclass(slots=True, kw_only=True)
 class Claim:
     """A trial that this process works on.
@@ -144,15 +159,23 @@ class Claims:
         """The trials that nobody else writes of."""
         return {number for number, claim in list(self._claims.items()) if not claim.lost}
 
-    def begin(self, study_id: int, count: int, waiting: int | None) -> Claim | None:
+    def begin(self, study_id: int, count: int, waiting: int | None, content: Content | None) -> Claim | None:
         """Begin the trial that waits, or a new one; None where the study is not as it was looked at any more.
 
         Args:
             count: trials that it had.
             waiting: Optuna's id of the one that waits; None: a new one is made.
+            content: written with it; None: it cannot have any.
         """
+
+        def write(connection: Connection, trial_id: int) -> None:
+            if content is not None:
+                add_waiting(connection, study_id, content.siblings)
+                put_attributes(connection, trial_id, content.attributes)
+                put_params(connection, trial_id, content.place, content.domains)
+
         lease = own_lease(UNKNOWN, self._clock)
-        trial_id = begin_trial(self._storage, study_id, lease, count, waiting)
+        trial_id = begin_trial(self._storage, study_id, lease, count, waiting, write)
         return None if trial_id is None else Claim(trial_id=trial_id, lease=replace(lease, trial_id=trial_id))
 
     def claim(self, trial_id: int, held: Lease | None) -> Claim | None:
@@ -177,30 +200,17 @@ class Claims:
         """Set attributes of a trial while it is ours; False, and nothing is written, where it is not any more."""
         return self._run(claim, lambda connection: put_while_held(connection, claim.lease, values), whole=False)
 
-    def settle(
-        self,
-        claim: Claim,
-        values: Mapping[str, Any],
-        place: Mapping[str, float],
-        domains: Mapping[str, BaseDistribution],
-        study_id: int,
-        siblings: Sequence[Mapping[str, Any]] = (),
-    ) -> bool:
-        """Set attributes of a trial and its place in the space while it is ours; False where it is not any more.
-
-        Args:
-            place: as Optuna holds it, with the domain of each coordinate.
-            siblings: attributes of trials that are to wait from now on.
-        """
+    def settle(self, study_id: int, claim: Claim, content: Content) -> bool:
+        """Write what a trial that was begun before lacks, while it is ours; False where it is not any more."""
 
         def work(connection: Connection) -> None:
-            if siblings:
+            if content.siblings:
                 lock_study(connection, study_id)
-                if has_attributes(connection, claim.trial_id, values):  # it was cut off after it was written
+                if has_attributes(connection, claim.trial_id, content.attributes):  # cut off after it was written
                     return
-                add_waiting(connection, study_id, siblings)
-            put_while_held(connection, claim.lease, values)
-            put_params(connection, claim.trial_id, place, domains)
+                add_waiting(connection, study_id, content.siblings)
+            put_while_held(connection, claim.lease, content.attributes)
+            put_params(connection, claim.trial_id, content.place, content.domains)
 
         return self._run(claim, work)
 

@@ -55,6 +55,8 @@ class LawSampler:
         ConfigError: options that it does not take, or no mixture in the space.
     """
 
+    needs_trial = False
+
     def __init__(
         self, name: str, options: Mapping[str, Any], response: Response, *, sources: Mapping[str, SourceSize], seed: int
     ) -> None:

@@ -12,7 +12,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -117,21 +117,23 @@ def lease_of(row: Any) -> Lease:
     return Lease(trial_id=row.trial_id, token=row.token, beats=row.beats, renewed=row.renewed, **json.loads(row.holder))
 
 
-def begin_trial(storage: PatientStorage, study_id: int, mine: Lease, count: int, waiting: int | None) -> int | None:
+def begin_trial(
+    storage: PatientStorage, study_id: int, mine: Lease, count: int, waiting: int | None, write: Callable[..., None]
+) -> int | None:
     """Begin a trial and take its lease, in one transaction, which nobody else begins one beside.
 
     Args:
         mine: its trial is not known yet.
         count: trials that the study is taken to have.
         waiting: Optuna's id of the trial that waits; None: a new one is made.
+        write: writes what else there is of it, given the connection and its id.
 
     Returns:
-        Optuna's id of the trial; None where the study is not as it was taken to be any more.
+        Optuna's id of it; None where the study is not as it was taken to be any more.
     """
 
-    at = datetime.fromtimestamp(mine.renewed)
-
     def work(connection: sql.Connection) -> int | None:
+        at = datetime.fromtimestamp(mine.renewed)
         lock_study(connection, study_id)
         taken, last = connection.execute(_BEFORE, {"by": mine.token, "of": study_id}).one()
         if taken is not None:  # it was cut off after it was written
@@ -144,6 +146,7 @@ def begin_trial(storage: PatientStorage, study_id: int, mine: Lease, count: int,
             return None
         if begun is not None:
             connection.execute(sql.insert(LEASES).values(trial_id=begun, **_content(mine)))
+            write(connection, begun)
         return begun
 
     return storage.run(work)

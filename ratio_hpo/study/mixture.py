@@ -62,6 +62,8 @@ class MixtureProposals:
         response: what the study's model is made by, with what is believed beforehand.
     """
 
+    needs_trial = False
+
     def __init__(self, response: Response, *, seed: int) -> None:
         self._response, self._space, self._seed = response, response.space, seed
         dimensions = sum(domain.dimensions for domain in self._space.parameters.values())

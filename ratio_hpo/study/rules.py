@@ -77,6 +77,8 @@ class RuleSampler:
         ConfigError: options that it does not take, sizes that are not known, no mixture in the space.
     """
 
+    needs_trial = False
+
     def __init__(
         self,
         name: str,

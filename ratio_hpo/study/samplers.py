@@ -73,7 +73,13 @@ Coordinates = dict[str, float]
 
 
 class Sampler(Protocol):
-    """Proposes where to look next. Made with the space and the seed of its study."""
+    """Proposes where to look next. Made with the space and the seed of its study.
+
+    Attributes:
+        needs_trial: whether a trial has to be stored before it is proposed.
+    """
+
+    needs_trial: bool
 
     def propose(self, view: LiveView, number: int) -> Coordinates:
         """Every coordinate of a trial, from the study as it stands."""
@@ -99,6 +105,7 @@ class OptunaSampler:
     def __init__(self, name: str, options: Mapping[str, Any], *, space: Space, seed: int) -> None:
         check_sampler(name)
         self._name, self._options, self._space, self._seed = name, dict(options), space, seed
+        self.needs_trial = name != "random"  # the others keep what they know of a trial with it
         self._distributions = distributions(space)
         self._make(0)
 

@@ -128,6 +128,8 @@ def start_trial(connection: sql.Connection, trial_id: int, at: datetime) -> int 
 
 def add_waiting(connection: sql.Connection, study_id: int, attributes: Sequence[Mapping[str, Any]]) -> None:
     """Have trials wait, after all others of a locked study."""
+    if not attributes:
+        return
     last = connection.execute(LAST, {"of": study_id}).scalar()
     number = 0 if last is None else last + 1
     for k, each in enumerate(attributes):

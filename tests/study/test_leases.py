@@ -202,10 +202,10 @@ def test_who_was_faster_begins_the_trial(open_study: Make) -> None:
     """Two drivers have looked at the same study: one begins the trial, the other looks again."""
     first, second = open_study(), open_study()
     study_id, count, waiting = first._optuna._study_id, len(first.view.records), first.view.trial_id(0)
-    assert first.live.begin(study_id, count, waiting) is not None
-    assert second.live.begin(study_id, count, waiting) is None, "it runs"
-    assert first.live.begin(study_id, count, None) is not None
-    assert second.live.begin(study_id, count, None) is None, "there is one more"
+    assert first.live.begin(study_id, count, waiting, None) is not None
+    assert second.live.begin(study_id, count, waiting, None) is None, "it runs"
+    assert first.live.begin(study_id, count, None, None) is not None
+    assert second.live.begin(study_id, count, None, None) is None, "there is one more"
     assert len(second.records()) == count + 1
     assert second.next(count + 2).number == 1  # type: ignore[union-attr]
 
@@ -213,7 +213,7 @@ def test_who_was_faster_begins_the_trial(open_study: Make) -> None:
 def test_a_beginning_that_was_cut_off_and_is_tried_again_counts_once(open_study: Make) -> None:
     study, mine = open_study(), own_lease(-1)
     count = len(study.records())
-    begun = [begin_trial(study.storage, study._optuna._study_id, mine, count, None) for _ in range(2)]
+    begun = [begin_trial(study.storage, study._optuna._study_id, mine, count, None, lambda *_: None) for _ in range(2)]
     assert begun[0] == begun[1]
     assert len(study.records()) == count + 1
     assert read_leases(study.storage, begun[:1])[begun[0]].token == mine.token  # type: ignore[arg-type,index]
