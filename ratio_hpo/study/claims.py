@@ -85,6 +85,7 @@ class Claim:
         spent_before: before this process took it.
         spent_again: that by which a restarted worker's own account is short.
         awaited: the place whose evaluation comes again, on `select` too, and what was decided there.
+        is_asked: whether the process that runs it now was asked for that.
     """
 
     trial_id: int
@@ -102,6 +103,7 @@ class Claim:
     spent_before: Spent = NOTHING
     spent_again: Spent = NOTHING
     awaited: tuple[str, int, Decision] | None = None
+    is_asked: bool = False
 
     @property
     def cost(self) -> float:
@@ -124,7 +126,8 @@ class Claim:
         return at_last_rung or progress.cost >= plan.largest_cost
 
     def job(self, number: int) -> Job:
-        """What is left to do of it."""
+        """What is left to do of it, in another process."""
+        self.is_asked = False
         return Job(
             number=number,
             params=self.params,

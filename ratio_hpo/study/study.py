@@ -163,6 +163,9 @@ class Study:
         """What becomes of a trial after an evaluation; of one that comes again, what had been decided."""
         *place, decision = claim.awaited or ("", -1, Decision.CONTINUE)
         if place == [progress.stage, progress.windows]:
+            if progress.lacks_select and not claim.is_asked:  # the process that was asked has died
+                claim.is_asked = True
+                return Decision.SCORE
             claim.awaited = None  # a trial ends where `select` is known: without its weights here, it goes on
             return Decision.CONTINUE if progress.lacks_select else decision
         ends = claim.is_end(progress, self.plan)
@@ -171,7 +174,7 @@ class Study:
         if not claim.prunable or ends:
             decision = Decision.CONTINUE
         if self.scoring.wants(number, progress, self.target, ends=ends or decision is Decision.STOP):
-            claim.awaited = (progress.stage, progress.windows, decision)
+            claim.awaited, claim.is_asked = (progress.stage, progress.windows, decision), True
             return Decision.SCORE
         return decision
 

@@ -14,7 +14,7 @@ from ratio_hpo.core.trial import NO_INTERMEDIATE_PARAM, Params, TrialRecord
 from ratio_hpo.study.course import Course
 from ratio_hpo.study.standings import Hope, Standing
 from ratio_hpo.surrogate.features import Point, Table
-from ratio_hpo.surrogate.seen import drawn_by
+from ratio_hpo.surrogate.seen import drawn_by, windows_at
 
 if TYPE_CHECKING:
     from ratio_hpo.study.response import Evidence, Response
@@ -169,9 +169,10 @@ class StudyModel:
 
     def _now(self, number: int) -> Course:
         """Where a trial stands."""
-        at = self.seen.points[self._last[number]].windows
+        record = self._records[number]
+        at = windows_at(record, record.curve[-1])
         windows = np.array([[at.get(stage, 0.0) for stage in self._response.courses.rungs]])
-        return Course(windows, self.seen.costs[[self._last[number]]])
+        return Course(windows, np.array([record.curve[-1].cost]))
 
     def _rivals(self, number: int) -> tuple[NDArray[np.bool_], FrontGain]:
         """Which points are of other trials, and their front."""

@@ -178,3 +178,19 @@ def waits_with_select(params: Params, context: Context) -> Generator[Progress, D
             yield whole
         elif (yield alone) is Decision.SCORE:
             yield alone if context.trial == 2 else whole
+
+
+def dies_when_asked(params: Params, context: Context) -> Generator[Progress, Decision | None, None]:
+    """The same; trial 1 dies once, over the question for `select` of its third rung."""
+    stream = waits_with_select(params, context)
+    answer: Decision | None = None
+    while True:
+        try:
+            point = stream.send(answer) if answer is not None else next(stream)
+        except StopIteration:
+            return
+        answer = yield point
+        mark = Path(context.root) / "died-when-asked"
+        if answer is Decision.SCORE and context.trial == 1 and point.windows == 30 and not mark.exists():
+            mark.touch()
+            os._exit(1)

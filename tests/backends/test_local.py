@@ -32,6 +32,7 @@ from tests.backends.objectives import (
     crashes,
     dies,
     dies_once_a_rung,
+    dies_when_asked,
     drops_a_language,
     drops_a_language_of_the_pruner,
     early,
@@ -83,6 +84,23 @@ def test_select_that_is_asked_for_comes_with_the_evaluation(tmp_path: Path, isol
     run_local(session, waits_with_select, isolated=isolated)
     scored = [[point.has_headline for point in record.curve] for record in study.records()]
     assert scored == [[True] * 10, [True] * 10, [False] * 9 + [True], [True] * 10]
+
+
+@pytest.mark.parametrize("upper", [1.0, 0.35], ids=["goes on", "is stopped there"])
+def test_a_worker_that_dies_over_the_question_is_asked_again(tmp_path: Path, upper: float) -> None:
+    plan = replace(plan_of("dies", target=Target(score=0.5), anchors=()), languages=("en", "sw"))
+    undisturbed = replace(plan, name="undisturbed")
+    records = []
+    for each, objective in ((plan, dies_when_asked), (undisturbed, waits_with_select)):
+        study = Study(
+            each, open_storage(default_url(tmp_path)), pruner=("threshold", {"upper": upper}), score_select="always",
+            sampler=("random", {}),
+        )  # fmt: skip
+        run_local(Session(study=study, budget=Budget(trials=2), root=tmp_path), objective, isolated=True)
+        records.append(study.records()[1])
+    assert (tmp_path / "died-when-asked").exists()
+    assert [(p.windows, p.scores) for p in records[0].curve] == [(p.windows, p.scores) for p in records[1].curve]
+    assert [record.state for record in records] == [State.COMPLETE if upper == 1.0 else State.PRUNED] * 2
 
 
 @pytest.mark.parametrize("isolated", [True, False])
