@@ -19,11 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from methods import METHODS, make, study_of
-from problems import Problem, hartmann, polyglot, regmix
+from problems import Problem, hartmann, recorded, regmix
 from replay import run
 
 HERE = Path(__file__).parent
-TABLE = HERE.parent / "tables" / "polyglot.parquet"
 FIELDS = ["problem", "method", "seed", "reuse", "units", "regret", "gap", "gap_top", "trials", "seconds"]
 DRAWS = 2000
 """Of the bootstrap over seeds."""
@@ -37,7 +36,7 @@ def load(name: str, data: Path | None) -> Problem:
         return regmix(data)
     if name == "hartmann":
         return hartmann()
-    return polyglot(pd.read_parquet(TABLE), name)
+    return next(recorded([name]))
 
 
 def interval(values: np.ndarray) -> str:

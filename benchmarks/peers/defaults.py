@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from pathlib import Path
 
 import numpy as np
 import optuna
-import pandas as pd
 from methods import Ourselves, make, study_of
-from problems import Problem, polyglot
+from problems import Problem, recorded
 from replay import run
 
-TABLE = Path(__file__).parents[1] / "tables" / "polyglot.parquet"
 MOST = 30.0
 """Units after which a run that has not got there counts as if it had there."""
 
@@ -52,7 +49,7 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    problem = polyglot(pd.read_parquet(TABLE), "ratio")
+    problem = next(recorded(["ratio"]))
     costs = np.array([
         [paid_until(problem, seed, "mixture", asked.part, reuse=True),
          paid_until(problem, seed, "tpe", asked.part, reuse=False)]

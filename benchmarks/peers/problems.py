@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from ratio_hpo.space import LogUniform, Ratio, Simplex, Space, Steps, Uniform
 from ratio_hpo.surrogate.features import Features, Point
 
 Array = NDArray[np.float64]
+
+TABLE = Path(__file__).parents[1] / "tables" / "polyglot.parquet"
 
 BATCH, TARGET_WINDOWS = 32, 640
 """Of the embedded world: windows of an intermediate step, and of a target stage."""
@@ -200,6 +202,12 @@ HARTMANN_P = 1e-4 * np.array(
      [2348, 1451, 3522, 2883, 3047, 6650], [4047, 8828, 8732, 5743, 1091, 381]]
 )  # fmt: skip
 HARTMANN_BEST, HARTMANN_LUCK = 3.32237, 0.02
+
+
+def recorded(names: Iterable[str]) -> Iterator[Problem]:
+    """Problems of the recorded table, which is read once."""
+    table = pd.read_parquet(TABLE)
+    return (polyglot(table, name) for name in names)
 
 
 def polyglot(table: pd.DataFrame, which: str) -> Problem:

@@ -13,13 +13,11 @@ from __future__ import annotations
 import argparse
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import optuna
-import pandas as pd
 from methods import Ours, study_of
-from problems import Problem, polyglot
+from problems import Problem, recorded
 from replay import View, run
 from stopping import interval
 
@@ -27,8 +25,6 @@ from ratio_hpo.core.trial import Progress, TrialRecord
 from ratio_hpo.study.course import Courses
 from ratio_hpo.study.response import Response
 from ratio_hpo.study.select_scoring import SelectScoring
-
-TABLE = Path(__file__).parents[1] / "tables" / "polyglot.parquet"
 
 
 class Hidden:
@@ -71,11 +67,9 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    table = pd.read_parquet(TABLE)
-    for name in asked.problems:
-        problem = polyglot(table, name)
+    for problem in recorded(asked.problems):
         for trials in asked.trials:
-            print(f"\n{name}, {trials} trials, {asked.seeds} seeds\n", flush=True)
+            print(f"\n{problem.name}, {trials} trials, {asked.seeds} seeds\n", flush=True)
             print("| likely | scoring left | hypervolume lost | regret added |\n|---|---|---|---|", flush=True)
             always = np.array([once(problem, seed, trials, None) for seed in range(asked.seeds)])
             for likely in asked.likely:

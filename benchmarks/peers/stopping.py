@@ -11,21 +11,18 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-import pandas as pd
 from methods import Ours, study_of
-from problems import Problem, polyglot
+from problems import Problem, recorded
 from replay import Mark, View, run
 
 from ratio_hpo.study.samplers import Coordinates, OptunaSampler
 
 PRUNERS = ("none", "front", "median", "successive_halving", "hyperband", "patient")
 DRAWS = 2000
-TABLE = Path(__file__).parents[1] / "tables" / "polyglot.parquet"
 
 
 class Stopped(Ours):
@@ -65,12 +62,10 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    table = pd.read_parquet(TABLE)
-    for name in asked.problems:
-        problem = polyglot(table, name)
+    for problem in recorded(asked.problems):
         for sampler in asked.sampler:
             for trials in asked.trials:
-                print(f"\n{name}, sampler {sampler}, {trials} trials, {asked.seeds} seeds\n", flush=True)
+                print(f"\n{problem.name}, sampler {sampler}, {trials} trials, {asked.seeds} seeds\n", flush=True)
                 print("| pruner | paid cost saved | hypervolume lost |\n|---|---|---|", flush=True)
                 plain = [once(problem, seed, sampler, "none", trials) for seed in range(asked.seeds)]
                 for pruner in asked.pruners:

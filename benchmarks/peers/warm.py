@@ -14,14 +14,13 @@ import argparse
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pandas as pd
 from methods import Ours, study_of
-from problems import Problem, polyglot
+from problems import TABLE, Problem, polyglot
 from replay import run
 
 from ratio_hpo.core.trial import TrialRecord
@@ -30,7 +29,6 @@ from ratio_hpo.study.prior import Belief, Elsewhere
 from ratio_hpo.study.response import Response
 from ratio_hpo.surrogate.prior import Tendency
 
-TABLE = Path(__file__).parents[1] / "tables" / "polyglot.parquet"
 HERE, THERE = ("en", "es", "fi", "sw"), ("de", "id", "ko", "ru")
 TRIALS, MOST, DRAWS = 20, 30.0, 4000
 """Trials of the other study; units after which a run ends that has not got there; of the bootstrap."""

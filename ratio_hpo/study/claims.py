@@ -168,7 +168,7 @@ class Claims:
         Args:
             count: trials that it had.
             waiting: Optuna's id of the one that waits; None: a new one is made.
-            content: written with it; None: it cannot have any.
+            content: written with it; None: it comes later, or cannot be had.
         """
 
         def write(connection: Connection, trial_id: int) -> None:

@@ -58,9 +58,7 @@ class SelectScoring:
             return False
         if ends or self._where == "always" or target is None:
             return True
-        if (
-            not progress.is_compared
-        ):  # of several targets not all were scored: a trial that goes on is no candidate here
+        if not progress.is_compared:  # not every target was scored, and a trial that goes on is no candidate
             return False
         records = shown(self._records(), number, progress)
         ended = self._response.ended(records)

@@ -25,7 +25,7 @@ from ratio_hpo.training.engine import Engine, Tally, Trained
 from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.schedule import factor
-from ratio_hpo.training.scores import Late, StageScores, labels_of, past_at, with_scores
+from ratio_hpo.training.scores import PlaceScores, StageScores, labels_of, past_at, with_scores
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore, fits
 
@@ -136,16 +136,16 @@ class StageLoop:
                     spent_tokens=tally.tokens - first_tokens,
                 )
 
-    def score_here(self, name: str, targets: Sequence[Target]) -> Late:
+    def score_here(self, name: str, targets: Sequence[Target]) -> PlaceScores:
         """Score the weights as they are on some targets.
 
         Args:
             name: that their items are kept by.
         """
         scores, spent = self._scores.score(name, targets)
-        return Late(scores, self._scores.kept(name, targets), spent)
+        return PlaceScores(scores, self._scores.kept(name, targets), spent)
 
-    def score_select(self, stage: Stage, step: int) -> Late | None:
+    def score_select(self, stage: Stage, step: int) -> PlaceScores | None:
         """Score on `select` a place that was passed with `prune` alone, unless somebody has.
 
         Returns:
@@ -158,7 +158,7 @@ class StageLoop:
         state = self._store.state(folder)
         past = None if state is None else past_at(state["evaluations"], step, labels)
         if past is not None:
-            return Late(self._scores.only(past, targets), self._scores.kept(name, targets))
+            return PlaceScores(self._scores.only(past, targets), self._scores.kept(name, targets))
         if self._holds != name:
             if state is None:
                 return None

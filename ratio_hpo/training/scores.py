@@ -20,8 +20,8 @@ Past = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
-    """Scores on `select` of a place that had been scored on `prune` alone; of items, the name."""
+class PlaceScores:
+    """What was scored at a place: scores, the name of the items where they are kept, and what it took."""
 
     scores: Mapping[str, float]
     items: str | None

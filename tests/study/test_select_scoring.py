@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State, TrialRecord
-from ratio_hpo.study import Study, Target
+from ratio_hpo.study import Job, Study, Target
 from ratio_hpo.study.advice import advise
 from ratio_hpo.study.front import front
 from tests.backends.objectives import waits_with_select
@@ -17,6 +17,8 @@ from tests.conftest import plan_of
 
 Make = Callable[..., Study]
 LANGUAGES = ("en", "sw")
+LOW = Progress(stage="target", windows=10, cost=10, scores={"prune/f1/en": 0.1, "prune/f1/sw": 0.1})
+ON_BOTH = {**LOW.scores, "f1/en": 0.2, "f1/sw": 0.2}
 
 
 def has_select(records: Sequence[TrialRecord]) -> list[str]:
@@ -66,14 +68,9 @@ def test_where_the_target_may_be_reached_select_is_scored_on_both_sides(open_stu
 
 def test_a_trial_is_stopped_where_its_end_is_scored(open_study: Make) -> None:
     """What a pruner has decided on `prune` waits for `select`, and is decided once."""
-    study = opened(open_study, pruner=("threshold", {"lower": 0.3}))
-    for _ in range(2):
-        finish(study, 0.9)
-    job = study.next(9)
-    assert job is not None
-    low = Progress(stage="target", windows=10, cost=10, scores={"prune/f1/en": 0.1, "prune/f1/sw": 0.1})
-    both = replace(low, scores={**low.scores, "f1/en": 0.2, "f1/sw": 0.2})
-    assert study.report(job.number, low) is Decision.SCORE
+    study, job = after_two_good_ones(open_study)
+    both = replace(LOW, scores=ON_BOTH)
+    assert study.report(job.number, LOW) is Decision.SCORE
     assert study.records()[job.number].curve == (), "it is recorded when it comes again"
     assert study.report(job.number, both) is Decision.STOP
     study.prune(job.number)
@@ -82,17 +79,12 @@ def test_a_trial_is_stopped_where_its_end_is_scored(open_study: Make) -> None:
 
 
 def test_a_trial_whose_weights_are_gone_goes_on_to_where_its_end_can_be_scored(open_study: Make) -> None:
-    study = opened(open_study, pruner=("threshold", {"lower": 0.3}))
-    for _ in range(2):
-        finish(study, 0.9)
-    job = study.next(9)
-    assert job is not None
-    low = Progress(stage="target", windows=10, cost=10, scores={"prune/f1/en": 0.1, "prune/f1/sw": 0.1})
-    assert study.report(job.number, low) is Decision.SCORE
-    assert study.report(job.number, low) is Decision.CONTINUE
-    later = replace(low, windows=20, cost=20)
+    study, job = after_two_good_ones(open_study)
+    assert study.report(job.number, LOW) is Decision.SCORE
+    assert study.report(job.number, LOW) is Decision.CONTINUE
+    later = replace(LOW, windows=20, cost=20)
     assert study.report(job.number, later) is Decision.SCORE
-    assert study.report(job.number, replace(later, scores={**low.scores, "f1/en": 0.2, "f1/sw": 0.2})) is Decision.STOP
+    assert study.report(job.number, replace(later, scores=ON_BOTH)) is Decision.STOP
 
 
 def test_a_driver_that_dies_before_select_came_loses_nothing(open_study: Make) -> None:
@@ -130,6 +122,16 @@ def test_an_objective_that_scores_both_at_once_is_never_asked(open_study: Make, 
 
     search(opened(open_study, score_select=None), 4, objective)
     assert set(asked) == {None}
+
+
+def after_two_good_ones(open_study: Make) -> tuple[Study, Job]:
+    """A study whose pruner stops what is as low as `LOW`, and its third trial."""
+    study = opened(open_study, pruner=("threshold", {"lower": 0.3}))
+    for _ in range(2):
+        finish(study, 0.9)
+    job = study.next(9)
+    assert job is not None
+    return study, job
 
 
 def finish(study: Study, score: float) -> None:
