@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from methods import METHODS, make, study_of
+from methods import APART, METHODS, make, study_of
 from problems import Problem, hartmann, recorded, regmix
 from replay import run
 
@@ -50,7 +50,7 @@ def interval(values: np.ndarray) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=[m for m in METHODS if m not in APART])
     parser.add_argument(
         "--problems", nargs="+", default=["ratio", "simplex", "hartmann"],
         choices=["ratio", "simplex", "hartmann", "regmix"],

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import optuna
-from outside import Ax, SyneMoasha, best_seen
+from outside import Ax, NepsPrimo, SyneMoasha, best_seen
 from problems import Problem
 from replay import View, tell
 
@@ -204,6 +204,7 @@ METHODS: dict[str, Callable[[Problem, int], Any]] = {
     "nsga2": lambda p, s: Plain(p, s, lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=10)),
     "syne-moasha": SyneMoasha,
     "ax": Ax,
+    "neps-primo": NepsPrimo,
     "regmix": lambda p, s: Law(p, s, "regmix"),
     "olmix": lambda p, s: Law(p, s, "olmix"),
     "study-nsga2-50": lambda p, s: Ourselves(p, s, "nsga2", "none", population_size=50),
@@ -211,6 +212,9 @@ METHODS: dict[str, Callable[[Problem, int], Any]] = {
     "study-tpe-halving": lambda p, s: Ourselves(p, s, "tpe", "successive_halving"),
     "study-tpe": lambda p, s: Ourselves(p, s, "tpe", "none"),
 }
+
+APART = ("neps-primo",)
+"""Methods that need an environment of their own, and are run where they are asked for."""
 
 
 def make(name: str, problem: Problem, seed: int) -> Any:

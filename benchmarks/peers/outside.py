@@ -1,8 +1,11 @@
-"""Peers outside Optuna, each through its own ask and tell; they need `requirements.txt` beside this file."""
+"""Peers outside Optuna, each through its own ask and tell; they need `requirements.txt` beside this file, NePS
+`requirements-neps.txt`, in an environment of its own."""
 
 from __future__ import annotations
 
 import logging
+import math
+import random
 from typing import Any
 
 import numpy as np
@@ -49,6 +52,62 @@ class SyneMoasha:
 
     def recommended(self, view: View) -> int:
         return best_seen(view)
+
+
+class NepsPrimo:
+    """NePS's PriMO (Basu et al. 2025) without a prior: halving by non-dominated sorting of loss and cost, whose trials
+    are paused and go on; then a Gaussian process of their sum under drawn weights, at full length."""
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        import torch
+        from neps import AskAndTell
+        from neps.optimizers.algorithms import primo
+        from neps.space import SearchSpace
+        from neps.space.parameters import HPOFloat, HPOInteger
+
+        logging.getLogger("neps").setLevel(logging.ERROR)
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        self._problem, self._rungs = problem, sum(len(grid) for grid in problem.rungs.values())
+        places = {name: HPOFloat(0.0, 1.0) for name in problem.space.coordinates()}
+        space = SearchSpace({**places, "rung": HPOInteger(1, self._rungs, is_fidelity=True)})
+        self._neps = AskAndTell(primo(space, prior_centers={}))
+        self._asked: Any = None
+        self._trials: dict[str, int] = {}
+
+    def propose(self, view: View, number: int) -> Coordinates | int:
+        self._asked = self._neps.ask()
+        paused = self._asked.metadata.previous_trial_id
+        if paused is not None:
+            self._trials[self._asked.id] = self._trials[paused]
+            return self._trials[paused]
+        self._trials[self._asked.id] = number
+        return {name: float(self._asked.config[name]) for name in self._problem.space.coordinates()}
+
+    def stops(self, view: View, number: int, progress: Progress) -> bool:
+        return len(view.records[number].curve) >= self._length(view, number)
+
+    def ended(self, view: View, number: int) -> None:
+        if self._asked is None:
+            return  # an anchor
+        record = view.records[number]
+        cube = self._problem.space.encode(record.params)
+        places = {name: float(cube[name]) for name in self._problem.space.coordinates()}
+        self._asked.config = {**self._asked.config, **places}  # what was run: the nearest row
+        point = record.curve[-1]
+        self._neps.tell(self._asked, [1.0 - point.headline, point.cost / self._problem.unit])
+
+    def recommended(self, view: View) -> int:
+        return best_seen(view)
+
+    def _length(self, view: View, number: int) -> int:
+        """How many of a trial's evaluations the rung that was asked for stands for: trials have more or fewer."""
+        if self._asked is None:
+            return self._rungs
+        row = next(k for k, params in enumerate(self._problem.rows) if params == view.records[number].params)
+        whole = len(self._problem.curves[row][0])
+        return math.ceil(whole * self._asked.config["rung"] / self._rungs)
 
 
 class Ax:

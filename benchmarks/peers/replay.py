@@ -30,7 +30,9 @@ class View:
 class Method(Protocol):
     """What proposes, stops, and recommends."""
 
-    def propose(self, view: View, number: int) -> Coordinates: ...
+    def propose(self, view: View, number: int) -> Coordinates | int:
+        """A place; or the number of a trial that was stopped, which goes on."""
+        ...
 
     def stops(self, view: View, number: int, progress: Progress) -> bool: ...
 
@@ -75,26 +77,28 @@ def run(
     space = problem.space
     while len(visited) < len(problem.rows) and paid < units * problem.unit:
         number = len(view.records)
-        trial_id = study._storage.create_new_trial(study._study_id)
-        if number < len(problem.anchors):
-            row = problem.anchors[number]
-        else:
+        asked: Coordinates | int = {}
+        if number >= len(problem.anchors):
             began = time.perf_counter()
-            place = method.propose(view, number)
+            asked = method.propose(view, number)
             seconds += time.perf_counter() - began
-            row = problem.nearest(space.decode(cube_of(space, place)), set(visited))
-        params, curve = problem.rows[row], problem.curve(row, seed)
-        for name, value in space.encode(params).items():
-            study._storage.set_trial_param(trial_id, name, float(value), distributions(space)[name])
-        visited[row] = []
-        order.append(row)
-        kind = "anchor" if number < len(problem.anchors) else "sampled"
-        view.records.append(
-            TrialRecord(number=number, state=State.RUNNING, kind=kind, params=params, plan=problem.planned(params))
-        )
-        before = 0.0
+        if isinstance(asked, int):
+            number, row = asked, order[asked]
+            view.records[number] = replace(view.records[number], state=State.RUNNING)
+        else:
+            row = (
+                problem.anchors[number]
+                if number < len(problem.anchors)
+                else problem.nearest(space.decode(cube_of(space, asked)), set(visited))
+            )
+            _begin(problem, view, row)
+            visited[row] = []
+            order.append(row)
+        kind, curve = view.records[number].kind, problem.curve(row, seed)
+        passed = len(view.records[number].curve)
+        before = curve[passed - 1].cost if passed else 0.0
         state = State.COMPLETE
-        for k, point in enumerate(curve):
+        for k, point in enumerate(curve[passed:], passed):
             part = point.cost - before
             if reuse and point.stage == problem.first:
                 part = max(point.cost - max(reached.get(problem.mixed[row], 0.0), before), 0.0)
@@ -143,6 +147,19 @@ def run(
                 )
             )
     return found
+
+
+def _begin(problem: Problem, view: View, row: int) -> None:
+    """A trial of a row, in Optuna's study and among the records."""
+    study, space, params = view.optuna, problem.space, problem.rows[row]
+    trial_id = study._storage.create_new_trial(study._study_id)
+    for name, value in space.encode(params).items():
+        study._storage.set_trial_param(trial_id, name, float(value), distributions(space)[name])
+    number = len(view.records)
+    kind = "anchor" if number < len(problem.anchors) else "sampled"
+    view.records.append(
+        TrialRecord(number=number, state=State.RUNNING, kind=kind, params=params, plan=problem.planned(params))
+    )
 
 
 def tell(study: optuna.Study, trial_id: int, state: State, values: list[float] | None) -> None:
