@@ -14,7 +14,7 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
 from ratio_hpo.study.response import Response, shown
 
-THRESHOLD = 0.02
+THRESHOLD = 0.1
 """Probability of joining the front below which a trial is stopped."""
 
 LEAST_TRIALS = 6

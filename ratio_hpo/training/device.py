@@ -21,6 +21,11 @@ def resolve_precision(asked: str, device: str) -> str:
     return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
 
 
+def resolve_eval_batch(asked: int | None, device: str) -> int:
+    """Windows that are scored at once: what none means on a device."""
+    return asked or (32 if device == "cpu" else 128)
+
+
 def default_device() -> str:
     """`cuda` where there is one, else `cpu`."""
     import torch

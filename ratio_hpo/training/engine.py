@@ -21,7 +21,7 @@ from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.data.tasks import Batch, Drawn, Head, Task, Vocabulary
 from ratio_hpo.data.windows import WindowSet
 from ratio_hpo.training.base import Base
-from ratio_hpo.training.device import default_device, provenance, resolve_precision
+from ratio_hpo.training.device import default_device, provenance, resolve_eval_batch, resolve_precision
 from ratio_hpo.training.heads import SharedEncoder, load_heads
 from ratio_hpo.training.schedule import factor
 from ratio_hpo.training.spec import EngineSpec
@@ -96,7 +96,8 @@ class Engine:
         device = device or default_device()
         self.precision = resolve_precision(settings.precision, device)
         self.settings, self._heads = settings, tuple(heads)
-        self.micro_batch, self._eval_batch = settings.micro_batch, settings.eval_batch
+        self.micro_batch = settings.micro_batch
+        self._most_scored = self._eval_batch = resolve_eval_batch(settings.eval_batch, device)
         self._vocabulary = vocabulary
         self.accelerator = Accelerator(mixed_precision=self.precision.replace("fp32", "no"), cpu=device == "cpu")
         self._base, self._seed = base, seed
@@ -116,7 +117,7 @@ class Engine:
         """Begin with micro-batches of a batch that are halved so often, and with smaller ones to score."""
         whole = min(self.settings.micro_batch or batch_size, batch_size)
         self.micro_batch = max(whole >> halvings, 1)
-        self._eval_batch = max(self.settings.eval_batch >> halvings, 1)
+        self._eval_batch = max(self._most_scored >> halvings, 1)
 
     def copy(self) -> dict[str, torch.Tensor]:
         """The weights as they are, to be restored."""

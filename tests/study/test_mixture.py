@@ -86,8 +86,9 @@ def test_it_proposes_in_every_shipped_space(name: str, open_study: Make, search:
         yield from curve_objective({"ratio": ratio}, context)
 
     records = search(open_study(plan_of(space=space, anchors=(), target=Target(score=0.5))), 13, objective).records()
-    assert all(space.contains(record.params) for record in records)
-    assert all(record.state in (State.COMPLETE, State.PRUNED) for record in records)
+    begun = [record for record in records if record.state is not State.WAITING]  # siblings may wait beyond the last one
+    assert all(space.contains(record.params) for record in begun)
+    assert all(record.state in (State.COMPLETE, State.PRUNED) for record in begun)
 
 
 def test_a_continued_study_proposes_what_an_uninterrupted_one_does(tmp_path: Path, search: Callable) -> None:
