@@ -1,0 +1,107 @@
+"""The defaults against `--sampler tpe --pruner none` in whole searches of the embedded world.
+
+    python benchmarks/peers/live.py [--seeds 5] [--root FOLDER] [--part 0.6667]
+
+Each search is the shipped one, 16 trials, resumed where it was stopped. Prints, for each, how many trials were stopped,
+what scoring took of the work, what was paid after the anchors (in full trials) and the seconds since the first
+evaluation until a part of the hypervolume on `select` between the anchors and all points of all searches was gained,
+then both means and their ratios with 95 % bootstrap intervals over seeds. A search that did not get there counts with
+all that it paid, and is marked. Without reuse and stored stages TPE would pay the same: it draws no mixture twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ratio_hpo import load_study
+from ratio_hpo.metrics.convergence import hypervolume
+
+DRAWS = 4000
+WAYS = {"default": [], "tpe": ["--sampler", "tpe", "--pruner", "none"]}
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that has ended: its evaluations in the order of time, and which trials are anchors."""
+
+    points: pd.DataFrame
+    trials: pd.DataFrame
+
+    @property
+    def stopped(self) -> int:
+        return int((self.trials.state == "PRUNED").sum())
+
+    @property
+    def scoring(self) -> float:
+        """Part of the seconds of work that is scoring."""
+        last = self.points.groupby("trial").last()
+        scoring, training = last.paid_scoring_seconds.sum(), last.paid_seconds.sum()
+        return float(scoring / (scoring + training))
+
+    def area(self, upto: int, largest: float) -> float:
+        """Hypervolume of the first points."""
+        known = self.points.iloc[:upto].dropna(subset=["score/mean"])
+        return hypervolume(list(zip(known.cost, known["score/mean"], strict=True)), largest)
+
+    def until(self, whole: float, part: float, largest: float) -> tuple[float, float, bool]:
+        """Paid after the anchors, in full trials, and seconds, until the part is gained, and whether it was."""
+        anchors = set(self.trials[self.trials.anchor].number)
+        of_anchors = Search(self.points.loc[self.points.trial.isin(anchors)], self.trials)
+        first = of_anchors.area(len(of_anchors.points), largest)
+        wanted = first + part * (whole - first)
+        paid = self.points.groupby("trial").paid.diff().fillna(self.points.paid).where(~self.points.trial.isin(anchors))
+        seconds = self.points.time - self.points.time.iloc[0]
+        for k in range(1, len(self.points) + 1):
+            if self.area(k, largest) >= wanted:
+                return float(paid.iloc[:k].sum() / largest), float(seconds.iloc[k - 1]), True
+        return float(paid.sum() / largest), float(seconds.iloc[-1]), False
+
+
+def searched(root: Path, way: str, seed: int) -> Search:
+    """A search, run or gone on with."""
+    folder = root / f"{way}-{seed}"
+    command = ["search", "--space", "default", "--seed", str(seed), "--root", str(folder), *WAYS[way], "--json"]
+    subprocess.run([sys.executable, "-m", "ratio_hpo", *command], check=True, stdout=subprocess.DEVNULL)
+    study = load_study(root=folder)
+    return Search(study.curves().sort_values("time", kind="stable").reset_index(drop=True), study.trials())
+
+
+def interval(values: np.ndarray) -> str:
+    """Ratio of the means of two columns, with its bootstrap interval over rows."""
+    drawn = values[np.random.default_rng(0).integers(0, len(values), (DRAWS, len(values)))].mean(1)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], (0.025, 0.975))
+    ours, theirs = values.mean(0)
+    return f"{ours:.2f} for {theirs:.2f}, x {ours / theirs:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--root", type=Path, default=Path("mlruns/live"))
+    parser.add_argument("--part", type=float, default=2 / 3)
+    asked = parser.parse_args()
+    found = {way: [searched(asked.root, way, seed) for seed in range(asked.seeds)] for way in WAYS}
+    every = pd.concat([one.points for each in found.values() for one in each]).dropna(subset=["score/mean"])
+    largest = float(every.cost.max())
+    whole = hypervolume(list(zip(every.cost, every["score/mean"], strict=True)), largest)
+    rows = {way: [one.until(whole, asked.part, largest) for one in each] for way, each in found.items()}
+    print("| way | seed | stopped | scoring | hypervolume | paid | seconds |\n|---|---|---|---|---|---|---|")
+    for way, each in found.items():
+        for seed, (one, (paid, seconds, there)) in enumerate(zip(each, rows[way], strict=True)):
+            area = one.area(len(one.points), largest) / largest
+            sign = "" if there else "> "
+            print(f"| {way} | {seed} | {one.stopped} | {one.scoring:.0%} | {area:.3f} | {sign}{paid:.2f} "
+                  f"| {sign}{seconds:.0f} |")  # fmt: skip
+    for k, name in enumerate(("paid after the anchors", "seconds")):
+        print(f"{name}: {interval(np.array([[a[k], b[k]] for a, b in zip(*rows.values(), strict=True)]))}")
+
+
+if __name__ == "__main__":
+    main()
