@@ -251,7 +251,8 @@ def polyglot(table: pd.DataFrame, which: str) -> Problem:
             "learning_rate": LogUniform(low=rates[0], high=rates[-1], absolute=True),
             "intermediate_steps": steps_domain,
         }
-        wanted = [(0.0, rates[3], 100), (0.2, rates[3], 100), (0.9, rates[3], 100), (1.0, rates[3], 100)]
+        reference = min(100, steps[-1])
+        wanted = [(ratio, rates[3], reference) for ratio in (0.0, 0.2, 0.9, 1.0)]
         anchors = tuple(
             next(k for k, r in enumerate(rows) if (r["ratio"], r["learning_rate"], r["intermediate_steps"]) == want)
             for want in wanted

@@ -1,11 +1,12 @@
 """What a warm start and a belief are worth, and what they cost where they are wrong.
 
-    python benchmarks/peers/warm.py [--seeds 40] [--problems ratio simplex] [--part 0.95]
+    python benchmarks/peers/warm.py [--seeds 40] [--problems ratio simplex] [--part 0.95] [--arms …]
 
 Trials until a part of the anytime front's hypervolume of true means is there, on the recorded tables, scored on one
-half of the languages: with nothing known, with a study of 20 trials scored on the other half, with the best place
-believed, with the same study upside down (its best places are its worst), and with the worst place believed. Prints the
-mean of each, and its ratio to that of nothing known with the 95 % bootstrap interval over seeds.
+half of the languages: with nothing known, with a study of 20 trials scored on the other half, with one of 20 trials on
+the same half whose intermediate stage ends at 50 steps, with the best place believed, with the study of the other half
+upside down (its best places are its worst), and with the worst place believed. Prints the mean of each, and its ratio
+to that of nothing known with the 95 % bootstrap interval over seeds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 import optuna
 import pandas as pd
 from methods import Ours, study_of
-from problems import TABLE, Problem, polyglot
+from problems import BATCH, TABLE, Problem, polyglot
 from replay import run
 
 from ratio_hpo.core.trial import TrialRecord
@@ -33,7 +34,10 @@ HERE, THERE = ("en", "es", "fi", "sw"), ("de", "id", "ko", "ru")
 TRIALS, MOST, DRAWS = 20, 30.0, 4000
 """Trials of the other study; units after which a run ends that has not got there; of the bootstrap."""
 
-ARMS = ("nothing", "study", "belief", "study upside down", "wrong belief")
+SHORT = 50
+"""Most intermediate steps of a study with a smaller budget."""
+
+ARMS = ("nothing", "study", "smaller budget", "belief", "study upside down", "wrong belief")
 
 
 def response(problem: Problem) -> Response:
@@ -68,6 +72,12 @@ def prior(arm: str, here: Problem, there: Problem, seed: int, model: Response) -
     return [Elsewhere(model, response(there), upside_down(records) if "upside" in arm else records, "other")]
 
 
+def shortened(table: pd.DataFrame) -> pd.DataFrame:
+    """What a study with a smaller budget could have seen."""
+    passed = (table.stage == "intermediate") & (table.windows <= SHORT * BATCH)
+    return table[passed | (table.intermediate_steps <= SHORT)]
+
+
 def trials_until(arm: str, here: Problem, there: Problem, seed: int, part: float) -> int:
     """Trials until the part is there."""
     method: Any = Ours(here, seed, pruner="none")
@@ -88,19 +98,27 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--problems", nargs="+", default=["ratio", "simplex"])
     parser.add_argument("--part", type=float, default=0.95)
+    parser.add_argument("--arms", nargs="+", choices=ARMS[1:], default=ARMS[1:])
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     table = pd.read_parquet(TABLE)
     rng = np.random.default_rng(0)
     for name in asked.problems:
-        here, there = (polyglot(table[table.language.isin(half)], name) for half in (HERE, THERE))
+        halves = [table[table.language.isin(half)] for half in (HERE, THERE)]
+        here, there, short = (polyglot(part, name) for part in (*halves, shortened(halves[0])))
+        arms = ("nothing", *asked.arms)
         counts = {
-            arm: np.array([trials_until(arm, here, there, seed, asked.part) for seed in range(asked.seeds)])
-            for arm in ARMS
+            arm: np.array(
+                [
+                    trials_until(arm, here, short if arm == "smaller budget" else there, seed, asked.part)
+                    for seed in range(asked.seeds)
+                ]
+            )
+            for arm in arms
         }
         drawn = rng.integers(0, asked.seeds, (DRAWS, asked.seeds))
-        for arm in ARMS:
+        for arm in arms:
             ratios = counts[arm][drawn].mean(1) / counts["nothing"][drawn].mean(1)
             low, high = np.quantile(ratios, (0.025, 0.975))
             mean, ratio = counts[arm].mean(), counts[arm].mean() / counts["nothing"].mean()
