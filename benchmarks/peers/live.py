@@ -4,9 +4,9 @@
 
 Each search is the shipped one, 16 trials, resumed where it was stopped. Prints, for each, how many trials were stopped,
 what scoring took of the work, what was paid after the anchors (in full trials) and the seconds since the first
-evaluation until a part of the hypervolume on `select` between the anchors and all points of all searches was gained,
-then both means and their ratios with 95 % bootstrap intervals over seeds. A search that did not get there counts with
-all that it paid, and is marked. Without reuse and stored stages TPE would pay the same: it draws no mixture twice.
+evaluation until a part of the hypervolume on `select` between the anchors and all points of both searches of its seed
+was gained, then both means and their ratios with 95 % bootstrap intervals over seeds. A search that did not get there
+counts with all that it paid, and is marked. Without stored stages TPE would pay the same: it draws no mixture twice.
 """
 
 from __future__ import annotations
@@ -88,14 +88,19 @@ def main() -> None:
     parser.add_argument("--part", type=float, default=2 / 3)
     asked = parser.parse_args()
     found = {way: [searched(asked.root, way, seed) for seed in range(asked.seeds)] for way in WAYS}
-    every = pd.concat([one.points for each in found.values() for one in each]).dropna(subset=["score/mean"])
-    largest = float(every.cost.max())
-    whole = hypervolume(list(zip(every.cost, every["score/mean"], strict=True)), largest)
-    rows = {way: [one.until(whole, asked.part, largest) for one in each] for way, each in found.items()}
+    largest = max(float(one.points.cost.max()) for each in found.values() for one in each)
+    pairs = [
+        Search(pd.concat([one.points for one in both]), both[0].trials) for both in zip(*found.values(), strict=True)
+    ]
+    whole = [pair.area(len(pair.points), largest) for pair in pairs]
+    rows = {
+        way: [one.until(there, asked.part, largest) for one, there in zip(each, whole, strict=True)]
+        for way, each in found.items()
+    }
     print("| way | seed | stopped | scoring | hypervolume | paid | seconds |\n|---|---|---|---|---|---|---|")
     for way, each in found.items():
         for seed, (one, (paid, seconds, there)) in enumerate(zip(each, rows[way], strict=True)):
-            area = one.area(len(one.points), largest) / largest
+            area = one.area(len(one.points), largest)
             sign = "" if there else "> "
             print(f"| {way} | {seed} | {one.stopped} | {one.scoring:.0%} | {area:.3f} | {sign}{paid:.2f} "
                   f"| {sign}{seconds:.0f} |")  # fmt: skip
