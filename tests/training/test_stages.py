@@ -19,9 +19,11 @@ from ratio_hpo.core.errors import Diverged, StorageFullError
 from ratio_hpo.core.files import folder_size
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.checkpoint import STATE, read_state, update_state
+from ratio_hpo.training.engine import Inferred
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.loop import StagePoint
 from ratio_hpo.training.schedule import decay_start, factor
+from ratio_hpo.training.spec import EngineSpec
 from ratio_hpo.training.store import StageStore, store_budget
 
 WEIGHTS = "model.safetensors"
@@ -434,6 +436,23 @@ def test_an_attempt_after_a_kill_for_memory_begins_smaller(lab: Any) -> None:
     for halvings, expected in [(1, 8), (3, 2), (9, 1)]:
         engine.shrink(halvings, 16)
         assert engine.micro_batch == expected
+
+
+@pytest.mark.parametrize(("asked", "most"), [(None, 32), (8, 8)])
+def test_on_a_cpu_no_more_windows_are_scored_at_once_than_its_caches_hold(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, asked: int | None, most: int
+) -> None:
+    engine, scored = lab.new_engine(EngineSpec(eval_batch=asked)), []
+    forward = engine.forward
+
+    def watched(chosen: list[Any]) -> Any:
+        scored.append(len(chosen))
+        return forward(chosen)
+
+    monkeypatch.setattr(engine, "forward", watched)
+    windows = lab.sources["en"]
+    [outputs] = engine.infer([Inferred(windows, lab.task, "qa")])
+    assert len(outputs) == sum(scored) == len(windows) > max(scored) == most
 
 
 @pytest.mark.parametrize("schedule", ["constant", "wsd", "linear", "cosine"])
