@@ -77,6 +77,8 @@ def run(
     space = problem.space
     while len(visited) < len(problem.rows) and paid < units * problem.unit:
         number = len(view.records)
+        if study._storage.get_n_trials(study._study_id) == number:  # one that went on has left it for the next
+            study._storage.create_new_trial(study._study_id)
         asked: Coordinates | int = {}
         if number >= len(problem.anchors):
             began = time.perf_counter()
@@ -150,12 +152,10 @@ def run(
 
 
 def _begin(problem: Problem, view: View, row: int) -> None:
-    """A trial of a row, in Optuna's study and among the records."""
-    study, space, params = view.optuna, problem.space, problem.rows[row]
-    trial_id = study._storage.create_new_trial(study._study_id)
+    """A trial of a row: its parameters in Optuna's study, and its record."""
+    space, params, number = problem.space, problem.rows[row], len(view.records)
     for name, value in space.encode(params).items():
-        study._storage.set_trial_param(trial_id, name, float(value), distributions(space)[name])
-    number = len(view.records)
+        view.optuna._storage.set_trial_param(number, name, float(value), distributions(space)[name])
     kind = "anchor" if number < len(problem.anchors) else "sampled"
     view.records.append(
         TrialRecord(number=number, state=State.RUNNING, kind=kind, params=params, plan=problem.planned(params))
