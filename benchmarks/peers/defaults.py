@@ -14,14 +14,13 @@ import warnings
 
 import numpy as np
 import optuna
+from bootstrap import ratio_of_means
 from methods import Ourselves, make, study_of
 from problems import Problem, recorded
 from replay import run
 
 MOST = 30.0
 """Units after which a run that has not got there counts as if it had there."""
-
-DRAWS = 4000
 
 
 def paid_until(problem: Problem, seed: int, name: str, part: float, *, reuse: bool) -> float:
@@ -55,13 +54,11 @@ def main() -> None:
          paid_until(problem, seed, "tpe", asked.part, reuse=False)]
         for seed in range(asked.seeds)
     ])  # fmt: skip
-    rng = np.random.default_rng(0)
-    drawn = costs[rng.integers(0, len(costs), (DRAWS, len(costs)))].mean(1)
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], (0.025, 0.975))
+    ratio, low, high = ratio_of_means(costs)
     ours, theirs = costs.mean(0)
     middle = np.median(costs, axis=0)
     print(f"{asked.seeds} seeds, {asked.part:.0%} gained: {ours:.1f} units with the defaults, {theirs:.1f} with tpe")
-    print(f"ratio {ours / theirs:.2f} [{low:.2f}, {high:.2f}]; medians {middle[0]:.1f} and {middle[1]:.1f}")
+    print(f"ratio {ratio:.2f} [{low:.2f}, {high:.2f}]; medians {middle[0]:.1f} and {middle[1]:.1f}")
 
 
 if __name__ == "__main__":

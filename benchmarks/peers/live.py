@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from bootstrap import ratio_of_means
 
 from ratio_hpo import load_study
 from ratio_hpo.metrics.convergence import hypervolume
 
-DRAWS = 4000
 WAYS = {"default": [], "tpe": ["--sampler", "tpe", "--pruner", "none"]}
 
 
@@ -45,23 +45,24 @@ class Search:
         scoring, training = last.paid_scoring_seconds.sum(), last.paid_seconds.sum()
         return float(scoring / (scoring + training))
 
-    def area(self, upto: int, largest: float) -> float:
-        """Hypervolume of the first points."""
-        known = self.points.iloc[:upto].dropna(subset=["score/mean"])
-        return hypervolume(list(zip(known.cost, known["score/mean"], strict=True)), largest)
-
     def until(self, whole: float, part: float, largest: float) -> tuple[float, float, bool]:
         """Paid after the anchors, in full trials, and seconds, until the part is gained, and whether it was."""
         anchors = set(self.trials[self.trials.anchor].number)
-        of_anchors = Search(self.points.loc[self.points.trial.isin(anchors)], self.trials)
-        first = of_anchors.area(len(of_anchors.points), largest)
+        of_anchors = self.points.trial.isin(anchors)
+        first = area(self.points.loc[of_anchors], largest)
         wanted = first + part * (whole - first)
-        paid = self.points.groupby("trial").paid.diff().fillna(self.points.paid).where(~self.points.trial.isin(anchors))
+        paid = self.points.groupby("trial").paid.diff().fillna(self.points.paid).where(~of_anchors)
         seconds = self.points.time - self.points.time.iloc[0]
         for k in range(1, len(self.points) + 1):
-            if self.area(k, largest) >= wanted:
+            if area(self.points.iloc[:k], largest) >= wanted:
                 return float(paid.iloc[:k].sum() / largest), float(seconds.iloc[k - 1]), True
         return float(paid.sum() / largest), float(seconds.iloc[-1]), False
+
+
+def area(points: pd.DataFrame, largest: float) -> float:
+    """Hypervolume of evaluations, of those that were scored on `select`."""
+    known = points.dropna(subset=["score/mean"])
+    return hypervolume(list(zip(known.cost, known["score/mean"], strict=True)), largest)
 
 
 def searched(root: Path, way: str, seed: int) -> Search:
@@ -73,14 +74,6 @@ def searched(root: Path, way: str, seed: int) -> Search:
     return Search(study.curves().sort_values("time", kind="stable").reset_index(drop=True), study.trials())
 
 
-def interval(values: np.ndarray) -> str:
-    """Ratio of the means of two columns, with its bootstrap interval over rows."""
-    drawn = values[np.random.default_rng(0).integers(0, len(values), (DRAWS, len(values)))].mean(1)
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], (0.025, 0.975))
-    ours, theirs = values.mean(0)
-    return f"{ours:.2f} for {theirs:.2f}, x {ours / theirs:.2f} [{low:.2f}, {high:.2f}]"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
@@ -89,10 +82,7 @@ def main() -> None:
     asked = parser.parse_args()
     found = {way: [searched(asked.root, way, seed) for seed in range(asked.seeds)] for way in WAYS}
     largest = max(float(one.points.cost.max()) for each in found.values() for one in each)
-    pairs = [
-        Search(pd.concat([one.points for one in both]), both[0].trials) for both in zip(*found.values(), strict=True)
-    ]
-    whole = [pair.area(len(pair.points), largest) for pair in pairs]
+    whole = [area(pd.concat([one.points for one in both]), largest) for both in zip(*found.values(), strict=True)]
     rows = {
         way: [one.until(there, asked.part, largest) for one, there in zip(each, whole, strict=True)]
         for way, each in found.items()
@@ -100,12 +90,13 @@ def main() -> None:
     print("| way | seed | stopped | scoring | hypervolume | paid | seconds |\n|---|---|---|---|---|---|---|")
     for way, each in found.items():
         for seed, (one, (paid, seconds, there)) in enumerate(zip(each, rows[way], strict=True)):
-            area = one.area(len(one.points), largest)
             sign = "" if there else "> "
-            print(f"| {way} | {seed} | {one.stopped} | {one.scoring:.0%} | {area:.3f} | {sign}{paid:.2f} "
-                  f"| {sign}{seconds:.0f} |")  # fmt: skip
+            print(f"| {way} | {seed} | {one.stopped} | {one.scoring:.0%} | {area(one.points, largest):.3f} "
+                  f"| {sign}{paid:.2f} | {sign}{seconds:.0f} |")  # fmt: skip
     for k, name in enumerate(("paid after the anchors", "seconds")):
-        print(f"{name}: {interval(np.array([[a[k], b[k]] for a, b in zip(*rows.values(), strict=True)]))}")
+        pairs = np.array([[a[k], b[k]] for a, b in zip(*rows.values(), strict=True)])
+        (ours, theirs), (ratio, low, high) = pairs.mean(0), ratio_of_means(pairs)
+        print(f"{name}: {ours:.2f} for {theirs:.2f}, x {ratio:.2f} [{low:.2f}, {high:.2f}]")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,6 @@ class NepsPrimo:
 
         logging.getLogger("neps").setLevel(logging.ERROR)
         random.seed(seed)
-        np.random.seed(seed)
         torch.manual_seed(seed)
         self._problem, self._rungs = problem, sum(len(grid) for grid in problem.rungs.values())
         places = {name: HPOFloat(0.0, 1.0) for name in problem.space.coordinates()}
@@ -83,7 +83,7 @@ class NepsPrimo:
             self._trials[self._asked.id] = self._trials[paused]
             return self._trials[paused]
         self._trials[self._asked.id] = number
-        return {name: float(self._asked.config[name]) for name in self._problem.space.coordinates()}
+        return self._place(self._asked.config)
 
     def stops(self, view: View, number: int, progress: Progress) -> bool:
         return len(view.records[number].curve) >= self._length(view, number)
@@ -92,14 +92,16 @@ class NepsPrimo:
         if self._asked is None:
             return  # an anchor
         record = view.records[number]
-        cube = self._problem.space.encode(record.params)
-        places = {name: float(cube[name]) for name in self._problem.space.coordinates()}
-        self._asked.config = {**self._asked.config, **places}  # what was run: the nearest row
+        run = self._place(self._problem.space.encode(record.params))
+        self._asked.config = {**self._asked.config, **run}  # the nearest row
         point = record.curve[-1]
         self._neps.tell(self._asked, [1.0 - point.headline, point.cost / self._problem.unit])
 
     def recommended(self, view: View) -> int:
         return best_seen(view)
+
+    def _place(self, told: Mapping[str, Any]) -> Coordinates:
+        return {name: float(told[name]) for name in self._problem.space.coordinates()}
 
     def _length(self, view: View, number: int) -> int:
         """How many of a trial's evaluations the rung that was asked for stands for: trials have more or fewer."""
