@@ -123,6 +123,10 @@ class Session:
         job = None if self.limit is not None else self.study.next(self.budget.trials)
         if job is not None:
             self._begun[job.number] = self._heard[job.number] = time.monotonic()
+            if job.number in self.study.revisits:
+                self.say(
+                    f"trial {job.number} was passed on `prune` alone where it may be on the front: scoring `select`"
+                )
             self._changed()
         return job
 
@@ -191,6 +195,9 @@ class Session:
             return self._report(number, step)
         if step.blocked:
             raise WorkBlocked(str(step.reason))
+        if number in self.study.revisits:
+            self._left_out(number, step.reason)
+            return Decision.STOP
         if step.reason is None:
             self.study.complete(number)
         else:
@@ -205,6 +212,9 @@ class Session:
         """
         killed = self._memory.has_killed()
         why = f"{how}; the kernel has killed a process for want of memory" if killed else how
+        if number in self.study.revisits:
+            self._left_out(number, why)
+            return None
         job = self.study.died(number, why, self.budget.retries, smaller=starved or killed)
         if job is None:
             self._ended(number)
@@ -222,6 +232,11 @@ class Session:
         claim = self.study.live.get(number)
         self._heard[number] = time.monotonic()
         return None if claim is None else claim.job(number)
+
+    def _left_out(self, number: int, reason: str | None) -> None:
+        """Tell that a trial could not be visited again: it stays as it was."""
+        why = f" ({reason})" if reason else ""
+        self.say(f"trial {number} could not be scored again{why}: it stays without select where it had none")
 
     def _report(self, number: int, progress: Progress) -> Decision:
         try:

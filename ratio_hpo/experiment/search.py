@@ -115,14 +115,15 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
     options, resources, workers = search.options, search.options.resources, search.workers
     folder, trials = options.folder, search.spec.trials
     store_bytes = store_budget(search.spec.store_gb, search.checkpoint_bytes or 0)
-    if search.checkpoint_bytes and not study.is_done(trials):
+    done = study.is_done(trials) and not study.revisits.wanted()
+    if search.checkpoint_bytes and not done:
         StageStore(folder.stages, store_bytes).check_room(search.checkpoint_bytes)
     budget = Budget(
         trials=trials, hours=options.hours, cost=options.cost, failures=options.failures,
         retries=options.retries,        trial_minutes=options.trial_timeout, stall_minutes=options.stall_timeout,
     )  # fmt: skip
     share = folder.share(options.share, watcher.say)
-    if share is not None and not study.is_done(trials):
+    if share is not None and not done:
         share.check()
         if isinstance(search.objective, Pipeline):
             watcher.say(f"sharing token windows at {without_password(share.url)}")
@@ -151,7 +152,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
         session.keep_weights()
         if session.share is not None:
             session.share.catch_up(study.records())
-        if study.is_done(trials):
+        if done:
             return None
         if resources.backend_for(workers) == "ray":
             from ratio_hpo.backends.ray import run_ray

@@ -136,6 +136,14 @@ class LiveView:
         self._attributes.pop(number, None)
         self._open.discard(number)
 
+    def amend(self, number: int, curve: tuple[Progress, ...]) -> None:
+        """Take in that evaluations of a trial that has ended were scored on `select` too."""
+        before, self.records[number] = self.records[number], replace(self.records[number], curve=curve)
+        self.paid += curve[-1].paid_cost - before.curve[-1].paid_cost
+        for index, (point, known) in enumerate(zip(curve, before.curve, strict=True)):
+            if not known.has_headline:
+                self.front.add(number, index, point)
+
     def trial_id(self, number: int) -> int:
         """Optuna's id of a trial."""
         return self._ids[number]

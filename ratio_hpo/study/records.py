@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from ratio_hpo.core.plans import TRIAL_PLAN, UNPLANNED
+from ratio_hpo.core.spent import Spent
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
 from ratio_hpo.study.leases import Lease, lease_of
 from ratio_hpo.study.patience import PatientStorage
@@ -20,6 +21,9 @@ KIND, PARAMS, PLAN, SETTINGS, SEED = "kind", "params", "plan", "settings", "seed
 ASKED, PLANNED, RETRY_OF, PRUNABLE, REPLICATE_OF = "asked", "planned", "retry_of", "prunable", "replicate_of"
 SIBLING_OF = "sibling_of"
 ATTEMPTS, ADOPTIONS, DONE, REASON, TRACEBACK = "attempts", "adoptions", "done", "reason", "traceback"
+Attributes = Mapping[str, Any]
+"""What is stored of a trial, by name."""
+
 CURVE = "curve:"
 CURSOR = "tracked:"
 
@@ -34,11 +38,30 @@ def curve_entry(progress: Progress, decision: Decision) -> dict[str, Any]:
     return {"progress": progress.to_json(), "decision": decision.value}
 
 
-def read_curve(attributes: Mapping[str, Any]) -> tuple[list[Progress], Decision]:
+def read_curve(attributes: Attributes) -> tuple[list[Progress], Decision]:
     """The evaluations of a trial in order, and the answer to the last one."""
     entries = [attributes[key] for key in sorted(key for key in attributes if key.startswith(CURVE))]
     last = Decision(entries[-1]["decision"]) if entries else Decision.CONTINUE
     return [Progress.from_json(entry["progress"]) for entry in entries], last
+
+
+def with_select(attributes: Attributes, progress: Progress, spent: Spent) -> dict[str, Any]:
+    """What becomes of a stored curve where an evaluation that had `prune` alone is scored on `select` too.
+
+    Args:
+        spent: on that, which counts with the trial's last evaluation.
+
+    Returns:
+        The attributes that change; none where somebody else has scored it.
+    """
+    curve, _ = read_curve(attributes)
+    at = next(k for k, p in enumerate(curve) if (p.stage, p.windows) == (progress.stage, progress.windows))
+    if not curve[at].lacks_select:
+        return {}
+    curve[at] = replace(curve[at], scores=progress.scores, items=progress.items, item_files=progress.item_files)
+    curve[-1] = curve[-1].with_spent(curve[-1].spent + spent)
+    changed = {curve_key(k): curve[k] for k in (at, len(curve) - 1)}
+    return {key: curve_entry(point, Decision(attributes[key]["decision"])) for key, point in changed.items()}
 
 
 def cursor_key(store: str, number: int) -> str:
@@ -46,7 +69,7 @@ def cursor_key(store: str, number: int) -> str:
     return f"{CURSOR}{store}:{number}"
 
 
-def read_cursor(attributes: Mapping[str, Any], store: str | None) -> dict[int, str]:
+def read_cursor(attributes: Attributes, store: str | None) -> dict[int, str]:
     """From a study's attributes, the token of what was written of each trial to a store."""
     prefix = cursor_key(store, 0)[:-1] if store is not None else None
     return {int(k[len(prefix) :]): str(v) for k, v in attributes.items() if k.startswith(prefix)} if prefix else {}
@@ -63,7 +86,7 @@ class Stored:
 
     trial_id: int
     record: TrialRecord
-    attributes: Mapping[str, Any]
+    attributes: Attributes
     lease: Lease | None
 
 
@@ -102,7 +125,7 @@ def _stored(row: Any, rows: Rows) -> Stored:
     return Stored(row.trial_id, record, attributes, lease if state is State.RUNNING else None)
 
 
-def record_of(number: int, state: State, attributes: Mapping[str, Any], **others: Any) -> TrialRecord:
+def record_of(number: int, state: State, attributes: Attributes, **others: Any) -> TrialRecord:
     """A record from a trial's attributes.
 
     Args:

@@ -144,7 +144,7 @@ class Response:
 
     def model(self, records: Sequence[TrialRecord]) -> StudyModel:
         """The model of what is known; running trials are taken to come out as it expects."""
-        state = tuple((record.number, record.state, len(record.curve), record.done) for record in records)
+        state = tuple((r.number, r.state, len(r.curve), len(r.scored), r.done) for r in records)
         if self._made is None or self._made[0] != state:
             self.courses.learn(records)
             self._made = (state, StudyModel(self, records))

@@ -72,3 +72,18 @@ class SelectScoring:
         on_both = [record.scored[-1] for record in ended]
         easier = sum(point.prune_headline for point in on_both) / max(sum(point.headline for point in on_both), 1e-9)
         return model.reaches(number, target * easier) >= self._likely
+
+    def overlooked(self) -> list[tuple[int, Progress]]:
+        """Evaluations of ended trials that have `prune` alone, though as all stands now they may be on the front."""
+        records = self._records()
+        lacking = {
+            (record.number, point.cost): point
+            for record in self._response.learned(records)
+            for point in record.compared
+            if record.state.finished and not point.has_headline
+        }
+        if self._where != "likely" or not lacking or len(self._response.ended(records)) < LEAST:
+            return []
+        standings = self._response.model(records).standings()
+        places = [(each.trial, each.cost) for each in standings if each.probability >= self._likely]
+        return [(place[0], lacking[place]) for place in places if place in lacking]

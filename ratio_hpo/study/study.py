@@ -23,6 +23,7 @@ from ratio_hpo.study.opening import open_study
 from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.prior import Known
+from ratio_hpo.study.revisits import Revisits
 from ratio_hpo.study.select_scoring import SelectScoring, Where
 from ratio_hpo.study.view import StudyView, view_of, view_study
 
@@ -51,6 +52,7 @@ class Study:
     live: Claims
     view: LiveView
     scoring: SelectScoring
+    revisits: Revisits
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class Study:
         self.live = Claims(storage)
         self._lock = threading.RLock()
         self.view = LiveView(storage, self._optuna, stored)
+        self.revisits = Revisits(self.scoring, storage, self._optuna._study_id, self.view)
         self.adviser = Adviser(self._by.response, storage, self._optuna._study_id, idle=bool(plan.replicates))
         self._look()
         self._endings = Endings(plan, storage, self._optuna, self.live, self.view, self._by.pruner, self._look)
@@ -108,14 +111,15 @@ class Study:
         return self._by.sampler.exhausted(self.view)
 
     def next(self, most_trials: int) -> Job | None:
-        """A trial to work on: an orphaned one, a waiting one, or a new one; None where there is nothing to do."""
+        """A trial to work on: an orphaned one, a waiting one, a new one, or where all have ended one that is visited
+        again; None where there is nothing to do."""
         with self._lock:
             self._look()
             for number in self.view.numbers(State.RUNNING):
                 job = self._adopt(number) if number not in self.live else None
                 if job is not None:
                     return job
-            return self._beginnings.next(most_trials)
+            return self._beginnings.next(most_trials) or self.revisits.next()
 
     def held_elsewhere(self) -> dict[int, Lease]:
         """Leases of running trials that others hold."""
@@ -135,6 +139,8 @@ class Study:
             ScoreError: it is scored in other languages than the study: their means do not compare.
         """
         with self._lock:
+            if number in self.revisits:
+                return self.revisits.report(number, progress)
             claim = self.live.get(number)
             if claim is None:
                 return Decision.STOP

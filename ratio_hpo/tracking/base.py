@@ -53,12 +53,18 @@ class StudyFacts:
 def token(record: TrialRecord, *, on_front: bool, timed: bool) -> str:
     """What is to be written of a trial, in a few characters: equal tokens mean that nothing has changed."""
     ends = "timed" if timed and record.state.finished else "-"
-    return f"{len(record.curve)}/{record.state.value}/{'front' if on_front else '-'}/{ends}"
+    return f"{_letters(record)}/{record.state.value}/{'front' if on_front else '-'}/{ends}"
 
 
-def written_evaluations(mark: str | None) -> int:
-    """How many evaluations a token says were written."""
-    return int(mark.partition("/")[0]) if mark else 0
+def written_evaluations(mark: str | None, record: TrialRecord) -> int:
+    """How many evaluations a token says were written as they are now: one may have been scored on `select` since."""
+    letters = (mark or "").partition("/")[0]
+    return len(letters) if _letters(record).startswith(letters) else 0
+
+
+def _letters(record: TrialRecord) -> str:
+    """A letter an evaluation: whether it has a headline, or is compared on `prune` alone."""
+    return "".join("s" if point.has_headline else "p" for point in record.curve)
 
 
 class Tracker(Protocol):

@@ -45,7 +45,7 @@ def write_trials(
         if (record.params and record.state is not State.WAITING) or record.state.finished:
             mark, before = token_of(facts, record), written.get(record.number)
             if mark != before:
-                tracker.write(facts, record, written_evaluations(before), mark)
+                tracker.write(facts, record, written_evaluations(before, record), mark)
                 wrote(record, mark)
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ratio_hpo.core.trial import Context, Decision, Params, Progress
 
@@ -168,16 +169,43 @@ def waits_with_select(params: Params, context: Context) -> Generator[Progress, D
 
     Trial 2 has lost the weights of its rungs.
     """
+    for alone, whole in on_one_and_both(params):
+        if whole.windows == RUNGS[-1]:
+            yield whole
+        elif (yield alone) is Decision.SCORE:
+            yield alone if context.trial == 2 else whole
+
+
+def stores_weights(params: Params, context: Context) -> Generator[Progress, Decision | None, None]:
+    """The same, with the weights of every rung, and an account of what is trained, and scored on `select` at rungs.
+
+    Until there is a file `mended` in the run folder, `select` cannot be scored; visited again, trial 3 dies over it as
+    long as there is a file `deadly`.
+    """
+    scored, there = context.spent.scored, {path.name for path in Path(context.root).iterdir()}
+    for alone, whole in on_one_and_both(params):
+        about: dict[str, Any] = {
+            "weights": f"{context.trial}/{whole.windows:08d}",
+            "paid": max(context.spent.cost, whole.cost),  # what was trained is stored
+            "measures": {"paid_scored": scored},
+        }
+        if whole.windows == RUNGS[-1]:
+            yield replace(whole, **about)
+        elif (yield replace(alone, **about)) is Decision.SCORE:
+            if "deadly" in there and context.trial == 3:
+                os._exit(1)
+            scored += 8.0 * ("mended" in there)
+            yield replace(whole if "mended" in there else alone, **{**about, "measures": {"paid_scored": scored}})
+
+
+def on_one_and_both(params: Params) -> Iterator[tuple[Progress, Progress]]:
+    """Each evaluation, scored on `prune` alone and on both splits."""
     best = 1.0 - (params["ratio"] - 0.6) ** 2
     for windows in RUNGS:
         value = best * (windows / RUNGS[-1]) ** 0.5
         whole = point(windows, en=value, sw=0.9 * value)
         whole = replace(whole, scores={**whole.scores, "prune/f1/en": 0.9 * value, "prune/f1/sw": 0.8 * value})
-        alone = replace(whole, scores={key: v for key, v in whole.scores.items() if key.startswith("prune/")})
-        if windows == RUNGS[-1]:
-            yield whole
-        elif (yield alone) is Decision.SCORE:
-            yield alone if context.trial == 2 else whole
+        yield replace(whole, scores={k: v for k, v in whole.scores.items() if k.startswith("prune/")}), whole
 
 
 def dies_when_asked(params: Params, context: Context) -> Generator[Progress, Decision | None, None]:
