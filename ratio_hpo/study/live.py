@@ -1,7 +1,7 @@
 """The study as a driver knows it: one picture, updated in place, never made anew.
 
 What this process records is taken in as it is recorded; what other drivers store is taken in when it is looked for.
-Finished trials change no more and are read once.
+Finished trials are read once: all that they may gain is scores on `select`, which whoever brings them tells.
 """
 
 from __future__ import annotations

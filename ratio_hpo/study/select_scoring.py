@@ -75,6 +75,8 @@ class SelectScoring:
 
     def overlooked(self) -> list[tuple[int, Progress]]:
         """Evaluations of ended trials that have `prune` alone, though as all stands now they may be on the front."""
+        if self._where != "likely":
+            return []
         records = self._records()
         lacking = {
             (record.number, point.cost): point
@@ -82,7 +84,7 @@ class SelectScoring:
             for point in record.compared
             if record.state.finished and not point.has_headline
         }
-        if self._where != "likely" or not lacking or len(self._response.ended(records)) < LEAST:
+        if not lacking or len(self._response.ended(records)) < LEAST:
             return []
         standings = self._response.model(records).standings()
         places = [(each.trial, each.cost) for each in standings if each.probability >= self._likely]
