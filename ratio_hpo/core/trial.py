@@ -89,6 +89,11 @@ class Progress:
     time: float | None = None
 
     @property
+    def place(self) -> tuple[str, int]:
+        """Where in its trial it is: the stage, and the windows consumed in it."""
+        return self.stage, self.windows
+
+    @property
     def has_headline(self) -> bool:
         """Whether every target was scored on `select`: only then it is a point of the trial's curve of scores."""
         return HEADLINE in self.scores

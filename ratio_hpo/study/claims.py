@@ -133,7 +133,7 @@ class Claim:
             params=self.params,
             kind=self.kind,
             seed=self.seed,
-            position=(self.curve[-1].stage, self.curve[-1].windows) if self.curve else None,
+            position=self.curve[-1].place if self.curve else None,
             smaller=self.smaller,
             spent=self.curve[-1].spent if self.curve else NOTHING,
         )

@@ -22,7 +22,7 @@ ASKED, PLANNED, RETRY_OF, PRUNABLE, REPLICATE_OF = "asked", "planned", "retry_of
 SIBLING_OF = "sibling_of"
 ATTEMPTS, ADOPTIONS, DONE, REASON, TRACEBACK = "attempts", "adoptions", "done", "reason", "traceback"
 Attributes = Mapping[str, Any]
-"""What is stored of a trial, by name."""
+"""What is stored of a trial or a study, by name."""
 
 CURVE = "curve:"
 CURSOR = "tracked:"
@@ -55,7 +55,7 @@ def with_select(attributes: Attributes, progress: Progress, spent: Spent) -> dic
         The attributes that change; none where somebody else has scored it.
     """
     curve, _ = read_curve(attributes)
-    at = next(k for k, p in enumerate(curve) if (p.stage, p.windows) == (progress.stage, progress.windows))
+    at = next(k for k, p in enumerate(curve) if p.place == progress.place)
     if not curve[at].lacks_select:
         return {}
     curve[at] = replace(curve[at], scores=progress.scores, items=progress.items, item_files=progress.item_files)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from ratio_hpo.core.spent import NOTHING, Spent
+from ratio_hpo.core.spent import Spent
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.claims import Job
@@ -30,15 +30,13 @@ class _Visit:
 
     Attributes:
         wanted: places whose `select` has not come yet.
-        before: what was spent on the trial until then.
+        spent: on the trial, as far as that is stored.
         asked: the place whose evaluation comes again.
-        told: what the visit has cost, as far as that is stored.
     """
 
     wanted: set[Place]
-    before: Spent
+    spent: Spent
     asked: Place | None = None
-    told: Spent = NOTHING
 
 
 class Revisits:
@@ -63,9 +61,8 @@ class Revisits:
             return {}
         found: dict[int, set[Place]] = {}
         for number, point in self._scoring.overlooked():
-            place = point.stage, point.windows
-            if (number, place) not in self._tried and self._is_stored(self._view.records[number], point):
-                found.setdefault(number, set()).add(place)
+            if (number, point.place) not in self._tried and self._is_stored(self._view.records[number], point):
+                found.setdefault(number, set()).add(point.place)
         return found
 
     def next(self) -> Job | None:
@@ -80,7 +77,7 @@ class Revisits:
 
     def report(self, number: int, progress: Progress) -> Decision:
         """What is asked of a trial that is visited, where it stands now."""
-        visit, place = self._visits[number], (progress.stage, progress.windows)
+        visit, place = self._visits[number], progress.place
         if place in visit.wanted:
             if progress.lacks_select and visit.asked != place:
                 visit.asked = place
@@ -92,8 +89,8 @@ class Revisits:
 
     def _store(self, number: int, visit: _Visit, progress: Progress) -> None:
         """Write what was scored into the evaluation that had `prune` alone; what it took is the last one's."""
-        spent = progress.spent - visit.before
-        trial_id, added, visit.told = self._view.trial_id(number), spent - visit.told, spent
+        trial_id, added = self._view.trial_id(number), progress.spent - visit.spent
+        visit.spent = progress.spent
 
         def work(connection: Connection) -> rec.Attributes:
             lock_study(connection, self._study_id)

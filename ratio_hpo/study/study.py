@@ -144,7 +144,7 @@ class Study:
             claim = self.live.get(number)
             if claim is None:
                 return Decision.STOP
-            if any((p.stage, p.windows) == (progress.stage, progress.windows) for p in claim.curve):
+            if any(point.place == progress.place for point in claim.curve):
                 claim.spent_again = claim.curve[-1].spent - claim.spent_before
                 return Decision.CONTINUE
             self._look(at_once=False)
