@@ -15,7 +15,7 @@ def anchor_of(kind: str, name: str) -> bool:
 def label(record: TrialRecord, reference: str) -> str:
     """An anchor by what it is, another trial by its ratio and number.
 
-    Example:
+    Examples:
         >>> from ratio_hpo.core.trial import State
         >>> label(TrialRecord(number=0, state=State.COMPLETE, kind="english", params={"ratio": 0.0}), "en")
         'English only'

@@ -54,7 +54,8 @@ def confirm(
 
     Args:
         study: name of the study that was searched; None: the one that was worked on last.
-        objective, space: what `search` was given, where that was no name; its own `seed` comes with each context.
+        objective: what `search` was given, where that was no name; each context has a `seed` of its own.
+        space: what `search` was given, where that was no name.
         top: finalists beside the anchors.
         seeds: at least 2, the same ones for each.
 
@@ -65,7 +66,7 @@ def confirm(
         StudyError: too little has ended, or what would be trained is no longer what was searched.
         ConfigError: one line a mistake.
 
-    Example:
+    Examples:
         >>> from ratio_hpo import Progress, Ratio, search
         >>> def train(params, context):
         ...     score = 0.6 + 0.1 * params["ratio"] + 0.001 * (context.seed % 3)
@@ -103,7 +104,10 @@ def noise(
     """Train the anchors and one extreme again with fresh seeds: how far seeds alone move scores on `select`.
 
     Args:
-        study, objective, space, seeds: as for `confirm`, which what is trained here counts for too.
+        study: as for `confirm`.
+        objective: as for `confirm`.
+        space: as for `confirm`.
+        seeds: as for `confirm`; runs that are trained here count there too.
 
     Returns:
         As `ratio-hpo noise --json`: `places` with standard deviations, `smallest_visible`.
@@ -112,7 +116,7 @@ def noise(
         StudyError: too little has ended, or what would be trained is no longer what was searched.
         ConfigError: one line a mistake.
 
-    Example:
+    Examples:
         >>> told = noise("twice", objective=train, space={"ratio": Ratio()}, seeds=3, **quiet)
         >>> len(told["places"]), round(told["sd"], 4)
         (3, 0.001)

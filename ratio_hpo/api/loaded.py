@@ -28,7 +28,7 @@ class LoadedStudy:
         name: of the study; None: the one that was worked on last.
         root: the run folder.
 
-    Example:
+    Examples:
         >>> study = load_study(root=folder)
         >>> study
         LoadedStudy('train', {'COMPLETE': 4})
@@ -148,7 +148,7 @@ def load_study(name: str | None = None, *, root: str | Path = "mlruns", storage:
     Raises:
         StudyError: there is none.
 
-    Example:
+    Examples:
         >>> load_study("train", root=folder).trials()["kind"].tolist()
         ['english', 'non_english', 'sampled', 'sampled']
     """

@@ -92,7 +92,7 @@ def search(
         FirstTrialFailed: trial 0, which sets the target, failed.
         TooManyFailures: `max_failures` in a row, with the same error.
 
-    Example:
+    Examples:
         >>> from ratio_hpo import Progress, Ratio
         >>> def train(params, context):
         ...     for windows in (100, 200):

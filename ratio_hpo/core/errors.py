@@ -15,7 +15,7 @@ class RatioHpoError(ValueError):
         exit_code: of the command line, which prints the message alone: 2 for bad input, 1 where the machine or the
             search is at fault.
 
-    Example:
+    Examples:
         >>> try:
         ...     raise StudyError("no study named 'x'; name another ⟨root⟩")
         ... except RatioHpoError as error:
@@ -35,7 +35,7 @@ class RatioHpoError(ValueError):
 def printable(text: str) -> str:
     """The text with what a terminal would act on, or cannot show, written out; lines stay lines.
 
-    Example:
+    Examples:
         >>> printable("a\\x1b[31mb\\ud800")
         'a\\\\x1b[31mb\\\\ud800'
     """
@@ -49,7 +49,7 @@ _ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 class ConfigError(RatioHpoError):
     """A space or an experiment breaks a rule. `lines` holds one message a mistake.
 
-    Example:
+    Examples:
         >>> ConfigError("a: is required; add it", "b: unknown key").lines
         ('a: is required; add it', 'b: unknown key')
     """
@@ -66,7 +66,7 @@ class DataError(RatioHpoError):
 class StudyError(RatioHpoError):
     """A study is absent, belongs to another experiment, or cannot be opened.
 
-    Example:
+    Examples:
         >>> StudyError("no study named 'x'").exit_code
         2
     """
@@ -115,7 +115,7 @@ class WorkLeft(RatioHpoError):
 class BatchTooLarge(Exception):
     """Windows that must go through the model together do not fit into memory.
 
-    Example:
+    Examples:
         >>> print(BatchTooLarge("lareqa", 16))
         16 windows of lareqa, which are compared with each other, do not fit into memory; lower batch_size or max_length
     """
@@ -138,7 +138,7 @@ class Diverged(Exception):
         stage, step: where it happened.
         parameters: the stage's learning rate and batch size, for the report.
 
-    Example:
+    Examples:
         >>> print(Diverged("target", 7, {"learning_rate": 0.1}))
         diverged: non-finite loss in stage target at step 7 (learning_rate=0.1)
     """
@@ -163,7 +163,7 @@ LONGEST_REASON = 300
 def in_one_line(error: BaseException) -> str:
     """What an error is and says.
 
-    Example:
+    Examples:
         >>> in_one_line(ValueError("one\\ntwo"))
         'ValueError: one two'
     """

@@ -13,7 +13,7 @@ from ratio_hpo.core.share import Share, to_stderr
 class RunFolder:
     """The places below a run folder. It can be copied or moved: what is stored names places relative to it.
 
-    Example:
+    Examples:
         >>> RunFolder(Path("mlruns")).weights("my-study").as_posix()
         'mlruns/checkpoints/my-study'
     """

@@ -16,7 +16,7 @@ _spell: list[Callable[[str], str]] = [lambda name: f"`{name}`"]
 def spelled(text: str) -> str:
     """The text with its options as the user writes them.
 
-    Example:
+    Examples:
         >>> spelled("name another ⟨root⟩")
         'name another `root`'
     """

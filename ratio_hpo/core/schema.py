@@ -18,7 +18,7 @@ EXACT = frozenset({"params", "shares", "requested", "config", "space", "paramete
 def rounded(content: Any, key: str = "", *, digits: int = DIGITS) -> Any:
     """The content with its numbers as long as they mean something; whole numbers stay whole.
 
-    Example:
+    Examples:
         >>> rounded({"score": 0.834166666, "cost": 3840.0, "params": {"learning_rate": 0.00123456789}})
         {'score': 0.8342, 'cost': 3840, 'params': {'learning_rate': 0.00123457}}
     """

@@ -69,7 +69,7 @@ class Progress:
         parts: windows of each stage that the trial advances in turns, as `target.<name>`; none: `stage` is one.
         time: seconds since the epoch at which it was measured; the study fills it in if absent.
 
-    Example:
+    Examples:
         >>> point = Progress(stage="target", windows=200, cost=1200, scores={"f1/en": 0.75, "f1/sw": 0.25})
         >>> point.with_means().headline, point.by_language("f1/")
         (0.5, {'en': 0.75, 'sw': 0.25})
@@ -269,7 +269,7 @@ class Context:
         system_metrics: whether to measure the machine at each evaluation.
         late: whether rungs are scored on `prune` alone, and on `select` where the driver sends `Decision.SCORE`.
 
-    Example:
+    Examples:
         >>> Context(trial=3, seed=0, root="mlruns").position is None  # it has not begun
         True
     """

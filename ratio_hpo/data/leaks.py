@@ -154,7 +154,7 @@ def _texts(example: Example) -> tuple[str, ...]:
 def folded(text: str) -> str:
     """A text without case, punctuation and white space: its letters, marks, numbers and symbols.
 
-    Example:
+    Examples:
         >>> folded("Je,mji mkuu ni upi?") == folded("je, mji mkuu ni upi")
         True
     """

@@ -19,7 +19,7 @@ class Components:
     Args:
         languages: examples of every language of the corpus.
 
-    Example:
+    Examples:
         Question 1 alone in German joins what two English passages hold: nothing; both languages share its passage.
     """
 

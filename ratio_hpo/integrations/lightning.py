@@ -35,7 +35,7 @@ def lightning_progress(
     Raises:
         KeyError: the model logs no such metric.
 
-    Example:
+    Examples:
         >>> def train(params, context):  # what `search` gets; examples/lightning_loop.py is a whole one
         ...     trainer, model, loader = make_loop(params, context.seed)
         ...     metrics = {"en": "accuracy/en", "sw": "accuracy/sw"}

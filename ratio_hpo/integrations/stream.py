@@ -28,7 +28,7 @@ def progress_stream(train: Callable[[Report], object]) -> Iterator[Progress]:
     Raises:
         Exception: whatever the loop raises.
 
-    Example:
+    Examples:
         >>> def train(report):
         ...     for windows in (100, 200, 300):
         ...         point = Progress(stage="target", windows=windows, cost=windows, scores={"f1/mean": 0.5})

@@ -29,13 +29,14 @@ class MixtureSampler(Sampler[int]):
         start: position to go on from.
         reference: sources that take over when all others are capped.
         max_epochs: most epochs over a source; None: no cap.
-        rank, world_size: this process takes every `world_size`-th draw, from `rank` on; positions stay global.
+        rank: number of this process, from 0.
+        world_size: number of processes; this process takes every `world_size`-th draw, from `rank` on; positions stay global.
 
     Raises:
         ConfigError: shares that do not sum to 1.
         ValueError: a source with a share but no example, or positions out of order.
 
-    Example:
+    Examples:
         >>> sampler = MixtureSampler({"en": 100, "sw": 10}, {"en": 0.5, "sw": 0.5}, draws=8)
         >>> sorted(index >= 100 for index in sampler)  # those of sw come after those of en
         [False, False, False, False, True, True, True, True]
@@ -95,7 +96,7 @@ class MixtureSampler(Sampler[int]):
 def concatenate(sources: Mapping[str, Dataset[Any]]) -> ConcatDataset[Any]:
     """The sources as one data set, in the order in which a `MixtureSampler` counts them.
 
-    Example:
+    Examples:
         >>> from torch.utils.data import TensorDataset
         >>> import torch
         >>> len(concatenate({"sw": TensorDataset(torch.arange(3)), "en": TensorDataset(torch.arange(5))}))
@@ -107,7 +108,7 @@ def concatenate(sources: Mapping[str, Dataset[Any]]) -> ConcatDataset[Any]:
 def sizes_of(sources: Mapping[str, Sized]) -> dict[str, int]:
     """Number of examples of each source.
 
-    Example:
+    Examples:
         >>> sizes_of({"en": "abc", "sw": "d"})
         {'en': 3, 'sw': 1}
     """

@@ -30,7 +30,7 @@ def trainer_progress(
     Raises:
         KeyError: the evaluation has no such metric.
 
-    Example:
+    Examples:
         >>> def train(params, context):  # what `search` gets; examples/trainer_classification.py is a whole one
         ...     trainer = make_trainer(params, context.seed)
         ...     yield from trainer_progress(trainer, "accuracy")

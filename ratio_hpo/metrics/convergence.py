@@ -16,7 +16,7 @@ def cost_to_target(curve: Curve, target: float) -> float:
 
     The curve starts at F1 0 and cost 0. Infinity where it never gets there: the trial is censored.
 
-    Example:
+    Examples:
         >>> cost_to_target([(100, 0.4), (200, 0.6)], 0.5)
         150.0
     """
@@ -35,7 +35,7 @@ def area_over_curve(curve: Curve, largest_cost: float) -> float:
 
     F1 is 0 at cost 0 and holds its last value to the end; a point beyond `largest_cost` counts up to it.
 
-    Example:
+    Examples:
         >>> area_over_curve([(100, 0.5)], 200)
         0.625
     """
@@ -56,7 +56,7 @@ def anytime_front(points: Iterable[tuple[float, float]]) -> list[int]:
 
     Of equal points the first is kept; a point with the same F1 at a higher cost is beaten.
 
-    Example:
+    Examples:
         >>> anytime_front([(200, 0.5), (100, 0.4), (300, 0.5), (150, 0.3)])
         [1, 0]
     """
@@ -75,7 +75,7 @@ def hypervolume(points: Iterable[tuple[float, float]], largest_cost: float) -> f
 
     The reference point is (largest_cost, 0): a point at cost c and F1 f dominates what costs more and scores less.
 
-    Example:
+    Examples:
         >>> hypervolume([(100, 0.5)], 200)
         0.25
     """

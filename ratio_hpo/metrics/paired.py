@@ -46,7 +46,7 @@ class Difference:
     def p(self) -> float:
         """Of the two-sided test that the true difference is 0.
 
-        Example:
+        Examples:
             >>> round(difference(np.array([0.1, 0.2, 0.3])).p, 3)
             0.074
         """
@@ -83,7 +83,7 @@ def difference(by_seed: Array, resampled: Array | None = None, groups: int = 0) 
     Raises:
         ValueError: fewer than two seeds.
 
-    Example:
+    Examples:
         >>> found = difference(np.array([0.02, 0.03, 0.04]))
         >>> round(found.mean, 3), found.df, round(found.probability, 3)
         (0.03, 2.0, 0.982)
@@ -104,7 +104,7 @@ def difference(by_seed: Array, resampled: Array | None = None, groups: int = 0) 
 def holm(values: Sequence[float]) -> list[float]:
     """p-values corrected for how many there are (Holm 1979): any false claim among them is held to the level.
 
-    Example:
+    Examples:
         >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
         [0.03, 0.06, 0.06]
     """

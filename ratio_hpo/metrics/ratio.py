@@ -20,7 +20,7 @@ Sums = tuple[NDArray[np.float64], NDArray[np.float64]]
 def ratio(sums: Sums) -> float:
     """The ratio of the sums; 0 where there is nothing to divide by.
 
-    Example:
+    Examples:
         >>> ratio((np.array([1.0, 1.0]), np.array([1.0, 3.0])))
         0.5
     """
@@ -49,7 +49,7 @@ def variance(sums: Sums, other: Sums | None = None) -> float:
 def standard_error(by_language: Sequence[Sums]) -> float:
     """Of the unweighted mean over languages, whose items are drawn apart.
 
-    Example:
+    Examples:
         >>> round(standard_error([(np.array([0.0, 1.0]), np.ones(2))]), 3)
         0.5
     """
@@ -59,7 +59,7 @@ def standard_error(by_language: Sequence[Sums]) -> float:
 def paired_error(ours: Sums, theirs: Sums) -> float:
     """Of the difference of two ratios over the same items.
 
-    Example:
+    Examples:
         >>> paired_error((np.array([1.0, 1.0]), np.ones(2)), (np.array([0.0, 0.0]), np.ones(2)))
         0.0
     """

@@ -35,7 +35,7 @@ def normalised(vectors: Vectors) -> Vectors:
 def nearest(queries: Vectors, index: Vectors) -> NDArray[np.int64]:
     """The row of `index` [m, d] nearest to each query [n, d] by the angle; the first one of equals [n].
 
-    Example:
+    Examples:
         >>> nearest(np.eye(2, dtype=np.float32), np.eye(2, dtype=np.float32)[::-1]).tolist()
         [1, 0]
     """
@@ -48,7 +48,7 @@ def average_precisions(
 ) -> NDArray[np.float64]:
     """Average precision within the first `ranks` of each query [n]; its divisor is min(targets, ranks).
 
-    Example:
+    Examples:
         >>> eye = np.eye(3, dtype=np.float32)
         >>> average_precisions(eye[:1], eye, [{0}]).tolist()
         [1.0]

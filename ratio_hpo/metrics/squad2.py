@@ -14,7 +14,7 @@ from ratio_hpo.metrics.squad import Score, f1, normalise
 def score(prediction: str, golds: Sequence[str], language: str = "en") -> Score:
     """F1 and exact match of an answer, against the gold answer that suits it best; "" says that there is none.
 
-    Example:
+    Examples:
         >>> score("", []), score("Paris", []), score("Paris", ["Paris, France"])
         ((1.0, 1.0), (0.0, 0.0), (0.6666666666666666, 0.0))
     """

@@ -22,7 +22,7 @@ def runs(tags: Sequence[str]) -> set[tuple[int, int, str]]:
     That is what seqeval 0.0.12 makes of bare tags, which XTREME scores with it: written from its behaviour, not its
     code. `O` is no run.
 
-    Example:
+    Examples:
         >>> sorted(runs(["DET", "NOUN", "NOUN", "SYM", "SYM"]))
         [(0, 0, 'DET'), (1, 2, 'NOUN'), (3, 3, 'SYM'), (4, 4, 'SYM')]
     """
@@ -40,7 +40,7 @@ def runs(tags: Sequence[str]) -> set[tuple[int, int, str]]:
 def spans(tags: Sequence[str]) -> set[tuple[int, int, str]]:
     """Entities as (first, last, type) by conlleval's rules: an `I-X` that continues no X opens one.
 
-    Example:
+    Examples:
         >>> sorted(spans("I-PER I-PER O B-LOC I-ORG I-ORG B-ORG I-LOC".split()))
         [(0, 1, 'PER'), (3, 3, 'LOC'), (4, 5, 'ORG'), (6, 6, 'ORG'), (7, 7, 'LOC')]
     """

@@ -73,7 +73,7 @@ class _Interval:
 class Ratio(_Interval):
     """The total share of the non-English sources: a number in [low, high] within [0, 1].
 
-    Example:
+    Examples:
         >>> Ratio(low=0.2).decode((0.75,))
         0.8
     """
@@ -99,7 +99,7 @@ class Ratio(_Interval):
 class Uniform(_Interval):
     """A number in [low, high], uniform; factors of the reference value unless `absolute`.
 
-    Example:
+    Examples:
         >>> Uniform(low=0.5, high=1.5).resolve(0.1).decode((0.5,))
         0.1
     """
@@ -125,7 +125,7 @@ class Uniform(_Interval):
 class LogUniform(_Interval):
     """A positive number in [low, high], uniform in its logarithm; factors of the reference unless `absolute`.
 
-    Example:
+    Examples:
         >>> domain = LogUniform(low=1e-4, high=1e-2, absolute=True)
         >>> round(domain.decode((0.5,)), 6)
         0.001
@@ -163,7 +163,7 @@ class LogUniform(_Interval):
 class Steps:
     """One of a few numbers of steps, in rising order; factors of the reference number unless `absolute`.
 
-    Example:
+    Examples:
         >>> Steps(values=(0.5, 1, 2)).resolve(100).decode((0.9,))
         200
     """
@@ -207,7 +207,7 @@ class Steps:
 class Curve(Steps):
     """Numbers of steps that are read off: a mixture is trained to each of them, as far as the front may gain.
 
-    Example:
+    Examples:
         >>> Curve(values=(0.5, 1, 2)).resolve(100).describe()
         'each of {50, 100, 200}'
     """
@@ -220,7 +220,7 @@ class Curve(Steps):
 class Choice:
     """One of a few unordered values.
 
-    Example:
+    Examples:
         >>> Choice(options=("constant", "wsd")).decode((0.7,))
         'wsd'
     """

@@ -34,7 +34,7 @@ class Grouped:
         by: what they are grouped by; sources of one group share it evenly.
         sources: task and language of each source; empty: those of the experiment, put in by `with_sources`.
 
-    Example:
+    Examples:
         >>> sources = {"qa.en": ("qa", "en"), "qa.sw": ("qa", "sw"), "nli.en": ("nli", "en")}
         >>> domain = Grouped(sources=sources)
         >>> domain.dimensions, round(sum(domain.decode((0.3, 0.6)).values()), 9)

@@ -27,7 +27,7 @@ class Simplex:
         grid: shares are multiples of 1/grid.
         presence: shares under it become exactly zero.
 
-    Example:
+    Examples:
         >>> domain = Simplex(parts=("en", "fi", "sw"), low={"en": 0.2})
         >>> shares = domain.decode((0.5, 0.5))
         >>> round(sum(shares.values()), 9), shares["en"] >= 0.2

@@ -30,7 +30,7 @@ TOLERANCE = 1e-9
 def from_cube(cube: Sequence[float], low: Vector, high: Vector) -> Vector:
     """Shares [K] of a point [K-1] of the unit cube; they sum to 1 and stay within `low` and `high`.
 
-    Example:
+    Examples:
         >>> from_cube([0.25, 0.5], np.zeros(3), np.ones(3)).tolist()
         [0.5, 0.25, 0.25]
     """

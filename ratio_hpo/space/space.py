@@ -40,7 +40,7 @@ class Space:
         source: the file it was read from, for messages.
         own: whether it says that it is for an objective of the user's own.
 
-    Example:
+    Examples:
         >>> space = Space("mine", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-5, high=1e-3, absolute=True)})
         >>> space.coordinates()
         ['ratio', 'learning_rate']
@@ -124,7 +124,7 @@ class Space:
 def space_from_json(name: str, content: Mapping[str, Any]) -> Space:
     """The space that `Space.to_json` described.
 
-    Example:
+    Examples:
         >>> space_from_json("mine", {"ratio": {"type": "ratio", "low": 0.0, "high": 1.0}}).parameters["ratio"].high
         1.0
     """
@@ -137,7 +137,7 @@ def load_space(name_or_path: str) -> Space:
     Raises:
         ConfigError: one line a mistake.
 
-    Example:
+    Examples:
         >>> list(load_space("default").parameters)
         ['ratio', 'learning_rate', 'intermediate_steps']
     """
@@ -182,7 +182,7 @@ def load_space(name_or_path: str) -> Space:
 def space_files() -> list[Path]:
     """The spaces at hand: those of ./search_spaces first, then the shipped ones.
 
-    Example:
+    Examples:
         >>> "default" in {path.stem for path in space_files()}
         True
     """

@@ -32,7 +32,8 @@ def suggest_simplex(
 
     Args:
         parts: K >= 2 different names.
-        low, high: bounds of shares by name; without one, 0 and 1.
+        low: smallest shares by name; 0 for a part without one.
+        high: largest shares by name; 1 for a part without one.
         grid: shares are multiples of 1/grid.
         presence: shares under it become exactly zero.
 
@@ -42,7 +43,7 @@ def suggest_simplex(
     Raises:
         ValueError: bounds that no shares meet, repeated or too few parts.
 
-    Example:
+    Examples:
         >>> import optuna
         >>> trial = optuna.trial.FixedTrial({"shares[0]": 0.25, "shares[1]": 0.5})
         >>> suggest_simplex(trial, "shares", ["en", "fi", "sw"])
@@ -65,7 +66,7 @@ def suggest_ratio(trial: SuggestsFloats, name: str = "ratio", *, low: float = 0.
     Raises:
         ValueError: unless 0 <= low < high <= 1.
 
-    Example:
+    Examples:
         >>> import optuna
         >>> suggest_ratio(optuna.trial.FixedTrial({"ratio": 0.4}))
         0.4

@@ -47,7 +47,7 @@ class MixtureSampler(samplers.BaseSampler):
         space: absolute domains.
         seed: proposals follow from it and the trial's number; None: another one each time.
 
-    Example:
+    Examples:
         >>> import optuna
         >>> from ratio_hpo.space import Ratio, suggest_ratio
         >>> optuna.logging.set_verbosity(optuna.logging.ERROR)

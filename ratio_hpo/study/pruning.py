@@ -237,7 +237,7 @@ class OptunaPruner:
 def scored_targets(scores: Mapping[str, float]) -> list[str]:
     """The targets that an evaluation of several has scored, by name.
 
-    Example:
+    Examples:
         >>> scored_targets({"nli/mean": 0.5, "nli/accuracy/mean": 0.5, "prune/nli/mean": 0.4, "score/mean": 0.5})
         ['nli']
     """

@@ -94,7 +94,7 @@ class Features:
         blocks: columns of `others` that share a length scale.
         width: how many columns `others` has.
 
-    Example:
+    Examples:
         >>> from ratio_hpo.space import Ratio
         >>> features = Features(Space("mine", {"ratio": Ratio()}), {"target": 100})
         >>> table = features.table([Point(params={"ratio": 0.25}, windows={"target": 300})])

@@ -68,7 +68,7 @@ class FrontGain:
         costs, scores: of the points that it is made of.
         largest: the largest cost that a trial may have.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> front = FrontGain(np.array([1.0]), np.array([0.5]), largest=2.0)
         >>> sure = Curves(np.array([[2.0]]), np.array([[0.75]]), np.array([[0.25]]), np.array([[0.0]]))

@@ -74,7 +74,7 @@ class ResponseModel:
         priors: what is believed beforehand; how far each is to be trusted is learned, by output.
         errors: standard deviations of scores that were told from others [n, m]; 0, or None: measured.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> ratio = np.linspace(0, 1, 9)
         >>> table = Table(np.stack([1 - ratio, ratio], axis=1), np.zeros((9, 0)), np.arange(9))

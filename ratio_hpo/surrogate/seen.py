@@ -164,7 +164,7 @@ def told(prune: Array, select: Array, more: Array) -> tuple[Array, Array]:
         prune, select: of the points that have both [k, m].
         more: `prune` of the others [n, m].
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> both = np.array([[0.2], [0.4], [0.6], [0.8]])
         >>> values, sd = told(both, both + 0.1, np.array([[0.5]]))

@@ -55,7 +55,7 @@ def params_of(record: TrialRecord) -> Iterator[tuple[str, str]]:
 def run_name(study: str, number: int | str, ratio: float | str | None) -> str:
     """How the run of a trial is called: study, number, and the ratio where it has one.
 
-    Example:
+    Examples:
         >>> run_name("polyglot-world-default", 7, 0.61803)
         'polyglot-world-default/7 ratio 0.62'
     """

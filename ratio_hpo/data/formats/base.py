@@ -72,7 +72,7 @@ def load_format(name: str) -> Format:
     Raises:
         ConfigError: there is none of that name.
 
-    Example:
+    Examples:
         >>> load_format("xnli").tasks
         ('nli',)
     """

@@ -25,7 +25,7 @@ of marks is looked at once, from its first one."""
 def sentence_breaks(text: str) -> Breaks:
     """Begin and end of each sentence of a text, by its marks.
 
-    Example:
+    Examples:
         >>> sentence_breaks("It is 1.5 m. Is it?")
         [(0, 12), (13, 19)]
     """

@@ -135,7 +135,7 @@ def kind_of_task(name: str) -> TaskKind:
     Raises:
         ConfigError: there is none of that name.
 
-    Example:
+    Examples:
         >>> kind_of_task("pos").measures
         ('f1', 'accuracy')
     """

@@ -120,7 +120,7 @@ def parse_settings(task: str, kind: type[TaskSettings], values: Mapping[str, Any
     Raises:
         ConfigError: a key or a value that the task does not take.
 
-    Example:
+    Examples:
         >>> parse_settings("nli", PairSettings, {"max_length": 64}).max_length
         64
     """

@@ -31,7 +31,7 @@ def world_examples(task: str, language: str, people: str, number: int, *, seed: 
     Raises:
         ConfigError: an unknown task, language or group of people.
 
-    Example:
+    Examples:
         >>> world_examples("nli", "en", "pool", 1, seed=0)[0].label in ("entailment", "neutral", "contradiction")
         True
     """
