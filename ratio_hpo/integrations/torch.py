@@ -30,7 +30,8 @@ class MixtureSampler(Sampler[int]):
         reference: sources that take over when all others are capped.
         max_epochs: most epochs over a source; None: no cap.
         rank: number of this process, from 0.
-        world_size: number of processes; this process takes every `world_size`-th draw, from `rank` on; positions stay global.
+        world_size: number of processes; this one takes every `world_size`-th draw, from `rank` on; positions stay
+            global.
 
     Raises:
         ConfigError: shares that do not sum to 1.

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from optuna.distributions import BaseDistribution
@@ -181,10 +182,15 @@ class Claims:
         trial_id = begin_trial(self._storage, study_id, lease, count, waiting, write)
         return None if trial_id is None else Claim(trial_id=trial_id, lease=replace(lease, trial_id=trial_id))
 
-    def claim(self, trial_id: int, held: Lease | None) -> Claim | None:
-        """Take the lease of a trial that is free, or lost by another; None where somebody was faster."""
+    def claim(self, study_id: int, trial_id: int, held: Lease | None) -> tuple[Claim, rec.Stored] | None:
+        """Take the lease of a trial that is free, or lost by another; None where it has ended, or somebody was faster.
+
+        Returns:
+            What this process knows of it now, and the trial as it was stored when the lease was taken.
+        """
         lease = own_lease(trial_id, self._clock)
-        return Claim(trial_id=trial_id, lease=lease) if take_lease(self._storage, lease, held) else None
+        stored = take_lease(self._storage, lease, held, partial(rec.read_trial, study_id=study_id, trial_id=trial_id))
+        return None if stored is None else (Claim(trial_id=trial_id, lease=lease), stored)
 
     def add(self, number: int, claim: Claim) -> None:
         self._claims[number] = claim

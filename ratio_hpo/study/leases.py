@@ -17,16 +17,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import sqlalchemy as sql
 import sqlalchemy.exc
+from optuna.trial import TrialState
 
 from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.tables import (
     ATTRIBUTES,
+    DONE,
     INSERTS,
     LAST,
     LEASES,
@@ -36,6 +38,8 @@ from ratio_hpo.study.tables import (
     putting,
     start_trial,
 )
+
+T = TypeVar("T")
 
 TERM = 60.0
 """Seconds that a lease must go without renewal, as one watches it, until it is lost."""
@@ -152,28 +156,45 @@ def begin_trial(
     return storage.run(work)
 
 
-def take_lease(storage: PatientStorage, mine: Lease, over: Lease | None) -> bool:
-    """Claim what is free, or take over a lease that is lost; False where somebody else was faster."""
-    content = _content(mine)
+def take_lease(
+    storage: PatientStorage, mine: Lease, over: Lease | None, read: Callable[[sql.Connection], T]
+) -> T | None:
+    """Take the lease of a trial that has work left and no holder, or whose holder is lost.
 
-    def work(connection: sql.Connection) -> bool:
+    What was seen of the trial before may be old: its holder may have gone on with it, or ended it, in between. So the
+    statement that takes the lease asks whether there is work left, and the trial is read again in its transaction.
+
+    Args:
+        over: the lease that was seen to be lost; None: none was seen.
+        read: reads the trial, once the lease is taken.
+
+    Returns:
+        What `read` gave; None where the trial has ended, or somebody else holds it.
+    """
+    content = _content(mine)
+    work_left = sql.exists(
+        sql.select(TRIALS.c.trial_id).where(TRIALS.c.trial_id == mine.trial_id, TRIALS.c.state == TrialState.RUNNING)
+    ) & ~sql.exists(
+        sql.select(ATTRIBUTES.c.trial_id).where(
+            ATTRIBUTES.c.trial_id == mine.trial_id, ATTRIBUTES.c.key == DONE, ATTRIBUTES.c.value_json == "true"
+        )
+    )
+
+    def work(connection: sql.Connection) -> T | None:
         if over is not None:
             still = (LEASES.c.trial_id == over.trial_id, LEASES.c.token == over.token, LEASES.c.beats == over.beats)
-            taken = connection.execute(sql.update(LEASES).where(*still).values(**content)).rowcount == 1
+            taken = connection.execute(sql.update(LEASES).where(*still, work_left).values(**content)).rowcount == 1
         else:
-            place = sql.insert(LEASES).from_select(
-                ["trial_id", *content],
-                sql.select(*(sql.literal(value) for value in (mine.trial_id, *content.values()))).where(
-                    ~sql.exists(sql.select(LEASES.c.trial_id).where(LEASES.c.trial_id == mine.trial_id))
-                ),
-            )
-            taken = connection.execute(place).rowcount == 1
-        return taken or connection.execute(_OURS, _named(mine)).first() is not None
+            is_held = sql.exists(sql.select(LEASES.c.trial_id).where(LEASES.c.trial_id == mine.trial_id))
+            row = sql.select(*(sql.literal(value) for value in (mine.trial_id, *content.values())))
+            insert = sql.insert(LEASES).from_select(["trial_id", *content], row.where(~is_held, work_left))
+            taken = connection.execute(insert).rowcount == 1
+        return read(connection) if taken or connection.execute(_OURS, _named(mine)).first() is not None else None
 
     try:
         return storage.run(work)
     except sqlalchemy.exc.IntegrityError:  # two at once
-        return False
+        return None
 
 
 def renew_lease(storage: PatientStorage, mine: Lease, now: float) -> Lease | None:

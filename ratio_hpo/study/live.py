@@ -87,6 +87,10 @@ class LiveView:
             self._storage, self._study_id, since=len(self.records), among=open_ids, waiting=False
         )
         self._leases = {each.record.number: each.lease for each in changing if each.lease is not None}
+        return self.take_in(changing)
+
+    def take_in(self, changing: Sequence[rec.Stored]) -> News:
+        """Take in trials as they are stored now."""
         points: list[tuple[int, Progress]] = []
         ended: list[TrialRecord] = []
         for each in changing:

@@ -107,6 +107,24 @@ class PatientStorage(RDBStorage):
 
         return self.retried(once)
 
+    def read(self, work: Callable[[sql.Connection], T]) -> T:
+        """What some statements read, all as of one moment."""
+
+        def once() -> T:
+            engine = self._each_by_itself if self.engine.name == "sqlite" else self._as_of_one_moment
+            with engine.connect() as connection:
+                if self.engine.name == "sqlite":  # its driver begins nothing before a SELECT
+                    connection.exec_driver_sql("BEGIN")
+                result = work(connection)
+                connection.connection.rollback()
+                return result
+
+        return self.retried(once)
+
+    @functools.cached_property
+    def _as_of_one_moment(self) -> sql.Engine:
+        return self.engine.execution_options(isolation_level="REPEATABLE READ")
+
     @functools.cached_property
     def _each_by_itself(self) -> sql.Engine:
         return self.engine.execution_options(isolation_level="AUTOCOMMIT")

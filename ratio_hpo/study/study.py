@@ -260,13 +260,15 @@ class Study:
 
     def _adopt(self, number: int) -> Job | None:
         """Take over a running trial that nobody works on any more."""
-        attributes, trial_id = self.view.attributes(number), self.view.trial_id(number)
-        lease = self.view.lease(number)
-        if attributes.get(rec.DONE) or (lease is not None and not self.live.watch.is_lost(lease)):
+        trial_id, lease = self.view.trial_id(number), self.view.lease(number)
+        if self.view.records[number].done or (lease is not None and not self.live.watch.is_lost(lease)):
             return None
-        claim = self.live.claim(trial_id, lease)
-        if claim is None:
+        claimed = self.live.claim(self._optuna._study_id, trial_id, lease)
+        if claimed is None:
             return None
+        claim, stored = claimed
+        self.view.take_in([stored]).show(self._by.pruner)
+        attributes = stored.attributes
         claim.attempts = int(attributes.get(rec.ATTEMPTS, 1))
         claim.adoptions = int(attributes.get(rec.ADOPTIONS, 0)) + 1
         self.live.write(claim, {rec.ATTEMPTS: claim.attempts, rec.ADOPTIONS: claim.adoptions})

@@ -38,6 +38,9 @@ PLACES = sql.table("trial_params", *map(sql.column, ("trial_id", "param_name", "
 STUDIES = sql.table("studies", *map(sql.column, ("study_id", "study_name")))
 STUDY_ATTRIBUTES = sql.table("study_user_attributes", *map(sql.column, ("study_id", "key", "value_json")))
 
+DONE = "done"
+"""The attribute of a trial that did all its work; it may still run, until the target is known."""
+
 INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """The databases that studies are kept in, with how each inserts what may be there."""
 

@@ -316,7 +316,7 @@ def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Pat
     study.next(1)
     storage, trial_id = study.storage, study.live[0].trial_id
     elsewhere = replace(own_lease(trial_id), host="far/away", pid=1)
-    assert take_lease(storage, elsewhere, study.live[0].lease)
+    assert take_lease(storage, elsewhere, study.live[0].lease, lambda connection: True)
     other = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)))
     clock = Hand()
     other.live.watch = Watch(clock)

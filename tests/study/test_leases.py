@@ -6,13 +6,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sql
+import sqlalchemy.event
 
-from ratio_hpo.core.trial import Decision, Progress, State
-from ratio_hpo.study import Study, Target
+from ratio_hpo.core.trial import Context, Decision, Progress, State
+from ratio_hpo.study import Study, StudyPlan, Target
 from ratio_hpo.study.admin import delete_study, enqueue
 from ratio_hpo.study.leases import (
     RENEWAL,
@@ -25,9 +27,10 @@ from ratio_hpo.study.leases import (
     renew_lease,
     take_lease,
 )
-from ratio_hpo.study.storage import Storage, open_storage
-from ratio_hpo.study.tables import LEASES
-from tests.conftest import LANGUAGES, Hand, plan_of
+from ratio_hpo.study.records import ADOPTIONS, read_trials
+from ratio_hpo.study.storage import Storage, default_url, open_storage
+from ratio_hpo.study.tables import ATTRIBUTES, LEASES
+from tests.conftest import LANGUAGES, Hand, curve_objective, plan_of
 
 Make = Callable[..., Study]
 
@@ -107,30 +110,164 @@ def test_a_stopped_process_of_this_host_loses_it_too() -> None:
     assert watch.is_lost(lease)
 
 
-def test_only_one_of_two_takes_over(open_study: Make) -> None:
-    storage = open_study().storage
+def take(storage: Storage, mine: Lease, over: Lease | None) -> bool:
+    """Take a lease without reading its trial."""
+    return take_lease(storage, mine, over, lambda connection: True) or False
+
+
+@pytest.fixture
+def orphan(open_study: Make) -> Storage:
+    """A storage whose trial of id 1 runs and is held by nobody."""
+    study = open_study()
+    assert study.next(1) is not None
+    study.live.release(0)
+    return study.storage
+
+
+def test_only_one_of_two_takes_over(orphan: Storage) -> None:
     first = elsewhere()
-    assert take_lease(storage, first, None)
-    assert not take_lease(storage, own_lease(1), None), "it is held"
-    seen = read_leases(storage, [1])[1]
-    taken = [take_lease(storage, own_lease(1), seen) for _ in range(2)]
+    assert take(orphan, first, None)
+    assert not take(orphan, own_lease(1), None), "it is held"
+    seen = read_leases(orphan, [1])[1]
+    taken = [take(orphan, own_lease(1), seen) for _ in range(2)]
     assert taken == [True, False]
 
 
-def test_what_was_renewed_since_is_not_taken_over(open_study: Make) -> None:
-    storage = open_study().storage
+def test_what_was_renewed_since_is_not_taken_over(orphan: Storage) -> None:
     mine = elsewhere()
-    take_lease(storage, mine, None)
-    seen = read_leases(storage, [1])[1]
-    assert renew_lease(storage, mine, 1.0) is not None
-    assert not take_lease(storage, own_lease(1), seen)
+    take(orphan, mine, None)
+    seen = read_leases(orphan, [1])[1]
+    assert renew_lease(orphan, mine, 1.0) is not None
+    assert not take(orphan, own_lease(1), seen)
 
 
-def test_a_claim_that_was_cut_off_and_is_tried_again_counts(open_study: Make) -> None:
-    storage = open_study().storage
+def test_a_claim_that_was_cut_off_and_is_tried_again_counts(orphan: Storage) -> None:
     mine = own_lease(1)
-    assert take_lease(storage, mine, None)
-    assert take_lease(storage, mine, None)
+    assert take(orphan, mine, None)
+    assert take(orphan, mine, None)
+
+
+def between_the_reads_of(study: Study, act: Callable[[], None]) -> None:
+    """Do something once, before the next reading of leases: trials and attributes are read by then."""
+    armed = [True]
+
+    @sqlalchemy.event.listens_for(study.storage.engine, "before_cursor_execute")
+    def before(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        reads_leases = statement.startswith("SELECT") and f"FROM {LEASES.name}" in statement
+        if armed[0] and reads_leases and ATTRIBUTES.name not in statement:
+            armed[0] = False
+            act()
+
+
+def check_an_ended_trial_is_left_alone(plan: StudyPlan, open_one: Callable[[StudyPlan], Study], how: str) -> None:
+    """Another driver ends a trial while this one looks."""
+    first, second = open_one(plan), open_one(plan)
+    job = first.next(4)
+    assert job is not None
+    points = list(curve_objective(job.params, Context(trial=0, seed=0, root="")))
+    second.records()
+    until = 3 if how == "pruned" else len(points)
+    for each in points[: until - 1]:
+        first.report(0, each)
+
+    def end() -> None:
+        if how == "released":
+            first.live.release(0)
+            return
+        first.report(0, points[until - 1])
+        first.prune(0) if how == "pruned" else first.complete(0)
+
+    between_the_reads_of(second, end)
+    begun = second.next(4)
+    assert begun is not None
+    stored = open_one(plan).records()[0]
+    assert begun.number == 1
+    if how == "released":  # the look saw it held; the next one sees it free, and goes on from where it was
+        again = second.next(4)
+        assert again is not None
+        assert (again.number, again.position) == (0, points[until - 2].place)
+        return
+    assert len(stored.curve) == until
+    assert stored.state is {"complete": State.COMPLETE, "pruned": State.PRUNED}[how]
+    assert read_leases(second.storage, [first.view.trial_id(0)]) == {}
+
+
+ENDS = {"complete": plan_of(target=Target(score=0.5)), "pruned": plan_of(), "released": plan_of()}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_trial_that_ends_while_another_driver_looks_is_not_taken_over(open_study: Make, how: str) -> None:
+    check_an_ended_trial_is_left_alone(ENDS[how], open_study, how)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ENDS)
+def test_nor_in_postgresql(postgres: str, how: str) -> None:
+    plan = replace(ENDS[how], name=f"taken-{how}")
+    check_an_ended_trial_is_left_alone(plan, lambda plan: Study(plan, open_storage(postgres)), how)
+
+
+def test_a_trial_that_is_done_and_waits_for_the_target_is_not_taken_over(open_study: Make) -> None:
+    first = open_study()
+    jobs = [first.next(4), first.next(4)]
+    assert all(jobs)
+    for each in curve_objective(jobs[1].params, Context(trial=1, seed=0, root="")):  # type: ignore[union-attr]
+        first.report(1, each)
+    trial_id = first.view.trial_id(1)
+    first.complete(1)
+    assert first.records()[1].done
+    assert not take(first.storage, own_lease(trial_id), None)
+
+
+def test_what_is_taken_over_goes_on_from_the_curve_that_is_stored(open_study: Make) -> None:
+    """Its holder reported once more between the look and the claim."""
+    first, second = open_study(), open_study()
+    job = first.next(4)
+    assert job is not None
+    first.report(0, point(10))
+    second.records()
+    first.report(0, point(20))
+    seen = read_leases(first.storage, [first.view.trial_id(0)]).popitem()[1]
+    claimed = second.live.claim(second._optuna._study_id, seen.trial_id, seen)
+    assert claimed is not None
+    assert [each.windows for each in claimed[1].record.curve] == [10, 20]
+    assert first.report(0, point(30)) is Decision.STOP
+
+
+MANY = """
+import sys, time
+from ratio_hpo.backends.driver import Budget, Session
+from ratio_hpo.backends.local import run_local
+from ratio_hpo.study import Study
+from ratio_hpo.study.storage import open_storage
+from tests.conftest import curve_objective, plan_of
+from pathlib import Path
+study = Study(plan_of("many"), open_storage(sys.argv[1]), sampler=("random", {}))
+run_local(Session(study=study, budget=Budget(trials=100), root=Path(sys.argv[2])), curve_objective)
+"""
+
+
+def check_five_drivers(url: str, tmp_path: Path) -> None:
+    """Five processes work on one study: no trial is run twice, no lease is left."""
+    Study(plan_of("many"), open_storage(url)).close()
+    drivers = [subprocess.Popen([sys.executable, "-c", MANY, url, str(tmp_path)]) for _ in range(5)]
+    assert [driver.wait(timeout=300) for driver in drivers] == [0] * 5
+    storage = open_storage(url)
+    stored = read_trials(storage, storage.get_study_id_from_name("many"))
+    assert len(stored) == 100
+    assert {each.record.state for each in stored} <= {State.COMPLETE, State.PRUNED}
+    assert [each.record.number for each in stored if each.attributes.get(ADOPTIONS)] == []
+    assert read_leases(storage, [each.trial_id for each in stored]) == {}
+
+
+@pytest.mark.slow
+def test_five_drivers_take_over_no_trial_of_each_other(tmp_path: Path) -> None:
+    check_five_drivers(default_url(tmp_path), tmp_path)
+
+
+@pytest.mark.slow
+def test_five_drivers_take_over_no_trial_of_each_other_in_postgresql(postgres: str, tmp_path: Path) -> None:
+    check_five_drivers(postgres, tmp_path)
 
 
 def test_a_second_driver_leaves_live_trials_alone(open_study: Make) -> None:
@@ -232,7 +369,7 @@ def test_deleting_a_study_deletes_its_leases(open_study: Make) -> None:
     study = open_study()
     study.next(1)
     study.close()
-    take_lease(study.storage, elsewhere(study.view.trial_id(0), renewed=1.0), None)
+    take(study.storage, elsewhere(study.view.trial_id(0), renewed=1.0), None)
     delete_study(study.storage, study.plan.name)
     with study.storage.engine.connect() as connection:
         assert connection.execute(sql.select(LEASES)).all() == []
@@ -252,5 +389,5 @@ def test_two_drivers_share_a_study_in_postgresql(postgres: str) -> None:
     second.fail(3, "an error", "where")
     assert second.records()[3].state is State.FAIL
     seen = read_leases(second.storage, [second.view.trial_id(1)]).popitem()[1]
-    taken = [take_lease(second.storage, own_lease(seen.trial_id), seen) for _ in range(2)]
+    taken = [take(second.storage, own_lease(seen.trial_id), seen) for _ in range(2)]
     assert taken == [True, False]
