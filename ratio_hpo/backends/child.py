@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import cloudpickle
 
 from ratio_hpo.backends.process import Process, connect, packed
-from ratio_hpo.backends.steps import Ending, Step, close, next_step
+from ratio_hpo.backends.steps import Ending, Step, close, next_step, stream_of
 from ratio_hpo.core.trial import Context, Params, Progress
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def serve(pipe: Connection, source: bytes) -> None:
             return
         if "start" in message:
             begun = message["start"]
-            stream = opened(read, begun["params"], Context.from_json(begun["context"]))
+            stream = stream_of(read, begun["params"], Context.from_json(begun["context"]))
         elif "stop" in message:
             close(stream)
             pipe.send_bytes(b"{}")
@@ -113,11 +113,6 @@ def serve(pipe: Connection, source: bytes) -> None:
             step = next_step(stream, score=message["score"])
             content = {"progress": step.to_json()} if isinstance(step, Progress) else {"ending": asdict(step)}
             pipe.send_bytes(json.dumps(content).encode())
-
-
-def opened(read: Callable[[], Objective], params: Params, context: Context) -> Iterator[Progress]:
-    """The stream of a trial; an objective that cannot be read here fails its trial, not the process."""
-    yield from read()(params, context)
 
 
 if __name__ == "__main__":

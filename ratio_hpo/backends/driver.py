@@ -178,7 +178,14 @@ class Session:
             spent=job.spent,
             system_metrics=self.system_metrics,
             late=self.study.scoring.asks,
+            patience=self._patience(),
         )
+
+    def _patience(self) -> float:
+        """Seconds that a trial waits for a fault to pass: as long as the storage is waited for, and less than the
+        limits in time, which would take the wait for a fault of the trial."""
+        limits = [limit for limit in (self.budget.trial_minutes, self.budget.stall_minutes) if limit is not None]
+        return min([self.study.storage.patience, *(30.0 * limit for limit in limits)])
 
     def take(self, number: int, step: Step) -> Decision:
         """Record what a trial came to: an evaluation, or its end. The one place where trials end.

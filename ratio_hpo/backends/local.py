@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ratio_hpo.backends.child import Child, Died, TooLate
 from ratio_hpo.backends.driver import Late, Session
-from ratio_hpo.backends.steps import Step, close, next_step
+from ratio_hpo.backends.steps import Step, close, next_step, stream_of
 from ratio_hpo.core.trial import Context, Decision, Params, Progress
 from ratio_hpo.objective import Objective
 from ratio_hpo.study import Job
@@ -51,7 +51,7 @@ class Here:
         self._stream: Iterator[Progress] = iter(())
 
     def start(self, params: Params, context: Context) -> None:
-        self._stream = self._objective(params, context)
+        self._stream = stream_of(lambda: self._objective, params, context)
 
     def step(self, late: Callable[[], Late | None], *, score: bool = False) -> Step:
         with contextlib.redirect_stdout(sys.stderr):

@@ -32,9 +32,8 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from ratio_hpo.backends.child import opened
 from ratio_hpo.backends.process import connect
-from ratio_hpo.backends.steps import close, next_step
+from ratio_hpo.backends.steps import close, next_step, stream_of
 from ratio_hpo.core.errors import in_one_line
 from ratio_hpo.core.trial import Context, Decision, Progress
 from ratio_hpo.objective import Objective
@@ -74,7 +73,7 @@ class TrialActor(tune.Trainable):
         close(self._stream)
 
     def _open(self, config: dict[str, Any]) -> Iterator[Progress]:
-        return opened(self._read, config["params"], Context.from_json(config["context"]))
+        return stream_of(self._read, config["params"], Context.from_json(config["context"]))
 
 
 LOW_MEMORY = "low on memory"

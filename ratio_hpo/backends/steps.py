@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import traceback
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from ratio_hpo.core.errors import Diverged, WorkBlocked, in_one_line
-from ratio_hpo.core.files import is_disk_full
-from ratio_hpo.core.trial import Decision, Progress
+from ratio_hpo.core.files import is_fault
+from ratio_hpo.core.trial import Context, Decision, Params, Progress
+from ratio_hpo.core.waiting import Waiting, to_stderr
+
+if TYPE_CHECKING:
+    from ratio_hpo.objective import Objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +24,7 @@ class Ending:
 
     Attributes:
         reason: of a failure, in one line; None: it came to its end.
-        blocked: by a full disk, or a share that is away, so that no other trial would get further.
+        blocked: by the machine (a disk, a network, a share that is away), so that no other trial would get further.
     """
 
     reason: str | None = None
@@ -28,6 +34,42 @@ class Ending:
 
 Step = Progress | Ending
 """What comes next of a trial."""
+
+
+def stream_of(read: Callable[[], Objective], params: Params, context: Context) -> Generator[Progress, Any, None]:
+    """The progress of a trial; where a fault of the machine ends it, it begins again until the fault has passed.
+
+    A trial that begins again goes on from what it has stored, and an evaluation that it repeats changes nothing.
+
+    Args:
+        read: gives the objective; one that cannot be read here fails its trial, not the process.
+
+    Raises:
+        Exception: what the objective raises; a fault that has not passed after `context.patience` seconds.
+    """
+    waiting = Waiting(f"trial {context.trial}", context.patience, to_stderr)
+    asked: tuple[str, int] | None = None  # the place whose evaluation is wanted again, and has not come yet
+    most = 0
+    while True:
+        stream: Iterator[Progress] = iter(())
+        try:
+            stream = read()(params, context)
+            step = next(stream)
+            for count in itertools.count(1):
+                if count > most:  # what comes again says nothing about the fault
+                    most = count
+                    waiting.over()
+                answer = Decision.SCORE if step.place == asked else (yield step)
+                asked = step.place if answer is Decision.SCORE else None
+                step = stream.send(answer) if answer and isinstance(stream, Generator) else next(stream)
+                asked = None
+        except StopIteration:
+            return
+        except Exception as error:  # whatever the user's objective raises
+            if not is_fault(error) or not waiting.pause(in_one_line(error)):
+                raise
+        finally:
+            getattr(stream, "close", lambda: None)()
 
 
 def next_step(stream: Iterator[Progress], *, score: bool = False) -> Step:
@@ -49,7 +91,7 @@ def next_step(stream: Iterator[Progress], *, score: bool = False) -> Step:
     except SystemExit as error:
         return Ending(reason=f"the objective called sys.exit({error.code!r}), which ends no search; return instead")
     except Exception as error:  # whatever the user's objective raises
-        if is_disk_full(error):
+        if is_fault(error):
             return Ending(reason=in_one_line(error), blocked=True)
         return Ending(reason=in_one_line(error), traceback=traceback.format_exc())
 

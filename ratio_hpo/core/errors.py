@@ -94,6 +94,10 @@ class WorkBlocked(RatioHpoError):
     exit_code = 1
 
 
+class FileFault(WorkBlocked):
+    """A file cannot be read or written, and the trial that needs it is not to blame; it may pass."""
+
+
 class StorageFullError(WorkBlocked):
     """The disk cannot hold what the stage store needs."""
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ratio_hpo.core.share import Share, to_stderr
+from ratio_hpo.core.share import Share
+from ratio_hpo.core.waiting import to_stderr
 
 
 @dataclass(frozen=True, slots=True)

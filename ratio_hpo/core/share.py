@@ -8,7 +8,6 @@ while it is there. Any store that fsspec knows will do: `s3://bucket/prefix`, `f
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,9 +18,9 @@ from urllib.parse import urlsplit
 
 from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.core.errors import ConfigError, ShareError
-from ratio_hpo.core.files import is_disk_full, written_whole
+from ratio_hpo.core.files import entries, is_disk_full, written_whole
 from ratio_hpo.core.urls import reason_of, without_password
-from ratio_hpo.core.waiting import tried
+from ratio_hpo.core.waiting import to_stderr, tried
 
 T = TypeVar("T")
 
@@ -30,11 +29,6 @@ PATIENCE = 600.0
 
 LISTED = 10.0
 """Seconds that a listing is good for: what was stored since is made again, or found the next time."""
-
-
-def to_stderr(line: str) -> None:
-    """Say it where workers can."""
-    print(line, file=sys.stderr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +106,7 @@ class Share:
         Raises:
             ShareError: it is away for longer than it is waited for, or refuses.
         """
-        files = [path] if path.is_file() else sorted(each for each in path.iterdir() if each.is_file())
+        files = [path] if path.is_file() else [each for each in entries(path) if each.is_file()]
         for each in sorted(files, key=lambda file: file.name == last):
             self._tried(lambda each=each: self._put(each))
 

@@ -267,6 +267,7 @@ class Context:
         smaller: how often micro-batches are halved, since earlier attempts ran out of memory.
         spent: by earlier attempts at this trial.
         system_metrics: whether to measure the machine at each evaluation.
+        patience: seconds that a fault of the machine (a disk, a network) is waited for.
         late: whether rungs are scored on `prune` alone, and on `select` where the driver sends `Decision.SCORE`.
 
     Examples:
@@ -285,6 +286,7 @@ class Context:
     smaller: int = 0
     spent: Spent = NOTHING
     system_metrics: bool = False
+    patience: float = 0.0
     late: bool = False
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,6 +12,47 @@ T = TypeVar("T")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 """Seconds between tries; each is twice the one before."""
+
+
+def to_stderr(line: str) -> None:
+    """Tell whoever looks at this process."""
+    print(line, file=sys.stderr)
+
+
+class Waiting:
+    """The pauses between tries of something that may work again by itself.
+
+    Args:
+        what: does not work, for those who are told.
+        patience: seconds that it is tried for; 0: once.
+        say: is told once when a wait begins, and once when it ends.
+    """
+
+    def __init__(
+        self, what: str, patience: float, say: Callable[[str], None] | None = None, clock: Clock = CLOCK
+    ) -> None:
+        self._what, self._patience, self._say, self._clock = what, patience, say, clock
+        self._began: float | None = None
+        self._pause = FIRST_PAUSE
+
+    def pause(self, reason: str) -> bool:
+        """Wait before the next try; False where it was tried for long enough."""
+        now = self._clock.monotonic()
+        began = now if self._began is None else self._began
+        if now - began + self._pause > self._patience:
+            return False
+        if self._began is None and self._say is not None:
+            self._say(f"{self._what}: {reason}; trying again for up to {self._patience:,.0f} s")
+        self._began = began
+        self._clock.sleep(self._pause)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        return True
+
+    def over(self) -> None:
+        """It works."""
+        if self._began is not None and self._say is not None:
+            self._say(f"{self._what}: back after {self._clock.monotonic() - self._began:,.0f} s")
+        self._began, self._pause = None, FIRST_PAUSE
 
 
 def tried(
@@ -35,19 +77,13 @@ def tried(
     Raises:
         Exception: the call's own, which does not pass, or has not passed after so long.
     """
-    began, pause, waits = clock.monotonic(), FIRST_PAUSE, False
+    waiting = Waiting(what, patience, say, clock)
     while True:
         try:
             result = call()
         except Exception as error:  # each store has errors of its own
-            if not passes(error) or clock.monotonic() - began + pause > patience:
+            if not passes(error) or not waiting.pause(reason_of(error)):
                 raise
-            if say is not None and not waits:
-                say(f"{what}: {reason_of(error)}; trying again for up to {patience:,.0f} s")
-            waits = True
-            clock.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
         else:
-            if say is not None and waits:
-                say(f"{what}: back after {clock.monotonic() - began:,.0f} s")
+            waiting.over()
             return result

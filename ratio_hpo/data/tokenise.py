@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ratio_hpo.core.files import remove, written_whole
+from ratio_hpo.core.files import entries, remove, written_whole
 from ratio_hpo.core.fingerprint import fingerprint, fingerprint_file
 from ratio_hpo.data.examples import Example, fingerprint_examples
 from ratio_hpo.data.tasks import Task
@@ -91,7 +91,7 @@ def save_tokenizer(tokenizer: Any, cache: Path) -> Path:
 
 
 def _sums_of(folder: Path) -> dict[str, str]:
-    return {file.name: fingerprint_file(file) for file in sorted(folder.iterdir())}
+    return {file.name: fingerprint_file(file) for file in entries(folder)}
 
 
 def _write(path: Path, columns: dict[str, Any]) -> None:

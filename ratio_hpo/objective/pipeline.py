@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ratio_hpo.core.files import faults_of_files
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.plans import TrialPlan
@@ -53,6 +54,10 @@ class Pipeline:
         )
 
     def __call__(self, params: Params, context: Context) -> Stream:
+        with faults_of_files():
+            yield from self._run(params, context)
+
+    def _run(self, params: Params, context: Context) -> Stream:
         from ratio_hpo.training.items import ItemStore
         from ratio_hpo.training.loop import StageLoop, Stores
         from ratio_hpo.training.sharing import fetch_windows

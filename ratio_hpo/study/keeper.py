@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ratio_hpo.core.files import remove, written_whole
+from ratio_hpo.core.files import entries, remove, written_whole
 from ratio_hpo.core.share import Share
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.study.front import FrontPoint, front
@@ -65,10 +65,9 @@ class WeightKeeper:
         A point whose checkpoint the stage store has let go of already is left without weights.
         """
         wanted = {point.key: point for point in kept_points(records, self._keep, members)}
-        if self.root.is_dir():
-            for folder in self.root.iterdir():
-                if folder.name not in wanted:
-                    remove(folder)
+        for folder in entries(self.root):
+            if folder.name not in wanted:
+                remove(folder)
         for key, point in wanted.items():
             models = self._models(point)
             if models and not (self.root / key).is_dir():
@@ -86,7 +85,7 @@ class WeightKeeper:
         return file.is_file() or (self._share is not None and self._share.has(file))
 
     def _copy(self, models: Mapping[str, Mapping[str, Path]], folder: Path, point: FrontPoint) -> None:
-        extras = list(self._extras.iterdir()) if self._extras else []
+        extras = entries(self._extras) if self._extras else []
         about = {
             "trial": point.trial.number,
             "stage": point.progress.stage,

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from ratio_hpo.core.files import entries
 from ratio_hpo.core.scratch import scratch_folder
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.core.urls import with_driver
@@ -193,7 +194,7 @@ class MlflowTracker:
         stored = {
             Path(f.path).name: f.file_size for f in self._client.list_artifacts(run, f"{CHECKPOINTS}/{folder.name}")
         }
-        return stored == {file.name: file.stat().st_size for file in folder.iterdir()}
+        return stored == {file.name: file.stat().st_size for file in entries(folder)}
 
     def _run(self, facts: StudyFacts, record: TrialRecord) -> str:
         """The run of a trial: known, found by its tags, or made with its parameters and data."""

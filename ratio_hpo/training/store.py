@@ -14,12 +14,12 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
-from ratio_hpo.core.files import folder_size
+from ratio_hpo.core.files import entries, folder_size, in_bytes, remove, unfinished
 from ratio_hpo.core.share import Share
 from ratio_hpo.training.checkpoint import STATE, read_stage_state
 from ratio_hpo.training.schedule import decay_start
@@ -52,7 +52,7 @@ class StageStore:
     def steps(self, identity: str) -> list[int]:
         """The steps of a stage that are stored, latest first."""
         folder = self.root / identity
-        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        names = {path.name for path in entries(folder)}
         if self._share is not None:
             names |= {name.partition("/")[0] for name in self._share.files(folder) if name.endswith(f"/{STATE}")}
         return sorted((int(name) for name in names if name.isdigit()), reverse=True)
@@ -100,7 +100,7 @@ class StageStore:
 
     def discard(self, folder: Path) -> None:
         """Remove a checkpoint that turned out to be damaged, wherever it is."""
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(folder)
         if self._share is not None:
             self._share.delete(folder, STATE)
 
@@ -141,7 +141,7 @@ class StageStore:
                 break
             with self._unused(folder.parent) as unused:
                 if unused:
-                    shutil.rmtree(folder, ignore_errors=True)  # another worker may be deleting it too
+                    remove(folder)
                     wanted -= size
                     removed.append(folder)
         return removed
@@ -150,17 +150,18 @@ class StageStore:
         """Delete a checkpoint, and its stage if it was the last one; False where somebody uses the stage."""
         with self._unused(folder.parent) as unused:
             if unused:
-                shutil.rmtree(folder)
+                remove(folder)
                 if not self.steps(folder.parent.name):
-                    shutil.rmtree(folder.parent)
+                    remove(folder.parent)
         return unused
 
     def sweep(self) -> None:
         """Delete what workers that were killed left half-written."""
-        for folder in self.root.glob("*/.*-*"):
-            with self._unused(folder.parent) as unused:
-                if unused:
-                    shutil.rmtree(folder, ignore_errors=True)
+        for stage in entries(self.root):
+            for folder in unfinished(stage):
+                with self._unused(stage) as unused:
+                    if unused:
+                        remove(folder)
 
     def check_room(self, checkpoint_bytes: int) -> None:
         """Refuse to start where the free disk cannot hold four checkpoints of the base.
@@ -172,28 +173,29 @@ class StageStore:
         free, needed = shutil.disk_usage(self.root).free + evictable, 4 * checkpoint_bytes
         if free < needed:
             raise StorageFullError(
-                f"{self.root}: needs {needed / 1e9:.1f} GB for four checkpoints, but the disk has {free / 1e9:.1f} GB "
-                "free; free some, or name another ⟨root⟩"
+                f"{self.root}: needs {in_bytes(needed)} for four checkpoints, but the disk has {in_bytes(free)} free; "
+                "free some, or name another ⟨root⟩"
             )
 
     def _kept(self) -> list[tuple[float, Path]]:
         """Stored checkpoints with the time of their last use; what vanishes meanwhile is passed over."""
         kept = []
-        for path in self.root.glob(f"*/*/{STATE}"):
+        for folder in (folder for stage in entries(self.root) for folder in entries(stage)):
             with suppress(FileNotFoundError):
-                kept.append((path.stat().st_mtime, path.parent))
+                kept.append(((folder / STATE).stat().st_mtime, folder))
         return kept
 
     @contextmanager
     def _unused(self, stage: Path) -> Iterator[bool]:
         """Whether nobody uses a stage; while the block runs, nobody begins to."""
-        with (stage / LOCK).open("a") as handle:
+        with ExitStack() as stack:
             try:
+                handle = stack.enter_context((stage / LOCK).open("a"))
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
+                unused = True
+            except (BlockingIOError, FileNotFoundError):  # in use, or deleted meanwhile
+                unused = False
+            yield unused
 
     def state(self, folder: Path) -> dict[str, Any] | None:
         """The state of a checkpoint, or None where another process has just evicted it or it is unreadable.

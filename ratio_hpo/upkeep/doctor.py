@@ -16,6 +16,7 @@ import psutil
 
 from ratio_hpo.backends.resources import num_cpus
 from ratio_hpo.core.errors import RatioHpoError
+from ratio_hpo.core.files import in_bytes
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.overrides import Setting
@@ -100,16 +101,17 @@ def _extras() -> Iterator[Check]:
 
 def _devices() -> Iterator[Check]:
     memory = psutil.virtual_memory()
-    yield Check("cpu", "ok", f"{num_cpus()} CPU(s), {memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free")
+    yield Check("cpu", "ok", f"{num_cpus()} CPU(s), {in_bytes(memory.available)} of {in_bytes(memory.total)} free")
     import torch
 
+    built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU"
+    yield Check("torch", "ok", f"{torch.__version__}, built for {built}")
     count = torch.cuda.device_count()
     for index in range(count):
         free, total = torch.cuda.mem_get_info(index)
         name = torch.cuda.get_device_name(index)
-        yield Check(f"gpu {index}", "ok", f"{name}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free")
+        yield Check(f"gpu {index}", "ok", f"{name}, {in_bytes(free)} of {in_bytes(total)} free")
     if not count:
-        built = f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU"
         remedy = "the embedded world needs none; for XLM-R install a CUDA build of torch on a machine with a GPU"
         yield Check("gpu", "note", f"torch sees none (it is built for {built})", remedy)
 
@@ -119,7 +121,7 @@ def _root(root: Path) -> str:
     if not os.access(place, os.W_OK):
         raise PermissionError(13, "not writable", str(place))
     free = shutil.disk_usage(place).free
-    return f"{root}: {free / 1e9:.1f} GB free" + ("" if root.exists() else "; it will be made")
+    return f"{root}: {in_bytes(free)} free" + ("" if root.exists() else "; it will be made")
 
 
 def _storage(root: Path, url: str | None) -> str:
@@ -151,7 +153,7 @@ def _base(root: Path, experiment: str, asked: str | None) -> str:
     what, checkpoint = kind_of(load_experiment(experiment, settings)).needs(digests)
     room, free = CHECKPOINTS * checkpoint, shutil.disk_usage(root if root.exists() else Path.cwd()).free
     if free < room:
-        raise OSError(f"{what}; needs {room / 1e9:.1f} GB for {CHECKPOINTS} checkpoints; {free / 1e9:.1f} are free")
+        raise OSError(f"{what}; needs {in_bytes(room)} for {CHECKPOINTS} checkpoints; {in_bytes(free)} are free")
     return what
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ratio_hpo.core.files import remove
+from ratio_hpo.core.files import abandoned, entries, files_below, remove
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.study.admin import list_studies
 from ratio_hpo.study.keeper import kept_points
@@ -53,7 +56,9 @@ def find_garbage(
         *_pictures(views, folder.plots),
     ]
     now = time.time()
-    return [garbage for garbage in found if now - _touched(garbage.path) >= young]
+    old = [garbage for garbage in found if now - _touched(garbage.path) >= young]
+    left = [Garbage(path, "left by a process that was killed", _size(path)) for path in abandoned(folder.root, young)]
+    return old + left
 
 
 def free(garbage: Sequence[Garbage], folder: RunFolder) -> int:
@@ -82,9 +87,9 @@ def _stages(views: Sequence[StudyView], folder: RunFolder, *, ended: bool) -> It
     used = {name for record, name in points if not (ended and record.state.finished)}
     known = {name for _, name in points}
     identities = {name.partition("/")[0] for name in known}
-    for checkpoint in sorted(folder.stages.glob("*/*")):
+    for checkpoint in (checkpoint for stage in entries(folder.stages) for checkpoint in entries(stage)):
         name = "/".join(checkpoint.parts[-2:])
-        if checkpoint.name.startswith(".lock") or name in used:
+        if name in used:
             continue
         if name in known:
             why = "a stage of trials that have ended"
@@ -96,19 +101,19 @@ def _stages(views: Sequence[StudyView], folder: RunFolder, *, ended: bool) -> It
 def _items(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
     """Item scores of evaluations that are in no curve."""
     used = {name for view in views for record in view.records for point in record.curve for name in point.item_names}
-    for file in sorted(folder.glob("*/*.parquet")):
+    for file in (file for stage in entries(folder) for file in entries(stage) if file.suffix == ".parquet"):
         if file.relative_to(folder).with_suffix("").as_posix() not in used:
-            yield Garbage(file, "item scores of no study", file.stat().st_size)
+            yield Garbage(file, "item scores of no study", _size(file))
 
 
 def _weights(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
     """Kept weights of studies that are gone, and of points that are no longer kept."""
     kept = {view.name: {p.key for p in kept_points(view.records, view.about.keep)} for view in views}
-    for study in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for study in entries(folder):
         if study.name not in kept:
             yield Garbage(study, "weights of a study that is gone", _size(study))
             continue
-        for point in sorted(study.iterdir()):
+        for point in entries(study):
             if point.name not in kept[study.name]:
                 yield Garbage(point, "weights of a point that is no longer kept", _size(point))
 
@@ -117,24 +122,34 @@ def _windows(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
     """Tokenised data that no study trains on or is scored on."""
     used = {print_ for view in views for print_ in view.identity.get("data", {}).values()}
     scored = {print_ for view in views for print_ in view.about.evaluation_sets}
-    for windows in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for windows in entries(folder):
         if windows.name not in used and windows.name not in scored:
             yield Garbage(windows, "tokenised data of no study", _size(windows))
 
 
 def _pictures(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
     names = {view.name for view in views}
-    for picture in sorted(folder.glob("*.png")):
+    for picture in (file for file in entries(folder) if file.suffix == ".png"):
         if picture.stem.removesuffix("-transfer") not in names:
-            yield Garbage(picture, "a picture of a study that is gone", picture.stat().st_size)
+            yield Garbage(picture, "a picture of a study that is gone", _size(picture))
 
 
 def _size(path: Path) -> int:
     """Bytes on the disk; a file with other names elsewhere frees nothing."""
-    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.stat().st_nlink == 1)
+    return sum(state.st_size for state in _states(path) if state.st_nlink == 1)
 
 
 def _touched(path: Path) -> float:
     """When something in it was changed last, in seconds since the epoch."""
-    return max(file.stat().st_mtime for file in [path, *path.glob("*")])
+    with suppress(FileNotFoundError):
+        return max(state.st_mtime for state in (path.stat(), *_states(path)))
+    return math.inf  # gone meanwhile
+
+
+def _states(path: Path) -> list[os.stat_result]:
+    """The state of a file, or of each in a folder; of what is gone meanwhile, none."""
+    if path.is_dir():
+        return [state for _, state in files_below(path, hidden=True)]
+    with suppress(FileNotFoundError):
+        return [path.stat()]
+    return []

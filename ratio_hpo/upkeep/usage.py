@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ratio_hpo.core.files import files_below
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.study.view import StudyView
 
@@ -56,8 +56,5 @@ def _new_bytes(folder: Path, seen: set[tuple[int, int]]) -> int:
 
 
 def _files(folder: Path) -> Iterator[tuple[tuple[int, int], int]]:
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # deleted meanwhile
-            if path.is_file():
-                state = path.stat()
-                yield (state.st_dev, state.st_ino), state.st_size
+    for _, state in files_below(folder, hidden=True):
+        yield (state.st_dev, state.st_ino), state.st_size

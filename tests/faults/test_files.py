@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,3 +131,33 @@ def test_bytes(
             ledger.injections += 1
         ledger.compare(whole, search(root))
     ledger.check()
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The injector that fails file operations, compiled."""
+    source = Path(__file__).parents[3] / "shared" / "faults" / "shim.c"
+    compiler = shutil.which("gcc")
+    if not source.is_file() or compiler is None:
+        pytest.skip("needs gcc, and the injector shared/faults/shim.c beside the project")
+    library = tmp_path_factory.mktemp("shim") / "shim.so"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-w", "-o", library, source, "-ldl"], check=True)
+    return library
+
+
+def test_any_file_operation_fails(shim: Path, ledger: Ledger, often: int, tmp_path: Path) -> None:
+    """Whatever a disk or a file server answers, to whatever file: no trial fails, and nothing comes out otherwise."""
+    command = [sys.executable, "-m", "tests.faults.sweep", str(tmp_path), str(25 * often), "0"]
+    env = {**os.environ, "LD_PRELOAD": str(shim), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600 * often, check=False)
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(rows) == 25 * often, done.stderr[-2000:]
+    for row in rows:
+        ledger.injections += row["struck"]
+        ledger.lost += row["lost"]
+        ledger.differing += len(row["differing"])
+        if row["failed"] or row["differing"] or row["code"] not in (0, 1):
+            ledger.notes.append(json.dumps(row))
+    ledger.check()
+    assert ledger.notes == []
+    assert all(len(row["said"].splitlines()) == (row["code"] != 0) for row in rows), "one line where the search ends"

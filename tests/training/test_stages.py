@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 import torch
 
 from ratio_hpo.core.errors import Diverged, StorageFullError
-from ratio_hpo.core.files import folder_size
+from ratio_hpo.core.files import abandoned, folder_size, written_whole
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.checkpoint import STATE, read_state, update_state
 from ratio_hpo.training.engine import Inferred
@@ -359,15 +360,42 @@ def test_workers_that_evict_at_once_do_not_meet(lab: Any, tmp_path: Path, monkey
 
 def test_what_killed_workers_left_is_swept(tmp_path: Path) -> None:
     store = StageStore(tmp_path)
-    half = tmp_path / "stage" / ".00000100-77"
+    half = tmp_path / "stage" / ".00000100-77-77"
     half.mkdir(parents=True)
     (half / WEIGHTS).write_bytes(b"half")
     store.sweep()
     assert not half.exists()
 
 
+def test_listings_pass_over_what_is_written_or_deleted_meanwhile(tmp_path: Path) -> None:
+    """Another worker stores checkpoints, one after another, while this one evicts."""
+    store, stop = StageStore(tmp_path), threading.Event()
+
+    def keep_storing() -> None:
+        for step in itertools.cycle(range(20)):
+            with written_whole(tmp_path / "busy" / f"{step:08d}", replace=True) as part:
+                part.mkdir()
+                for name in (WEIGHTS, "state.json"):
+                    (part / name).write_bytes(b"x" * 100)
+            if stop.is_set():
+                return
+
+    worker = threading.Thread(target=keep_storing)
+    worker.start()
+    try:
+        for _ in range(300):
+            store.evict()
+            store.check_room(1)
+            store.steps("busy")
+            folder_size(tmp_path)
+            list(abandoned(tmp_path, 0.0))
+    finally:
+        stop.set()
+        worker.join()
+
+
 def test_too_little_disk_is_refused_before_training(tmp_path: Path) -> None:
-    with pytest.raises(StorageFullError, match=r"needs .* GB for four checkpoints"):
+    with pytest.raises(StorageFullError, match=r"needs .* for four checkpoints"):
         StageStore(tmp_path).check_room(10**18)
 
 
