@@ -60,9 +60,9 @@ def stream_of(read: Callable[[], Objective], params: Params, context: Context) -
                     most = count
                     waiting.over()
                 answer = Decision.SCORE if step.place == asked else (yield step)
-                asked = step.place if answer is Decision.SCORE else None
+                asked = step.place if answer is Decision.SCORE else asked
                 step = stream.send(answer) if answer and isinstance(stream, Generator) else next(stream)
-                asked = None
+                asked = None if answer is Decision.SCORE else asked
         except StopIteration:
             return
         except Exception as error:  # whatever the user's objective raises

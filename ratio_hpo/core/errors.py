@@ -88,6 +88,10 @@ class StorageError(RatioHpoError):
     exit_code = 1
 
 
+class StorageReplaced(StorageError):
+    """A database was deleted, or another copy put in its place, while a process worked with it."""
+
+
 class WorkBlocked(RatioHpoError):
     """Something that no trial would get past."""
 

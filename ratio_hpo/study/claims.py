@@ -13,6 +13,7 @@ from optuna.distributions import BaseDistribution
 from sqlalchemy import Connection
 
 from ratio_hpo.core.clock import CLOCK, Clock
+from ratio_hpo.core.errors import StorageReplaced
 from ratio_hpo.core.plans import TRIAL_PLAN
 from ratio_hpo.core.spent import NOTHING, Spent
 from ratio_hpo.core.trial import Decision, Params, Progress
@@ -275,11 +276,11 @@ class Claims:
     def close(self) -> None:
         """Release everything, and stop renewing."""
         self._stop.set()
-        with suppress(*DATABASE_ERRORS):  # where it is gone, they are lost by themselves
+        with suppress(*DATABASE_ERRORS, StorageReplaced):  # where it is gone, they are lost by themselves
             for number in self.numbers():
                 self.release(number)
 
     def _renew_forever(self) -> None:
         while not self._stop.wait(RENEWAL):
-            with suppress(*DATABASE_ERRORS):  # it was away for long: the next renewal counts
+            with suppress(*DATABASE_ERRORS, StorageReplaced):  # it was away for long: the next renewal counts
                 self.renew()

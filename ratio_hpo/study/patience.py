@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sql
 import sqlalchemy.exc
@@ -17,6 +17,9 @@ from optuna.storages import RDBStorage
 
 from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.core.waiting import tried
+
+if TYPE_CHECKING:
+    from ratio_hpo.study.guard import Guard
 
 T = TypeVar("T")
 
@@ -65,11 +68,13 @@ class PatientStorage(RDBStorage):
     Attributes:
         patience: seconds that a call is tried for; 0: once.
         say: is told once when a wait begins, and once when it ends.
+        guards: of the studies that are worked on here; each transaction of ours raises their counters.
     """
 
     patience: float = 0.0
     say: Callable[[str], None] | None = None
     clock: Clock = CLOCK
+    guards: tuple[Guard, ...] = ()
 
     def retried(self, call: Callable[[], T]) -> T:
         """What a call gives, once it does; one over a connection that has died meanwhile is made again at once.
@@ -98,12 +103,22 @@ class PatientStorage(RDBStorage):
         """What some statements give.
 
         Args:
-            whole: in one transaction; otherwise each is one by itself, and nothing is sent to begin and to end it.
+            whole: in one transaction; otherwise each is one by itself, unless a study is guarded.
+
+        Raises:
+            StorageReplaced: the database is not the one that was written to before.
         """
 
         def once() -> T:
-            with self.engine.begin() if whole else self._each_by_itself.connect() as connection:
-                return work(connection)
+            guards = self.guards
+            for guard in guards:
+                guard.check_file()
+            with self.engine.begin() if whole or guards else self._each_by_itself.connect() as connection:
+                generations = [guard.raised(connection) for guard in guards]
+                result = work(connection)
+            for guard, generation in zip(guards, generations, strict=True):
+                guard.seen(generation)
+            return result
 
         return self.retried(once)
 

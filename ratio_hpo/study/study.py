@@ -17,6 +17,7 @@ from ratio_hpo.study.beginnings import Beginnings, PlanTrial
 from ratio_hpo.study.choose import choose
 from ratio_hpo.study.claims import Claim, Claims, Job
 from ratio_hpo.study.endings import Endings
+from ratio_hpo.study.guard import guard_study
 from ratio_hpo.study.leases import Lease
 from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.opening import open_study
@@ -76,6 +77,7 @@ class Study:
             self._by.on_prune, lambda: self.view.records, None if plan.replicates else score_select
         )
         self._optuna = open_study(plan, storage)
+        self._guard = guard_study(storage, self._optuna._study_id)
         self.live = Claims(storage)
         self._lock = threading.RLock()
         self.view = LiveView(storage, self._optuna, stored)
@@ -245,6 +247,7 @@ class Study:
     def close(self) -> None:
         """Release what is live, and stop renewing leases."""
         self.live.close()
+        self.storage.guards = tuple(guard for guard in self.storage.guards if guard is not self._guard)
 
     def snapshot(self) -> StudyView:
         """The study as readers see it."""
