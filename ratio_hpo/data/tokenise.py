@@ -15,7 +15,7 @@ from ratio_hpo.data.examples import Example, fingerprint_examples
 from ratio_hpo.data.tasks import Task
 from ratio_hpo.data.windows import ITEMS, META, WINDOWS
 
-FORMAT = 3
+FORMAT = 4
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:

@@ -114,8 +114,9 @@ class PatientStorage(RDBStorage):
             for guard in guards:
                 guard.check_file()
             with self.engine.begin() if whole or guards else self._each_by_itself.connect() as connection:
-                generations = [guard.raised(connection) for guard in guards]
                 result = work(connection)
+                # last, since others that write to the study wait for its counter until this is written
+                generations = [guard.raised(connection) for guard in guards]
             for guard, generation in zip(guards, generations, strict=True):
                 guard.seen(generation)
             return result

@@ -14,6 +14,7 @@ import pyarrow as pa
 import torch
 
 from ratio_hpo.data.examples import Question
+from ratio_hpo.data.offsets import covered, trimmed, with_marks
 from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Scores, Vocabulary
 from ratio_hpo.data.tasks.items import item_scores
 from ratio_hpo.data.tasks.rows import model_inputs, padded, row_columns, rows_of
@@ -57,11 +58,17 @@ class QuestionAnswering(Common):
                 return_overflowing_tokens=True,
                 return_offsets_mapping=True,
             )
-            for k, sample in enumerate(encoded["overflow_to_sample_mapping"]):
-                spans = np.asarray(encoded["offset_mapping"][k], dtype=np.int32)
-                inside = [place for place, part_of in enumerate(encoded.sequence_ids(k)) if part_of == 1]
-                first, last = (inside[0], inside[-1]) if inside else (0, -1)
-                start, end = _label(part[sample], spans, first, last)
+            samples = encoded["overflow_to_sample_mapping"]
+            inside = [
+                [k for k, of in enumerate(encoded.sequence_ids(window)) if of == 1] for window in range(len(samples))
+            ]
+            all_spans = [np.asarray(spans, dtype=np.int32) for spans in encoded["offset_mapping"]]
+            named = _named(part, samples, all_spans, inside)
+            for k, sample in enumerate(samples):
+                spans = all_spans[k]
+                first, last = (inside[k][0], inside[k][-1]) if inside[k] else (0, -1)
+                start, end = _label(part[sample], spans, first, last, named[sample])
+                spans[inside[k], 1] = with_marks(part[sample].context, spans[inside[k], 1], named[sample])
                 ids.append(np.asarray(encoded["input_ids"][k], dtype=np.int32))
                 offsets.append(spans.reshape(-1))
                 values = (begin + sample, first, last, start, end)
@@ -114,7 +121,7 @@ class QuestionAnswering(Common):
         answers = [""] * windows.num_items
         for question, (score, begin, stop) in best.items():
             if self.metric != "squad2" or null[question] - score <= self.settings.null_threshold:
-                answers[question] = windows.text(question)["context"][begin:stop]
+                answers[question] = windows.text(question)["context"][begin:stop].strip()  # a token may name its blank
         return answers
 
     def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
@@ -125,6 +132,7 @@ class QuestionAnswering(Common):
 
 
 NDArrayInt = np.ndarray[Any, np.dtype[np.int32]]
+NDArrayBool = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def _best_span(start: Any, end: Any, first: int, last: int, longest: int) -> tuple[float, int, int] | None:
@@ -144,13 +152,30 @@ def _best_span(start: Any, end: Any, first: int, last: int, longest: int) -> tup
     return float(scores[row, column]), first + int(starts[row]), first + int(ends[column])
 
 
-def _label(question: Question, spans: Any, first: int, last: int) -> tuple[int, int]:
-    """First and last token of the first answer, or (0, 0) where the window does not hold all of it."""
+def _named(
+    questions: Sequence[Question], samples: Sequence[int], spans: Sequence[NDArrayInt], inside: Sequence[list[int]]
+) -> list[NDArrayBool]:
+    """Which characters of each passage some token of any of its windows names."""
+    found: list[list[NDArrayInt]] = [[] for _ in questions]
+    for sample, window, places in zip(samples, spans, inside, strict=True):
+        found[sample].append(window[places])
+    return [
+        covered(np.concatenate([*windows, np.zeros((0, 2), np.int32)]), len(question.context))
+        for question, windows in zip(questions, found, strict=True)
+    ]
+
+
+def _label(question: Question, spans: Any, first: int, last: int, named: NDArrayBool) -> tuple[int, int]:
+    """First and last token of the first answer, or (0, 0) where the window does not hold all of it.
+
+    Args:
+        named: which characters of the passage some token names; the others do not count for the answer.
+    """
     if not question.answers or last < first:
         return 0, 0
-    begin = question.answers[0].start
-    stop = begin + len(question.answers[0].text)
-    if spans[first, 0] > begin or spans[last, 1] < stop:
+    answer = question.answers[0]
+    begin, stop = trimmed(question.context, answer.start, answer.start + len(answer.text), named)
+    if begin == stop or spans[first, 0] > begin or spans[last, 1] < stop:
         return 0, 0
     inside = spans[first : last + 1]
     start = int(np.searchsorted(inside[:, 1], begin, side="right"))
@@ -164,6 +189,12 @@ def _shortened(questions: list[str], tokenizer: Any, most: int) -> list[str]:
         questions, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
     )
     return [
-        text if len(spans) <= most else text[: spans[most - 1][1]]
+        text if len(spans) <= most else text[: _stop(text, spans, most)]
         for text, spans in zip(questions, encoded["offset_mapping"], strict=True)
     ]
+
+
+def _stop(text: str, spans: Sequence[tuple[int, int]], most: int) -> int:
+    """The character after the first `most` tokens, and after the marks on their last character."""
+    each = np.asarray(spans)
+    return int(with_marks(text, each[most - 1 : most, 1], covered(each, len(text)))[0])
