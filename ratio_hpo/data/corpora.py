@@ -17,6 +17,7 @@ from ratio_hpo.data.hub import read_hub
 from ratio_hpo.data.parallel import Components
 from ratio_hpo.data.report import Report
 from ratio_hpo.data.splits import Sizes, check_sizes, cut
+from ratio_hpo.data.tag_schemes import in_iob2
 from ratio_hpo.data.world import LANGUAGES, WORLD_TASKS, world_examples
 
 PartSize = Whole | Real | Literal["rest"]
@@ -98,6 +99,10 @@ class _FormattedCorpusSpec(_CorpusSpec):
         """What stands for a language in names."""
         return self.codes.get(language, language)
 
+    def checked(self, examples: list[Any], report: Report) -> tuple[list[Any], Report]:
+        """Examples as their task takes them: named entities in IOB2."""
+        return in_iob2(examples, report) if self.kind_of_task == "ner" else examples, report
+
 
 class FileCorpusSpec(_FormattedCorpusSpec):
     """Files below the data folder, one a language."""
@@ -109,8 +114,9 @@ class FileCorpusSpec(_FormattedCorpusSpec):
     """Below the data folder; the ending says what it is: .json, .jsonl, .ndjson (each also .gz), .parquet, …"""
 
     def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Example], Report | None]:
-        path = root / self.path.format(language=self.code(language))
-        return read_file(self.format, path, strict=strict, by_row=self.parallel == "rows")
+        code = self.code(language)
+        path, codes = root / self.path.format(language=code), (language, code)
+        return self.checked(*read_file(self.format, path, strict=strict, by_row=self.parallel == "rows", codes=codes))
 
 
 class HubCorpusSpec(_FormattedCorpusSpec):
@@ -144,7 +150,8 @@ class HubCorpusSpec(_FormattedCorpusSpec):
         code = self.code(language)
         config = self.config.format(language=code) if self.config else None
         split, by_row = self.split.format(language=code), self.parallel == "rows"
-        return read_hub(self.dataset, config, split, self.revision, form=self.format, strict=strict, by_row=by_row)
+        read = read_hub(self.dataset, config, split, self.revision, form=self.format, strict=strict, by_row=by_row)
+        return self.checked(*read)
 
 
 class WorldCorpusSpec(_CorpusSpec):

@@ -1,6 +1,6 @@
 """From tokens back to the characters that they were made of.
 
-A tokenizer's offsets leave out characters that its normaliser merged or deleted: of `e` and a combining acute that become
+A tokenizer's offsets leave out characters that its normaliser merged or deleted: of `e` and an acute that become
 one `é`, they name the `e`. A span that ends there would lose its accent.
 """
 

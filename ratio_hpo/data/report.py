@@ -27,11 +27,20 @@ class Report:
     """What reading a file came to; every record is counted once: read, mended or dropped.
 
     A record is a question, or what stands in the place of questions and holds none.
+
+    Attributes:
+        notes: what was guessed about the file.
     """
 
     file: str
     questions: int = 0
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, what: str) -> None:
+        """Something was guessed about the whole file; nothing in it is wrong."""
+        if what not in self.notes:
+            self.notes.append(what)
 
     def mend(self, record: str, rule: str) -> None:
         """The record is kept, with something put right or left out."""
@@ -53,8 +62,9 @@ class Report:
 
     def lines(self) -> list[str]:
         """What became of all records, and one line a kind of problem, with the first records."""
+        noted = [f"{self.file}: {what}" for what in self.notes]
         if not self.problems:
-            return []
+            return noted
         whole = self.questions + self.dropped
         result = [
             f"{self.file}: {whole} record(s): {self.questions - self.mended} read as they are, "
@@ -69,4 +79,4 @@ class Report:
             more = ", …" if len(places) > SHOWN else ""
             what = "dropped" if dropped else "mended"
             result.append(f"{self.file}: {rule}: {len(places)} record(s) {what} ({', '.join(places[:SHOWN])}{more})")
-        return result
+        return result + noted

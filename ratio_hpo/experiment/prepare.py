@@ -25,6 +25,7 @@ from ratio_hpo.data.windows import open_windows
 from ratio_hpo.experiment.heads import check_lengths, design_tasks
 from ratio_hpo.experiment.held import Held, held_out, retrieval_examples
 from ratio_hpo.experiment.spec import ExperimentSpec
+from ratio_hpo.experiment.tags import check_scored, check_trained
 from ratio_hpo.objective.design import TargetDesign, TaskDesign
 from ratio_hpo.training.base import Base, find_base
 from ratio_hpo.training.model import load_tokenizer, most_positions
@@ -125,6 +126,14 @@ def prepare(
         for stage, group in read.items()
     }
     tasks = design_tasks(experiment, trained, positions)
+    check_trained(
+        tasks,
+        [
+            (f"{stage} source {key}", source.head, examples)
+            for stage, group in read.items()
+            for key, (source, examples) in group.items()
+        ],
+    )
     say("tokenising (once; kept for the next time)")
 
     def windows(task: str, examples: list[Any]) -> str:
@@ -138,6 +147,8 @@ def prepare(
         task = spec.head or (spec.task if spec.stage is not None else name)
         if not TASKS[spec.task].on_layer:
             own = held.parts[name]
+            for language, parts in own.items():
+                check_scored(name, language, tasks[task], [example for part in parts.values() for example in part])
             sets = {
                 (language, split): windows(task, parts[split])
                 for language, parts in own.items()

@@ -137,7 +137,7 @@ FILES: dict[str, tuple[str, str, list[Any]]] = {
 def test_a_small_file_of_each_format(name: str, tmp_path: Path) -> None:
     file, content, expected = FILES[name]
     (tmp_path / file).write_text(content, encoding="utf-8")
-    examples, report = read_file(name, tmp_path / file)
+    examples, report = read_file(name, tmp_path / file, codes=("sw",))
     assert [example.print()[1:] for example in examples] == expected
     assert report.problems == []
     assert len({example.id for example in examples}) == len(examples)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -29,14 +29,14 @@ class Format:
         records: from a file to records with their places; lines that hold none go into the report.
         parse: from a record to an example; None where it must be dropped, which the report knows.
         form: what it looks like, in words, for errors.
-        finish: mends what only the whole file shows.
+        finish: mends what only the whole file shows, given the codes of its language.
     """
 
     tasks: tuple[str, ...]
     records: Callable[[Path, Report], Records]
     parse: Callable[[str, Any, Report], Example | None]
     form: str
-    finish: Callable[[list[Example], Report], list[Example]] = lambda examples, report: examples
+    finish: Callable[[list[Example], Report, Sequence[str]], list[Example]] = lambda examples, report, codes: examples
 
 
 FORMATS: Mapping[str, str] = {
@@ -83,20 +83,24 @@ def load_format(name: str) -> Format:
     return found
 
 
-def read_file(name: str, path: Path, *, strict: bool = False, by_row: bool = False) -> tuple[list[Any], Report]:
+def read_file(
+    name: str, path: Path, *, strict: bool = False, by_row: bool = False, codes: Sequence[str] = ()
+) -> tuple[list[Any], Report]:
     """The examples of a file, in its order; a name that ends in `.gz` is unpacked.
 
     Args:
         name: of the format.
         strict: refuse a file with any problem instead of mending and dropping.
         by_row: ids are positions in the file, whatever the file gives: rows of parallel files belong together.
+        codes: what its language is called.
 
     Raises:
         DataError: absent, empty, not UTF-8, not of the format, without a usable record, stripped of its labels, or
             (strict) any problem.
     """
     reader, report = load_format(name), Report(str(path))
-    return _checked(reader, reader.records(path, report), report, strict=strict, by_row=by_row), report
+    records = reader.records(path, report)
+    return _checked(reader, records, report, strict=strict, by_row=by_row, codes=codes), report
 
 
 def from_records(
@@ -108,7 +112,9 @@ def from_records(
     return _checked(reader, numbered, report, strict=strict, by_row=by_row), report
 
 
-def _checked(reader: Format, records: Records, report: Report, *, strict: bool, by_row: bool) -> list[Example]:
+def _checked(
+    reader: Format, records: Records, report: Report, *, strict: bool, by_row: bool, codes: Sequence[str] = ()
+) -> list[Example]:
     """The usable examples, in order; what is wrong with the other records is in the report."""
     examples: dict[str, Example] = {}
     for where, record in list(records):  # what is wrong with the file comes before what is wrong in it
@@ -126,7 +132,7 @@ def _checked(reader: Format, records: Records, report: Report, *, strict: bool, 
             place = _place_of(where)
             example = replace(example, id=place if place not in examples else f"#{where}")
         examples[example.id] = example
-    kept = reader.finish(list(examples.values()), report)
+    kept = reader.finish(list(examples.values()), report, codes)
     report.questions = len(kept)
     name = report.file
     if strict and report.problems:

@@ -8,14 +8,14 @@ from typing import Any
 from ratio_hpo.data.examples import Sentence
 from ratio_hpo.data.formats.base import Format, Records
 from ratio_hpo.data.formats.files import read_text
-from ratio_hpo.data.formats.sentences import blocks, of_record, sentence_of
+from ratio_hpo.data.formats.sentences import blocks, lines_of, of_record, sentence_of
 from ratio_hpo.data.report import Report
 
 COLUMNS = 10
 
 
 def _records(path: Path, report: Report) -> Records:
-    for number, block in enumerate(blocks(read_text(path).split("\n")), 1):
+    for number, block in enumerate(blocks(lines_of(read_text(path))), 1):
         if any(not line.startswith("#") for line in block):
             yield f"sentence {number}", block
 

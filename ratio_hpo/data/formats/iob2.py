@@ -8,13 +8,13 @@ from typing import Any
 from ratio_hpo.data.examples import Sentence
 from ratio_hpo.data.formats.base import Format, Records
 from ratio_hpo.data.formats.files import read_text
-from ratio_hpo.data.formats.sentences import blocks, of_record, sentence_of
+from ratio_hpo.data.formats.sentences import blocks, lines_of, of_record, sentence_of
 from ratio_hpo.data.report import Report
 
 
 def _records(path: Path, report: Report) -> Records:
-    for number, block in enumerate(blocks(read_text(path).split("\n")), 1):
-        if any(not line.startswith("# ") for line in block):
+    for number, block in enumerate(blocks(lines_of(read_text(path))), 1):
+        if any(not line.startswith("#") for line in block):
             yield f"sentence {number}", block
 
 
@@ -24,7 +24,7 @@ def _parse(where: str, record: Any, report: Report) -> Sentence | None:
     words, tags, identifier = [], [], ""
     for line in record:
         fields = line.split("\t")
-        if len(fields) == 1 and line.startswith("#"):
+        if line.startswith("#") and not fields[0].isdecimal():
             key, _, value = line[1:].partition("=")
             identifier = value.strip() if key.strip() == "sent_id" else identifier
             continue

@@ -14,12 +14,21 @@ NON_JOINER = "\u200c"
 """Zero-width, within words; XTREME takes it out (udpos_preprocess.remove_empty_space), and blanks within a word."""
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a file, which end at line feeds, or at carriage returns where it has no line feed.
+
+    No other character ends a line, and none but ASCII's blank and tab is blank: words may hold Unicode's.
+    """
+    lines = text.split("\n") if "\n" in text else text.split("\r")
+    return [line.removesuffix("\r").removeprefix("\ufeff") for line in lines]
+
+
 def blocks(lines: Iterable[str]) -> Iterator[list[str]]:
     """Runs of lines between blank ones."""
     block: list[str] = []
     for line in lines:
-        if line.strip():
-            block.append(line.rstrip("\r"))
+        if line.strip(" \t"):
+            block.append(line)
         elif block:
             yield block
             block = []
@@ -37,7 +46,9 @@ def sentence_of(
     if not all(tags):
         report.drop(where, NO_LABEL if not any(tags) else "a word without a tag")
         return None
-    clean = tuple("".join(word.split()).replace(NON_JOINER, "") or "_" for word in words)
+    clean = tuple(word.replace(" ", "").replace(NON_JOINER, "") or "_" for word in words)
+    if any(not word for word in words):
+        report.note("empty words are read as `_`")
     text = " ".join(clean)
     if not encodable(text):
         report.drop(where, "words are not valid Unicode")
