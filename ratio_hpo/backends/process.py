@@ -13,7 +13,8 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,23 @@ def packed(objective: Objective) -> bytes:
         ) from error
 
 
+class Gone(Exception):
+    """The process at the other end has died."""
+
+
+@contextmanager
+def talking() -> Iterator[None]:
+    """What goes wrong in the block is the other end's death: nothing but the pipe is used in it.
+
+    Raises:
+        Gone: it has died.
+    """
+    try:
+        yield
+    except (EOFError, OSError) as error:
+        raise Gone(str(error)) from error
+
+
 class Process:
     """The driver's end of a process.
 
@@ -50,9 +68,12 @@ class Process:
         module: that is run, and calls `connect`.
         objective: that it gets, packed.
         log: the file that it prints to; None: stderr.
+        environment: variables beside this process's own.
     """
 
-    def __init__(self, module: str, objective: bytes, log: Path | None = None) -> None:
+    def __init__(
+        self, module: str, objective: bytes, log: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             out = STDERR if log is None else log.open("ab")
@@ -63,6 +84,7 @@ class Process:
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=out,
+                    env={**os.environ, **(environment or {})},
                 )
             finally:
                 if not isinstance(out, int):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ratio_hpo.backends.driver import Late, Session
-from ratio_hpo.backends.process import Process, packed
+from ratio_hpo.backends.process import Gone, Process, packed, talking
 from ratio_hpo.backends.resources import Resources, num_gpus
 from ratio_hpo.backends.steps import Ending, Step
 from ratio_hpo.core.errors import ConfigError, StudyError, in_one_line
@@ -28,6 +28,9 @@ TUNE = "ratio_hpo.backends.ray_tune"
 
 PROBE, PATIENCE = 5.0, 2.0
 """Seconds between two looks at Ray's servers, and that one has to answer."""
+
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""Ray's switch for nodes that others may join; off, its servers, workers and driver bind to the loopback address."""
 
 LEAVE = 30.0
 """Seconds that Ray has to end when all is done."""
@@ -155,12 +158,12 @@ def _run(floor: Floor, source: bytes, session: Session, workers: int, resources:
     floor.told = 0
     try:
         _check_address(resources)
-        with scratch_folder() as folder, closing(Process(TUNE, source, folder / "log")) as process:
+        with scratch_folder() as folder, closing(_process(source, folder, resources)) as process:
             process.send(_asked(session, workers, resources, folder))
             try:
                 _serve(floor, process)
                 process.close(LEAVE)
-            except (EOFError, OSError) as error:
+            except Gone as error:
                 lines = (folder / "log").read_text(errors="replace").splitlines()
                 reason = next((line.strip() for line in reversed(lines) if line.strip()), "")
                 raise RayDied(": ".join(filter(None, (process.how(), reason)))) from error
@@ -168,6 +171,11 @@ def _run(floor: Floor, source: bytes, session: Session, workers: int, resources:
         if floor.reached:
             raise RayDied(str(error)) from error
         raise StudyError(_refused(resources, str(error))) from error
+
+
+def _process(source: bytes, folder: Path, resources: Resources) -> Process:
+    """The process that Tune runs in. A Ray of this machine alone listens on 127.0.0.1 alone."""
+    return Process(TUNE, source, folder / "log", {LOOPBACK: "0"} if resources.ray_address is None else None)
 
 
 def _check_address(resources: Resources) -> None:
@@ -186,20 +194,23 @@ def _serve(floor: Floor, process: Process) -> None:
     """Answer until Tune has ended.
 
     Raises:
-        EOFError, OSError: the process is gone.
+        Gone: the process is gone.
         RayDied: one of Ray's servers does not answer.
         Refused: Ray cannot be reached or started.
     """
     servers, probed = [], time.monotonic()
     while True:
-        has_said = process.has_said(max(0.0, probed + PROBE - time.monotonic()))
+        with talking():
+            has_said = process.has_said(max(0.0, probed + PROBE - time.monotonic()))
         if time.monotonic() - probed >= PROBE:
             _probe(servers)
             probed = time.monotonic()
         if not has_said:
             continue
         answer = None
-        match process.receive():
+        with talking():
+            said = process.receive()
+        match said:
             case {"next": trial_id}:
                 answer = floor.next(trial_id)
             case {"told": trial_id, "progress": progress}:

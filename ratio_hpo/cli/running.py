@@ -47,6 +47,7 @@ machine_options: Decorator = together(
     option("--share", metavar="URL",
            help="Where machines without a common disk share stages: s3://BUCKET/PREFIX or file:///PATH."),
     option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
+    option("--trust-remote-code", is_flag=True, help="Run code that the base model brings along. Read it first."),
     option("--no-tracking", is_flag=True, help="Write nothing to MLflow."),
     tracking_uri_option,
     option("--system-metrics", is_flag=True, help="Record CPU, memory and GPU memory at each evaluation."),

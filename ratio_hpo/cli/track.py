@@ -52,7 +52,7 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from ratio_hpo.core.urls import reason_of, without_password
+    from ratio_hpo.core.urls import reason_of, shown_url
     from ratio_hpo.experiment.track import check_apart, track_study, uri_of
     from ratio_hpo.study.view import view_study
 
@@ -76,7 +76,7 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
                 stored, view, RunFolder(root), uri, lambda record: bar.update(task, completed=record.number + 1)
             )
         except Exception as error:  # a tracking store may raise anything; what was written stays written
-            place = without_password(uri) if uri else RunFolder(root).runs
+            place = shown_url(uri) if uri else RunFolder(root).runs
             fail(f"{place}: tracking stopped ({reason_of(error)}); mend it and run the same command again", 1)
     if as_json:
         print_json({"schema": SCHEMA, "study": view.name, "written": count, "trials": len(view.records)})
@@ -179,6 +179,10 @@ def _show(address: str, *, browser: bool) -> None:
         webbrowser.open(address)
 
 
+STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_STORE_URI", "MLFLOW_READ_REPLICA_BACKEND_STORE_URI")
+"""Variables that name other stores to MLflow."""
+
+
 def _view_path(view: StudyView, root: Path, uri: str | None) -> str:
     """The ready-made view; MLflow's own first page where it cannot be made."""
     from ratio_hpo.core.urls import reason_of
@@ -196,8 +200,13 @@ def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> Non
 
     from ratio_hpo.core.errors import StudyError
 
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", store]
+    # the store is handed over by the environment: everybody may read a command line, and the address holds a password
+    environment = {key: value for key, value in os.environ.items() if key not in STORES} | {
+        "MLFLOW_BACKEND_STORE_URI": store,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    command = [sys.executable, "-m", "mlflow", "ui"]
     command += ["--host", host, "--port", str(port), "--workers", "1", "--uvicorn-opts", "--log-level warning"]
     address = f"http://{host}:{port}/{path}"
     if _answers(host, port):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ratio_hpo.core.share import Share
+from ratio_hpo.core.urls import file_url
 from ratio_hpo.core.waiting import to_stderr
 
 
@@ -28,7 +29,7 @@ class RunFolder:
 
     @property
     def studies_url(self) -> str:
-        return f"sqlite:///{self.studies}"
+        return file_url(self.studies)
 
     @property
     def runs(self) -> Path:
@@ -37,7 +38,7 @@ class RunFolder:
 
     @property
     def runs_url(self) -> str:
-        return f"sqlite:///{self.runs.resolve()}"
+        return file_url(self.runs.resolve(), driver="sqlite+pysqlite")  # MLflow makes stray folders of the short form
 
     @property
     def artifacts(self) -> Path:

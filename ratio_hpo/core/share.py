@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.core.errors import ConfigError, ShareError
 from ratio_hpo.core.files import entries, is_disk_full, written_whole
-from ratio_hpo.core.urls import reason_of, without_password
+from ratio_hpo.core.urls import reason_of, shown_url
 from ratio_hpo.core.waiting import to_stderr, tried
 
 T = TypeVar("T")
@@ -189,7 +189,7 @@ class Share:
         Raises:
             ShareError: it is away for longer, or refuses.
         """
-        shown = without_password(self.url)
+        shown = shown_url(self.url)
         try:
             return tried(call, what=shown, passes=_may_pass, reason_of=reason_of, patience=patience, say=self._say,
                          clock=self._clock)  # fmt: skip
@@ -209,14 +209,16 @@ def _open(url: str) -> tuple[Any, str]:
     """The file system of an address, and the path in it."""
     import fsspec
 
+    shown = shown_url(url)
     if not urlsplit(url).scheme:
-        raise ConfigError(f"⟨share⟩: needs an address such as s3://bucket/prefix or file:///path, but got {url!r}")
+        raise ConfigError(f"⟨share⟩: needs an address such as s3://bucket/prefix or file:///path, but got {shown}")
+    if "::" in url:  # fsspec takes it for a chain of file systems, of which it drops one
+        raise ConfigError(f"⟨share⟩: {shown}: holds ::, which a path may not; name another one")
     try:
         file_system, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
-    except (ValueError, ImportError) as error:
+    except Exception as error:  # each file system has errors of its own
         raise ConfigError(
-            f"⟨share⟩: {without_password(url)}: {reason_of(error)}; install what it needs (for s3, the extra s3), or "
-            "name another one"
+            f"⟨share⟩: {shown}: {reason_of(error)}; install what it needs (for s3, the extra s3), or name another one"
         ) from error
     return file_system, path.rstrip("/")
 

@@ -1,32 +1,184 @@
-"""Addresses of databases and servers."""
+"""Addresses of databases and servers: read, made and shown in one place, with SQLAlchemy's parser.
+
+Whatever is shown, logged or stored passes here: no password, token or key of an address leaves this process otherwise
+than to the server that it is for.
+"""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
 
-_PASSWORD = re.compile(r"(\w://[^:/@\s]*):\S*@")
-_LOGIN = re.compile(r"(\w://)\S*@")
+from ratio_hpo.core.errors import ConfigError, printable
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+HIDDEN = "***"
+
+POSTGRESQL, SQLITE = "postgresql", "sqlite"
+
+_DATABASES = {POSTGRESQL, "postgres", "mysql", "mariadb", "oracle", "mssql"}
+"""Where the name of a user is no secret; elsewhere it may be a token."""
+
+_PLAIN_QUERY = {
+    "host", "port", "dbname", "user", "sslmode", "sslrootcert", "connect_timeout", "application_name", "mode", "uri",
+    "immutable", "timeout", "charset", "options",
+}  # fmt: skip
+"""Parameters of an address whose values are shown; any other one may be a secret."""
+
+_LOGIN = re.compile(r"(\w[\w+.-]*)://(\S*)@")
+_PARAMETER = re.compile(r"([?&;][\w.-]*(?:pass|pwd|token|secret|key|cred|sig|auth)[\w.-]*=)[^&;\s]+", re.IGNORECASE)
+
+_secrets: set[str] = set()
+"""What the addresses that this process has read hold, as it may turn up in the words of a library."""
 
 
-def with_driver(url: str) -> str:
-    """`postgresql://` through psycopg 3, the driver that the extra brings."""
-    for short in ("postgresql://", "postgres://"):
-        if url.startswith(short):
-            return "postgresql+psycopg://" + url.removeprefix(short)
+def read_url(text: str) -> URL:
+    """An address, taken apart.
+
+    Raises:
+        ConfigError: it is none. It may hold a password at any place, so that it is not shown.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):  # whose words hold parts of it
+        scheme = text.partition("://")[0] if re.match(r"[\w+.-]+://", text) else ""
+        raise ConfigError(
+            f"{f'{scheme}://…' if scheme else 'the address'}: cannot be read; write scheme://user:password@host:port/"
+            "name, with what is special in a user or password as %XX (@ is %40, : is %3A, / is %2F)"
+        ) from None
+    values = [url.password, *(v for k, v in url.query.items() if k not in _PLAIN_QUERY and isinstance(v, str))]
+    if url.get_backend_name() not in _DATABASES:
+        values.append(url.username)
+    found = {str(value) for value in values if value}
+    _secrets.update(found, map(quote, found))
     return url
 
 
+def file_url(path: Path, driver: str = SQLITE, **query: str) -> str:
+    """The address of a SQLite file, whatever its name holds.
+
+    Examples:
+        >>> file_url(Path("/runs/why?a/studies.db"))
+        'sqlite:////runs/why%3Fa/studies.db'
+    """
+    from sqlalchemy import URL
+
+    database = f"file:{quote(str(path))}" if query else str(path)
+    return URL.create(driver, database=database, query=query).render_as_string(hide_password=False)
+
+
+def file_of(text: str) -> Path | None:
+    """The file of a SQLite address; None: it is of another kind.
+
+    Raises:
+        ConfigError: no address, or a SQLite one that names no plain file.
+    """
+    url = read_url(text)
+    if url.get_backend_name() != SQLITE:
+        return None
+    if not url.database or url.database.startswith((":memory:", "file:")) or url.query:
+        raise ConfigError(f"{text}: needs a plain file: sqlite:///PATH, or sqlite:////PATH from the root")
+    return Path(url.database)
+
+
+def with_driver(text: str) -> str:
+    """`postgresql://` through psycopg 3, the driver that the extra brings.
+
+    Raises:
+        ConfigError: no address.
+    """
+    if "://" not in text:
+        return text
+    url = read_url(text)
+    if url.drivername in (POSTGRESQL, "postgres"):
+        return url.set(drivername=f"{POSTGRESQL}+psycopg").render_as_string(hide_password=False)
+    return text
+
+
+def place_of(text: str) -> tuple[str, ...]:
+    """Where an address leads, in one form: two that are equal name one database or server."""
+    url = read_url(text)
+    backend = url.get_backend_name()
+    if backend == SQLITE:
+        return (backend, str(Path(url.database or "").resolve()))
+    query = {key: str(value) for key, value in url.query.items()}
+    host, port = url.host or query.get("host", ""), url.port or query.get("port", "")
+    standard = {POSTGRESQL: "5432"}.get(backend, "")
+    return (backend, host or "localhost", str(port or standard), url.database or query.get("dbname", ""))
+
+
+def shown_url(text: str) -> str:
+    """An address as it may be shown and stored: without its password, its token, and the values of its parameters.
+
+    Examples:
+        >>> shown_url("postgresql://me:p w@host/runs?password=x")
+        'postgresql://me:***@host/runs?password=***'
+        >>> shown_url("http://token@host:5000")
+        'http://***@host:5000'
+    """
+    if "://" not in text:
+        return printable(without_password(text))
+    scheme, _, rest = text.partition("://")
+    if scheme in ("http", "https"):
+        login, host = _without_user(rest)
+        return printable(f"{scheme}://{f'{HIDDEN}@' if login else ''}{host}")
+    try:
+        url = read_url(text)
+    except ConfigError:
+        return f"{scheme}://…"
+    if url.get_backend_name() in (SQLITE, "file"):
+        return printable(text)
+    user = url.username if url.get_backend_name() in _DATABASES else url.username and HIDDEN
+    password = HIDDEN if url.password is not None and user != HIDDEN else None
+    query = {key: value if key in _PLAIN_QUERY else HIDDEN for key, value in url.query.items()}
+    rendered = url._replace(username=user, password=password, query=query).render_as_string(hide_password=False)
+    return printable(rendered.replace(quote(HIDDEN), HIDDEN))
+
+
+def _without_user(rest: str) -> tuple[str, str]:
+    """The login of an address of the web, and what is behind it; a password may hold / and @ as it stands."""
+    login, at, host = rest.rpartition("@")
+    if not at or not any(sign in rest.partition("/")[0] for sign in ":@"):
+        login, host = "", rest
+    if login:
+        _secrets.update(part for part in (login, *login.split(":", 1)[1:]) if part)
+    return login, _PARAMETER.sub(rf"\1{HIDDEN}", host)
+
+
+def without_login(text: str) -> str:
+    """An address as it may be stored: of a server without its login, of a database with its password masked."""
+    if urlsplit(text).scheme not in ("http", "https"):
+        return shown_url(text)
+    return shown_url(text).replace(f"{HIDDEN}@", "")
+
+
 def without_password(text: str) -> str:
-    """The text with the passwords of all addresses in it masked."""
-    return _PASSWORD.sub(r"\1:***@", text)
+    """Words of anybody, with what is secret in the addresses that they hold masked."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        if len(secret) > 2:
+            text = text.replace(secret, HIDDEN)
+    text = _LOGIN.sub(_masked, text)
+    return _PARAMETER.sub(rf"\1{HIDDEN}", text)
 
 
-def without_login(url: str) -> str:
-    """An address as it may be stored: of a server without its login, of a database with the password masked."""
-    return _LOGIN.sub(r"\1", url) if url.startswith("http") else without_password(url)
+def _masked(match: re.Match[str]) -> str:
+    """A login in the middle of words: the user of a database stays, of another address all of it is hidden."""
+    scheme, login = match.groups()
+    backend = scheme.partition("+")[0]
+    user, colon, _ = login.partition(":")
+    if backend in (SQLITE, "file") or (not colon and ("/" in login or backend in _DATABASES)):
+        return match.group(0)
+    return f"{scheme}://{user}:{HIDDEN}@" if backend in _DATABASES else f"{scheme}://{HIDDEN}@"
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of what an error says, without passwords."""
+    """The first line of what an error says, without passwords and without control characters."""
     text = str(error).strip()
-    return without_password(text.splitlines()[0])[:200] if text else type(error).__name__
+    return printable(without_password(text.splitlines()[0]))[:200] if text else type(error).__name__

@@ -97,6 +97,7 @@ class BuiltIn:
             strict=options.strict,
             keep_leaks=options.keep_leaks,
             confirming=options.confirming,
+            trusted=options.trust_remote_code,
             say=say,
         )
         sizes = sizes_of(prepared.sources[INTERMEDIATE])

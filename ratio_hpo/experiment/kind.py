@@ -43,6 +43,7 @@ class SearchOptions:
         tracking_uri: of an MLflow store; None: the SQLite one below `root`.
         isolated: whether an objective of the user's own runs in a process of its own.
         confirming: whether trials are scored on `test` at their end, and on `prune` never.
+        trust_remote_code: whether code that a base brings along may run.
 
     Raises:
         ConfigError: a name of a study that cannot stand in paths.
@@ -69,6 +70,7 @@ class SearchOptions:
     system_metrics: bool = False
     isolated: bool = True
     confirming: bool = False
+    trust_remote_code: bool = False
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:

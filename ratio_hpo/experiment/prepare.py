@@ -92,18 +92,20 @@ def prepare(
     strict: bool = False,
     keep_leaks: bool = False,
     confirming: bool = False,
+    trusted: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Prepared:
     """Read and tokenise everything that a search needs; what was tokenised before is found below the run folder.
 
     Args:
         confirming: whether trials are scored on `test` at their end, and on `prune` never.
+        trusted: whether code that the base brings along may run.
         say: told what is being done.
 
     Raises:
         ConfigError, DataError: with one line a mistake.
     """
-    base = find_base(experiment.base.name, experiment.base.revision, Digests(folder.digests))
+    base = find_base(experiment.base.name, experiment.base.revision, Digests(folder.digests), trusted=trusted)
     positions = most_positions(base)
     check_lengths(experiment, base.name, positions)
     tokenizer = load_tokenizer(base)

@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ratio_hpo.core.errors import FileFault, RatioHpoError, in_one_line
+from ratio_hpo.core.files import is_fault
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.plans import About, Command
-from ratio_hpo.core.urls import without_login
+from ratio_hpo.core.urls import reason_of, without_login
+from ratio_hpo.core.waiting import tried
 from ratio_hpo.experiment.built_in import BuiltIn
 from ratio_hpo.experiment.kind import Kind, Say, Search, SearchOptions
 from ratio_hpo.experiment.load import Loaded, load_experiment
@@ -34,6 +37,24 @@ def kind_of(loaded: Loaded, objective: Objective | None = None, space: Space | N
     return Own(loaded, loaded.spec, objective, space)
 
 
+def _prepared(kind: Kind, options: SearchOptions, say: Say) -> Search:
+    """A search with its data.
+
+    Raises:
+        FileFault: a disk or a network failed meanwhile.
+    """
+    try:
+        return kind.ready(options, say)
+    except RatioHpoError as error:
+        if error.__cause__ is not None and is_fault(error.__cause__):
+            raise FileFault(str(error)) from error
+        raise
+    except Exception as error:  # Arrow, safetensors and tokenizers have errors of their own
+        if is_fault(error):
+            raise FileFault(f"{in_one_line(error)}; check the disk and the network") from error
+        raise
+
+
 def ready_search(
     options: SearchOptions, say: Say, *, objective: Objective | None = None, space: Space | None = None
 ) -> Search:
@@ -48,7 +69,10 @@ def ready_search(
     check_apart(options.storage, options.tracking_uri, options.root)
     options.folder.share(options.share)  # a mistake in its address is told before anything is read
     loaded = load_experiment(options.experiment, options.settings)
-    search = kind_of(loaded, objective, space).ready(options, say)
+    search = tried(  # what is made before a fault is found again
+        lambda: _prepared(kind_of(loaded, objective, space), options, say), what="data", passes=is_fault,
+        reason_of=reason_of, patience=60.0 * options.storage_patience, say=say,
+    )  # fmt: skip
     for k, params in enumerate(loaded.spec.enqueue):
         search.plan.space.check(params, f"{loaded.path or 'enqueue'}: enqueue.{k}")
     plan = replace(

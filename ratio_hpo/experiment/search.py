@@ -13,14 +13,19 @@ from typing import Any, Protocol
 from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.core.errors import FirstTrialFailed, WorkLeft
-from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.core.urls import without_password
+from ratio_hpo.core.files import is_fault
+from ratio_hpo.core.plans import TrialPlan
+from ratio_hpo.core.trial import Params, State, TrialRecord
+from ratio_hpo.core.urls import reason_of, shown_url
+from ratio_hpo.core.waiting import tried
 from ratio_hpo.experiment.kind import Search, SearchOptions
 from ratio_hpo.experiment.storages import remember_storage
 from ratio_hpo.objective import Pipeline
 from ratio_hpo.study import Study
+from ratio_hpo.study.beginnings import PlanTrial
 from ratio_hpo.study.keeper import WeightKeeper
 from ratio_hpo.study.live import LiveView
+from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.storage import open_storage
 from ratio_hpo.study.view import StudyView, view_study
 from ratio_hpo.training.sharing import DriverShare, put_windows
@@ -93,11 +98,19 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         sampler=(spec.sampler.name, spec.sampler.options),
         pruner=(spec.pruner.name, spec.pruner.options),
         settings=settings,
-        plan_trial=search.plan_trial,
+        plan_trial=partial(_patiently, storage, search.plan_trial),
         stored=lambda identity: StageStore(options.folder.stages, share=share).steps(identity),
         known=None if url is None else partial(_stored_study, options),
         score_select=spec.score_select if isinstance(search.objective, Pipeline) else None,
     )
+
+
+def _patiently(storage: PatientStorage, plan: PlanTrial, params: Params, seed: int) -> TrialPlan:
+    """What parameters come to; a fault of the files that are read for it is waited for as the storage is."""
+    return tried(
+        lambda: plan(params, seed), what="data", passes=is_fault, reason_of=reason_of, patience=storage.patience,
+        say=storage.say,
+    )  # fmt: skip
 
 
 def _stored_study(options: SearchOptions, name: str) -> StudyView:
@@ -126,7 +139,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
     if share is not None and not done:
         share.check()
         if isinstance(search.objective, Pipeline):
-            watcher.say(f"sharing token windows at {without_password(share.url)}")
+            watcher.say(f"sharing token windows at {shown_url(share.url)}")
             put_windows(search.objective.design.window_folders, share)
     with ExitStack() as stack:
         if options.tracking:

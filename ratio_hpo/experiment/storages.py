@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.urls import with_driver, without_password
+from ratio_hpo.core.urls import shown_url, with_driver
 
 DEFAULT = "default"
 """How the storage below the run folder is called in its list."""
@@ -17,7 +18,8 @@ def remember_storage(folder: RunFolder, url: str | None) -> None:
     key = _key(url)
     if key not in _known(folder):
         folder.root.mkdir(parents=True, exist_ok=True)
-        with folder.storages.open("a", encoding="utf-8") as file:
+        opened = os.open(folder.storages, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(opened, "w", encoding="utf-8") as file:
             file.write(f"{key}\n")
 
 
@@ -37,9 +39,9 @@ def check_storages(folder: RunFolder, urls: Sequence[str | None]) -> None:
 
 def _known(folder: RunFolder) -> set[str]:
     file = folder.storages
-    noted = set(file.read_text(encoding="utf-8").split()) if file.is_file() else set()
+    noted = set(file.read_text(encoding="utf-8").splitlines()) if file.is_file() else set()
     return noted | ({DEFAULT} if folder.studies.is_file() else set())
 
 
 def _key(url: str | None) -> str:
-    return DEFAULT if url is None else without_password(with_driver(url))
+    return DEFAULT if url is None else shown_url(with_driver(url))

@@ -13,7 +13,7 @@ from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.core.urls import with_driver, without_login, without_password
+from ratio_hpo.core.urls import place_of, shown_url, without_login
 from ratio_hpo.experiment.report_facts import confirmed_mark, tracked_column
 from ratio_hpo.study import Study
 from ratio_hpo.study.front import front, summary
@@ -43,20 +43,12 @@ def check_apart(storage_url: str | None, uri: str | None, root: Path) -> None:
     Raises:
         ConfigError: they are the same.
     """
-    studies, runs = (
-        _plain(url) for url in (storage_url or RunFolder(root).studies_url, uri or RunFolder(root).runs_url)
-    )
-    if studies == runs:
+    studies, runs = storage_url or RunFolder(root).studies_url, uri or RunFolder(root).runs_url
+    if place_of(studies) == place_of(runs):
         raise ConfigError(
-            f"⟨tracking_uri⟩: needs another database than ⟨storage⟩, but both are {without_password(runs)}; "
+            f"⟨tracking_uri⟩: needs another database than ⟨storage⟩, but both are {shown_url(runs)}; "
             "make a second one (Optuna and MLflow overwrite each other's version table)"
         )
-
-
-def _plain(url: str) -> str:
-    """An address in one form: files by their full path."""
-    file = url.removeprefix("sqlite:///")
-    return f"sqlite:///{Path(file).resolve()}" if file != url else with_driver(url)
 
 
 def open_tracker(uri: str | None, folder: RunFolder, experiment: str) -> MlflowTracker:

@@ -39,7 +39,15 @@ class Pipeline:
         self._opened: dict[str, WindowSet] = {}
 
     def plan(self, params: Params, seed: int) -> TrialPlan:
-        """What parameters come to, before anything is trained: shares, epochs, caps, steps and cost."""
+        """What parameters come to, before anything is trained: shares, epochs, caps, steps and cost.
+
+        Raises:
+            FileFault: the windows that it counts cannot be read.
+        """
+        with faults_of_files():
+            return self._plan(params, seed)
+
+    def _plan(self, params: Params, seed: int) -> TrialPlan:
         stages = self.design.make_stages(params, seed, precision="")
         plans = {
             stage.name: plan_stage(stage, solution, self.design.sources[stage.name], self._open)

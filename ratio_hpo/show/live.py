@@ -61,7 +61,7 @@ class Display:
             for record in sorted(ended, key=lambda r: r.ended or 0.0):
                 shown.add(record.number)
                 if live is not None:
-                    self._console.print(trial_line(record, unit), highlight=False)
+                    self._console.print(trial_line(record, unit), highlight=False, markup=False)
                 else:
                     say(trial_line(record, unit))
 

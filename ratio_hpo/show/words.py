@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
+from ratio_hpo.core.errors import printable
 from ratio_hpo.core.options import spelled
 
 
 def say(line: str) -> None:
     """A message on stderr."""
-    click.echo(spelled(line), err=True)
+    click.echo(printable(spelled(line)), err=True)
 
 
 def number(value: float | None, digits: int = 3) -> str:

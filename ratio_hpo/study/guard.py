@@ -33,6 +33,7 @@ class Guard:
 
     def __init__(self, engine: sql.Engine, study_id: int, file: Path | None, shown: str) -> None:
         self._study_id, self._file, self._shown = study_id, file, shown
+        self._inode: tuple[int, int] | None = None
         self._inode = self._look()
         row = {"study_id": study_id, "key": GENERATION, "value_json": "0"}
         with engine.begin() as connection:
@@ -73,6 +74,8 @@ class Guard:
             state = self._file.stat()
         except FileNotFoundError as error:
             raise self._error("it was deleted") from error
+        except OSError:  # the disk cannot tell now; the database will say whether it can be written
+            return self._inode
         return state.st_dev, state.st_ino
 
     def _raise(self, connection: sql.Connection) -> int:

@@ -16,6 +16,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
 from ratio_hpo.core.clock import CLOCK, Clock
+from ratio_hpo.core.errors import printable
+from ratio_hpo.core.urls import without_password
 from ratio_hpo.core.waiting import tried
 
 if TYPE_CHECKING:
@@ -157,7 +159,8 @@ def of_database(error: BaseException) -> sqlalchemy.exc.SQLAlchemyError | None:
 def reason_of(error: BaseException) -> str:
     """The database's own words, in one line; of another error, its own."""
     cause = of_database(error) or error
-    return (str(getattr(cause, "orig", None) or cause).strip().splitlines() or [type(cause).__name__])[0][:200]
+    words = str(getattr(cause, "orig", None) or cause).strip()
+    return printable(without_password(words.splitlines()[0]))[:200] if words else type(cause).__name__
 
 
 def _patient(name: str) -> Callable[..., Any]:

@@ -6,7 +6,7 @@ import fcntl
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import sqlalchemy.exc
 from ratio_hpo.core.errors import RatioHpoError, StorageError, StudyError
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.options import spelled
-from ratio_hpo.core.urls import with_driver, without_password
+from ratio_hpo.core.urls import file_of, file_url, read_url, shown_url, with_driver
 from ratio_hpo.study.patience import PatientStorage, of_database, reason_of
 from ratio_hpo.study.tables import ATTRIBUTES, INSERTS, check_tables, make_tables
 
@@ -54,11 +54,12 @@ def open_storage(
         StorageError: a file that is locked, read-only, full or no database.
     """
     check_tables()
-    url = with_driver(url)
     _check_kind(url)
+    path, url = file_of(url), with_driver(url)
+    if path is not None:
+        url = file_url(path)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
-    path = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite") else None
     if path is not None and not create and not path.is_file():
         raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with ⟨root⟩")
     try:
@@ -84,17 +85,16 @@ def open_storage(
 
 
 def _check_kind(url: str) -> None:
-    """Refuse databases that studies are not kept in; what is no URL is refused where it is opened."""
-    with suppress(sqlalchemy.exc.ArgumentError, ValueError):
-        kind = sql.make_url(url).get_backend_name()
-        if kind not in INSERTS:
-            raise StudyError(f"{without_password(url)}: studies are kept in {' or '.join(INSERTS)}, not in {kind}; "
-                             "name one of these")  # fmt: skip
+    """Refuse databases that studies are not kept in."""
+    kind = read_url(with_driver(url)).get_backend_name()
+    if kind not in INSERTS:
+        shown, known = shown_url(url), " or ".join(INSERTS)
+        raise StudyError(f"{shown}: studies are kept in {known}, not in {kind}; name one of these")
 
 
 def _not_opened(url: str, path: Path | None, error: BaseException) -> RatioHpoError:
     """What to tell of a storage that cannot be opened."""
-    shown = without_password(url)
+    shown = shown_url(url)
     reason = reason_of(error)
     if path is not None and isinstance(error, OSError | sqlite3.Error | sqlalchemy.exc.OperationalError):
         return StorageError(f"{path}: cannot be opened ({reason}); {_remedy(reason)}")
@@ -142,12 +142,12 @@ def _readable(path: Path) -> str:
     with closing(sqlite3.connect(path, timeout=READ_TIMEOUT)) as connection:
         try:
             connection.execute("SELECT 1 FROM sqlite_master")
-            return f"sqlite:///{path}"
+            return file_url(path)
         except sqlite3.OperationalError as error:
             log = path.with_name(f"{path.name}-wal")
             if "locked" in str(error) or (log.is_file() and log.stat().st_size):
                 raise
-    return f"sqlite:///file:{path.resolve()}?mode=ro&immutable=1&uri=true"
+    return file_url(path.resolve(), mode="ro", immutable="1", uri="true")
 
 
 def describe_problem(error: BaseException) -> str | None:

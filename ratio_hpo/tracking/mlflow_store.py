@@ -8,12 +8,14 @@ import sqlite3
 import threading
 from contextlib import closing, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from ratio_hpo.core.files import remove
+from ratio_hpo.core.urls import file_url
 
 
 def make_store(file: Path) -> None:
@@ -50,7 +52,7 @@ def make_store(file: Path) -> None:
 
 def _problem_of(file: Path) -> Exception | None:
     """What MLflow says against a store, which it makes where there is none; None: nothing."""
-    address = f"sqlite:///{file}"
+    address = file_url(file, driver="sqlite+pysqlite")
     try:
         SqlAlchemyStore(address, (file.parent / "artifacts").as_uri()).search_experiments(max_results=1)
         return None
@@ -63,7 +65,7 @@ def _problem_of(file: Path) -> Exception | None:
 def _holds_runs(file: Path) -> bool:
     """Whether there is a run in it; what cannot be read at all may hold some."""
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as connection:
             return connection.execute("SELECT count(*) FROM runs").fetchone()[0] > 0
     except sqlite3.OperationalError as error:
         return "no such table" not in str(error)

@@ -67,6 +67,7 @@ class Base:
         identity: what tells one base from another, path-free.
         size: bytes of its weights; 0: not known.
         digests: where checksums of its files are kept.
+        trusted: whether code that it brings along may run.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Base:
     identity: str
     size: int = 0
     digests: Digests = field(default=Digests(), compare=False)
+    trusted: bool = False
 
     def check(self) -> None:
         """Refuse a folder whose files are no longer those that the identity names.
@@ -82,17 +84,21 @@ class Base:
         Raises:
             ResumeError: something in it was changed since.
         """
-        if self.revision is None and _identity_of(content_files(Path(self.location)), self.digests) != self.identity:
+        if self.revision is not None:
+            return
+        files = content_files(Path(self.location), code=self.trusted)
+        if _identity_of(files, self.digests) != self.identity:
             raise ResumeError(
                 f"base: {self.name}: its files have changed since the search was prepared; run the same command again"
             )
 
 
-def find_base(name: str, revision: str | None = None, digests: Digests | None = None) -> Base:
+def find_base(name: str, revision: str | None = None, digests: Digests | None = None, *, trusted: bool = False) -> Base:
     """Where a base is.
 
     Args:
         digests: checksums that were worked out before; None: none are kept.
+        trusted: whether code that it brings along may run.
 
     Raises:
         ConfigError: a folder without a model, an absent package, or a hub name without a commit.
@@ -100,14 +106,15 @@ def find_base(name: str, revision: str | None = None, digests: Digests | None = 
     digests = digests or Digests()
     folder = EMBEDDED.get(name) or (_minilm() if name == "minilm" else Path(name).expanduser())
     if folder.is_dir():
-        files = content_files(folder)
+        files = content_files(folder, code=trusted)
         return Base(
             name=name,
-            location=str(folder),
+            location=str(folder.resolve()),  # workers may run in other folders
             revision=None,
             identity=_identity_of(files, digests),
             size=sum(file.stat().st_size for file in files if file.suffix in (".safetensors", ".bin")),
             digests=digests,
+            trusted=trusted,
         )
     if name.startswith((".", "/", "~")):
         raise ConfigError(f"base: {name}: no such folder; check the path")
@@ -120,11 +127,16 @@ def find_base(name: str, revision: str | None = None, digests: Digests | None = 
         )
     hub = HUB_NAMES.get(name, name)
     return Base(
-        name=name, location=hub, revision=pinned, identity=fingerprint([hub, pinned]), size=HUB_BYTES.get(name, 10**9)
+        name=name,
+        location=hub,
+        revision=pinned,
+        identity=fingerprint([hub, pinned]),
+        size=HUB_BYTES.get(name, 10**9),
+        trusted=trusted,
     )
 
 
-def content_files(folder: Path) -> list[Path]:
+def content_files(folder: Path, *, code: bool = False) -> list[Path]:
     """The files that transformers reads from a folder: configuration, weights with all their shards, tokenizer.
 
     Raises:
@@ -148,7 +160,8 @@ def content_files(folder: Path) -> list[Path]:
         missing = [shard for shard in shards if not shard.is_file()]
         if missing:
             raise ConfigError(f"base: {missing[0]}: is named by {weights.name}, but absent; download it again")
-    return [config, weights, *shards, *(folder / name for name in TOKENIZER if (folder / name).is_file())]
+    modules = sorted(folder.glob("*.py")) if code else []
+    return [config, weights, *shards, *(folder / name for name in TOKENIZER if (folder / name).is_file()), *modules]
 
 
 def checkpoint_bytes(base: Base) -> int:

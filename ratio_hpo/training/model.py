@@ -28,11 +28,14 @@ def load_tokenizer(base: Base, *, offline: bool = False) -> Any:
     _quiet()
     try:
         tokenizer = AutoTokenizer.from_pretrained(
-            base.location, revision=base.revision or "main", local_files_only=offline
+            base.location,
+            revision=base.revision or "main",
+            local_files_only=offline,
+            trust_remote_code=base.trusted,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError, AttributeError) as error:
         raise ConfigError(
-            f"base: {base.name}: its tokenizer cannot be loaded ({_reason(error)}); {_remedy(base)}"
+            f"base: {base.name}: its tokenizer cannot be loaded ({_reason(error)}); {_remedy(base, error)}"
         ) from error
     if not tokenizer.is_fast:
         raise ConfigError(f"base: {base.name}: needs a fast tokenizer for offsets; convert it to tokenizer.json")
@@ -64,10 +67,11 @@ def load_model(base: Base, auto_class: str, seed: int, num_labels: int | None = 
             revision=base.revision or "main",
             dtype=torch.float32,
             weights_only=True,
+            trust_remote_code=base.trusted,
             **({} if num_labels is None else {"num_labels": num_labels, "ignore_mismatched_sizes": True}),
         )
     except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
-        raise ConfigError(f"base: {base.name}: cannot be loaded ({_reason(error)}); {_remedy(base)}") from error
+        raise ConfigError(f"base: {base.name}: cannot be loaded ({_reason(error)}); {_remedy(base, error)}") from error
 
 
 def most_positions(base: Base) -> int | None:
@@ -80,9 +84,11 @@ def most_positions(base: Base) -> int | None:
 
     _quiet()
     try:
-        config = AutoConfig.from_pretrained(base.location, revision=base.revision or "main")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"base: {base.name}: cannot be loaded ({_reason(error)}); {_remedy(base)}") from error
+        config = AutoConfig.from_pretrained(
+            base.location, revision=base.revision or "main", trust_remote_code=base.trusted
+        )
+    except (OSError, ValueError, ImportError, AttributeError) as error:
+        raise ConfigError(f"base: {base.name}: cannot be loaded ({_reason(error)}); {_remedy(base, error)}") from error
     positions = getattr(config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions <= 0:
         return None
@@ -104,7 +110,9 @@ def _reason(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
 
 
-def _remedy(base: Base) -> str:
+def _remedy(base: Base, error: Exception) -> str:
+    if "trust_remote_code" in str(error):
+        return "it brings code of its own, which runs with ⟨trust_remote_code⟩ alone: read that code first"
     if base.revision is None:
         return "check the folder"
     return "download it once where there is a network, or name a local folder"

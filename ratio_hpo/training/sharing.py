@@ -15,6 +15,7 @@ from ratio_hpo.core.errors import ShareError
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.share import Share
 from ratio_hpo.core.trial import Progress, State, TrialRecord
+from ratio_hpo.core.urls import shown_url
 from ratio_hpo.data.tokenise import is_whole
 from ratio_hpo.data.windows import META
 from ratio_hpo.training.checkpoint import STATE
@@ -46,8 +47,9 @@ def fetch_windows(folders: Iterable[str], share: Share) -> None:
     """
     for folder in map(Path, folders):
         if not (folder / META).is_file() and not (share.fetch(folder, META) and is_whole(folder)):
+            shown = shown_url(share.url)
             raise ShareError(
-                f"{share.url}: holds no whole {folder.name} below {folder.parent.name}; run the same command again"
+                f"{shown}: holds no whole {folder.name} below {folder.parent.name}; run the same command again"
             )
 
 

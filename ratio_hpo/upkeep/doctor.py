@@ -20,7 +20,7 @@ from ratio_hpo.core.files import in_bytes
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.overrides import Setting
-from ratio_hpo.core.urls import reason_of, without_password
+from ratio_hpo.core.urls import reason_of, shown_url
 from ratio_hpo.experiment.load import load_experiment
 from ratio_hpo.experiment.ready import kind_of
 from ratio_hpo.study.storage import check_writable, open_storage
@@ -130,7 +130,7 @@ def _storage(root: Path, url: str | None) -> str:
     if url is None and not folder.studies.is_file():
         return f"{folder.studies} will be made"
     check_writable(open_storage(chosen, patience=PATIENCE))
-    return f"{without_password(chosen)}: reachable and writable"
+    return f"{shown_url(chosen)}: reachable and writable"
 
 
 def _tracking(root: Path, uri: str | None) -> str:
@@ -140,7 +140,7 @@ def _tracking(root: Path, uri: str | None) -> str:
     from ratio_hpo.tracking.mlflow import check_store
 
     check_store(uri or folder.runs_url)
-    return f"{without_password(uri) if uri else folder.runs}: reachable and writable"
+    return f"{shown_url(uri) if uri else folder.runs}: reachable and writable"
 
 
 def _base(root: Path, experiment: str, asked: str | None) -> str:
