@@ -1,9 +1,10 @@
 """Answer a Swahili question with kept weights, in plain transformers: nothing of ratio-hpo is needed any more.
 
-python examples/answer_swahili.py mlruns/checkpoints/polyglot-world-default/15-target-640
+python examples/answer_swahili.py $(ratio-hpo export weights)
 """
 
 import sys
+from pathlib import Path
 
 import torch
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
@@ -16,8 +17,8 @@ QUESTION = "Chuo kikuu cha Nadia Castro kilikuwa wapi?"  # where was the univers
 
 
 def answer(folder: str, question: str, context: str) -> str:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForQuestionAnswering.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model = AutoModelForQuestionAnswering.from_pretrained(folder, trust_remote_code=False).eval()
     batch = tokenizer(question, context, return_tensors="pt", return_offsets_mapping=True)
     offsets = batch.pop("offset_mapping")[0].tolist()
     with torch.inference_mode():
@@ -29,4 +30,6 @@ def answer(folder: str, question: str, context: str) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "config.json").is_file():
+        sys.exit("name a folder of weights: python examples/answer_swahili.py $(ratio-hpo export weights)")
     print(f"{QUESTION}\n{answer(sys.argv[1], QUESTION, CONTEXT)}")

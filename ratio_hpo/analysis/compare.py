@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ratio_hpo.analysis.status import best_trial, entry, status
+from ratio_hpo.analysis.status import entry, status
 from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.scores import ERROR
 from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.study.advice import best_trial
 from ratio_hpo.study.view import StudyView
 
 

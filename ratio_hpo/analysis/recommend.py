@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ratio_hpo.analysis.advice import advice_of
-from ratio_hpo.analysis.status import best_trial
 from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.study.advice import LEAST_TRIALS
+from ratio_hpo.study.advice import LEAST_TRIALS, best_trial
+from ratio_hpo.study.front import point_key
 from ratio_hpo.study.view import StudyView
 
 
@@ -28,6 +28,12 @@ class Recommendation:
     mean: float | None
     sd: float | None
     best_seen: TrialRecord
+
+    @property
+    def weights(self) -> str:
+        """The name of the folder that its last weights are kept in, below those of the study."""
+        last = self.record.scored[-1]
+        return point_key(self.record.number, last.stage, last.windows)
 
     @property
     def why(self) -> str:

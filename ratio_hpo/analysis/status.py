@@ -13,7 +13,7 @@ from ratio_hpo.analysis.advice import advice_of
 from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.admin import StudySummary
-from ratio_hpo.study.advice import Advice, Member
+from ratio_hpo.study.advice import Advice, Member, best_trial
 from ratio_hpo.study.front import front, spent_on, study_hypervolume, summary
 from ratio_hpo.study.view import StudyView
 from ratio_hpo.tracking.base import token
@@ -167,12 +167,6 @@ def _recommended(view: StudyView) -> dict[str, Any] | None:
         return None
     fresh = advice.is_of(view.records)
     return {"trial": advice.trial, "score": advice.mean, "sd": advice.sd, "as_of": advice.ended, "stale": not fresh}
-
-
-def best_trial(records: list[TrialRecord]) -> TrialRecord | None:
-    """The COMPLETE trial with the highest final mean F1; the earlier one of equals."""
-    complete = [record for record in records if record.state is State.COMPLETE and record.scored]
-    return max(complete, key=lambda r: (r.scored[-1].headline, -r.number)) if complete else None
 
 
 def is_interrupted(record: TrialRecord) -> bool:

@@ -107,7 +107,7 @@ class Session:
     _begun: dict[int, float] = field(default_factory=dict)
     _heard: dict[int, float] = field(default_factory=dict)
     _unstored: bool = False
-    _kept: tuple[int, int] = (-1, -1)
+    _kept: tuple[int, int, int] = (-1, -1, -1)
     _row: list[str] = field(default_factory=list)
     _memory: MemoryWatch = field(default_factory=MemoryWatch)
 
@@ -115,7 +115,8 @@ class Session:
         """Make the kept weights those of the study as it stands: the last run may have died in between."""
         if self.keeper is not None:
             view = self.study.view
-            self.keeper.update(view.records, view.front.points(view.records))
+            recommended = self.study.adviser.recommended(view.records)
+            self.keeper.update(view.records, recommended, view.front.points(view.records))
 
     def next(self) -> Job | None:
         """The next trial to work on; None: there is nothing, or the budget is spent."""
@@ -266,9 +267,9 @@ class Session:
 
     def _ended(self, number: int) -> None:
         """Show an end, and stop where one error came too often in a row."""
-        self._changed()
         records = self.study.view.records
-        self.study.adviser.update(records, hurried=True)
+        self.study.adviser.update(records, hurried=True)  # first, since the weights that it recommends are kept
+        self._changed()
         if self.share is not None:
             self.share.evict(records)
         record, most = records[number], self.budget.failures
@@ -291,7 +292,8 @@ class Session:
 
     def _changed(self) -> None:
         view = self.study.view
-        kept = (view.front.joined, view.num_finished)
+        recommended = self.study.adviser.recommended(view.records) if self.keeper is not None else None
+        kept = (view.front.joined, view.num_finished, recommended.number if recommended is not None else -1)
         if self.keeper is not None and kept != self._kept:
             self._kept = kept
             self.keep_weights()

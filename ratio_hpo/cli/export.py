@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import click
 from ratio_hpo.cli.options import named_study, root_option, storage_option
 from ratio_hpo.cli.printing import open_view
 from ratio_hpo.core.files import written_whole
+from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.schema import SCHEMA, rounded
 from ratio_hpo.show.words import say
 
@@ -26,6 +28,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "curves": TABLE,
     "config": ("yaml",),
     "recipe": ("yaml", "json"),
+    "weights": ("folder",),
 }
 """What can be taken out, and as what; the first is the default."""
 
@@ -34,8 +37,13 @@ FORMATS: dict[str, tuple[str, ...]] = {
 @click.argument("what", type=click.Choice(list(FORMATS)))
 @click.option("--format", "form", type=click.Choice(["csv", "parquet", "json", "yaml"]),
               help="[default: by the ending of --output, else csv for tables and yaml for the rest]")  # fmt: skip
-@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="[default: stdout]")
-@click.option("--trial", "number", type=int, help="Another trial than the best, for config and recipe.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="File, or for weights folder, to write.  [default: stdout; weights: only tell where they are]",
+)
+@click.option("--trial", "number", type=int, help="Another trial than the best, for config, recipe and weights.")
 @named_study
 @root_option
 @storage_option
@@ -48,17 +56,23 @@ def export(
     root: Path,
     storage: str | None,
 ) -> None:
-    """Take out the trials, their curves, the winning configuration or a recipe.
+    """Take out the trials, their curves, the winning configuration, a recipe or the weights of the recommended trial.
 
     config is an experiment that `ratio-hpo search --experiment` reads; recipe says what to mix, and how to train, for
-    those who train elsewhere.
+    those who train elsewhere; weights are a folder that transformers loads.
 
     \b
     ratio-hpo export trials -o trials.csv
     ratio-hpo export curves -o curves.parquet
     ratio-hpo export config -o winner.yaml && ratio-hpo search --experiment winner.yaml
     ratio-hpo export recipe
+    ratio-hpo export weights -o model/
     """
+    if what == "weights":
+        _weights(open_view(root, storage, study), root, number, output)
+        return
+    if output is not None and output.is_dir():
+        raise click.UsageError(f"{output}: is a folder; name a file with --output")
     form = _format(what, form, output)
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is not text; name a file with --output")
@@ -72,6 +86,30 @@ def export(
         return
     _write(output, content)
     say(f"{what} of {view.name}: {output}")
+
+
+def _weights(view: StudyView, root: Path, number: int | None, output: Path | None) -> None:
+    """Copy the last weights of a trial, or tell where they are kept."""
+    from ratio_hpo.analysis.recipe import winner
+    from ratio_hpo.core.errors import StudyError
+    from ratio_hpo.study.front import point_key
+
+    record = winner(view, number)
+    last = record.scored[-1]
+    kept = RunFolder(root).kept(view.name, point_key(record.number, last.stage, last.windows))
+    if kept is None:
+        raise StudyError(
+            f"{RunFolder(root).weights(view.name)}: holds no weights of the end of trial {record.number} (this study "
+            f"keeps: {view.about.keep}); run its command again with ⟨keep⟩ all, which keeps what is still stored"
+        )
+    if output is None:
+        click.echo(str(kept))
+        return
+    if output.exists():
+        raise StudyError(f"{output}: is there already; name a new folder with --output")
+    with written_whole(output) as part:
+        shutil.copytree(kept, part)
+    say(f"weights of {view.name}, trial {record.number}: {output}")
 
 
 def _format(what: str, asked: str | None, output: Path | None) -> str:

@@ -135,12 +135,15 @@ def best(study: str | None, root: Path, storage: str | None, as_json: bool) -> N
     content = details(winner(view) if found is None else found.record, view)
     if found is not None:
         expected = None if found.mean is None else {"score": found.mean, "sd": found.sd}
+        kept = RunFolder(root).kept(view.name, found.weights)
         content |= {"why": found.why, "expected": expected, "best_seen": found.best_seen.number}
+        content["weights"] = None if kept is None else str(kept)
     if as_json:
         print_json(content)
         return
     if found is not None:
         click.echo(f"recommended: {found.why}{_expected(found.mean, found.sd)}")
+        click.echo(f"weights: {content['weights'] or f'not kept (keep: {view.about.keep})'}")
     _print_trial(view, content)
 
 

@@ -168,4 +168,7 @@ def _print_end(ready: Search, *, as_json: bool) -> None:
         expected = "" if found.mean is None else f", expected {found.mean:.3f} ± {found.sd:.3f}"
         measured = f"{content['measure']} {record.scored[-1].headline:.3f} measured{expected}"
         click.echo(f"Recommended: {ratio}trial {record.number}, {measured}\n({found.why})")
+        kept = ready.options.folder.kept(view.name, found.weights)
+        if kept is not None:
+            click.echo(f"Weights: {kept}")
     say("next: `ratio-hpo confirm`, `ratio-hpo report`, `ratio-hpo ui`;\nmore: the same command with --trials")

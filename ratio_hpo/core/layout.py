@@ -64,6 +64,11 @@ class RunFolder:
         """Kept weights of a study."""
         return self.checkpoints / study
 
+    def kept(self, study: str, point: str) -> Path | None:
+        """The folder of a point's kept weights, which transformers loads; None: they are not kept."""
+        folder = self.weights(study) / point
+        return folder if folder.is_dir() else None
+
     def share(self, url: str | None, say: Callable[[str], None] | None = to_stderr) -> Share | None:
         """What is shared of it at an address; None: nothing is.
 

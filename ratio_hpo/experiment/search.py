@@ -66,7 +66,6 @@ def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
             watcher.say(f"study {search.plan.name}: all {trials} trials are done; ask for more with ⟨trials⟩")
         limit = _run(search, study, watcher)
         records = study.records()
-        study.adviser.update(records)
         line = _unfinished(records, search, study, limit)
         if line is not None:
             watcher.say(line)
@@ -162,6 +161,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
             share=DriverShare(share, folder, store_bytes) if share is not None else None,
         )
         study.live.start_renewing()
+        study.adviser.update(study.records())
         session.keep_weights()
         if session.share is not None:
             session.share.catch_up(study.records())
@@ -173,6 +173,8 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
             run_ray(session, search.objective, workers, resources)
         else:
             run_local(session, search.objective, isolated=search.isolated or (budget.is_timed and options.isolated))
+        study.adviser.update(study.records())
+        session.keep_weights()  # those of the trial that is recommended in the end
         return session.limit
 
 

@@ -19,7 +19,7 @@ from ratio_hpo.study import Study
 from ratio_hpo.study.front import front, summary
 from ratio_hpo.study.keeper import kept_points
 from ratio_hpo.study.storage import Storage
-from ratio_hpo.study.view import StudyView, save_tracked, view_study
+from ratio_hpo.study.view import StudyView, recommended_of, save_tracked, view_study
 from ratio_hpo.tracking import StudyFacts, TrackingLoop
 from ratio_hpo.tracking.loop import write_ending, write_trials
 
@@ -160,7 +160,7 @@ def facts_of(view: StudyView, folder: RunFolder) -> StudyFacts:
 
     weights = folder.weights(view.name)
     kept: dict[int, list[str]] = {}
-    for point in kept_points(view.records, view.about.keep):
+    for point in kept_points(view.records, view.about.keep, recommended_of(view)):
         kept.setdefault(point.trial.number, []).append(point.key)
     base, data = view.identity.get("base"), view.identity.get("data", {})
     return StudyFacts(

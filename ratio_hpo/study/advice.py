@@ -115,6 +115,17 @@ def advise(response: Response, records: Sequence[TrialRecord]) -> Advice | None:
     return Advice(ended=ended, points=points, trial=trial, mean=mean, sd=sd, front=tuple(members))
 
 
+def best_trial(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The COMPLETE trial with the highest final headline; None: there is none."""
+    complete = [record for record in records if record.state is State.COMPLETE and record.scored]
+    return max(complete, key=lambda record: (record.scored[-1].headline, -record.number), default=None)
+
+
+def recommended_trial(records: Sequence[TrialRecord], advice: Advice | None) -> TrialRecord | None:
+    """The trial that advice recommends; before there is any, the one with the highest final headline."""
+    return best_trial(records) if advice is None else records[advice.trial]
+
+
 class Adviser:
     """Stores advice as a study goes on, for a small part of the driver's time.
 
@@ -126,8 +137,12 @@ class Adviser:
     def __init__(self, response: Response, storage: PatientStorage, study_id: int, *, idle: bool = False) -> None:
         self._idle = idle
         self._response, self._storage, self._study_id = response, storage, study_id
-        self._stored: Advice | None = None
+        self._stored = read_advice(storage.get_study_user_attrs(study_id))
         self._next = 0.0
+
+    def recommended(self, records: Sequence[TrialRecord]) -> TrialRecord | None:
+        """The trial that is recommended as far as the model was asked."""
+        return recommended_trial(records, self._stored)
 
     def update(self, records: Sequence[TrialRecord], *, hurried: bool = False) -> None:
         """Store what the model says now.

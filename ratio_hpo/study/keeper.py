@@ -15,30 +15,35 @@ from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.study.front import FrontPoint, front
 
 Keep = Literal["front", "best", "all", "none"]
-"""`front`: every point of the front; `best`: its most accurate one; `all`: also the end of each trial; `none`."""
+"""`front`: every point of the front; `best`: its most accurate one; `all`: also the end of each trial; `none`.
+
+The end of the recommended trial is kept with each but `none`."""
 
 MODEL_FILES = ("model.safetensors", "config.json")
 META, STAGE_STATE = "ratio-hpo.json", "state.json"
 
 
 def kept_points(
-    records: Sequence[TrialRecord], keep: str, members: Sequence[FrontPoint] | None = None
+    records: Sequence[TrialRecord],
+    keep: str,
+    recommended: TrialRecord | None,
+    members: Sequence[FrontPoint] | None = None,
 ) -> list[FrontPoint]:
     """The points (trial, rung) whose weights are kept.
 
     Args:
+        recommended: the trial that is recommended now; its end is kept.
         members: of the front, where they are known; None: worked out.
     """
     if keep == "none":
         return []
     kept = list(front(records) if members is None else members)
     if keep == "best":
-        return kept[-1:]
-    if keep == "all":
-        present = {member.key for member in kept}
-        ends = [FrontPoint(record, record.scored[-1]) for record in records if record.scored]
-        kept += [end for end in ends if end.key not in present]
-    return kept
+        kept = kept[-1:]
+    ended = records if keep == "all" else [recommended] if recommended is not None else []
+    present = {member.key for member in kept}
+    ends = [FrontPoint(record, record.scored[-1]) for record in ended if record.scored]
+    return kept + [end for end in ends if end.key not in present]
 
 
 class WeightKeeper:
@@ -59,12 +64,17 @@ class WeightKeeper:
         self.root, self._stages, self._extras, self._share = root, stages, extras, share
         self._keep: Keep = keep
 
-    def update(self, records: Sequence[TrialRecord], members: Sequence[FrontPoint] | None = None) -> None:
+    def update(
+        self,
+        records: Sequence[TrialRecord],
+        recommended: TrialRecord | None = None,
+        members: Sequence[FrontPoint] | None = None,
+    ) -> None:
         """Make the kept folders those that are to be kept.
 
         A point whose checkpoint the stage store has let go of already is left without weights.
         """
-        wanted = {point.key: point for point in kept_points(records, self._keep, members)}
+        wanted = {point.key: point for point in kept_points(records, self._keep, recommended, members)}
         for folder in entries(self.root):
             if folder.name not in wanted:
                 remove(folder)

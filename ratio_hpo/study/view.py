@@ -14,7 +14,7 @@ from ratio_hpo.core.plans import About
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.space import Space, space_from_json
 from ratio_hpo.study import records as rec
-from ratio_hpo.study.advice import Advice, read_advice
+from ratio_hpo.study.advice import Advice, read_advice, recommended_trial
 from ratio_hpo.study.opening import ABOUT, IDENTITY, find_study
 from ratio_hpo.study.patience import PatientStorage
 
@@ -116,3 +116,8 @@ def save_tracked(storage: PatientStorage, name: str, store: str, number: int, ma
     """Store what tracking has written of a trial to a store."""
     study_id = storage.get_study_id_from_name(name)
     storage.set_study_user_attr(study_id, rec.cursor_key(store, number), mark)
+
+
+def recommended_of(view: StudyView) -> TrialRecord | None:
+    """The trial that was recommended when the driver last asked the model; its weights are kept."""
+    return recommended_trial(view.records, view.advice)

@@ -15,7 +15,7 @@ from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.study.admin import list_studies
 from ratio_hpo.study.keeper import kept_points
 from ratio_hpo.study.storage import Storage
-from ratio_hpo.study.view import StudyView, view_study
+from ratio_hpo.study.view import StudyView, recommended_of, view_study
 from ratio_hpo.training.store import StageStore
 
 YOUNG = 3600.0
@@ -108,7 +108,9 @@ def _items(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
 
 def _weights(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
     """Kept weights of studies that are gone, and of points that are no longer kept."""
-    kept = {view.name: {p.key for p in kept_points(view.records, view.about.keep)} for view in views}
+    kept = {
+        view.name: {p.key for p in kept_points(view.records, view.about.keep, recommended_of(view))} for view in views
+    }
     for study in entries(folder):
         if study.name not in kept:
             yield Garbage(study, "weights of a study that is gone", _size(study))

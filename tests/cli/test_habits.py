@@ -40,7 +40,10 @@ VALUES = {
     "seed": (("search", "--dry-run", "--seed", "9" * 20), "seed"),
     "study": (("search", "--dry-run", "--study", ""), "--study: needs letters, digits"),
     "gpus": (("search", "--dry-run", "--gpus-per-trial", "2"), "trains on one GPU, but got 2"),
-    "port": (("list", "--storage", "postgresql+psycopg://u:pw@127.0.0.1:badport/db"), "cannot be opened"),
+    "port": (
+        ("list", "--storage", "postgresql+psycopg://u:pw@127.0.0.1:badport/db"),
+        "cannot be read; write scheme://",
+    ),
     "revision": (("search", "--dry-run", "--base", "some/model@main"), "needs a commit of 40 hexadecimal digits"),
     "deep value": (("search", "--show-config", "-S", "trials=" + "[" * 5000), "the value is not valid YAML"),
     "two names": (("status", "one", "--study", "other"), "names two studies, one and --study other"),

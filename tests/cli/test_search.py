@@ -213,3 +213,23 @@ def test_what_is_printed_fits_into_80_columns(finished: Path) -> None:
         done = call(*words, cwd=finished, COLUMNS="80")
         assert done.returncode == 0
         assert [line for line in (done.stdout + done.stderr).splitlines() if len(line) > 80] == []
+
+
+def test_the_recommended_trials_weights_are_kept_named_and_taken_out(finished: Path) -> None:
+    best = read(finished, "best")
+    told = call("export", "weights", cwd=finished)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.strip() == best["weights"]
+    assert f"weights: {best['weights']}" in call("best", cwd=finished).stdout
+    taken = call("export", "weights", "-o", "taken", cwd=finished)
+    assert taken.returncode == 0, taken.stderr
+    assert (finished / "taken" / "config.json").is_file()
+    assert (finished / "taken" / "model.safetensors").is_file()
+    again = call("export", "weights", "-o", "taken", cwd=finished)
+    assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+    worst = next(t["number"] for t in read(finished, "status")["trials"] if t["number"] != best["number"])
+    kept = {path.name.partition("-")[0] for path in (finished / best["weights"]).parent.iterdir()}
+    if str(worst) not in kept:
+        absent = call("export", "weights", "--trial", str(worst), cwd=finished)
+        assert (absent.returncode, len(absent.stderr.splitlines())) == (2, 1)
+        assert "holds no weights of the end of trial" in absent.stderr

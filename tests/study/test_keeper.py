@@ -47,7 +47,14 @@ RECORDS = [trial(0, [0.1, 0.5]), trial(1, [0.3, 0.4, 0.6]), trial(2, [0.2, 0.2])
     ],
 )
 def test_each_policy_keeps_its_points(keep: Keep, expected: list[str]) -> None:
-    assert [point.key for point in kept_points(RECORDS, keep)] == expected
+    assert [point.key for point in kept_points(RECORDS, keep, None)] == expected
+
+
+@pytest.mark.parametrize("keep", ["front", "best", "all", "none"])
+def test_the_end_of_the_recommended_trial_is_kept_with_each_but_none(keep: Keep) -> None:
+    keys = [point.key for point in kept_points(RECORDS, keep, RECORDS[2])]
+    assert ("2-target-20" in keys) is (keep != "none")
+    assert len(keys) == len(set(keys))
 
 
 def test_what_leaves_the_front_is_deleted_also_after_a_restart(tmp_path: Path) -> None:
