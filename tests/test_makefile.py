@@ -1,0 +1,61 @@
+"""The Makefile's variables reach pip, and another choice installs anew."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+
+
+def asked(place: Path, target: str, *variables: str) -> str:
+    """The commands that make would run."""
+    done = subprocess.run(["make", "-n", target, *variables], cwd=place, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A checkout where everything is installed, as a user's own command did it."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").touch()
+    asked(tmp_path, "search")  # notes what is asked for
+    for name in ("pyproject.toml", "constraints.txt", ".venv/.choice", ".venv/.run", ".venv/.test"):
+        (tmp_path / name).touch()
+        past = time.time() - (100 if name.startswith(".venv/.") and name != ".venv/.choice" else 200)
+        os.utime(tmp_path / name, (past, past))
+    return tmp_path
+
+
+@pytest.mark.parametrize("target", ["search", "test", "docs"])
+def test_an_index_for_torch_is_handed_to_pip(target: str, tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    installs = [
+        line for line in asked(tmp_path, target, "TORCH_INDEX=https://index/cpu").splitlines() if " -e " in line
+    ]
+    assert installs
+    assert all("--extra-index-url https://index/cpu" in line for line in installs)
+    assert all("-c constraints.txt" in line for line in installs)
+    assert "--extra-index-url" not in asked(tmp_path, target)
+
+
+@pytest.mark.parametrize("target", ["search", "test"])
+def test_another_choice_is_another_installation(target: str, place: Path) -> None:
+    assert "pip install" not in asked(place, target)
+    assert "pip install" in asked(place, target, "TORCH_INDEX=https://index/cpu")
+
+
+def test_without_constraints_any_release_is_taken(place: Path) -> None:
+    installs = [line for line in asked(place, "search", "CONSTRAINTS=").splitlines() if "pip install" in line]
+    assert installs
+    assert all("-c " not in line for line in installs)
