@@ -125,13 +125,17 @@ class Answers:
         return {name: self._best_of(drawn) for name, drawn in values.items()}
 
     def stops_helping(self) -> float | None:
-        """The least ratio from which a further .1 gains with a probability under one half; None: it always gains."""
+        """The least ratio from which on no further .1 gains with a probability of one half; None: there is none.
+
+        A dip before the curve rises again is none: what counts is that nothing beyond it gains.
+        """
         further = round(FURTHER / (self.ratios[1] - self.ratios[0]))
         if not 0 < further < GRID:
             return None
         gains = (self._means[:, further:] > self._means[:, :-further]).mean(axis=0)
-        falls = np.flatnonzero(gains < 0.5)
-        return float(self.ratios[falls[0]]) if len(falls) else None
+        helping = np.flatnonzero(gains >= 0.5)
+        first = int(helping[-1]) + 1 if len(helping) else 0
+        return float(self.ratios[first]) if first < len(gains) else None
 
     def within(self, most: float) -> dict[str, Any]:
         """The best that the model knows at a cost of at most so much: which parameters, stopped where.
@@ -155,11 +159,14 @@ class Answers:
     def speed(self) -> dict[str, Any] | None:
         """How many times less training than English alone the best ratio takes to English's own last score.
 
-        Under equal settings. None: the space has no English-only end. A draw that never gets there counts as 0.
+        Under equal settings. None: the space has no English-only end, or that is the best ratio itself. A draw that
+        never gets there counts as 0.
         """
         if self._path.reach[0] > 1e-9:
             return None
         best = float(self.ratios[int(self._model.predict(self._ends(self._grid)).mean.argmax())])
+        if best < 1e-9:
+            return None
         places = [self.place(0.0), self.place(best)]
         courses = [self._response.courses.of(params) for params in places]
         drawn = self._model.draw(self._model.table_of(places, courses), DRAWS) @ self._weights

@@ -25,7 +25,7 @@ from ratio_hpo.study.front import curve_points
 Array = NDArray[np.float64]
 
 AGAINST = ("english", "proportional", NO_INTERMEDIATE)
-"""The anchors that a finalist has to beat."""
+"""The anchors that a finalist has to beat, beside the best one of all that were trained again."""
 
 
 def confirmation(found: Replicates, readings: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
@@ -186,13 +186,12 @@ def _answer(content: dict[str, Any], compared: _Compared) -> dict[str, Any]:
     chosen = next((k for k, entrant in enumerate(entrants) if not entrant.trial.is_anchor), None)
     if chosen is None:
         return {"finalist": None, "against": [], "sentence": "only anchors were trained again; there is no finalist"}
-    rivals = [
-        (name, k)
-        for name in AGAINST
-        for k, entrant in enumerate(entrants)
-        if entrant.trial.is_anchor and anchor_of(entrant.trial.kind, name)
-    ]
-    told = [compared.difference(chosen, k) for _, k in rivals]
+    anchors = [k for k, entrant in enumerate(entrants) if entrant.trial.is_anchor]
+    best = sorted(anchors, key=lambda k: -content["entrants"][k]["score"]["mean"])[:1]
+    rivals = {k: entrants[k].trial.kind for k in best}  # one anchor may stand for several
+    for name in AGAINST:
+        rivals |= {k: name for k in anchors if anchor_of(entrants[k].trial.kind, name) and k not in rivals}
+    told = [compared.difference(chosen, k) for k in rivals]
     corrected = holm([one.p for one in told])
     against = [
         {
@@ -206,7 +205,7 @@ def _answer(content: dict[str, Any], compared: _Compared) -> dict[str, Any]:
             "cost": entrants[k].cost,
             "speed": compared.speed(chosen, k),
         }
-        for (name, k), one, p in zip(rivals, told, corrected, strict=True)
+        for (k, name), one, p in zip(rivals.items(), told, corrected, strict=True)
     ]
     return {
         "finalist": entrants[chosen].trial.number,
@@ -246,7 +245,8 @@ def _claim(each: dict[str, Any]) -> str:
 
 
 def _no_claim(each: dict[str, Any]) -> str:
-    return f"{each['label']} ({each['mean']:+.3f} [{each['low']:+.3f}, {each['high']:+.3f}])"
+    odds = f"P = {_percent(each['probability'])}"
+    return f"{each['label']} ({each['mean']:+.3f} [{each['low']:+.3f}, {each['high']:+.3f}], {odds})"
 
 
 def _percent(probability: float) -> str:

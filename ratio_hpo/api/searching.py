@@ -28,6 +28,7 @@ def search(
     study: str | None = None,
     trials: int = 16,
     target: float | None = None,
+    measure: str = "f1",
     reference: str = "en",
     values: Mapping[str, Any] | None = None,
     anchors: Sequence[str] = ("english", "uniform", "non_english"),
@@ -64,6 +65,7 @@ def search(
         study: its name; None: the function's name.
         trials: in the study in all, anchors included.
         target: mean F1 that trials are timed to; None: 0.95 of the last mean F1 of the English-only anchor.
+        measure: what `<measure>/<language>` the objective yields, where it yields no `score/<language>` itself.
         reference: the part of a simplex whose share is 1 - ratio.
         values: reference values of the other parameters: anchors take them, and domains are factors of them. A
             parameter without one is absolute, and anchors take the middle of its domain.
@@ -114,6 +116,7 @@ def search(
         "rungs": grids,
         "trials": trials,
         "target": {} if target is None else {"score": target},
+        "measure": measure,
         "reference": reference,
         "values": dict(values or {}),
         "anchors": list(anchors),

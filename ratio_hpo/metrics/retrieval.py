@@ -6,6 +6,7 @@ scores LAReQA (Roy et al. 2020): written from the definitions.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
@@ -44,9 +45,17 @@ def nearest(queries: Vectors, index: Vectors) -> NDArray[np.int64]:
 
 
 def average_precisions(
-    queries: Vectors, candidates: Vectors, targets: Sequence[Set[int]], ranks: int = MOST_RANKS
+    queries: Vectors,
+    candidates: Vectors,
+    targets: Sequence[Set[int]],
+    ranks: int = MOST_RANKS,
+    *,
+    later_first: bool = False,
 ) -> NDArray[np.float64]:
     """Average precision within the first `ranks` of each query [n]; its divisor is min(targets, ranks).
+
+    Args:
+        later_first: of equally near candidates the later one comes first, otherwise the earlier one.
 
     Examples:
         >>> eye = np.eye(3, dtype=np.float32)
@@ -55,7 +64,7 @@ def average_precisions(
     """
     values = np.zeros(len(queries))
     for begin, block in _similarities(queries, candidates):
-        for k, ranked in enumerate((_first(row, ranks) for row in block), begin):
+        for k, ranked in enumerate((_first(row, ranks, later_first=later_first) for row in block), begin):
             hits = np.array([int(place) in targets[k] for place in ranked], dtype=np.float64)
             precision = hits.cumsum() / np.arange(1, len(hits) + 1)
             values[k] = (precision * hits).sum() / max(min(len(targets[k]), ranks), 1)
@@ -75,7 +84,8 @@ def mine(sources: Mapping[str, str], english: Mapping[str, str], vectors: Mappin
     """Candidates by falling margin, each sentence in one of them at most.
 
     The margin of a pair is its cosine over the mean cosine of both to their four nearest neighbours on the other side;
-    best pairs are looked for from both sides. Sentences of one text are one sentence, with the id of its last one.
+    best pairs are looked for from both sides. Sentences of one text are one sentence, which takes a partner; but a text
+    that stands more than once on its side names no sentence, so that its pair is left out, as XTREME's script does.
 
     Args:
         sources, english: text of each id.
@@ -94,13 +104,14 @@ def mine(sources: Mapping[str, str], english: Mapping[str, str], vectors: Mappin
     used: tuple[set[int], set[int]] = set(), set()
     found = []
     our_ids, their_ids = list(ours.values()), list(theirs.values())
+    again = _repeated(sources, ours), _repeated(english, theirs)
     for k in np.argsort(-margins, kind="stable"):
         a, b = (int(place) for place in places[k])
         if a in used[0] or b in used[1]:
             continue
         used[0].add(a)
         used[1].add(b)
-        if margins[k] > 0:
+        if margins[k] > 0 and not (again[0][a] or again[1][b]):
             found.append(Candidate(our_ids[a], their_ids[b], float(margins[k])))
     return found
 
@@ -135,6 +146,12 @@ def _by_text(by_id: Mapping[str, str]) -> dict[str, str]:
     return {text: identifier for identifier, text in by_id.items()}
 
 
+def _repeated(by_id: Mapping[str, str], by_text: Mapping[str, str]) -> list[bool]:
+    """Whether each different text stands more than once."""
+    counts = Counter(by_id.values())
+    return [counts[text] > 1 for text in by_text]
+
+
 def _similarities(queries: Vectors, index: Vectors) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Cosines of the queries to the whole index, a block of queries at a time with the number of its first one."""
     ours, theirs = normalised(queries), normalised(index)
@@ -143,12 +160,18 @@ def _similarities(queries: Vectors, index: Vectors) -> Iterator[tuple[int, NDArr
         yield begin, ours[begin : begin + size] @ theirs.T
 
 
-def _first(similarities: NDArray[np.float32], ranks: int) -> NDArray[np.int64]:
-    """The nearest places in order, the earlier one of equals first: as a whole stable sort would have them."""
-    if len(similarities) <= ranks:
-        return np.argsort(-similarities, kind="stable")
-    least = np.partition(similarities, len(similarities) - ranks)[len(similarities) - ranks]
-    among = np.flatnonzero(similarities >= least)
+def _first(similarities: NDArray[np.float32], ranks: int, *, later_first: bool = False) -> NDArray[np.int64]:
+    """The nearest places in order, as a whole stable sort would have them.
+
+    Args:
+        later_first: of equals the later one comes first, otherwise the earlier one.
+    """
+    among = np.arange(len(similarities))
+    if len(similarities) > ranks:
+        least = np.partition(similarities, len(similarities) - ranks)[len(similarities) - ranks]
+        among = np.flatnonzero(similarities >= least)
+    if later_first:
+        return among[np.argsort(similarities[among], kind="stable")[::-1]][:ranks]
     return among[np.argsort(-similarities[among], kind="stable")][:ranks]
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -89,6 +89,7 @@ def view_of(storage: PatientStorage, study: optuna.Study, records: list[TrialRec
         stored = rec.read_trials(storage, storage.get_study_id_from_name(study.study_name))
         records = [each.record for each in stored]
     about = ABOUT_JSON.validate_python(attributes[ABOUT])
+    about = replace(about, measure=_measure_of(records, about.measure))
     return StudyView(
         name=study.study_name,
         records=records,
@@ -101,6 +102,17 @@ def view_of(storage: PatientStorage, study: optuna.Study, records: list[TrialRec
         stores=frozenset(key.split(":")[1] for key in attributes if key.startswith(rec.CURSOR)),
     )
 
+
+def _measure_of(records: Sequence[TrialRecord], said: str) -> str:
+    """What scores are of: an objective of one's own may give `score/…` itself, which is of no measure that is known."""
+    first = next((point for record in records for point in record.scored), None)
+    if said != "F1" or first is None or any(key.startswith(F1) for key in first.scores):
+        return said
+    return "score"
+
+
+F1 = "f1/"
+"""Scores that are F1."""
 
 READING = "reading:"
 """Attributes of a confirmation: when `test` was read, and for what."""

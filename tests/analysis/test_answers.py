@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ratio_hpo import (
@@ -21,6 +22,7 @@ from ratio_hpo import (
     Uniform,
     search,
 )
+from ratio_hpo.analysis.answers import GRID, Answers
 from tests.cli.test_commands import documented
 
 QUIET: dict[str, Any] = {"tracking": False, "progress": False, "isolated": False}
@@ -138,3 +140,34 @@ def test_a_stored_study_knows_where_steps_of_another_length_end(tmp_path: Path) 
     ])  # fmt: skip
     assert courses.of({"ratio": 0.5, "intermediate_steps": 50}).costs.tolist() == [400, 440, 480]
     assert courses.of({"ratio": 0.5, "intermediate_steps": 200}).costs.tolist() == [400, 800, 1600, 1640, 1680]
+
+
+@pytest.mark.parametrize(
+    ("curve", "expected"),
+    [
+        (lambda r: r, None),
+        (lambda r: 1 - r, 0.0),
+        (lambda r: -((r - 0.6) ** 2), 0.55),
+        (lambda r: r - 0.3 * (0.02 < r < 0.12), None),
+        (lambda r: min(r, 0.6) - 0.3 * (0.02 < r < 0.12) - max(r - 0.6, 0), 0.55),
+    ],
+)
+def test_a_local_dip_is_not_where_more_stops_helping(curve: Callable[[float], float], expected: float | None) -> None:
+    answers = Answers.__new__(Answers)
+    answers.ratios = np.linspace(0.0, 1.0, GRID)
+    answers._means = np.array([[curve(ratio) for ratio in answers.ratios]] * 3)
+    helps = answers.stops_helping()
+    assert helps == (None if expected is None else pytest.approx(expected, abs=0.06))
+
+
+def test_a_reference_that_is_best_is_not_compared_with_itself(tmp_path: Path) -> None:
+    def falling(params: dict[str, Any], context: Any) -> Any:
+        for windows in (25, 50, 100):
+            score = 0.9 - 0.5 * params["ratio"] - 5 / windows
+            yield Progress(stage="target", windows=windows, cost=windows, scores={"score/en": score, "score/sw": score})
+
+    found = search(falling, {"ratio": Ratio()}, rungs=[25, 50, 100], trials=12, root=tmp_path, pruner="none", **QUIET)
+    assert found.ask()["best"]["mean"]["ratio"] == pytest.approx(0.0, abs=0.05)
+    speed = found.ask()["speed"]
+    assert speed is None or speed["ratio"] > 0.0
+    assert found.status()["measure"] == "score", "what the objective yields is of no measure that is known"

@@ -59,6 +59,17 @@ def test_what_is_true_is_confirmed_in_a_plain_sentence(root: Path) -> None:
     assert "over 4 seeds" in told["sentence"]
 
 
+def test_the_best_baseline_is_always_named(root: Path) -> None:
+    """Also where it is none of those that a finalist has to beat by name."""
+    told = confirmed(root, top=1, seeds=3)
+    best = max(told["entrants"][1:], key=lambda entrant: entrant["score"]["mean"])
+    assert told["against"][0]["trial"] == best["trial"]
+    assert best["label"] in told["sentence"]
+    assert len({each["trial"] for each in told["against"]}) == len(told["against"])
+    for each in told["against"]:
+        assert each["claim"] or f"P = {100 * each['probability']:.1f} %" in told["sentence"]
+
+
 def test_every_entrant_has_the_same_fresh_seeds(root: Path) -> None:
     confirmed(root, top=1, seeds=3)
     view = view_study(open_storage(default_url(root)), "known+confirm")

@@ -14,7 +14,7 @@ from ratio_hpo.data.formats import FORMATS, from_records, load_format, read_file
 from ratio_hpo.data.formats.lareqa import sentence_breaks
 
 PASSAGE = "Ada lives in Rome. Bo lives in Oslo."
-CANDIDATES = [f"{sentence} {PASSAGE}" for sentence in (PASSAGE[:18], PASSAGE[19:])]
+CANDIDATES = [f"{sentence}{PASSAGE}" for sentence in (PASSAGE[:18], PASSAGE[19:])]
 ARTICLE = "Bo loves Oslo. Ada does {not}."
 MENTION = {"example_id": "m1", "entity_id": "Q2", "mention_span": {"start": 9, "end": 13, "text": "Oslo"}}
 ENTITIES = [

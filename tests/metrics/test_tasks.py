@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ratio_hpo.metrics import squad2, tags
 from ratio_hpo.metrics.ratio import paired_error, ratio, standard_error, variance
-from ratio_hpo.metrics.retrieval import Candidate, best_threshold, extracted, mine, nearest
+from ratio_hpo.metrics.retrieval import Candidate, average_precisions, best_threshold, extracted, mine, nearest
 
 words = st.lists(st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]), max_size=8)
 
@@ -79,8 +79,29 @@ def test_mining_uses_each_sentence_once_and_unites_equal_texts() -> None:
     sources = {"a": "eins", "b": "zwei", "c": "eins"}
     english = {"x": "one", "y": "two", "z": "three"}
     found = mine(sources, english, {"sources": eye[:2], "english": eye[:3]})
-    assert [(c.source, c.english) for c in found][:2] == [("c", "x"), ("b", "y")]
-    assert len({c.source for c in found}) == len({c.english for c in found}) == len(found)
+    assert [(c.source, c.english) for c in found] == [("b", "y")], "a text that stands twice names no sentence"
+    once = mine({"c": "eins", "b": "zwei"}, english, {"sources": eye[:2], "english": eye[:3]})
+    assert [(c.source, c.english) for c in once][:2] == [("c", "x"), ("b", "y")]
+    assert len({c.source for c in once}) == len({c.english for c in once}) == len(once)
+
+
+def test_a_repeated_sentence_takes_a_partner_all_the_same() -> None:
+    """As in XTREME's script it stays in the pool, and is left out after the matching: its partner has no second try."""
+    sources = {"a": "eins", "b": "zwei", "c": "eins"}
+    english = {"x": "one", "y": "other"}
+    near = np.array([[1.0, 0.0], [0.9, 0.1]], dtype=np.float32)
+    found = mine(sources, english, {"sources": near, "english": np.eye(2, dtype=np.float32)})
+    assert "x" not in {c.english for c in found}
+
+
+@pytest.mark.parametrize(("later_first", "expected"), [(False, 1.0), (True, 0.5)])
+def test_equally_near_candidates_are_in_the_order_of_the_evaluation(later_first: bool, expected: float) -> None:
+    query, twice = np.ones((1, 2), dtype=np.float32), np.ones((2, 2), dtype=np.float32)
+    values = average_precisions(query, twice, [{0}], later_first=later_first)
+    assert values.tolist() == [expected]
+    many = np.ones((500, 2), dtype=np.float32)
+    ranks = [average_precisions(query, many, [{k}], 20, later_first=later_first)[0] for k in (0, 19, 480, 499)]
+    assert [rank > 0 for rank in ranks] == ([False, False, True, True] if later_first else [True, True, False, False])
 
 
 def test_the_threshold_lies_between_two_candidates_and_the_last_has_no_next() -> None:

@@ -45,7 +45,7 @@ def _records(path: Path, report: Report) -> Records:
                         "fields": fields,
                         "english": ending == ".en",
                         "development": is_development,
-                        "mates": tuple(gold.get(fields[0].strip(), ())) if ending != ".en" else (),
+                        "mates": tuple(dict.fromkeys(gold.get(fields[0].strip(), ()))) if ending != ".en" else (),
                     },
                 )
 

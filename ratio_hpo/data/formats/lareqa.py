@@ -63,9 +63,14 @@ def _asked(where: str, question: Question, breaks: Breaks, report: Report) -> As
         group=group_of(question.context),
         question=question.question,
         context=question.context,
-        candidates=tuple(f"{question.context[begin:end]} {question.context}" for begin, end in breaks),
+        candidates=tuple(_candidate(question.context[begin:end], question.context) for begin, end in breaks),
         answer=answer,
     )
+
+
+def _candidate(sentence: str, passage: str) -> str:
+    """A sentence with its passage, put together as XTREME does: without a blank, and without line feeds."""
+    return f"{sentence}{passage}".replace("\n", "").strip()
 
 
 def _is_span(span: Any, length: int) -> bool:

@@ -32,6 +32,7 @@ class Finding(Embedding):
     Attributes:
         most_question, most_candidate: tokens of the two at most.
         by_language: whether a candidate counts once in each language.
+        later_first: whether of equally near candidates the later one comes first, as in LAReQA's own evaluation.
     """
 
     settings: DualEncoderSettings
@@ -39,6 +40,7 @@ class Finding(Embedding):
     most_question: ClassVar[int]
     most_candidate: ClassVar[int]
     by_language: ClassVar[bool]
+    later_first: ClassVar[bool] = False
 
     def encode(self, examples: Sequence[Placed | Asked], tokenizer: Any) -> dict[str, Any]:
         placed = [example for example in examples if isinstance(example, Placed)]
@@ -71,7 +73,7 @@ class Finding(Embedding):
         vectors, candidates = vectors_of(windows, outputs), windows.columns["candidate"] == 1
         asked = np.flatnonzero(~candidates)
         targets = [{int(place) for place in windows.of("targets", int(k))} for k in asked]
-        values = average_precisions(vectors[asked], vectors[candidates], targets)
+        values = average_precisions(vectors[asked], vectors[candidates], targets, later_first=self.later_first)
         about = [windows.text(item) for item in windows.columns["item"][asked]]
         found = []
         for tongue, part in dict.fromkeys((text["language"], text["split"]) for text in about):

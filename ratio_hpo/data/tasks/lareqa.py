@@ -14,3 +14,4 @@ class AnswerRetrieval(Finding):
 
     name = "lareqa"
     most_question, most_candidate, by_language = 96, 256, True
+    later_first = True

@@ -185,7 +185,7 @@ def _asked(rng: Rng, language: str, people: str, identifier: str) -> Asked:
         group=identifier,
         question=texts()[language][relations[answer]][2 + int(rng.integers(2))].format(name=names[0]),
         context=passage,
-        candidates=tuple(f"{sentence} {passage}" for sentence in sentences),
+        candidates=tuple(f"{sentence}{passage}" for sentence in sentences),
         answer=answer,
     )
 
