@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, Strict, model_validator
 
-from ratio_hpo.core.config import Real, Spec, Whole
+from ratio_hpo.core.config import Real, Spec, Whole, did_you_mean
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.core.fingerprint import COMMIT
 from ratio_hpo.data.examples import Example
@@ -77,8 +77,18 @@ class _FormattedCorpusSpec(_CorpusSpec):
     codes: dict[str, Annotated[str, Strict()]] = Field(default_factory=dict)
     """What stands for `{language}` where a set's names are not the languages' codes: `{sw: swh}`."""
 
+    columns: dict[str, Template] = Field(default_factory=dict)
+    """What columns are called in its files, by the format's own name: `{premise: sentence1_{language}}`."""
+
     @model_validator(mode="after")
     def _format_fits(self) -> _FormattedCorpusSpec:
+        known = load_format(self.format).columns
+        for name in self.columns:
+            if name not in known:
+                hint = did_you_mean(name, list(known)) if known else "it has no columns with names"
+                raise ValueError(f"columns names {name}, which format {self.format} does not read ({hint})")
+        if len(set(self.columns.values())) != len(self.columns):
+            raise ValueError("columns names one column twice; give each its own")
         tasks = load_format(self.format).tasks
         if self.task is not None and self.task not in tasks:
             raise ValueError(f"task {self.task} is none of format {self.format}; known: {', '.join(tasks)}")
@@ -99,6 +109,11 @@ class _FormattedCorpusSpec(_CorpusSpec):
         """What stands for a language in names."""
         return self.codes.get(language, language)
 
+    def renamed(self, language: str) -> dict[str, str]:
+        """The standard name of each column that is called otherwise in the files of a language."""
+        code = self.code(language)
+        return {theirs.format(language=code): name for name, theirs in self.columns.items()}
+
     def checked(self, examples: list[Any], report: Report) -> tuple[list[Any], Report]:
         """Examples as their task takes them: named entities in IOB2."""
         return in_iob2(examples, report) if self.kind_of_task == "ner" else examples, report
@@ -116,7 +131,8 @@ class FileCorpusSpec(_FormattedCorpusSpec):
     def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Example], Report | None]:
         code = self.code(language)
         path, codes = root / self.path.format(language=code), (language, code)
-        return self.checked(*read_file(self.format, path, strict=strict, by_row=self.parallel == "rows", codes=codes))
+        return self.checked(*read_file(self.format, path, strict=strict, by_row=self.parallel == "rows", codes=codes,
+                                       columns=self.renamed(language)))  # fmt: skip
 
 
 class HubCorpusSpec(_FormattedCorpusSpec):
@@ -150,7 +166,8 @@ class HubCorpusSpec(_FormattedCorpusSpec):
         code = self.code(language)
         config = self.config.format(language=code) if self.config else None
         split, by_row = self.split.format(language=code), self.parallel == "rows"
-        read = read_hub(self.dataset, config, split, self.revision, form=self.format, strict=strict, by_row=by_row)
+        read = read_hub(self.dataset, config, split, self.revision, form=self.format, strict=strict, by_row=by_row,
+                        columns=self.renamed(language))  # fmt: skip
         return self.checked(*read)
 
 

@@ -31,6 +31,11 @@ class Example:
         return True
 
     @property
+    def is_trained(self) -> bool:
+        """Whether it may be trained on; some are there to be scored alone."""
+        return True
+
+    @property
     def written_in(self) -> str:
         """Code of its language, where a file holds several; empty: the file's."""
         return ""
@@ -88,15 +93,24 @@ class Pair(Example):
 
     Attributes:
         symmetric: whether the two are of one kind, so that either one gives an example away.
+        placeholder: whether a text stands for one that is missing: it is scored, as the official script does, and not
+            trained on.
     """
 
     first: str
     second: str
     label: str
     symmetric: bool = False
+    placeholder: bool = False
+
+    @property
+    def is_trained(self) -> bool:
+        return not self.placeholder
 
     @property
     def texts(self) -> tuple[str, ...]:
+        if self.placeholder:
+            return ()
         return (self.first, self.second) if self.symmetric else (self.first,)
 
     def print(self) -> list[Any]:
@@ -210,6 +224,11 @@ class Asked(Example):
     candidates: tuple[str, ...]
     answer: int | None
     language: str = ""
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it may be trained on; some are there to be scored alone."""
+        return True
 
     @property
     def written_in(self) -> str:

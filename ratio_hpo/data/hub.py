@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ratio_hpo.core.errors import DataError
@@ -14,13 +15,22 @@ TAG_COLUMNS = ("upos", "pos_tags", "ner_tags", "tags")
 
 
 def read_hub(
-    dataset: str, config: str | None, split: str, revision: str, *, form: str, strict: bool, by_row: bool = False
+    dataset: str,
+    config: str | None,
+    split: str,
+    revision: str,
+    *,
+    form: str,
+    strict: bool,
+    by_row: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> tuple[list[Example], Report]:
     """The examples of a data set, whose columns are those of a format.
 
     Args:
         revision: a commit of 40 hexadecimal digits; branches move, so they are refused.
         form: name of the format.
+        columns: its name of each column that the data set calls otherwise.
         by_row: ids are positions, whatever the data set gives.
 
     Raises:
@@ -41,15 +51,16 @@ def read_hub(
         raise DataError(
             f"{dataset}@{revision[:8]}: cannot be loaded ({reason}); check name, split and network"
         ) from error
-    records = (_named(record, loaded.features) for record in loaded)
-    return from_records(form, records, f"{dataset}@{revision[:8]}", strict=strict, by_row=by_row)
+    records = (_named(record, loaded.features, columns or {}) for record in loaded)
+    place = f"{dataset}@{revision[:8]}"
+    return from_records(form, records, place, strict=strict, by_row=by_row, columns=columns)
 
 
-def _named(record: Any, features: Any) -> dict[str, Any]:
+def _named(record: Any, features: Any, columns: Mapping[str, str]) -> dict[str, Any]:
     """A record with the names of its tags in the place of the hub's numbers; labels of other kinds stay numbers."""
     named = dict(record)
-    for key in TAG_COLUMNS:
+    for key in (*TAG_COLUMNS, *(theirs for theirs, name in columns.items() if name in TAG_COLUMNS)):
         labels = getattr(getattr(features.get(key), "feature", None), "names", None)
         if labels is not None:
-            named[key] = [labels[number] for number in named[key]]
+            named[key] = [labels[n] if isinstance(n, int) and 0 <= n < len(labels) else None for n in named[key] or ()]
     return named

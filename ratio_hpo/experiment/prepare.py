@@ -257,7 +257,7 @@ def _without_leaks(
     parallel: list[bool] = []
     for entry in source.data:
         corpus, _, part = entry.partition("/")
-        found = [e for e in reader.part(corpus, part or WHOLE, source.language) if e.is_asked]
+        found = [e for e in reader.part(corpus, part or WHOLE, source.language) if e.is_asked and e.is_trained]
         examples += found
         parallel += [example.id in held.parallel.get(corpus, ()) for example in found]
     generated = held.generated and all(reader.is_generated(entry.partition("/")[0]) for entry in source.data)

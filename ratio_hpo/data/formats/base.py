@@ -10,7 +10,7 @@ from typing import Any
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError, DataError
-from ratio_hpo.data.examples import Choice, Example, Pair, Question
+from ratio_hpo.data.examples import Choice, Example, Pair
 from ratio_hpo.data.report import Report
 
 Records = Iterator[tuple[str, Any]]
@@ -29,6 +29,7 @@ class Format:
         records: from a file to records with their places; lines that hold none go into the report.
         parse: from a record to an example; None where it must be dropped, which the report knows.
         form: what it looks like, in words, for errors.
+        columns: names of what it reads of a record; none where its files have no names.
         finish: mends what only the whole file shows, given the codes of its language.
     """
 
@@ -36,6 +37,7 @@ class Format:
     records: Callable[[Path, Report], Records]
     parse: Callable[[str, Any, Report], Example | None]
     form: str
+    columns: tuple[str, ...] = ()
     finish: Callable[[list[Example], Report, Sequence[str]], list[Example]] = lambda examples, report, codes: examples
 
 
@@ -84,7 +86,13 @@ def load_format(name: str) -> Format:
 
 
 def read_file(
-    name: str, path: Path, *, strict: bool = False, by_row: bool = False, codes: Sequence[str] = ()
+    name: str,
+    path: Path,
+    *,
+    strict: bool = False,
+    by_row: bool = False,
+    codes: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
 ) -> tuple[list[Any], Report]:
     """The examples of a file, in its order; a name that ends in `.gz` is unpacked.
 
@@ -93,23 +101,65 @@ def read_file(
         strict: refuse a file with any problem instead of mending and dropping.
         by_row: ids are positions in the file, whatever the file gives: rows of parallel files belong together.
         codes: what its language is called.
+        columns: the format's name of each column that the file calls otherwise.
 
     Raises:
         DataError: absent, empty, not UTF-8, not of the format, without a usable record, stripped of its labels, or
             (strict) any problem.
     """
     reader, report = load_format(name), Report(str(path))
-    records = reader.records(path, report)
+    records = _renamed(reader.records(path, report), columns or {}, report)
     return _checked(reader, records, report, strict=strict, by_row=by_row, codes=codes), report
 
 
 def from_records(
-    name: str, records: Iterable[Any], source: str, *, strict: bool, by_row: bool = False
+    name: str,
+    records: Iterable[Any],
+    source: str,
+    *,
+    strict: bool,
+    by_row: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> tuple[list[Any], Report]:
     """Examples of records that a library has loaded; as `read_file`."""
     reader, report = load_format(name), Report(source)
     numbered = ((f"record {k}", record) for k, record in enumerate(records, 1))
-    return _checked(reader, numbered, report, strict=strict, by_row=by_row), report
+    renamed = _renamed(numbered, columns or {}, report)
+    return _checked(reader, renamed, report, strict=strict, by_row=by_row), report
+
+
+def _renamed(records: Records, columns: Mapping[str, str], report: Report) -> Records:
+    """Records with the format's names of their columns; what had such a name before is another column, and goes.
+
+    Raises:
+        DataError: no record has a column of the name that was given.
+    """
+    if not columns:
+        yield from records
+        return
+    seen: set[str] = set()
+    for where, record in records:
+        if isinstance(record, dict):
+            seen |= record.keys()
+            rest = {key: value for key, value in record.items() if key not in columns}
+            taken = {name: record[theirs] for theirs, name in columns.items() if theirs in record}
+            aliases = {alias for name in taken for alias in ALIASES.get(name, ())}
+            record = {key: value for key, value in rest.items() if key not in aliases} | taken
+        yield where, record
+    absent = [theirs for theirs in columns if theirs not in seen]
+    if absent:
+        names = ", ".join(sorted(map(str, seen))) or "no names"
+        raise DataError(f"{report.file}: has no column {absent[0]!r}, which `columns` names; it has: {names}")
+
+
+ALIASES: Mapping[str, tuple[str, ...]] = {
+    "label": ("gold_label",),
+    "premise": ("sentence1", "context"),
+    "hypothesis": ("sentence2",),
+    "tokens": ("words",),
+    "tags": ("upos", "pos_tags", "ner_tags"),
+}
+"""Other names that formats read a column under: where one is named, these are other columns."""
 
 
 def _checked(
@@ -118,15 +168,17 @@ def _checked(
     """The usable examples, in order; what is wrong with the other records is in the report."""
     examples: dict[str, Example] = {}
     for where, record in list(records):  # what is wrong with the file comes before what is wrong in it
+        if record is None or isinstance(record, int | float):
+            report.drop(where, "not a record")
+            continue
         example = reader.parse(where, record, report)
         if example is None:
             continue
         if by_row or not example.id:
             example = replace(example, id=_place_of(where))
         if example.id in examples:
-            same = examples[example.id] == example
-            if same or isinstance(example, Question):
-                report.drop(where, "duplicate id, same content" if same else "duplicate id")
+            if examples[example.id] == example:
+                report.drop(where, "duplicate id, same content")
                 continue
             report.mend(where, "duplicate id, numbered by its place")
             place = _place_of(where)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ratio_hpo.data.examples import Choice, group_of
 from ratio_hpo.data.formats.base import Format
-from ratio_hpo.data.formats.fields import id_of, index_of, text_of
+from ratio_hpo.data.formats.fields import id_of, index_of, text_of, whole
 from ratio_hpo.data.formats.files import json_records
 from ratio_hpo.data.report import Report
 
@@ -21,7 +21,10 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
     if len(texts) < 2 or not all(isinstance(text, str) and text.strip() for text in texts):
         report.drop(where, "no choices")
         return None
-    label = index_of(record.get("answerKey"), len(texts), where, report, letters="".join(letters))
+    number = whole(record.get("answerKey"))
+    key = str(record.get("answerKey") if number is None else number).strip().upper()
+    names = [letter.strip().upper() for letter in letters]
+    label = names.index(key) if key in names else index_of(record.get("answerKey"), len(texts), where, report)
     if label is None:
         return None
     return Choice(id=id_of(record, "id"), group=group_of(stem), prompt=stem, choices=tuple(texts), label=label)
@@ -30,12 +33,18 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
 def _choices(value: Any) -> tuple[list[str], list[Any]]:
     """Letters and texts of the choices, in either form."""
     if isinstance(value, dict):
-        return [str(letter) for letter in value.get("label", [])], list(value.get("text", []))
+        letters, texts = value.get("label"), value.get("text")
+        named = [str(letter) for letter in letters] if isinstance(letters, list) else []
+        return named, texts if isinstance(texts, list) else []
     if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
         return [str(entry.get("label")) for entry in value], [entry.get("text") for entry in value]
     return [], []
 
 
 COMMONSENSE_QA = Format(
-    tasks=("choice",), records=json_records, parse=_parse, form="JSON lines with question, choices and answerKey"
+    columns=("question", "choices", "answerKey", "id"),
+    tasks=("choice",),
+    records=json_records,
+    parse=_parse,
+    form="JSON lines with question, choices and answerKey",
 )

@@ -7,8 +7,8 @@ from typing import Any
 
 from ratio_hpo.data.examples import Sentence
 from ratio_hpo.data.formats.base import Format, Records
-from ratio_hpo.data.formats.files import read_text
-from ratio_hpo.data.formats.sentences import blocks, lines_of, of_record, sentence_of
+from ratio_hpo.data.formats.files import lines_of, read_text
+from ratio_hpo.data.formats.sentences import blocks, of_record, sentence_of
 from ratio_hpo.data.report import Report
 
 COLUMNS = 10
@@ -42,4 +42,4 @@ def _parse(where: str, record: Any, report: Report) -> Sentence | None:
     return sentence_of(where, words, tags, report, identifier=identifier)
 
 
-CONLLU = Format(tasks=("pos",), records=_records, parse=_parse, form="CoNLL-U")
+CONLLU = Format(columns=("tokens", "tags", "id"), tasks=("pos",), records=_records, parse=_parse, form="CoNLL-U")

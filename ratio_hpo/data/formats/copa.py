@@ -33,5 +33,9 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
 
 
 COPA = Format(
-    tasks=("choice",), records=json_records, parse=_parse, form="JSON lines with premise, choice1, choice2 and label"
+    columns=("premise", "choice1", "choice2", "question", "label", "idx"),
+    tasks=("choice",),
+    records=json_records,
+    parse=_parse,
+    form="JSON lines with premise, choice1, choice2 and label",
 )

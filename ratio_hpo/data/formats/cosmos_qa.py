@@ -29,5 +29,9 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
 
 
 COSMOS_QA = Format(
-    tasks=("choice",), records=_records, parse=_parse, form="a table with context, question, answer0 to 3 and label"
+    columns=("context", "question", *ANSWERS, "label", "id"),
+    tasks=("choice",),
+    records=_records,
+    parse=_parse,
+    form="a table with context, question, answer0 to 3 and label",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import json
@@ -12,24 +11,33 @@ from pathlib import Path
 from typing import Any
 
 from ratio_hpo.core.errors import DataError
-from ratio_hpo.core.files import is_regular
+from ratio_hpo.core.files import in_bytes, is_regular
+from ratio_hpo.data.formats.containers import container_of
+from ratio_hpo.data.formats.separated import separated
 from ratio_hpo.data.report import Report
 
-MOST_FIELD = 2**27
-"""Characters of a field of separated values at most."""
+MOST_UNPACKED = 8 * 2**30
+"""Bytes that a compressed file may unpack to."""
+
+GZIP = b"\x1f\x8b"
 
 
 def read_text(path: Path) -> str:
-    """All text of a file, unpacked where its name ends in `.gz`.
+    """All text of a file, unpacked where it is compressed by gzip, whatever it is called.
 
     Raises:
-        DataError: absent, empty, not UTF-8, no regular file, or not to be unpacked.
+        DataError: absent, empty, not UTF-8, no regular file, not to be unpacked, or something else by its first bytes.
     """
     try:
         if not is_regular(path):
             raise DataError(f"{path}: needs a file, but this is none that can be read twice; copy it into one")
         data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+        if data.startswith(GZIP):
+            data = _unpacked(path, data)
+        what = container_of(data)
+        if what is not None:
+            raise DataError(f"{path}: needs UTF-8 text, but it is {what}")
+        text = data.decode("utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check `path`, and ⟨data_dir⟩ or RATIO_HPO_DATA") from error
     except UnicodeDecodeError as error:
@@ -43,9 +51,20 @@ def read_text(path: Path) -> str:
     return text
 
 
+def _unpacked(path: Path, data: bytes) -> bytes:
+    """What gzip has packed, read up to a limit: a small file may unpack to more than the memory holds."""
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        content = file.read(MOST_UNPACKED + 1)
+    if len(content) > MOST_UNPACKED:
+        raise DataError(
+            f"{path}: unpacks to more than {in_bytes(MOST_UNPACKED)}; check the file, or unpack it yourself"
+        )
+    return content
+
+
 def kind_of(path: Path) -> str:
-    """The ending that says what is in a file, `.gz` aside."""
-    return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    """The ending that says what is in a file, in small letters, `.gz` aside."""
+    return (path.with_suffix("").suffix if path.suffix.lower() in (".gz", ".gzip") else path.suffix).lower()
 
 
 def said(error: Exception) -> str:
@@ -61,14 +80,23 @@ def read_json(path: Path) -> Any:
     """
     text = read_text(path)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_json_object)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: needs JSON, but {said(error)}; for one record a line, name it .jsonl") from error
 
 
 def numbered_lines(path: Path) -> list[tuple[int, str]]:
     """The lines of a file that are not blank, with their numbers from 1."""
-    return [(k, line.rstrip("\r")) for k, line in enumerate(read_text(path).split("\n"), 1) if line.strip()]
+    return [(k, line) for k, line in enumerate(lines_of(read_text(path)), 1) if line.strip(" \t")]
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a file, which end at line feeds, or at carriage returns where it has no line feed.
+
+    No other character ends a line: texts may hold Unicode's.
+    """
+    lines = text.split("\n") if "\n" in text else text.split("\r")
+    return [line.removesuffix("\r").removeprefix("\ufeff") for line in lines]
 
 
 def json_records(path: Path, report: Report) -> Iterator[tuple[str, Any]]:
@@ -76,17 +104,34 @@ def json_records(path: Path, report: Report) -> Iterator[tuple[str, Any]]:
     kind = kind_of(path)
     if kind == ".parquet":
         yield from parquet_rows(path)
-    elif kind == ".json":
+    elif kind == ".json" and not is_json_lines(path):
+        yield from _json_list(path, report)
+    elif is_json_list(path):
+        report.note("holds one JSON list, not a record a line; read as such")
         yield from _json_list(path, report)
     else:
         yield from json_lines(path, report)
+
+
+def is_json_list(path: Path) -> bool:
+    """Whether a file that should have a record a line is one JSON list."""
+    return read_text(path).lstrip().startswith("[")
+
+
+def is_json_lines(path: Path) -> bool:
+    """Whether a file that should be one JSON value has a record a line, of two or more."""
+    lines = [line for line in lines_of(read_text(path)) if line.strip()][:2]
+    try:
+        return len(lines) == 2 and all(isinstance(json.loads(line), dict) for line in lines)
+    except (ValueError, RecursionError):
+        return False
 
 
 def json_lines(path: Path, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
     """One record a line."""
     for number, line in numbered_lines(path):
         try:
-            record = json.loads(line)
+            record = json.loads(line, object_pairs_hook=_json_object)
         except (ValueError, RecursionError):
             report.drop(f"line {number}", "not JSON")
             continue
@@ -106,6 +151,13 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     import pyarrow.parquet as pq
 
     try:
+        if not is_regular(path):
+            raise DataError(f"{path}: needs a file, but this is none that can be read twice; copy it into one")
+        with path.open("rb") as file:
+            head = file.read(1024)
+        what = None if head.startswith(b"PAR1") else container_of(head)
+        if what is not None:
+            raise DataError(f"{path}: needs Parquet, but it is {what}")
         table = pq.read_table(path)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check `path`, and ⟨data_dir⟩ or RATIO_HPO_DATA") from error
@@ -116,58 +168,38 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def tsv_rows(path: Path, report: Report) -> Iterator[tuple[str, list[str]]]:
-    """Fields of each line, unquoted as Python's `csv` wrote them.
-
-    A quote that never closes would take the following lines in: such a line is read as it stands.
-    """
-    for number, line in numbered_lines(path):
-        where = f"line {number}"
-        yield where, unquoted(line, where, report)
-
-
-def unquoted(line: str, where: str, report: Report) -> list[str]:
-    """The fields of a line of tab-separated values."""
-    plain = line.split("\t")
-    if '"' not in line:
-        return plain
-    try:
-        fields = next(csv.reader([line], delimiter="\t", strict=True))
-    except csv.Error:
-        fields = []
-    if len(fields) == len(plain) or (fields and line.count('"') % 2 == 0):
-        return fields
-    report.mend(where, "a quote that never closes, read as it stands")
-    return plain
+    """Fields of each line of three tab-separated values without a header."""
+    yield from separated(numbered_lines(path), "\t", 3, report)
 
 
 def table_rows(path: Path, report: Report) -> Iterator[tuple[str, dict[str, str]]]:
     """Records of separated values under a header: tabs in `.tsv` and `.txt`, commas elsewhere.
 
     Raises:
-        DataError: a field without an end.
+        DataError: two columns of one name.
     """
-    if kind_of(path) in (".tsv", ".txt"):
-        rows = tsv_rows(path, report)
-        _, header = next(rows)
-    else:
-        rows = _csv_rows(path)
-        _, header = next(rows)
-    for where, fields in rows:
+    delimiter = "\t" if kind_of(path) in (".tsv", ".txt") else ","
+    lines = numbered_lines(path)
+    _, header = next(separated(lines[:1], delimiter, None, report))
+    header = [name.strip() for name in header]
+    again = sorted({name for name in header if header.count(name) > 1})
+    if again:
+        raise DataError(f"{path}: has {header.count(again[0])} columns called {again[0]!r}; rename all but one")
+    for where, fields in separated(lines[1:], delimiter, len(header), report):
+        if len(fields) == len(header) + 1 and not fields[-1]:
+            fields = fields[:-1]
         if len(fields) != len(header):
             report.drop(where, f"{len(fields)} fields where the header has {len(header)}")
             continue
         yield where, dict(zip(header, fields, strict=True))
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    csv.field_size_limit(MOST_FIELD)
-    reader = csv.reader(io.StringIO(read_text(path), newline=""))
-    try:
-        for fields in reader:
-            if fields:
-                yield f"line {reader.line_num}", fields
-    except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num}: {error}; check its quotes") from error
+def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
+    return found
 
 
 def _json_list(path: Path, report: Report) -> Iterator[tuple[str, Any]]:

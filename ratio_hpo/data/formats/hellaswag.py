@@ -30,4 +30,10 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
     return Choice(id=id_of(record, "ind"), group=group_of(prompt), prompt=prompt, choices=choices, label=label)
 
 
-HELLASWAG = Format(tasks=("choice",), records=json_records, parse=_parse, form="JSON lines with ctx, endings and label")
+HELLASWAG = Format(
+    columns=("ctx", "ctx_a", "ctx_b", "endings", "label", "ind"),
+    tasks=("choice",),
+    records=json_records,
+    parse=_parse,
+    form="JSON lines with ctx, endings and label",
+)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ratio_hpo.data.examples import Pair, group_of
 from ratio_hpo.data.formats.base import NO_LABEL, Format, Records
-from ratio_hpo.data.formats.fields import id_of, text_of
+from ratio_hpo.data.formats.fields import id_of, is_absent, text_of, whole
 from ratio_hpo.data.formats.files import json_records, kind_of, table_rows
 from ratio_hpo.data.report import Report
 
@@ -34,8 +34,9 @@ def inference(where: str, record: dict[str, Any], report: Report) -> Pair | None
     if hypothesis is None:
         return None
     label = next((record[key] for key in ("gold_label", "label") if record.get(key) is not None), None)
-    text = "" if label is None else str(label).strip().lower()
-    if text in ("", "-", "-1", "hidden", "none"):
+    number = whole(label)
+    text = str(label if number is None else number).strip().lower()
+    if is_absent(label) or text in ("-", "-1", "hidden"):
         report.drop(where, NO_LABEL)
         return None
     if isinstance(label, bool) or text not in NAMES:
@@ -55,6 +56,7 @@ def _records(path: Path, report: Report) -> Records:
 
 
 NLI = Format(
+    columns=("premise", "hypothesis", "label", "id"),
     tasks=("nli",),
     records=_records,
     parse=inference,

@@ -25,6 +25,7 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Pair | None:
 
 
 QQP = Format(
+    columns=("question1", "question2", "is_duplicate", "id"),
     tasks=("paraphrase",),
     records=_records,
     parse=_parse,

@@ -14,15 +14,6 @@ NON_JOINER = "\u200c"
 """Zero-width, within words; XTREME takes it out (udpos_preprocess.remove_empty_space), and blanks within a word."""
 
 
-def lines_of(text: str) -> list[str]:
-    """The lines of a file, which end at line feeds, or at carriage returns where it has no line feed.
-
-    No other character ends a line, and none but ASCII's blank and tab is blank: words may hold Unicode's.
-    """
-    lines = text.split("\n") if "\n" in text else text.split("\r")
-    return [line.removesuffix("\r").removeprefix("\ufeff") for line in lines]
-
-
 def blocks(lines: Iterable[str]) -> Iterator[list[str]]:
     """Runs of lines between blank ones."""
     block: list[str] = []

@@ -29,5 +29,9 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
 
 
 SIQA = Format(
-    tasks=("choice",), records=json_records, parse=_parse, form="JSON lines with context, question, answerA to C"
+    columns=("context", "question", *ANSWERS, "correct", "label", "id"),
+    tasks=("choice",),
+    records=json_records,
+    parse=_parse,
+    form="JSON lines with context, question, answerA to C",
 )

@@ -15,8 +15,8 @@ from typing import Any
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.data.examples import Answer, Question, group_of
 from ratio_hpo.data.formats.base import Format, Records
-from ratio_hpo.data.formats.fields import texts_of
-from ratio_hpo.data.formats.files import json_lines, kind_of, parquet_rows, read_json
+from ratio_hpo.data.formats.fields import id_of, is_absent, texts_of, whole
+from ratio_hpo.data.formats.files import is_json_lines, is_json_list, json_lines, kind_of, parquet_rows, read_json
 from ratio_hpo.data.report import Report
 
 
@@ -33,18 +33,40 @@ def squad_records(path: Path, report: Report, keep: tuple[str, ...] = ()) -> Rec
     if kind == ".parquet":
         yield from parquet_rows(path)
         return
-    if kind in (".jsonl", ".ndjson"):
-        yield from json_lines(path, report)
+    if (kind in (".jsonl", ".ndjson") and not is_json_list(path)) or (kind == ".json" and is_json_lines(path)):
+        for where, record in json_lines(path, report):
+            yield from _questions(record, where, keep, report)
         return
     content = read_json(path)
-    articles = content.get("data") if isinstance(content, dict) else None
+    articles, place = (
+        (content.get("data"), "data") if isinstance(content, dict) and "data" in content else (content, "")
+    )
+    if isinstance(articles, dict) and not articles.keys().isdisjoint(SHAPES):
+        articles = [articles]
     if not isinstance(articles, list):
-        raise DataError(f"{path}: needs the key `data` with a list of articles (SQuAD format); check the file")
+        keys = f", but has {', '.join(map(repr, list(content)[:4]))}" if isinstance(content, dict) else ""
+        raise DataError(f"{path}: needs the key `data` with a list of articles or of records{keys}; check the file")
     for a, article in enumerate(articles):
-        for at, paragraph in _entries(article, "paragraphs", f"data[{a}]", "context", report):
-            shared = {key: paragraph.get(key) for key in ("context", *keep)}
-            for where, entry in _entries(paragraph, "qas", at, "question", report):
-                yield where, {**entry, **shared}
+        yield from _questions(article, f"{place}[{a}]", keep, report)
+
+
+SHAPES = ("paragraphs", "qas", "question")
+"""The keys by which an article, a paragraph and a record of one question are known."""
+
+
+def _questions(entry: Any, place: str, keep: tuple[str, ...], report: Report) -> Records:
+    """The records of an article, of a paragraph, or of the one question that an entry is."""
+    if isinstance(entry, dict) and "paragraphs" not in entry and "question" in entry:
+        yield place, entry
+    elif isinstance(entry, dict) and "paragraphs" not in entry and "qas" in entry:
+        shared = {key: entry[key] for key in ("context", *keep) if entry.get(key) is not None}
+        for where, question in _entries(entry, "qas", place, "question", report):
+            yield where, {**question, **shared}
+    else:
+        for where, paragraph in _entries(entry, "paragraphs", place, "context", report):
+            shared = {key: paragraph[key] for key in ("context", *keep) if paragraph.get(key) is not None}
+            for at, question in _entries(paragraph, "qas", where, "question", report):
+                yield at, {**question, **shared}
 
 
 def _entries(parent: Any, key: str, place: str, sign: str, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -79,12 +101,13 @@ def checked_question(
     if texts is None:
         return None
     context, question = texts
-    identifier = record.get("id")
-    if identifier is None or identifier == "":
-        report.drop(where, "no id")
+    identifier = id_of(record, "id")
+    impossible = _is_true(record.get("is_impossible"))
+    if keep_unanswerable and (impossible or _is_empty(record.get("answers"))):
+        return _made(identifier, question, context, ())
+    if impossible:
+        report.drop(where, "cannot be answered (is_impossible)")
         return None
-    if keep_unanswerable and (record.get("is_impossible") is True or _is_empty(record.get("answers"))):
-        return _made(str(identifier), question, context, ())
     found = [_answer(text, start, context) for text, start in _answer_pairs(record.get("answers"))]
     answers = [answer for answer, _ in found if answer is not None]
     rules = [rule for _, rule in found if rule is not None]
@@ -93,7 +116,7 @@ def checked_question(
         return None
     for rule in rules:
         report.mend(where, rule)
-    return _made(str(identifier), question, context, tuple(answers))
+    return _made(identifier, question, context, tuple(answers))
 
 
 def _made(identifier: str, question: str, context: str, answers: tuple[Answer, ...]) -> Question:
@@ -105,7 +128,7 @@ def _answer_pairs(answers: Any) -> list[tuple[Any, Any]]:
     if isinstance(answers, list):
         return [(a.get("text"), a.get("answer_start")) if isinstance(a, dict) else (None, None) for a in answers]
     if isinstance(answers, dict):
-        texts, starts = answers.get("text"), answers.get("answer_start")
+        texts, starts = (_as_list(answers.get(key)) for key in ("text", "answer_start"))
         if isinstance(texts, list) and isinstance(starts, list):
             return list(itertools.zip_longest(texts, starts))
         if isinstance(texts, list):
@@ -115,14 +138,13 @@ def _answer_pairs(answers: Any) -> list[tuple[Any, Any]]:
 
 def _answer(text: Any, start: Any, context: str) -> tuple[Answer | None, str | None]:
     """A checked answer, or None where it is lost; and the rule that was broken, if one was."""
-    if not isinstance(text, str) or not text:
+    if not isinstance(text, str) or not text.strip():
         return None, "answer without text"
-    rule = None
-    if isinstance(start, str) and start.strip().lstrip("-").isdigit():
-        rule, start = "answer_start is text", int(start)
-    if start is None:
+    if is_absent(start):
         return None, "answer without a start"
-    if isinstance(start, bool) or not isinstance(start, int):
+    rule = "answer_start is text" if isinstance(start, str) else None
+    start = whole(start)
+    if start is None:
         return None, "answer_start is no number"
     if start >= 0 and context[start : start + len(text)] == text:
         return Answer(text, start), rule
@@ -132,13 +154,37 @@ def _answer(text: Any, start: Any, context: str) -> tuple[Answer | None, str | N
 
 
 def _is_empty(answers: Any) -> bool:
-    """Whether answers are given, and there are none; a record that gives nothing is one of a stripped file."""
-    return answers == [] or (isinstance(answers, dict) and answers.get("text") == [])
+    """Whether answers are given, and none has a text; a record that gives nothing is one of a stripped file."""
+    if not isinstance(answers, list | dict):
+        return False
+    return not any(isinstance(text, str) and text.strip() for text, _ in _answer_pairs(answers))
+
+
+def _as_list(value: Any) -> Any:
+    """A list, also of one value that stands alone."""
+    return value if isinstance(value, list) or value is None else [value]
+
+
+def _is_true(value: Any) -> bool:
+    """What says yes, as JSON, pandas or a table has it."""
+    return value is True or whole(value) == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "yes"))
 
 
 def _checked_2(where: str, record: dict[str, Any], report: Report) -> Question | None:
     return checked_question(where, record, report, keep_unanswerable=True)
 
 
-SQUAD = Format(tasks=("qa",), records=squad_records, parse=checked_question, form="SQuAD format")
-SQUAD_2 = Format(tasks=("qa",), records=squad_records, parse=_checked_2, form="SQuAD 2.0 format")
+SQUAD = Format(
+    columns=("id", "context", "question", "answers", "is_impossible"),
+    tasks=("qa",),
+    records=squad_records,
+    parse=checked_question,
+    form="SQuAD format",
+)
+SQUAD_2 = Format(
+    columns=("id", "context", "question", "answers", "is_impossible"),
+    tasks=("qa",),
+    records=squad_records,
+    parse=_checked_2,
+    form="SQuAD 2.0 format",
+)

@@ -14,8 +14,8 @@ from typing import Any
 
 from ratio_hpo.data.examples import Example, Sentence, group_of
 from ratio_hpo.data.formats.base import Format, Records
-from ratio_hpo.data.formats.files import read_text
-from ratio_hpo.data.formats.sentences import blocks, lines_of, of_record, sentence_of
+from ratio_hpo.data.formats.files import lines_of, read_text
+from ratio_hpo.data.formats.sentences import blocks, of_record, sentence_of
 from ratio_hpo.data.report import Report
 
 DOCUMENT = "-DOCSTART-"
@@ -104,6 +104,7 @@ def _without_language(examples: list[Any], report: Report, codes: Sequence[str])
 
 
 TAGGED = Format(
+    columns=("tokens", "tags", "id"),
     tasks=("pos", "ner"),
     records=_records,
     parse=_parse,

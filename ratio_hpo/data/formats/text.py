@@ -23,4 +23,4 @@ def _records(path: Path, report: Report) -> Records:
         yield f"line {number}", line
 
 
-TEXT = Format(tasks=("mlm",), records=_records, parse=line_of, form="plain text")
+TEXT = Format(columns=("text",), tasks=("mlm",), records=_records, parse=line_of, form="plain text")

@@ -19,6 +19,7 @@ def _parse(where: str, record: Any, report: Report) -> Pair | None:
 
 
 XNLI = Format(
+    columns=("premise", "hypothesis", "label", "id"),
     tasks=("nli",),
     records=tsv_rows,
     parse=_parse,
