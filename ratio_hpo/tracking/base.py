@@ -67,6 +67,10 @@ def _letters(record: TrialRecord) -> str:
     return "".join("s" if point.has_headline else "p" for point in record.curve)
 
 
+class Refused(Exception):
+    """A store that answers refuses what it is given, now and whenever it is tried again."""
+
+
 class Tracker(Protocol):
     """Somewhere to write trials to. Any method may raise anything; it will be tried again."""
 

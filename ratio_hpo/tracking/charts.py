@@ -15,13 +15,14 @@ from urllib.parse import quote
 
 from ratio_hpo.core.plans import WINDOWS
 from ratio_hpo.tracking.entries import KIND, STUDY
+from ratio_hpo.tracking.names import safe_name
 
 TAG = "mlflow.sharedViewState."
 
 
 def view_id(study: str) -> str:
     """The name of a study's view."""
-    return f"ratio-hpo-{study.replace('+', ' ')}"  # MLflow takes no plus sign in the key of a tag
+    return safe_name(f"ratio-hpo-{study}"[:200])
 
 
 def view_path(experiment_id: str, study: str) -> str:
@@ -55,7 +56,7 @@ def _state(
     study: str, languages: Sequence[str], parameters: Sequence[str], measure: str, cost_unit: str
 ) -> dict[str, Any]:
     ratio = ["ratio"] if "ratio" in parameters or "shares" in parameters else []
-    axes = [*ratio, *(name for name in parameters if name not in ("ratio", "shares"))]
+    axes = [*ratio, *(safe_name(name) for name in parameters if name not in ("ratio", "shares"))]
     front: dict[str, Any] = {
         "xaxis": {"key": "final/cost", "type": "METRIC"},
         "yaxis": {"key": "final/score", "type": "METRIC"},
@@ -68,7 +69,13 @@ def _state(
             selectedParams=axes, selectedMetrics=["final/score"], showAllRuns=False,
         ),
     ]  # fmt: skip
-    by_language = [_line(f"score-{name}", f"{measure} {name}", f"score/{name}", "languages") for name in languages]
+    by_language = [
+        _line(safe_name(f"score-{name}"), f"{measure} {name}", safe_name(f"score/{name}"), "languages")
+        for name in languages
+    ]
+        _line(safe_name(f"score-{name}"), f"{measure} {name}", safe_name(f"score/{name}"), "languages")
+        for name in languages
+    ]
     sections = [_section("study", f"{study}: speed against accuracy")]
     if languages:
         sections.append(_section("languages", f"{measure} by language, over cost"))

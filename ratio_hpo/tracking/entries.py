@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ratio_hpo.core.errors import printable
 from ratio_hpo.core.trial import Progress, TrialRecord
 from ratio_hpo.tracking.base import StudyFacts
+from ratio_hpo.tracking.names import REAL_NAME, safe_name
 
 STUDY, TRIAL, KIND = "ratio_hpo.study", "ratio_hpo.trial", "ratio_hpo.kind"
 WRITTEN, KEPT = "ratio_hpo.written", "ratio_hpo.checkpoints"
@@ -28,7 +30,22 @@ COSTS = {
 """Measures of an objective that are costs: attributed ones, and what was really spent."""
 
 
-def params_of(record: TrialRecord) -> Iterator[tuple[str, str]]:
+def params_of(record: TrialRecord) -> dict[str, str]:
+    """What `_params` yields, under names that MLflow takes; of two of one name the first one."""
+    found: dict[str, str] = {}
+    for name, value in _params(record):
+        found.setdefault(safe_name(name), value)
+    return found
+
+
+def real_names_of(record: TrialRecord) -> dict[str, str]:
+    """Tags with the real names of parameters, scores and measures that had to be called otherwise."""
+    names = {name for name, _ in _params(record)}
+    names |= {key for point in record.curve for key in (*point.scores, *point.measures)}
+    return {f"{REAL_NAME}{safe_name(name)}": name for name in sorted(names) if safe_name(name) != name}
+
+
+def _params(record: TrialRecord) -> Iterator[tuple[str, str]]:
     """Parameters; steps, shares as asked and as realised, and epochs of each source of each stage."""
     for key, value in record.params.items():
         if key != "shares":
@@ -85,7 +102,8 @@ def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
         "front": "yes" if record.number in facts.front else "no",
         "experiment": facts.experiment,
         **{key: str(settings[key]) for key in ("sampler", "pruner", "backend") if key in settings},
-        **{f"version/{name}": str(found) for name, found in settings.get("versions", {}).items()},
+        **{safe_name(f"version/{name}"): str(found) for name, found in settings.get("versions", {}).items()},
+        **{key: printable(name) for key, name in real_names_of(record).items()},
     }
     commit = settings.get("git_commit")
     if commit:
@@ -94,9 +112,9 @@ def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
     if record.state.finished and facts.ends(record).get("final/cost_to_target") == math.inf:
         tags["censored"] = "yes"
     if record.reason:
-        tags["reason"] = record.reason[:LONGEST_TAG]
+        tags["reason"] = printable(record.reason)[:LONGEST_TAG]
     if record.traceback:
-        tags["traceback"] = record.traceback[-LONGEST_TAG:]
+        tags["traceback"] = printable(record.traceback)[-LONGEST_TAG:]
     return tags
 
 
@@ -107,7 +125,7 @@ def metrics_of(point: Progress, cost_unit: str) -> dict[str, float]:
     values[f"paid/{cost_unit}"] = point.paid_cost
     for key, value in point.measures.items():
         values[f"loss/{point.stage}" if key == "loss" else COSTS.get(key, key)] = value
-    return {key: float(value) for key, value in values.items() if math.isfinite(value)}
+    return {safe_name(key): float(value) for key, value in values.items() if math.isfinite(value)}
 
 
 def end_metrics_of(facts: StudyFacts, record: TrialRecord) -> Mapping[str, float]:
@@ -116,4 +134,4 @@ def end_metrics_of(facts: StudyFacts, record: TrialRecord) -> Mapping[str, float
 
 
 def _text(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)[:LONGEST_PARAM]
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))[:LONGEST_PARAM]

@@ -11,7 +11,7 @@ from pathlib import Path
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.core.urls import reason_of
-from ratio_hpo.tracking.base import StudyFacts, Tracker, token, written_evaluations
+from ratio_hpo.tracking.base import Refused, StudyFacts, Tracker, token, written_evaluations
 
 PERIOD = 2.0
 """Seconds between two looks at the storage."""
@@ -40,13 +40,24 @@ def write_trials(
     Args:
         written: token of each trial that is there already.
         wrote: told of each trial after it was written.
+
+    Raises:
+        Refused: the store does not take some trial; the others are written.
     """
+    refused: list[str] = []
     for record in records:
         if (record.params and record.state is not State.WAITING) or record.state.finished:
             mark, before = token_of(facts, record), written.get(record.number)
             if mark != before:
-                tracker.write(facts, record, written_evaluations(before, record), mark)
+                try:
+                    tracker.write(facts, record, written_evaluations(before, record), mark)
+                except Refused as error:
+                    refused.append(f"trial {record.number}: {error}")
+                    continue
                 wrote(record, mark)
+    if refused:
+        more = f" and {len(refused) - 1} more" if refused[1:] else ""
+        raise Refused(f"refuses {refused[0]}{more}")
 
 
 def write_ending(
@@ -126,6 +137,9 @@ class TrackingLoop:
         try:
             with self._alone():
                 self._write_all(last=last)
+        except Refused as error:
+            self._lag(f"the store {error}", remedy="it will be refused again: `ratio-hpo trial` shows what it holds")
+            return False
         except Exception as error:  # whatever a tracking server does must not end a search; it is tried again
             self._lag(f"{type(error).__name__}: {reason_of(error)}")
             return False
@@ -152,10 +166,10 @@ class TrackingLoop:
         self._save(record.number, mark)
         self._written[record.number] = mark
 
-    def _lag(self, reason: str) -> None:
+    def _lag(self, reason: str, remedy: str = "nothing is lost: `ratio-hpo track` writes what is missing") -> None:
         if reason not in self._said:
             self._said.add(reason)
-            self._say(f"tracking lags ({reason}); nothing is lost: `ratio-hpo track` writes what is missing")
+            self._say(f"tracking lags ({reason}); {remedy}")
 
     def _run(self) -> None:
         while not self._stop.wait(PERIOD):

@@ -13,13 +13,22 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import (
+    BAD_REQUEST,
+    INVALID_PARAMETER_VALUE,
+    INVALID_STATE,
+    NOT_IMPLEMENTED,
+    RESOURCE_ALREADY_EXISTS,
+    ErrorCode,
+)
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from ratio_hpo.core.files import entries
 from ratio_hpo.core.scratch import scratch_folder
 from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.core.urls import with_driver
-from ratio_hpo.tracking.base import StudyFacts
+from ratio_hpo.core.urls import reason_of, with_driver
+from ratio_hpo.tracking.base import Refused, StudyFacts
 from ratio_hpo.tracking.charts import view_path, view_tag
 from ratio_hpo.tracking.entries import (
     KEPT,
@@ -39,6 +48,12 @@ from ratio_hpo.tracking.mlflow_store import quiet
 
 STATUS = {State.COMPLETE: "FINISHED", State.PRUNED: "FINISHED", State.FAIL: "FAILED"}
 """A pruned trial is no failure, as KILLED would show it: its `state` says that it was stopped."""
+
+PERMANENT = {
+    ErrorCode.Name(code)
+    for code in (INVALID_PARAMETER_VALUE, BAD_REQUEST, RESOURCE_ALREADY_EXISTS, INVALID_STATE, NOT_IMPLEMENTED)
+}
+"""What a store says of what it never takes; all else may pass."""
 
 BATCH, PARAMS_BATCH, PAGE = 900, 90, 1000
 CHECKPOINTS = "checkpoints"
@@ -80,6 +95,14 @@ class MlflowTracker:
         return found
 
     def write(self, facts: StudyFacts, record: TrialRecord, since: int, mark: str) -> None:
+        try:
+            self._write(facts, record, since, mark)
+        except MlflowException as error:
+            if error.error_code in PERMANENT:
+                raise Refused(reason_of(error)) from error
+            raise
+
+    def _write(self, facts: StudyFacts, record: TrialRecord, since: int, mark: str) -> None:
         self._show_view(facts)
         run = self._run(facts, record)
         metrics = [
@@ -212,7 +235,7 @@ class MlflowTracker:
         return self._runs[key]
 
     def _log_facts(self, run: str, facts: StudyFacts, record: TrialRecord) -> None:
-        params = [Param(name, value) for name, value in params_of(record)]
+        params = [Param(name, value) for name, value in params_of(record).items()]
         for begin in range(0, len(params), PARAMS_BATCH):
             self._client.log_batch(run, params=params[begin : begin + PARAMS_BATCH])
         inputs = [_dataset(name, print_, name.partition("/")[0]) for name, print_ in facts.datasets.items()]

@@ -1,0 +1,29 @@
+"""Names as MLflow takes them: it refuses many that measures, languages and parameters may have."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+
+LONGEST_NAME = 250
+
+REAL_NAME = "name/"
+"""Prefix of the tag that holds the real name of what had to be called otherwise."""
+
+_ODD = re.compile(r"[^\w/.\- :]|\n")
+
+
+def safe_name(name: str) -> str:
+    """A name of a metric, parameter or tag that MLflow takes: itself, or one of its own for each other name.
+
+    Examples:
+        >>> safe_name("f1/sw"), safe_name("recall@10/zh (Hans)")
+        ('f1/sw', 'recall_10/zh _Hans_-b57068')
+    """
+    safe = _ODD.sub("_", name)
+    path = posixpath.normpath(safe).lstrip("/.") or "_"
+    if path == name and len(name) <= LONGEST_NAME:
+        return name
+    mark = hashlib.blake2b(name.encode(errors="backslashreplace"), digest_size=3).hexdigest()
+    return f"{path[: LONGEST_NAME - len(REAL_NAME) - len(mark) - 1]}-{mark}"
