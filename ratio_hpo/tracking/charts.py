@@ -73,9 +73,6 @@ def _state(
         _line(safe_name(f"score-{name}"), f"{measure} {name}", safe_name(f"score/{name}"), "languages")
         for name in languages
     ]
-        _line(safe_name(f"score-{name}"), f"{measure} {name}", safe_name(f"score/{name}"), "languages")
-        for name in languages
-    ]
     sections = [_section("study", f"{study}: speed against accuracy")]
     if languages:
         sections.append(_section("languages", f"{measure} by language, over cost"))
