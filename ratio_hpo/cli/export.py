@@ -93,6 +93,7 @@ def _weights(view: StudyView, root: Path, number: int | None, output: Path | Non
     from ratio_hpo.analysis.recipe import winner
     from ratio_hpo.core.errors import StudyError
     from ratio_hpo.study.front import point_key
+    from ratio_hpo.study.keeper import damaged
 
     record = winner(view, number)
     last = record.scored[-1]
@@ -101,6 +102,12 @@ def _weights(view: StudyView, root: Path, number: int | None, output: Path | Non
         raise StudyError(
             f"{RunFolder(root).weights(view.name)}: holds no weights of the end of trial {record.number} (this study "
             f"keeps: {view.about.keep}); run its command again with ⟨keep⟩ all, which keeps what is still stored"
+        )
+    broken = damaged(kept)
+    if broken is not None:
+        raise StudyError(
+            f"{kept / broken}: is not as it was written; delete {kept}, then run the study's command again, which "
+            "keeps what is still stored"
         )
     if output is None:
         click.echo(str(kept))

@@ -87,17 +87,19 @@ class Digests:
             found.append(str(entry[3]))
         if added and self.file is not None:
             with suppress(OSError), written_whole(self.file) as part:  # where it cannot be kept, it costs time alone
-                part.write_text(json.dumps(kept))
+                part.write_text(json.dumps({"sum": fingerprint(kept), "kept": kept}))
         return found
 
     def _read(self) -> dict[str, Any]:
         if self.file is None:
             return {}
         try:
-            kept = json.loads(self.file.read_text())
-        except (OSError, ValueError):
+            content = json.loads(self.file.read_text())
+            kept = content["kept"]
+            is_whole = isinstance(kept, dict) and content["sum"] == fingerprint(kept)
+        except (OSError, ValueError, TypeError, KeyError):
             return {}
-        return kept if isinstance(kept, dict) else {}
+        return kept if is_whole else {}  # else they are worked out anew
 
 
 def unit_hash(*parts: str | int) -> float:

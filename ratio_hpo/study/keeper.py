@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ratio_hpo.core.files import entries, remove, written_whole
+from ratio_hpo.core.files import entries, files_below, remove, written_whole
+from ratio_hpo.core.fingerprint import fingerprint_file
 from ratio_hpo.core.share import Share
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.study.front import FrontPoint, front
@@ -113,7 +114,9 @@ class WeightKeeper:
                         self._bring(file, part / target / name)
                     for file in extras:
                         _link(file, part / target / file.name)
-                (part / META).write_text(json.dumps(about, indent=1))
+                files = {path.relative_to(part).as_posix(): path for path, _ in files_below(part)}
+                sums = {name: fingerprint_file(path) for name, path in sorted(files.items())}
+                (part / META).write_text(json.dumps({**about, "sums": sums}, indent=1))
         except OSError:  # evicted meanwhile, or no room: the point stays without weights
             return
 
@@ -128,6 +131,15 @@ class WeightKeeper:
             _link(file, copy) if written_once else shutil.copy2(file, copy)
         elif self._share is None or not self._share.copy(file, copy):
             raise FileNotFoundError(file)
+
+
+def damaged(folder: Path) -> str | None:
+    """The file of kept weights that is not as it was written; None: all are."""
+    try:
+        sums = json.loads((folder / META).read_text())["sums"]
+        return next((name for name, known in sums.items() if fingerprint_file(folder / name) != known), None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return META
 
 
 def model_files(checkpoint: Path, head: str) -> dict[str, Path]:

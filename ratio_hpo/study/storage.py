@@ -70,6 +70,7 @@ def open_storage(
             return storage
         if only_read:
             return _make(_readable(path), _timeout(READ_TIMEOUT), checked=False)
+        _check_not_emptied(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.with_name(f"{path.name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # two drivers that make the tables at once would fail
@@ -82,6 +83,19 @@ def open_storage(
         raise _not_opened(url, path, error.__cause__ or error) from error
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError, OSError, RuntimeError, ValueError) as error:
         raise _not_opened(url, path, error) from error
+
+
+def _check_not_emptied(path: Path) -> None:
+    """Refuse a file that has lost its studies; one that was never written to is made.
+
+    Raises:
+        StorageError: it is empty, and studies that were in it keep weights beside it.
+    """
+    is_known = path == RunFolder(path.parent).studies and RunFolder(path.parent).storages.is_file()
+    if path.is_file() and path.stat().st_size == 0 and is_known:
+        raise StorageError(
+            f"{path}: is empty, though studies were kept in it; put back a copy of it, or delete it to begin anew"
+        )
 
 
 def _check_kind(url: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ratio_hpo.core.errors import DataError
 from ratio_hpo.core.files import written_whole
 from ratio_hpo.core.share import Share
 from ratio_hpo.data.tasks import Scores
@@ -81,7 +82,8 @@ class ItemStore:
                 columns["numerator"] += numerators.tolist()
                 columns["denominator"] += denominators.tolist()
         with written_whole(path) as whole:
-            pq.write_table(pa.table(columns, schema=SCHEMA), whole, compression="zstd")
+            table = pa.table(columns, schema=SCHEMA)
+            pq.write_table(table, whole, compression="zstd", write_page_checksum=True)
         if self._share is not None:
             self._share.put(path)
 
@@ -90,8 +92,22 @@ class ItemStore:
 
         Raises:
             OSError: there are none.
+            DataError: they are not as they were written.
         """
-        return pq.read_table(self._path(name))
+        path = self._path(name)
+        try:
+            table = pq.read_table(path, page_checksum_verification=True, memory_map=False)
+            if table.schema.names != SCHEMA.names:
+                raise pa.ArrowInvalid(f"columns {', '.join(table.schema.names)}")
+            table.validate(full=True)
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:  # Arrow's are of these
+            raise DataError(
+                f"{path}: item scores are not as they were written ({str(error).splitlines()[0][:100]}); delete the "
+                "file: without it, differences are those of whole scores"
+            ) from error
+        return table
 
     def has(self, name: str) -> bool:
         """Whether they are kept, here or in the share."""

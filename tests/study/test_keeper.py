@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ratio_hpo.core.trial import Progress, State, TrialRecord
-from ratio_hpo.study.keeper import META, Keep, WeightKeeper, kept_points
+from ratio_hpo.study.keeper import META, Keep, WeightKeeper, damaged, kept_points
 
 
 def trial(number: int, scores: Sequence[float], folder: Path | None = None) -> TrialRecord:
@@ -73,3 +73,17 @@ def test_a_checkpoint_that_is_gone_leaves_the_point_without_weights(tmp_path: Pa
     records = [trial(0, [0.5])]
     WeightKeeper(tmp_path / "kept", tmp_path / "stages").update(records)
     assert not (tmp_path / "kept").exists()
+
+
+def test_damaged_weights_are_known(tmp_path: Path) -> None:
+    root = tmp_path / "kept"
+    WeightKeeper(root, tmp_path / "stages").update([trial(0, [0.5], tmp_path / "stages")])
+    [folder] = root.iterdir()
+    assert damaged(folder) is None
+    for name in ("model.safetensors", META):
+        content = (folder / name).read_bytes()
+        (folder / name).unlink()  # a hard link of a stored stage
+        (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert damaged(folder) == name
+        (folder / name).write_bytes(content)
+    assert damaged(folder) is None
