@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ratio_hpo.analysis.pictures import save
 from ratio_hpo.analysis.report.page import Column, write_report
-from ratio_hpo.analysis.tables import curves_table, languages_table, trials_table
+from ratio_hpo.analysis.tables import csv_of, curves_table, languages_table, trials_table
 from ratio_hpo.core.config import dump_yaml
 from ratio_hpo.study.view import StudyView
 
@@ -18,10 +18,10 @@ def write_artifacts(view: StudyView, folder: Path, column: Column | None) -> Non
         column: what the report is of; None: there is none, as of a confirmation, whose answer its study's report holds.
     """
     (folder / "experiment.yaml").write_text(dump_yaml(dict(view.about.config)), encoding="utf-8")
-    trials_table(view).to_csv(folder / "trials.csv", index=False)
+    (folder / "trials.csv").write_text(csv_of(trials_table(view)), encoding="utf-8")
     if any(record.curve for record in view.records):
-        curves_table(view).to_csv(folder / "curves.csv", index=False)
-        languages_table(view).to_csv(folder / "score-by-language.csv", index=False)
+        (folder / "curves.csv").write_text(csv_of(curves_table(view)), encoding="utf-8")
+        (folder / "score-by-language.csv").write_text(csv_of(languages_table(view)), encoding="utf-8")
         if column is not None:
             save(column.facts, "front", folder / "front.png")
             write_report([column], folder / "report.html")

@@ -59,6 +59,8 @@ def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
         "ratio": record.ratio,
         "ratio_realised": record.plan.ratio_realised,
         "params": record.params,
+        "seed": record.seed,
+        **_training(view),
         "stages": {name: _stage(name, plan, view.about.config, record) for name, plan in record.plan.stages.items()},
         "expected": {
             "score": last.headline,
@@ -72,6 +74,15 @@ def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
             "notes": _notes(view, record),
         },
     }
+
+
+def _training(view: StudyView) -> dict[str, Any]:
+    """How the built-in objective trains beside what its stages say; nothing of an objective of one's own."""
+    config = view.about.config
+    if "stages" not in config:
+        return {}
+    adamw = {"name": "AdamW", "betas": [0.9, 0.999], "eps": 1e-8, "decayed": "weights, not biases and norms"}
+    return {"optimizer": adamw, **{key: config[key] for key in ("windows", "tasks", "engine") if config.get(key)}}
 
 
 def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str, Any], str]:

@@ -74,3 +74,22 @@ def languages_table(view: StudyView) -> DataFrame:
         for member in front(view.records)
     ]
     return pandas.DataFrame(rows)
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What spreadsheets take a text that begins with it for: a formula."""
+
+
+def csv_cell(value: Any) -> Any:
+    """A cell as spreadsheets show it: a text that they would run as a formula has a quote before it.
+
+    Examples:
+        >>> csv_cell("=SUM(A1)"), csv_cell(-1.5), csv_cell("en")
+        ("'=SUM(A1)", -1.5, 'en')
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def csv_of(table: DataFrame) -> str:
+    """A table as CSV, without formulas."""
+    return table.rename(columns=csv_cell).map(csv_cell).to_csv(index=False)

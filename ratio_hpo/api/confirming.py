@@ -76,8 +76,8 @@ def confirm(
         >>> told = confirm("twice", objective=train, space={"ratio": Ratio()}, top=1, seeds=3, **quiet)
         >>> [entrant["label"] for entrant in told["entrants"]][1:]
         ['English only', 'no English']
-        >>> told["against"][0]["mean"] > 0, told["against"][0]["claim"]
-        (True, True)
+        >>> [(rival["label"], rival["mean"] > 0) for rival in told["against"]]  # the best anchor first
+        [('no English', False), ('English only', True)]
     """
     options = _options(**{key: value for key, value in locals().items() if key in OPTIONS})
     view = view_study(open_storage(storage or default_url(Path(root)), create=False), study)

@@ -134,11 +134,11 @@ def _format(what: str, asked: str | None, output: Path | None) -> str:
 
 
 def _table(view: StudyView, what: str, form: str) -> bytes:
-    from ratio_hpo.analysis.tables import curves_table, trials_table
+    from ratio_hpo.analysis.tables import csv_of, curves_table, trials_table
 
     table: DataFrame = trials_table(view) if what == "trials" else curves_table(view)
     if form == "csv":
-        return table.to_csv(index=False).encode()
+        return csv_of(table).encode()
     if form == "parquet":
         return table.to_parquet(index=False)
     rows: list[dict[str, Any]] = json.loads(str(table.to_json(orient="records", double_precision=15)))

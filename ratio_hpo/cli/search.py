@@ -170,5 +170,5 @@ def _print_end(ready: Search, *, as_json: bool) -> None:
         click.echo(f"Recommended: {ratio}trial {record.number}, {measured}\n({found.why})")
         kept = ready.options.folder.kept(view.name, found.weights)
         if kept is not None:
-            click.echo(f"Weights: {kept}")
+            click.echo(f"Weights: {kept.relative_to(Path.cwd()) if kept.is_relative_to(Path.cwd()) else kept}")
     say("next: `ratio-hpo confirm`, `ratio-hpo report`, `ratio-hpo ui`;\nmore: the same command with --trials")

@@ -79,6 +79,8 @@ def _cell(gain: dict[str, Any] | None) -> str:
 
 
 def _csv(content: dict[str, Any]) -> str:
+    from ratio_hpo.analysis.tables import csv_cell
+
     text = io.StringIO()
     keys = ("trial", "kind", "state", "ratio")
     gains = ("target", "language", "score", "gain", "error", "marked")
@@ -86,5 +88,5 @@ def _csv(content: dict[str, Any]) -> str:
     writer.writerow([*keys, *gains])
     for trial in content["trials"]:
         for gain in trial["gains"]:
-            writer.writerow([*(trial[key] for key in keys), *(gain[key] for key in gains)])
+            writer.writerow(csv_cell(cell) for cell in (*(trial[key] for key in keys), *(gain[key] for key in gains)))
     return text.getvalue()

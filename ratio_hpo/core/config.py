@@ -238,13 +238,48 @@ def _one_line(problem: object) -> str:
     return str(problem).splitlines()[0] if str(problem) else "unreadable"
 
 
+_READ_OTHERWISE = re.compile(
+    r"[yYnN]|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|=|<<|[-+]?0[0-7_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
+    r"|[-+]?[0-9][0-9_]*\.?[0-9_]*([eE][-+]?[0-9]+)?"
+)
+"""Texts that YAML 1.1 takes for a truth, a number or a time, and 1.2 does not, or not alike."""
+
+_FOLDED = re.compile("[\x85\u2028\u2029\ufeff]")
+"""Characters that YAML 1.1 ends lines at."""
+
+
 def dump_yaml(content: Any, comment: str = "") -> str:
-    """YAML 1.2 text that `load_yaml` reads back, under a comment."""
+    """YAML that `load_yaml`, and readers of YAML 1.1 such as PyYAML, read alike, under a comment.
+
+    Examples:
+        >>> print(dump_yaml({"language": "no", "weight_decay": 1e-05}).strip())
+        language: 'no'
+        weight_decay: 1.0e-05
+    """
     from io import StringIO
 
     from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
 
+    class Representer(SafeRepresenter):
+        """Quotes what is read otherwise, and writes numbers with a point."""
+
+        def text(self, value: str) -> Any:
+            quoted = _READ_OTHERWISE.fullmatch(value) or "?" in value or value.startswith(":")
+            style = '"' if _FOLDED.search(value) else "'" if quoted else None
+            return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+        def number(self, value: float) -> Any:
+            node = self.represent_float(value)
+            digits, sign, power = node.value.partition("e")
+            if sign and "." not in digits:
+                node.value = f"{digits}.0e{power if power[:1] in '+-' else f'+{power}'}"
+            return node
+
+    Representer.add_representer(str, Representer.text)
+    Representer.add_representer(float, Representer.number)
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = Representer
     yaml.default_flow_style = None
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = 160

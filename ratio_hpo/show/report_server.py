@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
+from ratio_hpo.core.urls import reason_of
+
 Known = Callable[[], str]
 """What is known of the study, in a word that changes when it does."""
+
+
+MOST_REQUESTS, TIMEOUT = 32, 10.0
+"""Requests that are answered at once, and seconds that one may be silent."""
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def _server_of(host: str) -> type[ThreadingHTTPServer]:
+    """A server for the family of an address."""
+
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        daemon_threads = True
+
+    return Server
 
 
 class ReportServer:
@@ -27,14 +46,15 @@ class ReportServer:
         self._make, self._known = make, known
         self._page: tuple[str, bytes] | None = None
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer((host, port), self._handler())
-        self._server.daemon_threads = True
+        self._host = host
+        self._free = threading.BoundedSemaphore(MOST_REQUESTS)
+        self._server = _server_of(host)((host, port), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
     def address(self) -> str:
-        host, port = self._server.server_address[:2]
-        return f"http://{host!s}:{port}/"
+        host, port = str(self._server.server_address[0]), self._server.server_address[1]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
     def start(self) -> None:
         self._thread.start()
@@ -51,25 +71,48 @@ class ReportServer:
                 self._page = (known, self._make().encode())
             return self._page[1]
 
+    def is_ours(self, asked: str) -> bool:
+        """Whether a request asks for this machine by its own name: another one may be of a page that was led here."""
+        name = asked.rpartition(":")[0] if not asked.endswith("]") and ":" in asked else asked
+        return self._host not in LOOPBACK or name.strip("[]").lower() in LOOPBACK
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = TIMEOUT
+            server_version, sys_version = "ratio-hpo", ""
+
+            def handle(self) -> None:
+                if not server._free.acquire(timeout=TIMEOUT):
+                    return
+                try:
+                    super().handle()
+                finally:
+                    server._free.release()
+
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
+                if not server.is_ours(self.headers.get("Host", "")):
+                    self.send_error(403, explain="this page is for the address that it is served at")
+                    return
                 if unquote(self.path.partition("?")[0]) != "/":
                     self.send_error(404)
                     return
                 try:
                     content = server.page()
                 except Exception as error:  # the storage may be away for a while; the next request asks again
-                    self.send_error(503, explain=str(error).splitlines()[0] if str(error) else None)
+                    self.send_error(503, explain=reason_of(error))
                     return
                 self.send_response(200)
                 self.send_header("Content-Type", "text/html; charset=utf-8")
                 self.send_header("Content-Length", str(len(content)))
                 self.send_header("Cache-Control", "no-store")
                 self.end_headers()
-                self.wfile.write(content)
+                if self.command != "HEAD":
+                    self.wfile.write(content)
 
             def log_message(self, format: str, *args: object) -> None:
                 """Nothing is said of requests."""

@@ -96,6 +96,7 @@ def test_durations_suit_their_size() -> None:
 
 
 def test_the_report_is_served_and_made_anew_only_when_more_is_known() -> None:
+    import http.client
     import urllib.error
     import urllib.request
 
@@ -125,6 +126,12 @@ def test_the_report_is_served_and_made_anew_only_when_more_is_known() -> None:
         known[0] = "two"
         assert get() == "<p>two</p>"
         assert made == ["one", "away", "two"]
+        for host, code in (("evil.example", 403), ("localhost:1", 200), ("127.0.0.1", 200), ("", 403)):
+            asked = http.client.HTTPConnection("127.0.0.1", int(server.address.rsplit(":", 1)[1].strip("/")))
+            asked.request("HEAD", "/", headers={"Host": host})
+            answer = asked.getresponse()
+            assert (answer.status, answer.read()) == (code, b"")
+            asked.close()
         with pytest.raises(urllib.error.HTTPError):
             get("etc/passwd")
     finally:
