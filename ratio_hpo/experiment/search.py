@@ -21,6 +21,7 @@ from ratio_hpo.core.waiting import tried
 from ratio_hpo.experiment.kind import Search, SearchOptions
 from ratio_hpo.experiment.storages import remember_storage
 from ratio_hpo.objective import Pipeline
+from ratio_hpo.objective.checked import source_of
 from ratio_hpo.study import Study
 from ratio_hpo.study.beginnings import PlanTrial
 from ratio_hpo.study.keeper import WeightKeeper
@@ -30,6 +31,9 @@ from ratio_hpo.study.storage import open_storage
 from ratio_hpo.study.view import StudyView, view_study
 from ratio_hpo.training.sharing import DriverShare, put_windows
 from ratio_hpo.training.store import StageStore, store_budget
+
+SOURCE = "objective_source"
+"""The attribute of a study that names the source of its objective, when it began."""
 
 Watch = Callable[[LiveView], None]
 
@@ -61,6 +65,7 @@ def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
                 f"study {search.plan.name}: trial 0, which sets the target, failed: {failure}; mend its cause and "
                 f"start anew with ⟨study⟩ {search.plan.name}-2"
             )
+        _check_source(search, study, watcher)
         trials = search.spec.trials
         if study.is_done(trials):
             watcher.say(f"study {search.plan.name}: all {trials} trials are done; ask for more with ⟨trials⟩")
@@ -72,6 +77,22 @@ def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
         return records
     finally:
         study.close()
+
+
+def _check_source(search: Search, study: Study, watcher: Watcher) -> None:
+    """Store what the objective's source is, and tell where it was edited since the study began."""
+    source = source_of(search.objective)
+    stored = study.provenance(SOURCE)
+    if source is None or source == stored:
+        return
+    if stored is None:
+        study.save_provenance(SOURCE, source)
+        return
+    name = search.plan.name
+    watcher.say(
+        f"study {name}: its objective, or the module of it, was edited since the study began; what was trained before "
+        f"stays as it was. For the new version, name a new study: ⟨study⟩ {name}-2"
+    )
 
 
 def open_for(search: Search, url: str | None = None, say: Callable[[str], None] | None = None) -> Study:

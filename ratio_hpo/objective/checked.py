@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import Diverged
+from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.objective.base import Objective
 
@@ -109,3 +112,21 @@ class CheckedObjective:
 
 def _kind(value: object) -> str:
     return f"a {type(value).__name__}"
+
+
+def source_of(objective: Any) -> str | None:
+    """A name of the source of an objective of one's own, and of its module; None: it is not at hand."""
+    function = objective.function if isinstance(objective, CheckedObjective) else None
+    while (
+        function is not None
+        and (inner := getattr(function, "__wrapped__", getattr(function, "func", None))) is not None
+    ):
+        function = inner
+    if function is None:
+        return None
+    code = function if inspect.isroutine(function) else type(function)
+    try:
+        module = inspect.getsourcefile(code)
+        return fingerprint([inspect.getsource(code), Path(module).read_text(encoding="utf-8") if module else ""])
+    except (OSError, TypeError, UnicodeDecodeError):  # a notebook, or compiled code
+        return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +62,7 @@ class MixtureSampler(samplers.BaseSampler):
     def __init__(self, space: Space, *, seed: int | None = None) -> None:
         self._space = space
         self._seed = int(np.random.default_rng(seed).integers(SEEDS)) if seed is None else seed
+        self._said: set[str] = set()
         self._independent = samplers.RandomSampler(seed=self._seed % SEEDS)
         self._distributions = {name: each for key in space.parameters for name, each in _native(space, key).items()}
 
@@ -87,7 +90,40 @@ class MixtureSampler(samplers.BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
+        if param_name not in self._distributions:
+            self._warn(
+                f"{param_name} is not in the space of MixtureSampler, and is drawn at random; it knows "
+                + ", ".join(self._distributions)
+            )
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
+
+    def params(self, trial: FrozenTrial) -> Params:
+        """Absolute parameters of a trial: its simplices as shares, not as `<name>[0]`, `<name>[1]`, ….
+
+        Raises:
+            KeyError: the trial lacks a parameter of the space.
+
+        Examples:
+            >>> import optuna
+            >>> from ratio_hpo.space import Simplex, suggest_simplex
+            >>> sampler = MixtureSampler(Space("s", {"shares": Simplex(parts=("en", "sw"))}), seed=0)
+            >>> study = optuna.create_study(direction="maximize", sampler=sampler)
+            >>> study.optimize(lambda trial: suggest_simplex(trial, "shares", ["en", "sw"])["sw"], n_trials=1)
+            >>> round(sum(sampler.params(study.best_trial)["shares"].values()), 6)
+            1.0
+        """
+        missing = [name for name in self._distributions if name not in trial.params]
+        if missing:
+            raise KeyError(f"trial {trial.number} lacks {missing[0]} of the space; suggest it by that name")
+        found = self._params(trial)
+        assert found is not None
+        return found
+
+    def _warn(self, message: str) -> None:
+        """Say it once."""
+        if message not in self._said:
+            self._said.add(message)
+            warnings.warn(message, UserWarning, stacklevel=2)
 
     def _suggested(self, params: Params, cube: dict[str, float]) -> dict[str, Any]:
         """Parameters under the names that Optuna has for them."""
@@ -95,7 +131,13 @@ class MixtureSampler(samplers.BaseSampler):
 
     def _params(self, trial: FrozenTrial) -> Params | None:
         """Absolute parameters of a trial; None where it lacks one."""
-        if any(name not in trial.params for name in self._distributions):
+        missing = [name for name in self._distributions if name not in trial.params]
+        if missing:
+            if trial.state is TrialState.COMPLETE:
+                self._warn(
+                    f"MixtureSampler learns nothing from trials that lack {missing[0]}, such as trial {trial.number}: "
+                    "suggest every parameter of its space by its name"
+                )
             return None
         cube = self._space.encode({name: v for name, v in trial.params.items() if name in self._space.parameters})
         return self._space.decode({**trial.params, **cube})
@@ -107,12 +149,19 @@ class MixtureSampler(samplers.BaseSampler):
         known = [(trial, params) for trial in trials if (params := self._params(trial)) is not None]
         signs = np.array([1.0 if direction is StudyDirection.MAXIMIZE else -1.0 for direction in directions])
         values = {
-            trial.number: signs * np.array(trial.values) for trial, _ in known if trial.state is TrialState.COMPLETE
+            trial.number: signs * np.array(trial.values)
+            for trial, _ in known
+            if trial.state is TrialState.COMPLETE and np.isfinite(trial.values).all()
         }
-        outputs = {
-            trial.number: self._outputs(trial, values[trial.number]) for trial, _ in known if trial.number in values
-        }
+        sign = float(signs[0])
+        told = [(trial, values[trial.number]) for trial, _ in known if trial.number in values]
+        outputs = {trial.number: self._outputs(trial, own, sign) for trial, own in told}
         names = set.intersection(*(set(each) for each in outputs.values())) if outputs else set()
+        fits = all(np.isclose(np.mean(list(outputs[trial.number].values())), own.mean()) for trial, own in told)
+        if outputs and not (names and fits):
+            self._warn(f"some values are not the means of their trials' `{SCORES}`: MixtureSampler models values alone")
+            outputs = {trial.number: self._as_they_are(own) for trial, own in told}
+            names = set(next(iter(outputs.values())))
         table = np.array([[each[name] for name in sorted(names)] for each in outputs.values()])
         low, high = (table.min(), table.max()) if len(directions) == 1 and table.size else (0.0, 1.0)
         if len(directions) > 1 and table.size:
@@ -134,12 +183,17 @@ class MixtureSampler(samplers.BaseSampler):
         return records
 
     @staticmethod
-    def _outputs(trial: FrozenTrial, values: Any) -> dict[str, float]:
-        """What a trial's value is made of, if it says so; else the values."""
+    def _outputs(trial: FrozenTrial, values: Any, sign: float) -> dict[str, float]:
+        """What a trial's value is made of, if it says so in numbers; else the values."""
         told = trial.user_attrs.get(SCORES)
         if len(values) == 1 and isinstance(told, dict) and told:
-            sign = 1.0 if values[0] == trial.values[0] else -1.0
-            return {str(name): sign * float(score) for name, score in told.items()}
+            scores = {str(name): score for name, score in told.items()}
+            if all(isinstance(s, int | float) and math.isfinite(s) for s in scores.values()):
+                return {name: sign * float(score) for name, score in scores.items()}
+        return MixtureSampler._as_they_are(values)
+
+    @staticmethod
+    def _as_they_are(values: Any) -> dict[str, float]:
         return {f"{k:03d}": float(value) for k, value in enumerate(values)}
 
 

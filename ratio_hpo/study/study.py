@@ -97,6 +97,13 @@ class Study:
         """The mean F1 that trials are timed to; None until trial 0 is done."""
         return self._endings.target
 
+    def provenance(self, key: str) -> str | None:
+        """What was stored of where the study comes from, which is no part of what it is."""
+        return self._optuna.user_attrs.get(key)
+
+    def save_provenance(self, key: str, value: str) -> None:
+        self.storage.set_study_user_attr(self._optuna._study_id, key, value)
+
     def records(self) -> list[TrialRecord]:
         """All trials, by number, as they are stored."""
         with self._lock:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +102,57 @@ def test_failed_stopped_and_foreign_trials_are_no_trouble() -> None:
 
     study.optimize(sometimes, n_trials=16)
     assert len(study.trials) == 17
+
+
+PLAIN = Space("plain", {"ratio": Ratio(), "lr": LogUniform(low=1e-5, high=1e-3)})
+
+
+def run(objective: Any, direction: str = "maximize", trials: int = 10, space: Space = PLAIN) -> Any:
+    study = optuna.create_study(direction=direction, sampler=MixtureSampler(space, seed=0))
+    study.optimize(objective, n_trials=trials)
+    return study
+
+
+def suggested(trial: Any, *, lr: str = "lr") -> tuple[float, float]:
+    return suggest_ratio(trial), trial.suggest_float(lr, 1e-5, 1e-3, log=True)
+
+
+@pytest.mark.parametrize("odd", [math.nan, None, math.inf, "text"])
+def test_one_odd_score_ends_no_study(odd: Any) -> None:
+    def objective(trial: Any) -> float:
+        ratio, _ = suggested(trial)
+        scores = {"en": 1 - ratio, "sw": ratio}
+        trial.set_user_attr("scores", {**scores, "sw": odd} if trial.number == 3 else scores)
+        return 0.5
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert len(run(objective).trials) == 10
+
+
+@pytest.mark.parametrize("value", [-math.inf, math.inf])
+def test_an_infinite_value_ends_no_study(value: float) -> None:
+    assert len(run(lambda trial: value if suggested(trial) and trial.number == 3 else 0.5).trials) == 10
+
+
+def test_names_outside_the_space_are_told() -> None:
+    with pytest.warns(UserWarning, match="MixtureSampler") as told:
+        run(lambda trial: suggested(trial, lr="learning_rate")[0], trials=4)
+    said = [str(each.message) for each in told if "MixtureSampler" in str(each.message)]
+    assert any("learning_rate is not in the space" in line for line in said)
+    assert any("learns nothing from trials that lack lr" in line for line in said)
+    assert len(said) == len(set(said))
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_what_is_searched_is_the_value_and_not_the_mean_of_scores(direction: str) -> None:
+    """The mean of the scores is best at a ratio of 1, the value at 0."""
+
+    def objective(trial: Any) -> float:
+        ratio, _ = suggested(trial)
+        trial.set_user_attr("scores", {"en": 1 - ratio, "sw": 3 * ratio})
+        return 1 - ratio if direction == "maximize" else ratio
+
+    with pytest.warns(UserWarning, match="models values alone"):
+        study = run(objective, direction, trials=14)
+    assert study.best_params["ratio"] < 0.1
