@@ -48,7 +48,7 @@ def transfer(view: StudyView, items: ItemStore) -> dict[str, Any]:
         raise StudyError(
             f"trial {baseline.number} of {view.name} has no item scores below ⟨root⟩; search it again here"
         )
-    columns = _columns(base)
+    columns = _columns(base, list(primary))
     rows = []
     for record in view.records:
         if not record.scored or record is baseline:
@@ -111,9 +111,10 @@ def _sums(record: TrialRecord, items: ItemStore, primary: Mapping[str, str]) -> 
     return found
 
 
-def _columns(base: _Sums) -> list[Column]:
-    """Each target's languages, and their mean."""
-    targets = list(dict.fromkeys(target for target, _ in base))
+def _columns(base: _Sums, order: Sequence[str]) -> list[Column]:
+    """Each target's languages, and their mean, in the order of the experiment."""
+    scored = dict.fromkeys(target for target, _ in base)
+    targets = sorted(scored, key=lambda target: order.index(target) if target in order else len(order))
     columns = []
     for target in targets:
         columns += [column for column in base if column[0] == target]

@@ -159,9 +159,13 @@ class Evaluation:
 
     def with_headline(self, scores: Mapping[str, float]) -> dict[str, float]:
         """Scores with the headline among them, where every target has been scored."""
-        if len(self.targets) == 1:
-            return dict(scores)
         whole = dict(scores)
+        if len(self.targets) == 1:
+            [target] = self.targets
+            for prefix in PREFIXES.values():
+                if f"{prefix}score/mean" in scores:
+                    whole[f"{prefix}xtreme/mean"] = self._as_xtreme(scores, prefix, target)
+            return whole
         weight = sum(target.weight for target in self.targets)
         for prefix in PREFIXES.values():
             means = [scores.get(f"{prefix}{target.name}/mean") for target in self.targets]
@@ -222,7 +226,8 @@ class Evaluation:
     def _as_xtreme(self, scores: Mapping[str, float], prefix: str, target: Target) -> float:
         """A target's mean as XTREME's average over tasks takes it: of question answering that of F1 and EM."""
         measures = ("f1", "em") if target.task.name == "qa" else (target.primary,)
-        return sum(scores[f"{prefix}{target.name}/{measure}/mean"] for measure in measures) / len(measures)
+        name = "" if len(self.targets) == 1 else f"{target.name}/"
+        return sum(scores[f"{prefix}{name}{measure}/mean"] for measure in measures) / len(measures)
 
     def _languages(self) -> list[str]:
         return list(dict.fromkeys(language for target in self.targets for language in target.languages))
