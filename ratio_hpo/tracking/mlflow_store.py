@@ -17,6 +17,9 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from ratio_hpo.core.files import remove
 from ratio_hpo.core.urls import file_url
 
+ARTIFACTS = "artifacts"
+"""The folder of artifacts, beside the file."""
+
 
 def make_store(file: Path) -> None:
     """Make the SQLite store of a run folder, whole or not at all; one that is there and whole stays.
@@ -32,6 +35,7 @@ def make_store(file: Path) -> None:
     if file.is_file():
         problem = _problem_of(file)
         if problem is None:
+            _follow(file)
             return
         if _holds_runs(file):
             raise problem
@@ -54,12 +58,32 @@ def _problem_of(file: Path) -> Exception | None:
     """What MLflow says against a store, which it makes where there is none; None: nothing."""
     address = file_url(file, driver="sqlite+pysqlite")
     try:
-        SqlAlchemyStore(address, (file.parent / "artifacts").as_uri()).search_experiments(max_results=1)
+        SqlAlchemyStore(address, (file.parent / ARTIFACTS).as_uri()).search_experiments(max_results=1)
         return None
     except Exception as error:  # MLflow raises its own, alembic's and SQLAlchemy's
         return error
     finally:  # MLflow keeps engines by address, and theirs would go on with a file that was replaced
         SqlAlchemyStore._get_or_create_engine(address).dispose()
+
+
+def _follow(file: Path) -> None:
+    """Let artifacts be found where they are now, after the run folder was moved or copied.
+
+    MLflow stores where they are by the full path that they had when an experiment was made.
+    """
+    here = (file.parent / ARTIFACTS).as_uri()
+    with closing(sqlite3.connect(file)) as connection, connection:
+        rows = connection.execute("SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file:%'")
+        for (location,) in rows.fetchall():
+            before, found, _ = location.rpartition(f"/{ARTIFACTS}/")
+            before = f"{before}/{ARTIFACTS}" if found else location
+            if before == here or not before.endswith(f"/{ARTIFACTS}"):
+                continue
+            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                connection.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                    (here, len(before) + 1, len(before), before),
+                )
 
 
 def _holds_runs(file: Path) -> bool:
