@@ -73,7 +73,7 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
         task = bar.add_task(f"tracking {view.name}", total=len(view.records))
         try:
             count = track_study(
-                stored, view, RunFolder(root), uri, lambda record: bar.update(task, completed=record.number + 1)
+                stored, view, RunFolder(root), uri, lambda record: bar.update(task, completed=record.number + 1), say
             )
         except Exception as error:  # a tracking store may raise anything; what was written stays written
             place = shown_url(uri) if uri else RunFolder(root).runs

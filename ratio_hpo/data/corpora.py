@@ -20,6 +20,9 @@ from ratio_hpo.data.splits import Sizes, check_sizes, cut
 from ratio_hpo.data.tag_schemes import in_iob2
 from ratio_hpo.data.world import LANGUAGES, WORLD_TASKS, world_examples
 
+MAX_QUESTIONS = 10**7
+"""Generated examples of a language at most: each is kept in memory."""
+
 PartSize = Whole | Real | Literal["rest"]
 Language = Annotated[str, Strict()]
 
@@ -200,6 +203,9 @@ class WorldCorpusSpec(_CorpusSpec):
         unknown = [language for language in self.languages if language not in LANGUAGES]
         if unknown:
             raise ValueError(f"the embedded world has no language {unknown[0]}; known: {', '.join(LANGUAGES)}")
+        most = max(self.questions.values(), default=0) if isinstance(self.questions, dict) else self.questions
+        if most > MAX_QUESTIONS:
+            raise ValueError(f"questions needs at most {MAX_QUESTIONS:,} a language, but got {most:,}; lower it")
         if isinstance(self.questions, dict):
             absent = [language for language in self.languages if language not in self.questions]
             if absent:

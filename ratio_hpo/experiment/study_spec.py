@@ -59,7 +59,7 @@ class StudySpec(Spec):
     seed: Whole = Field(default=0, ge=0, le=LARGEST_SEED)
     """Of samplers, splits and training."""
 
-    trials: Whole = Field(default=16, ge=1)
+    trials: Whole = Field(default=16, ge=1, le=10**7)
     """In the study in all: anchors, pruned and failed ones included."""
 
     target: TargetSpec = TargetSpec()

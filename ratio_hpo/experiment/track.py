@@ -18,8 +18,10 @@ from ratio_hpo.experiment.report_facts import confirmed_mark, tracked_column
 from ratio_hpo.study import Study
 from ratio_hpo.study.front import front, summary
 from ratio_hpo.study.keeper import kept_points
+from ratio_hpo.study.leases import RENEWAL, TERM
 from ratio_hpo.study.storage import Storage
 from ratio_hpo.study.view import StudyView, recommended_of, save_tracked, view_study
+from ratio_hpo.study.writer import Writer, writing
 from ratio_hpo.tracking import StudyFacts, TrackingLoop
 from ratio_hpo.tracking.loop import write_ending, write_trials
 
@@ -85,6 +87,7 @@ def tracking_beside(study: Study, folder: RunFolder, uri: str | None, say: Calla
     def save(number: int, mark: str) -> None:
         save_tracked(study.storage, study.plan.name, store_key(uri), number, mark)
 
+    writer = Writer(study.storage, study.storage.get_study_id_from_name(study.plan.name))
     loop = TrackingLoop(
         make=lambda: open_tracker(uri, folder, study.plan.about.experiment),
         read=read,
@@ -93,12 +96,14 @@ def tracking_beside(study: Study, folder: RunFolder, uri: str | None, say: Calla
         say=say,
         artifacts=lambda place: write_artifacts(seen[0], place, tracked_column(study.storage, seen[0], folder)),
         alone=lambda: alone(folder),
+        may_write=writer.wait,
     )
     loop.start()
     try:
         yield
     finally:
         loop.finish()
+        writer.release()
 
 
 def track_study(
@@ -107,11 +112,13 @@ def track_study(
     folder: RunFolder,
     uri: str | None,
     wrote: Callable[[TrialRecord], None],
+    say: Callable[[str], None] = lambda line: None,
 ) -> int:
     """Write a study from storage into a store; what is there already stays as it is.
 
     Args:
         wrote: told of each trial after it was written.
+        say: told of runs that were there twice.
 
     Returns:
         How many trials were written.
@@ -128,9 +135,14 @@ def track_study(
         save_tracked(storage, view.name, key, record.number, mark)
         wrote(record)
 
-    with alone(folder):
+    writer = Writer(storage, storage.get_study_id_from_name(view.name))
+    if not writer.wait(TERM + RENEWAL):
+        raise StudyError(f"study {view.name} is being written by a search that runs; it writes what is missing")
+    with writing(writer), alone(folder):
         tracker = open_tracker(uri, folder, view.about.experiment)
         written = tracker.written(view.name)
+        if tracker.duplicates:
+            say(f"{tracker.duplicates} run(s) were of a trial that has another one; they are marked as its duplicates")
         for number in [number for number in written if stored.get(number) != written[number]]:
             save_tracked(storage, view.name, key, number, written[number])
         write_trials(tracker, view.records, facts, written, after)

@@ -171,7 +171,6 @@ def take_lease(
     Returns:
         What `read` gave; None where the trial has ended, or somebody else holds it.
     """
-    content = _content(mine)
     work_left = sql.exists(
         sql.select(TRIALS.c.trial_id).where(TRIALS.c.trial_id == mine.trial_id, TRIALS.c.state == TrialState.RUNNING)
     ) & ~sql.exists(
@@ -180,14 +179,39 @@ def take_lease(
         )
     )
 
+    return _take(storage, mine, over, work_left, read)
+
+
+def take_writer(storage: PatientStorage, mine: Lease, over: Lease | None) -> bool:
+    """Take the lease of whoever writes a study elsewhere, under `writer_of`; False where somebody else holds it."""
+    return _take(storage, mine, over, sql.true(), lambda connection: True) or False
+
+
+def writer_of(study_id: int) -> int:
+    """The number that the lease of a study's writer has in the place of a trial's."""
+    return -study_id
+
+
+def read_lease(storage: PatientStorage, trial_id: int) -> Lease | None:
+    """The lease of a trial, or of a study's writer, as it is stored."""
+    query = sql.select(LEASES).where(LEASES.c.trial_id == trial_id)
+    row = storage.read(lambda connection: connection.execute(query).first())
+    return None if row is None else lease_of(row)
+
+
+def _take(
+    storage: PatientStorage, mine: Lease, over: Lease | None, allowed: Any, read: Callable[[sql.Connection], T]
+) -> T | None:
+    content = _content(mine)
+
     def work(connection: sql.Connection) -> T | None:
         if over is not None:
             still = (LEASES.c.trial_id == over.trial_id, LEASES.c.token == over.token, LEASES.c.beats == over.beats)
-            taken = connection.execute(sql.update(LEASES).where(*still, work_left).values(**content)).rowcount == 1
+            taken = connection.execute(sql.update(LEASES).where(*still, allowed).values(**content)).rowcount == 1
         else:
             is_held = sql.exists(sql.select(LEASES.c.trial_id).where(LEASES.c.trial_id == mine.trial_id))
             row = sql.select(*(sql.literal(value) for value in (mine.trial_id, *content.values())))
-            insert = sql.insert(LEASES).from_select(["trial_id", *content], row.where(~is_held, work_left))
+            insert = sql.insert(LEASES).from_select(["trial_id", *content], row.where(~is_held, allowed))
             taken = connection.execute(insert).rowcount == 1
         return read(connection) if taken or connection.execute(_OURS, _named(mine)).first() is not None else None
 
@@ -208,7 +232,7 @@ def renew_lease(storage: PatientStorage, mine: Lease, now: float) -> Lease | Non
 def drop_leases_of(storage: PatientStorage, study_id: int) -> None:
     """Delete all leases of a study, whoever holds them."""
     of_study = sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
-    gone = sql.delete(LEASES).where(LEASES.c.trial_id.in_(of_study))
+    gone = sql.delete(LEASES).where(LEASES.c.trial_id.in_(of_study) | (LEASES.c.trial_id == writer_of(study_id)))
     storage.run(lambda connection: connection.execute(gone))
 
 

@@ -19,6 +19,9 @@ PERIOD = 2.0
 PATIENCE = 60.0
 """Seconds without a sign of life from the tracker after which the end of a search waits for it no longer."""
 
+HANDOVER = 10.0
+"""Seconds that the end of a search waits for another driver to let go of writing; one that goes on writes it all."""
+
 Artifacts = Callable[[Path], None]
 """Writes the study's pictures and tables into a folder."""
 
@@ -93,6 +96,7 @@ class TrackingLoop:
         say: told, once for each reason, that tracking lags.
         artifacts: writes the study's pictures and tables.
         alone: holds off other processes that write to the same store, for the time of a pass.
+        may_write: whether this is the one process that writes the study; with a number, waits so many seconds for it.
     """
 
     def __init__(
@@ -104,9 +108,10 @@ class TrackingLoop:
         say: Callable[[str], None],
         artifacts: Artifacts = lambda folder: None,
         alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+        may_write: Callable[[float], bool] = lambda seconds: True,
     ) -> None:
         self._make, self._read, self._stored, self._save, self._say = make, read, stored, save, say
-        self._artifacts, self._alone = artifacts, alone
+        self._artifacts, self._alone, self._may_write = artifacts, alone, may_write
         self._tracker: Tracker | None = None
         self._written: dict[int, str] = {}
         self._stop = threading.Event()
@@ -135,6 +140,8 @@ class TrackingLoop:
     def pass_once(self, *, last: bool = False) -> bool:
         """Write all that is new; with `last`, weights, pictures and tables too."""
         try:
+            if not self._may_write(HANDOVER if last else 0.0):
+                return True  # somebody else writes the study, and will write what is new here too
             with self._alone():
                 self._write_all(last=last)
         except Refused as error:

@@ -57,6 +57,7 @@ PERMANENT = {
 
 BATCH, PARAMS_BATCH, PAGE = 900, 90, 1000
 CHECKPOINTS = "checkpoints"
+DUPLICATE_OF = "ratio_hpo.duplicate_of"
 
 
 class MlflowTracker:
@@ -82,12 +83,23 @@ class MlflowTracker:
             location = (artifacts / experiment).resolve().as_uri() if own and artifacts is not None else None
             self.experiment_id = str(self._client.create_experiment(experiment, artifact_location=location))
         self._runs: dict[tuple[str, str], str] = {}
+        self.duplicates = 0
         self._kept: dict[str, str] = {}
         self._viewed: set[str] = set()
 
     def written(self, study: str) -> Mapping[int, str]:
-        found = {}
-        for run in self._search(f"tags.`{STUDY}` = '{study}' AND tags.`{KIND}` = 'trial'"):
+        found: dict[int, str] = {}
+        runs: dict[str, Run] = {}
+        for run in list(self._search(f"tags.`{STUDY}` = '{study}' AND tags.`{KIND}` = 'trial'")):
+            number = run.data.tags[TRIAL]
+            other = runs.setdefault(number, run)
+            if other is not run:
+                run, again = sorted((run, other), key=_worth, reverse=True)
+                runs[number] = run
+                self._client.set_tag(again.info.run_id, DUPLICATE_OF, run.info.run_id)
+                self._client.set_tag(again.info.run_id, KIND, "duplicate")
+                self.duplicates += 1
+        for run in runs.values():
             self._kept[run.info.run_id] = run.data.tags.get(KEPT, "")
             if WRITTEN in run.data.tags:  # else it was begun, and may lack its parameters
                 self._runs[study, run.data.tags[TRIAL]] = run.info.run_id
@@ -223,7 +235,9 @@ class MlflowTracker:
         """The run of a trial: known, found by its tags, or made with its parameters and data."""
         key = (facts.study, str(record.number))
         if key not in self._runs:
-            wanted = f"tags.`{STUDY}` = '{facts.study}' AND tags.`{TRIAL}` = '{record.number}'"
+            wanted = (
+                f"tags.`{STUDY}` = '{facts.study}' AND tags.`{TRIAL}` = '{record.number}' AND tags.`{KIND}` = 'trial'"
+            )
             found: Any = next(self._search(wanted), None)
             if found is None:
                 start = int(record.started * 1000) if record.started else None
@@ -243,6 +257,11 @@ class MlflowTracker:
             inputs.append(_dataset(f"base {facts.base[0]}", facts.base[1], "base"))
         if inputs:
             self._client.log_inputs(run, datasets=inputs)
+
+
+def _worth(run: Run) -> tuple[bool, int, str]:
+    """Which of two runs of a trial to keep: the one that is written whole, with more metrics, made first."""
+    return WRITTEN in run.data.tags, len(run.data.metrics), run.info.run_id
 
 
 def check_store(uri: str) -> None:

@@ -15,6 +15,10 @@ Spread = Literal["proportional", "uniform", "temperature", "unimax"]
 Schedule = Literal["constant", "wsd", "linear", "cosine"]
 
 
+MAX_STEPS, MAX_BATCH = 10**8, 10**6
+"""Updates of a stage, and windows of an update, at most: more is a slip of the pen, and outgrows the memory."""
+
+
 class EverySpec(Spec):
     """Evaluate after each so many steps."""
 
@@ -41,10 +45,10 @@ class StageSpec(Spec):
     sources: list[str] | dict[str, SourceSpec] = Field(min_length=1)
     """What it draws from: parts of corpora (`corpus/part`), made into one source a language; or sources by name."""
 
-    steps: Whole = Field(ge=1)
+    steps: Whole = Field(ge=1, le=MAX_STEPS)
     """Optimiser updates; with `budget: add`, those at ratio 0."""
 
-    batch_size: Whole = Field(ge=1)
+    batch_size: Whole = Field(ge=1, le=MAX_BATCH)
     """Windows of one update."""
 
     learning_rate: Real = Field(gt=0)

@@ -38,6 +38,12 @@ VALUES = {
     "endless cost": (("search", "--dry-run", "--max-cost", "inf"), "'inf' is not a finite number"),
     "cpus": (("search", "--dry-run", "--cpus-per-trial", "nan"), "'nan' is not a finite number"),
     "seed": (("search", "--dry-run", "--seed", "9" * 20), "seed"),
+    "steps": (("search", "--dry-run", "-S", f"stages.intermediate.steps={10**12}"), "less than or equal to 100000000"),
+    "questions": (
+        ("search", "--dry-run", "-S", f"corpora.pool.questions={10**13}"),
+        "needs at most 10,000,000 a language",
+    ),
+    "share": (("search", "--dry-run", "--share", "ftp://127.0.0.1:1/x"), "--share: ftp://127.0.0.1:1/x: "),
     "study": (("search", "--dry-run", "--study", ""), "--study: needs letters, digits"),
     "gpus": (("search", "--dry-run", "--gpus-per-trial", "2"), "trains on one GPU, but got 2"),
     "port": (

@@ -307,3 +307,23 @@ def test_what_was_not_written_is_told_by_status(root: Path) -> None:
     assert status(study.snapshot())["tracking_lags"] == 6
     track(root)
     assert status(study.snapshot())["tracking_lags"] == 0
+
+
+def test_two_runs_of_a_trial_are_found_and_one_is_marked(root: Path) -> None:
+    """As drivers of several roots made them, that looked and then created."""
+    study = search(root)
+    tracker = open_tracker(None, RunFolder(root), "fake")
+    client = MlflowClient(RunFolder(root).runs_url)
+    [first] = client.search_runs([tracker.experiment_id], "tags.`ratio_hpo.trial` = '2'")
+    tags = {key: first.data.tags[key] for key in ("ratio_hpo.study", "ratio_hpo.trial", "ratio_hpo.kind")}
+    again = client.create_run(tracker.experiment_id, tags=tags).info.run_id
+    said: list[str] = []
+    view = view_study(study.storage, "study")
+    assert track_study(study.storage, view, RunFolder(root), None, lambda record: None, said.append) == 0
+    assert said == ["1 run(s) were of a trial that has another one; they are marked as its duplicates"]
+    marked = client.get_run(again).data.tags
+    assert (marked["ratio_hpo.kind"], marked["ratio_hpo.duplicate_of"]) == ("duplicate", first.info.run_id)
+    assert client.get_run(first.info.run_id).data.tags["ratio_hpo.kind"] == "trial"
+    said.clear()
+    assert track_study(study.storage, view, RunFolder(root), None, lambda record: None, said.append) == 0
+    assert said == []

@@ -1,0 +1,90 @@
+"""The one process that writes a study to a tracker: two that look and then create would make two runs of a trial."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ratio_hpo.core.clock import CLOCK, Clock
+from ratio_hpo.core.errors import StorageReplaced
+from ratio_hpo.study.leases import (
+    RENEWAL,
+    Lease,
+    LeaseLost,
+    Watch,
+    drop_lease,
+    own_lease,
+    read_lease,
+    renew_lease,
+    take_writer,
+    writer_of,
+)
+from ratio_hpo.study.patience import DATABASE_ERRORS, PatientStorage
+
+
+class Writer:
+    """A claim to write a study, in the study's storage, renewed from a thread while it is held.
+
+    Args:
+        study_id: Optuna's.
+    """
+
+    def __init__(self, storage: PatientStorage, study_id: int, clock: Clock = CLOCK) -> None:
+        self._storage, self._number, self._clock = storage, writer_of(study_id), clock
+        self._watch = Watch(clock)
+        self._lease: Lease | None = None
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def hold(self) -> bool:
+        """Take the claim where nobody has it, or its holder is lost; False where somebody else writes."""
+        with self._lock:
+            if self._lease is not None:
+                return True
+            held = read_lease(self._storage, self._number)
+            if held is not None and not self._watch.is_lost(held):
+                return False
+            mine = own_lease(self._number, self._clock)
+            if not take_writer(self._storage, mine, held):
+                return False
+            self._lease = mine
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._renew_forever, name="writer", daemon=True)
+            self._thread.start()
+        return True
+
+    def wait(self, patience: float) -> bool:
+        """Take the claim as soon as its holder lets go of it; False where it has not after so many seconds."""
+        began = self._clock.monotonic()
+        while not self.hold():
+            if self._clock.monotonic() - began > patience:
+                return False
+            self._clock.sleep(0.5)
+        return True
+
+    def release(self) -> None:
+        """Let somebody else write."""
+        self._stop.set()
+        with (
+            self._lock,
+            suppress(LeaseLost, StorageReplaced, *DATABASE_ERRORS),
+        ):  # where it is gone, it is lost by itself
+            lease, self._lease = self._lease, None
+            if lease is not None:
+                self._storage.run(lambda connection: drop_lease(connection, lease))
+
+    def _renew_forever(self) -> None:
+        while not self._stop.wait(RENEWAL):
+            with self._lock, suppress(StorageReplaced, *DATABASE_ERRORS):
+                if self._lease is not None:
+                    self._lease = renew_lease(self._storage, self._lease, self._clock.time())
+
+
+@contextmanager
+def writing(writer: Writer) -> Iterator[Writer]:
+    """A writer that lets go at the end of the block."""
+    try:
+        yield writer
+    finally:
+        writer.release()
