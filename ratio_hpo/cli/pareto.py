@@ -74,7 +74,7 @@ def print_front(content: dict[str, Any]) -> None:
     ]
     mean = f"mean {content['measure']}"
     columns = ["cost", mean, "sure", "ratio", "trial", "kind", "stopped at", "settings"]
-    print_table(columns, rows, right=["cost", mean, "sure", "ratio"], clip=True)
+    print_table(columns, rows, right=["cost", mean, "sure", "ratio"], fold=True)
     others = [f"trial {m['trial']} at {m['stage']} {m['windows']:,} ({_percent(m['probability'])})"
               for m in content["also_likely"] if m["probability"] >= EVEN]  # fmt: skip
     room = shutil.get_terminal_size().columns

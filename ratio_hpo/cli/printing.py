@@ -6,9 +6,12 @@ import gc
 import json
 import shutil
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+from ratio_hpo.core.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,22 +62,27 @@ def print_json(content: Any) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), clip: bool = False
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), fold: bool = False
 ) -> None:
-    """A table on stdout.
+    """A table on stdout; nothing of it is cut.
 
     Args:
         right: columns that are set to the right.
-        clip: cut the last column to what the terminal has room for; 80 columns where there is none, or COLUMNS.
+        fold: in a terminal, put what the last column has no room for under it.
     """
-    widths = [max(len(name), *(len(row[k]) for row in rows)) if rows else len(name) for k, name in enumerate(columns)]
-    if clip:
-        room = max(shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1), len(columns[-1]))
-        widths[-1] = min(widths[-1], room)
-        rows = [[*row[:-1], row[-1] if len(row[-1]) <= room else f"{row[-1][: room - 1]}…"] for row in rows]
-    for row in [columns, *rows]:
+    table = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(name), *(len(row[k]) for row in table)) if table else len(name) for k, name in enumerate(columns)]
+    lines = [list(columns)]
+    room = widths[-1]
+    if fold and sys.stdout.isatty():
+        free = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
+        room = min(widths[-1], max(free, len(columns[-1])))
+    for row in table:
+        first, *others = textwrap.wrap(row[-1], room, break_on_hyphens=False) if len(row[-1]) > room else [row[-1]]
+        lines += [[*row[:-1], first], *([*[""] * (len(row) - 1), other] for other in others)]
+    for line in lines:
         cells = [
             cell.rjust(width) if name in right else cell.ljust(width)
-            for name, cell, width in zip(columns, row, widths, strict=True)
+            for name, cell, width in zip(columns, line, widths, strict=True)
         ]
         click.echo("  ".join(cells).rstrip())

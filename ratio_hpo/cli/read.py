@@ -227,7 +227,7 @@ def _print_trials(trials: list[dict[str, Any]]) -> None:
     ]
     numeric = ["trial", "ratio", "score", "cost", "to target"]
     columns = ["trial", "state", "kind", "ratio", "score", "cost", "to target", "settings"]
-    print_table(columns, rows, right=numeric, clip=True)
+    print_table(columns, rows, right=numeric, fold=True)
 
 
 def _print_mixture(plan: dict[str, Any]) -> None:

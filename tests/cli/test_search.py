@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -211,9 +213,35 @@ def test_kill_9_loses_no_trial_doubles_none_and_trains_nothing_stored_again(plac
 @pytest.mark.slow
 def test_what_is_printed_fits_into_80_columns(finished: Path) -> None:
     for words in (("status",), ("pareto", "--no-picture"), (*SEARCH, "--trials", "6")):
-        done = call(*words, cwd=finished, COLUMNS="80")
-        assert done.returncode == 0
-        assert [line for line in (done.stdout + done.stderr).splitlines() if len(line) > 80] == []
+        code, text = in_terminal(*words, cwd=finished, columns=80)
+        assert code == 0
+        assert [line for line in text.splitlines() if len(line) > 80] == []
+        assert "…" not in text
+
+
+def in_terminal(*words: str, cwd: Path, columns: int) -> tuple[int, str]:
+    """What a command prints where stdout is a terminal."""
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "ratio_hpo", *words]
+    with subprocess.Popen(command, cwd=cwd, env=env, stdout=theirs, stderr=subprocess.DEVNULL) as process:
+        os.close(theirs)
+        chunks = []
+        with contextlib.suppress(OSError):  # the other end was closed
+            while chunk := os.read(ours, 4096):
+                chunks.append(chunk)
+    os.close(ours)
+    return process.returncode, b"".join(chunks).decode().replace("\r\n", "\n")
+
+
+def test_what_is_piped_is_whole(finished: Path) -> None:
+    """Every parameter of each trial stands in its line, whatever the width."""
+    for words in (("status",), ("pareto", "--no-picture")):
+        lines = call(*words, cwd=finished, COLUMNS="40").stdout.splitlines()
+        rows = [line for line in lines if "lr=" in line]
+        assert rows
+        assert all("steps=" in line for line in rows)
+        assert all("…" not in line for line in lines)
 
 
 def test_the_recommended_trials_weights_are_kept_named_and_taken_out(finished: Path) -> None:
