@@ -195,14 +195,14 @@ def facts_of(view: StudyView, folder: RunFolder) -> StudyFacts:
 
 
 def rename_runs(storage: Storage, old: str, new: str, folder: RunFolder, uri: str | None) -> None:
-    """Give the runs of a study that was renamed its new name, where it was tracked."""
-    view = view_study(storage, new)
+    """Give the runs of a study that is being renamed its new name, where it was tracked."""
+    view = view_study(storage, old)
     if view.stores:
         open_tracker(uri_of(view, uri), folder, view.about.experiment).rename(old, new)
 
 
 def delete_runs(view: StudyView, folder: RunFolder, uri: str | None) -> None:
-    """Delete the runs of a study that was deleted, where it was tracked."""
+    """Delete the runs of a study that is being deleted, where it was tracked."""
     if view.stores:
         open_tracker(uri_of(view, uri), folder, view.about.experiment).delete(view.name)
 

@@ -111,18 +111,35 @@ def retry(storage: PatientStorage, name: str | None, numbers: Sequence[int]) -> 
     return study.study_name, made
 
 
-def rename_study(storage: PatientStorage, old: str, new: str) -> None:
-    """Give a study another name.
+def check_rename(storage: PatientStorage, old: str, new: str) -> None:
+    """Refuse what `rename_study` would, before anything is changed.
 
     Raises:
         StudyError: there is none of the old name, one of the new name, or somebody works on it.
         ConfigError: a name that cannot stand in paths.
     """
     check_name(new, "new name")
-    study = find_study(storage, old)
-    _check_idle(storage, study, "rename")
+    check_idle(storage, old, "rename")
     if new in optuna.get_all_study_names(storage):
         raise StudyError(f"a study named {new!r} is there already; choose another name")
+
+
+def check_idle(storage: PatientStorage, name: str, what: str) -> None:
+    """Refuse to do something to a study that is worked on.
+
+    Raises:
+        StudyError: there is none of that name, or somebody works on it.
+    """
+    _check_idle(storage, find_study(storage, name), what)
+
+
+def rename_study(storage: PatientStorage, old: str, new: str) -> None:
+    """Give a study another name.
+
+    Raises:
+        StudyError, ConfigError: as `check_rename`.
+    """
+    check_rename(storage, old, new)
     update = sql.update(STUDIES).where(STUDIES.c.study_id == storage.get_study_id_from_name(old))
     storage.run(lambda connection: connection.execute(update.values(study_name=new)))
 
@@ -134,7 +151,7 @@ def delete_study(storage: PatientStorage, name: str) -> None:
         StudyError: there is none of that name, or somebody works on it.
     """
     study = find_study(storage, name)
-    _check_idle(storage, study, "delete")
+    check_idle(storage, name, "delete")
     drop_leases_of(storage, study._study_id)
     optuna.delete_study(study_name=name, storage=storage)
 

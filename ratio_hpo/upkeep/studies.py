@@ -19,6 +19,8 @@ from ratio_hpo.study.view import view_study
 def rename(storage: Storage, folder: RunFolder, old: str, new: str, tracking_uri: str | None = None) -> str | None:
     """Give a study another name, with its kept weights and its runs in MLflow; so too its confirmation.
 
+    The name in the storage is changed last: where this process is killed before, the same command does what is left.
+
     Returns:
         Why its runs could not be changed; None: they were.
 
@@ -29,19 +31,22 @@ def rename(storage: Storage, folder: RunFolder, old: str, new: str, tracking_uri
     weights, new_weights = folder.weights(old), folder.weights(new)
     if weights.is_dir() and new_weights.exists():
         raise StudyError(f"{new_weights} holds weights already; choose another name, or move them away")
-    admin.rename_study(storage, old, new)
+    admin.check_rename(storage, old, new)
+    confirmed, problem = has_study(storage, old + CONFIRMATION), None
+    if confirmed:
+        problem = rename(storage, folder, old + CONFIRMATION, new + CONFIRMATION, tracking_uri)
+    problem = _in_mlflow(lambda: rename_runs(storage, old, new, folder, tracking_uri)) or problem
     if weights.is_dir():
         weights.rename(new_weights)
-    problem = _in_mlflow(lambda: rename_runs(storage, old, new, folder, tracking_uri))
-    if has_study(storage, old + CONFIRMATION):
-        problem = rename(storage, folder, old + CONFIRMATION, new + CONFIRMATION, tracking_uri) or problem
+    admin.rename_study(storage, old, new)
     return problem
 
 
 def delete(storage: Storage, folder: RunFolder, name: str, tracking_uri: str | None = None) -> str | None:
     """Delete a study: its trials, its kept weights, its runs in MLflow, and its confirmation.
 
-    Stored stages stay for other studies.
+    Stored stages stay for other studies. The trials go last: where this process is killed before, the same command
+    does what is left.
 
     Returns:
         Why its runs could not be deleted; None: they were.
@@ -50,10 +55,12 @@ def delete(storage: Storage, folder: RunFolder, name: str, tracking_uri: str | N
         StudyError: there is none of that name, or somebody works on it.
     """
     view, confirmed = view_study(storage, name), has_study(storage, name + CONFIRMATION)
+    admin.check_idle(storage, name, "delete")
     problem = delete(storage, folder, name + CONFIRMATION, tracking_uri) if confirmed else None
-    admin.delete_study(storage, name)
+    problem = _in_mlflow(lambda: delete_runs(view, folder, tracking_uri)) or problem
     remove(folder.weights(name))
-    return _in_mlflow(lambda: delete_runs(view, folder, tracking_uri)) or problem
+    admin.delete_study(storage, name)
+    return problem
 
 
 def retry(storage: Storage, name: str | None = None, numbers: Sequence[int] = ()) -> tuple[str, dict[int, int]]:

@@ -186,8 +186,8 @@ def test_membership_of_the_front_follows_the_study(root: Path) -> None:
 def test_a_renamed_study_keeps_its_runs_and_a_deleted_one_leaves_none(root: Path) -> None:
     search(root)
     storage = open_storage(default_url(root))
-    rename_study(storage, "study", "better")
     rename_runs(storage, "study", "better", RunFolder(root), None)
+    rename_study(storage, "study", "better")
     assert [name for name, *_ in contents(root)] == ["better", *(f"better/{k}" for k in range(6))]
     view = view_study(storage, "better")
     assert track_study(storage, view, RunFolder(root), None, lambda record: None) == 0
