@@ -183,8 +183,7 @@ class Session:
         )
 
     def _patience(self) -> float:
-        """Seconds that a trial waits for a fault to pass: as long as the storage is waited for, and less than the
-        limits in time, which would take the wait for a fault of the trial."""
+        """Seconds that a trial waits for a fault to pass: those of the storage, and less than limits in time."""
         limits = [limit for limit in (self.budget.trial_minutes, self.budget.stall_minutes) if limit is not None]
         return min([self.study.storage.patience, *(30.0 * limit for limit in limits)])
 

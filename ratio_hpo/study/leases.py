@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import Any, TypeVar
 
-import psutil
 import sqlalchemy as sql
 import sqlalchemy.exc
 from optuna.trial import TrialState
 
 from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.study.patience import PatientStorage
+from ratio_hpo.study.processes import boot_id, host_name, is_alive, own_start
 from ratio_hpo.study.tables import (
     ATTRIBUTES,
     DONE,
@@ -37,6 +35,7 @@ from ratio_hpo.study.tables import (
     new_trial,
     putting,
     start_trial,
+    writer_of,
 )
 
 T = TypeVar("T")
@@ -79,11 +78,11 @@ class Lease:
     @property
     def is_here(self) -> bool:
         """Whether its holder is, or was, a process of this host since it was started."""
-        return (self.host, self.boot) == (_host(), _boot())
+        return (self.host, self.boot) == (host_name(), boot_id())
 
     def is_orphaned(self) -> bool:
         """Whether its holder is known to be dead."""
-        return self.is_here and not _alive(self.pid, self.started)
+        return self.is_here and not is_alive(self.pid, self.started)
 
     def seems_live(self, now: float) -> bool:
         """What a reader takes it for: it cannot watch, and goes by the holder's clock."""
@@ -92,8 +91,8 @@ class Lease:
 
 def own_lease(trial_id: int, clock: Clock = CLOCK) -> Lease:
     """A fresh lease of this process."""
-    return Lease(trial_id=trial_id, token=uuid.uuid4().hex, host=_host(), boot=_boot(), pid=os.getpid(),
-                 started=_own_start(os.getpid()), renewed=clock.time())  # fmt: skip
+    return Lease(trial_id=trial_id, token=uuid.uuid4().hex, host=host_name(), boot=boot_id(), pid=os.getpid(),
+                 started=own_start(os.getpid()), renewed=clock.time())  # fmt: skip
 
 
 class Watch:
@@ -185,11 +184,6 @@ def take_lease(
 def take_writer(storage: PatientStorage, mine: Lease, over: Lease | None) -> bool:
     """Take the lease of whoever writes a study elsewhere, under `writer_of`; False where somebody else holds it."""
     return _take(storage, mine, over, sql.true(), lambda connection: True) or False
-
-
-def writer_of(study_id: int) -> int:
-    """The number that the lease of a study's writer has in the place of a trial's."""
-    return -study_id
 
 
 def read_lease(storage: PatientStorage, trial_id: int) -> Lease | None:
@@ -302,43 +296,3 @@ def _content(lease: Lease) -> dict[str, int | float | str]:
         "beats": 0,
         "renewed": lease.renewed,
     }
-
-
-def _alive(pid: int, started: float) -> bool:
-    try:
-        return _start_of(pid) == started and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-@cache
-def _host() -> str:
-    try:
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        namespace = "pid"
-    return f"{socket.gethostname()}/{namespace}"
-
-
-@cache
-def _boot() -> str:
-    path = Path("/proc/sys/kernel/random/boot_id")
-    return path.read_text().strip() if path.is_file() else str(int(psutil.boot_time()))
-
-
-@cache
-def _own_start(pid: int) -> float:
-    return _start_of(pid)
-
-
-def _start_of(pid: int) -> float:
-    """When a process started: in clock ticks since boot where the kernel tells, which no change of the clock moves.
-
-    Raises:
-        psutil.NoSuchProcess: there is none of that number.
-    """
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return float(stat.read_text().rpartition(")")[2].split()[19])
-    except (OSError, IndexError):
-        return psutil.Process(pid).create_time()

@@ -88,6 +88,11 @@ def make_tables(engine: sql.Engine) -> None:
     _OURS.create_all(engine)
 
 
+def writer_of(study_id: int) -> int:
+    """The number that the lease of a study's writer has in the place of a trial's."""
+    return -study_id
+
+
 _LOCK = sql.update(STUDIES).where(STUDIES.c.study_id == sql.bindparam("of")).values(study_name=STUDIES.c.study_name)
 LAST = (
     sql.select(TRIALS.c.number).where(TRIALS.c.study_id == sql.bindparam("of")).order_by(TRIALS.c.trial_id.desc())

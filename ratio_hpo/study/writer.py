@@ -18,9 +18,9 @@ from ratio_hpo.study.leases import (
     read_lease,
     renew_lease,
     take_writer,
-    writer_of,
 )
 from ratio_hpo.study.patience import DATABASE_ERRORS, PatientStorage
+from ratio_hpo.study.tables import writer_of
 
 
 class Writer:
