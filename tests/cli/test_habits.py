@@ -240,7 +240,9 @@ def test_a_copied_run_folder_works(run: Any, tmp_path: Path) -> None:
     assert run(tmp_path, *words, "--trials", "3", "--root", "elsewhere").code == 0
     points = run(tmp_path, "pareto", "--root", "elsewhere", "--json").json()["points"]
     kept = {folder.name for folder in (tmp_path / "elsewhere" / "checkpoints" / "small-default").iterdir()}
-    assert kept == {point["weights"] for point in points}  # linked again from the stages that moved along
+    recommended = Path(run(tmp_path, "best", "--root", "elsewhere", "--json").json()["weights"]).name
+    # linked again from the stages that moved along
+    assert kept == {point["weights"] for point in points} | {recommended}
     assert run(tmp_path, *words, "--trials", "4", "--root", "elsewhere").code == 0
     after = run(tmp_path, "status", "--root", "elsewhere", "--json").json()
     assert after["trials"][:3] == before["trials"][:3]
