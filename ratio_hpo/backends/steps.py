@@ -9,10 +9,10 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ratio_hpo.core.errors import Diverged, WorkBlocked, in_one_line, printable
+from ratio_hpo.core.errors import Diverged, WorkBlocked, in_one_line
 from ratio_hpo.core.files import is_fault
 from ratio_hpo.core.trial import Context, Decision, Params, Progress
-from ratio_hpo.core.urls import without_password
+from ratio_hpo.core.urls import shown_words
 from ratio_hpo.core.waiting import Waiting, to_stderr
 
 if TYPE_CHECKING:
@@ -88,18 +88,13 @@ def next_step(stream: Iterator[Progress], *, score: bool = False) -> Step:
     except Diverged as error:
         return Ending(reason=str(error))
     except WorkBlocked as error:
-        return Ending(reason=shown(str(error)), blocked=True)
+        return Ending(reason=shown_words(str(error)), blocked=True)
     except SystemExit as error:
         return Ending(reason=f"the objective called sys.exit({error.code!r}), which ends no search; return instead")
     except Exception as error:  # whatever the user's objective raises
         if is_fault(error):
-            return Ending(reason=shown(in_one_line(error)), blocked=True)
-        return Ending(reason=shown(in_one_line(error)), traceback=shown(traceback.format_exc()))
-
-
-def shown(words: str) -> str:
-    """What an error says, as it may be stored and shown: without passwords and without control characters."""
-    return printable(without_password(words))
+            return Ending(reason=shown_words(in_one_line(error)), blocked=True)
+        return Ending(reason=shown_words(in_one_line(error)), traceback=shown_words(traceback.format_exc()))
 
 
 def close(stream: Iterator[Progress]) -> None:
@@ -107,4 +102,4 @@ def close(stream: Iterator[Progress]) -> None:
     try:
         getattr(stream, "close", lambda: None)()
     except (Exception, SystemExit) as error:  # whatever the user's clean-up raises
-        print(f"an objective that was stopped raised {shown(in_one_line(error))}", file=sys.stderr)
+        print(f"an objective that was stopped raised {shown_words(in_one_line(error))}", file=sys.stderr)

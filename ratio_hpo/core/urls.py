@@ -178,7 +178,12 @@ def _masked(match: re.Match[str]) -> str:
     return f"{scheme}://{user}:{HIDDEN}@" if backend in _DATABASES else f"{scheme}://{HIDDEN}@"
 
 
+def shown_words(words: str) -> str:
+    """Words of anybody as they may be stored and shown: without passwords and without control characters."""
+    return printable(without_password(words))
+
+
 def reason_of(error: BaseException) -> str:
     """The first line of what an error says, without passwords and without control characters."""
     text = str(error).strip()
-    return printable(without_password(text.splitlines()[0]))[:200] if text else type(error).__name__
+    return shown_words(text.splitlines()[0])[:200] if text else type(error).__name__

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ratio_hpo.core.errors import WorkBlocked, in_one_line, printable
+from ratio_hpo.core.errors import WorkBlocked, in_one_line
 from ratio_hpo.core.files import is_fault
 from ratio_hpo.core.plans import TRIAL_PLAN, TrialPlan
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, State
-from ratio_hpo.core.urls import without_password
+from ratio_hpo.core.urls import shown_words
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.claims import Claim, Claims, Content, Job
 from ratio_hpo.study.endings import Endings
@@ -117,7 +117,7 @@ class Beginnings:
         except Exception as error:  # parameters that the objective refuses belong to their trial
             if of_database(error) is not None or isinstance(error, WorkBlocked) or is_fault(error):
                 raise
-            return _Refusal(*(printable(without_password(w)) for w in (in_one_line(error), traceback.format_exc())))
+            return _Refusal(shown_words(in_one_line(error)), shown_words(traceback.format_exc()))
         about: dict[str, Any] = {
             rec.KIND: stored.get(rec.KIND, "sampled"),
             rec.PARAMS: params,

@@ -15,9 +15,8 @@ import sqlalchemy.exc
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
+from ratio_hpo.core import urls
 from ratio_hpo.core.clock import CLOCK, Clock
-from ratio_hpo.core.errors import printable
-from ratio_hpo.core.urls import without_password
 from ratio_hpo.core.waiting import tried
 
 if TYPE_CHECKING:
@@ -159,8 +158,7 @@ def of_database(error: BaseException) -> sqlalchemy.exc.SQLAlchemyError | None:
 def reason_of(error: BaseException) -> str:
     """The database's own words, in one line; of another error, its own."""
     cause = of_database(error) or error
-    words = str(getattr(cause, "orig", None) or cause).strip()
-    return printable(without_password(words.splitlines()[0]))[:200] if words else type(cause).__name__
+    return urls.reason_of(getattr(cause, "orig", None) or cause)
 
 
 def _patient(name: str) -> Callable[..., Any]:
