@@ -49,8 +49,12 @@ PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
 class TrialActor(tune.Trainable):
     """Runs trials one after another in a process that stays warm: one step is one evaluation."""
 
-    def setup(self, config: dict[str, Any], objective: bytes = b"", path: tuple[str, ...] = ()) -> None:
+    def setup(
+        self, config: dict[str, Any], objective: bytes = b"", path: tuple[str, ...] = (), folder: str = "."
+    ) -> None:
         sys.path.extend(entry for entry in path if entry not in sys.path)
+        if os.path.isdir(folder):  # relative paths of an objective are those of the driver, where machines share a disk
+            os.chdir(folder)
         self._read: Callable[[], Objective] = cache(lambda: cloudpickle.loads(objective))
         self._stream: Iterator[Progress] = self._open(config)
         self._score = False
@@ -190,7 +194,7 @@ def work(pipe: Connection, objective: bytes) -> None:
         return
     driver.ask(servers=_servers())
     os.environ.setdefault(PENDING, str(asked["workers"]))
-    trainable = tune.with_parameters(TrialActor, objective=objective, path=tuple(sys.path))
+    trainable = tune.with_parameters(TrialActor, objective=objective, path=tuple(sys.path), folder=os.getcwd())
     tuner = tune.Tuner(
         tune.with_resources(trainable, asked["per_trial"]),
         tune_config=tune.TuneConfig(

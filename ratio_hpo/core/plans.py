@@ -103,11 +103,13 @@ class Command:
         experiment: name or full path; None: settings said it all.
         settings: (key, value, source) laid over the experiment.
         data_dir: full path.
+        modules: the folder that the module of an objective was imported from; None: there is none.
     """
 
     experiment: str | None = None
     settings: tuple[tuple[str, Any, str], ...] = ()
     data_dir: str = "data"
+    modules: str | None = None
     strict: bool = False
     keep_leaks: bool = False
 

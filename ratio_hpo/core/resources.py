@@ -35,6 +35,11 @@ def find_shipped(folder: str, name_or_path: str) -> Path:
     return files[name_or_path]
 
 
+def is_shipped(path: Path) -> bool:
+    """Whether a file is one of the package's own, which is found by its name from anywhere."""
+    return path.resolve().is_relative_to(PACKAGE) or path.resolve().parent.parent == PACKAGE.parent
+
+
 def _roots(folder: str) -> list[Path]:
     roots = [Path(folder), PACKAGE / folder, PACKAGE.parent / folder]
     return [root for root in roots if root.is_dir()]

@@ -6,6 +6,7 @@ than to the server that it is for.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +87,26 @@ def file_of(text: str) -> Path | None:
     if not url.database or url.database.startswith((":memory:", "file:")) or url.query:
         raise ConfigError(f"{text}: needs a plain file: sqlite:///PATH, or sqlite:////PATH from the root")
     return Path(url.database)
+
+
+def lasting_url(text: str) -> str:
+    """An address that leads to the same place from any working folder.
+
+    Examples:
+        >>> lasting_url("file:///runs/shared"), lasting_url("postgresql://me@host/runs")
+        ('file:///runs/shared', 'postgresql://me@host/runs')
+
+    Raises:
+        ConfigError: no address.
+    """
+    if text.startswith("file:"):
+        return f"file://{os.path.abspath(text.removeprefix('file:').removeprefix('//'))}"
+    if "://" not in text:
+        return text
+    url = read_url(text) if text.startswith(SQLITE) else None
+    if url is None or url.get_backend_name() != SQLITE or not url.database or url.database.startswith((":", "file:")):
+        return text
+    return url.set(database=os.path.abspath(url.database)).render_as_string(hide_password=False)
 
 
 def with_driver(text: str) -> str:

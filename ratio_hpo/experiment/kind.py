@@ -15,6 +15,7 @@ from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Context, Params
+from ratio_hpo.core.urls import lasting_url
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.experiment.study_spec import StudySpec
 from ratio_hpo.objective import Objective
@@ -74,6 +75,10 @@ class SearchOptions:
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
+        for key in ("storage", "tracking_uri", "share"):  # other commands and workers may run in other folders
+            if getattr(self, key) is not None:
+                object.__setattr__(self, key, lasting_url(getattr(self, key)))
+        object.__setattr__(self, "data_dir", self.data_dir.expanduser().absolute())
         if self.study is not None:
             check_name(self.study, "⟨study⟩")
             if self.study.endswith(CONFIRMATION) and not self.confirming:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from ratio_hpo.core.errors import FileFault, RatioHpoError, in_one_line
 from ratio_hpo.core.files import is_fault
-from ratio_hpo.core.overrides import Setting
-from ratio_hpo.core.plans import About, Command
+from ratio_hpo.core.plans import About
 from ratio_hpo.core.urls import reason_of, without_login
 from ratio_hpo.core.waiting import tried
 from ratio_hpo.experiment.built_in import BuiltIn
@@ -18,6 +14,7 @@ from ratio_hpo.experiment.kind import Kind, Say, Search, SearchOptions
 from ratio_hpo.experiment.load import Loaded, load_experiment
 from ratio_hpo.experiment.own import Own
 from ratio_hpo.experiment.own_spec import OwnExperimentSpec
+from ratio_hpo.experiment.places import command_of, find_places
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.track import check_apart, store_key
 from ratio_hpo.objective import Objective
@@ -68,7 +65,7 @@ def ready_search(
     """
     check_apart(options.storage, options.tracking_uri, options.root)
     options.folder.share(options.share)  # a mistake in its address is told before anything is read
-    loaded = load_experiment(options.experiment, options.settings)
+    options, loaded = find_places(options, load_experiment(options.experiment, options.settings), say)
     search = tried(  # what is made before a fault is found again
         lambda: _prepared(kind_of(loaded, objective, space), options, say), what="data", passes=is_fault,
         reason_of=reason_of, patience=60.0 * options.storage_patience, say=say,
@@ -96,30 +93,5 @@ def _about(search: Search, loaded: Loaded) -> About:
         store=store_key(options.tracking_uri) if options.tracking else None,
         tracking_uri=without_login(options.tracking_uri) if options.tracking_uri else None,
         config=loaded.spec.model_dump(mode="json"),
-        command=Command(
-            experiment=_lasting(options.experiment),
-            settings=tuple((s.key, _lasting_setting(s), s.source) for s in loaded.settings),
-            data_dir=str(options.data_dir.resolve()),
-            strict=options.strict,
-            keep_leaks=options.keep_leaks,
-        ),
+        command=command_of(options, loaded),
     )
-
-
-def _lasting(name_or_path: str | None) -> str | None:
-    """A name as it is; a path in a form that holds in any working folder."""
-    if name_or_path is None or not Path(name_or_path).exists():
-        return name_or_path
-    return str(Path(name_or_path).resolve())
-
-
-def _lasting_setting(setting: Setting) -> Any:
-    """The value of a setting; names of files stay findable from any folder."""
-    value = setting.value
-    if setting.key == "base" and isinstance(value, dict):
-        return {**value, "name": _lasting_path(value["name"])}
-    return _lasting_path(value) if setting.key in ("space", "base") and isinstance(value, str) else value
-
-
-def _lasting_path(text: str) -> str | None:
-    return _lasting(text) if os.sep in text else text

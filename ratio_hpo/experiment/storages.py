@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.urls import shown_url, with_driver
+from ratio_hpo.core.urls import lasting_url, shown_url, with_driver
 
 DEFAULT = "default"
 """How the storage below the run folder is called in its list."""
@@ -44,4 +44,4 @@ def _known(folder: RunFolder) -> set[str]:
 
 
 def _key(url: str | None) -> str:
-    return DEFAULT if url is None else shown_url(with_driver(url))
+    return DEFAULT if url is None else shown_url(with_driver(lasting_url(url)))

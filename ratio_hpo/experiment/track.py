@@ -13,7 +13,7 @@ from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.core.urls import place_of, shown_url, without_login
+from ratio_hpo.core.urls import lasting_url, place_of, shown_url, without_login
 from ratio_hpo.experiment.report_facts import confirmed_mark, tracked_column
 from ratio_hpo.study import Study
 from ratio_hpo.study.front import front, summary
@@ -36,7 +36,7 @@ UI_ADDRESS = "http://127.0.0.1:5000"
 
 def store_key(uri: str | None) -> str:
     """A short name of a store, for the cursor: `local` for the one below the run folder."""
-    return LOCAL if uri is None else fingerprint(without_login(uri))[:8]
+    return LOCAL if uri is None else fingerprint(without_login(lasting_url(uri)))[:8]
 
 
 def check_apart(storage_url: str | None, uri: str | None, root: Path) -> None:

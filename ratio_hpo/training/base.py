@@ -117,7 +117,7 @@ def find_base(name: str, revision: str | None = None, digests: Digests | None = 
             trusted=trusted,
         )
     if name.startswith((".", "/", "~")):
-        raise ConfigError(f"base: {name}: no such folder; check the path")
+        raise ConfigError(f"base: {name}: no such folder here; give its full path")
     pinned = revision or REVISIONS.get(name)
     if pinned is None:
         raise ConfigError(f"base: {name}: a hub model needs a pinned commit; add `revision:` beside it")
