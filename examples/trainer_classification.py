@@ -29,7 +29,7 @@ from transformers import (
 import ratio_hpo
 from ratio_hpo import Context, LogUniform, Params, Progress, Ratio, search
 from ratio_hpo.integrations.torch import MixtureSampler, concatenate, sizes_of
-from ratio_hpo.integrations.transformers import trainer_progress
+from ratio_hpo.integrations.transformers import MixtureTrainerMixin, trainer_progress
 
 BASE = Path(ratio_hpo.__file__).parent / "training" / "polyglot_base"
 WORDS = {
@@ -59,15 +59,8 @@ class Sentences(Dataset[dict[str, Any]]):
         return {**{key: values[index] for key, values in self.encoded.items()}, "labels": self.labels[index]}
 
 
-class MixingTrainer(Trainer):
-    """A Trainer whose examples come from the mixer."""
-
-    def __init__(self, *args: Any, mixer: MixtureSampler, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._mixer = mixer
-
-    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> MixtureSampler:
-        return self._mixer
+class MixtureTrainer(MixtureTrainerMixin, Trainer):
+    """A Trainer whose examples come from a mixture."""
 
 
 def accuracy(outputs: Any) -> dict[str, float]:
@@ -99,13 +92,13 @@ def train(params: Params, context: Context) -> Iterator[Progress]:
             seed=context.seed,
             use_cpu=context.device == "cpu" or not torch.cuda.is_available(),
         )
-        trainer = MixingTrainer(
+        trainer = MixtureTrainer(
             AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=2),
             arguments,
             train_dataset=concatenate(sources),
             eval_dataset={name: Sentences(name, 200, 3, tokenizer) for name in sources},
             compute_metrics=accuracy,
-            mixer=MixtureSampler(sizes_of(sources), shares, draws=RUNGS[-1], seed=context.seed),
+            mixture=MixtureSampler(sizes_of(sources), shares, draws=RUNGS[-1], seed=context.seed, batch_size=BATCH),
         )
         trainer.remove_callback(PrinterCallback)
         yield from trainer_progress(trainer, "accuracy")

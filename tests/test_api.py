@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +236,76 @@ def test_domains_load_no_framework(words: str) -> None:
 def test_languages_of_own_objectives_come_from_their_scores(tmp_path: Path) -> None:
     study = run(tmp_path, trials=3)
     assert set(study.front()["by_language"][0]) == set(LANGUAGES)
+
+
+def weighted(params: Params, context: Context) -> Iterator[Progress]:
+    for windows in RUNGS:
+        scores = {"f1/en": 0.5 - 0.1 * params["ratio"], "f1/sw": 0.2 + 0.3 * params["ratio"] + windows / 10_000}
+        yield Progress(stage="target", windows=windows, cost=windows, scores=scores)
+
+
+def of_its_own(params: Params, context: Context) -> Iterator[Progress]:
+    for progress in weighted(params, context):
+        scores = {**progress.scores, "score/mean": 0.25 * progress.scores["f1/en"] + 0.75 * progress.scores["f1/sw"]}
+        yield replace(progress, scores=scores | {f"score/{k[3:]}": v for k, v in progress.scores.items()})
+
+
+@pytest.mark.parametrize("objective", [weighted, of_its_own])
+def test_the_headline_is_the_weighted_mean(objective: Any, tmp_path: Path) -> None:
+    study = run(tmp_path, objective, {"ratio": Ratio()}, trials=3, weights={"en": 1, "sw": 3}, isolated=False)
+    for _, row in study.trials().iterrows():
+        assert row["score"] == pytest.approx(0.25 * row["score.en"] + 0.75 * row["score.sw"])
+
+
+def test_a_mean_of_another_kind_is_told_or_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, of_its_own, {"ratio": Ratio()}, trials=3, isolated=False, progress=True)
+    said = capsys.readouterr().err
+    assert said.count("learns score/mean alone") == 1
+    with pytest.raises(FirstTrialFailed, match="score/mean needs to be the mean of the languages by `weights`"):
+        run(tmp_path / "other", of_its_own, {"ratio": Ratio()}, trials=1, weights={"en": 1, "sw": 1}, isolated=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": {"en": -1.0}}, "weights needs numbers from 0 on"),
+        ({"weights": {"en": 0.0}}, "weights needs numbers from 0 on"),
+        ({"weights": {"en": 1.0}, "languages": ["sw"]}, "weights.en is none of target_languages"),
+    ],
+)
+def test_wrong_weights_are_one_line(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(tmp_path, weighted, {"ratio": Ratio()}, **options)
+
+
+def test_an_experiment_is_searched_by_its_name(tmp_path: Path) -> None:
+    short = {"stages.target.steps": 10, "stages.target.evaluate": [10], "anchors": ["english", "none"]}
+    options: dict[str, Any] = {
+        "experiment": "polyglot-world",
+        "space": "ratio-only",
+        "settings": short,
+        "root": tmp_path,
+    }
+    options |= {"tracking": False, "progress": False}
+    study = search(trials=1, **options)
+    assert study.name == "polyglot-world-ratio-only"
+    assert study.best_params["ratio"] == 0.0
+    assert study.best_value == study.best()["score"]
+    assert len(search(trials=2, **options).trials()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "needs an `objective` of your own, or the name or path of an `experiment`"),
+        ({"experiment": "polyglot-word"}, "did you mean 'polyglot-world'"),
+        ({"experiment": "polyglot-world", "space": {"ratio": Ratio()}}, "`space` needs the name or path of one"),
+        ({"experiment": "polyglot-world", "rungs": [100]}, "rungs: unknown key"),
+        ({"objective": weighted, "space": {"ratio": Ratio()}}, "rungs: is required, but absent"),
+    ],
+)
+def test_wrong_arguments_of_a_search_are_one_line(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        search(root=tmp_path, progress=False, **options)
+    assert message in str(refused.value)
+    assert len(refused.value.lines) == 1

@@ -25,6 +25,9 @@ def parts_of(view: StudyView) -> list[Part]:
 def weights_of(view: StudyView) -> list[float]:
     """Of each part in the headline."""
     parts, targets = parts_of(view), view.about.targets
+    by_language = [view.about.weights.get(language, 0.0) for _, language in parts]
+    if any(by_language):
+        return [weight / sum(by_language) for weight in by_language]
     if len(targets) < 2 or parts == [("", "")]:
         return [1.0 / len(parts)] * len(parts)
     whole = sum(targets.values())

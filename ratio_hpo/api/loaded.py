@@ -36,6 +36,8 @@ class LoadedStudy:
         [[100.0, 1.0], [200.0, 1.0]]
         >>> study.best()["number"], round(study.recipe()["expected"]["score"], 3)
         (1, 0.72)
+        >>> study.best_params, round(study.best_value, 3)
+        ({'ratio': 1.0}, 0.72)
     """
 
     name: str
@@ -59,13 +61,31 @@ class LoadedStudy:
         return pandas.DataFrame(pareto(self._view())["points"])
 
     def best(self) -> dict[str, Any]:
-        """The COMPLETE trial with the highest final mean F1, as `ratio-hpo best --json` gives it.
+        """The recommended trial, as `ratio-hpo best --json` gives it.
 
         Raises:
             StudyError: no trial is COMPLETE yet.
         """
         view = self._view()
         return details(winner(view), view)
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """Parameters of the recommended trial, in absolute values.
+
+        Raises:
+            StudyError: no trial is COMPLETE yet.
+        """
+        return dict(winner(self._view()).params)
+
+    @property
+    def best_value(self) -> float:
+        """The final score of the recommended trial, as it was measured, in [0, 1].
+
+        Raises:
+            StudyError: no trial is COMPLETE yet.
+        """
+        return winner(self._view()).scored[-1].headline
 
     def recipe(self, trial: int | None = None) -> dict[str, Any]:
         """How to train the best trial, or another one, elsewhere: shares, learning rates, steps, expected F1.

@@ -1,4 +1,4 @@
-"""Searching from Python with an objective of your own."""
+"""Searching from Python: an experiment, or an objective of your own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ratio_hpo.api.loaded import LoadedStudy, load_study
 from ratio_hpo.backends.resources import Resources
+from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Params
 from ratio_hpo.experiment.kind import Search, SearchOptions
@@ -21,22 +22,26 @@ from ratio_hpo.study import Study
 
 
 def search(
-    objective: Objective | str,
-    space: Mapping[str, Domain] | Space | str,
+    objective: Objective | str | None = None,
+    space: Mapping[str, Domain] | Space | str | None = None,
     *,
-    rungs: Sequence[int] | Mapping[str, Sequence[int]],
+    experiment: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    data_dir: str | Path = "data",
+    rungs: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
     study: str | None = None,
-    trials: int = 16,
+    trials: int | None = None,
     target: float | None = None,
-    measure: str = "f1",
-    reference: str = "en",
+    measure: str | None = None,
+    weights: Mapping[str, float] | None = None,
+    reference: str | None = None,
     values: Mapping[str, Any] | None = None,
-    anchors: Sequence[str] = ("english", "uniform", "non_english"),
-    enqueue: Sequence[Params] = (),
-    sampler: str = "mixture",
-    pruner: str = "front",
-    seed: int = 0,
-    workers: int = 1,
+    anchors: Sequence[str] | None = None,
+    enqueue: Sequence[Params] | None = None,
+    sampler: str | None = None,
+    pruner: str | None = None,
+    seed: int | None = None,
+    workers: int | None = 1,
     backend: Literal["auto", "local", "ray"] = "auto",
     gpus_per_trial: float | None = None,
     max_hours: float | None = None,
@@ -46,7 +51,7 @@ def search(
     max_failures: int | None = 5,
     max_retries: int = 3,
     largest_cost: float | None = None,
-    languages: Sequence[str] = (),
+    languages: Sequence[str] | None = None,
     identity: Mapping[str, Any] | None = None,
     root: str | Path = "mlruns",
     storage: str | None = None,
@@ -55,23 +60,31 @@ def search(
     isolated: bool = True,
     progress: bool = True,
 ) -> LoadedStudy:
-    """Search a space with an objective of your own. The same call again continues the study.
+    """Search a space with an experiment, or with an objective of your own. The same call again continues the study.
+
+    What is None is as the experiment says, or the default of `docs/spaces.md`.
 
     Args:
-        objective: a generator of `Progress`, called with (params, context); or `package.module:function`.
+        objective: a generator of `Progress`, called with (params, context); or `package.module:function`. None: the
+            built-in one, which trains the stages of `experiment`.
         space: domains by parameter, a `Space`, or the name or path of one. The share of what is not the reference is
-            called `ratio` (a `Ratio`), or `shares` (a `Simplex` with named parts).
+            called `ratio` (a `Ratio`), or `shares` (a `Simplex` with named parts). With an experiment, a name or path.
+        experiment: name or path of an experiment file: `search(experiment="polyglot-world")` is the main job of
+            `ratio-hpo search`.
+        settings: any other keys of the experiment, as `-S` sets them: `{"stages.target.steps": 80}`.
+        data_dir: the folder that paths in the experiment start from.
         rungs: windows at which every trial yields an evaluation: of the stage `target`, or by stage, in order.
         study: its name; None: the function's name.
         trials: in the study in all, anchors included.
         target: mean F1 that trials are timed to; None: 0.95 of the last mean F1 of the English-only anchor.
         measure: what `<measure>/<language>` the objective yields, where it yields no `score/<language>` itself.
+        weights: of languages in the mean that trials are compared by; None: all weigh the same.
         reference: the part of a simplex whose share is 1 - ratio.
         values: reference values of the other parameters: anchors take them, and domains are factors of them. A
             parameter without one is absolute, and anchors take the middle of its domain.
         anchors: mixtures that run first and are never pruned.
         enqueue: parameters to try right after the anchors.
-        workers: trials at once; more than one run on Ray.
+        workers: trials at once, more than one of them on Ray; None: as many as fit.
         max_hours: stop after so many hours; trials that run are let go, and go on with the next call.
         trial_timeout: minutes that a trial may take; one that takes longer is FAIL.
         stall_timeout: minutes that a trial may go without an evaluation; then it goes on in another process.
@@ -89,7 +102,7 @@ def search(
         The study, as `load_study` gives it.
 
     Raises:
-        ConfigError: what breaks a rule, one line each.
+        ConfigError: what breaks a rule, one line each; neither objective nor experiment, or arguments of the other one.
         StudyError: a study of that name has another identity.
         FirstTrialFailed: trial 0, which sets the target, failed.
         TooManyFailures: `max_failures` in a row, with the same error.
@@ -107,32 +120,43 @@ def search(
         >>> study.status()["counts"]["COMPLETE"]
         4
     """
-    name = objective if isinstance(objective, str) else _name_of(objective)
-    plain = name.rpartition(":")[2].rpartition(".")[2]
-    grids = {stage: list(grid) for stage, grid in rungs.items()} if isinstance(rungs, Mapping) else list(rungs)
-    content: dict[str, Any] = {
-        "name": plain if plain[:1].isalnum() else "own",
-        "objective": name,
-        "rungs": grids,
+    if objective is None and experiment is None:
+        raise ConfigError("search() needs an `objective` of your own, or the name or path of an `experiment`")
+    if experiment is not None and space is not None and not isinstance(space, str):
+        raise ConfigError("search(): with an `experiment`, `space` needs the name or path of one")
+    named: dict[str, Any] = {}
+    if objective is not None:
+        name = objective if isinstance(objective, str) else _name_of(objective)
+        plain = name.rpartition(":")[2].rpartition(".")[2]
+        named = {"objective": name}
+        if experiment is None:
+            named["name"] = plain if plain[:1].isalnum() else "own"
+    given: dict[str, Any] = {
+        **named,
+        "rungs": {k: list(grid) for k, grid in rungs.items()} if isinstance(rungs, Mapping) else rungs and list(rungs),
         "trials": trials,
-        "target": {} if target is None else {"score": target},
+        "target": None if target is None else {"score": target},
         "measure": measure,
+        "weights": weights and dict(weights),
         "reference": reference,
-        "values": dict(values or {}),
-        "anchors": list(anchors),
-        "enqueue": [dict(params) for params in enqueue],
+        "values": values and dict(values),
+        "anchors": anchors if anchors is None else list(anchors),
+        "enqueue": enqueue and [dict(params) for params in enqueue],
         "sampler": sampler,
         "pruner": pruner,
         "seed": seed,
-        "target_languages": list(languages),
-        "identity": dict(identity or {}),
-        **({"largest_cost": largest_cost} if largest_cost is not None else {}),
-        **({"space": space} if isinstance(space, str) else {}),
+        "target_languages": languages and list(languages),
+        "identity": identity and dict(identity),
+        "largest_cost": largest_cost,
+        "space": space if isinstance(space, str) else None,
+        **(settings or {}),
     }
+    content = {key: value for key, value in given.items() if value is not None}
     options = SearchOptions(
-        experiment=None,
+        experiment=None if experiment is None else str(experiment),
+        data_dir=Path(data_dir),
         settings=tuple(Setting(key, value, "search()") for key, value in content.items()),
-        study=study or (content["name"] if isinstance(space, Mapping) else None),
+        study=study or (content.get("name") if isinstance(space, Mapping) else None),
         hours=max_hours,
         trial_timeout=trial_timeout,
         stall_timeout=stall_timeout,

@@ -125,6 +125,7 @@ class About:
         keep: whose weights are kept.
         measure: what the headline is called: F1, accuracy, or score where targets have several.
         targets: weight in the headline of each target, by name; none: an objective of the user's own.
+        weights: of languages in the headline, of an objective of the user's own; none: the same for all.
         primaries: the measure that a target is scored by, by the target's name.
         languages: target languages; none named: those that scores are given for.
         rungs: windows of each stage at which trials are compared.
@@ -150,6 +151,7 @@ class About:
     keep: str = "front"
     measure: str = "F1"
     targets: Mapping[str, float] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
     primaries: Mapping[str, str] = field(default_factory=dict)
     languages: tuple[str, ...] = ()
     rungs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

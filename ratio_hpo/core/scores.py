@@ -20,3 +20,19 @@ OVER_LANGUAGES = ("/mean", "/worst")
 def languages_of(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
     """The scores under `prefix` that are of one language, not of all."""
     return {k[len(prefix) :]: v for k, v in scores.items() if k.startswith(prefix) and not k.endswith(OVER_LANGUAGES)}
+
+
+def weighted_mean(scores: Mapping[str, float], weights: Mapping[str, float] | None = None) -> float | None:
+    """The mean of languages' scores; None: one that has a weight has no score.
+
+    Args:
+        weights: those that are not named have none; none named: all have the same.
+
+    Examples:
+        >>> weighted_mean({"en": 0.5, "sw": 0.25}), weighted_mean({"en": 0.5, "sw": 0.25}, {"en": 1, "sw": 3})
+        (0.375, 0.3125)
+    """
+    shares = weights or dict.fromkeys(scores, 1.0)
+    if not all(language in scores for language in shares):
+        return None
+    return sum(weight * scores[language] for language, weight in shares.items()) / sum(shares.values())

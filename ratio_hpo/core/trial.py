@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
-from ratio_hpo.core.scores import HEADLINE, languages_of
+from ratio_hpo.core.scores import HEADLINE, languages_of, weighted_mean
 from ratio_hpo.core.spent import NOTHING, PAID, Spent
 
 Params = dict[str, Any]
@@ -149,21 +149,24 @@ class Progress:
         """The headline on `prune`; an objective of one score serves both."""
         return self.scores.get(f"prune/{HEADLINE}", self.scores.get(HEADLINE, math.nan))
 
-    def with_means(self, measure: str = "f1") -> Progress:
+    def with_means(self, measure: str = "f1", weights: Mapping[str, float] | None = None) -> Progress:
         """The same evaluation with its headline among the scores, as it is stored: readers need not work it out.
 
         Args:
             measure: what `score/…` is made of where there is none.
+            weights: of languages in the headline; none: the same for all.
         """
         scores = dict(self.scores)
         for split in ("", "prune/"):
             if not any(key.startswith(f"{split}score/") for key in scores):
                 made = f"{split}{measure}/"
                 scores |= {f"{split}score/{k[len(made) :]}": v for k, v in self.scores.items() if k.startswith(made)}
-            each = languages_of(scores, f"{split}score/").values()
+            each = languages_of(scores, f"{split}score/")
+            if each and f"{split}{HEADLINE}" not in scores:
+                mean = weighted_mean(each, weights)
+                scores |= {} if mean is None else {f"{split}{HEADLINE}": mean}
             if each:
-                scores.setdefault(f"{split}{HEADLINE}", sum(each) / len(each))
-                scores.setdefault(f"{split}score/worst", min(each))
+                scores.setdefault(f"{split}score/worst", min(each.values()))
         return replace(self, scores=scores)
 
     def by_language(self, prefix: str = "score/") -> dict[str, float]:

@@ -84,7 +84,9 @@ class Own:
             options=options,
             spec=self.spec,
             plan=plan,
-            objective=CheckedObjective(function, plan.rungs, plan.languages, plan.largest_cost, self.spec.measure),
+            objective=CheckedObjective(
+                function, plan.rungs, plan.languages, plan.largest_cost, self.spec.measure, self.spec.weights
+            ),
             plan_trial=self._plan_trial,
             isolated=options.isolated,
         )
@@ -118,6 +120,7 @@ class Own:
                 "own": spec.identity,
                 "reference": spec.reference,
                 "measure": spec.measure,
+                **({"weights": spec.weights} if spec.weights else {}),
             },
             space=space,
             rungs={stage: tuple(grid) for stage, grid in spec.rungs.items()},
@@ -131,6 +134,7 @@ class Own:
                 experiment=spec.name,
                 space=space.name,
                 objective=spec.objective,
+                weights=spec.weights,
                 measure="F1" if spec.measure == "f1" else spec.measure,
                 in_process=self.objective is not None or self.space is not None,
             ),

@@ -34,6 +34,9 @@ class OwnExperimentSpec(StudySpec):
     measure: Text = "f1"
     """What the headline is made of where the objective yields no `score/…`: `f1`, `accuracy`, …"""
 
+    weights: dict[Text, Real] = Field(default_factory=dict)
+    """Of languages in the mean that trials are compared by, `score/mean`; none: the same for all."""
+
     largest_cost: Real | None = Field(default=None, gt=0)
     """Most windows that a trial can cost, at which it ends; none: the sum of the last rungs."""
 
@@ -50,6 +53,11 @@ class OwnExperimentSpec(StudySpec):
         for stage, grid in self.rungs.items():
             if not grid or grid[0] < 1 or any(a >= b for a, b in itertools.pairwise(grid)):
                 raise ValueError(f"rungs.{stage} needs rising windows from 1 on, but got {grid}; sort them")
+        if any(weight < 0 for weight in self.weights.values()) or (self.weights and not any(self.weights.values())):
+            raise ValueError(f"weights needs numbers from 0 on, one above 0, but got {self.weights}; correct them")
+        unknown = [language for language in self.weights if language not in (self.target_languages or self.weights)]
+        if unknown:
+            raise ValueError(f"weights.{unknown[0]} is none of target_languages; add it there, or drop it")
         self.check_target()
         return self
 

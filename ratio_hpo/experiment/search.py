@@ -29,6 +29,7 @@ from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.storage import open_storage
 from ratio_hpo.study.view import StudyView, view_study
+from ratio_hpo.surrogate.seen import names_languages
 from ratio_hpo.training.sharing import DriverShare, put_windows
 from ratio_hpo.training.store import StageStore, store_budget
 
@@ -175,7 +176,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
             threads=resources.threads_for(workers),
             store_gb=search.spec.store_gb,
             system_metrics=options.system_metrics,
-            watch=stack.enter_context(watcher.running(search, study)),
+            watch=_watching(stack.enter_context(watcher.running(search, study)), search, watcher),
             keeper=WeightKeeper(
                 folder.weights(search.plan.name), folder.stages, search.tokenizer, search.spec.keep, share
             ),
@@ -197,6 +198,23 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
         study.adviser.update(study.records())
         session.keep_weights()  # those of the trial that is recommended in the end
         return session.limit
+
+
+def _watching(watch: Watch, search: Search, watcher: Watcher) -> Watch:
+    """The same watch, which tells once where no model can learn languages by themselves."""
+    about, said = search.plan.about, False
+
+    def watching(view: LiveView) -> None:
+        nonlocal said
+        if not said and not about.targets and not names_languages(view.records[:2], about.weights):
+            said = True
+            watcher.say(
+                f"study {search.plan.name}: score/mean is not the mean of the languages' scores, so that the sampler "
+                "learns score/mean alone, which takes more trials; if it is a weighted mean, name the `weights`"
+            )
+        watch(view)
+
+    return watching
 
 
 def _unfinished(records: list[TrialRecord], search: Search, study: Study, limit: str | None) -> str | None:

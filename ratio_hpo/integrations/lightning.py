@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from ratio_hpo.core.trial import Decision, Progress
-from ratio_hpo.integrations.stream import Report, progress_stream
+from ratio_hpo.integrations.stream import Report, progress_stream, scores_of
 
 
 def lightning_progress(
@@ -26,7 +26,8 @@ def lightning_progress(
     A trial that is pruned stops the trainer.
 
     Args:
-        metrics: what the model logs in validation, in [0, 1], by language; or one name, which gives `f1/mean`.
+        metrics: what the model logs in validation, in [0, 1], by language, which gives `score/<language>`; or one name,
+            which gives `score/mean`. The same stands under the metric's own name, without the language at its end.
         batch_size: examples of one optimiser step, over all devices and accumulated batches.
         stage: name of the stage, as in the rungs of the search.
         cost_before: windows of the stages before, which count for the cost.
@@ -41,7 +42,7 @@ def lightning_progress(
         ...     metrics = {"en": "accuracy/en", "sw": "accuracy/sw"}
         ...     yield from lightning_progress(trainer, model, metrics, batch_size=32, train_dataloaders=loader)
     """
-    names = {"f1/mean": metrics} if isinstance(metrics, str) else {f"f1/{lang}": key for lang, key in metrics.items()}
+    names = {"mean": metrics} if isinstance(metrics, str) else dict(metrics)
 
     def train(report: Report) -> None:
         callback = _Reporter(report, names, batch_size, stage, cost_before)
@@ -75,7 +76,11 @@ class _Reporter(Callback):
             stage=self._stage,
             windows=windows,
             cost=self._before + windows,
-            scores={name: float(logged[key]) for name, key in self._names.items()},
+            scores={
+                name: value
+                for language, key in self._names.items()
+                for name, value in scores_of(key.removesuffix(f"/{language}"), language, float(logged[key])).items()
+            },
         )
         if self._report(progress) is Decision.STOP:
             trainer.should_stop = True

@@ -12,6 +12,16 @@ Report = Callable[[Progress], Decision]
 """Hands on an evaluation, waits for the study, and gives its answer: on STOP, training is to end."""
 
 
+def scores_of(measure: str, language: str, value: float) -> dict[str, float]:
+    """A score under the name of its measure, and as what trials are compared by.
+
+    Examples:
+        >>> scores_of("accuracy", "sw", 0.5)
+        {'score/sw': 0.5, 'accuracy/sw': 0.5}
+    """
+    return {f"score/{language}": value, f"{measure}/{language}": value}
+
+
 class TrainingStopped(Exception):
     """A loop that was told to stop has evaluated again."""
 

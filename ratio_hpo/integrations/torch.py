@@ -136,6 +136,11 @@ class MixtureSampler(Sampler[int]):
         self._epoch, self._start = int(state["epoch"]), self._checked(int(state["position"]))
         self._handed = self._start
 
+    @property
+    def num_examples(self) -> int:
+        """How many examples there are to draw from, in all sources together."""
+        return sum(self.stream.mixture.sizes.values())
+
     def _identity(self) -> dict[str, Any]:
         """What the stream, and how it is dealt out, hang on."""
         block = self._batch * self._world if self._world > 1 else None

@@ -1,14 +1,16 @@
-"""A script around Hugging Face's `Trainer` as an objective."""
+"""Hugging Face's `Trainer`: as an objective, and with a mixture of sources as its training data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ratio_hpo.core.trial import Decision, Progress
-from ratio_hpo.integrations.stream import Report, progress_stream
+from ratio_hpo.integrations.stream import Report, progress_stream, scores_of
+from ratio_hpo.integrations.torch import MixtureSampler
 
 MEASURES = {"loss": "loss", "learning_rate": "lr"}
 """What the Trainer logs, by what it is called here."""
@@ -19,11 +21,11 @@ def trainer_progress(
 ) -> Iterator[Progress]:
     """Train, and yield progress at every evaluation that the Trainer makes (`eval_strategy`, `eval_steps`).
 
-    An `eval_dataset` that maps languages to data sets gives `f1/<language>`; a single one gives `f1/mean`. A trial
-    that is pruned stops the Trainer.
+    An `eval_dataset` that maps languages to data sets gives `score/<language>` and `<metric>/<language>`; a single one
+    gives `score/mean` and `<metric>/mean`. A trial that is pruned stops the Trainer.
 
     Args:
-        metric: what `compute_metrics` calls the score, in [0, 1]; it takes the place of F1.
+        metric: what `compute_metrics` calls the score, in [0, 1].
         stage: name of the stage, as in the rungs of the search.
         cost_before: windows of the stages before, which count for the cost.
 
@@ -48,6 +50,58 @@ def trainer_progress(
     return progress_stream(train)
 
 
+class MixtureTrainerMixin:
+    """Lets a `MixtureSampler` choose a Trainer's training examples.
+
+    Everything else of the Trainer's own data loader stays: collator, workers, pinned memory. With several processes,
+    give the sampler `rank=arguments.process_index` and `world_size=arguments.world_size`.
+
+    Args:
+        mixture: over `concatenate(sources)`, which is the `train_dataset`.
+
+    Examples:
+        >>> class MixtureTrainer(MixtureTrainerMixin, Trainer):
+        ...     pass
+        >>> def make_trainer(model, arguments, sources, shares, draws):
+        ...     mixture = MixtureSampler(sizes_of(sources), shares, draws=draws, batch_size=arguments.train_batch_size)
+        ...     return MixtureTrainer(model, arguments, train_dataset=concatenate(sources), mixture=mixture)
+    """
+
+    args: TrainingArguments
+    state: TrainerState
+
+    def __init__(self, *args: Any, mixture: MixtureSampler, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.mixture = mixture
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The Trainer's own data loader, with the mixture's examples.
+
+        Raises:
+            ValueError: the data set has another number of examples than the mixture draws from.
+        """
+        plain: DataLoader[Any] = super().get_train_dataloader()  # type: ignore[misc]
+        size = len(plain.dataset)  # type: ignore[arg-type]
+        if size != self.mixture.num_examples:
+            raise ValueError(
+                f"the mixture draws from {self.mixture.num_examples} examples, but train_dataset has {size}; give it "
+                "concatenate(sources), of the sources whose sizes the mixture has"
+            )
+        return DataLoader(
+            plain.dataset,
+            self.state.train_batch_size or self.args.train_batch_size,
+            sampler=self.mixture,
+            collate_fn=plain.collate_fn,
+            num_workers=plain.num_workers,
+            pin_memory=plain.pin_memory,
+            drop_last=self.args.dataloader_drop_last,
+            worker_init_fn=plain.worker_init_fn,
+            multiprocessing_context=plain.multiprocessing_context,
+            prefetch_factor=plain.prefetch_factor,
+            persistent_workers=plain.persistent_workers,
+        )
+
+
 class _Reporter(TrainerCallback):
     """Gathers the scores of one evaluation, which the Trainer makes one data set at a time."""
 
@@ -55,6 +109,7 @@ class _Reporter(TrainerCallback):
         self._report, self._metric, self._names = report, metric, names
         self._stage, self._before = stage, cost_before
         self._scores: dict[str, float] = {}
+        self._seen: set[str] = set()
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -63,10 +118,11 @@ class _Reporter(TrainerCallback):
         for name in self._names or [""]:
             key = f"eval_{name}_{self._metric}" if name else f"eval_{self._metric}"
             if key in metrics:
-                self._scores[f"f1/{name}" if name else "f1/mean"] = float(metrics[key])
+                self._scores |= scores_of(self._metric, name or "mean", float(metrics[key]))
+                self._seen.add(name)
         if not self._scores:
             raise KeyError(f"the evaluation needs a metric {self._metric!r}, but gave {sorted(metrics)}")
-        if len(self._scores) < len(self._names):
+        if len(self._seen) < len(self._names):
             return control
         windows = state.global_step * args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         logged = {key: value for entry in state.log_history for key, value in entry.items()}
@@ -78,6 +134,7 @@ class _Reporter(TrainerCallback):
             measures={ours: float(logged[theirs]) for theirs, ours in MEASURES.items() if theirs in logged},
         )
         self._scores.clear()
+        self._seen.clear()
         if self._report(progress) is Decision.STOP:
             control.should_training_stop = True
         return control

@@ -6,13 +6,14 @@ import inspect
 import math
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import Diverged
 from ratio_hpo.core.fingerprint import fingerprint
+from ratio_hpo.core.scores import HEADLINE, weighted_mean
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.objective.base import Objective
 
@@ -25,6 +26,7 @@ class CheckedObjective:
         rungs: windows of each stage at which trials are compared.
         languages: what every evaluation needs a score of; none: what the first one has.
         measure: what `score/<lang>` is made of, where the function gives none.
+        weights: of languages in the headline; none: the same for all.
         largest_cost: the trial ends at the first evaluation that costs so much, whether the function goes on or not.
     """
 
@@ -33,6 +35,7 @@ class CheckedObjective:
     languages: tuple[str, ...] = ()
     largest_cost: float = math.inf
     measure: str = "f1"
+    weights: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, params: Params, context: Context) -> Generator[Progress, None, None]:
         """The function's progress.
@@ -47,7 +50,7 @@ class CheckedObjective:
         before: Progress | None = None
         with closing(stream):
             for progress in stream:
-                plain = self._plain(progress).with_means(self.measure)
+                plain = self._plain(progress).with_means(self.measure, self.weights)
                 self._check(plain, params, before)
                 before = plain
                 yield plain
@@ -96,12 +99,18 @@ class CheckedObjective:
         outside = [key for key, value in progress.scores.items() if not 0.0 <= value <= 1.0]
         if outside:
             raise ValueError(f"scores need to be in [0, 1], but {outside[0]} is {progress.scores[outside[0]]:g}")
-        known = self.languages or (tuple(before.by_language()) if before is not None else ())
+        known = self.languages or tuple(self.weights) or (tuple(before.by_language()) if before is not None else ())
         absent = [language for language in known if f"score/{language}" not in progress.scores]
         if absent:
             raise ValueError(
                 f"scores need {self.measure}/{absent[0]} or score/{absent[0]} at every evaluation, but at "
                 f"{progress.stage} window {progress.windows} got {sorted(progress.scores)}"
+            )
+        wanted = weighted_mean(progress.by_language(), self.weights) if self.weights else None
+        if wanted is not None and not math.isclose(wanted, progress.headline, abs_tol=1e-6):
+            raise ValueError(
+                f"{HEADLINE} needs to be the mean of the languages by `weights`, {wanted:.6f}, but is "
+                f"{progress.headline:.6f}; leave it out, or correct the weights"
             )
         if not progress.has_headline:
             raise ValueError(

@@ -67,7 +67,10 @@ def choose(
     courses = Courses(plan.space, plan.rungs, plan.largest_cost, plan.about.cost_unit, planned)
 
     def response(split: str) -> Response:
-        return Response(plan.space, courses, plan.about.targets, looks_ahead=plan.looks_ahead, split=split)
+        about = plan.about
+        return Response(
+            plan.space, courses, about.targets, weights=about.weights, looks_ahead=plan.looks_ahead, split=split
+        )
 
     name, options = sampler
     on_select, on_prune = response(SELECT), response(PRUNE)

@@ -48,6 +48,7 @@ class Response:
     Args:
         courses: the rungs that trials pass.
         targets: weight of each target in the headline.
+        weights: of languages in the headline; none: the same for all.
         looks_ahead: whether a schedule depends on the steps that are still to come.
         split: whose scores: samplers and fronts read `select`, pruners `prune`.
 
@@ -63,10 +64,12 @@ class Response:
         courses: Courses,
         targets: Mapping[str, float] | None = None,
         *,
+        weights: Mapping[str, float] | None = None,
         looks_ahead: bool = False,
         split: str = SELECT,
     ) -> None:
-        self.space, self.courses, self._targets = space, courses, dict(targets or {})
+        self.space, self.courses = space, courses
+        self._targets, self._weights = dict(targets or {}), dict(weights or {})
         self.looks_ahead, self._split = looks_ahead, split
         self._steps = [name for name, domain in space.parameters.items() if isinstance(domain, Steps)]
         self.priors: list[Tendency] = []
@@ -89,7 +92,7 @@ class Response:
 
     def seen(self, records: Sequence[TrialRecord]) -> Seen:
         """Points of every curve."""
-        return seen(records, self._targets, self._split)
+        return seen(records, self._targets, self._split, self._weights)
 
     def headlines(self, record: TrialRecord) -> list[tuple[Progress, float]]:
         """A trial's evaluations with their scores, on the split that is read."""
@@ -180,4 +183,5 @@ def shown(records: Sequence[TrialRecord], number: int, progress: Progress) -> li
 def response_of(view: StudyView) -> Response:
     """What makes models of a stored study."""
     courses = Courses(view.space, view.about.rungs, view.largest_cost, view.about.cost_unit)
-    return Response(view.space, courses, view.about.targets, looks_ahead=view.about.looks_ahead)
+    about = view.about
+    return Response(view.space, courses, about.targets, weights=about.weights, looks_ahead=about.looks_ahead)

@@ -89,11 +89,17 @@ def learned_from(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [record for record in records if record.kind != NO_INTERMEDIATE and record.params]
 
 
-def seen(records: Sequence[TrialRecord], targets: Mapping[str, float] | None = None, split: str = SELECT) -> Seen:
+def seen(
+    records: Sequence[TrialRecord],
+    targets: Mapping[str, float] | None = None,
+    split: str = SELECT,
+    weights: Mapping[str, float] | None = None,
+) -> Seen:
     """The points of trials.
 
     Args:
         targets: weight in the headline of each target, by name.
+        weights: of languages in the headline; none: the same for all.
         split: whose scores; where an objective has one score, that serves both.
     """
     pairs = [
@@ -104,7 +110,8 @@ def seen(records: Sequence[TrialRecord], targets: Mapping[str, float] | None = N
     ]
     if len(pairs) > MOST_POINTS:
         pairs = [pairs[k] for k in _chosen(pairs)]
-    names, weights, scores, errors = _scores([point for _, point in pairs], targets or {}, split)
+    makeup = _Makeup(targets or {}, weights or {})
+    names, shares, scores, errors = _scores([point for _, point in pairs], makeup, split)
     known = np.flatnonzero(~np.isnan(scores).any(axis=1))  # the others have `prune` alone, and too few have both
     pairs, scores, errors = [pairs[k] for k in known.tolist()], scores[known], errors[known]
     return Seen(
@@ -114,8 +121,19 @@ def seen(records: Sequence[TrialRecord], targets: Mapping[str, float] | None = N
         scores=scores,
         errors=errors,
         names=names,
-        weights=weights,
+        weights=shares,
     )
+
+
+def names_languages(records: Sequence[TrialRecord], weights: Mapping[str, float] | None = None) -> bool:
+    """Whether a model learns each language by itself; True where there is none to learn.
+
+    Args:
+        weights: of languages in the headline; none: the same for all.
+    """
+    points = [point for record in records for point in record.scored]
+    languages = set.intersection(*(set(languages_of(point.scores, "score/")) for point in points)) if points else set()
+    return not languages or _outputs([point.scores for point in points], _Makeup({}, weights or {}))[0] != (HEADLINE,)
 
 
 def _chosen(pairs: Sequence[tuple[TrialRecord, Progress]]) -> list[int]:
@@ -131,15 +149,13 @@ def _best_known(point: Progress) -> float:
     return point.headline if point.has_headline else point.prune_headline
 
 
-def _scores(
-    points: Sequence[Progress], targets: Mapping[str, float], split: str
-) -> tuple[tuple[str, ...], Array, Array, Array]:
+def _scores(points: Sequence[Progress], makeup: _Makeup, split: str) -> tuple[tuple[str, ...], Array, Array, Array]:
     """Names, weights, scores and their errors; of `select` where a point has it, else told from `prune`."""
     if split == PRUNE:
-        names, weights, scores = _outputs([_of(point, PRUNE) for point in points], targets)
+        names, weights, scores = _outputs([_of(point, PRUNE) for point in points], makeup)
         return names, weights, scores, np.zeros_like(scores)
     on_both = [point for point in points if point.has_headline]
-    names, weights, measured = _outputs([point.scores for point in on_both], targets)
+    names, weights, measured = _outputs([point.scores for point in on_both], makeup)
     scores, errors = np.full((len(points), len(names)), np.nan), np.zeros((len(points), len(names)))
     has = np.array([point.has_headline for point in points], dtype=bool)
     scores[has] = measured
@@ -187,20 +203,28 @@ def _of(point: Progress, split: str) -> Mapping[str, float]:
     return {key.removeprefix(f"{split}/"): v for key, v in point.scores.items() if key.startswith(f"{split}/")}
 
 
-def _outputs(
-    points: Sequence[Mapping[str, float]], targets: Mapping[str, float]
-) -> tuple[tuple[str, ...], Array, Array]:
+@dataclass(frozen=True, slots=True)
+class _Makeup:
+    """What the headline is the weighted mean of: targets, or languages, which weigh the same where nothing is said."""
+
+    targets: Mapping[str, float]
+    languages: Mapping[str, float]
+
+
+def _outputs(points: Sequence[Mapping[str, float]], makeup: _Makeup) -> tuple[tuple[str, ...], Array, Array]:
     """Names, weights and scores of what makes up the headline: languages, else targets, else the headline alone."""
     headline = np.array([point[HEADLINE] for point in points])
     languages = set.intersection(*(set(languages_of(point, "score/")) for point in points)) if points else set()
+    by_language = makeup.languages or dict.fromkeys(languages, 1.0)
     keys = {
-        tuple(f"score/{language}" for language in sorted(languages)): np.ones(len(languages)),
-        tuple(f"{target}/mean" for target in targets): np.array([*targets.values()], dtype=float),
+        tuple(f"score/{language}" for language in sorted(languages)): [
+            by_language.get(language, 0.0) for language in sorted(languages)
+        ],
+        tuple(f"{target}/mean" for target in makeup.targets): [*makeup.targets.values()],
     }
-    for names, weights in keys.items():
+    for names, given in keys.items():
         if names and all(name in point for point in points for name in names):
-            scores = np.array([[point[name] for name in names] for point in points])
-            weights = weights / weights.sum()
-            if np.allclose(scores @ weights, headline, atol=CLOSE):
-                return names, weights, scores
+            scores, weights = np.array([[point[name] for name in names] for point in points]), np.array(given)
+            if weights.sum() > 0 and np.allclose(scores @ (weights / weights.sum()), headline, atol=CLOSE):
+                return names, weights / weights.sum(), scores
     return (HEADLINE,), np.ones(1), headline[:, None]

@@ -45,7 +45,7 @@ def test_the_trainer_example_learns_both_languages(tmp_path: Path) -> None:
     run("trainer_classification.py", tmp_path, "--trials", "4")
     study = load_study("trainer-classification", root=tmp_path / "mlruns")
     curves = study.curves()
-    assert {"f1/en", "f1/sw", "loss", "lr"} <= set(curves.columns)
+    assert {"score/en", "score/sw", "accuracy/en", "accuracy/sw", "loss", "lr"} <= set(curves.columns)
     assert list(curves[curves["trial"] == 0]["windows"]) == [160, 320, 480, 640, 800, 960]
     assert study.best()["score"] > 0.7  # guessing gives 0.5
 

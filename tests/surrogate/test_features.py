@@ -9,7 +9,7 @@ from ratio_hpo.core.plans import SourcePlan, StagePlan, TrialPlan
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps
 from ratio_hpo.surrogate.features import Features, Point
-from ratio_hpo.surrogate.seen import drawn_by, seen, told, windows_at
+from ratio_hpo.surrogate.seen import drawn_by, names_languages, seen, told, windows_at
 
 STAGES = {"intermediate": 100.0, "target": 10.0}
 SPACE = Space(
@@ -124,3 +124,15 @@ def test_failed_trials_and_the_one_without_a_mixture_teach_nothing_and_points_ar
     assert len(limited) == 400
     assert limited.costs[-1] == 799.0
     assert (np.diff(limited.costs) > 0).all()
+
+
+def test_languages_that_weigh_differently_are_learned_by_themselves() -> None:
+    scores = {"score/en": 0.5, "score/sw": 0.3, "score/mean": 0.35}
+    trial = record([point("target", 10, 210, **scores)])
+    assert seen([trial]).names == ("score/mean",)  # nothing says how they weigh
+    assert not names_languages([trial])
+    found = seen([trial], weights={"en": 1.0, "sw": 3.0})
+    assert found.names == ("score/en", "score/sw")
+    assert found.weights == pytest.approx([0.25, 0.75])
+    assert names_languages([trial], {"en": 1.0, "sw": 3.0})
+    assert names_languages([record([point("target", 10, 210, **{"score/mean": 0.5})])])  # there is none to learn
