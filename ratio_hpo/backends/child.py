@@ -101,18 +101,18 @@ def serve(pipe: Connection, source: bytes) -> None:
     while True:
         try:
             message = json.loads(pipe.recv_bytes())
-        except (EOFError, OSError):
+            if "start" in message:
+                begun = message["start"]
+                stream = stream_of(read, begun["params"], Context.from_json(begun["context"]))
+            elif "stop" in message:
+                close(stream)
+                pipe.send_bytes(b"{}")
+            else:
+                step = next_step(stream, score=message["score"])
+                content = {"progress": step.to_json()} if isinstance(step, Progress) else {"ending": asdict(step)}
+                pipe.send_bytes(json.dumps(content).encode())
+        except (EOFError, OSError):  # the driver has gone; what the objective raises is an ending
             return
-        if "start" in message:
-            begun = message["start"]
-            stream = stream_of(read, begun["params"], Context.from_json(begun["context"]))
-        elif "stop" in message:
-            close(stream)
-            pipe.send_bytes(b"{}")
-        else:
-            step = next_step(stream, score=message["score"])
-            content = {"progress": step.to_json()} if isinstance(step, Progress) else {"ending": asdict(step)}
-            pipe.send_bytes(json.dumps(content).encode())
 
 
 if __name__ == "__main__":

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
+import select
 import sys
 import traceback
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +95,7 @@ def next_step(stream: Iterator[Progress], *, score: bool = False) -> Step:
     except SystemExit as error:
         return Ending(reason=f"the objective called sys.exit({error.code!r}), which ends no search; return instead")
     except Exception as error:  # whatever the user's objective raises
-        if is_fault(error):
+        if is_fault(error) or (isinstance(error, BrokenPipeError) and _output_is_gone()):
             return Ending(reason=shown_words(in_one_line(error)), blocked=True)
         return Ending(reason=shown_words(in_one_line(error)), traceback=shown_words(traceback.format_exc()))
 
@@ -102,4 +105,15 @@ def close(stream: Iterator[Progress]) -> None:
     try:
         getattr(stream, "close", lambda: None)()
     except (Exception, SystemExit) as error:  # whatever the user's clean-up raises
-        print(f"an objective that was stopped raised {shown_words(in_one_line(error))}", file=sys.stderr)
+        with suppress(OSError):  # who would read it has gone
+            print(f"an objective that was stopped raised {shown_words(in_one_line(error))}", file=sys.stderr)
+
+
+def _output_is_gone() -> bool:
+    """Whether nobody reads what this process prints any more, as under `ratio-hpo search 2>&1 | head`."""
+    poll = select.poll()
+    for number in (1, 2):
+        with suppress(OSError):
+            os.fstat(number)
+            poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))

@@ -7,14 +7,15 @@ from typing import Any
 
 import click
 
-from ratio_hpo.cli.options import is_number, json_option, writing_options
-from ratio_hpo.cli.printing import open_stored, print_json, print_table
+from ratio_hpo.cli.options import is_number, json_option, reading_timeout, writing_options
+from ratio_hpo.cli.printing import open_stored, print_json, print_table, waiting_for
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="TRIAL_OR_STUDY...")
 @click.option("--all", "show_all", is_flag=True, help="Show equal rows too.")
 @writing_options
+@reading_timeout
 @json_option
 def compare(
     names: tuple[str, ...], show_all: bool, study: str | None, root: Path, storage: str | None, as_json: bool
@@ -38,7 +39,8 @@ def compare(
 
     def view(name: str | None) -> StudyView:
         if name not in views:
-            views[name] = view_study(stored, name)
+            with waiting_for(root, storage):
+                views[name] = view_study(stored, name)
         return views[name]
 
     places = [_place(name, study) for name in names]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratio_hpo.cli.options import named_study, root_option, storage_option
+from ratio_hpo.cli.options import named_study, reading_timeout, root_option, storage_option
 from ratio_hpo.cli.printing import open_view
 from ratio_hpo.core.files import written_whole
 from ratio_hpo.core.layout import RunFolder
@@ -47,6 +47,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
 @named_study
 @root_option
 @storage_option
+@reading_timeout
 def export(
     what: str,
     form: str | None,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from ratio_hpo.cli.options import json_option, option, root_option, storage_option, tracking_uri_option
+from ratio_hpo.cli.deadline import KEY, READING
+from ratio_hpo.cli.options import json_option, option, root_option, storage_option, timeout_option, tracking_uri_option
 from ratio_hpo.cli.printing import open_stored, print_json, print_table
 from ratio_hpo.core.options import spelled
 from ratio_hpo.core.schema import SCHEMA
@@ -21,9 +22,17 @@ from ratio_hpo.show.words import say
 @root_option
 @storage_option
 @tracking_uri_option
+@timeout_option(READING, "End where storage, store and base have not answered for so long.")
 @json_option
+@click.pass_context
 def doctor(
-    experiment: str, base: str | None, root: Path, storage: str | None, tracking_uri: str | None, as_json: bool
+    ctx: click.Context,
+    experiment: str,
+    base: str | None,
+    root: Path,
+    storage: str | None,
+    tracking_uri: str | None,
+    as_json: bool,
 ) -> None:
     """Check versions, devices, disk, storage, tracking and the base; say what is missing and how to get it.
 
@@ -33,17 +42,18 @@ def doctor(
     ratio-hpo doctor
     ratio-hpo doctor --experiment tydiqa-goldp --base xlm-roberta-base --tracking-uri https://mlflow.example.org
     """
-    from ratio_hpo.upkeep.doctor import examine
+    from ratio_hpo.upkeep.doctor import EXTRAS, examine
 
-    checks = examine(root, storage, tracking_uri, experiment, base)
+    checks, width = [], max(map(len, EXTRAS))
+    for check in examine(root, storage, tracking_uri, experiment, base, timeout=ctx.meta[KEY]):
+        checks.append(check)
+        if not as_json:  # each as soon as it is known
+            remedy = f"\n{' ' * (width + 11)}{spelled(check.remedy)}" if check.remedy else ""
+            click.echo(f"{check.name.ljust(width)}  {check.state.ljust(7)}  {check.detail}{remedy}")
     missing = [check for check in checks if check.state == "missing"]
     if as_json:
         print_json({"schema": SCHEMA, "ok": not missing, "checks": [asdict(check) for check in checks]})
     else:
-        width = max(len(check.name) for check in checks)
-        for check in checks:
-            remedy = f"\n{' ' * (width + 11)}{spelled(check.remedy)}" if check.remedy else ""
-            click.echo(f"{check.name.ljust(width)}  {check.state.ljust(7)}  {check.detail}{remedy}")
         click.echo("all that a search needs is here" if not missing else f"{len(missing)} thing(s) missing")
     sys.exit(1 if missing else 0)
 

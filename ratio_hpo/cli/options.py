@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from ratio_hpo.cli.deadline import KEY, READING
 from ratio_hpo.cli.printing import open_stored
 from ratio_hpo.core.overrides import PREFIX
 
@@ -103,6 +104,18 @@ def is_number(word: str) -> bool:
     return word.isascii() and word.isdecimal()
 
 
+def timeout_option(seconds: float, help: str) -> Decorator:
+    """`--timeout`, which `Deadline` reads."""
+
+    def keep(ctx: click.Context, parameter: click.Parameter, value: float) -> None:
+        ctx.meta[KEY] = value
+
+    return option(
+        "--timeout", type=Finite(0, min_open=True), default=seconds, show_default=True, metavar="SECONDS",
+        expose_value=False, callback=keep, help=help,
+    )  # fmt: skip
+
+
 def needed(study: str | None) -> str:
     """The name of a study where none is taken for granted.
 
@@ -126,7 +139,9 @@ class Finite(click.FloatRange):
         return number
 
 
-reading_options: Decorator = together(named_study, root_option, storage_option, json_option)
+reading_timeout: Decorator = timeout_option(READING, "End where the storage has not answered for so long.")
+
+reading_options: Decorator = together(named_study, root_option, storage_option, reading_timeout, json_option)
 """The options of every command that reads a study."""
 
 writing_options: Decorator = together(study_option, root_option, storage_option)

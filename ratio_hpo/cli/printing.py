@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from ratio_hpo.cli.deadline import Deadline
 from ratio_hpo.core.errors import printable
 
 if TYPE_CHECKING:
@@ -29,10 +30,19 @@ def open_stored(root: Path, storage: str | None, *, only_read: bool = False) -> 
     """The storage that the options mean."""
     from ratio_hpo.study.storage import check_writable, default_url, open_storage
 
-    opened = open_storage(storage or default_url(root), create=False, only_read=only_read, patience=PATIENCE)
-    if not only_read:
-        check_writable(opened)  # a lock is waited for once, not at every write
+    with waiting_for(root, storage):
+        opened = open_storage(storage or default_url(root), create=False, only_read=only_read, patience=PATIENCE)
+        if not only_read:
+            check_writable(opened)  # a lock is waited for once, not at every write
     return opened
+
+
+def waiting_for(root: Path, storage: str | None) -> Deadline:
+    """A block that reads the storage that the options mean, and ends with the command's `--timeout`."""
+    from ratio_hpo.core.layout import RunFolder
+    from ratio_hpo.core.urls import shown_url
+
+    return Deadline(str(RunFolder(root).studies) if storage is None else shown_url(storage))
 
 
 def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
@@ -40,7 +50,9 @@ def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
     from ratio_hpo.study.view import view_study
 
     gc.disable()  # the process ends soon, and all that a large study makes is live
-    view = view_study(open_stored(root, storage, only_read=True), study)
+    stored = open_stored(root, storage, only_read=True)
+    with waiting_for(root, storage):
+        view = view_study(stored, study)
     gc.freeze()
     return view
 

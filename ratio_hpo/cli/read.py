@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ratio_hpo.cli.options import json_option, reading_options, root_option, storage_option
-from ratio_hpo.cli.printing import open_stored, open_view, print_json, print_table
+from ratio_hpo.cli.options import json_option, reading_options, reading_timeout, root_option, storage_option
+from ratio_hpo.cli.printing import open_stored, open_view, print_json, print_table, waiting_for
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.show.words import count, number, say, settings
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.command(name="list")
 @root_option
 @storage_option
+@reading_timeout
 @json_option
 def list_(root: Path, storage: str | None, as_json: bool) -> None:
     """All studies, in the order in which they were made.
@@ -32,7 +33,9 @@ def list_(root: Path, storage: str | None, as_json: bool) -> None:
     from ratio_hpo.analysis.status import studies
     from ratio_hpo.study.admin import list_studies
 
-    content = studies(list_studies(open_stored(root, storage, only_read=True)))
+    stored = open_stored(root, storage, only_read=True)
+    with waiting_for(root, storage):
+        content = studies(list_studies(stored))
     if as_json:
         print_json(content)
         return

@@ -11,12 +11,13 @@ from ratio_hpo.cli.options import (
     complete_studies,
     named_study,
     one_name,
+    reading_timeout,
     root_option,
     storage_option,
     study_option,
     tracking_uri_option,
 )
-from ratio_hpo.cli.printing import open_stored
+from ratio_hpo.cli.printing import open_stored, waiting_for
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.show.words import say
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @named_study
 @root_option
 @storage_option
+@reading_timeout
 @tracking_uri_option
 def report(
     output: Path | None, pdf: bool, compare: tuple[str, str] | None, study: str | None, root: Path,
@@ -54,7 +56,8 @@ def report(
     if compare is not None and study is not None:
         raise click.UsageError("--compare names both studies; leave the other name out")
     stored = open_stored(root, storage, only_read=True)
-    views = [view_study(stored, name) for name in compare or (study,)]
+    with waiting_for(root, storage):
+        views = [view_study(stored, name) for name in compare or (study,)]
     columns = [column(stored, view, root, tracking_uri) for view in views]
     names = "+".join(each.facts.view.name for each in columns)
     path = write_report(columns, output or RunFolder(root).report(names))
@@ -88,6 +91,7 @@ def column(stored: Storage, view: StudyView, root: Path, tracking_uri: str | Non
 @study_option
 @root_option
 @storage_option
+@reading_timeout
 def plot(
     picture: str, name: str | None, output: Path | None, study: str | None, root: Path, storage: str | None
 ) -> None:
@@ -108,6 +112,7 @@ def plot(
     if output is not None:
         check_ending(output)
     folder, stored = RunFolder(root), open_stored(root, storage, only_read=True)
-    view = view_study(stored, one_name(name, study))
+    with waiting_for(root, storage):
+        view = view_study(stored, one_name(name, study))
     path = output or folder.plot(view.name, f"-{picture}.pdf")
     say(f"picture: {save(report_facts(stored, view, folder), picture, path)}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 limit_options: Decorator = together(
     option("--max-hours", type=Finite(0, min_open=True),
-           help="Stop after so many hours; trials that run are let go, and go on with the next call."),
+           help="Stop after so many hours of a machine that is awake; trials that run go on with the next call."),
     option("--trial-timeout", type=Finite(0, min_open=True), metavar="MINUTES",
            help="A trial that takes longer in this run is FAIL."),
     option("--stall-timeout", type=Finite(0, min_open=True), metavar="MINUTES",

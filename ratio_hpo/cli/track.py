@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ratio_hpo.cli.deadline import TRACKING, Deadline
 from ratio_hpo.cli.options import (
+    json_option,
     named_study,
     option,
-    reading_options,
     root_option,
     storage_option,
+    timeout_option,
     tracking_uri_option,
 )
-from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json
+from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json, waiting_for
 from ratio_hpo.cli.signals import ended_by_signals, exit_code
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.schema import SCHEMA
@@ -31,13 +33,18 @@ REFRESH = 60
 """Seconds after which a browser asks for the report anew."""
 
 if TYPE_CHECKING:
+    from ratio_hpo.core.trial import TrialRecord
     from ratio_hpo.show.report_server import ReportServer
     from ratio_hpo.study.view import StudyView
 
 
 @click.command()
 @tracking_uri_option
-@reading_options
+@named_study
+@root_option
+@storage_option
+@timeout_option(TRACKING, "End where no run could be written for so long.")
+@json_option
 def track(tracking_uri: str | None, study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
     """Write a study from storage into MLflow; what is there already stays as it is.
 
@@ -57,8 +64,10 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
     from ratio_hpo.study.view import view_study
 
     stored = open_stored(root, storage)
-    view = view_study(stored, study)
+    with waiting_for(root, storage):
+        view = view_study(stored, study)
     uri = uri_of(view, tracking_uri)
+    place = shown_url(uri) if uri else str(RunFolder(root).runs)
     check_apart(storage, uri, root)
     console = Console(stderr=True)
     bar = Progress(
@@ -69,14 +78,17 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
         console=console,
         disable=not console.is_terminal,
     )
-    with bar:
+    deadline = Deadline(place, "what was written stays written; mend it and run the same command again")
+
+    def wrote(record: TrialRecord) -> None:
+        deadline.alive()
+        bar.update(task, completed=record.number + 1)
+
+    with bar, deadline:
         task = bar.add_task(f"tracking {view.name}", total=len(view.records))
         try:
-            count = track_study(
-                stored, view, RunFolder(root), uri, lambda record: bar.update(task, completed=record.number + 1), say
-            )
+            count = track_study(stored, view, RunFolder(root), uri, wrote, say, deadline.alive)
         except Exception as error:  # a tracking store may raise anything; what was written stays written
-            place = shown_url(uri) if uri else RunFolder(root).runs
             fail(f"{place}: tracking stopped ({reason_of(error)}); mend it and run the same command again", 1)
     if as_json:
         print_json({"schema": SCHEMA, "study": view.name, "written": count, "trials": len(view.records)})

@@ -113,12 +113,14 @@ def track_study(
     uri: str | None,
     wrote: Callable[[TrialRecord], None],
     say: Callable[[str], None] = lambda line: None,
+    alive: Callable[[], None] = lambda: None,
 ) -> int:
     """Write a study from storage into a store; what is there already stays as it is.
 
     Args:
         wrote: told of each trial after it was written.
         say: told of runs that were there twice.
+        alive: called after each trial's weights, which may take long.
 
     Returns:
         How many trials were written.
@@ -147,7 +149,9 @@ def track_study(
             save_tracked(storage, view.name, key, number, written[number])
         write_trials(tracker, view.records, facts, written, after)
         column, beside = tracked_column(storage, view, folder), confirmed_mark(storage, view)
-        write_ending(tracker, view.records, facts, lambda place: write_artifacts(view, place, column), beside=beside)
+        write_ending(
+            tracker, view.records, facts, lambda place: write_artifacts(view, place, column), alive, beside=beside
+        )
     return count
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
 
@@ -87,7 +88,8 @@ class ReportServer:
                 if not server._free.acquire(timeout=TIMEOUT):
                     return
                 try:
-                    super().handle()
+                    with suppress(ConnectionError, TimeoutError):  # a reader that has left needs no answer
+                        super().handle()
                 finally:
                     server._free.release()
 

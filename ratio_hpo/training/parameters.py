@@ -11,7 +11,7 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.data.mixing import SPREADS
 from ratio_hpo.space import Domain, Grouped, LogUniform, Ratio, Simplex, Space, Steps, Uniform
 from ratio_hpo.training.schedule import SCHEDULES
-from ratio_hpo.training.spec import StageSpec
+from ratio_hpo.training.spec import MAX_STEPS, StageSpec
 
 INTERMEDIATE, TARGET = "intermediate", "target"
 
@@ -153,6 +153,9 @@ def _out_of_range(name: str, domain: Domain, stages: Stages) -> str | None:
     if isinstance(domain, Steps) and reference in (0, NO_CAP) and not domain.absolute:
         none = "none" if reference == NO_CAP else "0"
         return f"holds factors of {key} {none}; say `absolute: true`, or give stages.{stage}.{key} a value"
+    if isinstance(domain, Steps) and key == "steps":
+        most = max(domain.values) * (1.0 if domain.absolute else reference)
+        return f"needs at most {MAX_STEPS:,} steps, but comes to {most:,.0f}; lower it" if most > MAX_STEPS else None
     if isinstance(domain, Uniform | LogUniform):
         scale = 1.0 if domain.absolute else reference
         low, high = domain.low * scale, domain.high * scale

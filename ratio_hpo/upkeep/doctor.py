@@ -6,10 +6,12 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Thread
 from typing import Literal
 
 import psutil
@@ -63,20 +65,39 @@ def examine(
     tracking_uri: str | None = None,
     experiment: str = "polyglot-world",
     base: str | None = None,
-) -> list[Check]:
+    timeout: float = 60.0,
+) -> Iterator[Check]:
     """Look at everything; what breaks one check does not keep the others from being made.
 
     Args:
         base: name[@commit] of a base; None: the experiment's.
+        timeout: seconds after which what has not answered counts as missing.
     """
-    checks = [*_versions(), *_extras(), *_devices()]
-    checks.append(_tried("root", lambda: _root(root), "name a ⟨root⟩ that you may write to"))
-    if checks[-1].state == "ok":
-        checks.append(_tried("storage", lambda: _storage(root, storage), "check ⟨storage⟩, the server and permissions"))
-        remedy = "check ⟨tracking_uri⟩, the server and its login; searches run without tracking too"
-        checks.append(_tried("tracking", lambda: _tracking(root, tracking_uri), remedy))
-        checks.append(_tried("base", lambda: _base(root, experiment, base), "see docs/data.md on bases"))
-    return checks
+    end = time.monotonic() + timeout
+    yield from (*_versions(), *_extras(), *_devices())
+    found = _tried("root", lambda: _root(root), "name a ⟨root⟩ that you may write to")
+    yield found
+    if found.state != "ok":
+        return
+    asked = [
+        ("storage", lambda: _storage(root, storage), "check ⟨storage⟩, the server and permissions"),
+        (
+            "tracking",
+            lambda: _tracking(root, tracking_uri),
+            "check ⟨tracking_uri⟩, the server and its login; searches run without tracking too",
+        ),
+        ("base", lambda: _base(root, experiment, base), "see docs/data.md on bases"),
+    ]
+    answers: dict[str, Check] = {}
+    threads = [
+        Thread(target=lambda each=each: answers.update({each[0]: _tried(*each)}), daemon=True, name=each[0])
+        for each in asked
+    ]
+    for thread in threads:
+        thread.start()
+    for thread, (name, _, remedy) in zip(threads, asked, strict=True):
+        thread.join(max(end - time.monotonic(), 0.0))
+        yield answers.get(name) or Check(name, "missing", f"no answer within {timeout:g} s", remedy)
 
 
 def _versions() -> Iterator[Check]:

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from ratio_hpo import load_study
 from ratio_hpo.backends import driver, memory
 from ratio_hpo.backends.driver import Budget, Session, TooManyFailures, kind_of_error
 from ratio_hpo.backends.local import run_local
@@ -424,3 +425,18 @@ def test_pauses_between_attempts_grow(tmp_path: Path) -> None:
         pauses.append(session.pause(0) / driver.PAUSE)
     assert pauses == [1, 2, 4]
     study.close()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_objective_that_prints_to_nobody_fails_no_trial(workers: str, tmp_path: Path) -> None:
+    """As under `ratio-hpo search 2>&1 | head -1`."""
+    (tmp_path / "talks.py").write_text(
+        "import time\nfrom ratio_hpo import Progress\n\n\ndef train(params, context):\n    for w in (100, 200, 300):\n"
+        "        time.sleep(0.3)\n        print('hello', flush=True)\n"
+        "        yield Progress(stage='target', windows=w, cost=w, scores={'f1/en': 0.5})\n"
+    )
+    command = f"{sys.executable} -m ratio_hpo search --objective talks:train --rungs 100,200,300 --trials 3"
+    command += f" --no-tracking --workers {workers} 2>&1 | head -1"
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    records = load_study(root=tmp_path / "mlruns").trials()
+    assert "FAIL" not in set(records["state"])

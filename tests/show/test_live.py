@@ -136,3 +136,35 @@ def test_the_report_is_served_and_made_anew_only_when_more_is_known() -> None:
             get("etc/passwd")
     finally:
         server.stop()
+
+
+def test_a_reader_who_leaves_is_no_error_of_the_server(capfd: pytest.CaptureFixture[str]) -> None:
+    import socket
+    import struct
+    import threading
+
+    from ratio_hpo.show.report_server import ReportServer
+
+    asked, left = threading.Event(), threading.Event()
+
+    def make() -> str:
+        asked.set()
+        left.wait(10)
+        return "<p>x</p>" * 1_000_000  # more than a socket holds
+
+    server = ReportServer(make, lambda: "one")
+    server.start()
+    try:
+        reader = socket.create_connection(server._server.server_address[:2])
+        reader.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert asked.wait(10)
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, at once
+        reader.close()
+        left.set()
+        assert len(server.page()) == 8_000_000
+    finally:
+        server.stop()
+        for thread in threading.enumerate():
+            if "process_request" in thread.name:
+                thread.join(10)
+    assert "Traceback" not in capfd.readouterr().err
