@@ -27,7 +27,7 @@ from ratio_hpo.study.beginnings import PlanTrial
 from ratio_hpo.study.keeper import WeightKeeper
 from ratio_hpo.study.live import LiveView
 from ratio_hpo.study.patience import PatientStorage
-from ratio_hpo.study.storage import open_storage
+from ratio_hpo.study.storage import is_passing, open_storage
 from ratio_hpo.study.view import StudyView, view_study
 from ratio_hpo.surrogate.seen import names_languages
 from ratio_hpo.training.sharing import DriverShare, put_windows
@@ -58,7 +58,8 @@ def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
     for line in [*search.data.problems, *search.data.leaks]:
         watcher.say(line)
     study = open_for(search, say=watcher.say)
-    remember_storage(search.options.folder, search.options.storage)
+    options = search.options
+    _outlasting(options, watcher.say, lambda: remember_storage(options.folder, options.storage))
     try:
         failure = study.first_failure()
         if failure:
@@ -111,7 +112,10 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         "git_commit": _git_commit(),
     }
     share = options.folder.share(options.share, say)  # one, which keeps its listing
-    storage = open_storage(url or options.storage or options.folder.studies_url)
+    storage = tried(
+        lambda: open_storage(url or options.storage or options.folder.studies_url), what="storage", passes=is_passing,
+        reason_of=reason_of, patience=60.0 * options.storage_patience, say=say,
+    )  # fmt: skip
     storage.patience, storage.say = 60.0 * options.storage_patience, say
     return Study(
         search.plan,
@@ -134,6 +138,12 @@ def _patiently(storage: PatientStorage, plan: PlanTrial, params: Params, seed: i
     )  # fmt: skip
 
 
+def _outlasting(options: SearchOptions, say: Callable[[str], None], call: Callable[[], None]) -> None:
+    """Do something below the run folder; a fault of its disk is waited for as the storage is."""
+    patience = 60.0 * options.storage_patience
+    tried(call, what=str(options.root), passes=is_fault, reason_of=reason_of, patience=patience, say=say)
+
+
 def _stored_study(options: SearchOptions, name: str) -> StudyView:
     """A study of the storage that the options name, for a search that is only looked at.
 
@@ -151,7 +161,8 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
     store_bytes = store_budget(search.spec.store_gb, search.checkpoint_bytes or 0)
     done = study.is_done(trials) and not study.revisits.wanted()
     if search.checkpoint_bytes and not done:
-        StageStore(folder.stages, store_bytes).check_room(search.checkpoint_bytes)
+        needed = search.checkpoint_bytes
+        _outlasting(options, watcher.say, lambda: StageStore(folder.stages, store_bytes).check_room(needed))
     budget = Budget(
         trials=trials, hours=options.hours, cost=options.cost, failures=options.failures,
         retries=options.retries,        trial_minutes=options.trial_timeout, stall_minutes=options.stall_timeout,
@@ -178,7 +189,13 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
             system_metrics=options.system_metrics,
             watch=_watching(stack.enter_context(watcher.running(search, study)), search, watcher),
             keeper=WeightKeeper(
-                folder.weights(search.plan.name), folder.stages, search.tokenizer, search.spec.keep, share
+                folder.weights(search.plan.name),
+                folder.stages,
+                search.tokenizer,
+                search.spec.keep,
+                share,
+                patience=60.0 * options.storage_patience,
+                say=watcher.say,
             ),
             share=DriverShare(share, folder, store_bytes) if share is not None else None,
         )

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ratio_hpo.core.files import entries, files_below, remove, written_whole
+from ratio_hpo.core.errors import in_one_line
+from ratio_hpo.core.files import entries, faults_of_files, files_below, is_disk_full, is_fault, remove, written_whole
 from ratio_hpo.core.fingerprint import fingerprint_file
 from ratio_hpo.core.share import Share
 from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.core.waiting import tried
 from ratio_hpo.study.front import FrontPoint, front
 
 Keep = Literal["front", "best", "all", "none"]
@@ -55,15 +57,26 @@ class WeightKeeper:
         stages: the stage store, which names of checkpoints start from.
         extras: a folder whose files belong to every model (its tokenizer); None: nothing.
         share: where stages of other machines are, which are copied; None: here, or there are none.
+        patience: seconds that a fault of the disk is waited for.
+        say: is told when it is waited for.
     """
 
     root: Path
 
     def __init__(
-        self, root: Path, stages: Path, extras: Path | None = None, keep: Keep = "front", share: Share | None = None
+        self,
+        root: Path,
+        stages: Path,
+        extras: Path | None = None,
+        keep: Keep = "front",
+        share: Share | None = None,
+        *,
+        patience: float = 0.0,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.root, self._stages, self._extras, self._share = root, stages, extras, share
         self._keep: Keep = keep
+        self._patience, self._say = patience, say
 
     def update(
         self,
@@ -74,7 +87,20 @@ class WeightKeeper:
         """Make the kept folders those that are to be kept.
 
         A point whose checkpoint the stage store has let go of already is left without weights.
+
+        Raises:
+            FileFault: the disk is at fault for longer than it is waited for.
         """
+
+        def once() -> None:
+            with faults_of_files():
+                self._update(records, recommended, members)
+
+        tried(once, what="kept weights", passes=is_fault, reason_of=in_one_line, patience=self._patience, say=self._say)
+
+    def _update(
+        self, records: Sequence[TrialRecord], recommended: TrialRecord | None, members: Sequence[FrontPoint] | None
+    ) -> None:
         wanted = {point.key: point for point in kept_points(records, self._keep, recommended, members)}
         for folder in entries(self.root):
             if folder.name not in wanted:
@@ -117,8 +143,10 @@ class WeightKeeper:
                 files = {path.relative_to(part).as_posix(): path for path, _ in files_below(part)}
                 sums = {name: fingerprint_file(path) for name, path in sorted(files.items())}
                 (part / META).write_text(json.dumps({**about, "sums": sums}, indent=1))
-        except OSError:  # evicted meanwhile, or no room: the point stays without weights
-            return
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) and not is_disk_full(error):
+                raise
+            return  # evicted meanwhile, or no room: the point stays without weights
 
     def _bring(self, file: Path, copy: Path) -> None:
         """A file of a model into its place.

@@ -16,6 +16,7 @@ import sqlalchemy.event
 import sqlalchemy.exc
 
 from ratio_hpo.core.errors import RatioHpoError, StorageError, StudyError
+from ratio_hpo.core.files import is_fault
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.options import spelled
 from ratio_hpo.core.urls import file_of, file_url, read_url, shown_url, with_driver
@@ -83,6 +84,17 @@ def open_storage(
         raise _not_opened(url, path, error.__cause__ or error) from error
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError, OSError, RuntimeError, ValueError) as error:
         raise _not_opened(url, path, error) from error
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a storage that could not be opened may be opened later: its disk is at fault.
+
+    A wrong address or missing rights are a mistake, which no waiting mends.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, sqlite3.Error):
+        cause = cause.__cause__ or getattr(cause, "orig", None)
+    return is_fault(error) or (cause is not None and "disk I/O error" in str(cause))
 
 
 def _check_not_emptied(path: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ratio_hpo.core.errors import FileFault
 from ratio_hpo.core.trial import Progress, State, TrialRecord
+from ratio_hpo.study import keeper
 from ratio_hpo.study.keeper import META, Keep, WeightKeeper, damaged, kept_points
 
 
@@ -87,3 +92,21 @@ def test_damaged_weights_are_known(tmp_path: Path) -> None:
         assert damaged(folder) == name
         (folder / name).write_bytes(content)
     assert damaged(folder) is None
+
+
+def test_a_fault_of_the_disk_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, faults, said = keeper.written_whole, [errno.EIO, errno.EACCES, errno.ESTALE], []
+
+    def written_whole(path: Path) -> Any:
+        if faults:
+            raise OSError(faults[0], os.strerror(faults.pop(0)), str(path))
+        return plain(path)
+
+    monkeypatch.setattr(keeper, "written_whole", written_whole)
+    records = [trial(0, [0.5], tmp_path / "stages")]
+    WeightKeeper(tmp_path / "kept", tmp_path / "stages", patience=60.0, say=said.append).update(records)
+    assert (tmp_path / "kept" / "0-target-10").is_dir()
+    assert [line.partition(":")[0] for line in said] == ["kept weights", "kept weights"]
+    faults.append(errno.EIO)
+    with pytest.raises(FileFault, match="Input/output error"):
+        WeightKeeper(tmp_path / "other", tmp_path / "stages").update(records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import subprocess
 import sys
@@ -19,8 +20,9 @@ import sqlalchemy.exc
 from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.core.clock import Clock
+from ratio_hpo.core.errors import RatioHpoError
 from ratio_hpo.core.trial import State
-from ratio_hpo.study import Study
+from ratio_hpo.study import Study, storage
 from ratio_hpo.study.patience import PatientStorage, is_hiccup
 from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.study.tables import LEASES
@@ -209,3 +211,24 @@ def test_several_drivers_make_the_tables_of_postgresql_at_once(cluster: Cluster)
 def test_a_default_storage_is_patient(tmp_path: Path) -> None:
     assert isinstance(open_storage(default_url(tmp_path)), PatientStorage)
     assert not is_hiccup(sqlalchemy.exc.IntegrityError("", None, Exception("UNIQUE constraint failed")))
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (sqlite3.OperationalError("disk I/O error"), True),
+        (OSError(errno.EIO, "Input/output error"), True),
+        (OSError(errno.EACCES, "Permission denied"), False),
+        (sqlite3.DatabaseError("file is not a database"), False),
+    ],
+)
+def test_a_storage_whose_disk_is_at_fault_may_be_opened_later(
+    error: Exception, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: Path, patience: float) -> None:
+        raise error
+
+    monkeypatch.setattr(storage, "_set_wal", fails)
+    with pytest.raises(RatioHpoError) as refused:
+        storage.open_storage(default_url(tmp_path))
+    assert storage.is_passing(refused.value) is passes
