@@ -17,7 +17,7 @@ from ratio_hpo.core.urls import lasting_url, place_of, shown_url, without_login
 from ratio_hpo.experiment.report_facts import confirmed_mark, tracked_column
 from ratio_hpo.study import Study
 from ratio_hpo.study.front import front, summary
-from ratio_hpo.study.keeper import kept_points
+from ratio_hpo.study.keeper import damaged, kept_points
 from ratio_hpo.study.leases import RENEWAL, TERM
 from ratio_hpo.study.storage import Storage
 from ratio_hpo.study.view import StudyView, recommended_of, save_tracked, view_study
@@ -189,6 +189,7 @@ def facts_of(view: StudyView, folder: RunFolder) -> StudyFacts:
         checkpoints={
             number: [weights / name for name in names if (weights / name).is_dir()] for number, names in kept.items()
         },
+        damaged=damaged,
         timed=target is not None,
         datasets={**data, **({"evaluation": view.identity["splits"]} if "splits" in view.identity else {})},
         base=(str(view.about.base), fingerprint(base)) if base is not None else None,

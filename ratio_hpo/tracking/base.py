@@ -19,6 +19,11 @@ def no_ends(record: TrialRecord) -> Mapping[str, float]:
     return {}
 
 
+def whole(folder: Path) -> str | None:
+    """Nothing is known to be damaged."""
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyFacts:
     """What a tracker is told of a study beside its trials.
@@ -28,6 +33,7 @@ class StudyFacts:
         front: numbers of the trials that have a point on the front.
         kept: names of the points of each trial whose weights are kept, wherever they are.
         checkpoints: folders of those that are on this machine, by trial number.
+        damaged: names the file of such a folder that is not as it was written; None: all are.
         timed: whether the target is known, so that cost to target is.
         datasets: fingerprint of each data set, by `<stage>/<source>`.
         base: name and fingerprint of the base model; None: there is none.
@@ -41,6 +47,7 @@ class StudyFacts:
     front: frozenset[int] = frozenset()
     kept: Mapping[int, Sequence[str]] = field(default_factory=dict)
     checkpoints: Mapping[int, Sequence[Path]] = field(default_factory=dict)
+    damaged: Callable[[Path], str | None] = whole
     timed: bool = False
     datasets: Mapping[str, str] = field(default_factory=dict)
     base: tuple[str, str] | None = None

@@ -24,6 +24,7 @@ from mlflow.protos.databricks_pb2 import (
 )
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+from ratio_hpo.core.errors import FileFault
 from ratio_hpo.core.files import entries
 from ratio_hpo.core.scratch import scratch_folder
 from ratio_hpo.core.trial import State, TrialRecord
@@ -146,6 +147,12 @@ class MlflowTracker:
         if present - kept:
             self._delete_artifacts(run, [f"{CHECKPOINTS}/{name}" for name in present - kept])
         for name in sorted(set(local) - (present - broken)):
+            file = facts.damaged(local[name])
+            if file is not None:
+                raise FileFault(
+                    f"{local[name] / file}: is not as it was written; delete the folder, and the next search keeps it "
+                    "anew where its stage is still stored"
+                )
             self._client.log_artifacts(run, str(local[name]), f"{CHECKPOINTS}/{name}")
         names = ",".join(sorted((present & kept) | set(local)))
         self._client.set_tag(run, KEPT, names)

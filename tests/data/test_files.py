@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ratio_hpo.core.errors import DataError
-from ratio_hpo.data.formats import read_file
+from ratio_hpo.data.formats import files, read_file
 from ratio_hpo.data.hub import read_hub
 
 CONTEXT = "Ada lives in Nairobi. Ada was born in Accra."
@@ -218,3 +218,20 @@ def test_hub_data_loads_through_datasets(tmp_path: Path) -> None:
     questions, report = read_hub(str(tmp_path), None, "train", "0" * 40, form="squad", strict=True)
     assert [q.id for q in questions] == ["1", "2"]
     assert report.problems == []
+
+
+def test_what_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MOST_UNPACKED", 100_000)
+    packed, coded = tmp_path / "packed.json.gz", tmp_path / "coded.parquet"
+    packed.write_bytes(gzip.compress(b"x" * 200_000))
+    with pytest.raises(DataError, match=r"packed.json.gz: unpacks to more than 100\.0 KB"):
+        files.read_text(packed)
+    # one value of 1,000 bytes in a dictionary, which 10,000 rows name
+    pq.write_table(pa.table({"text": ["x" * 1000] * 10_000}), coded, compression="zstd")
+    assert coded.stat().st_size < 5_000
+    with pytest.raises(DataError, match=r"coded.parquet: unpacks to more than 100\.0 KB"):
+        list(files.parquet_rows(coded))
+    pq.write_table(pa.table({"n": list(range(1000))}), coded)
+    rows = list(files.parquet_rows(coded))
+    assert rows[0] == ("row 1", {"n": 0})
+    assert rows[-1] == ("row 1000", {"n": 999})

@@ -18,6 +18,7 @@ from mlflow.entities import Run
 
 from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
+from ratio_hpo.core.errors import FileFault
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.plans import About
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
@@ -27,6 +28,7 @@ from ratio_hpo.study.admin import rename_study
 from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.study.view import StudyView, view_study
 from ratio_hpo.tracking import StudyFacts, TrackingLoop
+from ratio_hpo.tracking.base import whole
 from ratio_hpo.tracking.charts import view_id
 from tests.conftest import LANGUAGES, curve_objective, plan_of
 
@@ -231,6 +233,10 @@ def test_weights_of_another_machine_stay_on_the_server(root: Path) -> None:
         return [file.path for file in client.list_artifacts(run_id, "checkpoints")]
 
     first = open_tracker(None, RunFolder(root), "fake")
+    with pytest.raises(FileFault, match="is not as it was written"):
+        first.write_checkpoints(replace(facts, checkpoints={number: [folder]}), record)
+    assert stored() == []  # nothing damaged is written
+    facts = replace(facts, damaged=whole)
     first.write_checkpoints(replace(facts, checkpoints={number: [folder]}), record)
     assert stored() == [f"checkpoints/{names[0]}"]
     other = open_tracker(None, RunFolder(root), "fake")

@@ -16,6 +16,9 @@ from ratio_hpo.data.formats.containers import container_of
 from ratio_hpo.data.formats.separated import separated
 from ratio_hpo.data.report import Report
 
+ROWS = 256
+"""Of a Parquet file, in memory at once."""
+
 MOST_UNPACKED = 8 * 2**30
 """Bytes that a compressed file may unpack to."""
 
@@ -55,11 +58,18 @@ def _unpacked(path: Path, data: bytes) -> bytes:
     """What gzip has packed, read up to a limit: a small file may unpack to more than the memory holds."""
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
         content = file.read(MOST_UNPACKED + 1)
-    if len(content) > MOST_UNPACKED:
-        raise DataError(
-            f"{path}: unpacks to more than {in_bytes(MOST_UNPACKED)}; check the file, or unpack it yourself"
-        )
+    _check_unpacked(path, len(content))
     return content
+
+
+def _check_unpacked(path: Path, size: int) -> None:
+    """Refuse what unpacks to more than the memory may hold.
+
+    Raises:
+        DataError: with the limit.
+    """
+    if size > MOST_UNPACKED:
+        raise DataError(f"{path}: unpacks to more than {in_bytes(MOST_UNPACKED)}; check the file, or split it")
 
 
 def kind_of(path: Path) -> str:
@@ -145,10 +155,12 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a Parquet file.
 
     Raises:
-        DataError: absent, or no Parquet.
+        DataError: absent, no Parquet, or larger than `MOST_UNPACKED` when it is unpacked.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    row, size = 0, 0
 
     try:
         if not is_regular(path):
@@ -158,13 +170,19 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         what = None if head.startswith(b"PAR1") else container_of(head)
         if what is not None:
             raise DataError(f"{path}: needs Parquet, but it is {what}")
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as table:
+            groups = [table.metadata.row_group(k) for k in range(table.num_row_groups)]
+            _check_unpacked(path, sum(group.total_byte_size for group in groups))
+            for batch in table.iter_batches(batch_size=ROWS):
+                size += batch.nbytes  # values that a dictionary holds once count each time
+                _check_unpacked(path, size)
+                for record in batch.to_pylist():
+                    row += 1
+                    yield f"row {row}", record
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check `path`, and ⟨data_dir⟩ or RATIO_HPO_DATA") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]}); check the file") from error
-    for k, record in enumerate(table.to_pylist()):
-        yield f"row {k + 1}", record
 
 
 def tsv_rows(path: Path, report: Report) -> Iterator[tuple[str, list[str]]]:
