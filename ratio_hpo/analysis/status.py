@@ -15,7 +15,7 @@ from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.admin import StudySummary
 from ratio_hpo.study.advice import Advice, Member, best_trial
 from ratio_hpo.study.front import front, spent_on, study_hypervolume, summary
-from ratio_hpo.study.view import StudyView
+from ratio_hpo.study.view import StudyView, recommended_of
 from ratio_hpo.tracking.base import token
 
 
@@ -73,12 +73,13 @@ def status(view: StudyView) -> dict[str, Any]:
 
 def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
     """A trial in one level: parameters, final score, cost, convergence."""
-    numbers = summary(record, view.target, view.largest_cost)
+    numbers, recommended = summary(record, view.target, view.largest_cost), recommended_of(view)
     return {
         "number": record.number,
         "state": record.state.value,
         "kind": record.kind,
         "anchor": record.is_anchor,
+        "recommended": record.number == (recommended.number if recommended is not None else None),
         "ratio": record.ratio,
         "ratio_realised": record.plan.ratio_realised,
         "params": record.params,
@@ -124,7 +125,7 @@ def pareto(view: StudyView) -> dict[str, Any]:
     advice = advice_of(view)
     likely = {} if advice is None else {member.key: member for member in advice.front}
     members = front(view.records)
-    measured = {point.key for point in members}
+    measured, recommended = {point.key for point in members}, recommended_of(view)
     return {
         "schema": SCHEMA,
         "study": view.name,
@@ -145,6 +146,7 @@ def pareto(view: StudyView) -> dict[str, Any]:
                 "score": point.progress.headline,
                 "by_language": point.progress.by_language(),
                 "weights": point.key,
+                "recommended": recommended is not None and point.trial.number == recommended.number,
                 **_belief(likely.get(point.key), advice),
             }
             for point in members

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ratio_hpo.cli.options import reading_options
-from ratio_hpo.cli.printing import open_view, print_json, print_table
+from ratio_hpo.cli.printing import RECOMMENDED, mark, open_view, print_json, print_table
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.show.words import count, number, say, settings
 
@@ -61,6 +61,7 @@ def print_front(content: dict[str, Any]) -> None:
     """The front as a table, and what it does not prove."""
     rows = [
         [
+            mark(point["recommended"]),
             count(point["cost"]),
             number(point["score"]),
             _percent(point["probability"]),
@@ -73,7 +74,7 @@ def print_front(content: dict[str, Any]) -> None:
         for point in content["points"]
     ]
     mean = f"mean {content['measure']}"
-    columns = ["cost", mean, "sure", "ratio", "trial", "kind", "stopped at", "settings"]
+    columns = ["", "cost", mean, "sure", "ratio", "trial", "kind", "stopped at", "settings"]
     print_table(columns, rows, right=["cost", mean, "sure", "ratio"], fold=True)
     others = [f"trial {m['trial']} at {m['stage']} {m['windows']:,} ({_percent(m['probability'])})"
               for m in content["also_likely"] if m["probability"] >= EVEN]  # fmt: skip
@@ -81,6 +82,8 @@ def print_front(content: dict[str, Any]) -> None:
     if others:
         line = f"Measured below the front, but more likely on it than not: {', '.join(others)}."
         click.echo(textwrap.fill(line, room))
+    if any(point["recommended"] for point in content["points"]):
+        click.echo(RECOMMENDED)
     if any(point["probability"] is not None for point in content["points"]):
         click.echo("sure: how probable it is that a point belongs to the front.")
     if content["points"]:

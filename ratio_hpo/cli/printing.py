@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ratio_hpo.study.view import StudyView
 
 
+RECOMMENDED = "* the recommended trial"
+
 PATIENCE = 5.0
 """Seconds that a command that ends at once waits for a lock."""
 
@@ -71,6 +73,11 @@ def print_json(content: Any) -> None:
     from ratio_hpo.core.schema import rounded
 
     click.echo(json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def mark(recommended: bool) -> str:
+    """What stands before the row of a recommended trial."""
+    return "*" if recommended else ""
 
 
 def print_table(

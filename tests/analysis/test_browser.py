@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ratio_hpo.core.trial import State
 from ratio_hpo.show.pdf import find_chromium, print_page
-from tests.analysis.test_report import usual
+from tests.analysis.test_report import page_of, trial, usual, view_of
 
 pytestmark = pytest.mark.slow
 
@@ -66,3 +69,50 @@ def test_it_prints(chromium: str, page: Path) -> None:
     path = print_page(page, page.with_suffix(".pdf"))
     assert path.read_bytes().startswith(b"%PDF")
     assert path.stat().st_size > 100_000
+
+
+LONG = "lost to trial 3 with a probability of .97: its ratio of 0.83 learns the target languages too slowly " * 2
+PARAMS = {"ratio": 0.83, "shares": dict.fromkeys(("en", "de", "es", "ru", "fi", "id", "sw", "ko"), 0.125),
+          "learning_rate": 0.0012345, "intermediate_steps": 200, "temperature": 2.5, "schedule": "wsd"}  # fmt: skip
+MEASURE = """<script>
+onload = () => document.title = JSON.stringify({
+  row: Math.max(...[...document.querySelectorAll("tr")].map(row => row.offsetHeight)),
+  rows: document.querySelectorAll("tr").length,
+  wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  cut: [...document.querySelectorAll(".scroll")].filter(e => getComputedStyle(e).overflowX == "visible"
+    && e.scrollWidth > e.clientWidth + 1).length,
+})</script>"""
+
+
+def measured(chromium: str, page: Path, *, printed: bool, size: str) -> dict[str, int]:
+    """Heights and widths of a page with long settings and reasons.
+
+    Args:
+        printed: under the rules for print, at the width of a page.
+    """
+    records = [
+        trial(k, state=State.PRUNED if k > 4 else State.COMPLETE, params=PARAMS, reason=LONG if k > 4 else None)
+        for k in range(12)
+    ]
+    text = page_of(view_of(records))[0].replace("</body>", f"{MEASURE}</body>")
+    if printed:
+        assert "@media print" in text
+        text = text.replace("@media print", "@media all")
+    page.write_text(text, encoding="utf-8")
+    words = [chromium, *FLAGS, f"--window-size={size}", "--virtual-time-budget=10000", "--dump-dom"]
+    words += [f"--user-data-dir={page.parent / 'profile'}", page.as_uri()]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=240, check=True)
+    title = re.search(r"<title>(\{.*?\})</title>", done.stdout)
+    assert title is not None
+    return json.loads(title.group(1).replace("&quot;", '"'))
+
+
+@pytest.mark.parametrize(("printed", "size"), [(False, "1150,2000"), (True, "794,1123")])
+def test_rows_are_low_and_nothing_is_wider_than_the_page(
+    printed: bool, size: str, chromium: str, tmp_path: Path
+) -> None:
+    found = measured(chromium, tmp_path / "page.html", printed=printed, size=size)
+    assert found["rows"] > 20
+    assert found["row"] < 160  # a few lines of text
+    assert found["wide"] <= 0
+    assert found["cut"] == 0
