@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from ratio_hpo.cli.options import json_option
 from ratio_hpo.cli.printing import print_json, print_table
+from ratio_hpo.core.options import spelled
 from ratio_hpo.core.schema import SCHEMA
 
 
 @click.command()
 @click.argument("file")
 @click.option("--experiment", help="Experiment whose sources a space may name.  [default: any at hand]")
-def validate(file: str, experiment: str | None) -> None:
+@json_option
+def validate(file: str, experiment: str | None, as_json: bool) -> None:
     """Check a space or an experiment, by path or shipped name; every mistake is one line, exit code 2.
 
     A space is checked against the built-in objective: its parameters, their options, and the sources that shares may
@@ -32,11 +36,22 @@ def validate(file: str, experiment: str | None) -> None:
         path = find_shipped("search_spaces", file)
     except ConfigError:
         path = find_shipped("experiments", file)
-    content = load_yaml(path)
-    if "parameters" in content or not {"corpora", "stages", "base", "rungs"} & set(content):
-        click.echo(f"{path}: a valid space {check_space(path, experiment)}")
-    else:
-        click.echo(f"{path}: a valid experiment {check_experiment(path)}")
+    kind = None
+    try:
+        content = load_yaml(path)
+        is_space = "parameters" in content or not {"corpora", "stages", "base", "rungs"} & set(content)
+        kind = "space" if is_space else "experiment"
+        what = check_space(path, experiment) if is_space else check_experiment(path)
+    except ConfigError as error:
+        if not as_json:
+            raise
+        lines = [spelled(line) for line in error.lines]
+        print_json({"schema": SCHEMA, "file": str(path), "kind": kind, "valid": False, "mistakes": lines})
+        sys.exit(error.exit_code)
+    if as_json:
+        print_json({"schema": SCHEMA, "file": str(path), "kind": kind, "valid": True, "mistakes": []})
+        return
+    click.echo(f"{path}: a valid {kind} {what}")
 
 
 @click.command()

@@ -68,15 +68,19 @@ def report(
         say(f"printed: {print_page(path, path.with_suffix('.pdf'))}")
 
 
-def column(stored: Storage, view: StudyView, root: Path, tracking_uri: str | None) -> Column:
-    """A study as the report shows it, with links to its runs where its store can be asked."""
+def column(stored: Storage, view: StudyView, root: Path, tracking_uri: str | None, ui: str | None = None) -> Column:
+    """A study as the report shows it, with links to its runs where its store can be asked.
+
+    Args:
+        ui: address at which the store below `root` is shown; None: that of `ratio-hpo ui` without options.
+    """
     from ratio_hpo.core.urls import reason_of
     from ratio_hpo.experiment.report_facts import report_column
     from ratio_hpo.experiment.track import run_links
 
     folder = RunFolder(root)
     try:
-        links = run_links(view, folder, tracking_uri)
+        links = run_links(view, folder, tracking_uri, ui)
     except Exception as error:  # a tracking store may raise anything; the report stands without it
         say(f"the report has no links to MLflow ({reason_of(error)})")
         links = {}

@@ -147,7 +147,8 @@ def ui(
     if uri is not None and uri.startswith("http"):
         _show(f"{without_login(uri).rstrip('/')}/{path}", browser=not no_browser)
         return
-    server = _report_server(view.name, root, storage, host, report_port)
+    name = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    server = _report_server(view.name, root, storage, host, report_port, f"http://{name}:{port}")
     server.start()
     try:
         say(f"report: {server.address}")
@@ -156,8 +157,8 @@ def ui(
         server.stop()
 
 
-def _report_server(name: str, root: Path, storage: str | None, host: str, port: int) -> ReportServer:
-    """The report of a study, from storage, for a browser."""
+def _report_server(name: str, root: Path, storage: str | None, host: str, port: int, ui_address: str) -> ReportServer:
+    """The report of a study, from storage, for a browser; its links lead to the UI beside it."""
     from ratio_hpo.analysis.report.page import render
     from ratio_hpo.cli.report import column
     from ratio_hpo.core.errors import StudyError
@@ -175,7 +176,7 @@ def _report_server(name: str, root: Path, storage: str | None, host: str, port: 
         return repr([(extent(view.records), len(view.readings)) for view in views])
 
     def make() -> str:
-        return render([column(stored, view_study(stored, name), root, None)], refresh=REFRESH)
+        return render([column(stored, view_study(stored, name), root, None, ui_address)], refresh=REFRESH)
 
     try:
         return ReportServer(make, known, host=host, port=port)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from ratio_hpo.core.options import spelled
 
@@ -57,6 +58,39 @@ class ConfigError(RatioHpoError):
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
         self.lines = tuple(printable(line) for line in lines)
+
+
+class Mistakes:
+    """Gathers the mistakes of several checks, so that all are told at once.
+
+    Examples:
+        >>> mistakes = Mistakes()
+        >>> for key in ("a", "b"):
+        ...     with mistakes.among():
+        ...         raise ConfigError(f"{key}: unknown key")
+        >>> mistakes.lines
+        ['a: unknown key', 'b: unknown key']
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    @contextmanager
+    def among(self) -> Iterator[None]:
+        """A check, whose mistakes are among them."""
+        try:
+            yield
+        except ConfigError as error:
+            self.lines += [line for line in error.lines if line not in self.lines]
+
+    def tell(self) -> None:
+        """Raise all of them.
+
+        Raises:
+            ConfigError: there are any.
+        """
+        if self.lines:
+            raise ConfigError(*self.lines)
 
 
 class DataError(RatioHpoError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.errors import ConfigError, Mistakes
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.plans import WINDOWS, About
 from ratio_hpo.data.mixing import SourceSize, reachable_ratios
@@ -56,14 +56,19 @@ class BuiltIn:
         Raises:
             ConfigError: parameters that the objective does not know, a simplex of other sources, a ratio too high.
         """
-        space, stages, named = load_space(self.spec.space), self.spec.all_stages(), self._sources()
+        mistakes, stages, named = Mistakes(), self.spec.all_stages(), self._sources()
         sources = tuple(name for name, source in named.items() if source.task != "mlm")
-        check_parameters(space, stages)
-        check_anchors(self.spec.anchors, {source.task for source in named.values()})
-        if "mlm_share" in space.parameters and len(sources) == len(named):
-            raise ConfigError(
-                f"{space.source}: parameters.mlm_share: {self.spec.name} has no source of task mlm; drop it"
-            )
+        with mistakes.among():
+            check_anchors(self.spec.anchors, {source.task for source in named.values()})
+        with mistakes.among():
+            space = load_space(self.spec.space)
+            with mistakes.among():
+                check_parameters(space, stages)
+            if "mlm_share" in space.parameters and len(sources) == len(named):
+                raise ConfigError(
+                    f"{space.source}: parameters.mlm_share: {self.spec.name} has no source of task mlm; drop it"
+                )
+        mistakes.tell()
         parts = {name: (named[name].task, named[name].spec.language) for name in sources}
         resolved = space.resolve(reference_values(stages), parts=parts)
         shares, ratio = resolved.parameters.get("shares"), resolved.parameters.get("ratio")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ratio_hpo.core.config import check_name, load_yaml, parse
-from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.errors import ConfigError, Mistakes
 from ratio_hpo.core.overrides import Setting, flatten, overlay, source_of
 from ratio_hpo.core.resources import find_shipped
 from ratio_hpo.experiment.own_spec import OwnExperimentSpec
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.study_spec import StudySpec
 from ratio_hpo.space import Space
-from ratio_hpo.study.pruning import check_pruner
+from ratio_hpo.study.pruning import check_pruner, check_pruner_name
 from ratio_hpo.study.samplers import check_sampler
 
 
@@ -61,14 +62,33 @@ def load_experiment(name_or_path: str | None, settings: Sequence[Setting] = ()) 
         source = source_of(key, settings) if key else None
         return source or str(path or "objective")
 
-    spec = parse(schema, whole, where=where)
-    check_name(spec.name, f"{where('name')}: name")
+    mistakes, spec = Mistakes(), None
+    with mistakes.among():
+        spec = parse(schema, whole, where=where)
+    if isinstance(name := whole.get("name"), str) and name:
+        with mistakes.among():
+            check_name(name, f"{where('name')}: name")
+    for key, check in (("sampler", check_sampler), ("pruner", check_pruner_name)):
+        chosen = whole.get(key)
+        kind = chosen.get("name") if isinstance(chosen, dict) else chosen
+        with mistakes.among(), _placed(where):
+            if isinstance(kind, str):
+                check(kind)
+    if spec is not None and not mistakes.lines:
+        with mistakes.among(), _placed(where):
+            check_pruner(spec.pruner.name, spec.pruner.options, spec.languages())
+    mistakes.tell()
+    assert spec is not None
+    return Loaded(spec, path, content, tuple(settings))
+
+
+@contextmanager
+def _placed(where: Callable[[str], str]) -> Iterator[None]:
+    """Mistakes with the place that their keys came from."""
     try:
-        check_sampler(spec.sampler.name)
-        check_pruner(spec.pruner.name, spec.pruner.options, spec.languages())
+        yield
     except ConfigError as error:
         raise ConfigError(*(f"{where(line.partition(':')[0])}: {line}" for line in error.lines)) from error
-    return Loaded(spec, path, content, tuple(settings))
 
 
 def name_study(experiment: StudySpec, space: Space) -> str:

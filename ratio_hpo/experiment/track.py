@@ -212,14 +212,18 @@ def delete_runs(view: StudyView, folder: RunFolder, uri: str | None) -> None:
         open_tracker(uri_of(view, uri), folder, view.about.experiment).delete(view.name)
 
 
-def run_links(view: StudyView, folder: RunFolder, uri: str | None) -> dict[int, str]:
-    """The address of the run of each trial: on its server, or where `ratio-hpo ui` serves the store below the root."""
+def run_links(view: StudyView, folder: RunFolder, uri: str | None, ui: str | None = None) -> dict[int, str]:
+    """The address of the run of each trial: on its server, or where `ratio-hpo ui` serves the store below the root.
+
+    Args:
+        ui: address at which it does; None: the one without options.
+    """
     if not view.stores:
         return {}
     uri = uri_of(view, uri)
     if uri is None and not folder.runs.is_file():
         return {}
-    address = without_login(uri).rstrip("/") if uri is not None and uri.startswith("http") else UI_ADDRESS
+    address = without_login(uri).rstrip("/") if uri is not None and uri.startswith("http") else ui or UI_ADDRESS
     paths = open_tracker(uri, folder, view.about.experiment).run_paths(view.name)
     return {number: f"{address}/{path}" for number, path in paths.items()}
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ratio_hpo.core.config import did_you_mean
-from ratio_hpo.core.errors import ConfigError, RatioHpoError
+from ratio_hpo.core.config import did_you_mean, load_yaml
+from ratio_hpo.core.errors import ConfigError, Mistakes, RatioHpoError
 from ratio_hpo.core.resources import shipped_files
 from ratio_hpo.experiment.load import load_experiment
 from ratio_hpo.experiment.ready import kind_of
 from ratio_hpo.space import Simplex, load_space
+from ratio_hpo.space.space import read_space
 from ratio_hpo.training.parameters import check_names
 
 
@@ -19,7 +20,18 @@ def check_experiment(path: Path) -> str:
     Raises:
         ConfigError: one line a mistake.
     """
-    return kind_of(load_experiment(str(path))).check()
+    mistakes, what = Mistakes(), ""
+    try:
+        with mistakes.among():
+            what = kind_of(load_experiment(str(path))).check()
+        mistakes.tell()
+    except ConfigError:  # its space may have mistakes of its own, which are told too
+        space = load_yaml(path).get("space")
+        with mistakes.among():
+            if isinstance(space, str):
+                load_space(space)
+        mistakes.tell()
+    return what
 
 
 def check_space(path: Path, experiment: str | None = None) -> str:
@@ -31,12 +43,16 @@ def check_space(path: Path, experiment: str | None = None) -> str:
     Raises:
         ConfigError: one line a mistake.
     """
-    space = load_space(str(path))
+    mistakes = Mistakes()
+    space = read_space(str(path), mistakes.lines)
     if not space.own:
-        check_names(space)
+        with mistakes.among():
+            check_names(space)
         for key, domain in space.parameters.items():
             if isinstance(domain, Simplex) and domain.parts:
-                _check_parts(f"{path}: parameters.{key}.parts", domain.parts, experiment)
+                with mistakes.among():
+                    _check_parts(f"{path}: parameters.{key}.parts", domain.parts, experiment)
+    mistakes.tell()
     whose = "for an objective of your own" if space.own else "for the built-in objective"
     return f"{whose} with {len(space.parameters)} parameter(s)"
 

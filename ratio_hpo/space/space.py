@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ratio_hpo.core.config import NAME, did_you_mean, load_yaml, parse, show, unknown_key
-from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.errors import ConfigError, Mistakes
 from ratio_hpo.core.resources import find_shipped, shipped_files
 from ratio_hpo.core.trial import Params
 from ratio_hpo.space.domains import Choice, Curve, Domain, LogUniform, Ratio, Steps, Uniform
@@ -141,10 +141,26 @@ def load_space(name_or_path: str) -> Space:
         >>> list(load_space("default").parameters)
         ['ratio', 'learning_rate', 'intermediate_steps']
     """
+    mistakes: list[str] = []
+    space = read_space(name_or_path, mistakes)
+    if mistakes:
+        raise ConfigError(*mistakes)
+    return space
+
+
+def read_space(name_or_path: str, mistakes: list[str]) -> Space:
+    """What can be read of a space: the parameters without a mistake, if any has one.
+
+    Args:
+        mistakes: takes a line for each.
+
+    Raises:
+        ConfigError: there is no such file, or it is no YAML.
+    """
     path = find_shipped("search_spaces", name_or_path)
     content = load_yaml(path)
     odd = [key for key in content if key not in KEYS]
-    mistakes = [unknown_key(str(path), odd[0], "key", KEYS)] if len(odd) == 1 else []
+    mistakes += [unknown_key(str(path), odd[0], "key", KEYS)] if len(odd) == 1 else []
     if len(odd) > 1:
         mistakes.append(f"{path}: {', '.join(odd)}: unknown keys (known: {', '.join(KEYS)})")
     name = content.get("name", path.stem)
@@ -174,9 +190,7 @@ def load_space(name_or_path: str) -> Space:
             mistakes.extend(error.lines)
     if "ratio" in parameters and "shares" in parameters:
         mistakes.append(f"{path}: parameters: ratio and shares both set the mixture; keep one of them")
-    if mistakes:
-        raise ConfigError(*mistakes)
-    return Space(name, parameters, description.strip(), str(path), objective == "own")
+    return Space(str(name), parameters, str(description).strip(), str(path), objective == "own")
 
 
 def space_files() -> list[Path]:
@@ -200,10 +214,15 @@ def _domain(where: str, key: str, entry: Any) -> Domain:
         )
     schema = DOMAINS[kind]
     names = [field.name for field in fields(schema)]
-    odd = [unknown_key(where, f"{key}.{name}", "key", names) for name in entry if name not in ("type", *names)]
-    if odd:
-        raise ConfigError(*odd)
-    return parse(schema, {name: value for name, value in entry.items() if name != "type"}, where=where, prefix=key)
+    mistakes = Mistakes()
+    mistakes.lines = [
+        unknown_key(where, f"{key}.{name}", "key", names) for name in entry if name not in ("type", *names)
+    ]
+    domain: Any = None
+    with mistakes.among():
+        domain = parse(schema, {name: entry[name] for name in names if name in entry}, where=where, prefix=key)
+    mistakes.tell()
+    return domain
 
 
 def _coordinate_names(key: str, domain: Domain) -> list[str]:

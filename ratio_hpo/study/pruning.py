@@ -45,14 +45,23 @@ _MAKERS: dict[str, Callable[..., pruners.BasePruner]] = {
 }
 
 
+def check_pruner_name(name: str) -> None:
+    """Refuse an unknown pruner.
+
+    Raises:
+        ConfigError: with the nearest known name.
+    """
+    if name not in PRUNERS:
+        raise ConfigError(f"pruner: unknown pruner {name!r} ({did_you_mean(name, list(PRUNERS))})")
+
+
 def check_pruner(name: str, options: Mapping[str, Any], languages: Sequence[str]) -> None:
     """Refuse an unknown pruner, options that it does not take, and Wilcoxon below four languages.
 
     Raises:
         ConfigError: one line.
     """
-    if name not in PRUNERS:
-        raise ConfigError(f"pruner: unknown pruner {name!r} ({did_you_mean(name, list(PRUNERS))})")
+    check_pruner_name(name)
     if name == "wilcoxon" and len(languages) < WILCOXON_LANGUAGES:
         raise ConfigError(
             f"pruner: wilcoxon needs {WILCOXON_LANGUAGES} target languages or more, but got {len(languages)}; "

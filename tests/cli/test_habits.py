@@ -321,3 +321,61 @@ def test_load_study_and_the_command_line_see_the_same(run: Any, made: Path) -> N
     shown = run(made, "status", "--json").json()
     assert shown["counts"] == study.status()["counts"]
     assert shown["hypervolume"] == pytest.approx(study.status()["hypervolume"], abs=1e-4)
+
+
+BROKEN_SPACE = """
+name: s
+parameters:
+  ratio: {type: ratio, low: 2, hgh: 1}
+  learnin_rate: {type: log_uniform, low: 0.1, high: 1}
+  depth: {type: nope}
+"""
+BROKEN_EXPERIMENT = """
+name: "bad name"
+space: space.yaml
+base: polyglot-base
+target_languages: [en]
+sampler: mixtur
+pruner: {name: frnt}
+trials: 0
+odd: 3
+corpora: {a: {kind: files, languages: [en]}}
+evaluation: [a]
+stages: {target: {sources: [a/x], steps: 0, batch_size: 8, learning_rate: 1.0e-3, evaluate: [1]}}
+"""
+
+
+def test_every_mistake_of_a_file_is_told_at_once(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(BROKEN_SPACE)
+    (tmp_path / "experiment.yaml").write_text(BROKEN_EXPERIMENT)
+    of_space = [
+        "ratio.hgh: unknown key",
+        "needs 0 <= low < high",
+        "depth.type: needs a domain",
+        "learnin_rate: no param",
+    ]
+    answer = run(tmp_path, "validate", "space.yaml")
+    assert answer.code == 2
+    assert all(any(part in line for line in answer.err.splitlines()) for part in of_space)
+    assert len(answer.err.splitlines()) == len(of_space)
+    answer = run(tmp_path, "validate", "experiment.yaml", "--json")
+    assert (answer.code, answer.err) == (2, "")
+    found = json.loads(answer.out)
+    assert (found["file"], found["kind"], found["valid"]) == ("experiment.yaml", "experiment", False)
+    wanted = [
+        "name: needs letters",
+        "sampler: unknown",
+        "pruner: unknown",
+        "trials: ",
+        "odd: unknown",
+        "steps: ",
+        "path: ",
+    ]
+    for part in (*wanted, *of_space[:3]):
+        assert any(part in line for line in found["mistakes"]), part
+
+
+@pytest.mark.parametrize(("name", "kind"), [("default", "space"), ("polyglot-world", "experiment")])
+def test_a_valid_file_is_told_as_json(name: str, kind: str, run: Any, tmp_path: Path) -> None:
+    found = run(tmp_path, "validate", name, "--json").json()
+    assert (found["kind"], found["valid"], found["mistakes"]) == (kind, True, [])
