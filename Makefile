@@ -11,7 +11,7 @@ TORCH_INDEX ?=
 ARGS ?=
 PIP := -m pip install --quiet $(CONSTRAINTS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: help search test test-all faults check docs bench bench-peers clean
+.PHONY: help search test test-all faults check docs bench bench-peers dist release-check clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -70,6 +70,17 @@ $(PEERS)/.peers: pyproject.toml constraints.txt benchmarks/peers/requirements.tx
 
 bench-peers: $(PEERS)/.peers  ## Set up other tuners, and compare with them: ARGS=--quick takes minutes
 	OMP_NUM_THREADS=1 $(PEERS)/bin/python benchmarks/peers --out peers.csv $(ARGS)
+
+dist: | $(BIN)/python  ## Build the wheel and the source archive into dist/
+	$(BIN)/python -m pip install --quiet build
+	rm -rf dist
+	$(BIN)/python -m build
+
+release-check:  ## Check that TAG=vX.Y.Z, the package and CHANGELOG.md name one version
+	@test "v$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' ratio_hpo/__init__.py)" = '$(TAG)' || \
+		{ echo '$(TAG): ratio_hpo/__init__.py names another version' >&2; exit 1; }
+	@grep -q '^## \[$(TAG:v%=%)\]' CHANGELOG.md || \
+		{ echo '$(TAG): CHANGELOG.md has no section of that version' >&2; exit 1; }
 
 clean:  ## Remove the virtual environment and what was built
 	rm -rf $(VENV) $(PEERS) site dist .pytest_cache .hypothesis .ruff_cache

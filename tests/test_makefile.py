@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,33 @@ def test_without_constraints_any_release_is_taken(place: Path) -> None:
     installs = [line for line in asked(place, "search", "CONSTRAINTS=").splitlines() if "pip install" in line]
     assert installs
     assert all("-c " not in line for line in installs)
+
+
+def test_a_release_names_one_version(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "ratio_hpo").mkdir()
+    (tmp_path / "ratio_hpo" / "__init__.py").write_text('__version__ = "1.2.0"\n')
+
+    def check(tag: str, changelog: str) -> str:
+        (tmp_path / "CHANGELOG.md").write_text(changelog)
+        words = ["make", "release-check", f"TAG={tag}"]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True).stderr
+
+    assert check("v1.2.0", "## [1.2.0] - 2027-01-01\n") == ""
+    assert "names another version" in check("v1.2.1", "## [1.2.1]\n")
+    assert "CHANGELOG.md has no section" in check("v1.2.0", "## [Unreleased]\n")
+
+
+def test_the_image_copies_what_there_is_and_all_that_the_package_holds() -> None:
+    copied = [
+        word
+        for line in (ROOT / "Dockerfile").read_text().splitlines()
+        if line.startswith("COPY ")
+        for word in line.split()[1:-1]
+    ]
+    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert set(copied) == allowed
+    assert all((ROOT / name).exists() for name in copied)
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert {*wheel["packages"], *wheel["force-include"]} <= set(copied)
