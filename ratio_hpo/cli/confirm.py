@@ -50,9 +50,9 @@ again_options: Decorator = together(
 def confirm(top: int, seeds: int, study: str | None, **options: Any) -> None:
     """Train finalists and anchors again with fresh seeds, and say which ratio beats what, and how sure that is.
 
-    Finalists are those that the response model expects most of, from the front first. `test` is read here and nowhere
-    else; each reading is numbered. The same command goes on after an interruption, and prints the answer when all has
-    been trained; more --seeds or --top add to what is there.
+    Finalists are the recommended trial, and those of the front that the response model expects most of. `test` is read
+    here and nowhere else; each reading is numbered. The same command goes on after an interruption, and prints the
+    answer when all has been trained; more --seeds or --top add to what is there.
 
     \b
     ratio-hpo confirm
@@ -117,8 +117,11 @@ def _describe(search: Search, again: Again, left: Collection[tuple[int, int]]) -
     """
     plans = {record.number: search.plan_trial(record.params, again.seeds[0]).cost for record in again.trials}
     costs = {number: search.plan.largest_cost if cost is None else cost for number, cost in plans.items()}
+    from ratio_hpo.study.plan import CONFIRMATION
+
     return {
         "schema": SCHEMA,
+        "study": search.plan.name.removesuffix(CONFIRMATION),
         "confirmation": search.plan.name,
         "trials": [
             {"trial": r.number, "kind": r.kind, "ratio": r.ratio, "cost": costs[r.number]} for r in again.trials

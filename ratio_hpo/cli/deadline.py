@@ -15,7 +15,7 @@ from ratio_hpo.show.words import duration, say
 READING, TRACKING = 60.0, 600.0
 """Seconds without an answer after which commands that read, and those that write runs, end."""
 
-FIRST, EVERY = 5.0, 30.0
+FIRST, EVERY = 8.0, 30.0
 """Seconds after which a command says that it waits, and between its saying so again."""
 
 KEY = "ratio_hpo.timeout"

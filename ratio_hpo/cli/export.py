@@ -43,7 +43,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     type=click.Path(path_type=Path),
     help="File, or for weights folder, to write.  [default: stdout; weights: only tell where they are]",
 )
-@click.option("--trial", "number", type=int, help="Another trial than the best, for config, recipe and weights.")
+@click.option("--trial", "number", type=int, help="Another trial than the recommended one; not for tables.")
 @named_study
 @root_option
 @storage_option
@@ -70,6 +70,8 @@ def export(
     ratio-hpo export weights -o model/
     """
     if what == "weights":
+        if form is not None:
+            raise click.UsageError("weights are a folder that transformers loads; leave --format out")
         _weights(open_view(root, storage, study), root, number, output)
         return
     if output is not None and output.is_dir():
@@ -100,6 +102,10 @@ def _weights(view: StudyView, root: Path, number: int | None, output: Path | Non
     last = record.scored[-1]
     kept = RunFolder(root).kept(view.name, point_key(record.number, last.stage, last.windows))
     if kept is None:
+        if view.about.objective is not None:
+            raise StudyError(
+                f"study {view.name}: an objective of your own keeps its weights itself; look where it does"
+            )
         raise StudyError(
             f"{RunFolder(root).weights(view.name)}: holds no weights of the end of trial {record.number} (this study "
             f"keeps: {view.about.keep}); run its command again with ⟨keep⟩ all, which keeps what is still stored"

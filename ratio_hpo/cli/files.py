@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -10,6 +11,9 @@ from ratio_hpo.cli.options import json_option
 from ratio_hpo.cli.printing import print_json, print_table
 from ratio_hpo.core.options import spelled
 from ratio_hpo.core.schema import SCHEMA
+
+FOLDERS = ("search_spaces", "experiments")
+"""Where names are looked up, in this order."""
 
 
 @click.command()
@@ -29,15 +33,11 @@ def validate(file: str, experiment: str | None, as_json: bool) -> None:
     """
     from ratio_hpo.core.config import load_yaml
     from ratio_hpo.core.errors import ConfigError
-    from ratio_hpo.core.resources import find_shipped
     from ratio_hpo.experiment.validate import check_experiment, check_space
 
+    kind, path = None, file
     try:
-        path = find_shipped("search_spaces", file)
-    except ConfigError:
-        path = find_shipped("experiments", file)
-    kind = None
-    try:
+        path = _found(file)
         content = load_yaml(path)
         is_space = "parameters" in content or not {"corpora", "stages", "base", "rungs"} & set(content)
         kind = "space" if is_space else "experiment"
@@ -52,6 +52,26 @@ def validate(file: str, experiment: str | None, as_json: bool) -> None:
         print_json({"schema": SCHEMA, "file": str(path), "kind": kind, "valid": True, "mistakes": []})
         return
     click.echo(f"{path}: a valid {kind} {what}")
+
+
+def _found(file: str) -> Path:
+    """The file that a path, or the name of a space or an experiment, means.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from ratio_hpo.core.config import did_you_mean
+    from ratio_hpo.core.errors import ConfigError
+    from ratio_hpo.core.resources import shipped_files
+
+    known = {path.stem: path for folder in reversed(FOLDERS) for path in shipped_files(folder)}
+    path = Path(file)
+    if path.suffix or path.parent != Path() or path.is_file():
+        return path
+    if file not in known:
+        what = did_you_mean(file, sorted(known))
+        raise ConfigError(f"{file}: no such file, and no space or experiment of that name ({what})")
+    return known[file]
 
 
 @click.command()

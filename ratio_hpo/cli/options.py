@@ -1,4 +1,4 @@
-"""Options that commands share. Each can come from the environment, as `RATIO_HPO_<OPTION>`."""
+"""Options that commands share. What `option` makes can come from the environment, as `RATIO_HPO_<OPTION>`."""
 
 from __future__ import annotations
 
@@ -58,6 +58,9 @@ study_option: Decorator = option(
     "--study", default=None, help="Name of the study.  [default: the last one worked on]",
     shell_complete=complete_studies,
 )  # fmt: skip
+needed_study_option: Decorator = option(
+    "--study", default=None, help="Name of the study, in the place of the argument.", shell_complete=complete_studies
+)
 study_argument: Decorator = click.argument("name", required=False, metavar="[STUDY]", shell_complete=complete_studies)
 json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 tracking_uri_option: Decorator = option(
@@ -76,16 +79,24 @@ def together(*options: Decorator) -> Decorator:
     return decorate
 
 
-def named_study(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A study by its name, as an argument or by --study; the command gets it as `study`."""
+def _named_by(study: Decorator) -> Decorator:
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @study_argument
+        @study
+        @wraps(command)
+        def wrapped(*args: Any, name: str | None, study: str | None, **options: Any) -> Any:
+            return command(*args, study=one_name(name, study), **options)
 
-    @study_argument
-    @study_option
-    @wraps(command)
-    def wrapped(*args: Any, name: str | None, study: str | None, **options: Any) -> Any:
-        return command(*args, study=one_name(name, study), **options)
+        return wrapped
 
-    return wrapped
+    return decorate
+
+
+named_study: Decorator = _named_by(study_option)
+"""A study by its name, as an argument or by --study; the command gets it as `study`."""
+
+needed_study: Decorator = _named_by(needed_study_option)
+"""The same, of a command that takes none for granted."""
 
 
 def one_name(name: str | None, study: str | None) -> str | None:

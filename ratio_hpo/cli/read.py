@@ -58,7 +58,7 @@ def list_(root: Path, storage: str | None, as_json: bool) -> None:
 @click.command()
 @reading_options
 def status(study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
-    """How a study stands: counts, target, best trial, all trials.
+    """How a study stands: counts, target, the recommended trial, all trials.
 
     \b
     ratio-hpo status

@@ -13,8 +13,8 @@ from ratio_hpo.cli.options import (
     Finite,
     complete_studies,
     json_option,
-    named_study,
     needed,
+    needed_study,
     option,
     root_option,
     storage_option,
@@ -110,7 +110,7 @@ def search(
 
 
 @click.command()
-@named_study
+@needed_study
 @running_options
 @click.pass_context
 def resume(ctx: click.Context, study: str | None, as_json: bool, assignments: Sequence[str], **options: Any) -> None:

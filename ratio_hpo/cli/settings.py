@@ -40,6 +40,10 @@ def search_settings(ctx: click.Context, options: dict[str, Any], assignments: Se
         near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), list(names), n=1, cutoff=0.8)
         if near:
             say(f"{name}: no option and no key (did you mean {PREFIX}{near[0].upper()}?); it is passed over")
+    for parameter in ctx.command.params:
+        name = f"{PREFIX}{(parameter.name or '').upper()}"
+        if parameter.envvar is None and name in os.environ:
+            say(f"{name}: {parameter.opts[-1]} is not read from the environment; give it on the command line")
     variables = environment_settings(os.environ, keys, options)
     return [*variables, *flag_settings(ctx, options, assignments)]
 

@@ -10,12 +10,12 @@ import click
 from ratio_hpo.cli.options import (
     is_number,
     json_option,
-    named_study,
     needed,
+    needed_study,
+    needed_study_option,
     one_name,
     root_option,
     storage_option,
-    study_option,
     tracking_uri_option,
     writing_options,
 )
@@ -94,7 +94,7 @@ def retry(words: tuple[str, ...], study: str | None, root: Path, storage: str | 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="[STUDY] NEW_NAME")
-@study_option
+@needed_study_option
 @root_option
 @storage_option
 @tracking_uri_option
@@ -123,7 +123,7 @@ def rename(
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@named_study
+@needed_study
 @root_option
 @storage_option
 @tracking_uri_option

@@ -200,12 +200,17 @@ def _keys_at(root: dict[str, Any], node: dict[str, Any], place: tuple[str, ...])
     nodes = [_resolve(root, node)]
     for part in place:
         nodes = [child for parent in nodes for child in _children(root, parent, part)]
-    names = {name for parent in nodes for name in parent.get("properties", {})}
+    names = {name for parent in nodes for each in _options(root, parent) for name in each.get("properties", {})}
     return sorted(names)
 
 
+def _options(root: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a place may hold: itself, and the members of a union."""
+    return [node, *(_resolve(root, option) for option in node.get("anyOf", []) + node.get("oneOf", []))]
+
+
 def _children(root: dict[str, Any], node: dict[str, Any], part: str) -> list[dict[str, Any]]:
-    options = [node, *(_resolve(root, option) for option in node.get("anyOf", []) + node.get("oneOf", []))]
+    options = _options(root, node)
     found = []
     for option in options:
         if part in option.get("properties", {}):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,18 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
 
 
 def write_windows(
-    examples: Sequence[Example], tokenizer: Any, task: Task, identity: Sequence[Any], cache: Path
+    examples: Sequence[Example],
+    tokenizer: Any,
+    task: Task,
+    identity: Sequence[Any],
+    cache: Path,
+    making: Callable[[], None] = lambda: None,
 ) -> Path:
     """The folder of the windows of examples; made if it is not there yet, or not as it was written.
 
     Args:
         identity: what else shapes them: the task, its settings and labels.
+        making: called before they are made.
     """
     names = [[example.id, example.group] for example in examples]
     key = fingerprint([fingerprint_examples(examples), names, tokenizer_fingerprint(tokenizer), list(identity), FORMAT])
@@ -43,6 +49,7 @@ def write_windows(
     if is_whole(folder):
         return folder
     remove(folder)
+    making()
     rows = task.encode(examples, tokenizer)
     items = {
         "id": pa.array([example.id for example in examples], pa.string()),

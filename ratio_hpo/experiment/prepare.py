@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -136,13 +137,13 @@ def prepare(
             for key, (source, examples) in group.items()
         ],
     )
-    say("tokenising (once; kept for the next time)")
+    making = cache(lambda: say("tokenising (once; kept for the next time)"))
 
     def windows(task: str, examples: list[Any]) -> str:
         design = tasks[task]
         made = make_task(design.task, design.settings, design.labels)
         identity = [design.task, design.settings.model_dump(), list(design.labels)]
-        return str(write_windows(examples, tokenizer, made, identity, folder.windows))
+        return str(write_windows(examples, tokenizer, made, identity, folder.windows, making))
 
     scored, targets = (SELECT,) if confirming else (PRUNE, SELECT), []
     for name, spec in experiment.all_targets().items():

@@ -270,8 +270,13 @@ def test_drivers_that_die_over_a_trial_are_counted_and_their_workers_go(tmp_path
     study = Study(plan, open_storage(default_url(tmp_path)))
     assert study.next(1) is not None
     assert study.live[0].adoptions == 3
-    study.live[0].adoptions = MOST_ADOPTIONS + 1
+    study.live[0].adoptions = MOST_ADOPTIONS
     study.close()
+    last = Study(plan, open_storage(default_url(tmp_path)))
+    assert last.next(1) is not None  # ten are not too many yet
+    assert last.live[0].adoptions == MOST_ADOPTIONS
+    last.live[0].adoptions = MOST_ADOPTIONS + 1
+    last.close()
     again = Study(plan, open_storage(default_url(tmp_path)))
     assert again.next(1) is None
     assert again.records()[0].state is State.FAIL

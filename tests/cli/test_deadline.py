@@ -56,10 +56,10 @@ def test_a_reading_command_ends_with_one_line(words: list[str], silent: str) -> 
 
 def test_a_command_says_that_it_waits(silent: str) -> None:
     pytest.importorskip("psycopg", reason="the extra ratio-hpo[postgres] is not installed")
-    done = run("status", "--storage", f"postgresql://me@{silent}/studies", "--timeout", "6")
+    done = run("status", "--storage", f"postgresql://me@{silent}/studies", "--timeout", "9")
     waits, ends = done.stderr.splitlines()
-    assert waits == f"waiting for postgresql://me@{silent}/studies (5 s; ends after 6 s)"
-    assert "no answer for 6 s" in ends
+    assert waits == f"waiting for postgresql://me@{silent}/studies (8 s; ends after 9 s)"
+    assert "no answer for 9 s" in ends
 
 
 def test_doctor_tells_what_did_not_answer_and_checks_the_rest(silent: str, tmp_path: Path) -> None:

@@ -379,3 +379,26 @@ def test_every_mistake_of_a_file_is_told_at_once(run: Any, tmp_path: Path) -> No
 def test_a_valid_file_is_told_as_json(name: str, kind: str, run: Any, tmp_path: Path) -> None:
     found = run(tmp_path, "validate", name, "--json").json()
     assert (found["kind"], found["valid"], found["mistakes"]) == (kind, True, [])
+
+
+def test_a_name_that_is_not_there_is_told_as_json_too(run: Any, tmp_path: Path) -> None:
+    answer = run(tmp_path, "validate", "polyglot-word", "--json")
+    assert answer.code == 2
+    found = json.loads(answer.out)
+    assert found["mistakes"] == [
+        "polyglot-word: no such file, and no space or experiment of that name (did you mean 'polyglot-world'?)"
+    ]
+
+
+def test_a_variable_of_an_option_that_reads_none_is_named(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RATIO_HPO_DRY_RUN", "1")
+    answer = run(tmp_path, "search", "--show-config")
+    assert "RATIO_HPO_DRY_RUN: --dry-run is not read from the environment" in answer.err
+
+
+def test_a_key_below_one_that_may_be_left_out_is_corrected_too(run: Any, tmp_path: Path) -> None:
+    answer = run(tmp_path, "search", "--show-config", "-S", "stages.target.step=3")
+    one_line(answer, 2)
+    assert "did you mean 'steps'?" in answer.err

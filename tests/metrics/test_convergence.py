@@ -65,3 +65,18 @@ def test_hypervolume_equals_counting_and_never_falls(
     best = [max((v for c, v in points if c <= at), default=0.0) for at in grid[:-1]]
     assert hypervolume(points, 100.0) == pytest.approx(np.mean(best), abs=0.02)
     assert hypervolume([*points, extra], 100.0) >= hypervolume(points, 100.0) - 1e-12
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([(100.0, 0.5)], 0.25),
+        ([(100.0, 0.5), (300.0, 0.9)], 0.25),  # behind the largest cost
+        ([(300.0, 0.9)], 0.0),
+        ([(200.0, 0.9)], 0.0),  # at it
+        ([(0.0, 0.1), (50.0, 0.5), (150.0, 0.8)], 0.1 * 0.25 + 0.5 * 0.5 + 0.8 * 0.25),
+        ([(50.0, -0.5), (100.0, 0.5)], 0.25),
+    ],
+)
+def test_the_hypervolume_up_to_a_cost_of_200(points: list[tuple[float, float]], expected: float) -> None:
+    assert hypervolume(points, 200.0) == pytest.approx(expected)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from ratio_hpo.surrogate.features import Table
+from ratio_hpo.surrogate.features import ANY, Table
 from ratio_hpo.surrogate.fit import _likelihood, start
 from ratio_hpo.surrogate.kernel import Hyper, Pairs, shared, variances
-from ratio_hpo.surrogate.model import ResponseModel
+from ratio_hpo.surrogate.model import HEADROOM, Fitted, ResponseModel
 
 BLOCKS = (slice(0, 1), slice(1, 3), slice(3, 4))
 
@@ -146,3 +146,27 @@ def test_draws_have_the_law_that_is_predicted() -> None:
     told, drawn = model.predict(others), model.draws(others, 4000, np.random.default_rng(0))
     assert drawn.mean(0) == pytest.approx(told.mean, abs=5 * told.sd.max() / 4000**0.5 + 1e-3)
     assert drawn.std(0) == pytest.approx(told.sd, rel=0.1)
+
+
+def test_runs_share_their_luck_with_themselves_alone() -> None:
+    runs = np.array([0, 0, 1, ANY, ANY])
+    table = Table(np.zeros((5, 0)), np.zeros((5, 0)), runs)
+    hyper = Hyper(constant=0.5, luck=0.25)
+    common = shared(Pairs(table, table, ()), hyper, mixed=False).of(None)
+    own = [[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0] * 5, [0] * 5]
+    assert common.tolist() == (0.5 + 0.25 * np.array(own)).tolist()
+    assert variances(table, hyper, None).tolist() == [0.75, 0.75, 0.75, 0.5, 0.5]
+
+
+def test_the_band_of_one_more_run_holds_its_luck_and_the_noise_of_its_scores() -> None:
+    """In logarithms of what is left to the ceiling, variances add."""
+    ratio = np.linspace(0, 1, 9)
+    scores = (0.5 + 0.2 * ratio + 0.05 * np.sin(9 * ratio))[:, None]
+    table = Table(np.stack([1 - ratio, ratio], axis=1), np.zeros((9, 0)), np.arange(9))
+    fitted = Fitted(Hyper(luck=0.5, noise=0.25), (None,))
+    model = ResponseModel((), 0, table, scores, fitted=fitted)
+    on_average, measured = model.predict(table), model.predict(table, measured=True)
+    ceiling = scores.max() + HEADROOM * (scores.max() - scores.min())
+    scale = np.log(ceiling - scores).std()
+    added = (measured.spread**2 - on_average.spread**2) / scale**2
+    assert added == pytest.approx(np.full(9, 0.75))

@@ -80,6 +80,22 @@ def test_a_wsd_stage_starts_from_a_constant_one(lab: Any, tmp_path: Path) -> Non
     assert points[-1].spent.cost == 10 * 8
 
 
+@pytest.mark.parametrize(("stored", "start"), [(13, 13), (14, 14), (15, 0), (17, 0)])
+def test_a_wsd_stage_starts_from_no_constant_step_behind_its_decay(
+    stored: int, start: int, lab: Any, tmp_path: Path
+) -> None:
+    """A `wsd` stage of 20 steps decays from step 14 on; a `constant` stage that went further has other weights."""
+    run(lab, lab.spec(schedule="wsd", steps=20, rungs=()), StageStore(tmp_path / "whole"))
+    expected = lab.weights()
+    store, spec = StageStore(tmp_path / "shared"), lab.spec(schedule="wsd", steps=20, rungs=())
+    run(lab, lab.spec(schedule="constant", steps=stored, rungs=()), store, final=False)
+    found = store.longest_prefix(spec, lab.scored_on, {})
+    assert (0 if found is None else found[0]) == start
+    points = run(lab, spec, store)
+    assert points[-1].spent.cost == (20 - start) * 8
+    assert same(lab.weights(), expected)
+
+
 @pytest.mark.parametrize(
     "before", ["nothing", "a wsd stage", "a shorter constant stage", "itself as the intermediate stage"]
 )
@@ -492,3 +508,24 @@ def test_schedules_warm_up_and_stay_within_bounds(schedule: str) -> None:
     if schedule != "constant":
         assert values[-1] < 0.05
         assert all(a >= b for a, b in itertools.pairwise(values[10:]))
+
+
+RATES: dict[str, list[tuple[int, float]]] = {
+    # (step of 10, what the learning rate is multiplied by), after a warm-up of 2
+    "constant": [(0, 0.5), (1, 1.0), (2, 1.0), (9, 1.0)],
+    "wsd": [(0, 0.5), (1, 1.0), (6, 1.0), (7, 0.75), (8, 0.5), (9, 0.25)],  # three of ten decay, from step 7 on
+    "linear": [(1, 1.0), (2, 1.0), (3, 0.875), (6, 0.5), (9, 0.125)],
+    "cosine": [(1, 1.0), (2, 1.0), (4, 0.8535534), (6, 0.5), (8, 0.1464466), (9, 0.0380602)],
+}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "step", "expected"), [(name, *row) for name, rows in RATES.items() for row in rows]
+)
+def test_the_rate_of_each_schedule(schedule: str, step: int, expected: float) -> None:
+    assert factor(schedule, step, steps=10, warmup=2) == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize(("steps", "start"), [(1, 1), (2, 1), (3, 2), (10, 7), (20, 14), (100, 70)])
+def test_where_the_decay_of_wsd_begins(steps: int, start: int) -> None:
+    assert decay_start(steps) == start
