@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -231,3 +232,16 @@ def mlflow_server(tmp_path: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def check_picture(path: Path) -> None:
+    """A PNG that is no empty paper: of some size, with lines and colours in each quarter of it."""
+    from PIL import Image
+
+    picture = np.asarray(Image.open(path).convert("RGB"), dtype=float)
+    height, width, _ = picture.shape
+    assert min(height, width) > 300
+    for rows in np.array_split(picture, 2):
+        for part in np.array_split(rows, 2, axis=1):
+            assert part.std() > 5
+    assert (np.ptp(picture, axis=2) > 40).mean() > 0.0005  # not grey alone

@@ -22,6 +22,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+PRUNED_AT: dict[str, dict[int, int]] = {
+    "none": {},
+    "patient": dict.fromkeys(range(6, 12), 3),  # two rungs without a better one
+    "hyperband": {6: 1, 11: 2},  # the others are in brackets that decide later, by hashes of their numbers
+}
+"""Bad trials, and the rung at which each is stopped; of pruners that are not named all of them at the first."""
+
+
 def point(value: float, windows: int, stage: str = "target") -> Progress:
     scores = {f"prune/score/{language}": value * (1 - 0.01 * k) for k, language in enumerate(LANGUAGES)}
     return Progress(
@@ -41,14 +49,12 @@ def test_every_pruner_stops_bad_trials_and_keeps_their_curve(name: str, open_stu
     records = study.records()
     assert all(record.state.finished for record in records)
     assert all(record.state is State.COMPLETE for record in records if record.is_anchor)
-    late = [record for record in records if record.number >= 6]
-    if name == "none":
-        assert all(record.state is State.COMPLETE for record in late)
-    else:
-        pruned = [record for record in late if record.state is State.PRUNED]
-        assert len(pruned) >= 2
-        assert all(1 <= len(record.curve) < len(RUNGS) and record.values is None for record in pruned)
-        assert all(f"pruned by {name} at target window" in str(record.reason) for record in pruned)
+    pruned = [record for record in records if record.state is State.PRUNED]
+    assert {record.number: len(record.curve) for record in pruned} == PRUNED_AT.get(
+        name, dict.fromkeys(range(6, 12), 1)
+    )
+    assert all(record.values is None for record in pruned)
+    assert all(f"pruned by {name} at target window" in str(record.reason) for record in pruned)
 
 
 def decide(pruner: OptunaPruner, number: int, progress: Progress) -> Decision:
@@ -91,6 +97,13 @@ STOPS: list[tuple[str, dict[str, Any], list[list[float]], list[int | None]]] = [
         [[0.5, 0.5, 0.5, 0.5], [0.4], [0.6, 0.4], [0.6, 0.6, 0.1, 0.6], [0.6, 0.6, 0.7, 0.4]],
         [None, 1, 2, None, 4],
     ),
+    # each trial in the bracket of its number's hash; the better half of those that reached a rung goes on
+    (
+        "hyperband",
+        {},
+        [[0.5] * 4, [0.4] * 4, [0.6, 0.4, 0.4, 0.4], [0.3] * 4, [0.2] * 4, [0.7] * 4, [0.1] * 4, [0.05] * 4],
+        [None, 2, None, 1, None, None, 4, 1],
+    ),
     ("none", {}, [[0.5, 0.5, 0.5, 0.5], [0.0, 0.0, 0.0, 0.0]], [None, None]),
 ]
 """Values of trials at four rungs, one trial after another, and the rung at which each is stopped."""
@@ -114,6 +127,40 @@ def test_trials_are_stopped_at_these_rungs(
         stops.append(stop)
         pruner.close(number, State.COMPLETE if stop is None else State.PRUNED)
     assert stops == expected
+
+
+@pytest.mark.parametrize(
+    ("scores", "stop"),
+    [
+        ([0.51, 0.52, 0.50, 0.53, 0.54, 0.55], False),
+        ([0.30, 0.31, 0.32, 0.33, 0.34, 0.29], True),  # worse in each language
+        ([0.50, 0.49, 0.60, 0.48, 0.51, 0.50], False),  # no language is much worse
+    ],
+)
+def test_wilcoxon_compares_by_language(scores: list[float], stop: bool) -> None:
+    languages = ["en", "sw", "ko", "fi", "de", "ru"]
+    pruner = OptunaPruner("wilcoxon", {}, {"target": (10,)}, languages)
+    for number, values in enumerate(([0.5] * 6, scores)):
+        given = {f"prune/score/{language}": value for language, value in zip(languages, values, strict=True)}
+        both = {**given, **{f"score/{language}": 0.5 for language in languages}}
+        decision = decide(pruner, number, Progress(stage="target", windows=10, cost=10.0, scores=both).with_means())
+        pruner.close(number, State.COMPLETE)
+    assert decision is (Decision.STOP if stop else Decision.CONTINUE)
+
+
+@pytest.mark.parametrize(
+    ("values", "stop"), [((0.1, 0.9, 0.9), False), ((0.1, 0.1, 0.9), True), ((0.1, 0.9), False), ((0.1, 0.1), True)]
+)
+def test_stages_that_advance_in_turns_stop_where_more_than_half_say_so(values: tuple[float, ...], stop: bool) -> None:
+    names = "abc"[: len(values)]
+    rungs = {f"target.{name}": (10, 20) for name in names}
+    pruner = OptunaPruner("threshold", {"lower": 0.5}, rungs, ["en"])
+    scores = {f"prune/{name}/mean": value for name, value in zip(names, values, strict=True)}
+    progress = Progress(
+        stage="target", windows=10 * len(names), cost=10.0, scores={**scores, "prune/score/mean": 0.5},
+        parts=dict.fromkeys(rungs, 10),
+    )  # fmt: skip
+    assert decide(pruner, 0, progress) is (Decision.STOP if stop else Decision.CONTINUE)
 
 
 def test_stages_are_compared_apart() -> None:
