@@ -60,7 +60,7 @@ def test_options_hold_full_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def search(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ratio_hpo", "search", "--no-tracking", "--workers", "1", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400)
 
 
 def test_a_later_run_from_elsewhere_finds_space_and_objective(tmp_path: Path) -> None:

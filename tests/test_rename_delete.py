@@ -14,6 +14,7 @@ from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.study import admin
 from ratio_hpo.study.storage import Storage, default_url, open_storage
 from ratio_hpo.upkeep import studies
+from ratio_hpo.upkeep.doctor import examine
 
 QUIET: dict[str, Any] = {"tracking": False, "progress": False, "isolated": False}
 SPACE = {"ratio": Ratio()}
@@ -53,6 +54,11 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, number: i
             act()
 
 
+def told(folder: RunFolder) -> str:
+    """What `doctor` says of the storage."""
+    return next(check.detail for check in examine(folder.root) if check.name == "storage")
+
+
 STEPS = [(admin, 1), (admin, 2), (studies, 1), (studies, 2)]
 
 
@@ -63,10 +69,14 @@ def test_the_same_command_completes_a_renaming(
     storage, folder = made
     name = "rename_study" if module is admin else "rename_runs"
     killed_at(monkeypatch, module, name, number, lambda: studies.rename(storage, folder, "old", "new"))
+    assert "`ratio-hpo rename old new`" in told(folder)
+    with pytest.raises(StudyError, match="`ratio-hpo rename old new` was cut off"):
+        studies.rename(storage, folder, "old", "other")
     assert studies.rename(storage, folder, "old", "new") is None
     assert sorted(study.name for study in admin.list_studies(storage)) == ["new", "new+confirm"]
     assert (folder.weights("new") / "0-target-10").is_dir()
     assert not folder.weights("old").exists()
+    assert "cut off" not in told(folder)
 
 
 @pytest.mark.parametrize(("module", "number"), STEPS)
@@ -76,6 +86,7 @@ def test_the_same_command_completes_a_deletion(
     storage, folder = made
     name = "delete_study" if module is admin else "delete_runs"
     killed_at(monkeypatch, module, name, number, lambda: studies.delete(storage, folder, "old"))
+    assert "`ratio-hpo delete old`" in told(folder)
     assert studies.delete(storage, folder, "old") is None
     assert admin.list_studies(storage) == []
     assert not folder.weights("old").exists()

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ratio_hpo.cli.options import reading_options
-from ratio_hpo.cli.printing import RECOMMENDED, mark, open_view, print_json, print_table
+from ratio_hpo.cli.printing import RECOMMENDED, marked, open_view, print_json, print_table
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.show.words import count, number, say, settings
 
@@ -61,12 +61,11 @@ def print_front(content: dict[str, Any]) -> None:
     """The front as a table, and what it does not prove."""
     rows = [
         [
-            mark(point["recommended"]),
             count(point["cost"]),
             number(point["score"]),
             _percent(point["probability"]),
             number(point["ratio"], 2),
-            str(point["trial"]),
+            marked(point["trial"], point["recommended"]),
             point["kind"],
             f"{point['stage']} {point['windows']:,}",
             settings(point["params"]),
@@ -74,7 +73,7 @@ def print_front(content: dict[str, Any]) -> None:
         for point in content["points"]
     ]
     mean = f"mean {content['measure']}"
-    columns = ["", "cost", mean, "sure", "ratio", "trial", "kind", "stopped at", "settings"]
+    columns = ["cost", mean, "sure", "ratio", "trial", "kind", "stopped at", "settings"]
     print_table(columns, rows, right=["cost", mean, "sure", "ratio"], fold=True)
     others = [f"trial {m['trial']} at {m['stage']} {m['windows']:,} ({_percent(m['probability'])})"
               for m in content["also_likely"] if m["probability"] >= EVEN]  # fmt: skip

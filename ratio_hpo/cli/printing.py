@@ -75,9 +75,9 @@ def print_json(content: Any) -> None:
     click.echo(json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def mark(recommended: bool) -> str:
-    """What stands before the row of a recommended trial."""
-    return "*" if recommended else ""
+def marked(number: int, recommended: bool) -> str:
+    """The number of a trial, with a mark where it is recommended."""
+    return f"{number}*" if recommended else f"{number} "
 
 
 def print_table(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratio_hpo.cli.options import json_option, reading_options, reading_timeout, root_option, storage_option
-from ratio_hpo.cli.printing import RECOMMENDED, mark, open_stored, open_view, print_json, print_table, waiting_for
+from ratio_hpo.cli.printing import RECOMMENDED, marked, open_stored, open_view, print_json, print_table, waiting_for
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.show.words import count, number, say, settings
 
@@ -217,8 +217,7 @@ def _print_disk(disk: DiskUsage) -> None:
 def _print_trials(trials: list[dict[str, Any]]) -> None:
     rows = [
         [
-            mark(entry["recommended"]),
-            str(entry["number"]),
+            marked(entry["number"], entry["recommended"]),
             "INTERRUPTED" if entry["interrupted"] else entry["state"],
             entry["kind"],
             number(entry["ratio"], 2),
@@ -230,7 +229,7 @@ def _print_trials(trials: list[dict[str, Any]]) -> None:
         for entry in trials
     ]
     numeric = ["trial", "ratio", "score", "cost", "to target"]
-    columns = ["", "trial", "state", "kind", "ratio", "score", "cost", "to target", "settings"]
+    columns = ["trial", "state", "kind", "ratio", "score", "cost", "to target", "settings"]
     print_table(columns, rows, right=numeric, fold=True)
     if any(entry["recommended"] for entry in trials):
         click.echo(RECOMMENDED)

@@ -16,8 +16,11 @@ from ratio_hpo.study.leases import drop_leases_of
 from ratio_hpo.study.opening import ABOUT, check_format, enqueue_params, find_study, study_ids
 from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.samplers import fixed_values
-from ratio_hpo.study.tables import STUDIES, TRIALS
+from ratio_hpo.study.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 from ratio_hpo.study.view import view_of
+
+CHANGING = "changing"
+"""The attribute of a study that is being renamed or deleted: the words of the command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,37 @@ def check_idle(storage: PatientStorage, name: str, what: str) -> None:
     _check_idle(storage, find_study(storage, name), what)
 
 
+def begin_change(storage: PatientStorage, name: str, change: Sequence[str]) -> None:
+    """Note what is about to be done to a study, so that it is known if it is cut off.
+
+    Args:
+        change: the command's words, `delete` or `rename` and the new name.
+
+    Raises:
+        StudyError: another change was begun, and not finished.
+    """
+    begun = changes(storage).get(name)
+    if begun is not None and begun != tuple(change):
+        raise StudyError(f"study {name}: {_command(name, begun)} was cut off; run it again to finish it")
+    storage.set_study_user_attr(storage.get_study_id_from_name(name), CHANGING, list(change))
+
+
+def changes(storage: PatientStorage) -> dict[str, tuple[str, ...]]:
+    """What was begun to be done to studies and not finished, by study."""
+    ids = study_ids(storage)
+    begun = {name: storage.get_study_user_attrs(study_id).get(CHANGING) for name, study_id in ids.items()}
+    return {name: tuple(change) for name, change in begun.items() if change is not None}
+
+
+def unfinished(storage: PatientStorage) -> list[str]:
+    """The commands that finish what was begun to be done to studies."""
+    return [_command(name, change) for name, change in changes(storage).items()]
+
+
+def _command(name: str, change: Sequence[str]) -> str:
+    return f"`{' '.join(['ratio-hpo', change[0], name, *change[1:]])}`"
+
+
 def rename_study(storage: PatientStorage, old: str, new: str) -> None:
     """Give a study another name.
 
@@ -140,8 +174,15 @@ def rename_study(storage: PatientStorage, old: str, new: str) -> None:
         StudyError, ConfigError: as `check_rename`.
     """
     check_rename(storage, old, new)
-    update = sql.update(STUDIES).where(STUDIES.c.study_id == storage.get_study_id_from_name(old))
-    storage.run(lambda connection: connection.execute(update.values(study_name=new)))
+    study_id = storage.get_study_id_from_name(old)
+    update = sql.update(STUDIES).where(STUDIES.c.study_id == study_id).values(study_name=new)
+    of_study, key = STUDY_ATTRIBUTES.c.study_id == study_id, STUDY_ATTRIBUTES.c.key
+
+    def change(connection: sql.Connection) -> None:
+        connection.execute(update)
+        connection.execute(sql.delete(STUDY_ATTRIBUTES).where(of_study, key == CHANGING))
+
+    storage.run(change)
 
 
 def delete_study(storage: PatientStorage, name: str) -> None:

@@ -25,6 +25,7 @@ from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.urls import reason_of, shown_url
 from ratio_hpo.experiment.load import load_experiment
 from ratio_hpo.experiment.ready import kind_of
+from ratio_hpo.study.admin import unfinished
 from ratio_hpo.study.storage import check_writable, open_storage
 
 State = Literal["ok", "note", "missing"]
@@ -150,8 +151,11 @@ def _storage(root: Path, url: str | None) -> str:
     chosen = url or folder.studies_url
     if url is None and not folder.studies.is_file():
         return f"{folder.studies} will be made"
-    check_writable(open_storage(chosen, patience=PATIENCE))
-    return f"{shown_url(chosen)}: reachable and writable"
+    storage = open_storage(chosen, patience=PATIENCE)
+    check_writable(storage)
+    begun = unfinished(storage)
+    half_done = f"; cut off, and finished by running it again: {', '.join(begun)}" if begun else ""
+    return f"{shown_url(chosen)}: reachable and writable{half_done}"
 
 
 def _tracking(root: Path, uri: str | None) -> str:

@@ -32,6 +32,7 @@ def rename(storage: Storage, folder: RunFolder, old: str, new: str, tracking_uri
     if weights.is_dir() and new_weights.exists():
         raise StudyError(f"{new_weights} holds weights already; choose another name, or move them away")
     admin.check_rename(storage, old, new)
+    admin.begin_change(storage, old, ("rename", new))
     confirmed, problem = has_study(storage, old + CONFIRMATION), None
     if confirmed:
         problem = rename(storage, folder, old + CONFIRMATION, new + CONFIRMATION, tracking_uri)
@@ -56,6 +57,7 @@ def delete(storage: Storage, folder: RunFolder, name: str, tracking_uri: str | N
     """
     view, confirmed = view_study(storage, name), has_study(storage, name + CONFIRMATION)
     admin.check_idle(storage, name, "delete")
+    admin.begin_change(storage, name, ("delete",))
     problem = delete(storage, folder, name + CONFIRMATION, tracking_uri) if confirmed else None
     problem = _in_mlflow(lambda: delete_runs(view, folder, tracking_uri)) or problem
     remove(folder.weights(name))
