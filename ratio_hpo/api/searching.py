@@ -131,9 +131,11 @@ def search(
         named = {"objective": name}
         if experiment is None:
             named["name"] = plain if plain[:1].isalnum() else "own"
+    if rungs is not None:
+        grids = {stage: list(grid) for stage, grid in rungs.items()} if isinstance(rungs, Mapping) else list(rungs)
+        named["rungs"] = grids
     given: dict[str, Any] = {
         **named,
-        "rungs": {k: list(grid) for k, grid in rungs.items()} if isinstance(rungs, Mapping) else rungs and list(rungs),
         "trials": trials,
         "target": None if target is None else {"score": target},
         "measure": measure,
