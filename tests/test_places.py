@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.resources import PACKAGE
 from ratio_hpo.core.urls import lasting_url
 from ratio_hpo.experiment.kind import SearchOptions
+from ratio_hpo.experiment.load import load_experiment
+from ratio_hpo.experiment.places import find_places
 from ratio_hpo.training.base import EMBEDDED
 
 OBJECTIVE = """
@@ -108,3 +113,15 @@ def test_a_later_run_from_elsewhere_finds_the_base(tmp_path: Path) -> None:
     later = search(other, *arguments)
     assert later.returncode == 0, later.stderr
     assert f"the study used {first / 'base'}" in later.stderr
+
+
+def test_a_storage_that_another_driver_is_making_is_no_trouble(tmp_path: Path) -> None:
+    """Files that are not here are looked for in earlier runs, of which there is none yet."""
+    with closing(sqlite3.connect(tmp_path / "studies.db")) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+    settings = [Setting(key, value, "-S") for key, value in (("name", "own"), ("objective", "nowhere:f"))]
+    settings += [Setting("space", "./gone.yaml", "-S"), Setting("rungs", [1], "-S")]
+    loaded, said = load_experiment(None, settings), []
+    options = SearchOptions(experiment=None, root=tmp_path, settings=tuple(settings))
+    assert find_places(options, loaded, said.append) == (options, loaded)
+    assert said == []

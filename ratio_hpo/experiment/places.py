@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.errors import RatioHpoError
 from ratio_hpo.core.overrides import Setting, source_of
 from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
 from ratio_hpo.core.plans import Command
@@ -19,6 +19,7 @@ from ratio_hpo.experiment.own_spec import OwnExperimentSpec
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.study_spec import StudySpec
 from ratio_hpo.study.opening import ABOUT, FORMAT, FORMAT_KEY, study_ids
+from ratio_hpo.study.patience import DATABASE_ERRORS
 from ratio_hpo.study.storage import open_storage
 
 DATA = Path("data")
@@ -48,7 +49,7 @@ def find_places(options: SearchOptions, loaded: Loaded, say: Say) -> tuple[Searc
     A study checks afterwards that their content is what it was made with.
     """
     missing = {key: path for key, path in _files_of(loaded.spec).items() if not path.exists()}
-    no_data = options.data_dir == DATA.absolute() and not options.data_dir.is_dir()
+    no_data = _reads_files(loaded.spec) and options.data_dir == DATA.absolute() and not options.data_dir.is_dir()
     no_module = isinstance(loaded.spec, OwnExperimentSpec) and not _importable(loaded.spec.objective)
     made = _made_before(options, loaded.spec) if missing or no_data or no_module else None
     if made is None:
@@ -80,6 +81,11 @@ def _files_of(spec: StudySpec) -> Mapping[str, Path]:
     return {key: path for key, path in found.items() if not is_shipped(path)}
 
 
+def _reads_files(spec: StudySpec) -> bool:
+    """Whether an experiment reads files below the folder of data."""
+    return isinstance(spec, ExperimentSpec) and any(corpus.kind == "files" for corpus in spec.corpora.values())
+
+
 def _importable(objective: str) -> bool:
     """Whether the module of an objective can be found; why an import fails is told where it is imported."""
     top = objective.partition(":")[0].partition(".")[0]
@@ -104,14 +110,11 @@ def _made_before(options: SearchOptions, spec: StudySpec) -> Command | None:
     try:
         storage = open_storage(options.storage or options.folder.studies_url, create=False, only_read=True)
         ids = study_ids(storage)
-    except StudyError:  # no storage yet, or none that can be opened: the search itself says so
+        names = [options.study] if options.study is not None else list(reversed(ids))
+        found = [storage.get_study_user_attrs(ids[name]) for name in names if name in ids]
+    except (RatioHpoError, *DATABASE_ERRORS):  # none yet, or another driver makes it now: the search itself says so
         return None
-    wanted = [options.study] if options.study is not None else reversed(ids)
-    for name in wanted:
-        attributes = storage.get_study_user_attrs(ids[name]) if name in ids else {}
-        if attributes.get(FORMAT_KEY) != FORMAT:
-            continue
-        about = ABOUT_JSON.validate_python(attributes[ABOUT])
-        if about.experiment == spec.name:
-            return about.command
+    for attributes in found:
+        if attributes.get(FORMAT_KEY) == FORMAT and attributes[ABOUT]["experiment"] == spec.name:
+            return ABOUT_JSON.validate_python(attributes[ABOUT]).command
     return None
