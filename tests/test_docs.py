@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import make_docs  # noqa: E402
 
 
+@pytest.mark.slow
 def test_output_and_pictures_are_those_of_the_stored_study() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "make_docs.py"), "--check"], capture_output=True, text=True

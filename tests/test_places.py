@@ -94,6 +94,7 @@ def test_a_later_run_from_elsewhere_finds_space_and_objective(tmp_path: Path) ->
     assert "mine.yaml" in gone.stderr
 
 
+@pytest.mark.slow
 def test_a_later_run_from_elsewhere_finds_the_base(tmp_path: Path) -> None:
     first, other = tmp_path / "first", tmp_path / "other"
     other.mkdir()

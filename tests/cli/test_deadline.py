@@ -42,7 +42,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "words",
-    [["status"], ["list"], ["trial", "0"], ["best", "--json"], ["compare", "0", "1"], ["report"], ["plot", "front"]],
+    [["status"], ["list"], ["best", "--json"], ["compare", "0", "1"], ["report"], ["plot", "front"]],
 )
 def test_a_reading_command_ends_with_one_line(words: list[str], silent: str) -> None:
     pytest.importorskip("psycopg", reason="the extra ratio-hpo[postgres] is not installed")
@@ -54,6 +54,7 @@ def test_a_reading_command_ends_with_one_line(words: list[str], silent: str) -> 
     assert "secret" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_command_says_that_it_waits(silent: str) -> None:
     pytest.importorskip("psycopg", reason="the extra ratio-hpo[postgres] is not installed")
     done = run("status", "--storage", f"postgresql://me@{silent}/studies", "--timeout", "9")
@@ -62,6 +63,7 @@ def test_a_command_says_that_it_waits(silent: str) -> None:
     assert "no answer for 9 s" in ends
 
 
+@pytest.mark.slow
 def test_doctor_tells_what_did_not_answer_and_checks_the_rest(silent: str, tmp_path: Path) -> None:
     pytest.importorskip("psycopg", reason="the extra ratio-hpo[postgres] is not installed")
     away = ["--storage", f"postgresql://me@{silent}/studies", "--tracking-uri", f"http://{silent}", "--timeout", "15"]
