@@ -1,7 +1,7 @@
 # ratio-hpo with PyTorch's CPU build (some 200 MB instead of CUDA's 2.7 GB):
 #   docker build --build-arg TORCH_INDEX=<address of PyTorch's CPU index> -t ratio-hpo .
-#   docker run --rm -v "$PWD/mlruns:/work/mlruns" ratio-hpo search --space default
-#   docker run --rm -v "$PWD/mlruns:/work/mlruns" -p 5000:5000 ratio-hpo ui --host 0.0.0.0 --no-browser
+#   docker run --rm -v "$PWD/mlruns:/data/mlruns" ratio-hpo search --space default
+#   docker run --rm -v "$PWD/mlruns:/data/mlruns" -p 5000:5000 ratio-hpo ui --host 0.0.0.0 --no-browser
 FROM python:3.11-slim
 ARG TORCH_INDEX
 WORKDIR /opt/ratio-hpo
@@ -11,8 +11,8 @@ COPY search_spaces search_spaces
 COPY experiments experiments
 RUN test -n "$TORCH_INDEX" || { echo "needs --build-arg TORCH_INDEX=<address of PyTorch's CPU index>" >&2; exit 1; } \
     && pip install --no-cache-dir -c constraints.txt --extra-index-url "$TORCH_INDEX" '.[minilm,postgres,s3]' \
-    && useradd --create-home --uid 1000 ratio && mkdir /work && chown ratio /work
+    && useradd --create-home --uid 1000 ratio && mkdir /data && chown ratio /data
 USER ratio
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["ratio-hpo"]
 CMD ["--help"]

@@ -35,11 +35,11 @@ OWN = "name: own\nobjective: my_objective:train\nspace: ./mine.yaml\nrungs: {tar
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("sqlite:///here.db", "sqlite:////work/here.db"),
+        ("sqlite:///here.db", "sqlite:////here/here.db"),
         ("sqlite:////there/here.db", "sqlite:////there/here.db"),
-        ("sqlite+pysqlite:///a b/here.db", "sqlite+pysqlite:////work/a b/here.db"),
-        ("file://shared/runs", "file:///work/shared/runs"),
-        ("file:./shared", "file:///work/shared"),
+        ("sqlite+pysqlite:///a b/here.db", "sqlite+pysqlite:////here/a b/here.db"),
+        ("file://shared/runs", "file:///here/shared/runs"),
+        ("file:./shared", "file:///here/shared"),
         ("file:///shared", "file:///shared"),
         ("sqlite://", "sqlite://"),
         ("s3://bucket/prefix", "s3://bucket/prefix"),
@@ -48,7 +48,7 @@ OWN = "name: own\nobjective: my_objective:train\nspace: ./mine.yaml\nrungs: {tar
     ],
 )
 def test_an_address_becomes_full(given: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "getcwd", lambda: "/work")
+    monkeypatch.setattr(os, "getcwd", lambda: "/here")
     assert lasting_url(given) == expected
 
 
