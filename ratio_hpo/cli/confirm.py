@@ -115,10 +115,10 @@ def _describe(search: Search, again: Again, left: Collection[tuple[int, int]]) -
     Args:
         left: trials and seeds that have not ended yet.
     """
-    plans = {record.number: search.plan_trial(record.params, again.seeds[0]).cost for record in again.trials}
-    costs = {number: search.plan.largest_cost if cost is None else cost for number, cost in plans.items()}
     from ratio_hpo.study.plan import CONFIRMATION
 
+    plans = {record.number: search.plan_trial(record.params, again.seeds[0]).cost for record in again.trials}
+    costs = {number: search.plan.largest_cost if cost is None else cost for number, cost in plans.items()}
     return {
         "schema": SCHEMA,
         "study": search.plan.name.removesuffix(CONFIRMATION),

@@ -145,22 +145,19 @@ def begin_change(storage: PatientStorage, name: str, change: Sequence[str]) -> N
     Raises:
         StudyError: another change was begun, and not finished.
     """
-    begun = changes(storage).get(name)
-    if begun is not None and begun != tuple(change):
+    study_id = storage.get_study_id_from_name(name)
+    begun = storage.get_study_user_attrs(study_id).get(CHANGING)
+    if begun is not None and begun != list(change):
         raise StudyError(f"study {name}: {_command(name, begun)} was cut off; run it again to finish it")
-    storage.set_study_user_attr(storage.get_study_id_from_name(name), CHANGING, list(change))
-
-
-def changes(storage: PatientStorage) -> dict[str, tuple[str, ...]]:
-    """What was begun to be done to studies and not finished, by study."""
-    ids = study_ids(storage)
-    begun = {name: storage.get_study_user_attrs(study_id).get(CHANGING) for name, study_id in ids.items()}
-    return {name: tuple(change) for name, change in begun.items() if change is not None}
+    storage.set_study_user_attr(study_id, CHANGING, list(change))
 
 
 def unfinished(storage: PatientStorage) -> list[str]:
     """The commands that finish what was begun to be done to studies."""
-    return [_command(name, change) for name, change in changes(storage).items()]
+    begun = {
+        name: storage.get_study_user_attrs(study_id).get(CHANGING) for name, study_id in study_ids(storage).items()
+    }
+    return [_command(name, change) for name, change in begun.items() if change is not None]
 
 
 def _command(name: str, change: Sequence[str]) -> str:
