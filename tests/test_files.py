@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from safetensors import SafetensorError
 
 from ratio_hpo.backends.steps import Ending, next_step, stream_of
 from ratio_hpo.core import waiting
-from ratio_hpo.core.errors import FileFault, StorageFullError
+from ratio_hpo.core.errors import FileFault, ResumeError, StorageFullError
 from ratio_hpo.core.files import (
     abandoned,
     entries,
@@ -23,7 +22,7 @@ from ratio_hpo.core.files import (
     is_fault,
     written_whole,
 )
-from ratio_hpo.core.trial import Context, Decision, Params, Progress
+from ratio_hpo.core.trial import Context, Params, Progress
 
 
 @pytest.mark.parametrize(
@@ -64,7 +63,11 @@ def test_faults_of_the_machine_are_told_from_mistakes(error: Exception, is_one: 
 
 
 def test_where_all_files_are_ours_any_error_of_them_is_a_fault() -> None:
-    for error in (PermissionError(errno.EACCES, "Permission denied"), FileNotFoundError(errno.ENOENT, "gone")):
+    denied = PermissionError(errno.EACCES, "Permission denied")
+    wrapped = ResumeError("a stage: cannot be read")
+    wrapped.__cause__ = denied
+    serializing = RuntimeError("Error while serializing: I/O error: Permission denied (os error 13)")
+    for error in (denied, FileNotFoundError(errno.ENOENT, "gone"), wrapped, serializing):
         with pytest.raises(FileFault, match="check the disk"), faults_of_files():
             raise error
     with pytest.raises(StorageFullError), faults_of_files():
@@ -111,26 +114,6 @@ def test_a_trial_outlasts_a_fault_and_begins_again(capsys: pytest.CaptureFixture
     said = capsys.readouterr().err.splitlines()
     assert "trying again for up to 5 s" in said[0]
     assert "back after" in said[1]
-
-
-def test_what_was_asked_of_an_evaluation_is_asked_again_after_a_fault() -> None:
-    """The driver has asked once, and waits for the evaluation to come again, on `select` too."""
-    faults = [OSError(errno.EIO, "a fault")]
-
-    def objective(params: Params, context: Context) -> Iterator[Progress]:
-        for windows in (10, 20, 30):
-            point = Progress(stage="target", windows=windows, cost=windows, scores={"f1/en": 0.5})
-            if (yield point) is Decision.SCORE:
-                if faults:
-                    raise faults.pop()
-                yield replace(point, scores={"f1/en": 0.7})
-
-    stream = stream_of(lambda: objective, {}, Context(trial=0, seed=0, root="", patience=5.0))
-    first, second = next_step(stream), next_step(stream)
-    others = [next_step(stream, score=True), next_step(stream), next_step(stream), next_step(stream)]
-    told = [(point.windows, point.scores["f1/en"]) for point in [first, second, *others[:-1]]]  # type: ignore[union-attr]
-    assert told == [(10, 0.5), (20, 0.5), (10, 0.5), (20, 0.7), (30, 0.5)]
-    assert others[-1] == Ending()
 
 
 def test_a_fault_that_stays_blocks_the_search_and_fails_no_trial() -> None:

@@ -143,7 +143,7 @@ def faults_of_files() -> Iterator[None]:
     except WorkBlocked:
         raise
     except Exception as error:  # safetensors and Arrow have errors of their own
-        if isinstance(error, OSError) or error_numbers(error) & FAULTY:
+        if isinstance(error, OSError) or error_numbers(error):
             raise FileFault(f"{in_one_line(error)}; check the disk and permissions") from error
         raise
 

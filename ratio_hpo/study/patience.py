@@ -54,7 +54,7 @@ def is_hiccup(error: BaseException) -> bool:
     if not isinstance(cause, sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError):
         return _lost_connection(error)
     reason = str(cause.orig)
-    return not any(sign in reason for sign in FOR_GOOD)
+    return cause.connection_invalidated or not any(sign in reason for sign in FOR_GOOD)
 
 
 def _lost_connection(error: BaseException) -> bool:

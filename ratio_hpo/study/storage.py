@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,7 @@ def open_storage(
             _set_wal(path, patience)
             storage = _make(url, _timeout(patience), checked=True)
         sqlalchemy.event.listen(storage.engine, "connect", _relax)
+        sqlalchemy.event.listen(storage.engine, "handle_error", partial(_reopen, path))
         storage.engine.dispose()
         return storage
     except optuna.exceptions.StorageInternalError as error:  # Optuna's wrapping of the database's own
@@ -95,6 +98,14 @@ def is_passing(error: BaseException) -> bool:
     while cause is not None and not isinstance(cause, sqlite3.Error):
         cause = cause.__cause__ or getattr(cause, "orig", None)
     return is_fault(error) or (cause is not None and "disk I/O error" in str(cause))
+
+
+def _reopen(path: Path, context: sqlalchemy.engine.ExceptionContext) -> None:
+    """Drop a connection that SQLite could open for reading only, though the file can be written."""
+    if "readonly database" in str(context.original_exception) and all(
+        os.access(p, os.W_OK) for p in (path, path.parent)
+    ):
+        context.is_disconnect = True
 
 
 def _check_not_emptied(path: Path) -> None:

@@ -121,7 +121,7 @@ def test_patience_ends(open_study: Make) -> None:
     assert is_hiccup(told.value)
 
 
-@pytest.mark.parametrize("reason", ["no such table: trials", "attempt to write a readonly database", "malformed"])
+@pytest.mark.parametrize("reason", ["no such table: trials", "permission denied", "malformed"])
 def test_what_no_waiting_mends_is_not_waited_for(reason: str, open_study: Make) -> None:
     study = patient(open_study(), told := [])
     began = time.monotonic()
@@ -129,6 +129,15 @@ def test_what_no_waiting_mends_is_not_waited_for(reason: str, open_study: Make) 
         study.next(1)
     assert time.monotonic() - began < 5
     assert not told
+
+
+def test_a_connection_that_was_opened_to_read_only_is_opened_again(open_study: Make, search: Make) -> None:
+    """As SQLite opens one where the file could not be opened for writing at that moment."""
+    study = patient(open_study(), told := [])
+    with study.storage.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only=1")
+    assert [r.state for r in search(study, 3).records()] == [State.COMPLETE] * 3
+    assert told == [], "a connection that was dropped is made again at once"
 
 
 def test_a_file_that_another_process_locks_is_waited_for(tmp_path: Path, open_study: Make, search: Make) -> None:
