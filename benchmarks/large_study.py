@@ -36,9 +36,7 @@ def instant(params: Params, context: Context) -> Iterator[Progress]:
     """Twenty evaluations, with all that the built-in objective measures."""
     for k in range(1, EVALUATIONS + 1):
         value = (1 - (params["ratio"] - 0.6) ** 2) * k / EVALUATIONS
-        scores = {
-            f"{split}{m}/{language}": value for split in ("", "prune/") for m in ("f1", "em") for language in LANGUAGES
-        }
+        scores = {f"{m}/{language}": value for m in ("f1", "em") for language in LANGUAGES}
         measures = {key: float(k) for key in ("loss", "lr", "seconds", "tokens", "flops", "paid_seconds", "paid_flops")}
         yield Progress(stage="target", windows=k * 10, cost=k * 10, scores=scores, measures=measures)
 

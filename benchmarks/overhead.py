@@ -38,7 +38,7 @@ def instant(params: Params, context: Context) -> Iterator[Progress]:
     """Ten evaluations with the scores of eight languages on two splits."""
     for k in range(1, 11):
         value = (1 - (params["ratio"] - 0.6) ** 2) * k / 10
-        scores = {f"{split}f1/{language}": value for split in ("", "prune/") for language in LANGUAGES}
+        scores = {f"f1/{language}": value for language in LANGUAGES}
         yield Progress(stage="target", windows=k * 10, cost=k * 10, scores=scores, measures={"loss": 1.0, "lr": 0.1})
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/ratio_table.py [--seeds 0 1 2] [--workers 2]
 
-Prints a Markdown table: mean F1 on `select` over the languages after both stages, by group of languages, and
+Prints a Markdown table: mean F1 on `validation` over the languages after both stages, by group of languages, and
 mean F1 before the first target step. Seeds vary the order of the data and the splits.
 """
 

@@ -70,7 +70,7 @@ class Bench:
         held_out = write_windows(generate("en", "evaluation", 20, seed=0), tokenizer, self.task, identity, folder)
         target = Target(
             name="qa", task=self.task, head="qa", primary="f1", languages=("en",), settings=[],
-            folders={("en", "select"): str(held_out)},
+            folders={("en", "validation"): str(held_out)},
         )  # fmt: skip
         self.evaluation = Evaluation([target])
         self.vocabulary = Vocabulary(pad=tokenizer.pad_token_id, token_types=True)

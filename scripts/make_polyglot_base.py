@@ -108,7 +108,7 @@ def main() -> None:
         base = find_base(str(scratch / "untrained"))
         windows = open_windows(write_windows(pretraining_questions(), tokenizer, task, identity, scratch))
         held_out = {
-            (language, "select"): str(
+            (language, "validation"): str(
                 write_windows(generate(language, "target", 50, seed=1), tokenizer, task, identity, scratch)
             )
             for language in LANGUAGES

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import Setting
-from ratio_hpo.core.trial import Context, Decision, Progress
+from ratio_hpo.core.trial import Context, Progress
 from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
 from ratio_hpo.objective import CheckedObjective
 from tests.cli.test_search import SMALL
@@ -119,31 +118,6 @@ def test_paid_cost_leaves_out_what_was_stored(ready: Callable[..., Search], tmp_
     assert 0 < longer[-1].measures["paid_scoring_seconds"] < first[-1].measures["paid_scoring_seconds"] * 3
 
 
-def test_select_that_is_asked_for_is_of_that_rung_alone_and_paid_then(
-    ready: Callable[..., Search], tmp_path: Path
-) -> None:
-    pipeline = ready().objective
-    params = {"ratio": 0.5, "learning_rate": 1e-3, "intermediate_steps": 8}
-    context = Context(trial=0, seed=0, root=str(tmp_path / "whole"), device="cpu", threads=1)
-    whole = list(pipeline(params, context))
-    stream = pipeline(params, replace(context, root=str(tmp_path / "late"), late=True))
-    late = []
-    for point in stream:
-        late.append(point)
-        if len(late) == 2:
-            again = stream.send(Decision.SCORE)  # type: ignore[attr-defined]
-            assert (again.stage, again.windows, again.cost, again.paid) == (point.stage, 128, 128, 128)
-            late.append(again)
-    assert [point.has_headline for point in late] == [False, False, True, False, False, True]
-    assert late[2].scores == whole[1].scores
-    assert late[-1].scores == whole[-1].scores
-    assert all(point.is_compared for point in late)
-    assert [point.prune_headline for point in late if point is not late[1]] == [p.prune_headline for p in whole]
-    assert [bool(point.items) for point in late] == [False, False, True, False, False, True]
-    half = whole[0].measures["paid_scored"] / 2
-    assert [point.measures["paid_scored"] for point in late] == [half * k for k in (1, 2, 3, 4, 5, 7)]
-
-
 def test_system_metrics_are_measured_on_request(ready: Callable[..., Search], tmp_path: Path) -> None:
     context = Context(trial=0, seed=0, root=str(tmp_path), device="cpu", threads=1, system_metrics=True)
     point = next(ready().objective({"ratio": 0.5, "intermediate_steps": 4}, context))
@@ -202,7 +176,7 @@ def test_a_search_neither_prepares_test_nor_scores_it(ready: Callable[..., Searc
     points = list(search.objective({"ratio": 0.5, "intermediate_steps": 4}, context))
     assert not any(key.startswith("test/") for point in points for key in point.scores)
     sets = search.plan.about.evaluation_sets
-    assert len(sets) == 2 * len(search.plan.languages)  # prune and select of each; `test` is a confirmation's
+    assert len(sets) == len(search.plan.languages)  # `validation` of each; `test` is a confirmation's
     assert all((search.options.folder.windows / name).is_dir() for name in sets)
 
 
@@ -212,12 +186,12 @@ def test_an_objective_of_another_measure_says_which() -> None:
             stage="target",
             windows=10,
             cost=10,
-            scores={"accuracy/en": 0.5, "accuracy/sw": 0.7, "prune/accuracy/en": 0.4},
+            scores={"accuracy/en": 0.5, "accuracy/sw": 0.7},
         )
 
     context = Context(trial=0, seed=0, root=".")
     [point] = CheckedObjective(train, {"target": (10,)}, measure="accuracy")({}, context)
     assert point.by_language() == {"en": 0.5, "sw": 0.7}
-    assert (point.headline, point.prune_headline, point.scores["score/worst"]) == (pytest.approx(0.6), 0.4, 0.5)
+    assert (point.headline, point.scores["score/worst"]) == (pytest.approx(0.6), 0.5)
     with pytest.raises(ValueError, match="needs a score named f1/<language> or f1/mean"):
         list(CheckedObjective(train, {"target": (10,)})({}, context))

@@ -19,8 +19,8 @@ target_languages: [en]
 windows: {max_length: 96, stride: 32}
 corpora:
   pool: {kind: world, languages: [en, sw], people: pool, questions: 20}
-  news: {kind: files, path: "news.{language}.json", languages: [en], parts: {prune: 0.3, select: 0.3, test: 0.4}}
-  wiki: {kind: files, path: "wiki.{language}.json", languages: [en], parts: {prune: 0.3, select: 0.3, test: 0.4}}
+  news: {kind: files, path: "news.{language}.json", languages: [en], parts: {validation: 0.6, test: 0.4}}
+  wiki: {kind: files, path: "wiki.{language}.json", languages: [en], parts: {validation: 0.6, test: 0.4}}
 evaluation: [news, wiki]
 stages:
   intermediate: {sources: [pool], steps: 4, batch_size: 8, learning_rate: 0.001, evaluate: [4]}
@@ -67,10 +67,10 @@ def test_equal_ids_in_two_corpora_are_two_questions(tmp_path: Path, prepared: Pr
             assert gold == {"news": "Headline", "wiki": "Article"}.get(identifier.partition(":")[0], gold)
 
 
-def test_a_search_never_reads_test_and_a_confirmation_never_prune(tmp_path: Path, prepared: Prepared) -> None:
+def test_a_search_never_reads_test(tmp_path: Path, prepared: Prepared) -> None:
     search, confirmation = prepared.targets[0], _prepared(tmp_path, confirming=True).targets[0]
-    assert ({split for _, split in search.folders}, search.last) == ({"prune", "select"}, {})
-    assert {split for _, split in confirmation.folders} == {"select"}
+    assert ({split for _, split in search.folders}, search.last) == ({"validation"}, {})
+    assert {split for _, split in confirmation.folders} == {"validation"}
     assert {split for _, split in confirmation.last} == {"test"}
 
 
@@ -107,10 +107,8 @@ def test_both_are_scored(prepared: Prepared) -> None:
         settings=[],
     )
     result = Evaluation([target]).score(Perfect(), [target])  # type: ignore[arg-type]
-    assert result.scores["f1/en"] == result.scores["prune/f1/en"] == 1.0
-    assert {len(part.scores.ids) for part in result.items} == {
-        prepared.splits["qa"]["en"][s] for s in ("prune", "select")
-    }
+    assert result.scores["f1/en"] == 1.0
+    assert [len(part.scores.ids) for part in result.items] == [prepared.splits["qa"]["en"]["validation"]]
 
 
 def test_equal_ids_in_unrelated_corpora_are_no_leak(tmp_path: Path) -> None:
@@ -138,7 +136,7 @@ def test_a_retrieval_set_is_searched_whole_and_asked_in_part(tmp_path: Path) -> 
     text = EXPERIMENT.replace("target_languages: [en]\n", "").replace("evaluation: [news, wiki]\n", "")
     for name in ("pairs", "more"):
         line = "  {0}: {{kind: files, format: lines, path: {0}.sw-en.sw, languages: [sw], parts: {1}}}\n"
-        text = text.replace("  news: ", line.format(name, "{prune: 10, select: 10, test: 20}") + "  news: ")
+        text = text.replace("  news: ", line.format(name, "{validation: 20, test: 20}") + "  news: ")
         for side in ("sw", "en"):
             (tmp_path / f"{name}.sw-en.{side}").write_text("".join(f"{name} {side} {k}\n" for k in range(40)))
     begin = text.index("  target: {")
@@ -149,5 +147,5 @@ def test_a_retrieval_set_is_searched_whole_and_asked_in_part(tmp_path: Path) -> 
     [folder] = found.targets[0].folders.values()
     windows = open_windows(folder)
     splits = [windows.text(item)["split"] for item in range(windows.num_items)]
-    assert (len(splits), splits.count("prune"), splits.count("select")) == (80, 12, 12)
-    assert len(windows) == 80 + 24
+    assert (len(splits), splits.count("validation")) == (80, 12)
+    assert len(windows) == 80 + 12

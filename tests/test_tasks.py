@@ -34,13 +34,13 @@ corpora:
   few-pos: {kind: world, task: pos, people: target, languages: [en], questions: 20}
   held-nli:
     {kind: world, task: nli, people: evaluation, languages: [en, id], questions: 40,
-     parts: {prune: 10, select: 20, test: 10}}
+     parts: {validation: 30, test: 10}}
   held-pos:
     {kind: world, task: pos, people: evaluation, languages: [en], questions: 40,
-     parts: {prune: 10, select: 20, test: 10}}
+     parts: {validation: 30, test: 10}}
   pairs:
     {kind: world, task: tatoeba, people: evaluation, languages: [sw, ko], questions: 40,
-     parts: {prune: 10, select: 20, test: 10}}
+     parts: {validation: 30, test: 10}}
 targets:
   nli:
     {task: nli, languages: [en, id], evaluation: [held-nli],
@@ -82,8 +82,8 @@ corpora:
   few: {kind: world, task: lareqa, people: target, languages: [en], questions: 20}
   held:
     {kind: world, task: lareqa, people: evaluation, languages: [en, ko], questions: 40,
-     parts: {prune: 10, select: 20, test: 10}}
-  held-qa: {kind: world, people: evaluation, languages: [en], questions: 40, parts: {prune: 10, select: 20, test: 10}}
+     parts: {validation: 30, test: 10}}
+  held-qa: {kind: world, people: evaluation, languages: [en], questions: 40, parts: {validation: 30, test: 10}}
   few-qa: {kind: world, people: target, languages: [en], questions: 20}
 targets:
   found:
@@ -186,23 +186,6 @@ def test_a_trial_that_goes_on_equals_one_never_interrupted(ready: Search, tmp_pa
         assert again[-1].paid < again[-1].cost
 
 
-def test_select_of_several_targets_comes_late_as_it_comes_at_once(ready: Search, tmp_path: Path) -> None:
-    """Target stages advance in turns, so that the weights of all but one are those that are stored."""
-    whole = run(ready, {"ratio": 0.3}, tmp_path / "whole")
-    late = Context(trial=0, seed=0, root=str(tmp_path / "late"), device="cpu", threads=1, late=True)
-    for attempt in ("trained", "stored"):
-        stream = ready.objective({"ratio": 0.3}, late)
-        points, alone = [], 0
-        for point in stream:
-            alone += point.lacks_select
-            points.append(stream.send(Decision.SCORE) if point.lacks_select else point)  # type: ignore[attr-defined]
-        assert alone == 3, attempt
-        assert [dict(p.scores) for p in points] == [dict(p.scores) for p in whole], attempt
-        assert [p.cost for p in points] == [p.cost for p in whole]
-        spent = whole[-1].measures["paid_scored"] if attempt == "trained" else 0
-        assert points[-1].measures["paid_scored"] == spent
-
-
 def test_the_base_without_intermediate_training_has_no_ratio_and_is_merged_with_nothing(
     ready: Search, tmp_path: Path
 ) -> None:
@@ -236,7 +219,7 @@ def test_the_pruner_compares_each_target_stage_by_its_own_mean() -> None:
     pruner = OptunaPruner("median", {"n_startup_trials": 2}, {"target.a": (8,), "target.b": (8,)}, ())
 
     def decide(number: int, a: float, b: float) -> Decision:
-        scores = {"prune/a/mean": a, "prune/b/mean": b, "a/mean": a, "b/mean": b, "score/mean": (a + b) / 2}
+        scores = {"a/mean": a, "b/mean": b, "score/mean": (a + b) / 2}
         point = Progress(stage="target", windows=16, cost=16, scores=scores, parts={"target.a": 8, "target.b": 8})
         pruner.observe(number, point)
         decision = pruner.decide(number, point)
@@ -256,9 +239,17 @@ def test_the_pruner_compares_each_target_stage_by_its_own_mean() -> None:
         ("task: tatoeba, languages: [sw, ko]", "task: mlm, languages: [sw, ko]", "task mlm is trained alone"),
         ("items: 30}", "items: 30, primary: f1}", "primary f1 is no measure of tatoeba; known: accuracy"),
         ("mlm_share: 0.2", "mlm_share: 1.0", "less than 1"),
-        ("sources: [qa, nli, text]", "sources: [qa, nli, pairs/prune]", "has tatoeba, which is scored and not trained"),
+        (
+            "sources: [qa, nli, text]",
+            "sources: [qa, nli, pairs/validation]",
+            "has tatoeba, which is scored and not trained",
+        ),
         ("sources: [few-pos]", "sources: [few-nli]", "has nli, but the stage is for pos"),
-        ("sources: [few-pos]", "sources: [held-pos/select]", "trains on held-pos/select, which is for evaluation"),
+        (
+            "sources: [few-pos]",
+            "sources: [held-pos/validation]",
+            "trains on held-pos/validation, which is for evaluation",
+        ),
         ('"task:qa"', '"task:ner"', "anchors: task:ner names no labelled task"),
         ("tasks: {nli: {max_length: 96}", "tasks: {nli: {max_lenght: 96}", "tasks.nli.max_lenght: unknown key"),
         ("  pos:\n    {task: pos", "  score:\n    {task: pos", "a target cannot be called score"),

@@ -4,7 +4,7 @@
 
 Each search is the shipped one, 16 trials, resumed where it was stopped. Prints, for each, how many trials were stopped,
 what scoring took of the work, what was paid after the anchors (in full trials) and the seconds since the first
-evaluation until a part of the hypervolume on `select` between the anchors and all points of both searches of its seed
+evaluation until a part of the hypervolume between the anchors and all points of both searches of its seed
 was gained, then both means and their ratios with 95 % bootstrap intervals over seeds. A search that did not get there
 counts with all that it paid, and is marked. Without stored stages TPE would pay the same: it draws no mixture twice.
 """
@@ -60,7 +60,7 @@ class Search:
 
 
 def area(points: pd.DataFrame, largest: float) -> float:
-    """Hypervolume of evaluations, of those that were scored on `select`."""
+    """Hypervolume of evaluations, of those with a score of all targets."""
     known = points.dropna(subset=["score/mean"])
     return hypervolume(list(zip(known.cost, known["score/mean"], strict=True)), largest)
 

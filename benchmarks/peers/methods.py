@@ -37,7 +37,7 @@ class Ours:
         self._sampler = MixtureProposals(self._response, seed=seed)
         self._records: list[TrialRecord] = []
         self._pruner: Any = (
-            FrontPruner({}, Response(problem.space, courses, split="prune"), lambda: self._records)
+            FrontPruner({}, self._response, lambda: self._records)
             if pruner == "front"
             else OptunaPruner(pruner, {}, problem.rungs, ())
         )
@@ -167,7 +167,7 @@ class Plain:
     def stops(self, view: View, number: int, progress: Progress) -> bool:
         study = view.optuna
         step = len(view.records[number].curve)
-        study._storage.set_trial_intermediate_value(number, step, progress.prune_headline)
+        study._storage.set_trial_intermediate_value(number, step, progress.headline)
         if self._pruner is None:
             return False
         return bool(self._pruner.prune(study, study.get_trials(deepcopy=False)[number]))

@@ -45,7 +45,7 @@ class SyneMoasha:
         if number not in self._trials:
             self._trials[number] = type("Trial", (), {"trial_id": number})()
             self._moasha.on_trial_add(self._trials[number])
-        told = {"rung": len(view.records[number].curve), "loss": -progress.prune_headline, "cost": progress.cost}
+        told = {"rung": len(view.records[number].curve), "loss": -progress.headline, "cost": progress.cost}
         return self._moasha.on_trial_result(self._trials[number], told) == SchedulerDecision.STOP
 
     def ended(self, view: View, number: int) -> None:

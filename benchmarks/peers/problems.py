@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,9 @@ TABLE = Path(__file__).parents[1] / "tables" / "polyglot.parquet"
 BATCH, TARGET_WINDOWS = 32, 640
 """Of the embedded world: windows of an intermediate step, and of a target stage."""
 
+VALIDATION = "select"
+"""The validation split in the table, which trials are scored on; true means are taken over all splits that it has."""
+
 LEADING = 0.9
 """The second scale begins at the final score that so large a part of all rows is worse than."""
 
@@ -37,7 +41,7 @@ class Problem:
     Attributes:
         rows: parameters of each row.
         curves: for each row one curve a seed, observed.
-        truths: for each row, the mean over seeds at each point of its curve.
+        means: the same with less noise: of the recorded table, over the items of both its splits.
         mixed: number of each row's first stage: rows with the same one share its prefix.
         first: name of the first stage.
         anchors: rows that every method begins with.
@@ -48,12 +52,17 @@ class Problem:
     space: Space
     rows: Sequence[Params]
     curves: Sequence[Sequence[Sequence[Progress]]]
-    truths: Sequence[Array]
+    means: Sequence[Sequence[Array]]
     mixed: Sequence[int]
     rungs: Mapping[str, Sequence[int]]
     first: str = ""
     anchors: tuple[int, ...] = ()
     _cache: dict[str, Array] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def truths(self) -> list[Array]:
+        """For each row, the mean over seeds at each point of its curve."""
+        return [np.mean(seeds, axis=0) for seeds in self.means]
 
     @property
     def unit(self) -> float:
@@ -103,16 +112,14 @@ class Problem:
     def final(self, row: int, seed: int) -> float:
         """Last score of a row in the seeds that a run did not see: choosing by noise gains nothing there."""
         seen = self._drawn(row, seed)
-        others = [curve[-1] for k, curve in enumerate(self.curves[row]) if k != seen]
-        if not others:
-            return float(self.truths[row][-1])
-        return float(np.mean([(point.headline + point.prune_headline) / 2 for point in others]))
+        others = [mean[-1] for k, mean in enumerate(self.means[row]) if k != seen]
+        return float(np.mean(others)) if others else float(self.truths[row][-1])
 
     @property
     def best(self) -> float:
         """What the best row comes to: chosen on all seeds but one, and measured on that one."""
         if "best" not in self._cache:
-            lasts = np.array([[(c[-1].headline + c[-1].prune_headline) / 2 for c in seeds] for seeds in self.curves])
+            lasts = np.array([[mean[-1] for mean in seeds] for seeds in self.means])
             found = [lasts[np.delete(lasts, k, axis=1).mean(1).argmax(), k] for k in range(lasts.shape[1])]
             self._cache["best"] = np.array(np.mean(found) if lasts.shape[1] > 1 else lasts.max())
         return float(self._cache["best"])
@@ -159,7 +166,7 @@ def regmix(data: Path, name: str = "train_*_1m") -> Problem:
         space=Space("regmix", {"shares": Simplex(parts=parts)}),
         rows=rows,
         curves=curves,
-        truths=[np.array([row.mean()]) for row in scores],
+        means=[[np.array([row.mean()])] for row in scores],
         mixed=list(range(len(rows))),
         rungs={"target": (1,)},
     )
@@ -187,7 +194,7 @@ def hartmann() -> Problem:
         space=Space("hartmann", {name: Uniform(low=0.0, high=1.0, absolute=True) for name in names}),
         rows=[dict(zip(names, place.tolist(), strict=True)) for place in places],
         curves=curves,
-        truths=[np.array([value]) for value in truth],
+        means=[[np.array([value])] for value in truth],
         mixed=list(range(len(places))),
         rungs={"target": (1,)},
     )
@@ -214,13 +221,14 @@ def polyglot(table: pd.DataFrame, which: str) -> Problem:
     """The dense table of the embedded world: `ratio` or `simplex`, with the seeds that are whole."""
     table = table[table.problem == which]
     languages = sorted(table.language.unique())
+    splits = sorted(table["split"].unique())
     sources = [column.removeprefix("share_") for column in table.columns if column.startswith("share_")]
     units = table.groupby(["mixture", "learning_rate"], sort=True)
     units_of = table.drop_duplicates(["mixture", "learning_rate", "seed"]).groupby("seed").size()
     seeds = [seed for seed in sorted(units_of.index) if units_of[seed] == units.ngroups]
     steps = sorted(int(step) for step in table.intermediate_steps.dropna().unique())
     rows: list[Params] = []
-    curves, truths, mixed = [], [], []
+    curves, means, mixed = [], [], []
     for number, ((mixture, rate), unit) in enumerate(units):
         scores = unit.pivot_table(
             index=["seed", "intermediate_steps", "stage", "windows", "cost"],
@@ -238,10 +246,10 @@ def polyglot(table: pd.DataFrame, which: str) -> Problem:
                 rows.append({"ratio": int(mixture) / 10, "learning_rate": float(rate), **rest})
             else:
                 rows.append({"shares": shares, **rest})
-            row_curves = [_curve(of_seed[seed], step, languages) for seed in seeds]
-            curves.append(row_curves)
-            both = [[(p.headline + p.prune_headline) / 2 for p in curve] for curve in row_curves]
-            truths.append(np.mean(both, axis=0))
+            by_split = {split: [_curve(of_seed[seed], step, languages, split) for seed in seeds] for split in splits}
+            curves.append(by_split[VALIDATION])
+            scores = [[[point.headline for point in curve] for curve in of_split] for of_split in by_split.values()]
+            means.append(list(np.mean(scores, axis=0)))
             mixed.append(number)
     rates = sorted(table.learning_rate.unique())
     steps_domain = Steps(values=tuple(float(step) for step in steps), absolute=True)
@@ -264,7 +272,7 @@ def polyglot(table: pd.DataFrame, which: str) -> Problem:
         space=Space(which, domains),
         rows=rows,
         curves=curves,
-        truths=truths,
+        means=means,
         mixed=mixed,
         rungs={"intermediate": tuple(s * BATCH for s in steps), "target": (160, 320, 480, 640)},
         first="intermediate",
@@ -272,15 +280,14 @@ def polyglot(table: pd.DataFrame, which: str) -> Problem:
     )
 
 
-def _curve(points: pd.DataFrame, steps: int, languages: Sequence[str]) -> list[Progress]:
+def _curve(points: pd.DataFrame, steps: int, languages: Sequence[str], split: str) -> list[Progress]:
     """A trial's curve: the intermediate stage up to its steps, then the target stage that branches there."""
     passed = points[(points.stage == "intermediate") & (points.windows <= steps * BATCH)]
     branch = points[(points.stage == "target") & (points.intermediate_steps == steps)]
     curve = []
     for part in (passed.sort_values("windows"), branch.sort_values("windows")):
         for _, row in part.iterrows():
-            scores = {f"f1/{language}": float(row[("select", language)]) for language in languages}
-            scores |= {f"prune/f1/{language}": float(row[("prune", language)]) for language in languages}
+            scores = {f"f1/{language}": float(row[(split, language)]) for language in languages}
             curve.append(
                 Progress(
                     stage=str(row[("stage", "")]), windows=int(row[("windows", "")]), cost=float(row[("cost", "")]),

@@ -55,14 +55,12 @@ class Mark:
 def run(
     problem: Problem, method: Method, study: optuna.Study, seed: int, units: float, *, reuse: bool,
     marks: tuple[float, ...], most_trials: int | None = None, watch: Callable[[float, float], bool] | None = None,
-    hide: Callable[[View, int, Progress, bool], Progress] | None = None,
 ) -> list[Mark]:  # fmt: skip
     """Replay until so many units of a full trial are paid, or the table is used up: then it stands as it was.
 
     Args:
         most_trials: or until there are so many trials: then the one mark is of what they came to.
         watch: told after each trial what was paid, in units, and the hypervolume of true means; True ends the run.
-        hide: leaves out of an evaluation what is not scored there, told whether the trial ends with it; None: nothing.
         reuse: whether what another trial of the same mixture trained in the first stage is paid once.
     """
     view = View(study, reuse)
@@ -109,19 +107,14 @@ def run(
             paid += part
             record, ends = view.records[number], point is curve[-1]
             began = time.perf_counter()
-            shown = hide(view, number, point, ends) if hide is not None else point
-            view.records[number] = replace(record, curve=(*record.curve, shown))
-            stop = method.stops(view, number, shown)
+            view.records[number] = replace(record, curve=(*record.curve, point))
+            stop = method.stops(view, number, point)
             seconds += time.perf_counter() - began
-            if shown.has_headline:
-                visited[row].append(k)
+            visited[row].append(k)
             if paid >= units * problem.unit:
                 break
             if stop and kind == "sampled" and not ends:
                 state = State.PRUNED
-                if not shown.has_headline:  # an end is always scored
-                    view.records[number] = replace(record, curve=(*record.curve, point))
-                    visited[row].append(k)
                 break
         for k, floor in enumerate(floors):
             area = problem.area(visited, floor)

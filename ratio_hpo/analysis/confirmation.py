@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ratio_hpo.analysis.names import anchor_of
 from ratio_hpo.analysis.parts import name_of
-from ratio_hpo.analysis.replicates import SELECT, Replicates
+from ratio_hpo.analysis.replicates import VALIDATION, Replicates
 from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.trial import NO_INTERMEDIATE
 from ratio_hpo.metrics.convergence import cost_to_target
@@ -43,7 +43,7 @@ def confirmation(found: Replicates, readings: Sequence[dict[str, Any]] = ()) -> 
         "confirmation": found.again.name,
         "measure": found.search.about.measure,
         "cost_unit": found.search.about.cost_unit,
-        "split": found.split.rstrip("/") or "select",
+        "split": found.split.rstrip("/") or "validation",
         "seeds": found.seeds,
         "missing": found.missing,
         "dropped": found.dropped,
@@ -56,8 +56,8 @@ def confirmation(found: Replicates, readings: Sequence[dict[str, Any]] = ()) -> 
 
 
 def noise(found: Replicates) -> dict[str, Any]:
-    """The noise floor on `select`, as `ratio-hpo noise --json` gives it: how far seeds alone move scores."""
-    scores = found.scores(SELECT)
+    """The noise floor on `validation`, as `ratio-hpo noise --json` gives it: how far seeds alone move scores."""
+    scores = found.scores(VALIDATION)
     means = scores @ found.weights
     names = [name_of(part) for part in found.parts]
     places = [
@@ -156,7 +156,7 @@ class _Compared:
         }
 
     def speed(self, a: int, b: int) -> dict[str, float] | None:
-        """How many times less training the first takes to the end score of the second, on `select`, by seed.
+        """How many times less training the first takes to the end score of the second, on `validation`, by seed.
 
         None: some seed of it never gets there.
         """

@@ -18,7 +18,7 @@ from ratio_hpo.study.view import StudyView
 from ratio_hpo.training.items import ItemStore
 
 Array = NDArray[np.float64]
-SELECT, TEST = "", "test/"
+VALIDATION, TEST = "", "test/"
 """Prefixes of scores."""
 
 CLOSE = 1e-6
@@ -84,10 +84,10 @@ class Replicates:
 
     @cached_property
     def split(self) -> str:
-        """`test`, or `select` where the objective yields one score for all."""
+        """`test`, or `validation` where the objective yields one score for all."""
         last = [record.curve[-1].scores for entrant in self.entrants for record in entrant.runs.values()]
         keys = [key_of(self.search, part, TEST) for part in self.parts]
-        return TEST if last and all(key in scores for scores in last for key in keys) else SELECT
+        return TEST if last and all(key in scores for scores in last for key in keys) else VALIDATION
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -152,7 +152,7 @@ class Replicates:
         several, primaries = len(self.search.about.targets) > 1, self.again.about.primaries
         for name in dict.fromkeys(names):
             table = store.read(name).to_pandas()
-            table = table[table["split"] == (self.split.rstrip("/") or "select")]
+            table = table[table["split"] == (self.split.rstrip("/") or "validation")]
             table = table[table["measure"].astype(str) == table["target"].astype(str).map(primaries)]
             known = set(self.parts)
             sums = table.groupby(["target", "language", "group"], observed=True)[["numerator", "denominator"]].sum()

@@ -111,7 +111,6 @@ def details(record: TrialRecord, view: StudyView) -> dict[str, Any]:
                 "cost": p.cost,
                 "paid": p.paid,
                 "score": p.headline if p.has_headline else None,
-                "prune": p.prune_headline if p.is_compared else None,
                 "scores": dict(p.scores),
                 "measures": dict(p.measures),
             }

@@ -60,7 +60,7 @@ def curves_table(view: StudyView) -> DataFrame:
 
 
 def languages_table(view: StudyView) -> DataFrame:
-    """One row a point of the front and one column a language: score on `select`, by cost."""
+    """One row a point of the front and one column a language: score, by cost."""
     import pandas
 
     rows = [

@@ -14,6 +14,7 @@ from typing import Any
 
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.schema import SCHEMA
+from ratio_hpo.core.scores import VALIDATION
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Progress, State, TrialRecord
 from ratio_hpo.metrics.ratio import Sums, paired_error, ratio
 from ratio_hpo.study.view import StudyView
@@ -98,14 +99,14 @@ _Gain = tuple[float, float, float] | None
 
 
 def _sums(record: TrialRecord, items: ItemStore, primary: Mapping[str, str]) -> _Sums:
-    """The sums of each target and language at a trial's end, on `select`; none where the items are not here."""
+    """The sums of each target and language at a trial's end; none where the items are not here."""
     last: Progress = record.scored[-1]
     files = dict(last.item_files) or (dict.fromkeys(primary, last.items) if last.items else {})
     found: _Sums = {}
     for name in sorted({str(file) for file in files.values()}):
         if not items.has(name):
             continue
-        for (target, language, measure), entry in sums_by_part(items.read(name), "select").items():
+        for (target, language, measure), entry in sums_by_part(items.read(name), VALIDATION).items():
             if files.get(target) == name and primary.get(target) == measure:
                 found[target, language] = entry
     return found

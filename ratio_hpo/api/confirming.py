@@ -101,7 +101,7 @@ def noise(
     isolated: bool = True,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train the anchors and one extreme again with fresh seeds: how far seeds alone move scores on `select`.
+    """Train the anchors and one extreme again with fresh seeds: how far seeds alone move scores on `validation`.
 
     Args:
         study: as for `confirm`.

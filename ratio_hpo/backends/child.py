@@ -62,9 +62,9 @@ class Child:
             self._process = Process("ratio_hpo.backends.child", self._objective)
         self._process.send({"start": {"params": params, "context": asdict(context)}})
 
-    def step(self, late: Callable[[], Late | None], *, score: bool = False) -> Step:
+    def step(self, late: Callable[[], Late | None]) -> Step:
         assert self._process is not None
-        self._process.send({"step": True, "score": score})
+        self._process.send({"step": True})
         self._busy = True
         try:
             while not self._process.has_said(LOOK):
@@ -108,7 +108,7 @@ def serve(pipe: Connection, source: bytes) -> None:
                 close(stream)
                 pipe.send_bytes(b"{}")
             else:
-                step = next_step(stream, score=message["score"])
+                step = next_step(stream)
                 content = {"progress": step.to_json()} if isinstance(step, Progress) else {"ending": asdict(step)}
                 pipe.send_bytes(json.dumps(content).encode())
         except (EOFError, OSError):  # the driver has gone; what the objective raises is an ending

@@ -124,10 +124,6 @@ class Session:
         job = None if self.limit is not None else self.study.next(self.budget.trials)
         if job is not None:
             self._begun[job.number] = self._heard[job.number] = time.monotonic()
-            if job.number in self.study.revisits:
-                self.say(
-                    f"trial {job.number} was passed on `prune` alone where it may be on the front: scoring `select`"
-                )
             self._changed()
         return job
 
@@ -178,7 +174,6 @@ class Session:
             smaller=job.smaller,
             spent=job.spent,
             system_metrics=self.system_metrics,
-            late=self.study.scoring.asks,
             patience=self._patience(),
         )
 
@@ -202,9 +197,6 @@ class Session:
             return self._report(number, step)
         if step.blocked:
             raise WorkBlocked(str(step.reason))
-        if number in self.study.revisits:
-            self._left_out(number, step.reason)
-            return Decision.STOP
         if step.reason is None:
             self.study.complete(number)
         else:
@@ -219,9 +211,6 @@ class Session:
         """
         killed = self._memory.has_killed()
         why = f"{how}; the kernel has killed a process for want of memory" if killed else how
-        if number in self.study.revisits:
-            self._left_out(number, why)
-            return None
         job = self.study.died(number, why, self.budget.retries, smaller=starved or killed)
         if job is None:
             self._ended(number)
@@ -240,19 +229,12 @@ class Session:
         self._heard[number] = time.monotonic()
         return None if claim is None else claim.job(number)
 
-    def _left_out(self, number: int, reason: str | None) -> None:
-        """Tell that a trial could not be visited again: it stays as it was."""
-        why = f" ({reason})" if reason else ""
-        self.say(f"trial {number} could not be scored again{why}: it stays without select where it had none")
-
     def _report(self, number: int, progress: Progress) -> Decision:
         try:
             decision = self.study.report(number, progress)
         except ScoreError as error:
             return self.take(number, Ending(reason=str(error)))
         self._heard[number] = time.monotonic()
-        if decision is Decision.SCORE:
-            return decision
         if self.share is not None:
             self.share.take(progress)
         if progress.measures.get(UNSTORED) and not self._unstored:

@@ -21,12 +21,11 @@ class Runner(Protocol):
 
     def start(self, params: Params, context: Context) -> None: ...
 
-    def step(self, late: Callable[[], Late | None], *, score: bool = False) -> Step:
+    def step(self, late: Callable[[], Late | None]) -> Step:
         """The next evaluation, or the end.
 
         Args:
             late: the limit in time that was passed, if any; asked now and then.
-            score: whether the last evaluation is wanted again, on `select` too.
 
         Raises:
             Died: the process that ran it is gone.
@@ -53,9 +52,9 @@ class Here:
     def start(self, params: Params, context: Context) -> None:
         self._stream = stream_of(lambda: self._objective, params, context)
 
-    def step(self, late: Callable[[], Late | None], *, score: bool = False) -> Step:
+    def step(self, late: Callable[[], Late | None]) -> Step:
         with contextlib.redirect_stdout(sys.stderr):
-            return next_step(self._stream, score=score)
+            return next_step(self._stream)
 
     def stop(self) -> None:
         with contextlib.redirect_stdout(sys.stderr):
@@ -92,25 +91,23 @@ def run_local(session: Session, objective: Objective, *, isolated: bool = False)
 def run_trial(session: Session, runner: Runner, job: Job) -> None:
     """Run one trial to its end, in as many attempts as it is given."""
     runner.start(job.params, session.context(job))
-    decision = Decision.CONTINUE
     while True:
         try:
-            step = runner.step(lambda: session.late(job.number), score=decision is Decision.SCORE)
+            step = runner.step(lambda: session.late(job.number))
         except TooLate as error:
-            again, decision = session.end_late(job.number, error.late), Decision.CONTINUE
+            again = session.end_late(job.number, error.late)
             if again is None:
                 return
             runner.start(again.params, session.context(again))
             continue
         except Died as death:
-            again, decision = session.died(job.number, str(death)), Decision.CONTINUE
+            again = session.died(job.number, str(death))
             if again is None:
                 return
             time.sleep(session.pause(job.number))
             runner.start(again.params, session.context(again))
             continue
-        decision = session.take(job.number, step)
-        if decision is Decision.STOP:
+        if session.take(job.number, step) is Decision.STOP:
             if isinstance(step, Progress):
                 runner.stop()
             return

@@ -57,19 +57,14 @@ class TrialActor(tune.Trainable):
             os.chdir(folder)
         self._read: Callable[[], Objective] = cache(lambda: cloudpickle.loads(objective))
         self._stream: Iterator[Progress] = self._open(config)
-        self._score = False
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.cleanup()
-        self._stream, self._score = self._open(new_config), False
+        self._stream = self._open(new_config)
         return True
 
-    def score_next(self) -> None:
-        """The last evaluation is wanted again, on `select` too: the next step gives it."""
-        self._score = True
-
     def step(self) -> dict[str, Any]:
-        step, self._score = next_step(self._stream, score=self._score), False
+        step = next_step(self._stream)
         if isinstance(step, Progress):
             return {"done": False, "progress": json.dumps(step.to_json())}  # Tune flattens mappings
         return {"done": True, "ending": json.dumps(asdict(step))}
@@ -150,8 +145,6 @@ class StudyScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         decision = Decision(self._driver.ask(told=trial.trial_id, progress=json.loads(result["progress"])))
-        if decision is Decision.SCORE:
-            trial.temporary_state.ray_actor.score_next.remote()  # comes before the next step, which is sent after it
         return TrialScheduler.STOP if decision is Decision.STOP else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:

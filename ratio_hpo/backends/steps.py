@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import select
 import sys
 import traceback
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ratio_hpo.core.errors import Diverged, WorkBlocked, in_one_line
 from ratio_hpo.core.files import is_fault
-from ratio_hpo.core.trial import Context, Decision, Params, Progress
+from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.core.urls import shown_words
 from ratio_hpo.core.waiting import Waiting, to_stderr
 
@@ -40,7 +39,7 @@ Step = Progress | Ending
 """What comes next of a trial."""
 
 
-def stream_of(read: Callable[[], Objective], params: Params, context: Context) -> Generator[Progress, Any, None]:
+def stream_of(read: Callable[[], Objective], params: Params, context: Context) -> Iterator[Progress]:
     """The progress of a trial; where a fault of the machine ends it, it begins again until the fault has passed.
 
     A trial that begins again goes on from what it has stored, and an evaluation that it repeats changes nothing.
@@ -52,22 +51,16 @@ def stream_of(read: Callable[[], Objective], params: Params, context: Context) -
         Exception: what the objective raises; a fault that has not passed after `context.patience` seconds.
     """
     waiting = Waiting(f"trial {context.trial}", context.patience, to_stderr)
-    asked: tuple[str, int] | None = None  # the place whose evaluation is wanted again, and has not come yet
     most = 0
     while True:
-        stream: Iterator[Progress] = iter(())
+        stream: Iterable[Progress] = ()
         try:
             stream = read()(params, context)
-            step = next(stream)
-            for count in itertools.count(1):
+            for count, step in enumerate(stream, 1):
                 if count > most:  # what comes again says nothing about the fault
                     most = count
                     waiting.over()
-                answer = Decision.SCORE if step.place == asked else (yield step)
-                asked = step.place if answer is Decision.SCORE else asked
-                step = stream.send(answer) if answer and isinstance(stream, Generator) else next(stream)
-                asked = None if answer is Decision.SCORE else asked
-        except StopIteration:
+                yield step
             return
         except Exception as error:  # whatever the user's objective raises
             if not is_fault(error) or not waiting.pause(in_one_line(error)):
@@ -76,15 +69,9 @@ def stream_of(read: Callable[[], Objective], params: Params, context: Context) -
             getattr(stream, "close", lambda: None)()
 
 
-def next_step(stream: Iterator[Progress], *, score: bool = False) -> Step:
-    """The next evaluation of a trial, or its end, whatever the objective raises: that belongs to its trial.
-
-    Args:
-        score: whether the last evaluation is wanted again, on `select` too.
-    """
+def next_step(stream: Iterator[Progress]) -> Step:
+    """The next evaluation of a trial, or its end, whatever the objective raises: that belongs to its trial."""
     try:
-        if score and isinstance(stream, Generator):
-            return stream.send(Decision.SCORE)
         return next(stream)
     except StopIteration:
         return Ending()

@@ -70,7 +70,7 @@ def confirm(top: int, seeds: int, study: str | None, **options: Any) -> None:
 def noise(seeds: int, study: str | None, **options: Any) -> None:
     """Train the anchors and one extreme again with fresh seeds, and say how far seeds alone move scores.
 
-    Scores are those of `select`; `test` is not read. What is trained here counts for `confirm` too.
+    Scores are those of `validation`; `test` is not read. What is trained here counts for `confirm` too.
 
     \b
     ratio-hpo noise
@@ -179,7 +179,7 @@ def _print_confirmation(content: dict[str, Any]) -> None:
 
 def _print_noise(content: dict[str, Any]) -> None:
     names = list(content["by_language"])
-    click.echo(f"standard deviation of {content['measure']} on select over {len(content['seeds'])} seeds")
+    click.echo(f"standard deviation of {content['measure']} on validation over {len(content['seeds'])} seeds")
     shown = names[:8]
     rows = [
         [p["label"], number(p["mean"]), number(p["sd"], 4), *(number(p["by_language"][name]) for name in shown)]

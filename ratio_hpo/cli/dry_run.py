@@ -9,6 +9,7 @@ import click
 
 from ratio_hpo.cli.printing import print_table
 from ratio_hpo.core.schema import SCHEMA
+from ratio_hpo.core.scores import SPLITS
 from ratio_hpo.show.words import count, duration, number, settings
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def print_plan(content: dict[str, Any]) -> None:
             for target, languages in content["splits"].items()
             for language, sizes in languages.items()
         ]
-        print_table(["target", "language", "prune", "select", "test"], rows)
+        print_table(["target", "language", *SPLITS], rows)
     for title in ("problems", "leaks"):
         if content[title]:
             click.echo(f"\n{title}")

@@ -17,7 +17,7 @@ from ratio_hpo.core.overrides import PREFIX
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
-KEYS = ("space", "objective", "rungs", "base", "seed", "trials", "sampler", "pruner", "score_select", "keep")
+KEYS = ("space", "objective", "rungs", "base", "seed", "trials", "sampler", "pruner", "keep")
 """Options that set a key of the experiment."""
 
 SAMPLER_KEYS = ("warm_start", "prior")

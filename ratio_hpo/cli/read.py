@@ -177,13 +177,12 @@ def _print_trial(view: StudyView, content: dict[str, Any]) -> None:
                 count(p["windows"]),
                 count(p["cost"]),
                 count(p["paid"]),
-                number(p["prune"]),
                 number(p["score"]),
             ]
             + [number(p["scores"].get(f"score/{language}")) for language in languages]
             for p in content["curve"]
         ]
-        numeric = ["windows", "cost", "paid", "prune", "mean", *languages]
+        numeric = ["windows", "cost", "paid", "mean", *languages]
         print_table(["stage", *numeric], rows, right=numeric)
         _print_beside(content["curve"])
     if content["traceback"]:

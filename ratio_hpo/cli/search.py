@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ratio_hpo.experiment.kind import Search, SearchOptions
 
 KEEP = ["front", "best", "all", "none"]
-SCORED = ["likely", "always"]
 DEFAULT_EXPERIMENT = "polyglot-world"
 
 running_options: Decorator = together(
@@ -50,8 +49,6 @@ running_options: Decorator = together(
     option("--prior", multiple=True, metavar="KEY=VALUE",
            help="Where you believe that the best value of a parameter lies: --prior ratio=0.3. May be repeated."),
     option("--pruner", type=click.Choice(PRUNERS), help="How slow trials are stopped."),
-    option("--score-select", type=click.Choice(SCORED),
-           help="Rungs that are scored on `select`: those likely to matter, or always.  [default: the experiment's]"),
     option("--keep", type=click.Choice(KEEP), help="Whose weights are kept.  [default: the experiment's, front]"),
     machine_options,
     click.option("-S", "--set", "assignments", multiple=True, metavar="KEY=VALUE",

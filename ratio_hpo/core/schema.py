@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-SCHEMA = 3
+SCHEMA = 4
 """Raised when a key goes or changes its meaning; new keys leave it as it is."""
 
 DIGITS, EXACT_DIGITS = 4, 6

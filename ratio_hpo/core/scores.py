@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-PRUNE, SELECT, TEST = "prune", "select", "test"
-"""The splits of what trials are scored on."""
+SPLITS = VALIDATION, TEST = "validation", "test"
+"""The splits of what trials are scored on: every rung on the first, confirmations on the second too."""
 
 HEADLINE = "score/mean"
 """Key of the score that trials are compared by."""

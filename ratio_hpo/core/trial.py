@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -23,8 +22,6 @@ class Decision(Enum):
 
     CONTINUE = "continue"
     STOP = "stop"
-    SCORE = "score"
-    """The same evaluation again, on `select` too."""
 
 
 class State(Enum):
@@ -53,12 +50,11 @@ class Progress:
         stage: name of the stage.
         windows: windows consumed in that stage.
         cost: attributed cost: windows (or tokens, where the study counts those) consumed from the base model on.
-        scores: `score/<lang>` on `select` and `prune/score/<lang>` on `prune` are what studies, pruners and reports
-            read, with their means as `score/mean`; a rung may have those of `prune` alone, and is then no candidate for
-            the front; beside them the measures that they are made of, `f1/<lang>`,
-            `em/<lang>`, of several targets `<target>/accuracy/<lang>`. All in [0, 1]. Where there is no `score/…`, it
-            is made of `f1/…`; an objective of one score gives its mean alone. `score_error`, where it is known, is
-            the standard error of `score/mean` over the items of `select`.
+        scores: `score/<lang>` on the validation split is what studies, pruners and reports read, with the mean as
+            `score/mean`; also the measures that it is made of, `f1/<lang>`, `em/<lang>`, of several targets
+            `<target>/accuracy/<lang>`. All in [0, 1]. Where there is no `score/…`, it is made of `f1/…`; an objective
+            of one score gives its mean alone. `score_error`, where it is known, is the standard error of `score/mean`
+            over the items of the split.
         paid: what was really trained for this trial, after reuse, in the same unit; None: equal to `cost`.
         measures: other numbers to record: loss, lr, examples_per_second; attributed seconds, tokens, flops; what was
             really spent as paid_seconds, paid_flops, paid_scored (windows) and paid_scoring_seconds.
@@ -95,22 +91,12 @@ class Progress:
 
     @property
     def has_headline(self) -> bool:
-        """Whether every target was scored on `select`: only then it is a point of the trial's curve of scores."""
+        """Whether every target was scored: only then it is a point of the trial's curve of scores."""
         return HEADLINE in self.scores
 
     @property
-    def is_compared(self) -> bool:
-        """Whether every target was scored on `prune`, so that pruners compare trials here."""
-        return self.has_headline or f"prune/{HEADLINE}" in self.scores
-
-    @property
-    def lacks_select(self) -> bool:
-        """Whether anything was scored on `prune` alone."""
-        return any(key.startswith("prune/") and key[6:] not in self.scores for key in self.scores)
-
-    @property
     def headline(self) -> float:
-        """The score that trials are compared by, on `select`, in [0, 1].
+        """The score that trials are compared by, in [0, 1].
 
         Raises:
             KeyError: not every target was scored here.
@@ -144,11 +130,6 @@ class Progress:
         measures = {key: told.get(key, value) for key, value in self.measures.items()}
         return replace(self, paid=spent.cost, measures=measures)
 
-    @property
-    def prune_headline(self) -> float:
-        """The headline on `prune`; an objective of one score serves both."""
-        return self.scores.get(f"prune/{HEADLINE}", self.scores.get(HEADLINE, math.nan))
-
     def with_means(self, measure: str = "f1", weights: Mapping[str, float] | None = None) -> Progress:
         """The same evaluation with its headline among the scores, as it is stored: readers need not work it out.
 
@@ -157,16 +138,15 @@ class Progress:
             weights: of languages in the headline; none: the same for all.
         """
         scores = dict(self.scores)
-        for split in ("", "prune/"):
-            if not any(key.startswith(f"{split}score/") for key in scores):
-                made = f"{split}{measure}/"
-                scores |= {f"{split}score/{k[len(made) :]}": v for k, v in self.scores.items() if k.startswith(made)}
-            each = languages_of(scores, f"{split}score/")
-            if each and f"{split}{HEADLINE}" not in scores:
-                mean = weighted_mean(each, weights)
-                scores |= {} if mean is None else {f"{split}{HEADLINE}": mean}
-            if each:
-                scores.setdefault(f"{split}score/worst", min(each.values()))
+        if not any(key.startswith("score/") for key in scores):
+            made = f"{measure}/"
+            scores |= {f"score/{k[len(made) :]}": v for k, v in self.scores.items() if k.startswith(made)}
+        each = languages_of(scores, "score/")
+        if each and HEADLINE not in scores:
+            mean = weighted_mean(each, weights)
+            scores |= {} if mean is None else {HEADLINE: mean}
+        if each:
+            scores.setdefault("score/worst", min(each.values()))
         return replace(self, scores=scores)
 
     def by_language(self, prefix: str = "score/") -> dict[str, float]:
@@ -220,13 +200,8 @@ class TrialRecord:
 
     @property
     def scored(self) -> tuple[Progress, ...]:
-        """The evaluations at which every target was scored on `select`: the curve of the headline."""
+        """The evaluations at which every target was scored: the curve of the headline."""
         return tuple(point for point in self.curve if point.has_headline)
-
-    @property
-    def compared(self) -> tuple[Progress, ...]:
-        """The evaluations at which every target was scored on `prune`."""
-        return tuple(point for point in self.curve if point.is_compared)
 
     @property
     def is_anchor(self) -> bool:
@@ -271,7 +246,6 @@ class Context:
         spent: by earlier attempts at this trial.
         system_metrics: whether to measure the machine at each evaluation.
         patience: seconds that a fault of the machine (a disk, a network) is waited for.
-        late: whether rungs are scored on `prune` alone, and on `select` where the driver sends `Decision.SCORE`.
 
     Examples:
         >>> Context(trial=3, seed=0, root="mlruns").position is None  # it has not begun
@@ -290,7 +264,6 @@ class Context:
     spent: Spent = NOTHING
     system_metrics: bool = False
     patience: float = 0.0
-    late: bool = False
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Context:

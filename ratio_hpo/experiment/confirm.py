@@ -1,7 +1,7 @@
 """Finalists and anchors trained again with fresh seeds, as a study of fixed trials beside the one that was searched.
 
-Its trials run through the same backends as any, and go on after an interruption. They are scored on `select` along the
-way and on `test` at their end, and pruned by nobody. Finalists and seeds may grow from call to call.
+Its trials run through the same backends as any, and go on after an interruption. They are scored on `validation`
+along the way, on `test` at their end, and pruned by nobody. Finalists and seeds may grow from call to call.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def answer(storage: Storage, view: StudyView, again: Again, options: SearchOptio
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "trials": again.numbers,
         "seeds": list(found.seeds),
-        "split": found.split.rstrip("/") or "select",
+        "split": found.split.rstrip("/") or "validation",
     }
     told = confirmation(found, [*(dict(each) for each in found.again.readings), reading])
     save_reading(storage, found.again, reading)  # an answer that cannot be worked out is no reading
@@ -193,7 +193,7 @@ def answer(storage: Storage, view: StudyView, again: Again, options: SearchOptio
 
 
 def noise_floor(storage: Storage, view: StudyView, again: Again, options: SearchOptions) -> dict[str, Any]:
-    """How far seeds alone move scores on `select`; reads nothing of `test`.
+    """How far seeds alone move scores on `validation`; reads nothing of `test`.
 
     Raises:
         StudyError: too little has ended.

@@ -9,10 +9,11 @@ from typing import Any
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import unit_hash
+from ratio_hpo.core.scores import SPLITS
 from ratio_hpo.data.corpora import CorpusReader
 from ratio_hpo.data.examples import Example, Placed, Question
 from ratio_hpo.data.leaks import lasting_ids
-from ratio_hpo.experiment.spec import SPLITS, ExperimentSpec, TargetSpec
+from ratio_hpo.experiment.spec import ExperimentSpec, TargetSpec
 
 Parts = dict[str, dict[str, list[Any]]]
 """Examples by language and split."""

@@ -43,7 +43,7 @@ class SearchOptions:
         share: address at which machines without a common disk share what is below `root`; None: they have one.
         tracking_uri: of an MLflow store; None: the SQLite one below `root`.
         isolated: whether an objective of the user's own runs in a process of its own.
-        confirming: whether trials are scored on `test` at their end, and on `prune` never.
+        confirming: whether trials are scored on `test` too at their end.
         trust_remote_code: whether code that a base brings along may run.
 
     Raises:

@@ -13,7 +13,7 @@ import numpy as np
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests, fingerprint
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.scores import PRUNE, SELECT, TEST
+from ratio_hpo.core.scores import TEST, VALIDATION
 from ratio_hpo.data.corpora import CorpusReader
 from ratio_hpo.data.examples import Example, fingerprint_examples
 from ratio_hpo.data.leaks import Leak, find_leaks
@@ -99,7 +99,7 @@ def prepare(
     """Read and tokenise everything that a search needs; what was tokenised before is found below the run folder.
 
     Args:
-        confirming: whether trials are scored on `test` at their end, and on `prune` never.
+        confirming: whether trials are scored on `test` too at their end.
         trusted: whether code that the base brings along may run.
         say: told what is being done.
 
@@ -145,7 +145,7 @@ def prepare(
         identity = [design.task, design.settings.model_dump(), list(design.labels)]
         return str(write_windows(examples, tokenizer, made, identity, folder.windows, making))
 
-    scored, targets = (SELECT,) if confirming else (PRUNE, SELECT), []
+    targets = []
     for name, spec in experiment.all_targets().items():
         task = spec.head or (spec.task if spec.stage is not None else name)
         if not TASKS[spec.task].on_layer:
@@ -155,13 +155,13 @@ def prepare(
             sets = {
                 (language, split): windows(task, parts[split])
                 for language, parts in own.items()
-                for split in (*scored, *((TEST,) if confirming else ()))
+                for split in ((VALIDATION, TEST) if confirming else (VALIDATION,))
             }
             folders = {key: folder for key, folder in sets.items() if key[1] != TEST}
             last = {key: folder for key, folder in sets.items() if key[1] == TEST}
         else:
-            folders = {("", ""): windows(task, retrieval_examples(experiment, name, reader, scored))}
-            both = (*scored, TEST)
+            folders = {("", ""): windows(task, retrieval_examples(experiment, name, reader, (VALIDATION,)))}
+            both = (VALIDATION, TEST)
             last = {("", ""): windows(task, retrieval_examples(experiment, name, reader, both))} if confirming else {}
         targets.append(
             TargetDesign(

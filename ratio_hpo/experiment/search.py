@@ -126,7 +126,6 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         plan_trial=partial(_patiently, storage, search.plan_trial),
         stored=lambda identity: StageStore(options.folder.stages, share=share).steps(identity),
         known=None if url is None else partial(_stored_study, options),
-        score_select=spec.score_select if isinstance(search.objective, Pipeline) else None,
     )
 
 
@@ -159,7 +158,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
     options, resources, workers = search.options, search.options.resources, search.workers
     folder, trials = options.folder, search.spec.trials
     store_bytes = store_budget(search.spec.store_gb, search.checkpoint_bytes or 0)
-    done = study.is_done(trials) and not study.revisits.wanted()
+    done = study.is_done(trials)
     if search.checkpoint_bytes and not done:
         needed = search.checkpoint_bytes
         _outlasting(options, watcher.say, lambda: StageStore(folder.stages, store_bytes).check_room(needed))

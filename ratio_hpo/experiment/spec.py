@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.scores import SPLITS
 from ratio_hpo.data.corpora import Corpus
 from ratio_hpo.data.splits import WHOLE
 from ratio_hpo.data.tasks.kinds import TASKS, kind_of_task
@@ -17,11 +18,10 @@ from ratio_hpo.metrics import mlqa
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
 from ratio_hpo.training.spec import EngineSpec, StageSpec, StagesSpec
 
-SPLITS = ("prune", "select", "test")
 ONLY_TARGET = "qa"
 Metric = Literal["squad", "mlqa", "squad2"]
 TargetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
-RESERVED = ("score", "xtreme", "prune", "test", "mean", "worst", "f1", "accuracy", "em", "loss", "cost", "paid")
+RESERVED = ("score", "xtreme", *SPLITS, "mean", "worst", "f1", "accuracy", "em", "loss", "cost", "paid")
 
 
 class BaseSpec(Spec):
@@ -44,7 +44,7 @@ class TargetSpec(Spec):
     """The languages of its unweighted mean."""
 
     evaluation: list[Text] = Field(min_length=1)
-    """Corpora with the parts `prune`, `select` and `test`."""
+    """Corpora with the parts `validation` and `test`."""
 
     metric: Metric | None = None
     """Of question answering: as SQuAD v1.1 does in every language, as MLQA in its seven, or as SQuAD 2.0 does."""
@@ -100,7 +100,7 @@ class ExperimentSpec(StudySpec):
     """Where examples come from, by name."""
 
     evaluation: list[Text] = Field(default_factory=list)
-    """Corpora with the parts `prune`, `select` and `test`, where `targets` names none."""
+    """Corpora with the parts `validation` and `test`, where `targets` names none."""
 
     targets: dict[TargetName, TargetSpec] = Field(default_factory=dict)
     """What trials are scored on, by name; none: one target of question answering, as the keys above say it."""

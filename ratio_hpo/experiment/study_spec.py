@@ -8,7 +8,6 @@ from pydantic import Field, Strict, ValidationInfo, field_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
 from ratio_hpo.study.keeper import Keep
-from ratio_hpo.study.select_scoring import Where
 
 Text = Annotated[str, Strict()]
 LARGEST_SEED = 2**63 - 1
@@ -21,7 +20,7 @@ class TargetSpec(Spec):
     """The headline that trials are timed to; without `score`, a part of the English-only anchor's last one."""
 
     score: Real | None = Field(default=None, gt=0, le=1)
-    """Headline on `select`, in (0, 1]; none: `fraction` decides."""
+    """Headline, in (0, 1]; none: `fraction` decides."""
 
     fraction: Real = Field(default=0.95, gt=0)
     """Of the last headline of trial 0."""
@@ -79,10 +78,6 @@ class StudySpec(Spec):
 
     pruner: NamedSpec = NamedSpec(name=PRUNER)
     """What stops trials that are not worth going on with."""
-
-    score_select: Where = "likely"
-    """Rungs that the built-in objective scores on `select`: those that may join the front or reach the target, or
-    `always`."""
 
     keep: Keep = "front"
     """Whose weights are kept: `front`, `best`, `all`, `none`."""

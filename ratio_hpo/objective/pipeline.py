@@ -80,7 +80,7 @@ class Pipeline:
         room = checkpoint_bytes(self.design.base) or 3 * 4 * engine.num_parameters
         store = StageStore(folder.stages, store_budget(context.store_gb, room), share)
         store.sweep()
-        loop = StageLoop(engine, Stores(store, ItemStore(folder.items, share)), evaluation, late=context.late)
+        loop = StageLoop(engine, Stores(store, ItemStore(folder.items, share)), evaluation)
         stages = [stage for stage, _ in self.design.make_stages(params, context.seed, precision=engine.precision)]
         if context.smaller:
             engine.shrink(context.smaller, max(stage.batch_size for stage in stages))

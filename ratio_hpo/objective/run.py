@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ratio_hpo.core.plans import TOKENS
-from ratio_hpo.core.spent import NOTHING, Spent
-from ratio_hpo.core.trial import Context, Decision, Progress
+from ratio_hpo.core.spent import Spent
+from ratio_hpo.core.trial import Context, Progress
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.system import SystemMeasures
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ratio_hpo.training.evaluation import Evaluation, Target
     from ratio_hpo.training.loop import StageLoop, StagePoint
 
-Stream = Generator[Progress, Decision | None, None]
-"""Progress; an evaluation that is answered with `Decision.SCORE` comes again."""
+Stream = Generator[Progress]
+"""Progress along a trial."""
 
 
 class TrialRun:
@@ -95,10 +95,7 @@ class TrialRun:
             self._totals.spent = spent
             windows = {stage.name: places[stage.name] * stage.batch_size for stage in stages}
             measures = self._together([last[stage.name] for stage in stages])
-            asked = yield self._progress(TARGET, sum(windows.values()), measures, parts=windows)
-            if asked is Decision.SCORE:
-                spent += self._score_select([(stage, last[stage.name].step) for stage in stages])
-                yield self._progress(TARGET, sum(windows.values()), measures, parts=windows)
+            yield self._progress(TARGET, sum(windows.values()), measures, parts=windows)
 
     def _stage(self, stage: Stage, *, final: bool) -> Stream:
         seconds = tokens = 0.0
@@ -111,10 +108,7 @@ class TrialRun:
             if point.scores:
                 self._note(stage, point)
                 windows, measures = point.step * stage.batch_size, dict(point.measures)
-                asked = yield self._progress(stage.name, windows, measures)
-                if asked is Decision.SCORE:
-                    before += self._score_select([(stage, point.step)])
-                    yield self._progress(stage.name, windows, measures)
+                yield self._progress(stage.name, windows, measures)
         self._totals.windows += stage.steps * stage.batch_size
         self._totals.seconds += seconds
         self._totals.tokens += tokens
@@ -141,22 +135,6 @@ class TrialRun:
             self._items.pop(target.name, None)
             if items is not None:
                 self._items[target.name] = items
-
-    def _score_select(self, places: Sequence[tuple[Stage, int]]) -> Spent:
-        """Score on `select` too where stages stand now; returns what it took."""
-        spent = NOTHING
-        for stage, step in places:
-            found = self._loop.score_select(stage, step)
-            if found is None:
-                continue
-            spent += found.spent
-            for target in self._evaluation.scored_at(stage.trained, stage=stage.name, end=step == stage.steps):
-                own = self._evaluation.only(found.scores, [target])
-                self._scores[target.name] = self._scores.get(target.name, {}) | own
-                if own and found.items is not None:
-                    self._items[target.name] = found.items
-        self._totals.spent += spent
-        return spent
 
     def _together(self, points: list[StagePoint]) -> dict[str, float]:
         """Measures of several stages as one."""

@@ -152,9 +152,7 @@ def running_line(record: TrialRecord) -> str:
 
 
 def _score(point: Evaluated) -> str:
-    if point.has_headline:
-        return f"score {point.headline:.3f}"
-    return f"score {point.prune_headline:.3f} on prune" if point.is_compared else ""
+    return f"score {point.headline:.3f}" if point.has_headline else ""
 
 
 def trial_line(record: TrialRecord, cost_unit: str = WINDOWS) -> str:

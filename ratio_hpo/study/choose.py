@@ -1,4 +1,4 @@
-"""Which sampler and pruner a study has: ours ask a response model, each of its own split; others are rules of mixtures,
+"""Which sampler and pruner a study has: ours ask a response model; others are rules of mixtures,
 laws that are fitted to them, or Optuna's."""
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from ratio_hpo.core.choices import LAWS, RULED
 from ratio_hpo.core.config import check_options
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
-from ratio_hpo.core.scores import PRUNE, SELECT
 from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.study import mixture
 from ratio_hpo.study.course import Courses
@@ -30,13 +29,12 @@ Named = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a study works with; responses make its models of `select` and of `prune`."""
+    """What a study works with; the response makes its models."""
 
     sampler: Sampler
     siblings: Siblings
     pruner: Pruner
     response: Response
-    on_prune: Response
 
 
 def choose(
@@ -66,32 +64,30 @@ def choose(
 
     courses = Courses(plan.space, plan.rungs, plan.largest_cost, plan.about.cost_unit, planned)
 
-    def response(split: str) -> Response:
+    def response() -> Response:
         about = plan.about
-        return Response(
-            plan.space, courses, about.targets, weights=about.weights, looks_ahead=plan.looks_ahead, split=split
-        )
+        return Response(plan.space, courses, about.targets, weights=about.weights, looks_ahead=plan.looks_ahead)
 
     name, options = sampler
-    on_select, on_prune = response(SELECT), response(PRUNE)
+    known_so_far = response()
     chosen: Sampler
     if name == "mixture":
         check_options(f"sampler: {name}", options, mixture.OPTIONS)
-        proposing = on_select
+        proposing = known_so_far
         if options:  # what is shown of a study is what it has seen itself
-            proposing = response(SELECT)
+            proposing = response()
             proposing.priors += beliefs(proposing, plan.name, options, known)
         chosen = mixture.MixtureProposals(proposing, seed=plan.seed)
     elif name in RULED:
         longest = float(next(iter(plan.rungs.values()), (1,))[-1])
         chosen = RuleSampler(name, options, space=plan.space, sources=plan.sources, windows=longest, seed=plan.seed)
     elif name in LAWS:
-        chosen = LawSampler(name, options, on_select, sources=plan.sources, seed=plan.seed)
+        chosen = LawSampler(name, options, known_so_far, sources=plan.sources, seed=plan.seed)
     else:
         chosen = OptunaSampler(name, options, space=plan.space, seed=plan.seed)
-    siblings = Siblings(plan.space, on_select)
+    siblings = Siblings(plan.space, known_so_far)
     name, options = pruner
     if name == "front":
-        return Chosen(chosen, siblings, FrontPruner(options, on_prune, records), on_select, on_prune)
+        return Chosen(chosen, siblings, FrontPruner(options, known_so_far, records), known_so_far)
     stopping = OptunaPruner(name, options, plan.rungs, plan.languages)
-    return Chosen(chosen, siblings, stopping, on_select, on_prune)
+    return Chosen(chosen, siblings, stopping, known_so_far)

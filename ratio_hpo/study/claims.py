@@ -16,7 +16,7 @@ from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.core.errors import StorageReplaced
 from ratio_hpo.core.plans import TRIAL_PLAN
 from ratio_hpo.core.spent import NOTHING, Spent
-from ratio_hpo.core.trial import Decision, Params, Progress
+from ratio_hpo.core.trial import Params, Progress
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.leases import (
     RENEWAL,
@@ -86,8 +86,6 @@ class Claim:
         smaller: attempts in this process that ran out of memory.
         spent_before: before this process took it.
         spent_again: that by which a restarted worker's own account is short.
-        awaited: the place whose evaluation comes again, on `select` too, and what was decided there.
-        is_asked: whether the process that runs it now was asked for that.
     """
 
     trial_id: int
@@ -104,8 +102,6 @@ class Claim:
     smaller: int = 0
     spent_before: Spent = NOTHING
     spent_again: Spent = NOTHING
-    awaited: tuple[str, int, Decision] | None = None
-    is_asked: bool = False
 
     @property
     def cost(self) -> float:
@@ -129,7 +125,6 @@ class Claim:
 
     def job(self, number: int) -> Job:
         """What is left to do of it, in another process."""
-        self.is_asked = False
         return Job(
             number=number,
             params=self.params,

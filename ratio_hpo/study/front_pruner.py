@@ -66,7 +66,7 @@ class FrontPruner:
         """Whether the trial goes on; between scores of all targets nothing is decided."""
         records = shown(self._records(), number, progress)
         if (
-            not progress.is_compared
+            not progress.has_headline
             or len(self._response.ended(records)) < self._least
             or not self._response.learned([records[number]])
         ):

@@ -1,7 +1,7 @@
 """The study as a driver knows it: one picture, updated in place, never made anew.
 
 What this process records is taken in as it is recorded; what other drivers store is taken in when it is looked for.
-Finished trials are read once: all that they may gain is scores on `select`, which whoever brings them tells.
+Finished trials are read once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from typing import Any
 
 import optuna
@@ -140,14 +139,6 @@ class LiveView:
         self._attributes.pop(number, None)
         self._open.discard(number)
 
-    def amend(self, number: int, curve: tuple[Progress, ...]) -> None:
-        """Take in that evaluations of a trial that has ended were scored on `select` too."""
-        before, self.records[number] = self.records[number], replace(self.records[number], curve=curve)
-        self.paid += curve[-1].paid_cost - before.curve[-1].paid_cost
-        for index, (point, known) in enumerate(zip(curve, before.curve, strict=True)):
-            if not known.has_headline:
-                self.front.add(number, index, point)
-
     def trial_id(self, number: int) -> int:
         """Optuna's id of a trial."""
         return self._ids[number]
@@ -176,19 +167,18 @@ class LiveView:
         Raises:
             ScoreError: with the language that is missing or new.
         """
-        for prefix, has in (("score/", attrgetter("has_headline")), ("prune/score/", attrgetter("is_compared"))):
-            first = next((point for record in self.records for point in record.curve if has(point)), None)
-            if first is None or not has(progress):
-                continue
-            scored, known = set(progress.by_language(prefix)), set(first.by_language(prefix))
-            if scored != known:
-                odd = min(scored ^ known)
-                what = "is missing" if odd in known else "was not there before"
-                raise ScoreError(
-                    f"every evaluation of a study needs {prefix}… of the same languages "
-                    f"({', '.join(sorted(known)) or 'none'}), but {prefix}{odd} {what} at {progress.stage} window "
-                    f"{progress.windows}"
-                )
+        first = next((point for record in self.records for point in record.scored), None)
+        if first is None or not progress.has_headline:
+            return
+        scored, known = set(progress.by_language()), set(first.by_language())
+        if scored != known:
+            odd = min(scored ^ known)
+            what = "is missing" if odd in known else "was not there before"
+            raise ScoreError(
+                f"every evaluation of a study needs score/… of the same languages "
+                f"({', '.join(sorted(known)) or 'none'}), but score/{odd} {what} at {progress.stage} window "
+                f"{progress.windows}"
+            )
 
     @property
     def reuses(self) -> bool:

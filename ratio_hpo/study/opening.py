@@ -25,7 +25,7 @@ from ratio_hpo.study.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 
 IDENTITY, ABOUT, FORMAT_KEY = "identity", "about", "format"
 
-FORMAT = 5
+FORMAT = 6
 """How studies are stored; another number is another version's."""
 
 PATIENCE = 20.0

@@ -1,7 +1,7 @@
 """Pruners: what one must answer, and Optuna's in a study of two objectives, through shadow studies.
 
 A pruner of Optuna's needs one objective and intermediate values, which a study of two cannot have. So each stage has a
-single-objective shadow in memory, whose values are the headline on `prune` at rungs 1..R; a trial enters the next
+single-objective shadow in memory, whose values are the headline at rungs 1..R; a trial enters the next
 shadow when it enters that stage, and is COMPLETE in the one that it left. Target stages that advance in turns have a
 shadow each, with that target's own mean; a trial is stopped where more than half of those that it has just advanced
 say so. Where only some targets were scored, trials are compared with those that have scored the same ones. Wilcoxon
@@ -156,7 +156,7 @@ class OptunaPruner:
     def decide(self, number: int, progress: Progress) -> Decision:
         """Off the rungs nothing is decided."""
         places = self._places(progress)
-        if not places or (self._by_language and not progress.is_compared):
+        if not places or (self._by_language and not progress.has_headline):
             return Decision.CONTINUE
         rung = max(place.rung for place in places)
         keys = [f"{progress.stage}/{rung}"] if self._by_language else self._last[number].new
@@ -164,7 +164,7 @@ class OptunaPruner:
             warnings.simplefilter("ignore")
             stops = [self._entered[key, number].should_prune() for key in keys]
         if self._by_language:
-            self._finish(keys[0], number, TrialState.COMPLETE, progress.prune_headline)
+            self._finish(keys[0], number, TrialState.COMPLETE, progress.headline)
         return Decision.STOP if sum(stops) * 2 > len(stops) else Decision.CONTINUE
 
     def follow(self, number: int, progress: Progress) -> None:
@@ -191,8 +191,8 @@ class OptunaPruner:
                 self._place(stage, stage, windows, _mean_of(progress.scores, named[stage]))
                 for stage, windows in progress.parts.items()
             ]
-        elif progress.is_compared:
-            found = [self._place(progress.stage, progress.stage, progress.windows, progress.prune_headline)]
+        elif progress.has_headline:
+            found = [self._place(progress.stage, progress.stage, progress.windows, progress.headline)]
         else:
             means = {name: _mean_of(progress.scores, name) for name in scored_targets(progress.scores)}
             known = [value for value in means.values() if value is not None]
@@ -209,12 +209,11 @@ class OptunaPruner:
         return _Place(key, grid.index(windows) + 1, len(grid), value)
 
     def _observe_languages(self, number: int, progress: Progress, rung: int) -> None:
-        if not progress.is_compared:
+        if not progress.has_headline:
             return
-        prefix = "prune/score/" if progress.by_language("prune/score/") else "score/"
         trial = self._enter(f"{progress.stage}/{rung}", number, 1)
         for step, language in enumerate(self._languages):
-            trial.report(progress.scores[f"{prefix}{language}"], step)
+            trial.report(progress.scores[f"score/{language}"], step)
 
     def _enter(self, key: str, number: int, rungs: int) -> optuna.Trial:
         """The trial's shadow; numbers are kept equal, since Hyperband files trials by number."""
@@ -247,18 +246,17 @@ def scored_targets(scores: Mapping[str, float]) -> list[str]:
     """The targets that an evaluation of several has scored, by name.
 
     Examples:
-        >>> scored_targets({"nli/mean": 0.5, "nli/accuracy/mean": 0.5, "prune/nli/mean": 0.4, "score/mean": 0.5})
+        >>> scored_targets({"nli/mean": 0.5, "nli/accuracy/mean": 0.5, "score/mean": 0.5})
         ['nli']
     """
-    plain = (key.removeprefix("prune/") for key in scores)
     return sorted(
-        {key.removesuffix("/mean") for key in plain if key.count("/") == 1 and key.endswith("/mean")}
+        {key.removesuffix("/mean") for key in scores if key.count("/") == 1 and key.endswith("/mean")}
         - {"score", "xtreme"}
     )
 
 
 def _mean_of(scores: Mapping[str, float], target: str) -> float | None:
-    return scores.get(f"prune/{target}/mean", scores.get(f"{target}/mean"))
+    return scores.get(f"{target}/mean")
 
 
 def _make(name: str, options: Mapping[str, Any], rungs: int) -> pruners.BasePruner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ratio_hpo.core.plans import TRIAL_PLAN, UNPLANNED
-from ratio_hpo.core.spent import Spent
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
 from ratio_hpo.study.leases import Lease, lease_of
 from ratio_hpo.study.patience import PatientStorage
@@ -47,25 +46,6 @@ def read_curve(attributes: Attributes) -> tuple[list[Progress], Decision]:
     entries = [attributes[key] for key in sorted(key for key in attributes if key.startswith(CURVE))]
     last = Decision(entries[-1]["decision"]) if entries else Decision.CONTINUE
     return [Progress.from_json(entry["progress"]) for entry in entries], last
-
-
-def with_select(attributes: Attributes, progress: Progress, spent: Spent) -> dict[str, Any]:
-    """What becomes of a stored curve where an evaluation that had `prune` alone is scored on `select` too.
-
-    Args:
-        spent: on that, which counts with the trial's last evaluation.
-
-    Returns:
-        The attributes that change; none where somebody else has scored it.
-    """
-    curve, _ = read_curve(attributes)
-    at = next(k for k, p in enumerate(curve) if p.place == progress.place)
-    if not curve[at].lacks_select:
-        return {}
-    curve[at] = replace(curve[at], scores=progress.scores, items=progress.items, item_files=progress.item_files)
-    curve[-1] = curve[-1].with_spent(curve[-1].spent + spent)
-    changed = {curve_key(k): curve[k] for k in (at, len(curve) - 1)}
-    return {key: curve_entry(point, Decision(attributes[key]["decision"])) for key, point in changed.items()}
 
 
 def cursor_key(store: str, number: int) -> str:

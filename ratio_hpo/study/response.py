@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.core.scores import SELECT
 from ratio_hpo.core.trial import Params, Progress, TrialRecord
 from ratio_hpo.space import Space, Steps
 from ratio_hpo.study.course import Courses
@@ -30,16 +29,14 @@ FIRST_FIT, GROWTH = 8, 1.5
 
 
 class Evidence(NamedTuple):
-    """Points as columns, with their scores and the errors of these [n, m]."""
+    """Points as columns, with their scores [n, m]."""
 
     table: Table
     scores: Array
-    errors: Array
 
     def and_then(self, table: Table, scores: Array) -> Evidence:
-        """With more points, whose scores are as sure as measured ones."""
-        errors = np.concatenate([self.errors, np.zeros_like(scores)])
-        return Evidence(self.table.with_rows(table), np.concatenate([self.scores, scores]), errors)
+        """With more points."""
+        return Evidence(self.table.with_rows(table), np.concatenate([self.scores, scores]))
 
 
 class Response:
@@ -50,7 +47,6 @@ class Response:
         targets: weight of each target in the headline.
         weights: of languages in the headline; none: the same for all.
         looks_ahead: whether a schedule depends on the steps that are still to come.
-        split: whose scores: samplers and fronts read `select`, pruners `prune`.
 
     Attributes:
         priors: what is believed before anything is seen.
@@ -66,11 +62,10 @@ class Response:
         *,
         weights: Mapping[str, float] | None = None,
         looks_ahead: bool = False,
-        split: str = SELECT,
     ) -> None:
         self.space, self.courses = space, courses
         self._targets, self._weights = dict(targets or {}), dict(weights or {})
-        self.looks_ahead, self._split = looks_ahead, split
+        self.looks_ahead = looks_ahead
         self._steps = [name for name, domain in space.parameters.items() if isinstance(domain, Steps)]
         self.priors: list[Tendency] = []
         self._fitted: dict[int, Fitted] = {}
@@ -92,13 +87,7 @@ class Response:
 
     def seen(self, records: Sequence[TrialRecord]) -> Seen:
         """Points of every curve."""
-        return seen(records, self._targets, self._split, self._weights)
-
-    def headlines(self, record: TrialRecord) -> list[tuple[Progress, float]]:
-        """A trial's evaluations with their scores, on the split that is read."""
-        if self._split == SELECT:
-            return [(point, point.headline) for point in record.scored]
-        return [(point, point.prune_headline) for point in record.compared]
+        return seen(records, self._targets, self._weights)
 
     def run_of(self, params: Params) -> str:
         """What trials that differ in their steps alone have in common: they are one run, stopped at other places."""
@@ -132,13 +121,11 @@ class Response:
         table = self.features.table(known.points) if table is None else table
         table = table.of_runs(np.array([first[run] for run in runs], dtype=np.intp))
         places = [(run, other.tobytes()) for run, other in zip(table.runs.tolist(), table.others, strict=True)]
-        measured = {place for place, each in zip(places, known.is_measured, strict=True) if each}
         rows: dict[tuple[int, bytes, bytes], int] = {}
         for k, (place, score) in enumerate(zip(places, known.scores, strict=True)):
-            if known.is_measured[k] or place not in measured:
-                rows.setdefault((*place, score.tobytes()), k)
+            rows.setdefault((*place, score.tobytes()), k)
         once = np.array(list(rows.values()), dtype=np.intp)
-        return Evidence(table.rows(once), known.scores[once], known.errors[once])
+        return Evidence(table.rows(once), known.scores[once])
 
     def ends(self, params: Sequence[Params]) -> Table:
         """Where trials with these parameters end."""
@@ -147,7 +134,7 @@ class Response:
 
     def model(self, records: Sequence[TrialRecord]) -> StudyModel:
         """The model of what is known; running trials are taken to come out as it expects."""
-        state = tuple((r.number, r.state, len(r.curve), len(r.scored), r.done) for r in records)
+        state = tuple((r.number, r.state, len(r.curve), r.done) for r in records)
         if self._made is None or self._made[0] != state:
             self.courses.learn(records)
             self._made = (state, StudyModel(self, records))
@@ -165,9 +152,8 @@ class Response:
             known = self.seen(ended[:count])
             found, stages = self.evidence(known), len(self.courses.rungs)
             model = ResponseModel(
-                self.features.blocks, stages, found.table, found.scores, known.weights, priors=self.priors,
-                errors=found.errors,
-            )  # fmt: skip
+                self.features.blocks, stages, found.table, found.scores, known.weights, priors=self.priors
+            )
             self._fitted[count] = model.fitted
         return self._fitted[count]
 

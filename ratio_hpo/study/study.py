@@ -15,7 +15,7 @@ from ratio_hpo.study import records as rec
 from ratio_hpo.study.advice import Adviser
 from ratio_hpo.study.beginnings import Beginnings, PlanTrial
 from ratio_hpo.study.choose import choose
-from ratio_hpo.study.claims import Claim, Claims, Job
+from ratio_hpo.study.claims import Claims, Job
 from ratio_hpo.study.endings import Endings
 from ratio_hpo.study.guard import guard_study
 from ratio_hpo.study.leases import Lease
@@ -24,8 +24,6 @@ from ratio_hpo.study.opening import open_study
 from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.prior import Known
-from ratio_hpo.study.revisits import Revisits
-from ratio_hpo.study.select_scoring import SelectScoring, Where
 from ratio_hpo.study.view import StudyView, view_of, view_study
 
 MOST_ADOPTIONS = 10
@@ -42,7 +40,6 @@ class Study:
         plan_trial: what parameters come to; raises what it refuses.
         stored: the steps of a stage, by its identity, whose weights are stored here.
         known: stored studies, by name, that a sampler may learn from; None: those of this storage.
-        score_select: which rungs are scored on `select`; None: the objective scores it with `prune`.
 
     Raises:
         StudyError: it is there with another identity; the message lists the keys that differ.
@@ -52,8 +49,6 @@ class Study:
     storage: PatientStorage
     live: Claims
     view: LiveView
-    scoring: SelectScoring
-    revisits: Revisits
 
     def __init__(
         self,
@@ -66,26 +61,21 @@ class Study:
         plan_trial: PlanTrial | None = None,
         stored: Callable[[str], Sequence[int]] | None = None,
         known: Known | None = None,
-        score_select: Where | None = None,
     ) -> None:
         self.plan, self.storage = plan, storage
         self._pruned_by = pruner[0]
         planned = plan_trial or (lambda params, seed: UNPLANNED)
         known = known or partial(view_study, storage)
         self._by = choose(plan, sampler, pruner, planned, lambda: self.view.records, known)
-        self.scoring = SelectScoring(
-            self._by.on_prune, lambda: self.view.records, None if plan.replicates else score_select
-        )
         self._optuna = open_study(plan, storage)
         self._guard = guard_study(storage, self._optuna._study_id)
         self.live = Claims(storage)
         self._lock = threading.RLock()
         self.view = LiveView(storage, self._optuna, stored)
-        self.revisits = Revisits(self.scoring, storage, self._optuna._study_id, self.view)
         self.adviser = Adviser(self._by.response, storage, self._optuna._study_id, idle=bool(plan.replicates))
         self._look()
         self._endings = Endings(plan, storage, self._optuna, self.live, self.view, self._by.pruner, self._look)
-        of_each = {"sampler": sampler[0], "pruner": pruner[0], "score_select": score_select, **(settings or {})}
+        of_each = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
         self._beginnings = Beginnings(
             plan, self._optuna._study_id, self._by.sampler, self._by.siblings, self.live, self.view, self._endings,
             planned, of_each, self._look,
@@ -120,15 +110,14 @@ class Study:
         return self._by.sampler.exhausted(self.view)
 
     def next(self, most_trials: int) -> Job | None:
-        """A trial to work on: an orphaned one, a waiting one, a new one, or where all have ended one that is visited
-        again; None where there is nothing to do."""
+        """A trial to work on: an orphaned one, a waiting one, or a new one; None where there is nothing to do."""
         with self._lock:
             self._look()
             for number in self.view.numbers(State.RUNNING):
                 job = self._adopt(number) if number not in self.live else None
                 if job is not None:
                     return job
-            return self._beginnings.next(most_trials) or self.revisits.next()
+            return self._beginnings.next(most_trials)
 
     def held_elsewhere(self) -> dict[int, Lease]:
         """Leases of running trials that others hold."""
@@ -141,15 +130,10 @@ class Study:
     def report(self, number: int, progress: Progress) -> Decision:
         """Record an evaluation and decide; one that is recorded already changes nothing.
 
-        One that is wanted on `select` too is recorded when it comes again: a trial that is cut off in between gives it
-        anew.
-
         Raises:
             ScoreError: it is scored in other languages than the study: their means do not compare.
         """
         with self._lock:
-            if number in self.revisits:
-                return self.revisits.report(number, progress)
             claim = self.live.get(number)
             if claim is None:
                 return Decision.STOP
@@ -160,9 +144,10 @@ class Study:
             progress = replace(progress.with_means(), time=progress.time or time.time())
             self.view.check_languages(progress)
             progress = progress.with_spent(progress.spent + claim.spent_again)
-            decision = self._decide(number, claim, progress)
-            if decision is Decision.SCORE:
-                return decision
+            self._by.pruner.observe(number, progress)
+            decision = self._by.pruner.decide(number, progress)
+            if not claim.prunable or claim.is_end(progress, self.plan):
+                decision = Decision.CONTINUE
             entry = {rec.curve_key(len(claim.curve)): rec.curve_entry(progress, decision)}
             deaths = {rec.ATTEMPTS: 0, rec.ADOPTIONS: 0} if claim.attempts or claim.adoptions else {}
         if not self.live.write(claim, {**entry, **deaths}):  # others report meanwhile
@@ -173,25 +158,6 @@ class Study:
             if not claim.lost:
                 self.view.add(number, progress)
             return decision
-
-    def _decide(self, number: int, claim: Claim, progress: Progress) -> Decision:
-        """What becomes of a trial after an evaluation; of one that comes again, what had been decided."""
-        *place, decision = claim.awaited or ("", -1, Decision.CONTINUE)
-        if place == [progress.stage, progress.windows]:
-            if progress.lacks_select and not claim.is_asked:  # the process that was asked has died
-                claim.is_asked = True
-                return Decision.SCORE
-            claim.awaited = None  # a trial ends where `select` is known: without its weights here, it goes on
-            return Decision.CONTINUE if progress.lacks_select else decision
-        ends = claim.is_end(progress, self.plan)
-        self._by.pruner.observe(number, progress)
-        decision = self._by.pruner.decide(number, progress)
-        if not claim.prunable or ends:
-            decision = Decision.CONTINUE
-        if self.scoring.wants(number, progress, self.target, ends=ends or decision is Decision.STOP):
-            claim.awaited, claim.is_asked = (progress.stage, progress.windows, decision), True
-            return Decision.SCORE
-        return decision
 
     def complete(self, number: int) -> None:
         """The trial ran to its budget. It is told to the sampler once the target is stored."""

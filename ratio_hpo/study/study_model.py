@@ -14,7 +14,7 @@ from ratio_hpo.core.trial import NO_INTERMEDIATE_PARAM, Params, TrialRecord
 from ratio_hpo.study.course import Course
 from ratio_hpo.study.standings import Hope, Standing
 from ratio_hpo.surrogate.features import Point, Table
-from ratio_hpo.surrogate.seen import drawn_by, windows_at
+from ratio_hpo.surrogate.seen import drawn_by
 
 if TYPE_CHECKING:
     from ratio_hpo.study.response import Evidence, Response
@@ -71,14 +71,14 @@ class StudyModel:
         return {trial: (float(told.mean[k]), float(told.sd[k])) for trial, k in self._last.items()}
 
     def standings(self) -> list[Standing]:
-        """How each point that was measured stands to the front; one without `select` is no candidate."""
-        rng, on = np.random.default_rng(0), np.flatnonzero(self.seen.is_measured)
-        drawn, aside = self._model.draws(self._places.rows(on), FRONT_DRAWS, rng), self._aside
+        """How each point stands to the front."""
+        rng, aside = np.random.default_rng(0), self._aside
+        drawn = self._model.draws(self._places, FRONT_DRAWS, rng)
         drawn = np.hstack([drawn, aside.means + aside.sds * rng.standard_normal((FRONT_DRAWS, len(aside.means)))])
-        trials = np.concatenate([self.seen.trials[on], aside.trials])
-        every = np.concatenate([self.seen.costs[on], aside.costs])
-        means = np.concatenate([self.posterior.mean[on], aside.means])
-        sds = np.concatenate([self.posterior.sd[on], aside.sds])
+        trials = np.concatenate([self.seen.trials, aside.trials])
+        every = np.concatenate([self.seen.costs, aside.costs])
+        means = np.concatenate([self.posterior.mean, aside.means])
+        sds = np.concatenate([self.posterior.sd, aside.sds])
         order = np.lexsort((np.arange(len(every)), every))
         values, costs = drawn[:, order], every[order]
         best = np.maximum.accumulate(values, axis=1)
@@ -156,24 +156,6 @@ class StudyModel:
         rival = int(self.seen.trials[ahead][self.posterior.mean[ahead].argmax()]) if ahead.any() else None
         return Hope(chance, rival)
 
-    def joins(self, number: int) -> float:
-        """Probability that the last point of a trial belongs to the front of it and the others."""
-        return float(self._rivals(number)[1].joins(self._course_of(self._records[number], self._now(number)))[0])
-
-    def reaches(self, number: int, score: float) -> float:
-        """Probability that a trial reaches a score at its last point, or at the one that comes next."""
-        now, record = self._now(number), self._records[number]
-        left = self._left(record)
-        near = Course(np.concatenate([now.windows, left.windows[:1]]), np.concatenate([now.costs, left.costs[:1]]))
-        return float(self._course_of(record, near).reaching(np.full(len(near.costs), score))[0])
-
-    def _now(self, number: int) -> Course:
-        """Where a trial stands."""
-        record = self._records[number]
-        at = windows_at(record, record.curve[-1])
-        windows = np.array([[at.get(stage, 0.0) for stage in self._response.courses.rungs]])
-        return Course(windows, np.array([record.curve[-1].cost]))
-
     def _rivals(self, number: int) -> tuple[NDArray[np.bool_], FrontGain]:
         """Which points are of other trials, and their front."""
         others = self.seen.trials != number
@@ -201,10 +183,10 @@ class StudyModel:
     def _aside(self) -> _Aside:
         """Points of the base without intermediate training: without a mixture, they are taken as they were measured."""
         found = [
-            (record.number, point.cost, score, point.scores.get(ERROR, 0.0))
+            (record.number, point.cost, point.headline, point.scores.get(ERROR, 0.0))
             for record in self._records
             if NO_INTERMEDIATE_PARAM in record.params
-            for point, score in self._response.headlines(record)
+            for point in record.scored
         ]
         return _Aside(*np.array(found, dtype=float).reshape(-1, 4).T)
 
@@ -249,7 +231,7 @@ class StudyModel:
         stages = len(self._response.courses.rungs)
         priors = self._response.priors
         return ResponseModel(
-            self._features.blocks, stages, found.table, found.scores, self.seen.weights, self._fit, priors, found.errors
+            self._features.blocks, stages, found.table, found.scores, self.seen.weights, self._fit, priors
         )
 
     def _curves(self, places: Sequence[Params], courses: Sequence[Course]) -> Curves:

@@ -52,31 +52,28 @@ def choose_parts(common: Shared, outputs: Array, noise: float | Array, parts: in
     return tuple(choices[k] for k in evidence.argmax(0))
 
 
-def fit(
-    table: Table, outputs: Array, blocks: Sequence[slice], begin: Hyper, doubt: Array
-) -> tuple[Hyper, tuple[int | None, ...]]:
+def fit(table: Table, outputs: Array, blocks: Sequence[slice], begin: Hyper) -> tuple[Hyper, tuple[int | None, ...]]:
     """Hyperparameters and each output's share.
 
     Args:
         outputs: scaled to mean 0 and variance 1 [n, m].
         begin: the centre of the prior, where the search for the mode begins.
-        doubt: variance of each point beside the noise of all [n].
     """
     pairs = Pairs(table, table, blocks)
     mixed, parts = table.shares.shape[1] > 0, table.shares.shape[1]
-    chosen = choose_parts(shared(pairs, begin, mixed=mixed), outputs, begin.noise + doubt, parts)
+    chosen = choose_parts(shared(pairs, begin, mixed=mixed), outputs, begin.noise, parts)
     centre = begin.logs()
     spread = np.array([*SPREADS, *[LENGTH_SPREAD] * len(begin.lengths)])
 
     def objective(logs: Array) -> tuple[float, Array]:
         away = (logs - centre) / spread
-        value, slope = _likelihood(pairs, outputs, chosen, Hyper.from_logs(logs), doubt, mixed=mixed)
+        value, slope = _likelihood(pairs, outputs, chosen, Hyper.from_logs(logs), mixed=mixed)
         return value + 0.5 * float(away @ away), slope + away / spread
 
     bounds = list(zip(centre - BOUND * spread, centre + BOUND * spread, strict=True))
     found = minimize(objective, centre, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MOST_ROUNDS})
     hyper = Hyper.from_logs(found.x)
-    return hyper, choose_parts(shared(pairs, hyper, mixed=mixed), outputs, hyper.noise + doubt, parts)
+    return hyper, choose_parts(shared(pairs, hyper, mixed=mixed), outputs, hyper.noise, parts)
 
 
 def factor(covariance: Array, noise: float | Array) -> Array:
@@ -103,7 +100,7 @@ def _evidence(covariance: Array, outputs: Array, noise: float | Array) -> Array:
 
 
 def _likelihood(
-    pairs: Pairs, outputs: Array, chosen: Sequence[int | None], hyper: Hyper, doubt: Array, *, mixed: bool
+    pairs: Pairs, outputs: Array, chosen: Sequence[int | None], hyper: Hyper, *, mixed: bool
 ) -> tuple[float, Array]:
     """Negative log likelihood of all outputs, and its slope over the logarithms of the hyperparameters.
 
@@ -115,7 +112,7 @@ def _likelihood(
     whole, of_own = np.zeros(shape), np.zeros(shape)
     for part in sorted(set(chosen), key=lambda part: -1 if part is None else part):
         mine = outputs[:, [j for j, its in enumerate(chosen) if its == part]]
-        lower = factor(common.of(part), hyper.noise + doubt)
+        lower = factor(common.of(part), hyper.noise)
         weights = cho_solve((lower, True), mine)
         value += 0.5 * float((mine * weights).sum()) + mine.shape[1] * float(np.log(np.diag(lower)).sum())
         pull = mine.shape[1] * cho_solve((lower, True), np.eye(len(mine))) - weights @ weights.T

@@ -72,7 +72,6 @@ class ResponseModel:
         weights: of the outputs in their mean [m]; None: all the same.
         fitted: kept from a model on fewer points; None: fitted on these.
         priors: what is believed beforehand; how far each is to be trusted is learned, by output.
-        errors: standard deviations of scores that were told from others [n, m]; 0, or None: measured.
 
     Examples:
         >>> import numpy as np
@@ -94,7 +93,6 @@ class ResponseModel:
         weights: Array | None = None,
         fitted: Fitted | None = None,
         priors: Sequence[Tendency] = (),
-        errors: Array | None = None,
     ) -> None:
         self._blocks, self._table, self._priors = tuple(blocks), table, tuple(priors)
         self._weights = np.full(scores.shape[1], 1.0 / scores.shape[1]) if weights is None else weights
@@ -105,13 +103,10 @@ class ResponseModel:
         self._believed = self._beliefs(table)
         centre, scale = self._level(table)
         scaled = (logs - centre) / scale
-        self._doubt = np.zeros(len(table))
-        if errors is not None:
-            self._doubt = ((errors / (self._ceiling - scores) / scale) ** 2).mean(1)
         if fitted is None:
             some = _spread_over(len(table), MOST_FITTED)
             left = scaled - followed(self._believed, scaled)
-            fitted = Fitted(*fit(table.rows(some), left[some], blocks, start(blocks, stages), self._doubt[some]))
+            fitted = Fitted(*fit(table.rows(some), left[some], blocks, start(blocks, stages)))
         self.fitted = fitted
         self._mixed = table.shares.shape[1] > 0
         self._condition(scaled)
@@ -238,7 +233,7 @@ class ResponseModel:
         scaled = scaled - TRUST * self._believed.sum(1, keepdims=True)
         across_by = self._across(self._table, self._believed)
         self._columns = {part: [j for j, its in enumerate(parts) if its == part] for part in dict.fromkeys(parts)}
-        self._lower = {part: factor(across_by(part), hyper.noise + self._doubt) for part in self._columns}
+        self._lower = {part: factor(across_by(part), hyper.noise) for part in self._columns}
         self._solved = {
             part: cho_solve((self._lower[part], True), scaled[:, columns]) for part, columns in self._columns.items()
         }

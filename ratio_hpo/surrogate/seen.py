@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.core.scores import HEADLINE, PRUNE, SELECT, languages_of
+from ratio_hpo.core.scores import HEADLINE, languages_of
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Progress, State, TrialRecord
 from ratio_hpo.surrogate.features import Point
 
@@ -20,15 +20,6 @@ then what else of curves, the latest ones first."""
 
 CLOSE = 1e-6
 
-LEAST_PAIRS = 4
-"""Points scored on both splits, at least, from which `select` is told where there is `prune` alone."""
-
-SHRUNK = 3.0
-"""Pairs that the belief in a slope of 1 counts for."""
-
-LEAST_ERROR = 1e-3
-"""Of a score that was told, in [0, 1]."""
-
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -39,7 +30,6 @@ class Seen:
         trials: number of each point's trial [n].
         costs: attributed [n].
         scores: [n, m].
-        errors: standard deviations of the scores that were told from another split; 0 where they were measured [n, m].
         names: of the outputs: languages, or targets, or the headline.
         weights: of the outputs in the headline [m].
     """
@@ -48,17 +38,11 @@ class Seen:
     trials: NDArray[np.intp]
     costs: Array
     scores: Array
-    errors: Array
     names: tuple[str, ...]
     weights: Array
 
     def __len__(self) -> int:
         return len(self.points)
-
-    @property
-    def is_measured(self) -> NDArray[np.bool_]:
-        """Which points were scored on the split itself [n]."""
-        return np.asarray(~self.errors.any(axis=1))
 
 
 def windows_at(record: TrialRecord, progress: Progress) -> dict[str, float]:
@@ -92,7 +76,6 @@ def learned_from(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 def seen(
     records: Sequence[TrialRecord],
     targets: Mapping[str, float] | None = None,
-    split: str = SELECT,
     weights: Mapping[str, float] | None = None,
 ) -> Seen:
     """The points of trials.
@@ -100,26 +83,18 @@ def seen(
     Args:
         targets: weight in the headline of each target, by name.
         weights: of languages in the headline; none: the same for all.
-        split: whose scores; where an objective has one score, that serves both.
     """
     pairs = [
-        (record, point)
-        for record in learned_from(records)
-        if record.state is not State.FAIL
-        for point in record.compared
+        (record, point) for record in learned_from(records) if record.state is not State.FAIL for point in record.scored
     ]
     if len(pairs) > MOST_POINTS:
         pairs = [pairs[k] for k in _chosen(pairs)]
-    makeup = _Makeup(targets or {}, weights or {})
-    names, shares, scores, errors = _scores([point for _, point in pairs], makeup, split)
-    known = np.flatnonzero(~np.isnan(scores).any(axis=1))  # the others have `prune` alone, and too few have both
-    pairs, scores, errors = [pairs[k] for k in known.tolist()], scores[known], errors[known]
+    names, shares, scores = _outputs([point.scores for _, point in pairs], _Makeup(targets or {}, weights or {}))
     return Seen(
         points=[drawn_by(record, windows_at(record, point)) for record, point in pairs],
         trials=np.array([record.number for record, _ in pairs], dtype=np.intp),
         costs=np.array([point.cost for _, point in pairs], dtype=float),
         scores=scores,
-        errors=errors,
         names=names,
         weights=shares,
     )
@@ -138,69 +113,11 @@ def names_languages(records: Sequence[TrialRecord], weights: Mapping[str, float]
 
 def _chosen(pairs: Sequence[tuple[TrialRecord, Progress]]) -> list[int]:
     """Which points a model is made of, where there are too many."""
-    ends = [k for k, (record, point) in enumerate(pairs) if point is record.compared[-1]]
-    best = sorted(ends, key=lambda k: (-_best_known(pairs[k][1]), pairs[k][0].number))[: MOST_POINTS // 2]
+    ends = [k for k, (record, point) in enumerate(pairs) if point is record.scored[-1]]
+    best = sorted(ends, key=lambda k: (-pairs[k][1].headline, pairs[k][0].number))[: MOST_POINTS // 2]
     is_end = set(ends)
     latest = sorted(range(len(pairs)), key=lambda k: (k not in is_end, -pairs[k][0].number))
     return sorted(list(dict.fromkeys([*best, *latest]))[:MOST_POINTS])
-
-
-def _best_known(point: Progress) -> float:
-    return point.headline if point.has_headline else point.prune_headline
-
-
-def _scores(points: Sequence[Progress], makeup: _Makeup, split: str) -> tuple[tuple[str, ...], Array, Array, Array]:
-    """Names, weights, scores and their errors; of `select` where a point has it, else told from `prune`."""
-    if split == PRUNE:
-        names, weights, scores = _outputs([_of(point, PRUNE) for point in points], makeup)
-        return names, weights, scores, np.zeros_like(scores)
-    on_both = [point for point in points if point.has_headline]
-    names, weights, measured = _outputs([point.scores for point in on_both], makeup)
-    scores, errors = np.full((len(points), len(names)), np.nan), np.zeros((len(points), len(names)))
-    has = np.array([point.has_headline for point in points], dtype=bool)
-    scores[has] = measured
-    if not has.all() and len(on_both) >= LEAST_PAIRS:
-        here, there = (_columns(each, names) for each in (on_both, [p for p in points if not p.has_headline]))
-        scores[~has], errors[~has] = told(here, measured, there)
-    return names, weights, scores, errors
-
-
-def _columns(points: Sequence[Progress], names: Sequence[str]) -> Array:
-    """Scores on `prune` under their plain names; not a number where one is missing."""
-    return np.array([[_of(point, PRUNE).get(name, np.nan) for name in names] for point in points])
-
-
-def told(prune: Array, select: Array, more: Array) -> tuple[Array, Array]:
-    """What `select` is where only `prune` is known, and its standard deviation, each output by itself [n, m].
-
-    A straight line, whose slope is drawn to 1 as if that had been seen in a few more pairs: both splits are of one
-    language, and differ in how hard their items are.
-
-    Args:
-        prune, select: of the points that have both [k, m].
-        more: `prune` of the others [n, m].
-
-    Examples:
-        >>> import numpy as np
-        >>> both = np.array([[0.2], [0.4], [0.6], [0.8]])
-        >>> values, sd = told(both, both + 0.1, np.array([[0.5]]))
-        >>> values.round(6).tolist(), (sd < 0.01).tolist()
-        ([[0.6]], [[True]])
-    """
-    centre, middle = prune.mean(0), select.mean(0)
-    away, up = prune - centre, select - middle
-    drawn = SHRUNK * away.var(0) + 1e-9
-    slope = ((away * up).sum(0) + drawn) / ((away**2).sum(0) + drawn)
-    left = up - slope * away
-    sd = np.maximum(np.sqrt((left**2).sum(0) / max(len(prune) - 2, 1)), LEAST_ERROR)
-    return middle + slope * (more - centre), np.broadcast_to(sd, more.shape)
-
-
-def _of(point: Progress, split: str) -> Mapping[str, float]:
-    """The scores of a split, under their plain names."""
-    if split == SELECT or f"{split}/{HEADLINE}" not in point.scores:
-        return point.scores
-    return {key.removeprefix(f"{split}/"): v for key, v in point.scores.items() if key.startswith(f"{split}/")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,14 +64,14 @@ def token(record: TrialRecord, *, on_front: bool, timed: bool) -> str:
 
 
 def written_evaluations(mark: str | None, record: TrialRecord) -> int:
-    """How many evaluations a token says were written as they are now: one may have been scored on `select` since."""
+    """How many evaluations a token says were written as they are now."""
     letters = (mark or "").partition("/")[0]
     return len(letters) if _letters(record).startswith(letters) else 0
 
 
 def _letters(record: TrialRecord) -> str:
-    """A letter an evaluation: whether it has a headline, or is compared on `prune` alone."""
-    return "".join("s" if point.has_headline else "p" for point in record.curve)
+    """A letter an evaluation: whether it has a headline."""
+    return "".join("s" if point.has_headline else "-" for point in record.curve)
 
 
 class Refused(Exception):

@@ -1,4 +1,4 @@
-"""Scoring a model on the targets of a study: on the `prune` and `select` splits of every language, in one pass.
+"""Scoring a model on the targets of a study: in every language, in one pass.
 
 With one target scores are called `<measure>/<language>`; with several, `<target>/<measure>/<language>`. The headline,
 `score/…`, is the weighted mean over targets of the unweighted mean over languages of each one's primary measure; it
@@ -9,20 +9,20 @@ stands where every target has been scored, and beside it `xtreme/mean`, the unwe
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ratio_hpo.core.fingerprint import fingerprint
-from ratio_hpo.core.scores import HEADLINE, PRUNE, SELECT, TEST
+from ratio_hpo.core.scores import HEADLINE, TEST, VALIDATION
 from ratio_hpo.data.tasks import Scores, Task
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.metrics.ratio import ratio, standard_error
 from ratio_hpo.training.engine import Inferred
 from ratio_hpo.training.items import TargetScores
 
-PREFIXES = {SELECT: "", PRUNE: "prune/", TEST: "test/"}
-"""What scores of a split are called: `f1/sw` is on `select`, `prune/f1/sw` on `prune`."""
+PREFIXES = {VALIDATION: "", TEST: "test/"}
+"""What scores of a split are called: `f1/sw` is on `validation`, `test/f1/sw` on `test`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +56,6 @@ class Target:
     def at_last(self) -> Target:
         """The target as it is scored at the end of its line."""
         return replace(self, folders={**self.folders, **self.last}, last={}, is_last=True) if self.last else self
-
-    def on(self, chosen: Callable[[str], bool]) -> Target | None:
-        """The target on some of its splits; None: on none of them. A retrieval set is scored whole, as if it was
-        `prune`."""
-        folders = {key: folder for key, folder in self.folders.items() if chosen(key[1] or PRUNE)}
-        return replace(self, folders=folders, last={}) if folders else None
 
     @property
     def labels(self) -> set[str]:
@@ -115,13 +109,12 @@ class Evaluation:
             ]
         )  # fmt: skip
 
-    def scored_at(self, trained: Sequence[str], *, stage: str, end: bool, late: bool = False) -> list[Target]:
+    def scored_at(self, trained: Sequence[str], *, stage: str, end: bool) -> list[Target]:
         """The targets that are scored at a rung of a stage.
 
         Args:
             trained: the heads that the stage trains: on the others nothing but noise would be scored.
             end: whether it is the stage's end.
-            late: whether `select` is left out but for the end of a target's line.
         """
         if stage.startswith("target"):
             found = [(target, end) for target in self.targets if target.stage == stage]
@@ -131,11 +124,7 @@ class Evaluation:
                 for target in self.targets
                 if (target.head in trained if target.head is not None else target.at_rungs or end)
             ]
-        passed = [
-            target.at_last() if last else target.on(lambda split: split != SELECT) if late else target
-            for target, last in found
-        ]
-        return [target for target in passed if target is not None]
+        return [target.at_last() if last else target for target, last in found]
 
     def of_base(self) -> list[Target]:
         """The targets that the base is scored on as it is: where a trial has no stage for them."""
@@ -214,7 +203,7 @@ class Evaluation:
                 else:
                     scores |= {f"{prefix}score/{language}": value for language, value in values.items()}
                     scores |= {f"{prefix}score/mean": mean, f"{prefix}score/worst": min(values.values())}
-                if split == SELECT:
+                if split == VALIDATION:
                     sums = [part.measures[measure] for part in chosen]
                     scores[f"{name}score_error"] = standard_error(sums)
                     scores |= {
@@ -250,4 +239,4 @@ class Evaluation:
 def _parted(key: str) -> tuple[str, str]:
     """The split of a score, and its key without the prefix of the split."""
     found = ((split, key.removeprefix(prefix)) for split, prefix in PREFIXES.items() if prefix)
-    return next(((split, plain) for split, plain in found if plain != key), (SELECT, key))
+    return next(((split, plain) for split, plain in found if plain != key), (VALIDATION, key))

@@ -25,7 +25,7 @@ from ratio_hpo.training.engine import Engine, Tally, Trained
 from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.schedule import factor
-from ratio_hpo.training.scores import PlaceScores, StageScores, labels_of, past_at, with_scores
+from ratio_hpo.training.scores import PlaceScores, StageScores, past_at, with_scores
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore, fits
 
@@ -67,13 +67,11 @@ class StageLoop:
     Args:
         stores: where weights and scores of items are kept.
         evaluation: what stages are scored on.
-        late: whether rungs are scored on `prune` alone, and on `select` where that is asked for.
     """
 
-    def __init__(self, engine: Engine, stores: Stores, evaluation: Evaluation, *, late: bool = False) -> None:
+    def __init__(self, engine: Engine, stores: Stores, evaluation: Evaluation) -> None:
         self._engine, self._store = engine, stores.stages
-        self._scores = StageScores(engine, evaluation, stores.items, late=late)
-        self._holds: str | None = None
+        self._scores = StageScores(engine, evaluation, stores.items)
 
     def run(
         self,
@@ -98,7 +96,6 @@ class StageLoop:
         """
         optimizer, store = self._engine.optimizer(stage), self._store
         tally, last = Tally(inexact=inexact), stage.steps if until is None else until
-        self._holds = None
         with store.using(stage):
             step = self._go_on(stage, optimizer, tally, last)
             scored = self._scores.steps(stage, final=final)
@@ -111,8 +108,6 @@ class StageLoop:
             for point in self._replay(stage, tally, scored.keys()):
                 if since < point.step <= last:
                     yield replace(point, spent=spent) if point.step == step else point
-            if step and self._holds != stage.name_at(step):  # `select` was scored further back
-                load_checkpoint(store.folder(stage.name_at(step)), self._engine.model, optimizer)
             if step == stage.steps and step not in scored and step > since:  # its totals are the stage's
                 yield self._unscored(stage, step, tally)
             first_tokens = tally.tokens
@@ -145,36 +140,6 @@ class StageLoop:
         scores, spent = self._scores.score(name, targets)
         return PlaceScores(scores, self._scores.kept(name, targets), spent)
 
-    def score_select(self, stage: Stage, step: int) -> PlaceScores | None:
-        """Score on `select` a place that was passed with `prune` alone, unless somebody has.
-
-        Returns:
-            None: nothing is left to score, or the weights are neither at hand nor stored any more.
-        """
-        name, targets = stage.name_at(step), self._scores.on_select(stage, step)
-        if not targets:
-            return None
-        folder, labels = self._store.folder(name), labels_of(targets)
-        state = self._store.state(folder)
-        past = None if state is None else past_at(state["evaluations"], step, labels)
-        if past is not None:
-            return PlaceScores(self._scores.only(past, targets), self._scores.kept(name, targets))
-        if self._holds != name:
-            if state is None:
-                return None
-            try:
-                load_checkpoint(folder, self._engine.model, None)
-            except ResumeError:
-                self._store.discard(folder)
-                return None
-            self._holds = name
-        found = self.score_here(name, targets)
-        if state is not None:
-            with unless_disk_is_full():  # then it is scored again the next time; machines that share it score it too
-                known = with_scores(state["evaluations"], step, targets, found.scores, state["measures"])
-                update_state(folder, {"evaluations": known})
-        return found
-
     def _advance(
         self,
         stage: Stage,
@@ -189,7 +154,6 @@ class StageLoop:
         for step in range(start, stop):
             tally.loss += self._engine.step(stage, step, stream, sources, optimizer, tally)
             tally.updates += 1
-        self._holds = stage.name_at(stop)
         passed, windows = time.monotonic() - began, (stop - start) * stage.batch_size
         tally.seconds += passed
         tally.measures = {
@@ -217,7 +181,6 @@ class StageLoop:
                 store.discard(folder)
                 continue
             store.touch(folder)
-            self._holds = stage.name_at(step)
             tally.seconds, tally.tokens = state["seconds"], state["tokens"]
             tally.loss, tally.updates, tally.measures = state["loss"], state["updates"], dict(state["measures"])
             tally.by_head = {head: list(total) for head, total in state["by_head"].items()}

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ratio_hpo.core.files import unless_disk_is_full
-from ratio_hpo.core.scores import SELECT, TEST
 from ratio_hpo.core.spent import NOTHING, Spent
 from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation, Target
@@ -29,14 +28,10 @@ class PlaceScores:
 
 
 class StageScores:
-    """Scores the model that an engine holds.
+    """Scores the model that an engine holds."""
 
-    Args:
-        late: whether rungs are scored on `prune` alone at first.
-    """
-
-    def __init__(self, engine: Engine, evaluation: Evaluation, items: ItemStore, *, late: bool = False) -> None:
-        self._engine, self._evaluation, self._items, self._late = engine, evaluation, items, late
+    def __init__(self, engine: Engine, evaluation: Evaluation, items: ItemStore) -> None:
+        self._engine, self._evaluation, self._items = engine, evaluation, items
 
     def steps(self, stage: Stage, *, final: bool) -> dict[int, set[str]]:
         """Steps at which anything is scored, with its labels: rungs, and the end of a stage that is the last of its
@@ -47,14 +42,7 @@ class StageScores:
     def due(self, stage: Stage, step: int) -> list[Target]:
         """What is scored when a stage gets to a step."""
         end = step == stage.steps
-        return self._evaluation.scored_at(stage.trained, stage=stage.name, end=end, late=self._late)
-
-    def on_select(self, stage: Stage, step: int) -> list[Target]:
-        """What is scored there where `select` is asked for."""
-        due = labels_of(self.due(stage, step))
-        whole = self._evaluation.scored_at(stage.trained, stage=stage.name, end=step == stage.steps)
-        found = (target.on(lambda split: split == SELECT) for target in whole)
-        return [target for target in found if target is not None and not target.labels <= due]
+        return self._evaluation.scored_at(stage.trained, stage=stage.name, end=end)
 
     def fingerprint(self, stage: Stage) -> str:
         """A name of all that a stage is scored on, on its rungs and at its end."""
@@ -72,22 +60,18 @@ class StageScores:
             place: name of the checkpoint.
         """
         name = self._name(place, targets)
-        return name if name is not None and self._items.has(name) else None
+        return name if self._items.has(name) else None
 
     def score(self, place: str, targets: Sequence[Target]) -> tuple[dict[str, float], Spent]:
         """Score the model as it is, and keep the items; returns the scores, and what it took."""
         began = time.monotonic()
         result = self._evaluation.score(self._engine, targets)
         spent, name = Spent(scored=result.windows, scoring_seconds=time.monotonic() - began), self._name(place, targets)
-        if name is not None:
-            with unless_disk_is_full():
-                self._items.write(name, result.items)
+        with unless_disk_is_full():
+            self._items.write(name, result.items)
         return result.scores, spent
 
-    def _name(self, place: str, targets: Sequence[Target]) -> str | None:
-        """Items are kept where trials are compared item by item: on `select` and `test`."""
-        if not any(target.has(SELECT) or target.has(TEST) for target in targets):
-            return None
+    def _name(self, place: str, targets: Sequence[Target]) -> str:
         return f"{place}-{self._evaluation.fingerprint(targets)}"
 
 

@@ -6,12 +6,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from ratio_hpo.core.trial import Context, Decision, Params, Progress
+from ratio_hpo.core.trial import Context, Params, Progress
 
 RUNGS = tuple(range(10, 110, 10))
 
@@ -81,11 +79,6 @@ def says_little_at_first(params: Params, context: Context) -> Iterator[Progress]
         yield Progress(stage="target", windows=100, cost=100, scores={"f1/mean": 0.5})
     else:
         yield point(100, en=0.9)
-
-
-def drops_a_language_of_the_pruner(params: Params, context: Context) -> Iterator[Progress]:
-    split = {f"prune/f1/{language}": 0.5 for language in (("en",) if context.trial == 1 else ("en", "sw"))}
-    yield Progress(stage="target", windows=100, cost=100, scores={"f1/en": 0.5, "f1/sw": 0.4, **split})
 
 
 def cleans_up(params: Params, context: Context) -> Iterator[Progress]:
@@ -162,63 +155,3 @@ def is_slow(params: Params, context: Context) -> Iterator[Progress]:
         if context.trial == 1:
             time.sleep(1.5)
         yield point(windows, en=windows / 200)
-
-
-def waits_with_select(params: Params, context: Context) -> Generator[Progress, Decision | None, None]:
-    """As the built-in objective: rungs are scored on `prune`, and on `select` where that is asked for; ends on both.
-
-    Trial 2 has lost the weights of its rungs.
-    """
-    for alone, whole in on_one_and_both(params):
-        if whole.windows == RUNGS[-1]:
-            yield whole
-        elif (yield alone) is Decision.SCORE:
-            yield alone if context.trial == 2 else whole
-
-
-def stores_weights(params: Params, context: Context) -> Generator[Progress, Decision | None, None]:
-    """The same, with the weights of every rung, and an account of what is trained, and scored on `select` at rungs.
-
-    Until there is a file `mended` in the run folder, `select` cannot be scored; visited again, trial 3 dies over it as
-    long as there is a file `deadly`.
-    """
-    scored, there = context.spent.scored, {path.name for path in Path(context.root).iterdir()}
-    for alone, whole in on_one_and_both(params):
-        about: dict[str, Any] = {
-            "weights": f"{context.trial}/{whole.windows:08d}",
-            "paid": max(context.spent.cost, whole.cost),  # what was trained is stored
-            "measures": {"paid_scored": scored},
-        }
-        if whole.windows == RUNGS[-1]:
-            yield replace(whole, **about)
-        elif (yield replace(alone, **about)) is Decision.SCORE:
-            if "deadly" in there and context.trial == 3:
-                os._exit(1)
-            scored += 8.0 * ("mended" in there)
-            yield replace(whole if "mended" in there else alone, **{**about, "measures": {"paid_scored": scored}})
-
-
-def on_one_and_both(params: Params) -> Iterator[tuple[Progress, Progress]]:
-    """Each evaluation, scored on `prune` alone and on both splits."""
-    best = 1.0 - (params["ratio"] - 0.6) ** 2
-    for windows in RUNGS:
-        value = best * (windows / RUNGS[-1]) ** 0.5
-        whole = point(windows, en=value, sw=0.9 * value)
-        whole = replace(whole, scores={**whole.scores, "prune/f1/en": 0.9 * value, "prune/f1/sw": 0.8 * value})
-        yield replace(whole, scores={k: v for k, v in whole.scores.items() if k.startswith("prune/")}), whole
-
-
-def dies_when_asked(params: Params, context: Context) -> Generator[Progress, Decision | None, None]:
-    """The same; trial 1 dies once, over the question for `select` of its third rung."""
-    stream = waits_with_select(params, context)
-    answer: Decision | None = None
-    while True:
-        try:
-            point = stream.send(answer) if answer is not None else next(stream)
-        except StopIteration:
-            return
-        answer = yield point
-        mark = Path(context.root) / "died-when-asked"
-        if answer is Decision.SCORE and context.trial == 1 and point.windows == 30 and not mark.exists():
-            mark.touch()
-            os._exit(1)

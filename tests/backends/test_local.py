@@ -33,9 +33,7 @@ from tests.backends.objectives import (
     crashes,
     dies,
     dies_once_a_rung,
-    dies_when_asked,
     drops_a_language,
-    drops_a_language_of_the_pruner,
     early,
     endless,
     exits,
@@ -46,7 +44,6 @@ from tests.backends.objectives import (
     says_it_in_three_lines,
     says_little_at_first,
     starves,
-    waits_with_select,
     where_it_runs,
 )
 from tests.conftest import Hand, curve_objective, plan_of
@@ -75,33 +72,6 @@ def run(tmp_path: Path) -> Run:
         return study.records()
 
     return searched
-
-
-@pytest.mark.parametrize("isolated", [True, False])
-def test_select_that_is_asked_for_comes_with_the_evaluation(tmp_path: Path, isolated: bool) -> None:
-    plan = replace(plan_of(target=Target(score=0.5)), languages=("en", "sw"))
-    study = Study(plan, open_storage(default_url(tmp_path)), pruner=("none", {}), score_select="always")
-    session = Session(study=study, budget=Budget(trials=4), root=tmp_path)
-    run_local(session, waits_with_select, isolated=isolated)
-    scored = [[point.has_headline for point in record.curve] for record in study.records()]
-    assert scored == [[True] * 10, [True] * 10, [False] * 9 + [True], [True] * 10]
-
-
-@pytest.mark.parametrize("upper", [1.0, 0.35], ids=["goes on", "is stopped there"])
-def test_a_worker_that_dies_over_the_question_is_asked_again(tmp_path: Path, upper: float) -> None:
-    plan = replace(plan_of("dies", target=Target(score=0.5), anchors=()), languages=("en", "sw"))
-    undisturbed = replace(plan, name="undisturbed")
-    records = []
-    for each, objective in ((plan, dies_when_asked), (undisturbed, waits_with_select)):
-        study = Study(
-            each, open_storage(default_url(tmp_path)), pruner=("threshold", {"upper": upper}), score_select="always",
-            sampler=("random", {}),
-        )  # fmt: skip
-        run_local(Session(study=study, budget=Budget(trials=2), root=tmp_path), objective, isolated=True)
-        records.append(study.records()[1])
-    assert (tmp_path / "died-when-asked").exists()
-    assert [(p.windows, p.scores) for p in records[0].curve] == [(p.windows, p.scores) for p in records[1].curve]
-    assert [record.state for record in records] == [State.COMPLETE if upper == 1.0 else State.PRUNED] * 2
 
 
 @pytest.mark.parametrize("isolated", [True, False])
@@ -166,12 +136,6 @@ def test_a_first_evaluation_without_languages_sets_the_rule_too(run: Run) -> Non
     assert "score/en was not there before" in str(records[1].reason)
 
 
-def test_a_language_that_is_missing_for_the_pruner_fails_its_trial(run: Run) -> None:
-    records = run(drops_a_language_of_the_pruner, 3)
-    assert [r.state.value for r in records] == ["COMPLETE", "FAIL", "COMPLETE"]
-    assert "prune/score/sw is missing at target window 100" in str(records[1].reason)
-
-
 @pytest.mark.parametrize("isolated", [True, False])
 def test_a_trial_that_is_stopped_cleans_up_and_harms_nobody_by_it(
     isolated: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -199,7 +163,7 @@ def test_a_trial_that_has_cost_all_it_may_is_complete_whatever_the_pruner_says(t
     checked = CheckedObjective(early, plan.rungs, (), plan.largest_cost)
     run_local(Session(study=study, budget=Budget(trials=2), root=tmp_path), checked)
     for record in study.records():
-        assert record.curve[-1].prune_headline < 0.4  # the pruner would stop it at its last point, the fifth rung
+        assert record.curve[-1].headline < 0.4  # the pruner would stop it at its last point, the fifth rung
         assert (record.curve[-1].cost, record.state) == (100.0, State.COMPLETE)
 
 

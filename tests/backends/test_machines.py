@@ -144,7 +144,6 @@ def test_a_machine_is_lost_and_one_joins(
 ) -> None:
     (tmp_path / "small.yaml").write_text(SMALL.replace("pruner: front", "pruner: none").replace("mixture", "random"))
     search = ("search", "--experiment", "small.yaml", "--trials", "8", "--cpus-per-trial", "1", "--device", "cpu")
-    search = (*search, "--score-select", "always")  # where it is likely depends on what has ended by then
     share = f"{s3}/{uuid.uuid4().hex}"
     lost = machines.join(2)
     machines.join(3)

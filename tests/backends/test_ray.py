@@ -17,9 +17,8 @@ from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Context, Params, Progress, State
 from ratio_hpo.study import Study, Target
-from ratio_hpo.study.front import front
 from ratio_hpo.study.storage import default_url, open_storage
-from tests.backends.objectives import RUNGS, hangs_once, stores_weights, waits_with_select
+from tests.backends.objectives import hangs_once
 from tests.conftest import curve_objective, plan_of
 
 
@@ -79,33 +78,6 @@ def test_a_dead_worker_is_no_failure_and_an_error_is(on_ray: Callable) -> None:
     assert records[3].state is State.FAIL
     assert records[3].reason == "RuntimeError: bad luck"
     assert "bad luck" in str(records[3].traceback)
-
-
-@pytest.mark.slow
-def test_select_that_is_asked_for_comes_with_the_evaluation(on_ray: Callable) -> None:
-    study = on_ray(
-        waits_with_select,
-        4,
-        plan={"languages": ("en", "sw"), "target": Target(score=0.5)},
-        score_select="always",
-        pruner=("none", {}),
-    )
-    scored = [[point.has_headline for point in record.curve] for record in study.records()]
-    assert scored == [[True] * 10, [True] * 10, [False] * 9 + [True], [True] * 10]
-
-
-@pytest.mark.slow
-def test_what_may_be_on_the_front_after_all_is_scored_on_ray_too(on_ray: Callable, tmp_path: Path) -> None:
-    about: dict = {
-        "plan": {"languages": ("en", "sw"), "target": Target(score=0.5)},
-        "score_select": "likely", "pruner": ("none", {}), "stored": lambda identity: RUNGS,
-    }  # fmt: skip
-    before = on_ray(stores_weights, 6, **about).records()
-    (tmp_path / "mended").touch()
-    after = on_ray(stores_weights, 6, workers=2, **about).records()
-    assert not any(point.has_headline for record in before for point in record.curve[:-1])
-    assert {member.progress.windows for member in front(after)} == set(RUNGS)
-    assert [(r.state, r.values) for r in after] == [(r.state, r.values) for r in before]
 
 
 def unlucky(params: Params, context: Context) -> Iterator[Progress]:

@@ -23,7 +23,7 @@ from tests.conftest import check_picture
 SMALL = (
     WORLD.replace("{en: 3000, de: 150, es: 150, ru: 150, fi: 50, id: 50, sw: 50, ko: 50}", "40")
     .replace("questions: 200", "questions: 20")
-    .replace("{prune: 50, select: 50, test: 100}", "{prune: 5, select: 5, test: 10}")
+    .replace("{unused: 50, validation: 50, test: 100}", "{unused: 5, validation: 5, test: 10}")
     .replace("steps: 100", "steps: 8")
     .replace("[25, 50, 100, 200]", "[2, 4, 8, 16]")
     .replace("steps: 40", "steps: 4")
@@ -83,9 +83,9 @@ def test_a_trial_shows_its_mixture_and_curve(finished: Path) -> None:
     assert trial["ratio_realised"] == pytest.approx(0.875, abs=0.01)
     assert [point["cost"] for point in trial["curve"]] == [64, 128, 256, 288, 320]
     for point in trial["curve"]:
-        by_language = list(languages_of(point["scores"], "prune/score/").values())
+        by_language = list(languages_of(point["scores"], "score/").values())
         assert len(by_language) > 1
-        assert point["prune"] == pytest.approx(sum(by_language) / len(by_language), abs=2e-4)
+        assert point["score"] == pytest.approx(sum(by_language) / len(by_language), abs=2e-4)
 
 
 def test_the_front_has_weights_that_load(finished: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_dry_run_trains_nothing(finished: Path) -> None:
     plan = read(finished, *SEARCH, "--study", "dry", "--dry-run")
     assert [anchor["kind"] for anchor in plan["anchors"]] == ANCHORS
     assert plan["cost"]["largest_trial"] == 16 * 32 + 4 * 16
-    assert plan["splits"]["qa"]["sw"] == {"prune": 5, "select": 5, "test": 10}
+    assert plan["splits"]["qa"]["sw"] == {"validation": 5, "test": 10}
     assert "dry" not in json.dumps([s["study"] for s in [read(finished, "status")]])
 
 
@@ -135,7 +135,6 @@ def test_test_is_scored_at_the_end_of_a_confirmation_alone(confirmed: Path) -> N
     assert before
     assert not any(key.startswith("test/") for point in before for key in point["scores"])
     assert {"test/score/mean", "test/f1/sw", "score/mean"} <= set(last["scores"])
-    assert not any(key.startswith("prune/") for point in again["curve"] for key in point["scores"])
     assert again["seed"] != searched["seed"]
 
 
@@ -187,7 +186,7 @@ def test_interrupted_and_whole_searches_are_equal(finished: Path, stopped: tuple
     for name in ("small-default", "stopped"):
         study = load_study(name, root=finished / "mlruns")
         trials, points = study.trials().head(5).astype(object).fillna(-1), study.curves().query("trial < 5").fillna(-1)
-        scores = [column for column in points.columns if column.startswith(("f1/", "prune/", "em/"))]
+        scores = [column for column in points.columns if column.startswith(("f1/", "em/"))]
         params = [column for column in trials.columns if column.startswith("params.")]
         curves.append([*trials[["state", *params]].to_dict("list").values(), points[["cost", *scores]].values.tolist()])
     assert curves[0] == curves[1]

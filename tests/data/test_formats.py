@@ -173,11 +173,15 @@ def test_a_language_takes_its_own_articles_and_candidates_are_in_no_split(tmp_pa
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(article) for article in articles))
     (tmp_path / "candidate_set_entities.jsonl").write_text("\n".join(json.dumps(entity) for entity in ENTITIES))
     corpus = FileCorpusSpec(
-        kind="files", format="mewsli", path="a.jsonl", languages=["de", "tr", "uk"], parts={"prune": 2, "test": "rest"}
-    )
+        kind="files",
+        format="mewsli",
+        path="a.jsonl",
+        languages=["de", "tr", "uk"],
+        parts={"validation": 2, "test": "rest"},
+    )  # fmt: skip
     reader = CorpusReader({"news": corpus}, tmp_path, seed=0, strict=False)
     assert {example.id for example in reader.whole("news", "de")} == {"de0", "de1", "de2", "de3", "Q1"}
-    assert [len(reader.part("news", part, "tr")) for part in ("prune", "test")] == [2, 2]
+    assert [len(reader.part("news", part, "tr")) for part in ("validation", "test")] == [2, 2]
     with pytest.raises(DataError, match=r"corpora\.news: holds no example in uk"):
         reader.whole("news", "uk")
 

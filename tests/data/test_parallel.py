@@ -14,7 +14,7 @@ from ratio_hpo.data.corpora import CorpusReader, FileCorpusSpec
 from ratio_hpo.data.examples import Answer, Question
 from ratio_hpo.data.parallel import Components
 
-PARTS = {"train": 0.4, "prune": 0.15, "select": 0.15, "test": 0.3}
+PARTS = {"train": 0.4, "validation": 0.3, "test": 0.3}
 
 
 def question(number: int, passage: str) -> Question:

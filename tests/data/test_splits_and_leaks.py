@@ -24,7 +24,7 @@ def question(number: int, passage: int, text: str = "q", context: str | None = N
 corpora = st.lists(st.integers(0, 60), min_size=1, max_size=120).map(
     lambda passages: [question(k, passage) for k, passage in enumerate(passages)]
 )
-SIZES = [{"prune": 0.25, "select": 0.25, "test": 0.5}, {"target": 5, "intermediate": "rest"}, {"a": 0.1}]
+SIZES = [{"train": 0.25, "validation": 0.25, "test": 0.5}, {"target": 5, "intermediate": "rest"}, {"a": 0.1}]
 
 
 @given(corpora, st.sampled_from(SIZES), st.integers(0, 5))

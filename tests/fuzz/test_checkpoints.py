@@ -21,7 +21,7 @@ FEW = settings(max_examples=200, suppress_health_check=list(HealthCheck), deadli
 
 WHOLE: dict[str, Any] = {
     "format": FORMAT, "step": 10, "heads": ["qa"], "checksums": {"model.safetensors": "0" * 32}, "evaluation": "e",
-    "evaluations": [{"step": 10, "targets": ["qa/prune"], "scores": {"f1/sw": 0.5}, "measures": {"loss": 1.0}}],
+    "evaluations": [{"step": 10, "targets": ["qa/validation"], "scores": {"f1/sw": 0.5}, "measures": {"loss": 1.0}}],
     "provenance": {"device": "cpu"}, "seconds": 1.5, "tokens": 100, "loss": 0.0, "updates": 0,
     "measures": {"loss": 1.0}, "by_head": {"qa": [1.0, 2]}, "inexact": False,
 }  # fmt: skip
@@ -34,7 +34,7 @@ def read(root: Path, text: bytes) -> dict[str, Any] | None:
     (folder / STATE).write_bytes(text)
     state = StageStore(root / "stages").state(folder)
     if state is not None:
-        assert fits(state, {5: {"qa/prune"}, 10: {"qa/select"}}, 10, "e") in (True, False)
+        assert fits(state, {5: {"qa/validation"}, 10: {"qa/validation"}}, 10, "e") in (True, False)
     return state
 
 

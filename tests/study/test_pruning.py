@@ -24,6 +24,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 PRUNED_AT: dict[str, dict[int, int]] = {
     "none": {},
+    "front": {**dict.fromkeys(range(6, 11), 1), 11: 2},
     "patient": dict.fromkeys(range(6, 12), 3),  # two rungs without a better one
     "hyperband": {6: 1, 11: 2},  # the others are in brackets that decide later, by hashes of their numbers
 }
@@ -31,10 +32,8 @@ PRUNED_AT: dict[str, dict[int, int]] = {
 
 
 def point(value: float, windows: int, stage: str = "target") -> Progress:
-    scores = {f"prune/score/{language}": value * (1 - 0.01 * k) for k, language in enumerate(LANGUAGES)}
-    return Progress(
-        stage=stage, windows=windows, cost=windows, scores={**scores, **{f"score/{x}": 0.5 for x in LANGUAGES}}
-    ).with_means()
+    scores = {f"score/{language}": value * (1 - 0.01 * k) for k, language in enumerate(LANGUAGES)}
+    return Progress(stage=stage, windows=windows, cost=windows, scores=scores).with_means()
 
 
 def good_then_bad(params: Params, context: Context) -> Iterator[Progress]:
@@ -118,8 +117,7 @@ def test_trials_are_stopped_at_these_rungs(
     for number, values in enumerate(curves):
         stop = None
         for rung, value in enumerate(values, 1):
-            flat = {f"prune/score/{language}": value for language in LANGUAGES}
-            scores = {**flat, **{f"score/{language}": 0.5 for language in LANGUAGES}}
+            scores = {f"score/{language}": value for language in LANGUAGES}
             progress = Progress(stage="target", windows=10 * rung, cost=10.0 * rung, scores=scores).with_means()
             if decide(pruner, number, progress) is Decision.STOP:
                 stop = rung
@@ -141,9 +139,8 @@ def test_wilcoxon_compares_by_language(scores: list[float], stop: bool) -> None:
     languages = ["en", "sw", "ko", "fi", "de", "ru"]
     pruner = OptunaPruner("wilcoxon", {}, {"target": (10,)}, languages)
     for number, values in enumerate(([0.5] * 6, scores)):
-        given = {f"prune/score/{language}": value for language, value in zip(languages, values, strict=True)}
-        both = {**given, **{f"score/{language}": 0.5 for language in languages}}
-        decision = decide(pruner, number, Progress(stage="target", windows=10, cost=10.0, scores=both).with_means())
+        given = {f"score/{language}": value for language, value in zip(languages, values, strict=True)}
+        decision = decide(pruner, number, Progress(stage="target", windows=10, cost=10.0, scores=given).with_means())
         pruner.close(number, State.COMPLETE)
     assert decision is (Decision.STOP if stop else Decision.CONTINUE)
 
@@ -155,9 +152,9 @@ def test_stages_that_advance_in_turns_stop_where_more_than_half_say_so(values: t
     names = "abc"[: len(values)]
     rungs = {f"target.{name}": (10, 20) for name in names}
     pruner = OptunaPruner("threshold", {"lower": 0.5}, rungs, ["en"])
-    scores = {f"prune/{name}/mean": value for name, value in zip(names, values, strict=True)}
+    scores = {f"{name}/mean": value for name, value in zip(names, values, strict=True)}
     progress = Progress(
-        stage="target", windows=10 * len(names), cost=10.0, scores={**scores, "prune/score/mean": 0.5},
+        stage="target", windows=10 * len(names), cost=10.0, scores={**scores, "score/mean": 0.5},
         parts=dict.fromkeys(rungs, 10),
     )  # fmt: skip
     assert decide(pruner, 0, progress) is (Decision.STOP if stop else Decision.CONTINUE)

@@ -263,7 +263,7 @@ def test_a_trial_that_ran_to_its_budget_is_complete_whatever_the_pruner_says(ope
         plan_of(target=Target(score=0.5), anchors=()), pruner=("threshold", {"lower": 0.99, "n_warmup_steps": 10})
     )
     record = search(study, 1).records()[0]
-    assert record.curve[-1].prune_headline < 0.99
+    assert record.curve[-1].headline < 0.99
     assert record.state is State.COMPLETE
 
 

@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ratio_hpo.core.plans import SourcePlan, StagePlan, TrialPlan
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps
 from ratio_hpo.surrogate.features import Features, Point
-from ratio_hpo.surrogate.seen import drawn_by, names_languages, seen, told, windows_at
+from ratio_hpo.surrogate.seen import drawn_by, names_languages, seen, windows_at
 
 STAGES = {"intermediate": 100.0, "target": 10.0}
 SPACE = Space(
@@ -76,43 +74,6 @@ def test_outputs_are_languages_where_they_make_up_the_headline_and_targets_where
     assert weighted.names == ("qa/mean", "nli/mean")
     assert weighted.weights == pytest.approx([0.25, 0.75])
     assert seen([record([point("target", 10, 210, **{"score/mean": 0.5})])]).names == ("score/mean",)
-
-
-def test_each_split_has_its_own_scores_and_one_score_serves_both() -> None:
-    both = record([point("target", 10, 210, **{"f1/en": 0.5, "prune/f1/en": 0.2}).with_means()])
-    assert seen([both], split="prune").scores.tolist() == [[0.2]]
-    one = record([point("target", 10, 210, **{"f1/en": 0.5}).with_means()])
-    assert seen([one], split="prune").scores.tolist() == [[0.5]]
-
-
-@given(seed=st.integers(0, 10_000), pairs=st.integers(4, 40), slope=st.floats(0.5, 1.5), harder=st.floats(-0.1, 0.1))
-def test_select_is_told_from_prune_by_the_points_that_have_both(
-    seed: int, pairs: int, slope: float, harder: float
-) -> None:
-    """Without noise the error is what the slope, drawn to 1, leaves; with it, about as large as the noise is."""
-    rng = np.random.default_rng(seed)
-    prune, more = rng.uniform(0.2, 0.8, (pairs, 2)), rng.uniform(0.2, 0.8, (5, 2))
-    values, sd = told(prune, slope * prune + harder, more)
-    away = np.abs(values - (slope * more + harder)).max()
-    assert away <= 1e-9 + 0.6 * abs(slope - 1.0) * 3.0 / (pairs + 3.0)
-    assert values.shape == sd.shape == (5, 2)
-    noisy = prune + harder + 0.05 * rng.standard_normal(prune.shape)
-    assert told(prune, noisy, more)[1].max() < 0.05 * 4
-
-
-def test_a_point_of_prune_alone_teaches_with_an_error_once_there_are_pairs_to_tell_it_from() -> None:
-    both = [
-        point("target", k, 200.0 + k, **{"f1/en": 0.1 * k + 0.05, "prune/f1/en": 0.1 * k}).with_means()
-        for k in range(1, 7)
-    ]
-    alone = point("target", 7, 207.0, **{"prune/f1/en": 0.7}).with_means()
-    assert len(seen([record([*both[:3], alone])])) == 3
-    found = seen([record([*both, alone])])
-    assert found.scores[-1] == pytest.approx(0.75)
-    assert found.is_measured.tolist() == [True] * 6 + [False]
-    on_prune = seen([record([*both, alone])], split="prune")
-    assert on_prune.scores[-1] == pytest.approx(0.7)
-    assert on_prune.is_measured.all()
 
 
 def test_failed_trials_and_the_one_without_a_mixture_teach_nothing_and_points_are_limited() -> None:

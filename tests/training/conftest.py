@@ -39,11 +39,7 @@ class Lab:
         self.folder = folder
         self.sources = {lang: self.windows(generate(lang, "pool", 60, seed=0)) for lang in ("en", "ko")}
         held_out = {lang: generate(lang, "evaluation", 20, seed=0) for lang in ("en", "ko")}
-        folders = {
-            (lang, split): self.windows(q[part]).folder
-            for lang, q in held_out.items()
-            for split, part in (("prune", slice(10)), ("select", slice(10, None)))
-        }
+        folders = {(lang, "validation"): self.windows(questions).folder for lang, questions in held_out.items()}
         target = Target(
             name="qa", task=self.task, head="qa", primary="f1", languages=("en", "ko"), folders=folders, settings=[]
         )
@@ -79,10 +75,10 @@ class Lab:
         }  # fmt: skip
         return Stage(**{**values, **changes})
 
-    def loop(self, store: StageStore, *, late: bool = False) -> StageLoop:
+    def loop(self, store: StageStore) -> StageLoop:
         """Runs stages on the weights that the engine holds, with item scores beside the store."""
         stores = Stores(store, ItemStore(store.root.parent / "items"))
-        return StageLoop(self.engine, stores, self.evaluation, late=late)
+        return StageLoop(self.engine, stores, self.evaluation)
 
     def train(self, stage: Stage, store: StageStore, *, final: bool = True) -> Iterator[StagePoint]:
         """A stage on them."""

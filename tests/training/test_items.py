@@ -20,7 +20,7 @@ def written(tmp_path: Path) -> tuple[ItemStore, Path]:
     rng, ids = np.random.default_rng(0), [str(k) for k in range(500)]
     measures = {"f1": (rng.random(500), np.ones(500)), "em": (rng.random(500), np.ones(500))}
     store.write(
-        "a/b", [TargetScores("qa", Scores(language="sw", split="select", ids=ids, groups=ids, measures=measures))]
+        "a/b", [TargetScores("qa", Scores(language="sw", split="validation", ids=ids, groups=ids, measures=measures))]
     )
     return store, tmp_path / "a" / "b.parquet"
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,11 @@ from ratio_hpo.training.store import StageStore, store_budget
 WEIGHTS = "model.safetensors"
 
 
-def run(
-    lab: Any, spec: Any, store: StageStore, stop_at: int | None = None, *, final: bool = True, late: bool = False
-) -> list[StagePoint]:
+def run(lab: Any, spec: Any, store: StageStore, stop_at: int | None = None, *, final: bool = True) -> list[StagePoint]:
     """Train a stage from the base; `stop_at` leaves after that step, as a killed worker would."""
     lab.engine.reset()
     points = []
-    for point in lab.loop(store, late=late).run(spec, lab.trained(), final=final):
+    for point in lab.loop(store).run(spec, lab.trained(), final=final):
         points.append(point)
         if stop_at is not None and point.step >= stop_at:
             break
@@ -142,10 +140,10 @@ def test_items_of_an_evaluation_outlast_its_checkpoint(lab: Any, tmp_path: Path)
     assert store.longest_prefix(lab.spec(steps=5), lab.scored_on, {}) is None
     table = items.read(str(point.items)).to_pandas()
     assert len(table) == 80
-    assert set(table["split"]) == {"prune", "select"}
+    assert set(table["split"]) == {"validation"}
     for language in ("en", "ko"):
         for measure in ("f1", "em"):
-            chosen = (table["language"] == language) & (table["split"] == "select") & (table["measure"] == measure)
+            chosen = (table["language"] == language) & (table["measure"] == measure)
             rows = table[chosen]
             assert rows["numerator"].sum() / rows["denominator"].sum() == point.scores[f"{measure}/{language}"]
             assert rows["id"].is_unique
@@ -170,62 +168,6 @@ def test_a_copied_store_goes_on(lab: Any, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "here")
     points = run(lab, lab.spec(), StageStore(tmp_path / "elsewhere" / "stages"))
     assert points[-1].spent.cost == 10 * 8
-
-
-def plain(scores: Mapping[str, float]) -> dict[str, float]:
-    """The scores on `select`."""
-    return {key: value for key, value in scores.items() if not key.startswith("prune/")}
-
-
-@pytest.mark.parametrize("stored", [False, True])
-def test_select_is_scored_late_as_it_is_at_once(lab: Any, stored: bool, tmp_path: Path) -> None:
-    """From the weights at hand and, of a stage that is stored, from those of the step; the rest is trained alike."""
-    whole = run(lab, lab.spec(), StageStore(tmp_path / "whole"))
-    expected, store = lab.weights(), StageStore(tmp_path / "late")
-    if stored:
-        run(lab, lab.spec(steps=10), store, late=True)
-    lab.engine.reset()
-    loop, told = lab.loop(store, late=True), []
-    for point in loop.run(lab.spec(), lab.trained(), final=True):
-        assert bool(plain(point.scores)) == (point.step == 20), "the end has both"
-        found = loop.score_select(lab.spec(), point.step)
-        told.append((point.step, dict(point.scores) | (dict(found.scores) if found is not None else {})))
-    assert told == [(point.step, dict(point.scores)) for point in whole]
-    assert same(lab.weights(), expected)
-
-
-def test_select_is_scored_once_and_not_without_the_weights(lab: Any, tmp_path: Path) -> None:
-    store, spec = StageStore(tmp_path / "stages"), lab.spec()
-    points = run(lab, spec, store, late=True)
-    once = points[0].spent.scored
-    loop = lab.loop(store, late=True)
-    first, again = loop.score_select(spec, 5), loop.score_select(spec, 5)
-    assert first is not None
-    assert again is not None
-    assert (first.spent.scored, again.spent.scored) == (once, 0)
-    assert (first.scores, first.items) == (again.scores, again.items)
-    table = ItemStore(tmp_path / "items").read(str(first.items)).to_pandas()
-    assert set(table["split"]) == {"select"}
-    assert points[0].items is None
-    assert loop.score_select(spec, 20) is None, "an end has both"
-    shutil.rmtree(store.folder(spec.name_at(10)))
-    assert loop.score_select(spec, 10) is None
-    damaged = store.folder(spec.name_at(20)) / WEIGHTS
-    shutil.copytree(damaged.parent, store.folder(spec.name_at(10)))
-    (store.folder(spec.name_at(10)) / WEIGHTS).write_bytes(damaged.read_bytes()[:-4] + b"oops")
-    assert loop.score_select(spec, 10) is None
-
-
-def test_a_stage_scored_late_is_not_passed_through_by_one_that_has_both(lab: Any, tmp_path: Path) -> None:
-    whole = run(lab, lab.spec(), StageStore(tmp_path / "whole"))
-    store = StageStore(tmp_path / "late")
-    run(lab, lab.spec(), store, late=True)
-    points = run(lab, lab.spec(), store)
-    assert [(p.step, p.scores) for p in points] == [(p.step, p.scores) for p in whole]
-    assert points[-1].spent.cost == 15 * 8, "from its first rung, whose weights tell the rest"
-    late = run(lab, lab.spec(), store, late=True)
-    assert late[-1].spent.cost == 0
-    assert [bool(plain(p.scores)) for p in late] == [False, False, True]
 
 
 def test_another_seed_draws_another_head(xlmr_folder: Path, make_lab: Any) -> None:

@@ -96,7 +96,7 @@ class Bench:
     def score(self, name: str, examples: list[Any]) -> dict[str, float]:
         windows = self.open(name, examples)
         [outputs] = self.engine.infer([Inferred(windows, self.tasks[name], name)])
-        [scores] = self.tasks[name].score(windows, outputs, "en", "select")
+        [scores] = self.tasks[name].score(windows, outputs, "en", "validation")
         return {measure: ratio(sums) for measure, sums in scores.measures.items()}
 
 
@@ -119,7 +119,7 @@ def shuffled(examples: list[Any]) -> list[Any]:
 
 def placed(examples: list[Any]) -> list[Any]:
     """A retrieval set of examples that are all asked."""
-    return [Placed(id=e.id, group=e.group, example=e, language="en", split="select") for e in examples]
+    return [Placed(id=e.id, group=e.group, example=e, language="en", split="validation") for e in examples]
 
 
 def baseline(examples: list[Any]) -> float:
@@ -190,7 +190,7 @@ def test_each_mention_has_its_own_answer_and_questions_share_theirs_over_languag
         for name in ("Ada", "Bo")
     ]
     examples = [
-        Placed(id="q", group="q", example=one, language=code, split="select")
+        Placed(id="q", group="q", example=one, language=code, split="validation")
         for one, code in zip(asked, ("en", "sw"), strict=True)
     ]
     for name, right in (("lareqa", [[0, 2], [0, 2]]), ("mewsli", [[0], [2]])):
@@ -325,7 +325,7 @@ def test_long_sentences_become_windows_of_whole_words_each_scored_once(bench: Ca
     assert max(windows.length(k) for k in range(len(windows))) <= 32
     noun = task.labels.index("NOUN")  # type: ignore[attr-defined]
     outputs = {k: {"labels": np.full(windows.length(k), noun)} for k in range(len(windows))}
-    [scores] = task.score(windows, outputs, "en", "select")
+    [scores] = task.score(windows, outputs, "en", "validation")
     assert ratio(scores.measures["accuracy"]) == 0.99  # a tag that the head does not have counts as wrong
 
 

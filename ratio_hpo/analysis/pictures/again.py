@@ -78,7 +78,7 @@ def draw_noise(facts: Facts, figure: Any) -> Sequence[Any]:
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlim(left=0)
-    axes.set_xlabel(f"standard deviation of {facts.measure} over seeds, on select")
+    axes.set_xlabel(f"standard deviation of {facts.measure} over seeds")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return [axes]
 

@@ -105,7 +105,7 @@ class Facts:
         return label(record, self.view.about.reference)
 
     def score(self, point: Progress, part: Part) -> float | None:
-        """Of a part, on `select`."""
+        """Of a part."""
         return point.scores.get(key_of(self.view, part))
 
     def tip(self, artist: Any, texts: Sequence[str] | str, classes: str = "") -> None:

@@ -30,7 +30,7 @@ def draw_curves(facts: Facts, figure: Any) -> Sequence[Any]:
                 facts.tip(line, describe(facts, record, points[-1]), "stopped" if stopped else "")
         axes.set_title(f"{stage} stage")
         cost_axis(axes, "windows", "seen in the stage")
-    each[0].set_ylabel(f"mean {facts.measure} on select")
+    each[0].set_ylabel(f"mean {facts.measure}")
     return each
 
 
@@ -193,7 +193,7 @@ def table_savings(facts: Facts) -> Table:
 CURVES = Picture(
     name="curves",
     title="Learning curves",
-    about="Mean score on select at each rung, by stage; stopped trials are faint and dotted, anchors thicker.",
+    about="Mean validation score at each rung, by stage; stopped trials are faint and dotted, anchors thicker.",
     draw=draw_curves,
     table=table_curves,
     missing=nothing_scored,

@@ -51,7 +51,7 @@ def draw(facts: Facts, figure: Any) -> Sequence[Any]:
         axes.axhline(facts.view.target, color=TARGET, linewidth=1, linestyle="--", label=text)
     _name_anchors(facts, axes)
     cost_axis(axes, facts.unit)
-    axes.set_ylabel(f"mean {facts.measure} on select")
+    axes.set_ylabel(f"mean {facts.measure}")
     axes.legend(loc="lower right")
     figure.colorbar(ScalarMappable(Normalize(0, 1), ratio_map()), ax=axes, pad=0.13, label="ratio").outline.set_visible(
         False

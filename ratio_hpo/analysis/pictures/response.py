@@ -54,7 +54,7 @@ def draw_response(facts: Facts, figure: Any) -> Sequence[Any]:
     best = facts.answers.best()["mean"]
     axes.axvspan(best["low"], best["high"], color=FAINT, alpha=0.35, linewidth=0, label="best ratio, 4 of 5")
     axes.set_xlabel("ratio (share of non-English windows)")
-    axes.set_ylabel(f"mean {facts.measure} at the end, on select")
+    axes.set_ylabel(f"mean {facts.measure} at the end")
     figure.legend(loc="outside upper center", ncols=4)  # within, it hides what is measured at high ratios
     return [axes]
 
@@ -241,7 +241,7 @@ GAINS = Picture(
     name="gains",
     title="Gain of each language",
     about="Of the finalist over the reference language alone and over no intermediate training: confirmed, with 95 % "
-    "intervals, where that was done; else of the recommended trial on select, one seed.",
+    "intervals, where that was done; else of the recommended trial on the validation split, one seed.",
     draw=draw_gains,
     table=table_gains,
     missing=lambda facts: nothing_scored(facts) or (None if _gains(facts) else "there is no anchor to compare with"),

@@ -24,7 +24,7 @@ def answer_of(facts: Facts) -> dict[str, str]:
         failed = [record for record in view.records if record.is_failure]
         why = f" {len(failed)} trial(s) failed; the first says: {printable(failed[0].reason or '')}" if failed else ""
         return {"sentence": f"No trial has run to its end yet, so there is no answer.{why}", "note": ""}
-    measured = f"{facts.measure} {found.record.scored[-1].headline:.3f} on select"
+    measured = f"{facts.measure} {found.record.scored[-1].headline:.3f} on validation"
     expected = "" if found.mean is None else f", expected {found.mean:.3f} ± {found.sd:.3f}"
     return {
         "sentence": f"Recommended: {facts.name(found.record)}, {measured}{expected}. {found.why.capitalize()}.",
