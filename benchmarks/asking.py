@@ -16,9 +16,9 @@ import numpy as np
 
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.space import LogUniform, Simplex, Space
-from ratio_hpo.study.course import Courses
 from ratio_hpo.study.front_pruner import FrontPruner
 from ratio_hpo.study.mixture import MixtureProposals
+from ratio_hpo.study.planned_curve import PlannedCurves
 from ratio_hpo.study.response import Response
 
 
@@ -56,7 +56,7 @@ def main() -> None:
     print("| trials | fit | proposal | verdict |\n|---|---|---|---|")
     for count in asked.trials:
         records = [trial(number, space, asked.languages, rng) for number in range(count)]
-        courses = Courses(space, {"target": tuple(range(10, 101, 10))}, 100.0, "windows")
+        courses = PlannedCurves(space, {"target": tuple(range(10, 101, 10))}, 100.0, "windows")
         response = Response(space, courses)
         began = time.perf_counter()
         response.fitted(records)

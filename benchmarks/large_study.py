@@ -17,12 +17,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
-from ratio_hpo.core.plans import About
+from ratio_hpo.backends.session import Budget, Session
+from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.space import LogUniform, Ratio, Space
-from ratio_hpo.study import Study, StudyPlan, Target
+from ratio_hpo.study import Study, StudyPlan, TargetScore
 from ratio_hpo.study.storage import default_url, open_storage
 
 LANGUAGES = ("en", "de", "es", "ru", "fi", "id", "sw", "ko")
@@ -47,12 +47,12 @@ def plan() -> StudyPlan:
         basis={"benchmark": "large"},
         space=Space("s", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2, absolute=True)}),
         rungs={"target": tuple(range(10, 10 * EVALUATIONS + 1, 10))},
-        target=Target(score=0.5),
-        anchors=(),
+        target=TargetScore(score=0.5),
+        baselines=(),
         largest_cost=10.0 * EVALUATIONS,
         languages=LANGUAGES,
         seed=0,
-        about=About(experiment="large", space="s", store="local"),
+        about=StudyMetadata(experiment="large", space="s", store="local"),
     )
 
 

@@ -18,15 +18,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.backends.resources import Resources
+from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.plans import About
+from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.experiment.track import tracking_beside
 from ratio_hpo.space import LogUniform, Ratio, Space
-from ratio_hpo.study import Study, StudyPlan, Target
+from ratio_hpo.study import Study, StudyPlan, TargetScore
 from ratio_hpo.study.storage import default_url, open_storage
 
 LANGUAGES = ("en", "de", "es", "ru", "fi", "id", "sw", "ko")
@@ -49,12 +49,12 @@ def plan(name: str) -> StudyPlan:
         basis={"benchmark": name},
         space=space,
         rungs={"target": tuple(range(10, 110, 10))},
-        target=Target(score=0.5),
-        anchors=(),
+        target=TargetScore(score=0.5),
+        baselines=(),
         largest_cost=100.0,
         languages=LANGUAGES,
         seed=0,
-        about=About(experiment="overhead", space="s"),
+        about=StudyMetadata(experiment="overhead", space="s"),
     )
 
 

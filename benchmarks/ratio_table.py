@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Context, Progress
-from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
+from ratio_hpo.experiment.build_search import Search, SearchOptions, build_search
 
 RATIOS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 GROUPS = {"en": ("en",), "de es ru": ("de", "es", "ru"), "fi id sw ko": ("fi", "id", "sw", "ko")}
@@ -25,7 +25,7 @@ GROUPS = {"en": ("en",), "de es ru": ("de", "es", "ru"), "fi id sw ko": ("fi", "
 def ready(root: str, seed: int) -> Search:
     """The default search with another seed."""
     options = SearchOptions(root=Path(root), settings=(Setting("seed", seed, "--seeds"),), tracking=False)
-    return ready_search(options, lambda line: None)
+    return build_search(options, lambda line: None)
 
 
 def measure(job: tuple[str, int, float]) -> tuple[int, float, list[Progress]]:
@@ -52,13 +52,13 @@ def main() -> None:
     for ratio in RATIOS:
         curves = [curve for _, r, curve in results if r == ratio]
         ends = [curve[-1] for curve in curves]
-        means = [end.headline for end in ends]
+        means = [end.primary_score for end in ends]
         spread = statistics.stdev(means) if len(means) > 1 else 0.0
         groups = [
             statistics.mean(end.scores[f"f1/{language}"] for end in ends for language in languages)
             for languages in GROUPS.values()
         ]
-        before = statistics.mean([p for p in curve if p.stage == "intermediate"][-1].headline for curve in curves)
+        before = statistics.mean([p for p in curve if p.stage == "intermediate"][-1].primary_score for curve in curves)
         cells = " | ".join(f"{value:.3f}" for value in groups)
         print(f"| {ratio:g} | {statistics.mean(means):.3f} ± {spread:.3f} | {cells} | {before:.3f} |")
 

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import psutil
 
-from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.ray import run_ray
 from ratio_hpo.backends.resources import Resources
-from ratio_hpo.core.plans import About
+from ratio_hpo.backends.session import Budget, Session
+from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Context, Params, Progress, State
 from ratio_hpo.space import LogUniform, Ratio, Space
-from ratio_hpo.study import Study, StudyPlan, Target
+from ratio_hpo.study import Study, StudyPlan, TargetScore
 from ratio_hpo.study.storage import default_url, open_storage
 
 RUNGS = tuple(range(10, 110, 10))
@@ -47,12 +47,12 @@ def plan() -> StudyPlan:
         basis={"benchmark": "throughput"},
         space=Space("s", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2, absolute=True)}),
         rungs={"target": RUNGS},
-        target=Target(score=0.5),
-        anchors=(),
+        target=TargetScore(score=0.5),
+        baselines=(),
         largest_cost=100.0,
         languages=("en", "sw"),
         seed=0,
-        about=About(experiment="throughput", space="s", store="local"),
+        about=StudyMetadata(experiment="throughput", space="s", store="local"),
     )
 
 

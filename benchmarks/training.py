@@ -27,8 +27,8 @@ from ratio_hpo.data.tasks.settings import WindowSpec
 from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import generate
-from ratio_hpo.training.base import find_base
-from ratio_hpo.training.engine import Engine, Tally, Trained
+from ratio_hpo.training.base_model import find_base
+from ratio_hpo.training.engine import Engine, StageMetrics, TrainingSource
 from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.loop import StageLoop, StagePoint, Stores
@@ -87,7 +87,7 @@ class Bench:
 
     def train(self, stage: Stage, store: StageStore) -> list[StagePoint]:
         loop = StageLoop(self.engine, Stores(store, ItemStore(store.root / "items")), self.evaluation)
-        return list(loop.run(stage, {"en": Trained(self.windows, self.task, "qa")}, final=False))
+        return list(loop.run(stage, {"en": TrainingSource(self.windows, self.task, "qa")}, final=False))
 
     def engine_rate(self, store: StageStore, seed: int) -> float:
         """Examples a second of the engine's training steps."""
@@ -159,7 +159,9 @@ def compare_padding(base_name: str, data: Path, device: str, micro_batch: int, p
                 optimizer, stream = engine.optimizer(spec), MixtureStream(stream_of, 0)
                 began = time.monotonic()
                 for step in range(pair * steps, (pair + 1) * steps):
-                    engine.step(spec, step, stream, {"sw": Trained(windows, task, "qa")}, optimizer, Tally())
+                    engine.step(
+                        spec, step, stream, {"sw": TrainingSource(windows, task, "qa")}, optimizer, StageMetrics()
+                    )
                 rates[k].append(steps * spec.batch_size / (time.monotonic() - began))
     whole, sorted_ = (statistics.median(rate) for rate in rates)
     ratio = statistics.median(b / a for a, b in zip(*rates, strict=True))

@@ -14,14 +14,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.ray import run_ray
 from ratio_hpo.backends.ray_tune import PENDING
 from ratio_hpo.backends.resources import Resources
-from ratio_hpo.core.plans import About
+from ratio_hpo.backends.session import Budget, Session
+from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.space import Ratio, Space
-from ratio_hpo.study import Study, StudyPlan, Target
+from ratio_hpo.study import Study, StudyPlan, TargetScore
 from ratio_hpo.study.storage import default_url, open_storage
 
 
@@ -47,12 +47,12 @@ def main() -> None:
             basis={},
             space=Space("s", {"ratio": Ratio()}),
             rungs={"target": (10,)},
-            target=Target(score=0.5),
-            anchors=(),
+            target=TargetScore(score=0.5),
+            baselines=(),
             largest_cost=10.0,
             languages=(),
             seed=0,
-            about=About(experiment="workers", space="s"),
+            about=StudyMetadata(experiment="workers", space="s"),
         )
         study = Study(plan, open_storage(default_url(root)), sampler=("random", {}), pruner=("none", {}))
         session = Session(study=study, budget=Budget(trials=asked.trials), root=root, threads=1)

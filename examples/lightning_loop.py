@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ratio_hpo import Context, LogUniform, Params, Progress, Ratio, search
 from ratio_hpo.integrations.lightning import lightning_progress
-from ratio_hpo.integrations.torch import MixtureSampler, concatenate, sizes_of
+from ratio_hpo.integrations.torch import MixtureBatchSampler, concatenate, sizes_of
 
 LANGUAGES = ("en", "sw")
 FEATURES, BATCH, RUNGS = 40, 20, [200, 400, 800, 1600]
@@ -60,7 +60,7 @@ def train(params: Params, context: Context) -> Iterator[Progress]:
     torch.manual_seed(context.seed)
     sources = {"en": sentences("en", 4000, 1), "sw": sentences("sw", 200, 2)}
     shares = {"en": 1 - params["ratio"], "sw": params["ratio"]}
-    sampler = MixtureSampler(sizes_of(sources), shares, draws=RUNGS[-1], seed=context.seed)
+    sampler = MixtureBatchSampler(sizes_of(sources), shares, draws=RUNGS[-1], seed=context.seed)
     trainer = Trainer(
         max_steps=RUNGS[-1] // BATCH,
         val_check_interval=RUNGS[0] // BATCH,

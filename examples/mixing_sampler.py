@@ -3,7 +3,7 @@
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
-from ratio_hpo.integrations.torch import MixtureSampler, concatenate, sizes_of
+from ratio_hpo.integrations.torch import MixtureBatchSampler, concatenate, sizes_of
 
 SHARES, BATCH, STEPS = {"en": 0.5, "fi": 0.2, "sw": 0.3}, 32, 100
 
@@ -19,7 +19,7 @@ def sources() -> dict[str, TensorDataset]:
 def batches(step: int = 0, workers: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """All batches from a step on."""
     data = sources()
-    sampler = MixtureSampler(sizes_of(data), SHARES, draws=STEPS * BATCH, seed=0, start=step * BATCH)
+    sampler = MixtureBatchSampler(sizes_of(data), SHARES, draws=STEPS * BATCH, seed=0, start=step * BATCH)
     return [tuple(batch) for batch in DataLoader(concatenate(data), BATCH, sampler=sampler, num_workers=workers)]
 
 

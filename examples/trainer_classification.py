@@ -28,7 +28,7 @@ from transformers import (
 
 import ratio_hpo
 from ratio_hpo import Context, LogUniform, Params, Progress, Ratio, search
-from ratio_hpo.integrations.torch import MixtureSampler, concatenate, sizes_of
+from ratio_hpo.integrations.torch import MixtureBatchSampler, concatenate, sizes_of
 from ratio_hpo.integrations.transformers import MixtureTrainerMixin, trainer_progress
 
 BASE = Path(ratio_hpo.__file__).parent / "training" / "polyglot_base"
@@ -98,7 +98,9 @@ def train(params: Params, context: Context) -> Iterator[Progress]:
             train_dataset=concatenate(sources),
             eval_dataset={name: Sentences(name, 200, 3, tokenizer) for name in sources},
             compute_metrics=accuracy,
-            mixture=MixtureSampler(sizes_of(sources), shares, draws=RUNGS[-1], seed=context.seed, batch_size=BATCH),
+            mixture=MixtureBatchSampler(
+                sizes_of(sources), shares, draws=RUNGS[-1], seed=context.seed, batch_size=BATCH
+            ),
         )
         trainer.remove_callback(PrinterCallback)
         yield from trainer_progress(trainer, "accuracy")

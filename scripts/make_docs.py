@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from ratio_hpo import load_study
-from ratio_hpo.analysis.pictures import PICTURES, save
+from ratio_hpo.analysis.plots import PICTURES, save
 from ratio_hpo.analysis.report.page import Column, render
 
 ROOT = Path(__file__).parents[1]

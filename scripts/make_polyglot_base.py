@@ -23,8 +23,8 @@ from ratio_hpo.data.tasks.settings import WindowSpec
 from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import open_windows
 from ratio_hpo.data.world import LANGUAGES, generate, masked_statements
-from ratio_hpo.training.base import EMBEDDED, find_base
-from ratio_hpo.training.engine import Engine, Trained
+from ratio_hpo.training.base_model import EMBEDDED, find_base
+from ratio_hpo.training.engine import Engine, TrainingSource
 from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.loop import StageLoop, Stores
@@ -129,7 +129,7 @@ def main() -> None:
         print(f"{engine.num_parameters:,} parameters, {len(tokenizer):,} tokens, {len(windows):,} windows")
         stores = Stores(StageStore(scratch / "store"), ItemStore(scratch / "items"))
         for point in StageLoop(engine, stores, evaluation).run(
-            spec, {"world": Trained(windows, task, "qa")}, final=True
+            spec, {"world": TrainingSource(windows, task, "qa")}, final=True
         ):
             print(f"step {point.step}: loss {point.measures['loss']:.3f}, mean F1 {point.scores.get('f1/mean', 0):.3f}")
         engine.model.heads["qa"].save_pretrained(out)  # type: ignore[operator,union-attr]

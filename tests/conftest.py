@@ -19,10 +19,10 @@ import pytest
 from hypothesis import settings
 
 from ratio_hpo.core.clock import Clock
-from ratio_hpo.core.plans import About
+from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.space import LogUniform, Ratio, Space
-from ratio_hpo.study import Anchor, StudyPlan, Target
+from ratio_hpo.study import Baseline, StudyPlan, TargetScore
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices in two processes on two cores: half the time
@@ -47,21 +47,21 @@ def curve_objective(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def plan_of(name: str = "study", **changes: object) -> StudyPlan:
-    """A study over a ratio and a learning rate, with two anchors."""
+    """A study over a ratio and a learning rate, with two baselines."""
     values: dict[str, object] = {
         "name": name,
         "basis": {"base": "b", "data": {"intermediate/en": "d"}},
         "space": Space("tiny", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2, absolute=True)}),
         "rungs": {"target": RUNGS},
-        "target": Target(),
-        "anchors": (
-            Anchor(kind="english", params={"ratio": 0.0, "learning_rate": 1e-3}),
-            Anchor(kind="non_english", params={"ratio": 1.0, "learning_rate": 1e-3}),
+        "target": TargetScore(),
+        "baselines": (
+            Baseline(kind="reference_only", params={"ratio": 0.0, "learning_rate": 1e-3}),
+            Baseline(kind="non_reference_only", params={"ratio": 1.0, "learning_rate": 1e-3}),
         ),
         "largest_cost": 100.0,
         "languages": LANGUAGES,
         "seed": 0,
-        "about": About(experiment="fake", space="tiny", base="b", trials=8),
+        "about": StudyMetadata(experiment="fake", space="tiny", base="b", trials=8),
     }
     return StudyPlan(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -31,7 +31,7 @@ def test_a_search_gives_tables_the_best_trial_and_a_recipe(tmp_path: Path) -> No
     study = run(tmp_path)
     trials = study.trials()
     assert list(trials["number"]) == list(range(8))
-    assert list(trials["kind"][:2]) == ["english", "non_english"]
+    assert list(trials["kind"][:2]) == ["reference_only", "non_reference_only"]
     assert {"params.ratio", "params.learning_rate", "score", "cost_to_target", "score.sw", "front"} <= set(
         trials.columns
     )
@@ -64,12 +64,12 @@ def shares_objective(params: Params, context: Context) -> Iterator[Progress]:
 def test_a_simplex_has_a_ratio_and_anchors_at_its_corners(tmp_path: Path) -> None:
     study = run(tmp_path, shares_objective, {"shares": Simplex(parts=("en", "fi", "sw"))}, pruner="none")
     trials = study.trials()
-    assert list(trials["kind"][:3]) == ["english", "uniform", "non_english"]
+    assert list(trials["kind"][:3]) == ["reference_only", "uniform", "non_reference_only"]
     assert trials["ratio"][:3].tolist() == pytest.approx([0.0, 2 / 3, 1.0])
     assert (trials["ratio"] - (1 - trials["params.shares.en"])).abs().max() < 1e-9
 
 
-def test_what_is_enqueued_runs_right_after_the_anchors(tmp_path: Path) -> None:
+def test_what_is_enqueued_runs_right_after_the_baselines(tmp_path: Path) -> None:
     study = run(tmp_path, enqueue=[{"ratio": 0.6, "learning_rate": 2e-3}], trials=4)
     third = study.trials().iloc[2]
     assert third["kind"] == "enqueued"
@@ -89,7 +89,7 @@ def test_reference_values_make_domains_factors(tmp_path: Path) -> None:
     [
         ({"rungs": [20, 10]}, "rungs.target needs rising windows"),
         ({"sampler": "tep"}, "did you mean 'tpe'"),
-        ({"anchors": []}, "target needs `score`"),
+        ({"baselines": []}, "target needs `score`"),
         ({"space": {"learning_rate": LogUniform(low=0.1, high=1)}}, "needs `score`, since space"),
         ({"enqueue": [{"ratio": 2}]}, r"enqueue\.0\.ratio: needs a value"),
         ({"values": {"lr": 1.0}}, r"values\.lr: no parameter of space"),
@@ -279,7 +279,7 @@ def test_wrong_weights_are_one_line(options: dict[str, Any], message: str, tmp_p
 
 
 def test_an_experiment_is_searched_by_its_name(tmp_path: Path) -> None:
-    short = {"stages.target.steps": 10, "stages.target.evaluate": [10], "anchors": ["english", "none"]}
+    short = {"stages.target.steps": 10, "stages.target.evaluate": [10], "baselines": ["reference_only", "none"]}
     options: dict[str, Any] = {
         "experiment": "polyglot-world",
         "space": "ratio-only",

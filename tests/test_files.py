@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from ratio_hpo.backends.steps import Ending, next_step, stream_of
-from ratio_hpo.core import waiting
+from ratio_hpo.backends.trial_steps import TrialEnd, next_step, stream_of
+from ratio_hpo.core import retry
 from ratio_hpo.core.errors import FileFault, ResumeError, StorageFullError
 from ratio_hpo.core.files import (
     abandoned,
@@ -91,9 +91,9 @@ class Flaky:
             yield Progress(stage="target", windows=windows, cost=windows, scores={"f1/en": 0.5})
 
 
-def steps_of(objective: Flaky, patience: float) -> list[Progress | Ending]:
+def steps_of(objective: Flaky, patience: float) -> list[Progress | TrialEnd]:
     stream = stream_of(lambda: objective, {}, Context(trial=0, seed=0, root="", patience=patience))
-    steps: list[Progress | Ending] = []
+    steps: list[Progress | TrialEnd] = []
     while not steps or isinstance(steps[-1], Progress):
         steps.append(next_step(stream))
     return steps
@@ -101,15 +101,15 @@ def steps_of(objective: Flaky, patience: float) -> list[Progress | Ending]:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(waiting, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(retry, "MAX_PAUSE", 0.01)
 
 
 def test_a_trial_outlasts_a_fault_and_begins_again(capsys: pytest.CaptureFixture[str]) -> None:
     objective = Flaky(fails=2)
     *points, end = steps_of(objective, patience=5.0)
     assert [point.windows for point in points] == [10, 20, 10, 20, 10, 20, 30]  # type: ignore[union-attr]
-    assert end == Ending()
+    assert end == TrialEnd()
     assert objective.begun == 3
     said = capsys.readouterr().err.splitlines()
     assert "trying again for up to 5 s" in said[0]
@@ -118,7 +118,7 @@ def test_a_trial_outlasts_a_fault_and_begins_again(capsys: pytest.CaptureFixture
 
 def test_a_fault_that_stays_blocks_the_search_and_fails_no_trial() -> None:
     end = steps_of(Flaky(fails=10**6), patience=0.05)[-1]
-    assert isinstance(end, Ending)
+    assert isinstance(end, TrialEnd)
     assert end.blocked
     assert "Errno 5" in str(end.reason)
 
@@ -126,7 +126,7 @@ def test_a_fault_that_stays_blocks_the_search_and_fails_no_trial() -> None:
 def test_a_mistake_of_an_objective_is_not_waited_for() -> None:
     objective = Flaky(fails=1, number=errno.ENOENT)
     end = steps_of(objective, patience=60.0)[-1]
-    assert isinstance(end, Ending)
+    assert isinstance(end, TrialEnd)
     assert (end.blocked, objective.begun) == (False, 1)
 
 

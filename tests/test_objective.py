@@ -11,7 +11,7 @@ import pytest
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Context, Progress
-from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
+from ratio_hpo.experiment.build_search import Search, SearchOptions, build_search
 from ratio_hpo.objective import CheckedObjective
 from tests.cli.test_search import SMALL
 
@@ -29,7 +29,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Search]:
         file.write_text(text)
         settings = () if space is None else (Setting("space", space, "--space"),)
         options = SearchOptions(experiment=str(file), settings=settings, root=root / "runs", tracking=False)
-        return ready_search(options, lambda line: None)
+        return build_search(options, lambda line: None)
 
     return make
 
@@ -57,8 +57,8 @@ def test_budget_add_keeps_english_whole(ready: Callable[..., Search], tmp_path: 
         middle = search.plan_trial({"ratio": ratio}, 0).stages["intermediate"]
         assert middle.sources["en"].windows == pytest.approx(8 * 32, abs=2 + 32 * (1 - ratio))
         assert middle.steps == int(np.ceil(8 / (1 - ratio) - 1e-9))
-    assert "non_english" not in {anchor.kind for anchor in search.plan.anchors}
-    # the uniform anchor, 7 of 8 sources, is longer than anything in the space
+    assert "non_reference_only" not in {baseline.kind for baseline in search.plan.baselines}
+    # the uniform baseline, 7 of 8 sources, is longer than anything in the space
     assert search.plan.largest_cost == 8 * 8 * 32 + 4 * 16
 
 
@@ -77,7 +77,7 @@ def test_tokens_as_unit_even_out_tokens(ready: Callable[..., Search]) -> None:
     assert middle.ratio == 0.5
 
 
-@pytest.mark.parametrize("space", ["default", "curve", "ratio-only", "languages", "full"])
+@pytest.mark.parametrize("space", ["default", "step-sweep", "ratio-only", "languages", "full"])
 def test_every_shipped_space_gives_stages_anywhere(space: str, ready: Callable[..., Search]) -> None:
     search = ready(space=space)
     rng = np.random.default_rng(0)
@@ -89,9 +89,9 @@ def test_every_shipped_space_gives_stages_anywhere(space: str, ready: Callable[.
         if space == "languages":
             got = plan.stages["intermediate"].sources
             assert all(got[name].windows == 0 for name, share in params["shares"].items() if share == 0.0)
-    for anchor in search.plan.anchors:
-        if anchor.kind != "none":
-            assert set(search.plan.space.parameters) - {"ratio", "shares"} <= set(anchor.params)
+    for baseline in search.plan.baselines:
+        if baseline.kind != "none":
+            assert set(search.plan.space.parameters) - {"ratio", "shares"} <= set(baseline.params)
 
 
 def test_paid_cost_leaves_out_what_was_stored(ready: Callable[..., Search], tmp_path: Path) -> None:
@@ -192,6 +192,6 @@ def test_an_objective_of_another_measure_says_which() -> None:
     context = Context(trial=0, seed=0, root=".")
     [point] = CheckedObjective(train, {"target": (10,)}, measure="accuracy")({}, context)
     assert point.by_language() == {"en": 0.5, "sw": 0.7}
-    assert (point.headline, point.scores["score/worst"]) == (pytest.approx(0.6), 0.5)
+    assert (point.primary_score, point.scores["score/worst"]) == (pytest.approx(0.6), 0.5)
     with pytest.raises(ValueError, match="needs a score named f1/<language> or f1/mean"):
         list(CheckedObjective(train, {"target": (10,)})({}, context))

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from ratio_hpo.core.overrides import Setting
-from ratio_hpo.core.resources import PACKAGE
+from ratio_hpo.core.packaged_files import PACKAGE
 from ratio_hpo.core.urls import lasting_url
-from ratio_hpo.experiment.kind import SearchOptions
 from ratio_hpo.experiment.load import load_experiment
 from ratio_hpo.experiment.places import find_places
-from ratio_hpo.training.base import EMBEDDED
+from ratio_hpo.experiment.search_setup import SearchOptions
+from ratio_hpo.training.base_model import EMBEDDED
 
 OBJECTIVE = """
 from ratio_hpo import Progress
@@ -28,7 +28,7 @@ def train(params, context):
     for w in (100, 200):
         yield Progress(stage="target", windows=w, cost=w, scores={"f1/en": 0.3 + params["ratio"] * w / 1000})
 """
-SPACE = "name: mine\nobjective: own\nparameters:\n  ratio: {type: ratio}\n"
+SPACE = "name: mine\nobjective: custom\nparameters:\n  ratio: {type: ratio}\n"
 OWN = "name: own\nobjective: my_objective:train\nspace: ./mine.yaml\nrungs: {target: [100, 200]}\ntrials: 2\n"
 
 

@@ -79,13 +79,13 @@ def test_both_are_scored(prepared: Prepared) -> None:
 
     from ratio_hpo.data.tasks import make_task
     from ratio_hpo.data.tasks.settings import WindowSpec
-    from ratio_hpo.training.engine import Inferred
+    from ratio_hpo.training.engine import EvalSet
     from ratio_hpo.training.evaluation import Evaluation, Target
 
     class Perfect:
         """Gives every label full marks."""
 
-        def infer(self, sets: list[Inferred]) -> list[dict]:
+        def infer(self, sets: list[EvalSet]) -> list[dict]:
             found = []
             for windows in (one.windows for one in sets):
                 outputs = {}

@@ -15,7 +15,7 @@ import pytest
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Context, Decision, Progress
 from ratio_hpo.experiment import load_experiment
-from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
+from ratio_hpo.experiment.build_search import Search, SearchOptions, build_search
 from ratio_hpo.study.pruning import OptunaPruner
 from tests.conftest import check_picture
 
@@ -52,7 +52,7 @@ targets:
 stages:
   intermediate:
     {sources: [qa, nli, text], mlm_share: 0.2, steps: 6, batch_size: 8, learning_rate: 1.0e-3, evaluate: [3, 6]}
-anchors: [english, none, all_tasks, "task:qa", non_english]
+baselines: [reference_only, none, all_tasks, "task:qa", non_reference_only]
 """
 
 
@@ -65,7 +65,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ready(file: Path) -> Search:
-    return ready_search(SearchOptions(experiment=str(file), root=file.parent / "ready", tracking=False), print)
+    return build_search(SearchOptions(experiment=str(file), root=file.parent / "ready", tracking=False), print)
 
 
 SEARCHED = """
@@ -96,7 +96,7 @@ targets:
 stages:
   intermediate:
     {sources: [qa, nli], steps: 6, batch_size: 8, learning_rate: 1.0e-3, evaluate: [3, 6]}
-anchors: [english, none]
+baselines: [reference_only, none]
 sampler: random
 """
 SPACES = {
@@ -109,7 +109,7 @@ def test_the_time_of_a_search_goes_by_windows_whatever_its_cost_counts(tmp_path:
     (tmp_path / "space.yaml").write_text(f"name: grouped\nparameters: {SPACES['grouped']}\n")
     (tmp_path / "searched.yaml").write_text(SEARCHED.replace("SPACE", str(tmp_path / "space.yaml")))
     options = SearchOptions(experiment=str(tmp_path / "searched.yaml"), root=tmp_path, tracking=False)
-    search = ready_search(options, print)
+    search = build_search(options, print)
     assert search.plan.largest_cost > search.largest_windows == 6 * 8 + 4 * 8 + 4 * 8
 
 
@@ -164,12 +164,12 @@ def test_target_stages_branch_from_one_intermediate_stage_and_advance_in_rounds(
         ("target", 56, 104, {"target.nli": 32, "target.pos": 24}),
     ]
     first, last = points[0], points[-1]
-    assert not first.has_headline  # `pos` is trained in no intermediate source, and not scored there
+    assert not first.has_primary_score  # `pos` is trained in no intermediate source, and not scored there
     assert "nli/accuracy/id" in first.scores
     assert "tatoeba/accuracy/ko" in first.scores
     assert not any("pos/" in key for key in first.scores)
     means = {name: last.scores[f"{name}/mean"] for name in ("nli", "pos", "tatoeba")}
-    assert last.headline == pytest.approx((means["nli"] + 2 * means["pos"] + means["tatoeba"]) / 4)
+    assert last.primary_score == pytest.approx((means["nli"] + 2 * means["pos"] + means["tatoeba"]) / 4)
     assert last.scores["score/en"] == pytest.approx((last.scores["nli/accuracy/en"] + last.scores["pos/f1/en"]) / 2)
     assert last.scores["tatoeba/mean"] == points[1].scores["tatoeba/mean"]  # of the encoder that both branch from
     assert last.cost == ready.plan_trial({"ratio": 0.5}, 0).cost
@@ -189,9 +189,9 @@ def test_a_trial_that_goes_on_equals_one_never_interrupted(ready: Search, tmp_pa
 def test_the_base_without_intermediate_training_has_no_ratio_and_is_merged_with_nothing(
     ready: Search, tmp_path: Path
 ) -> None:
-    kinds = [anchor.kind for anchor in ready.plan.anchors]
-    assert kinds[:2] == ["english+all_tasks", "none"]
-    params = ready.plan.anchors[1].params
+    kinds = [baseline.kind for baseline in ready.plan.baselines]
+    assert kinds[:2] == ["reference_only+all_tasks", "none"]
+    params = ready.plan.baselines[1].params
     plan = ready.plan_trial(params, 0)
     assert (plan.ratio, set(plan.stages)) == (None, {"target.nli", "target.pos"})
     points = run(ready, params, tmp_path)
@@ -200,17 +200,17 @@ def test_the_base_without_intermediate_training_has_no_ratio_and_is_merged_with_
         ("target", 32, 32),
         ("target", 56, 56),
     ]
-    assert points[-1].has_headline
+    assert points[-1].has_primary_score
 
 
 def test_anchors_keep_masked_text_at_its_share_and_reach_both_ends(ready: Search) -> None:
-    plans = {a.kind: ready.plan_trial(a.params, 0) for a in ready.plan.anchors if a.kind != "none"}
+    plans = {a.kind: ready.plan_trial(a.params, 0) for a in ready.plan.baselines if a.kind != "none"}
     for plan in plans.values():
         stage = plan.stages["intermediate"]
         assert stage.sources["mlm.sw"].requested == pytest.approx(0.2)
         assert stage.ratio_realised_all > 0.1 or stage.ratio_realised == 0.0 or stage.sources["mlm.sw"].windows > 0
-    assert plans["english+all_tasks"].ratio_realised == 0.0
-    assert plans["non_english"].ratio_realised == 1.0
+    assert plans["reference_only+all_tasks"].ratio_realised == 0.0
+    assert plans["non_reference_only"].ratio_realised == 1.0
     only = plans["task:qa"].stages["intermediate"]
     assert {name for name, got in only.sources.items() if got.windows} == {"qa.en", "mlm.sw"}
 
@@ -250,7 +250,7 @@ def test_the_pruner_compares_each_target_stage_by_its_own_mean() -> None:
             "sources: [held-pos/validation]",
             "trains on held-pos/validation, which is for evaluation",
         ),
-        ('"task:qa"', '"task:ner"', "anchors: task:ner names no labelled task"),
+        ('"task:qa"', '"task:ner"', "baselines: task:ner names no labelled task"),
         ("tasks: {nli: {max_length: 96}", "tasks: {nli: {max_lenght: 96}", "tasks.nli.max_lenght: unknown key"),
         ("  pos:\n    {task: pos", "  score:\n    {task: pos", "a target cannot be called score"),
         ("evaluation: [held-pos]", "evaluation: [held-nli]", "whose task is nli, not pos"),
@@ -261,7 +261,7 @@ def test_mistakes_are_one_line_with_the_rule(old: str, new: str, message: str, f
     (tmp_path / "bad.yaml").write_text(EXPERIMENT.replace(old, new))
     options = SearchOptions(experiment=str(tmp_path / "bad.yaml"), root=tmp_path / "runs", tracking=False)
     with pytest.raises(ConfigError, match=message) as caught:
-        ready_search(options, lambda line: None)
+        build_search(options, lambda line: None)
     assert len(caught.value.lines) == 1
 
 
@@ -299,7 +299,7 @@ def test_a_study_of_several_targets_is_whole(finished: Path) -> None:
 
 
 def test_pictures_and_pages_know_a_trial_without_a_ratio(finished: Path, tmp_path: Path) -> None:
-    from ratio_hpo.analysis.pictures import Facts, save
+    from ratio_hpo.analysis.plots import Facts, save
     from ratio_hpo.core.layout import RunFolder
     from ratio_hpo.study.storage import default_url, open_storage
     from ratio_hpo.study.view import view_study
@@ -366,7 +366,7 @@ def test_a_ratio_that_balanced_tasks_cannot_reach_is_refused_before_training(tmp
     with pytest.raises(
         ConfigError, match=r"with balance `task` the data reaches 0 to 0\.5\d+, but the space asks for 0 to 1"
     ):
-        ready_search(options, lambda line: None)
+        build_search(options, lambda line: None)
 
 
 def test_a_ratio_must_be_reached_at_every_cap_that_is_searched(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_a_ratio_must_be_reached_at_every_cap_that_is_searched(tmp_path: Path) -
         (tmp_path / "balanced.yaml").write_text(text.replace("space: ratio-only", f"space: {space}"))
         options = SearchOptions(experiment=str(tmp_path / "balanced.yaml"), root=tmp_path / "runs", tracking=False)
         with pytest.raises(ConfigError, match=r"the data reaches 0 to 0\.\d+") as refused:
-            ready_search(options, lambda line: None)
+            build_search(options, lambda line: None)
         reached.append(float(str(refused.value).partition("reaches 0 to ")[2].partition(",")[0]))
     assert reached[1] < reached[0]
 

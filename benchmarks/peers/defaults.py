@@ -1,9 +1,9 @@
-"""The defaults against `--sampler tpe --pruner none` without reuse: what is paid after the anchors until most is found.
+"""The defaults against `--sampler tpe --pruner none` without reuse: what is paid after the baselines until most is found.
 
     python benchmarks/peers/defaults.py [--seeds 100] [--part 0.6667]
 
-On the recorded `ratio` table: units of a full trial paid after the four anchors until a part of the hypervolume of true
-means between the anchors alone and the whole table is gained. Prints the mean of both, and their ratio with its 95 %
+On the recorded `ratio` table: units of a full trial paid after the four baselines until a part of the hypervolume of true
+means between the baselines alone and the whole table is gained. Prints the mean of both, and their ratio with its 95 %
 bootstrap interval over seeds.
 """
 
@@ -24,7 +24,7 @@ MOST = 30.0
 
 
 def paid_until(problem: Problem, seed: int, name: str, part: float, *, reuse: bool) -> float:
-    """Units paid after the anchors until the part is gained."""
+    """Units paid after the baselines until the part is gained."""
     method = Ourselves(problem, seed, "tpe", "none") if name == "tpe" else make("mixture", problem, seed)
     study = study_of("study-tpe" if name == "tpe" else "mixture")
     trace: list[tuple[float, float]] = []
@@ -32,13 +32,13 @@ def paid_until(problem: Problem, seed: int, name: str, part: float, *, reuse: bo
 
     def reached(paid: float, area: float) -> bool:
         trace.append((paid, area))
-        if len(trace) <= len(problem.anchors):
+        if len(trace) <= len(problem.baselines):
             return False
-        at_anchors = trace[len(problem.anchors) - 1][1]
-        return area >= at_anchors + part * (whole - at_anchors)
+        at_baselines = trace[len(problem.baselines) - 1][1]
+        return area >= at_baselines + part * (whole - at_baselines)
 
     run(problem, method, study, seed, MOST, reuse=reuse, marks=(), watch=reached)
-    return trace[-1][0] - trace[len(problem.anchors) - 1][0]
+    return trace[-1][0] - trace[len(problem.baselines) - 1][0]
 
 
 def main() -> None:

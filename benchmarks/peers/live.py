@@ -3,8 +3,8 @@
     python benchmarks/peers/live.py [--seeds 5] [--root FOLDER] [--part 0.6667]
 
 Each search is the shipped one, 16 trials, resumed where it was stopped. Prints, for each, how many trials were stopped,
-what scoring took of the work, what was paid after the anchors (in full trials) and the seconds since the first
-evaluation until a part of the hypervolume between the anchors and all points of both searches of its seed
+what scoring took of the work, what was paid after the baselines (in full trials) and the seconds since the first
+evaluation until a part of the hypervolume between the baselines and all points of both searches of its seed
 was gained, then both means and their ratios with 95 % bootstrap intervals over seeds. A search that did not get there
 counts with all that it paid, and is marked. Without stored stages TPE would pay the same: it draws no mixture twice.
 """
@@ -29,7 +29,7 @@ WAYS = {"default": [], "tpe": ["--sampler", "tpe", "--pruner", "none"]}
 
 @dataclass(frozen=True)
 class Search:
-    """A search that has ended: its evaluations in the order of time, and which trials are anchors."""
+    """A search that has ended: its evaluations in the order of time, and which trials are baselines."""
 
     points: pd.DataFrame
     trials: pd.DataFrame
@@ -46,12 +46,12 @@ class Search:
         return float(scoring / (scoring + training))
 
     def until(self, whole: float, part: float, largest: float) -> tuple[float, float, bool]:
-        """Paid after the anchors, in full trials, and seconds, until the part is gained, and whether it was."""
-        anchors = set(self.trials[self.trials.anchor].number)
-        of_anchors = self.points.trial.isin(anchors)
-        first = area(self.points.loc[of_anchors], largest)
+        """Paid after the baselines, in full trials, and seconds, until the part is gained, and whether it was."""
+        baselines = set(self.trials[self.trials.baseline].number)
+        of_baselines = self.points.trial.isin(baselines)
+        first = area(self.points.loc[of_baselines], largest)
         wanted = first + part * (whole - first)
-        paid = self.points.groupby("trial").paid.diff().fillna(self.points.paid).where(~of_anchors)
+        paid = self.points.groupby("trial").paid.diff().fillna(self.points.paid).where(~of_baselines)
         seconds = self.points.time - self.points.time.iloc[0]
         for k in range(1, len(self.points) + 1):
             if area(self.points.iloc[:k], largest) >= wanted:
@@ -93,7 +93,7 @@ def main() -> None:
             sign = "" if there else "> "
             print(f"| {way} | {seed} | {one.stopped} | {one.scoring:.0%} | {area(one.points, largest):.3f} "
                   f"| {sign}{paid:.2f} | {sign}{seconds:.0f} |")  # fmt: skip
-    for k, name in enumerate(("paid after the anchors", "seconds")):
+    for k, name in enumerate(("paid after the baselines", "seconds")):
         pairs = np.array([[a[k], b[k]] for a, b in zip(*rows.values(), strict=True)])
         (ours, theirs), (ratio, low, high) = pairs.mean(0), ratio_of_means(pairs)
         print(f"{name}: {ours:.2f} for {theirs:.2f}, x {ratio:.2f} [{low:.2f}, {high:.2f}]")

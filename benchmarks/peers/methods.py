@@ -14,16 +14,16 @@ from problems import Problem
 from replay import View, tell
 
 from ratio_hpo.core.trial import Decision, Params, Progress, State, TrialRecord
-from ratio_hpo.space import Curve, Steps
-from ratio_hpo.study.course import Courses
+from ratio_hpo.space import Steps, StepSweep
 from ratio_hpo.study.front_pruner import FrontPruner
-from ratio_hpo.study.laws import LawSampler
+from ratio_hpo.study.mixing_laws import LawSampler
 from ratio_hpo.study.mixture import MixtureProposals
+from ratio_hpo.study.planned_curve import PlannedCurves
 from ratio_hpo.study.pruning import OptunaPruner
 from ratio_hpo.study.response import Response
 from ratio_hpo.study.samplers import Coordinates, OptunaSampler, cube_of, fixed_values
-from ratio_hpo.study.siblings import Siblings
-from ratio_hpo.surrogate.prior import Tendency
+from ratio_hpo.study.step_sweep import StepSweeps
+from ratio_hpo.surrogate.mean_function import MeanFunction
 
 logging.getLogger("optuna").setLevel(logging.ERROR)
 
@@ -32,7 +32,7 @@ class Ours:
     """The `mixture` sampler, and the pruner that stops on evidence."""
 
     def __init__(self, problem: Problem, seed: int, *, pruner: str = "front") -> None:
-        courses = Courses(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
+        courses = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
         self._response = Response(problem.space, courses)
         self._sampler = MixtureProposals(self._response, seed=seed)
         self._records: list[TrialRecord] = []
@@ -52,7 +52,7 @@ class Ours:
         """The trials of its run."""
         return self._records
 
-    def believe(self, priors: Sequence[Tendency]) -> None:
+    def believe(self, priors: Sequence[MeanFunction]) -> None:
         """Begin with these."""
         self._response.priors += priors
 
@@ -80,16 +80,16 @@ class Ahead(Ours):
         super().__init__(problem, seed)
         self._space = problem.space
         read_off = {
-            name: Curve(values=domain.values, absolute=True) if isinstance(domain, Steps) else domain
+            name: StepSweep(values=domain.values, absolute=True) if isinstance(domain, Steps) else domain
             for name, domain in problem.space.parameters.items()
         }
-        self._siblings = Siblings(replace(problem.space, parameters=read_off), self._response)
+        self._step_sweeps = StepSweeps(replace(problem.space, parameters=read_off), self._response)
         self._queue: list[Params] = []
 
     def propose(self, view: View, number: int) -> Coordinates:
         if not self._queue:
             place = super().propose(view, number)
-            self._queue = self._siblings.of(self._space.decode(cube_of(self._space, place)), view.records[:number])
+            self._queue = self._step_sweeps.of(self._space.decode(cube_of(self._space, place)), view.records[:number])
         return fixed_values(self._space, self._queue.pop(0))
 
 
@@ -97,7 +97,7 @@ class Law:
     """A law of mixtures that is fitted: the sampler of a study, without a pruner; other parameters are drawn."""
 
     def __init__(self, problem: Problem, seed: int, name: str) -> None:
-        courses = Courses(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
+        courses = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
         self._sampler = LawSampler(name, {}, Response(problem.space, courses), sources={}, seed=seed)
 
     def propose(self, view: View, number: int) -> Coordinates:
@@ -134,7 +134,7 @@ class Ourselves:
 
         record = view.records[number]
         self._pruner.close(number, record.state)
-        points = [(point.cost, point.headline) for point in record.curve]
+        points = [(point.cost, point.primary_score) for point in record.curve]
         if self._target is None:
             self._target = 0.95 * points[-1][1] if points[-1][1] > 0 else points[-1][1] / 0.95
         values = [points[-1][1], min(cost_to_target(points, self._target), 2 * self._unit)]
@@ -167,14 +167,14 @@ class Plain:
     def stops(self, view: View, number: int, progress: Progress) -> bool:
         study = view.optuna
         step = len(view.records[number].curve)
-        study._storage.set_trial_intermediate_value(number, step, progress.headline)
+        study._storage.set_trial_intermediate_value(number, step, progress.primary_score)
         if self._pruner is None:
             return False
         return bool(self._pruner.prune(study, study.get_trials(deepcopy=False)[number]))
 
     def ended(self, view: View, number: int) -> None:
         record = view.records[number]
-        tell(view.optuna, number, record.state, [record.curve[-1].headline])
+        tell(view.optuna, number, record.state, [record.curve[-1].primary_score])
         trial = view.optuna.get_trials(deepcopy=False)[number]
         self._sampler.after_trial(view.optuna, trial, trial.state, trial.values)
 

@@ -18,9 +18,9 @@ from ratio_hpo.study.samplers import Coordinates
 
 
 def best_seen(view: View) -> int:
-    """The trial with the best last headline of those that ran to their end; else of all."""
+    """The trial with the best last primary score of those that ran to their end; else of all."""
     whole = [r for r in view.records if r.state is State.COMPLETE] or view.records
-    return max(whole, key=lambda record: record.curve[-1].headline).number
+    return max(whole, key=lambda record: record.curve[-1].primary_score).number
 
 
 class SyneMoasha:
@@ -45,7 +45,7 @@ class SyneMoasha:
         if number not in self._trials:
             self._trials[number] = type("Trial", (), {"trial_id": number})()
             self._moasha.on_trial_add(self._trials[number])
-        told = {"rung": len(view.records[number].curve), "loss": -progress.headline, "cost": progress.cost}
+        told = {"rung": len(view.records[number].curve), "loss": -progress.primary_score, "cost": progress.cost}
         return self._moasha.on_trial_result(self._trials[number], told) == SchedulerDecision.STOP
 
     def ended(self, view: View, number: int) -> None:
@@ -90,12 +90,12 @@ class NepsPrimo:
 
     def ended(self, view: View, number: int) -> None:
         if self._asked is None:
-            return  # an anchor
+            return  # a baseline
         record = view.records[number]
         run = self._place(self._problem.space.encode(record.params))
         self._asked.config = {**self._asked.config, **run}  # the nearest row
         point = record.curve[-1]
-        self._neps.tell(self._asked, [1.0 - point.headline, point.cost / self._problem.unit])
+        self._neps.tell(self._asked, [1.0 - point.primary_score, point.cost / self._problem.unit])
 
     def recommended(self, view: View) -> int:
         return best_seen(view)
@@ -143,7 +143,7 @@ class Ax:
         record = view.records[number]
         cube = self._space.encode(record.params)
         index = self._client.attach_trial({short: float(cube[name]) for name, short in self._names.items()})
-        self._client.complete_trial(index, raw_data={"score": record.curve[-1].headline})
+        self._client.complete_trial(index, raw_data={"score": record.curve[-1].primary_score})
 
     def recommended(self, view: View) -> int:
         return best_seen(view)

@@ -44,7 +44,7 @@ class Problem:
         means: the same with less noise: of the recorded table, over the items of both its splits.
         mixed: number of each row's first stage: rows with the same one share its prefix.
         first: name of the first stage.
-        anchors: rows that every method begins with.
+        baselines: rows that every method begins with.
         rungs: windows of each stage.
     """
 
@@ -56,7 +56,7 @@ class Problem:
     mixed: Sequence[int]
     rungs: Mapping[str, Sequence[int]]
     first: str = ""
-    anchors: tuple[int, ...] = ()
+    baselines: tuple[int, ...] = ()
     _cache: dict[str, Array] = field(default_factory=dict, compare=False)
 
     @cached_property
@@ -180,13 +180,13 @@ def hartmann() -> Problem:
     places = qmc.Sobol(6, scramble=True, seed=0).random(1024)
     away = (HARTMANN_A[None] * (places[:, None, :] - HARTMANN_P[None]) ** 2).sum(2)
     truth = (np.exp(-away) @ HARTMANN_ALPHA) / HARTMANN_BEST
-    luck = HARTMANN_LUCK * np.random.default_rng(0).standard_normal((len(places), 3))
+    run_effect = HARTMANN_LUCK * np.random.default_rng(0).standard_normal((len(places), 3))
     curves = [
         [
             [Progress(stage="target", windows=1, cost=1.0, scores={"score/f": float(value)}).with_means()]
             for value in row
         ]
-        for row in np.clip(truth[:, None] + luck, 0.0, 1.0)
+        for row in np.clip(truth[:, None] + run_effect, 0.0, 1.0)
     ]
     names = [f"x{k}" for k in range(6)]
     return Problem(
@@ -248,7 +248,9 @@ def polyglot(table: pd.DataFrame, which: str) -> Problem:
                 rows.append({"shares": shares, **rest})
             by_split = {split: [_curve(of_seed[seed], step, languages, split) for seed in seeds] for split in splits}
             curves.append(by_split[VALIDATION])
-            scores = [[[point.headline for point in curve] for curve in of_split] for of_split in by_split.values()]
+            scores = [
+                [[point.primary_score for point in curve] for curve in of_split] for of_split in by_split.values()
+            ]
             means.append(list(np.mean(scores, axis=0)))
             mixed.append(number)
     rates = sorted(table.learning_rate.unique())
@@ -261,12 +263,12 @@ def polyglot(table: pd.DataFrame, which: str) -> Problem:
         }
         reference = min(100, steps[-1])
         wanted = [(ratio, rates[3], reference) for ratio in (0.0, 0.2, 0.9, 1.0)]
-        anchors = tuple(
+        baselines = tuple(
             next(k for k, r in enumerate(rows) if (r["ratio"], r["learning_rate"], r["intermediate_steps"]) == want)
             for want in wanted
         )
     else:
-        domains, anchors = {"shares": Simplex(parts=tuple(sources)), "intermediate_steps": steps_domain}, ()
+        domains, baselines = {"shares": Simplex(parts=tuple(sources)), "intermediate_steps": steps_domain}, ()
     return Problem(
         name=which,
         space=Space(which, domains),
@@ -276,7 +278,7 @@ def polyglot(table: pd.DataFrame, which: str) -> Problem:
         mixed=mixed,
         rungs={"intermediate": tuple(s * BATCH for s in steps), "target": (160, 320, 480, 640)},
         first="intermediate",
-        anchors=anchors,
+        baselines=baselines,
     )
 
 

@@ -78,7 +78,7 @@ def run(
         if study._storage.get_n_trials(study._study_id) == number:  # one that went on has left it for the next
             study._storage.create_new_trial(study._study_id)
         asked: Coordinates | int = {}
-        if number >= len(problem.anchors):
+        if number >= len(problem.baselines):
             began = time.perf_counter()
             asked = method.propose(view, number)
             seconds += time.perf_counter() - began
@@ -87,8 +87,8 @@ def run(
             view.records[number] = replace(view.records[number], state=State.RUNNING)
         else:
             row = (
-                problem.anchors[number]
-                if number < len(problem.anchors)
+                problem.baselines[number]
+                if number < len(problem.baselines)
                 else problem.nearest(space.decode(cube_of(space, asked)), set(visited))
             )
             _begin(problem, view, row)
@@ -149,7 +149,7 @@ def _begin(problem: Problem, view: View, row: int) -> None:
     space, params, number = problem.space, problem.rows[row], len(view.records)
     for name, value in space.encode(params).items():
         view.optuna._storage.set_trial_param(number, name, float(value), distributions(space)[name])
-    kind = "anchor" if number < len(problem.anchors) else "sampled"
+    kind = "baseline" if number < len(problem.baselines) else "sampled"
     view.records.append(
         TrialRecord(number=number, state=State.RUNNING, kind=kind, params=params, plan=problem.planned(params))
     )

@@ -25,10 +25,10 @@ from problems import BATCH, TABLE, Problem, polyglot
 from replay import run
 
 from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.study.course import Courses
-from ratio_hpo.study.prior import Belief, Elsewhere
+from ratio_hpo.study.planned_curve import PlannedCurves
 from ratio_hpo.study.response import Response
-from ratio_hpo.surrogate.prior import Tendency
+from ratio_hpo.study.warm_start import TransferPrior, UserPrior
+from ratio_hpo.surrogate.mean_function import MeanFunction
 
 HERE, THERE = ("en", "es", "fi", "sw"), ("de", "id", "ko", "ru")
 TRIALS, MOST, DRAWS = 20, 30.0, 4000
@@ -41,7 +41,9 @@ ARMS = ("nothing", "study", "smaller budget", "belief", "study upside down", "wr
 
 
 def response(problem: Problem) -> Response:
-    return Response(problem.space, Courses(problem.space, problem.rungs, problem.unit, "windows", problem.planned))
+    return Response(
+        problem.space, PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
+    )
 
 
 def other_study(problem: Problem, seed: int) -> list[TrialRecord]:
@@ -61,15 +63,15 @@ def upside_down(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     ]  # fmt: skip
 
 
-def prior(arm: str, here: Problem, there: Problem, seed: int, model: Response) -> list[Tendency]:
+def prior(arm: str, here: Problem, there: Problem, seed: int, model: Response) -> list[MeanFunction]:
     """What an arm believes."""
     if arm == "nothing":
         return []
     if "belief" in arm:
         row = here.rows[int(here.finals.argmin() if arm.startswith("wrong") else here.finals.argmax())]
-        return [Belief(model, {key: value for key, value in row.items() if key != "intermediate_steps"})]
+        return [UserPrior(model, {key: value for key, value in row.items() if key != "intermediate_steps"})]
     records = other_study(there, seed + 1000)
-    return [Elsewhere(model, response(there), upside_down(records) if "upside" in arm else records, "other")]
+    return [TransferPrior(model, response(there), upside_down(records) if "upside" in arm else records, "other")]
 
 
 def shortened(table: pd.DataFrame) -> pd.DataFrame:

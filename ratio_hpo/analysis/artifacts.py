@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ratio_hpo.analysis.pictures import save
+from ratio_hpo.analysis.plots import save
 from ratio_hpo.analysis.report.page import Column, write_report
 from ratio_hpo.analysis.tables import csv_of, curves_table, languages_table, trials_table
 from ratio_hpo.core.config import dump_yaml

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ratio_hpo.analysis.status import entry, status
-from ratio_hpo.core.schema import SCHEMA
+from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.scores import ERROR
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.study.advice import best_trial

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.analysis.names import anchor_of
-from ratio_hpo.analysis.parts import name_of
+from ratio_hpo.analysis.names import baseline_of
 from ratio_hpo.analysis.replicates import VALIDATION, Replicates
-from ratio_hpo.core.schema import SCHEMA
+from ratio_hpo.analysis.score_parts import name_of
+from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.trial import NO_INTERMEDIATE
 from ratio_hpo.metrics.convergence import cost_to_target
 from ratio_hpo.metrics.paired import LEVEL, Difference, difference, holm, on_front
@@ -24,8 +24,8 @@ from ratio_hpo.study.front import curve_points
 
 Array = NDArray[np.float64]
 
-AGAINST = ("english", "proportional", NO_INTERMEDIATE)
-"""The anchors that a finalist has to beat, beside the best one of all that were trained again."""
+AGAINST = ("reference_only", "proportional", NO_INTERMEDIATE)
+"""The baselines that a finalist has to beat, beside the best one of all that were trained again."""
 
 
 def confirmation(found: Replicates, readings: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class _Compared:
         self._means_again = None if self._again is None else self._again @ found.weights  # [draws, entrants, seeds]
 
     def difference(self, a: int, b: int, part: int | None = None) -> Difference:
-        """Of two entrants; part None: of their headlines."""
+        """Of two entrants; part None: of their primary scores."""
         ours, again = (self._means, self._means_again) if part is None else (self._scores[..., part], None)
         if part is not None and self._again is not None:
             again = self._again[..., part]
@@ -181,21 +181,21 @@ class _Compared:
 
 
 def _answer(content: dict[str, Any], compared: _Compared) -> dict[str, Any]:
-    """The finalist against the anchors, and the sentence."""
+    """The finalist against the baselines, and the sentence."""
     entrants = compared.found.entrants
-    chosen = next((k for k, entrant in enumerate(entrants) if not entrant.trial.is_anchor), None)
+    chosen = next((k for k, entrant in enumerate(entrants) if not entrant.trial.is_baseline), None)
     if chosen is None:
-        return {"finalist": None, "against": [], "sentence": "only anchors were trained again; there is no finalist"}
-    anchors = [k for k, entrant in enumerate(entrants) if entrant.trial.is_anchor]
-    best = sorted(anchors, key=lambda k: -content["entrants"][k]["score"]["mean"])[:1]
-    rivals = {k: entrants[k].trial.kind for k in best}  # one anchor may stand for several
+        return {"finalist": None, "against": [], "sentence": "only baselines were trained again; there is no finalist"}
+    baselines = [k for k, entrant in enumerate(entrants) if entrant.trial.is_baseline]
+    best = sorted(baselines, key=lambda k: -content["entrants"][k]["score"]["mean"])[:1]
+    rivals = {k: entrants[k].trial.kind for k in best}  # one baseline may stand for several
     for name in AGAINST:
-        rivals |= {k: name for k in anchors if anchor_of(entrants[k].trial.kind, name) and k not in rivals}
+        rivals |= {k: name for k in baselines if baseline_of(entrants[k].trial.kind, name) and k not in rivals}
     told = [compared.difference(chosen, k) for k in rivals]
     corrected = holm([one.p for one in told])
     against = [
         {
-            "anchor": name,
+            "baseline": name,
             "trial": entrants[k].trial.number,
             "label": entrants[k].label,
             **_told(one),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratio_hpo.analysis.names import anchor_of
+from ratio_hpo.analysis.names import baseline_of
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.space import Ratio
@@ -32,7 +32,7 @@ class Path:
             self.reach, self.words = (domain.low, domain.high), "ratios of the space"
             return
         shares = trial.params.get("shares")
-        english = next((r for r in view.records if anchor_of(r.kind, "english")), None)
+        english = next((r for r in view.records if baseline_of(r.kind, "reference_only")), None)
         if shares is None or english is None or "shares" not in english.params:
             raise StudyError(f"study {view.name}: its space mixes nothing whose ratio is known, so no ratio is best")
         self._reference = {name: share for name, share in english.params["shares"].items() if share > 0}

@@ -9,8 +9,8 @@ from typing import Any
 from ratio_hpo.analysis.recommend import recommend
 from ratio_hpo.analysis.status import finite
 from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.plans import StagePlan
-from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.scores import ERROR
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.front import summary
@@ -63,7 +63,7 @@ def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
         **_training(view),
         "stages": {name: _stage(name, plan, view.about.config, record) for name, plan in record.plan.stages.items()},
         "expected": {
-            "score": last.headline,
+            "score": last.primary_score,
             "standard_error": last.scores.get(ERROR),
             "by_language": last.by_language(),
             "similar_trials": _similar(view, record),
@@ -86,7 +86,7 @@ def _training(view: StudyView) -> dict[str, Any]:
 
 
 def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str, Any], str]:
-    """The experiment of the study, with the winner to be tried right after the anchors.
+    """The experiment of the study, with the winner to be tried right after the baselines.
 
     Returns:
         The content of the file, and a comment to put over it.
@@ -103,13 +103,13 @@ def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str
     config: dict[str, Any] = copy.deepcopy(dict(view.about.config))
     config["name"] = f"{config['name']}-winner"
     params = {key: value for key, value in record.params.items() if key in view.space.parameters}
-    anchors = sum(trial.is_anchor and trial.retry_of is None for trial in view.records)
-    what = f"this one (anchor {record.kind}) among them" if record.is_anchor else "and then this configuration"
-    config |= {"enqueue": [] if record.is_anchor else [params], "trials": anchors + (not record.is_anchor)}
+    baselines = sum(trial.is_baseline and trial.retry_of is None for trial in view.records)
+    what = f"this one (baseline {record.kind}) among them" if record.is_baseline else "and then this configuration"
+    config |= {"enqueue": [] if record.is_baseline else [params], "trials": baselines + (not record.is_baseline)}
     comment = (
-        f"Trial {record.number} of study {view.name}: mean {view.about.measure} {record.scored[-1].headline:.4f} "
+        f"Trial {record.number} of study {view.name}: mean {view.about.measure} {record.scored[-1].primary_score:.4f} "
         f"after {record.curve[-1].cost:,.0f} {view.about.cost_unit}.\n"
-        f"Searching this file trains the anchors, {what}; raise `trials` to go on from there."
+        f"Searching this file trains the baselines, {what}; raise `trials` to go on from there."
     )
     return config, comment
 
@@ -146,9 +146,9 @@ def _stage(name: str, plan: StagePlan, config: Mapping[str, Any], record: TrialR
 
 
 def _similar(view: StudyView, record: TrialRecord) -> dict[str, Any]:
-    """Final headline of COMPLETE trials with about the same ratio: how much the rest of the parameters matter there."""
+    """Final primary score of COMPLETE trials with about the same ratio: how much the rest of the parameters matter there."""
     scores = [
-        other.scored[-1].headline
+        other.scored[-1].primary_score
         for other in view.records
         if other.state is State.COMPLETE and other.scored and other.ratio is not None and record.ratio is not None
         and abs(other.ratio - record.ratio) <= SIMILAR

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ratio_hpo.analysis.advice import advice_of
 from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.study.advice import LEAST_TRIALS, best_trial
+from ratio_hpo.study.advice import MIN_TRIALS, best_trial
 from ratio_hpo.study.front import point_key
 from ratio_hpo.study.view import StudyView
 
@@ -20,8 +20,8 @@ class Recommendation:
 
     Attributes:
         record: the trial.
-        mean, sd: of its final headline as the model expects it; None: there is no model yet.
-        best_seen: the trial with the highest final headline.
+        mean, sd: of its final primary score as the model expects it; None: there is no model yet.
+        best_seen: the trial with the highest final primary score.
     """
 
     record: TrialRecord
@@ -39,14 +39,14 @@ class Recommendation:
     def why(self) -> str:
         """In a few words."""
         if self.mean is None:
-            return f"the highest final score seen; a model needs {LEAST_TRIALS} trials"
+            return f"the highest final score seen; a model needs {MIN_TRIALS} trials"
         if self.record.number == self.best_seen.number:
             return "expected highest, and the highest seen"
         return f"expected highest; trial {self.best_seen.number} has the highest score seen"
 
 
 def recommend(view: StudyView) -> Recommendation | None:
-    """The COMPLETE trial with the highest expected final headline; None where there is none."""
+    """The COMPLETE trial with the highest expected final primary score; None where there is none."""
     seen = best_trial(view.records)
     if seen is None:
         return None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratio_hpo.analysis.names import label
-from ratio_hpo.analysis.parts import Part, key_of, parts_of, weights_of
+from ratio_hpo.analysis.score_parts import Part, key_of, parts_of, weights_of
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.metrics.paired import Items
@@ -91,19 +91,19 @@ class Replicates:
 
     @cached_property
     def parts(self) -> list[Part]:
-        """What the headline is the mean of; an objective whose headline is none of languages has the headline alone."""
+        """What the primary score is the mean of; an objective whose primary score is none of languages has the primary score alone."""
         parts, weights = parts_of(self.search), weights_of(self.search)
         for record in self.search.records:
             for point in record.scored[-1:]:
                 each = [point.scores.get(key_of(self.search, part)) for part in parts]
                 known = [value for value in each if value is not None]
-                if len(known) < len(parts) or abs(float(np.dot(known, weights)) - point.headline) > CLOSE:
+                if len(known) < len(parts) or abs(float(np.dot(known, weights)) - point.primary_score) > CLOSE:
                     return [("", "")]
         return parts
 
     @cached_property
     def weights(self) -> Array:
-        """Of each part in the headline [parts]."""
+        """Of each part in the primary score [parts]."""
         return np.array([1.0] if self.parts == [("", "")] else weights_of(self.search))
 
     def scores(self, split: str) -> Array:

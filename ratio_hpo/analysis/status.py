@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ratio_hpo.analysis.advice import advice_of
-from ratio_hpo.core.schema import SCHEMA
+from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.admin import StudySummary
 from ratio_hpo.study.advice import Advice, Member, best_trial
@@ -78,7 +78,7 @@ def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
         "number": record.number,
         "state": record.state.value,
         "kind": record.kind,
-        "anchor": record.is_anchor,
+        "baseline": record.is_baseline,
         "recommended": record.number == (recommended.number if recommended is not None else None),
         "ratio": record.ratio,
         "ratio_realised": record.plan.ratio_realised,
@@ -87,7 +87,7 @@ def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
         "censored": numbers["cost_to_target"] == math.inf and record.state.finished,
         "evaluations": len(record.curve),
         "retry_of": record.retry_of,
-        "sibling_of": record.sibling_of,
+        "sibling_of": record.sweep_of,
         "reason": record.reason,
         "worker": record.worker,
         "interrupted": is_interrupted(record),
@@ -110,7 +110,7 @@ def details(record: TrialRecord, view: StudyView) -> dict[str, Any]:
                 "windows": p.windows,
                 "cost": p.cost,
                 "paid": p.paid,
-                "score": p.headline if p.has_headline else None,
+                "score": p.primary_score if p.has_primary_score else None,
                 "scores": dict(p.scores),
                 "measures": dict(p.measures),
             }
@@ -142,7 +142,7 @@ def pareto(view: StudyView) -> dict[str, Any]:
                 "stage": point.progress.stage,
                 "windows": point.progress.windows,
                 "cost": point.progress.cost,
-                "score": point.progress.headline,
+                "score": point.progress.primary_score,
                 "by_language": point.progress.by_language(),
                 "weights": point.key,
                 "recommended": recommended is not None and point.trial.number == recommended.number,

@@ -68,7 +68,7 @@ def languages_table(view: StudyView) -> DataFrame:
             "cost": member.progress.cost,
             "trial": member.trial.number,
             "ratio": member.trial.ratio,
-            "mean": member.progress.headline,
+            "mean": member.progress.primary_score,
             **member.progress.by_language(),
         }
         for member in front(view.records)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ratio_hpo.core.errors import StudyError
-from ratio_hpo.core.schema import SCHEMA
+from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.scores import VALIDATION
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Progress, State, TrialRecord
 from ratio_hpo.metrics.ratio import Sums, paired_error, ratio
@@ -36,12 +36,12 @@ def transfer(view: StudyView, items: ItemStore) -> dict[str, Any]:
     baseline = next((record for record in view.records if record.kind == NO_INTERMEDIATE), None)
     if baseline is None:
         raise StudyError(
-            f"study {view.name} has no anchor `{NO_INTERMEDIATE}` to compare with; add it to `anchors` of the "
+            f"study {view.name} has no baseline `{NO_INTERMEDIATE}` to compare with; add it to `baselines` of the "
             "experiment, and search under another ⟨study⟩"
         )
     if baseline.state is not State.COMPLETE:
         raise StudyError(
-            f"trial {baseline.number}, the anchor `{NO_INTERMEDIATE}`, is {baseline.state.value}; wait for it"
+            f"trial {baseline.number}, the baseline `{NO_INTERMEDIATE}`, is {baseline.state.value}; wait for it"
         )
     primary = view.about.primaries
     base = _sums(baseline, items, primary)
@@ -170,7 +170,7 @@ def plot_transfer(content: Mapping[str, Any], path: Path) -> Path:
         StudyError: the ending is not known.
         OSError: the file cannot be written.
     """
-    from ratio_hpo.analysis.pictures import check_ending
+    from ratio_hpo.analysis.plots import check_ending
 
     check_ending(path)
     import numpy as np

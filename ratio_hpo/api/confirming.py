@@ -12,18 +12,18 @@ from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.experiment.confirm import (
-    Again,
+    ReplicationPlan,
     Tell,
     answer,
+    build_replication,
     noise_floor,
-    ready_again,
     to_confirm,
     to_measure_noise,
     track_answer,
     train,
     unfinished,
 )
-from ratio_hpo.experiment.kind import SearchOptions
+from ratio_hpo.experiment.search_setup import SearchOptions
 from ratio_hpo.experiment.track import uri_of
 from ratio_hpo.objective import Objective
 from ratio_hpo.show.live import Display
@@ -50,17 +50,17 @@ def confirm(
     isolated: bool = True,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train finalists and anchors again with fresh seeds. The same call again goes on; seeds and finalists may grow.
+    """Train finalists and baselines again with fresh seeds. The same call again goes on; seeds and finalists may grow.
 
     Args:
         study: name of the study that was searched; None: the one that was worked on last.
         objective: what `search` was given, where that was no name; each context has a `seed` of its own.
         space: what `search` was given, where that was no name.
-        top: finalists beside the anchors.
+        top: finalists beside the baselines.
         seeds: at least 2, the same ones for each.
 
     Returns:
-        As `ratio-hpo confirm --json`: `entrants` with intervals, `pairs`, `against` the anchors, `sentence`.
+        As `ratio-hpo confirm --json`: `entrants` with intervals, `pairs`, `against` the baselines, `sentence`.
 
     Raises:
         StudyError: too little has ended, or what would be trained is no longer what was searched.
@@ -76,7 +76,7 @@ def confirm(
         >>> told = confirm("twice", objective=train, space={"ratio": Ratio()}, top=1, seeds=3, **quiet)
         >>> [entrant["label"] for entrant in told["entrants"]][1:]
         ['English only', 'no English']
-        >>> [(rival["label"], rival["mean"] > 0) for rival in told["against"]]  # the best anchor first
+        >>> [(rival["label"], rival["mean"] > 0) for rival in told["against"]]  # the best baseline first
         [('no English', False), ('English only', True)]
     """
     options = _options(**{key: value for key, value in locals().items() if key in OPTIONS})
@@ -101,7 +101,7 @@ def noise(
     isolated: bool = True,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train the anchors and one extreme again with fresh seeds: how far seeds alone move scores on `validation`.
+    """Train the baselines and one extreme again with fresh seeds: how far seeds alone move scores on `validation`.
 
     Args:
         study: as for `confirm`.
@@ -148,7 +148,7 @@ def _options(
 
 def _train(
     view: StudyView,
-    again: Again,
+    again: ReplicationPlan,
     tell: Tell,
     options: SearchOptions,
     objective: Objective | None,
@@ -169,7 +169,7 @@ def _train(
         keep_leaks=made.keep_leaks,
     )
     domains = Space("space", dict(space)) if isinstance(space, Mapping) else space
-    search = ready_again(view, again, whole, watcher.say, objective=objective, space=domains)
+    search = build_replication(view, again, whole, watcher.say, objective=objective, space=domains)
     storage = open_storage(options.storage or options.folder.studies_url)
     train(storage, search, watcher)
     left = unfinished(storage, search)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ratio_hpo.analysis.answers import Answers
-from ratio_hpo.analysis.pictures import Facts, draw, save
+from ratio_hpo.analysis.model_queries import ModelQueries
+from ratio_hpo.analysis.plots import Facts, draw, save
 from ratio_hpo.analysis.recipe import recipe, winner
 from ratio_hpo.analysis.report.page import Column, write_report
 from ratio_hpo.analysis.status import details, pareto, status
 from ratio_hpo.analysis.tables import curves_table, trials_table
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.experiment.report_facts import report_facts
+from ratio_hpo.experiment.report_context import report_context
 from ratio_hpo.study.storage import Storage, default_url, open_storage
 from ratio_hpo.study.view import StudyView, view_study
 
@@ -85,7 +85,7 @@ class LoadedStudy:
         Raises:
             StudyError: no trial is COMPLETE yet.
         """
-        return winner(self._view()).scored[-1].headline
+        return winner(self._view()).scored[-1].primary_score
 
     def recipe(self, trial: int | None = None) -> dict[str, Any]:
         """How to train the best trial, or another one, elsewhere: shares, learning rates, steps, expected F1.
@@ -116,7 +116,7 @@ class LoadedStudy:
         Raises:
             StudyError: too few trials have ended, or a name that is not known.
         """
-        return Answers(self._view(), settings).all(weights, max_cost)
+        return ModelQueries(self._view(), settings).all(weights, max_cost)
 
     def axes(self, picture: str = "front") -> list[Any]:
         """A picture as axes of matplotlib, to be changed and saved: `axes[0].figure.savefig("front.pdf")`.
@@ -148,7 +148,7 @@ class LoadedStudy:
         return write_report([Column(self._facts())], Path(path))
 
     def _facts(self) -> Facts:
-        return report_facts(self._storage, self._view(), RunFolder(self._root))
+        return report_context(self._storage, self._view(), RunFolder(self._root))
 
     def __repr__(self) -> str:
         counts = {state: count for state, count in self.status()["counts"].items() if count}
@@ -170,6 +170,6 @@ def load_study(name: str | None = None, *, root: str | Path = "mlruns", storage:
 
     Examples:
         >>> load_study("train", root=folder).trials()["kind"].tolist()
-        ['english', 'non_english', 'sampled', 'sampled']
+        ['reference_only', 'non_reference_only', 'sampled', 'sampled']
     """
     return LoadedStudy(open_storage(storage or default_url(Path(root)), create=False), name, Path(root))

@@ -12,9 +12,9 @@ from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Params
-from ratio_hpo.experiment.kind import Search, SearchOptions
-from ratio_hpo.experiment.ready import ready_search
-from ratio_hpo.experiment.search import Watch, run_search
+from ratio_hpo.experiment.build_search import build_search
+from ratio_hpo.experiment.search import ProgressCallback, run_search
+from ratio_hpo.experiment.search_setup import Search, SearchOptions
 from ratio_hpo.objective import Objective
 from ratio_hpo.show.live import Display
 from ratio_hpo.space import Domain, Space
@@ -36,7 +36,7 @@ def search(
     weights: Mapping[str, float] | None = None,
     reference: str | None = None,
     values: Mapping[str, Any] | None = None,
-    anchors: Sequence[str] | None = None,
+    baselines: Sequence[str] | None = None,
     enqueue: Sequence[Params] | None = None,
     sampler: str | None = None,
     pruner: str | None = None,
@@ -75,15 +75,15 @@ def search(
         data_dir: the folder that paths in the experiment start from.
         rungs: windows at which every trial yields an evaluation: of the stage `target`, or by stage, in order.
         study: its name; None: the function's name.
-        trials: in the study in all, anchors included.
-        target: mean F1 that trials are timed to; None: 0.95 of the last mean F1 of the English-only anchor.
+        trials: in the study in all, baselines included.
+        target: mean F1 that trials are timed to; None: 0.95 of the last mean F1 of the English-only baseline.
         measure: what `<measure>/<language>` the objective yields, where it yields no `score/<language>` itself.
         weights: of languages in the mean that trials are compared by; None: all weigh the same.
         reference: the part of a simplex whose share is 1 - ratio.
-        values: reference values of the other parameters: anchors take them, and domains are factors of them. A
-            parameter without one is absolute, and anchors take the middle of its domain.
-        anchors: mixtures that run first and are never pruned.
-        enqueue: parameters to try right after the anchors.
+        values: reference values of the other parameters: baselines take them, and domains are factors of them. A
+            parameter without one is absolute, and baselines take the middle of its domain.
+        baselines: mixtures that run first and are never pruned.
+        enqueue: parameters to try right after the baselines.
         workers: trials at once, more than one of them on Ray; None: as many as fit.
         max_hours: stop after so many hours; trials that run are let go, and go on with the next call.
         trial_timeout: minutes that a trial may take; one that takes longer is FAIL.
@@ -130,7 +130,7 @@ def search(
         plain = name.rpartition(":")[2].rpartition(".")[2]
         named = {"objective": name}
         if experiment is None:
-            named["name"] = plain if plain[:1].isalnum() else "own"
+            named["name"] = plain if plain[:1].isalnum() else "custom"
     if rungs is not None:
         grids = {stage: list(grid) for stage, grid in rungs.items()} if isinstance(rungs, Mapping) else list(rungs)
         named["rungs"] = grids
@@ -142,7 +142,7 @@ def search(
         "weights": weights and dict(weights),
         "reference": reference,
         "values": values and dict(values),
-        "anchors": anchors if anchors is None else list(anchors),
+        "baselines": baselines if baselines is None else list(baselines),
         "enqueue": enqueue and [dict(params) for params in enqueue],
         "sampler": sampler,
         "pruner": pruner,
@@ -174,7 +174,7 @@ def search(
     )
     watcher = Display() if progress else Quiet()
     whole = Space("space", dict(space)) if isinstance(space, Mapping) else space
-    ready = ready_search(
+    ready = build_search(
         options,
         watcher.say,
         objective=None if isinstance(objective, str) else objective,
@@ -202,5 +202,5 @@ class Quiet:
         """Nothing is said."""
 
     @contextmanager
-    def running(self, search: Search, study: Study) -> Iterator[Watch]:
+    def running(self, search: Search, study: Study) -> Iterator[ProgressCallback]:
         yield lambda view: None

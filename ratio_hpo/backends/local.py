@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from ratio_hpo.backends.child import Child, Died, TooLate
-from ratio_hpo.backends.driver import Late, Session
-from ratio_hpo.backends.steps import Step, close, next_step, stream_of
+from ratio_hpo.backends.session import Session, TimeLimit
+from ratio_hpo.backends.subprocess import Died, SubprocessRunner, TimeLimitPassed
+from ratio_hpo.backends.trial_steps import Step, close, next_step, stream_of
 from ratio_hpo.core.trial import Context, Decision, Params, Progress
 from ratio_hpo.objective import Objective
-from ratio_hpo.study import Job
+from ratio_hpo.study import TrialAssignment
 
 
 class Runner(Protocol):
@@ -21,7 +21,7 @@ class Runner(Protocol):
 
     def start(self, params: Params, context: Context) -> None: ...
 
-    def step(self, late: Callable[[], Late | None]) -> Step:
+    def step(self, late: Callable[[], TimeLimit | None]) -> Step:
         """The next evaluation, or the end.
 
         Args:
@@ -42,7 +42,7 @@ class Runner(Protocol):
         ...
 
 
-class Here:
+class InProcessRunner:
     """Runs an objective in this process; what it prints goes to stderr, since stdout belongs to the data."""
 
     def __init__(self, objective: Objective) -> None:
@@ -52,7 +52,7 @@ class Here:
     def start(self, params: Params, context: Context) -> None:
         self._stream = stream_of(lambda: self._objective, params, context)
 
-    def step(self, late: Callable[[], Late | None]) -> Step:
+    def step(self, late: Callable[[], TimeLimit | None]) -> Step:
         with contextlib.redirect_stdout(sys.stderr):
             return next_step(self._stream)
 
@@ -75,7 +75,7 @@ def run_local(session: Session, objective: Objective, *, isolated: bool = False)
         KeyboardInterrupt: after the running trial was released for whoever continues.
     """
     try:
-        with contextlib.closing(Child(objective) if isolated else Here(objective)) as runner:
+        with contextlib.closing(SubprocessRunner(objective) if isolated else InProcessRunner(objective)) as runner:
             while True:
                 job = session.next()
                 if job is not None:
@@ -88,13 +88,13 @@ def run_local(session: Session, objective: Objective, *, isolated: bool = False)
         session.study.close()
 
 
-def run_trial(session: Session, runner: Runner, job: Job) -> None:
+def run_trial(session: Session, runner: Runner, job: TrialAssignment) -> None:
     """Run one trial to its end, in as many attempts as it is given."""
     runner.start(job.params, session.context(job))
     while True:
         try:
             step = runner.step(lambda: session.late(job.number))
-        except TooLate as error:
+        except TimeLimitPassed as error:
             again = session.end_late(job.number, error.late)
             if again is None:
                 return
@@ -111,7 +111,7 @@ def run_trial(session: Session, runner: Runner, job: Job) -> None:
             if isinstance(step, Progress):
                 runner.stop()
             return
-        if session.late(job.number) is Late.SEARCH:
+        if session.late(job.number) is TimeLimit.SEARCH:
             runner.stop()
-            session.end_late(job.number, Late.SEARCH)
+            session.end_late(job.number, TimeLimit.SEARCH)
             return

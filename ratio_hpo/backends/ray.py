@@ -14,15 +14,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ratio_hpo.backends.driver import Late, Session
 from ratio_hpo.backends.process import Gone, Process, packed, talking
 from ratio_hpo.backends.resources import Resources, num_gpus
-from ratio_hpo.backends.steps import Ending, Step
+from ratio_hpo.backends.session import Session, TimeLimit
+from ratio_hpo.backends.trial_steps import Step, TrialEnd
 from ratio_hpo.core.errors import ConfigError, StudyError, in_one_line
 from ratio_hpo.core.scratch import scratch_folder
 from ratio_hpo.core.trial import Decision, Progress
 from ratio_hpo.objective import Objective
-from ratio_hpo.study import Job
+from ratio_hpo.study import TrialAssignment
 
 TUNE = "ratio_hpo.backends.ray_tune"
 
@@ -47,7 +47,7 @@ class Refused(Exception):
     """Ray cannot be reached or started; the text says why."""
 
 
-class Floor:
+class RayDispatcher:
     """What runs on Ray, as the study knows it: which of Tune's trials is which of ours, and what is to go on.
 
     Attributes:
@@ -58,8 +58,8 @@ class Floor:
     def __init__(self, session: Session, workers: int) -> None:
         self._session, self._workers = session, workers
         self._numbers: dict[str, int] = {}
-        self._again: list[tuple[float, Job]] = []
-        self._late: dict[str, Late] = {}
+        self._again: list[tuple[float, TrialAssignment]] = []
+        self._late: dict[str, TimeLimit] = {}
         self.told, self.reached = 0, False
 
     def next(self, trial_id: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Floor:
         """What becomes of the trial after an evaluation."""
         return self._take(self._numbers[trial_id], progress).value
 
-    def end(self, trial_id: str, ending: Ending | None, *, died: bool, starved: bool) -> None:
+    def end(self, trial_id: str, ending: TrialEnd | None, *, died: bool, starved: bool) -> None:
         """A trial has ended, was stopped, or its process has died.
 
         Args:
@@ -109,7 +109,7 @@ class Floor:
         self._again += [(0.0, job) for job in jobs if job is not None]
         self._numbers, self._late = {}, {}
 
-    def _next_job(self) -> Job | None:
+    def _next_job(self) -> TrialAssignment | None:
         now = time.monotonic()
         ready = next((entry for entry in self._again if entry[0] <= now), None)
         if ready is None:
@@ -131,7 +131,7 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
         KeyboardInterrupt: after the running trials were released for whoever continues.
     """
     _check_gpus(resources)
-    source, floor, deaths = packed(objective), Floor(session, workers), 0
+    source, floor, deaths = packed(objective), RayDispatcher(session, workers), 0
     try:
         while True:
             try:
@@ -148,7 +148,7 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
         session.study.close()
 
 
-def _run(floor: Floor, source: bytes, session: Session, workers: int, resources: Resources) -> None:
+def _run(floor: RayDispatcher, source: bytes, session: Session, workers: int, resources: Resources) -> None:
     """Run one Ray to the end of the work.
 
     Raises:
@@ -190,7 +190,7 @@ def _check_address(resources: Resources) -> None:
         raise Refused(silence)
 
 
-def _serve(floor: Floor, process: Process) -> None:
+def _serve(floor: RayDispatcher, process: Process) -> None:
     """Answer until Tune has ended.
 
     Raises:
@@ -216,7 +216,7 @@ def _serve(floor: Floor, process: Process) -> None:
             case {"told": trial_id, "progress": progress}:
                 answer = floor.report(trial_id, Progress.from_json(progress))
             case {"ended": trial_id, "ending": ending, "died": died, "starved": starved}:
-                floor.end(trial_id, Ending(**ending) if ending else None, died=died, starved=starved)
+                floor.end(trial_id, TrialEnd(**ending) if ending else None, died=died, starved=starved)
             case {"late": trial_ids}:
                 answer = floor.late(trial_ids)
             case {"servers": servers}:

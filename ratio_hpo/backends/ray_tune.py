@@ -34,12 +34,12 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from ratio_hpo.backends.process import connect
-from ratio_hpo.backends.steps import close, next_step, stream_of
+from ratio_hpo.backends.trial_steps import close, next_step, stream_of
 from ratio_hpo.core.errors import in_one_line
 from ratio_hpo.core.trial import Context, Decision, Progress
 from ratio_hpo.objective import Objective
 
-LOOK = 0.5
+POLL_SECONDS = 0.5
 """Seconds between two questions for a trial, where there was none, or for limits in time."""
 
 PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
@@ -113,10 +113,10 @@ class StudySearcher(Searcher):
 
     def __init__(self, driver: Driver) -> None:
         super().__init__()
-        self._driver, self._asked = driver, -LOOK
+        self._driver, self._asked = driver, -POLL_SECONDS
 
     def suggest(self, trial_id: str) -> Any:
-        if time.monotonic() - self._asked < LOOK:
+        if time.monotonic() - self._asked < POLL_SECONDS:
             return None
         answer = self._driver.ask(next=trial_id)
         if "job" in answer:
@@ -125,7 +125,7 @@ class StudySearcher(Searcher):
         return Searcher.FINISHED if answer["finished"] else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._asked = -LOOK  # there is a free worker
+        self._asked = -POLL_SECONDS  # there is a free worker
         ending = json.loads((result or {}).get("ending") or "null")
         self._driver.ask(ended=trial_id, died=error, starved=trial_id in self._driver.starved, ending=ending)
 
@@ -168,7 +168,7 @@ class Watchdog(tune.Callback):
         self._driver, self._looked = driver, 0.0
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if time.monotonic() - self._looked < LOOK:
+        if time.monotonic() - self._looked < POLL_SECONDS:
             return
         self._looked = time.monotonic()
         actors = {t.trial_id: t.temporary_state.ray_actor for t in trials if t.status == "RUNNING"}

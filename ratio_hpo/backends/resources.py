@@ -14,7 +14,7 @@ from ratio_hpo.core.errors import ConfigError
 WORKER_BYTES = 1.2e9
 """Memory of a worker before its model: Python, torch, transformers."""
 
-MOST_DEFAULT_WORKERS = 8
+MAX_DEFAULT_WORKERS = 8
 
 
 def num_cpus() -> int:
@@ -73,12 +73,12 @@ class Resources:
         if self.backend == "local" or model_bytes is None:
             return 1
         if self.ray_address is not None:
-            return MOST_DEFAULT_WORKERS
+            return MAX_DEFAULT_WORKERS
         gpus = num_gpus() if self.device != "cpu" else 0
         if gpus:
             return max(1, int(gpus / (self.gpus or 1.0)))
         fits = int(psutil.virtual_memory().available / (WORKER_BYTES + 3 * model_bytes))
-        return max(1, min(int(num_cpus() / (self.cpus or 1)), fits, MOST_DEFAULT_WORKERS))
+        return max(1, min(int(num_cpus() / (self.cpus or 1)), fits, MAX_DEFAULT_WORKERS))
 
     def backend_for(self, workers: int) -> str:
         """The backend that `auto` means."""

@@ -87,7 +87,7 @@ def app() -> None:
 def main() -> None:
     """Entry point. Exit codes: 0, 1 failed, 2 bad input, 3 finished with failed trials, 130 interrupted."""
     from ratio_hpo.cli.printing import fail
-    from ratio_hpo.core.options import spell_as
+    from ratio_hpo.core.option_names import spell_as
 
     spell_as(lambda name: "--" + name.replace("_", "-"))
     try:

@@ -10,7 +10,7 @@ import click
 
 from ratio_hpo.cli.options import Finite, reading_options
 from ratio_hpo.cli.printing import open_view, print_json, print_table
-from ratio_hpo.show.words import count, number, settings
+from ratio_hpo.show.formatting import count, number, settings
 
 EVERY = 4
 """Of the ratios that the model is asked at, those that are printed."""
@@ -37,11 +37,11 @@ def ask(
     ratio-hpo ask --at learning_rate=2e-4 --at intermediate_steps=400
     ratio-hpo ask --weights sw=2 --weights ko=1 --max-cost 2000
     """
-    from ratio_hpo.analysis.answers import Answers
+    from ratio_hpo.analysis.model_queries import ModelQueries
 
     weights = {key: _number(key, value) for key, value in _pairs(weighted, "--weights").items()}
     at = {key: _value(value) for key, value in _pairs(given, "--at").items()}
-    content = Answers(open_view(root, storage, study), at).all(weights, max_cost)
+    content = ModelQueries(open_view(root, storage, study), at).all(weights, max_cost)
     print_json(content) if as_json else _print(content)
 
 
@@ -100,14 +100,14 @@ def _print(content: Mapping[str, Any]) -> None:
             f"ratio {speed['ratio']:.2f} takes {speed['times']:.1f} times less training than English alone to reach its"
         )
         click.echo(f"score (4 of 5: {speed['low']:.1f} to {speed['high']:.1f}; 0: it never does)")
-    cheap = content["within"]
+    cheap = content["best_under_cost"]
     if cheap is not None:
         click.echo(f"best at that cost: {number(cheap['mean'])} ({_interval(cheap)}) at {count(cheap['cost'])}, with")
         click.echo(f"  {_params(cheap['params'])}")
     click.echo()
     rows = [[each["parameter"], number(each["part"], 2), _interval(each, 2)] for each in content["importance"]]
     print_table(["makes of the spread", "part", "4 of 5"], rows, right=["part"])
-    teaches = content["teaches_most"]
+    teaches = content["most_informative"]
     click.echo(f"\none more trial would teach most ({teaches['part']:.0%} of the doubt about the curve) at")
     click.echo(f"  {_params(teaches['params'])}")
 

@@ -17,14 +17,14 @@ from ratio_hpo.cli.running import (
     search_options,
     stored_command,
 )
-from ratio_hpo.core.schema import SCHEMA
-from ratio_hpo.show.words import count, number, say
+from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.show.formatting import count, number, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from ratio_hpo.experiment.confirm import Again, Tell
-    from ratio_hpo.experiment.kind import Search
+    from ratio_hpo.experiment.confirm import ReplicationPlan, Tell
+    from ratio_hpo.experiment.search_setup import Search
     from ratio_hpo.study.view import StudyView
 
     Show = Callable[[dict[str, Any]], None]
@@ -45,10 +45,10 @@ again_options: Decorator = together(
 
 
 @click.command()
-@option("--top", type=click.IntRange(1), default=3, show_default=True, help="Finalists beside the anchors.")
+@option("--top", type=click.IntRange(1), default=3, show_default=True, help="Finalists beside the baselines.")
 @again_options
 def confirm(top: int, seeds: int, study: str | None, **options: Any) -> None:
-    """Train finalists and anchors again with fresh seeds, and say which ratio beats what, and how sure that is.
+    """Train finalists and baselines again with fresh seeds, and say which ratio beats what, and how sure that is.
 
     Finalists are the recommended trial, and those of the front that the response model expects most of. `test` is read
     here and nowhere else; each reading is numbered. The same command goes on after an interruption, and prints the
@@ -68,7 +68,7 @@ def confirm(top: int, seeds: int, study: str | None, **options: Any) -> None:
 @click.command()
 @again_options
 def noise(seeds: int, study: str | None, **options: Any) -> None:
-    """Train the anchors and one extreme again with fresh seeds, and say how far seeds alone move scores.
+    """Train the baselines and one extreme again with fresh seeds, and say how far seeds alone move scores.
 
     Scores are those of `validation`; `test` is not read. What is trained here counts for `confirm` too.
 
@@ -82,15 +82,15 @@ def noise(seeds: int, study: str | None, **options: Any) -> None:
     _train(view, to_measure_noise(view, seeds), noise_floor, _print_noise, options)
 
 
-def _train(view: StudyView, again: Again, tell: Tell, show: Show, options: dict[str, Any]) -> None:
+def _train(view: StudyView, again: ReplicationPlan, tell: Tell, show: Show, options: dict[str, Any]) -> None:
     """Train what is left to train, and show what is told of it."""
     from ratio_hpo.core.trial import failures
-    from ratio_hpo.experiment.confirm import ready_again, track_answer, train, unfinished
+    from ratio_hpo.experiment.confirm import build_replication, track_answer, train, unfinished
     from ratio_hpo.show.live import Display
 
     as_json, dry_run = options.pop("as_json"), options.pop("dry_run")
     command, settings = stored_command(view, options)
-    search = ready_again(view, again, search_options({**options, **command}, settings), say)
+    search = build_replication(view, again, search_options({**options, **command}, settings), say)
     storage = open_stored(options["root"], options["storage"])
     if dry_run:
         content = _describe(search, again, unfinished(storage, search))
@@ -109,7 +109,7 @@ def _train(view: StudyView, again: Again, tell: Tell, show: Show, options: dict[
     fail_for(failed, search.plan.name)
 
 
-def _describe(search: Search, again: Again, left: Collection[tuple[int, int]]) -> dict[str, Any]:
+def _describe(search: Search, again: ReplicationPlan, left: Collection[tuple[int, int]]) -> dict[str, Any]:
     """What would be trained, and what it costs at most.
 
     Args:

@@ -10,7 +10,7 @@ from types import TracebackType
 
 import click
 
-from ratio_hpo.show.words import duration, say
+from ratio_hpo.show.formatting import duration, say
 
 READING, TRACKING = 60.0, 600.0
 """Seconds without an answer after which commands that read, and those that write runs, end."""

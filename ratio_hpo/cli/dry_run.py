@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ratio_hpo.cli.printing import print_table
-from ratio_hpo.core.schema import SCHEMA
+from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.scores import SPLITS
-from ratio_hpo.show.words import count, duration, number, settings
+from ratio_hpo.show.formatting import count, duration, number, settings
 
 if TYPE_CHECKING:
-    from ratio_hpo.experiment.kind import Search
+    from ratio_hpo.experiment.search_setup import Search
 
 
 def describe(search: Search) -> dict[str, Any]:
-    """Data sizes, splits, leaks, anchors with realised shares, first proposals, cost and time."""
+    """Data sizes, splits, leaks, baselines with realised shares, first proposals, cost and time."""
     from ratio_hpo.experiment.preview import estimate_time, first_proposals
 
     time = estimate_time(search)
     plan, trials = search.plan, search.spec.trials
-    anchors = [(anchor, search.plan_trial(anchor.params, plan.seed)) for anchor in plan.anchors]
-    anchor_cost = sum(plan.largest_cost if p.cost is None else p.cost for _, p in anchors)
+    baselines = [(baseline, search.plan_trial(baseline.params, plan.seed)) for baseline in plan.baselines]
+    baseline_cost = sum(plan.largest_cost if p.cost is None else p.cost for _, p in baselines)
     return {
         "schema": SCHEMA,
         "study": plan.name,
@@ -32,13 +32,13 @@ def describe(search: Search) -> dict[str, Any]:
         "space": {key: domain.describe() for key, domain in plan.space.parameters.items()},
         **_data(search),
         "rungs": {stage: list(grid) for stage, grid in plan.rungs.items()},
-        "anchors": [{"kind": a.kind, "params": a.params, "plan": asdict(p)} for a, p in anchors],
+        "baselines": [{"kind": a.kind, "params": a.params, "plan": asdict(p)} for a, p in baselines],
         "proposals": [{"trial": job.number, "kind": job.kind, "params": job.params} for job in first_proposals(search)],
         "cost": {
             "unit": plan.about.cost_unit,
             "largest_trial": plan.largest_cost,
-            "anchors": anchor_cost,
-            "at_most": anchor_cost + max(trials - len(anchors), 0) * plan.largest_cost,
+            "baselines": baseline_cost,
+            "at_most": baseline_cost + max(trials - len(baselines), 0) * plan.largest_cost,
         },
         "time": None if time is None else asdict(time),
     }
@@ -107,14 +107,14 @@ def print_plan(content: dict[str, Any]) -> None:
             click.echo(f"\n{title}")
             for line in content[title]:
                 click.echo(f"  {line}")
-    _print_anchors(content)
+    _print_baselines(content)
     click.echo("\nfirst proposals of a new study")
     rows = [[str(p["trial"]), p["kind"], _mixture(p["params"]), settings(p["params"])] for p in content["proposals"]]
     print_table(["trial", "kind", "mixture", "settings"], rows, right=["trial"])
     cost, time = content["cost"], content["time"]
     click.echo(
         f"\ncost: {cost['largest_trial']:,.0f} {cost['unit']} for the largest trial, "
-        f"{cost['anchors']:,.0f} for the anchors, at most {cost['at_most']:,.0f} in all"
+        f"{cost['baselines']:,.0f} for the baselines, at most {cost['at_most']:,.0f} in all"
     )
     if time is None:
         click.echo("time: not known; what your own objective takes is its own affair")
@@ -127,28 +127,28 @@ def print_plan(content: dict[str, Any]) -> None:
     click.echo("nothing was searched")
 
 
-def _print_anchors(content: dict[str, Any]) -> None:
+def _print_baselines(content: dict[str, Any]) -> None:
     names = list(content["sources"].get("intermediate", {}))
     if not names:
         return
     click.echo("\nanchors: realised share of windows (epochs)")
     rows = []
-    for anchor in content["anchors"]:
-        middle = anchor["plan"]["stages"].get("intermediate")
+    for baseline in content["baselines"]:
+        middle = baseline["plan"]["stages"].get("intermediate")
         if middle is None:
-            rows.append([anchor["kind"], "-", *("-" for _ in names)])
+            rows.append([baseline["kind"], "-", *("-" for _ in names)])
             continue
         got = [middle["sources"][name] for name in names]
         cells = [f"{entry['share_windows']:.3f} ({entry['epochs']:.2f})" for entry in got]
-        rows.append([anchor["kind"], number(middle["ratio_realised"]), *cells])
-    print_table(["anchor", "ratio", *names], rows)
+        rows.append([baseline["kind"], number(middle["ratio_realised"]), *cells])
+    print_table(["baseline", "ratio", *names], rows)
     for key in ("task", "language"):
         _print_shares(content, key)
 
 
 def _print_shares(content: dict[str, Any], key: str) -> None:
     """Realised shares of windows by task or by language, where there are several."""
-    plans = {a["kind"]: a["plan"]["stages"].get("intermediate") for a in content["anchors"]}
+    plans = {a["kind"]: a["plan"]["stages"].get("intermediate") for a in content["baselines"]}
     names = list(dict.fromkeys(s[key] for s in content["sources"]["intermediate"].values()))
     if len({s["task"] for s in content["sources"]["intermediate"].values()}) < 2:
         return
@@ -161,7 +161,7 @@ def _print_shares(content: dict[str, Any], key: str) -> None:
             windows, tokens = (sum(s[f"share_{unit}"] for s in own) for unit in ("windows", "tokens"))
             cells.append(f"{windows:.3f} ({tokens:.3f})" if plan else "-")
         rows.append([kind, *cells])
-    print_table(["anchor", *names], rows)
+    print_table(["baseline", *names], rows)
 
 
 def _mixture(params: dict[str, Any]) -> str:

@@ -13,9 +13,9 @@ import click
 from ratio_hpo.cli.options import named_study, reading_timeout, root_option, storage_option
 from ratio_hpo.cli.printing import open_view
 from ratio_hpo.core.files import written_whole
+from ratio_hpo.core.json_format import SCHEMA, rounded
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.schema import SCHEMA, rounded
-from ratio_hpo.show.words import say
+from ratio_hpo.show.formatting import say
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -95,8 +95,8 @@ def _weights(view: StudyView, root: Path, number: int | None, output: Path | Non
     """Copy the last weights of a trial, or tell where they are kept."""
     from ratio_hpo.analysis.recipe import winner
     from ratio_hpo.core.errors import StudyError
+    from ratio_hpo.study.checkpoint_retention import damaged
     from ratio_hpo.study.front import point_key
-    from ratio_hpo.study.keeper import damaged
 
     record = winner(view, number)
     last = record.scored[-1]

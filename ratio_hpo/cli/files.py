@@ -9,8 +9,8 @@ import click
 
 from ratio_hpo.cli.options import json_option
 from ratio_hpo.cli.printing import print_json, print_table
-from ratio_hpo.core.options import spelled
-from ratio_hpo.core.schema import SCHEMA
+from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.core.option_names import spelled
 
 FOLDERS = ("search_spaces", "experiments")
 """Where names are looked up, in this order."""
@@ -24,7 +24,7 @@ def validate(file: str, experiment: str | None, as_json: bool) -> None:
     """Check a space or an experiment, by path or shipped name; every mistake is one line, exit code 2.
 
     A space is checked against the built-in objective: its parameters, their options, and the sources that shares may
-    name. One for an objective of your own says `objective: own`.
+    name. One for an objective of your own says `objective: custom`.
 
     \b
     ratio-hpo validate search_spaces/default.yaml
@@ -62,7 +62,7 @@ def _found(file: str) -> Path:
     """
     from ratio_hpo.core.config import did_you_mean
     from ratio_hpo.core.errors import ConfigError
-    from ratio_hpo.core.resources import shipped_files
+    from ratio_hpo.core.packaged_files import shipped_files
 
     known = {path.stem: path for folder in reversed(FOLDERS) for path in shipped_files(folder)}
     path = Path(file)

@@ -11,9 +11,9 @@ import click
 from ratio_hpo.cli.deadline import KEY, READING
 from ratio_hpo.cli.options import json_option, option, root_option, storage_option, timeout_option, tracking_uri_option
 from ratio_hpo.cli.printing import open_stored, print_json, print_table
-from ratio_hpo.core.options import spelled
-from ratio_hpo.core.schema import SCHEMA
-from ratio_hpo.show.words import say
+from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.core.option_names import spelled
+from ratio_hpo.show.formatting import say
 
 
 @click.command()

@@ -70,7 +70,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 def print_json(content: Any) -> None:
     """JSON on stdout, with numbers as long as they mean something."""
-    from ratio_hpo.core.schema import rounded
+    from ratio_hpo.core.json_format import rounded
 
     click.echo(json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False))
 

@@ -11,7 +11,7 @@ import click
 from ratio_hpo.cli.options import json_option, reading_options, reading_timeout, root_option, storage_option
 from ratio_hpo.cli.printing import RECOMMENDED, marked, open_stored, open_view, print_json, print_table, waiting_for
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.show.words import count, number, say, settings
+from ratio_hpo.show.formatting import count, number, say, settings
 
 if TYPE_CHECKING:
     from ratio_hpo.study.view import StudyView
@@ -163,7 +163,7 @@ def _print_trial(view: StudyView, content: dict[str, Any]) -> None:
     if content["reason"]:
         click.echo(f"reason: {content['reason']}")
     if content["sibling_of"] is not None:
-        click.echo(f"sibling of trial {content['sibling_of']}: the same mixture, for another number of steps")
+        click.echo(f"sibling of trial {content['sweep_of']}: the same mixture, for another number of steps")
     click.echo(
         f"ratio {number(content['ratio'])} (realised {number(content['ratio_realised'])}) {settings(content['params'])}"
     )

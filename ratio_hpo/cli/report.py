@@ -19,7 +19,7 @@ from ratio_hpo.cli.options import (
 )
 from ratio_hpo.cli.printing import open_stored, waiting_for
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.show.words import say
+from ratio_hpo.show.formatting import say
 
 if TYPE_CHECKING:
     from ratio_hpo.analysis.report.page import Column
@@ -75,7 +75,7 @@ def column(stored: Storage, view: StudyView, root: Path, tracking_uri: str | Non
         ui: address at which the store below `root` is shown; None: that of `ratio-hpo ui` without options.
     """
     from ratio_hpo.core.urls import reason_of
-    from ratio_hpo.experiment.report_facts import report_column
+    from ratio_hpo.experiment.report_context import report_column
     from ratio_hpo.experiment.track import run_links
 
     folder = RunFolder(root)
@@ -108,15 +108,15 @@ def plot(
     ratio-hpo plot front
     ratio-hpo plot response polyglot-world-default -o response.svg
     """
-    from ratio_hpo.analysis.pictures import check_ending, find_picture, save
-    from ratio_hpo.experiment.report_facts import report_facts
+    from ratio_hpo.analysis.plots import check_ending, find_plot, save
+    from ratio_hpo.experiment.report_context import report_context
     from ratio_hpo.study.view import view_study
 
-    find_picture(picture)
+    find_plot(picture)
     if output is not None:
         check_ending(output)
     folder, stored = RunFolder(root), open_stored(root, storage, only_read=True)
     with waiting_for(root, storage):
         view = view_study(stored, one_name(name, study))
     path = output or folder.plot(view.name, f"-{picture}.pdf")
-    say(f"picture: {save(report_facts(stored, view, folder), picture, path)}")
+    say(f"picture: {save(report_context(stored, view, folder), picture, path)}")

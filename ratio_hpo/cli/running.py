@@ -19,7 +19,7 @@ from ratio_hpo.core.urls import without_password
 if TYPE_CHECKING:
     from ratio_hpo.core.overrides import Setting
     from ratio_hpo.core.trial import TrialRecord
-    from ratio_hpo.experiment.kind import SearchOptions
+    from ratio_hpo.experiment.search_setup import SearchOptions
     from ratio_hpo.study.view import StudyView
 
 limit_options: Decorator = together(
@@ -44,7 +44,7 @@ machine_options: Decorator = together(
     option("--cpus-per-trial", type=Finite(0, min_open=True), help="CPUs of a trial."),
     option("--gpus-per-trial", type=Finite(0), help="GPUs of a trial; fractions share one."),
     option("--ray-address", help="A running Ray cluster: auto, or HOST:PORT."),
-    option("--share", metavar="URL",
+    option("--remote-store", metavar="URL",
            help="Where machines without a common disk share stages: s3://BUCKET/PREFIX or file:///PATH."),
     option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
     option("--trust-remote-code", is_flag=True, help="Run code that the base model brings along. Read it first."),
@@ -57,7 +57,7 @@ machine_options: Decorator = together(
 def search_options(options: dict[str, Any], settings: Sequence[Setting]) -> SearchOptions:
     """Options of the command line as the search takes them."""
     from ratio_hpo.backends.resources import Resources
-    from ratio_hpo.experiment.kind import SearchOptions
+    from ratio_hpo.experiment.search_setup import SearchOptions
 
     for key in (*KEYS, *SAMPLER_KEYS):
         options.pop(key, None)

@@ -29,11 +29,11 @@ from ratio_hpo.cli.running import (
     search_options,
     stored_command,
 )
-from ratio_hpo.core.choices import PRUNERS, SAMPLERS
-from ratio_hpo.show.words import say
+from ratio_hpo.core.names import PRUNERS, SAMPLERS
+from ratio_hpo.show.formatting import say
 
 if TYPE_CHECKING:
-    from ratio_hpo.experiment.kind import Search, SearchOptions
+    from ratio_hpo.experiment.search_setup import Search, SearchOptions
 
 KEEP = ["front", "best", "all", "none"]
 DEFAULT_EXPERIMENT = "polyglot-world"
@@ -75,7 +75,7 @@ running_options: Decorator = together(
         show_envvar=True, help="Folder that paths in the experiment start from.")  # fmt: skip
 @option("--strict", is_flag=True, help="Refuse data files with bad records instead of mending and dropping.")
 @option("--keep-leaks", is_flag=True, help="Train on passages and questions that evaluation data shares.")
-@click.option("--dry-run", is_flag=True, help="Show data, leaks, anchors, first proposals, cost and time; no search.")
+@click.option("--dry-run", is_flag=True, help="Show data, leaks, baselines, first proposals, cost and time; no search.")
 @click.option("--show-config", is_flag=True, help="Show every key in effect and where its value came from.")
 @running_options
 @click.pass_context
@@ -128,12 +128,12 @@ def resume(ctx: click.Context, study: str | None, as_json: bool, assignments: Se
 def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.cli.dry_run import describe, print_plan
     from ratio_hpo.core.trial import failures
-    from ratio_hpo.experiment.ready import ready_search
+    from ratio_hpo.experiment.build_search import build_search
     from ratio_hpo.experiment.search import run_search
     from ratio_hpo.show.live import Display
 
     with going_on_later():
-        ready = ready_search(options, say)
+        ready = build_search(options, say)
         if dry_run:
             content = describe(ready)
             print_json(content) if as_json else print_plan(content)
@@ -163,7 +163,7 @@ def _print_end(ready: Search, *, as_json: bool) -> None:
         record = found.record
         ratio = "" if record.ratio is None else f"ratio {record.ratio:.2f}, "
         expected = "" if found.mean is None else f", expected {found.mean:.3f} ± {found.sd:.3f}"
-        measured = f"{content['measure']} {record.scored[-1].headline:.3f} measured{expected}"
+        measured = f"{content['measure']} {record.scored[-1].primary_score:.3f} measured{expected}"
         click.echo(f"Recommended: {ratio}trial {record.number}, {measured}\n({found.why})")
         kept = ready.options.folder.kept(view.name, found.weights)
         if kept is not None:

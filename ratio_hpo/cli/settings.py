@@ -14,6 +14,7 @@ from click.core import ParameterSource
 from ratio_hpo.cli.options import KEYS
 from ratio_hpo.cli.printing import print_json, print_table
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.overrides import (
     PREFIX,
     Setting,
@@ -21,20 +22,19 @@ from ratio_hpo.core.overrides import (
     parse_assignment,
     unknown_variables,
 )
-from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.urls import without_password
-from ratio_hpo.show.words import say
+from ratio_hpo.show.formatting import say
 
 if TYPE_CHECKING:
-    from ratio_hpo.experiment.ready import SearchOptions
+    from ratio_hpo.experiment.build_search import SearchOptions
 
 
 def search_settings(ctx: click.Context, options: dict[str, Any], assignments: Sequence[str]) -> list[Setting]:
     """Settings from variables, then from options, then from -S; a variable that looks mistyped is named."""
-    from ratio_hpo.experiment.own import OwnExperimentSpec
+    from ratio_hpo.experiment.custom_objective import CustomExperimentSpec
     from ratio_hpo.experiment.spec import ExperimentSpec
 
-    keys = {*ExperimentSpec.model_fields, *OwnExperimentSpec.model_fields}
+    keys = {*ExperimentSpec.model_fields, *CustomExperimentSpec.model_fields}
     names = {*keys, *options, "data"}
     for name in unknown_variables(os.environ, names):
         near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), list(names), n=1, cutoff=0.8)
@@ -64,7 +64,7 @@ def flag_settings(ctx: click.Context, options: dict[str, Any], assignments: Sequ
         settings.append(Setting(f"sampler.options.prior.{key}", value, "--prior"))
     objective = next((s.value for s in settings if s.key == "objective"), None)
     if objective is not None and not options.get("experiment"):
-        settings.insert(0, Setting("name", str(objective).rpartition(":")[2] or "own", "--objective"))
+        settings.insert(0, Setting("name", str(objective).rpartition(":")[2] or "custom", "--objective"))
     return settings + [Setting(*parse_assignment(text), "-S") for text in assignments]
 
 

@@ -24,10 +24,10 @@ from ratio_hpo.cli.options import (
 )
 from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json, waiting_for
 from ratio_hpo.cli.signals import ended_by_signals, exit_code
+from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.schema import SCHEMA
 from ratio_hpo.core.urls import with_driver
-from ratio_hpo.show.words import say
+from ratio_hpo.show.formatting import say
 
 REFRESH = 60
 """Seconds after which a browser asks for the report anew."""
@@ -164,7 +164,7 @@ def _report_server(name: str, root: Path, storage: str | None, host: str, port: 
     from ratio_hpo.core.errors import StudyError
     from ratio_hpo.show.report_server import ReportServer
     from ratio_hpo.study.advice import extent
-    from ratio_hpo.study.opening import has_study
+    from ratio_hpo.study.create_or_load import has_study
     from ratio_hpo.study.plan import CONFIRMATION
     from ratio_hpo.study.view import view_study
 

@@ -12,7 +12,7 @@ import click
 from ratio_hpo.cli.options import reading_options
 from ratio_hpo.cli.printing import open_view, print_json, print_table
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.show.words import number, say
+from ratio_hpo.show.formatting import number, say
 
 
 @click.command()
@@ -27,13 +27,13 @@ def transfer(
 ) -> None:
     """The gain of every trial over no intermediate training, by target and language.
 
-    Needs the anchor `none`. Gains are of one seed; * marks those that evaluation items alone would hardly give.
+    Needs the baseline `none`. Gains are of one seed; * marks those that evaluation items alone would hardly give.
 
     \b
     ratio-hpo transfer
     ratio-hpo transfer --csv > transfer.csv
     """
-    from ratio_hpo.analysis.pictures import check_ending
+    from ratio_hpo.analysis.plots import check_ending
     from ratio_hpo.analysis.transfer import plot_transfer
     from ratio_hpo.analysis.transfer import transfer as transfer_of
     from ratio_hpo.training.items import ItemStore

@@ -20,8 +20,8 @@ from ratio_hpo.cli.options import (
     writing_options,
 )
 from ratio_hpo.cli.printing import open_stored, print_json
-from ratio_hpo.core.schema import SCHEMA
-from ratio_hpo.show.words import say
+from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.show.formatting import say
 
 
 @click.command()

@@ -27,7 +27,7 @@ class Spec(BaseModel):
 SHOWN = 60
 """Characters of a value in a message."""
 
-MOST_VALUES = 100_000
+MAX_VALUES = 100_000
 """Values that a file may hold, those that aliases repeat counted each time."""
 
 _SHORT = reprlib.Repr()
@@ -89,8 +89,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: needs a mapping of keys, but got a {_kind(content)}; start with `name:`")
     _refuse_odd(path, content, "", set())
-    if _count(content, {}) > MOST_VALUES:
-        raise ConfigError(f"{path}: its aliases repeat over {MOST_VALUES:,} values; write them out, or drop them")
+    if _count(content, {}) > MAX_VALUES:
+        raise ConfigError(f"{path}: its aliases repeat over {MAX_VALUES:,} values; write them out, or drop them")
     return content
 
 
@@ -169,7 +169,7 @@ def _count(content: Any, counted: dict[int, int]) -> int:
     if not isinstance(content, dict | list):
         return 1
     if id(content) not in counted:
-        counted[id(content)] = MOST_VALUES + 1  # of an object that holds itself
+        counted[id(content)] = MAX_VALUES + 1  # of an object that holds itself
         inner = content.values() if isinstance(content, dict) else content
         counted[id(content)] = 1 + sum(_count(value, counted) for value in inner)
     return counted[id(content)]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from ratio_hpo.core.options import spelled
+from ratio_hpo.core.option_names import spelled
 
 
 class RatioHpoError(ValueError):
@@ -140,8 +140,8 @@ class StorageFullError(WorkBlocked):
     """The disk cannot hold what the stage store needs."""
 
 
-class ShareError(WorkBlocked):
-    """What machines share is away, or refuses."""
+class RemoteStoreError(WorkBlocked):
+    """What machines remote store is away, or refuses."""
 
 
 class ScoreError(RatioHpoError):
@@ -198,7 +198,7 @@ class Diverged(Exception):
         return f"diverged: non-finite loss in stage {self.stage} at step {self.step} ({settings})"
 
 
-LONGEST_REASON = 300
+MAX_REASON = 300
 """Characters of the reason of a failed trial; its traceback keeps the rest."""
 
 
@@ -210,4 +210,4 @@ def in_one_line(error: BaseException) -> str:
         'ValueError: one two'
     """
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"
+    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 1]}…"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ratio_hpo.core.share import Share
+from ratio_hpo.core.remote_store import RemoteStore
+from ratio_hpo.core.retry import to_stderr
 from ratio_hpo.core.urls import file_url
-from ratio_hpo.core.waiting import to_stderr
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,16 @@ class RunFolder:
         folder = self.weights(study) / point
         return folder if folder.is_dir() else None
 
-    def share(self, url: str | None, say: Callable[[str], None] | None = to_stderr) -> Share | None:
+    def remote_store(self, url: str | None, say: Callable[[str], None] | None = to_stderr) -> RemoteStore | None:
         """What is shared of it at an address; None: nothing is.
 
         Args:
-            say: is told when the share is waited for.
+            say: is told when the remote store is waited for.
 
         Raises:
             ConfigError: nothing that can be shared at.
         """
-        return None if url is None else Share(url, self.root, say=say)
+        return None if url is None else RemoteStore(url, self.root, say=say)
 
     @property
     def plots(self) -> Path:

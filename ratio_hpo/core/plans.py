@@ -115,7 +115,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class StudyMetadata:
     """What is stored of a study beside its trials: what readers, `resume` and `export` need.
 
     Attributes:
@@ -123,9 +123,9 @@ class About:
         reference: the language or source whose share is 1 - ratio.
         trials: asked for by the last search.
         keep: whose weights are kept.
-        measure: what the headline is called: F1, accuracy, or score where targets have several.
-        targets: weight in the headline of each target, by name; none: an objective of the user's own.
-        weights: of languages in the headline, of an objective of the user's own; none: the same for all.
+        measure: what the primary score is called: F1, accuracy, or score where targets have several.
+        targets: weight in the primary score of each target, by name; none: an objective of the user's own.
+        weights: of languages in the primary score, of an objective of the user's own; none: the same for all.
         primaries: the measure that a target is scored by, by the target's name.
         languages: target languages; none named: those that scores are given for.
         rungs: windows of each stage at which trials are compared.
@@ -171,5 +171,5 @@ class About:
 
 
 TRIAL_PLAN: TypeAdapter[TrialPlan] = TypeAdapter(TrialPlan)
-ABOUT: TypeAdapter[About] = TypeAdapter(About)
+ABOUT: TypeAdapter[StudyMetadata] = TypeAdapter(StudyMetadata)
 """How the two are read from, and written to, the storage's JSON."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 SPLITS = VALIDATION, TEST = "validation", "test"
 """The splits of what trials are scored on: every rung on the first, confirmations on the second too."""
 
-HEADLINE = "score/mean"
+PRIMARY_SCORE = "score/mean"
 """Key of the score that trials are compared by."""
 
 ERROR = "score_error"

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
+from ratio_hpo.core.cost import NOTHING, PAID, PaidCost
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
-from ratio_hpo.core.scores import HEADLINE, languages_of, weighted_mean
-from ratio_hpo.core.spent import NOTHING, PAID, Spent
+from ratio_hpo.core.scores import PRIMARY_SCORE, languages_of, weighted_mean
 
 Params = dict[str, Any]
 
 NO_INTERMEDIATE, NO_INTERMEDIATE_PARAM = "none", "no_intermediate"
-"""The anchor that has no intermediate training, and its mark among parameters."""
+"""The baseline that has no intermediate training, and its mark among parameters."""
 
 
 class Decision(Enum):
@@ -67,7 +67,7 @@ class Progress:
 
     Examples:
         >>> point = Progress(stage="target", windows=200, cost=1200, scores={"f1/en": 0.75, "f1/sw": 0.25})
-        >>> point.with_means().headline, point.by_language("f1/")
+        >>> point.with_means().primary_score, point.by_language("f1/")
         (0.5, {'en': 0.75, 'sw': 0.25})
     """
 
@@ -90,18 +90,18 @@ class Progress:
         return self.stage, self.windows
 
     @property
-    def has_headline(self) -> bool:
+    def has_primary_score(self) -> bool:
         """Whether every target was scored: only then it is a point of the trial's curve of scores."""
-        return HEADLINE in self.scores
+        return PRIMARY_SCORE in self.scores
 
     @property
-    def headline(self) -> float:
+    def primary_score(self) -> float:
         """The score that trials are compared by, in [0, 1].
 
         Raises:
             KeyError: not every target was scored here.
         """
-        return self.scores[HEADLINE]
+        return self.scores[PRIMARY_SCORE]
 
     @property
     def checkpoints(self) -> set[str]:
@@ -120,31 +120,31 @@ class Progress:
         return self.cost if self.paid is None else self.paid
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> PaidCost:
         """What was really spent so far; what the objective does not tell is 0."""
-        return Spent(self.paid_cost, *(self.measures.get(name, 0.0) for name in PAID))
+        return PaidCost(self.paid_cost, *(self.measures.get(name, 0.0) for name in PAID))
 
-    def with_spent(self, spent: Spent) -> Progress:
+    def with_spent(self, spent: PaidCost) -> Progress:
         """The same evaluation with another account of what was spent; what was not measured stays away."""
-        told = dict(zip(PAID, (spent.seconds, spent.flops, spent.scored, spent.scoring_seconds), strict=True))
-        measures = {key: told.get(key, value) for key, value in self.measures.items()}
+        imputed = dict(zip(PAID, (spent.seconds, spent.flops, spent.scored, spent.scoring_seconds), strict=True))
+        measures = {key: imputed.get(key, value) for key, value in self.measures.items()}
         return replace(self, paid=spent.cost, measures=measures)
 
     def with_means(self, measure: str = "f1", weights: Mapping[str, float] | None = None) -> Progress:
-        """The same evaluation with its headline among the scores, as it is stored: readers need not work it out.
+        """The same evaluation with its primary score among the scores, as it is stored: readers need not work it out.
 
         Args:
             measure: what `score/…` is made of where there is none.
-            weights: of languages in the headline; none: the same for all.
+            weights: of languages in the primary score; none: the same for all.
         """
         scores = dict(self.scores)
         if not any(key.startswith("score/") for key in scores):
             made = f"{measure}/"
             scores |= {f"score/{k[len(made) :]}": v for k, v in self.scores.items() if k.startswith(made)}
         each = languages_of(scores, "score/")
-        if each and HEADLINE not in scores:
+        if each and PRIMARY_SCORE not in scores:
             mean = weighted_mean(each, weights)
-            scores |= {} if mean is None else {HEADLINE: mean}
+            scores |= {} if mean is None else {PRIMARY_SCORE: mean}
         if each:
             scores.setdefault("score/worst", min(each.values()))
         return replace(self, scores=scores)
@@ -167,8 +167,8 @@ class TrialRecord:
     """A trial as the storage holds it: all that analysis and tracking need.
 
     Attributes:
-        kind: `sampled`, `enqueued`, or the anchor's name (`english`, `proportional`, …).
-        params: absolute values; anchors carry `shares` instead of `ratio`.
+        kind: `sampled`, `enqueued`, or the baseline's name (`reference_only`, `proportional`, …).
+        params: absolute values; baselines carry `shares` instead of `ratio`.
         curve: in order of cost.
         plan: what the parameters come to: shares, epochs, caps, cost.
         seed: of its training; None: it was not begun.
@@ -194,17 +194,17 @@ class TrialRecord:
     done: bool = False
     retry_of: int | None = None
     replicate_of: int | None = None
-    sibling_of: int | None = None
+    sweep_of: int | None = None
     started: float | None = None
     ended: float | None = None
 
     @property
     def scored(self) -> tuple[Progress, ...]:
-        """The evaluations at which every target was scored: the curve of the headline."""
-        return tuple(point for point in self.curve if point.has_headline)
+        """The evaluations at which every target was scored: the curve of the primary score."""
+        return tuple(point for point in self.curve if point.has_primary_score)
 
     @property
-    def is_anchor(self) -> bool:
+    def is_baseline(self) -> bool:
         return self.kind not in ("sampled", "enqueued")
 
     @property
@@ -239,7 +239,7 @@ class Context:
         device: `cpu`, `cuda`, …; None: the best one there is.
         threads: CPU threads to compute with; None: as many as there are.
         root: the run folder.
-        share: address at which machines without a common disk share what is below it; None: they have one.
+        remote_store: address at which machines without a common disk share what is below it; None: they have one.
         store_gb: size budget of the stage store; None: the default.
         position: stage and windows of its last recorded evaluation; None at the start.
         smaller: how often micro-batches are halved, since earlier attempts ran out of memory.
@@ -255,13 +255,13 @@ class Context:
     trial: int
     seed: int
     root: str
-    share: str | None = None
+    remote_store: str | None = None
     device: str | None = None
     threads: int | None = None
     store_gb: float | None = None
     position: tuple[str, int] | None = None
     smaller: int = 0
-    spent: Spent = NOTHING
+    spent: PaidCost = NOTHING
     system_metrics: bool = False
     patience: float = 0.0
 
@@ -269,4 +269,4 @@ class Context:
     def from_json(cls, content: Mapping[str, Any]) -> Context:
         """The context that `asdict` took apart."""
         position = content["position"]
-        return cls(**{**content, "position": position and tuple(position), "spent": Spent(**content["spent"])})
+        return cls(**{**content, "position": position and tuple(position), "spent": PaidCost(**content["spent"])})

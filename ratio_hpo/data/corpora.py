@@ -14,7 +14,7 @@ from ratio_hpo.core.fingerprint import COMMIT
 from ratio_hpo.data.examples import Example
 from ratio_hpo.data.formats import load_format, read_file
 from ratio_hpo.data.hub import read_hub
-from ratio_hpo.data.parallel import Components
+from ratio_hpo.data.parallel import ConnectedComponents
 from ratio_hpo.data.report import Report
 from ratio_hpo.data.splits import Sizes, check_sizes, cut
 from ratio_hpo.data.tag_schemes import in_iob2
@@ -233,7 +233,7 @@ class CorpusReader:
         self._corpora, self._root, self._seed, self._strict = corpora, root, seed, strict
         self._read: dict[tuple[str, str], list[Any]] = {}
         self._parts: dict[tuple[str, str], dict[str, list[Any]]] = {}
-        self._components: dict[str, Components] = {}
+        self._components: dict[str, ConnectedComponents] = {}
         self.reports: list[Report] = []
 
     def part(self, corpus: str, part: str, language: str) -> list[Any]:
@@ -262,11 +262,11 @@ class CorpusReader:
         """Whether it is of the embedded world, whose groups of people share nothing."""
         return isinstance(self._corpora[corpus], WorldCorpusSpec)
 
-    def _shared(self, corpus: str) -> Components:
+    def _shared(self, corpus: str) -> ConnectedComponents:
         """The passages of a parallel corpus, over all languages that it declares."""
         if corpus not in self._components:
             languages = self._corpora[corpus].languages
-            self._components[corpus] = Components({lang: self._examples(corpus, lang) for lang in languages})
+            self._components[corpus] = ConnectedComponents({lang: self._examples(corpus, lang) for lang in languages})
         return self._components[corpus]
 
     def _examples(self, corpus: str, language: str) -> list[Any]:

@@ -118,7 +118,7 @@ class Pair(Example):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice(Example):
+class ChoiceQuestion(Example):
     """A prompt with alternatives, of which one is right.
 
     Attributes:

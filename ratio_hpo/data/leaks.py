@@ -130,7 +130,7 @@ def find_leaks(
     return leak, [example for example, kind in zip(training, first, strict=True) if kind is None]
 
 
-LEAST_GRAMS = 20
+MIN_GRAMS = 20
 """Of a text that counts where it stands within a longer one: a name or a short sentence stands in many."""
 
 LONG_ID = 8
@@ -212,8 +212,8 @@ def _contained(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, in
         if not len(hits):
             continue
         shared = np.bincount(owners[hits], minlength=len(grams))
-        ours_in_it = (shared >= NEAR * len(found)) & (len(found) >= LEAST_GRAMS)
-        it_in_ours = (shared >= NEAR * sizes) & (sizes >= LEAST_GRAMS)
+        ours_in_it = (shared >= NEAR * len(found)) & (len(found) >= MIN_GRAMS)
+        it_in_ours = (shared >= NEAR * sizes) & (sizes >= MIN_GRAMS)
         alike = (shared >= NEAR * sizes) & (shared >= NEAR * len(found))
         near = ours_in_it | it_in_ours | alike
         pairs += [(k, int(other)) for other in np.flatnonzero(near & (shared > 0))]

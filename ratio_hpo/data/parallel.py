@@ -13,7 +13,7 @@ from dataclasses import replace
 from ratio_hpo.data.examples import E, Example
 
 
-class Components:
+class ConnectedComponents:
     """The groups of a parallel corpus.
 
     Args:

@@ -1,9 +1,9 @@
 """Experiments: loaded, checked, prepared and wired. The only place that knows all the rooms below."""
 
-from ratio_hpo.experiment.kind import Search, SearchOptions
+from ratio_hpo.experiment.build_search import build_search
 from ratio_hpo.experiment.load import load_experiment, name_study
-from ratio_hpo.experiment.ready import ready_search
 from ratio_hpo.experiment.search import run_search
+from ratio_hpo.experiment.search_setup import Search, SearchOptions
 from ratio_hpo.experiment.spec import ExperimentSpec
 
-__all__ = ["ExperimentSpec", "Search", "SearchOptions", "load_experiment", "name_study", "ready_search", "run_search"]
+__all__ = ["ExperimentSpec", "Search", "SearchOptions", "build_search", "load_experiment", "name_study", "run_search"]

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from ratio_hpo.core.errors import ConfigError, Mistakes
 from ratio_hpo.core.fingerprint import Digests
-from ratio_hpo.core.plans import WINDOWS, About
+from ratio_hpo.core.plans import WINDOWS, StudyMetadata
 from ratio_hpo.data.mixing import SourceSize, reachable_ratios
 from ratio_hpo.data.mixing.solve import added_steps, check_added, largest_window_ratio, solve
-from ratio_hpo.experiment.anchors import check_anchors, make_anchors
-from ratio_hpo.experiment.kind import DataFacts, Say, Search, SearchOptions, SourceFacts
+from ratio_hpo.experiment.baselines import check_baselines, make_baselines
 from ratio_hpo.experiment.load import Loaded, name_study
 from ratio_hpo.experiment.prepare import NamedSource, Prepared, basis_of, prepare, source_specs
+from ratio_hpo.experiment.search_setup import DataFacts, Say, Search, SearchOptions, SourceFacts
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.objective import Design, Pipeline
 from ratio_hpo.space import Ratio, Simplex, Space, Steps, load_space
-from ratio_hpo.study import Anchor, StudyPlan, Target
-from ratio_hpo.training.base import checkpoint_bytes, find_base
+from ratio_hpo.study import Baseline, StudyPlan, TargetScore
+from ratio_hpo.training.base_model import checkpoint_bytes, find_base
 from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.parameters import INTERMEDIATE, check_parameters, owners, reference_values
 from ratio_hpo.training.schedule import LOOKS_AHEAD
@@ -59,7 +59,7 @@ class BuiltIn:
         mistakes, stages, named = Mistakes(), self.spec.all_stages(), self._sources()
         sources = tuple(name for name, source in named.items() if source.task != "mlm")
         with mistakes.among():
-            check_anchors(self.spec.anchors, {source.task for source in named.values()})
+            check_baselines(self.spec.baselines, {source.task for source in named.values()})
         with mistakes.among():
             space = load_space(self.spec.space)
             with mistakes.among():
@@ -107,8 +107,8 @@ class BuiltIn:
         )
         sizes = sizes_of(prepared.sources[INTERMEDIATE])
         self._check_reachable(space, sizes)
-        anchors = make_anchors(self.spec.anchors, self.spec.all_stages(), sizes, space)
-        steps = self._largest_steps(space, sizes, anchors)
+        baselines = make_baselines(self.spec.baselines, self.spec.all_stages(), sizes, space)
+        steps = self._largest_steps(space, sizes, baselines)
         pipeline = Pipeline(self._design(prepared, steps))
         leaks = tuple(line for leak in prepared.leaks for line in leak.lines(kept=options.keep_leaks))
         sources = {
@@ -121,7 +121,7 @@ class BuiltIn:
         return Search(
             options=options,
             spec=self.spec,
-            plan=self._plan(options, space, prepared, anchors, steps, leaks),
+            plan=self._plan(options, space, prepared, baselines, steps, leaks),
             objective=pipeline,
             plan_trial=pipeline.plan,
             data=DataFacts(sources=sources, splits=prepared.splits, problems=prepared.problems, leaks=leaks),
@@ -155,7 +155,7 @@ class BuiltIn:
         stage, ratio = self.spec.stages.intermediate, space.parameters.get("ratio")
         if stage.balance != "task" or not isinstance(ratio, Ratio):
             return
-        caps, labelled = space.parameters.get("size_cap"), {k: s for k, s in sizes.items() if not s.aside}
+        caps, labelled = space.parameters.get("size_cap"), {k: s for k, s in sizes.items() if not s.auxiliary}
         splits = (
             [replace(stage.wanted().split, size_cap=int(cap)) for cap in caps.values]
             if isinstance(caps, Steps)
@@ -175,12 +175,12 @@ class BuiltIn:
         options: SearchOptions,
         space: Space,
         prepared: Prepared,
-        anchors: tuple[Anchor, ...],
+        baselines: tuple[Baseline, ...],
         steps: Mapping[str, int],
         leaks: tuple[str, ...],
     ) -> StudyPlan:
         spec = self.spec
-        if spec.target.score is None and not (anchors and anchors[0].kind.startswith("english")):
+        if spec.target.score is None and not (baselines and baselines[0].kind.startswith("reference_only")):
             raise ConfigError(f"{spec.name}: target: needs `score`, since the data has no {spec.reference} to set it")
         batch = {name: stage.batch_size for name, stage in spec.all_stages().items()}
         design = self._design(prepared, steps)
@@ -190,8 +190,8 @@ class BuiltIn:
             basis=basis_of(spec, prepared),
             space=space,
             rungs={name: tuple(step * batch[name] for step in grid) for name, grid in design.rungs.items()},
-            target=Target(score=spec.target.score, fraction=spec.target.fraction),
-            anchors=anchors,
+            target=TargetScore(score=spec.target.score, fraction=spec.target.fraction),
+            baselines=baselines,
             largest_cost=float(
                 sum(most * batch[name] * self._largest_window(prepared.sources[name]) for name, most in steps.items())
             ),
@@ -200,7 +200,7 @@ class BuiltIn:
             sources=sizes_of(prepared.sources[INTERMEDIATE]),
             looks_ahead=any(stage.schedule in LOOKS_AHEAD for stage in spec.all_stages().values())
             or "schedule" in space.parameters,
-            about=About(
+            about=StudyMetadata(
                 experiment=spec.name,
                 space=space.name,
                 base=spec.base.name,
@@ -219,7 +219,7 @@ class BuiltIn:
         return 1 if self.spec.cost_unit == WINDOWS else max(source.longest for source in sources.values())
 
     def _measure(self) -> str:
-        """What the headline is called."""
+        """What the primary score is called."""
         targets = list(self.spec.all_targets().values())
         if len(targets) > 1:
             return "score"
@@ -227,9 +227,9 @@ class BuiltIn:
         return {"f1": "F1", "em": "EM"}.get(name, name)
 
     def _largest_steps(
-        self, space: Space, sizes: Mapping[str, SourceSize], anchors: tuple[Anchor, ...]
+        self, space: Space, sizes: Mapping[str, SourceSize], baselines: tuple[Baseline, ...]
     ) -> dict[str, int]:
-        """The most steps that any trial of the space, or an anchor, gives to each stage.
+        """The most steps that any trial of the space, or a baseline, gives to each stage.
 
         Raises:
             ConfigError: `budget: add`, and the space's largest ratio comes to more windows than it takes.
@@ -253,9 +253,11 @@ class BuiltIn:
                 _check_added(solve(sizes, wanted, ratio=ratio.high).ratio, space)
                 wanted = stage.model_copy(update={"steps": most[INTERMEDIATE]}).wanted()
                 most[INTERMEDIATE] = solve(sizes, wanted, ratio=ratio.high).steps
-        for anchor in (anchor for anchor in anchors if "shares" in anchor.params):  # which may lie outside the space
+        for baseline in (
+            baseline for baseline in baselines if "shares" in baseline.params
+        ):  # which may lie outside the space
             most[INTERMEDIATE] = max(
-                most[INTERMEDIATE], solve(sizes, stage.wanted(), shares=anchor.params["shares"]).steps
+                most[INTERMEDIATE], solve(sizes, stage.wanted(), shares=baseline.params["shares"]).steps
             )
         return most
 

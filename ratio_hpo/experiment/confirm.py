@@ -1,4 +1,4 @@
-"""Finalists and anchors trained again with fresh seeds, as a study of fixed trials beside the one that was searched.
+"""Finalists and baselines trained again with fresh seeds, as a study of fixed trials beside the one that was searched.
 
 Its trials run through the same backends as any, and go on after an interruption. They are scored on `validation`
 along the way, on `test` at their end, and pruned by nobody. Finalists and seeds may grow from call to call.
@@ -12,26 +12,26 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ratio_hpo.analysis.confirmation import confirmation, noise
-from ratio_hpo.analysis.finalists import anchors, extreme, finalists
+from ratio_hpo.analysis.finalists import baselines, extreme, finalists
 from ratio_hpo.analysis.replicates import Replicates
 from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.core.urls import reason_of
-from ratio_hpo.experiment.kind import Say, Search, SearchOptions
-from ratio_hpo.experiment.ready import ready_search
+from ratio_hpo.experiment.build_search import build_search
 from ratio_hpo.experiment.search import Watcher, run_search
-from ratio_hpo.experiment.study_spec import LARGEST_SEED, NamedSpec
+from ratio_hpo.experiment.search_setup import Say, Search, SearchOptions
+from ratio_hpo.experiment.study_spec import MAX_SEED, NamedSpec
 from ratio_hpo.experiment.track import track_study
 from ratio_hpo.objective import Objective
 from ratio_hpo.space import Space
-from ratio_hpo.study.opening import check_identity, has_study
-from ratio_hpo.study.plan import CONFIRMATION, Replicate, Target
+from ratio_hpo.study.create_or_load import check_identity, has_study
+from ratio_hpo.study.plan import CONFIRMATION, Replicate, TargetScore
 from ratio_hpo.study.storage import Storage
 from ratio_hpo.study.view import StudyView, save_reading, view_study
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class ReplicationPlan:
     """What is to be trained again.
 
     Attributes:
@@ -47,8 +47,8 @@ class Again:
         return [record.number for record in self.trials]
 
 
-def to_confirm(view: StudyView, top: int, seeds: int) -> Again:
-    """The finalists and the anchors, with seeds of their own.
+def to_confirm(view: StudyView, top: int, seeds: int) -> ReplicationPlan:
+    """The finalists and the baselines, with seeds of their own.
 
     Raises:
         StudyError: there is nothing to confirm, or the study is a confirmation itself.
@@ -57,26 +57,26 @@ def to_confirm(view: StudyView, top: int, seeds: int) -> Again:
     if top < 1:
         raise ConfigError(f"⟨top⟩: needs at least 1 finalist, but got {top}; ask for more")
     chosen = finalists(view, top)
-    return Again((*chosen, *anchors(view)), _seeds(view, seeds))
+    return ReplicationPlan((*chosen, *baselines(view)), _seeds(view, seeds))
 
 
-def to_measure_noise(view: StudyView, seeds: int) -> Again:
-    """The anchors and the place farthest from them.
+def to_measure_noise(view: StudyView, seeds: int) -> ReplicationPlan:
+    """The baselines and the place farthest from them.
 
     Raises:
-        StudyError: no anchor is COMPLETE, or the study is a confirmation itself.
+        StudyError: no baseline is COMPLETE, or the study is a confirmation itself.
     """
     _check_search(view)
-    far, fixed = extreme(view), anchors(view)
+    far, fixed = extreme(view), baselines(view)
     places = (*fixed, *([far] if far is not None else []))
     if not places:
         raise StudyError(f"study {view.name} has no COMPLETE trial yet, so no noise to measure; go on with its search")
-    return Again(places, _seeds(view, seeds))
+    return ReplicationPlan(places, _seeds(view, seeds))
 
 
-def ready_again(
+def build_replication(
     view: StudyView,
-    again: Again,
+    again: ReplicationPlan,
     options: SearchOptions,
     say: Say,
     *,
@@ -93,7 +93,7 @@ def ready_again(
         ConfigError, DataError: one line a mistake.
     """
     whole = replace(options, study=view.name, confirming=True)
-    search = ready_search(whole, say, objective=objective, space=space)
+    search = build_search(whole, say, objective=objective, space=space)
     check_identity(dict(view.identity), search.plan)
     name = view.name + CONFIRMATION
     replicates = tuple(
@@ -104,10 +104,10 @@ def ready_again(
     plan = replace(
         search.plan,
         name=name,
-        anchors=(),
+        baselines=(),
         enqueue=(),
         replicates=replicates,
-        target=Target(score=view.target),
+        target=TargetScore(score=view.target),
         about=replace(search.plan.about, trials=len(replicates), keep="none"),
     )
     spec = search.spec.model_copy(
@@ -156,7 +156,7 @@ def _records(storage: Storage, search: Search) -> list[TrialRecord]:
     return view_study(storage, name).records if has_study(storage, name) else []
 
 
-def replicates_of(storage: Storage, view: StudyView, again: Again, options: SearchOptions) -> Replicates:
+def replicates_of(storage: Storage, view: StudyView, again: ReplicationPlan, options: SearchOptions) -> Replicates:
     """What was trained again, as it is stored.
 
     Raises:
@@ -174,7 +174,7 @@ def replicates_of(storage: Storage, view: StudyView, again: Again, options: Sear
     return found
 
 
-def answer(storage: Storage, view: StudyView, again: Again, options: SearchOptions) -> dict[str, Any]:
+def answer(storage: Storage, view: StudyView, again: ReplicationPlan, options: SearchOptions) -> dict[str, Any]:
     """What the confirmation says; that `test` was read for it is stored.
 
     Raises:
@@ -192,7 +192,7 @@ def answer(storage: Storage, view: StudyView, again: Again, options: SearchOptio
     return told
 
 
-def noise_floor(storage: Storage, view: StudyView, again: Again, options: SearchOptions) -> dict[str, Any]:
+def noise_floor(storage: Storage, view: StudyView, again: ReplicationPlan, options: SearchOptions) -> dict[str, Any]:
     """How far seeds alone move scores on `validation`; reads nothing of `test`.
 
     Raises:
@@ -211,7 +211,7 @@ def track_answer(storage: Storage, view: StudyView, options: SearchOptions, say:
         say(f"the report in MLflow is as it was ({reason_of(error)}); `ratio-hpo track {view.name}` renews it")
 
 
-Tell = Callable[[Storage, StudyView, Again, SearchOptions], dict[str, Any]]
+Tell = Callable[[Storage, StudyView, ReplicationPlan, SearchOptions], dict[str, Any]]
 
 
 def _seeds(view: StudyView, count: int) -> tuple[int, ...]:
@@ -223,7 +223,7 @@ def _seeds(view: StudyView, count: int) -> tuple[int, ...]:
     if count < 2:
         raise ConfigError(f"⟨seeds⟩: a difference needs at least 2 seeds, but got {count}; ask for more")
     own = int(view.identity["seed"])
-    return tuple((own + 1 + k) % (LARGEST_SEED + 1) for k in range(count))
+    return tuple((own + 1 + k) % (MAX_SEED + 1) for k in range(count))
 
 
 def _check_search(view: StudyView) -> None:

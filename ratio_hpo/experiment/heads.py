@@ -8,7 +8,7 @@ from typing import Any
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.data.examples import Sentence
 from ratio_hpo.data.tasks import Head, TaskSettings
-from ratio_hpo.data.tasks.kinds import TASKS
+from ratio_hpo.data.tasks.registry import TASKS
 from ratio_hpo.experiment.spec import ExperimentSpec, stage_parts
 from ratio_hpo.objective.design import TaskDesign
 

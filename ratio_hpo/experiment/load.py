@@ -11,8 +11,8 @@ from typing import Any
 from ratio_hpo.core.config import check_name, load_yaml, parse
 from ratio_hpo.core.errors import ConfigError, Mistakes
 from ratio_hpo.core.overrides import Setting, flatten, overlay, source_of
-from ratio_hpo.core.resources import find_shipped
-from ratio_hpo.experiment.own_spec import OwnExperimentSpec
+from ratio_hpo.core.packaged_files import find_shipped
+from ratio_hpo.experiment.custom_spec import CustomExperimentSpec
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.study_spec import StudySpec
 from ratio_hpo.space import Space
@@ -56,7 +56,7 @@ def load_experiment(name_or_path: str | None, settings: Sequence[Setting] = ()) 
     path = find_shipped("experiments", name_or_path) if name_or_path is not None else None
     content = load_yaml(path) if path is not None else {}
     whole = overlay(content, settings)
-    schema: type[StudySpec] = OwnExperimentSpec if "objective" in whole else ExperimentSpec
+    schema: type[StudySpec] = CustomExperimentSpec if "objective" in whole else ExperimentSpec
 
     def where(key: str) -> str:
         source = source_of(key, settings) if key else None

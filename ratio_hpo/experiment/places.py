@@ -10,16 +10,16 @@ from pathlib import Path
 
 from ratio_hpo.core.errors import RatioHpoError
 from ratio_hpo.core.overrides import Setting, source_of
+from ratio_hpo.core.packaged_files import find_shipped, is_shipped
 from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
 from ratio_hpo.core.plans import Command
-from ratio_hpo.core.resources import find_shipped, is_shipped
-from ratio_hpo.experiment.kind import Say, SearchOptions
+from ratio_hpo.experiment.custom_spec import CustomExperimentSpec
 from ratio_hpo.experiment.load import Loaded, load_experiment
-from ratio_hpo.experiment.own_spec import OwnExperimentSpec
+from ratio_hpo.experiment.search_setup import Say, SearchOptions
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.study_spec import StudySpec
-from ratio_hpo.study.opening import ABOUT, FORMAT, FORMAT_KEY, study_ids
-from ratio_hpo.study.patience import DATABASE_ERRORS
+from ratio_hpo.study.create_or_load import ABOUT, FORMAT, FORMAT_KEY, study_ids
+from ratio_hpo.study.retrying_storage import DATABASE_ERRORS
 from ratio_hpo.study.storage import open_storage
 
 DATA = Path("data")
@@ -50,7 +50,7 @@ def find_places(options: SearchOptions, loaded: Loaded, say: Say) -> tuple[Searc
     """
     missing = {key: path for key, path in _files_of(loaded.spec).items() if not path.exists()}
     no_data = _reads_files(loaded.spec) and options.data_dir == DATA.absolute() and not options.data_dir.is_dir()
-    no_module = isinstance(loaded.spec, OwnExperimentSpec) and not _importable(loaded.spec.objective)
+    no_module = isinstance(loaded.spec, CustomExperimentSpec) and not _importable(loaded.spec.objective)
     made = _made_before(options, loaded.spec) if missing or no_data or no_module else None
     if made is None:
         return options, loaded
@@ -95,7 +95,7 @@ def _importable(objective: str) -> bool:
 
 def _modules_of(spec: StudySpec) -> str | None:
     """The folder that the module of an objective was imported from; None: it has none, as in an interpreter."""
-    if not isinstance(spec, OwnExperimentSpec):
+    if not isinstance(spec, CustomExperimentSpec):
         return None
     name = spec.objective.partition(":")[0].partition(".")[0]
     file = getattr(sys.modules.get(name), "__file__", None)

@@ -20,15 +20,15 @@ from ratio_hpo.data.leaks import Leak, find_leaks
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.data.splits import WHOLE
 from ratio_hpo.data.tasks import Vocabulary, make_task
-from ratio_hpo.data.tasks.kinds import TASKS
+from ratio_hpo.data.tasks.registry import TASKS
 from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import open_windows
+from ratio_hpo.experiment.evaluation_splits import EvaluationSplits, held_out, retrieval_examples
 from ratio_hpo.experiment.heads import check_lengths, design_tasks
-from ratio_hpo.experiment.held import Held, held_out, retrieval_examples
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.tags import check_scored, check_trained
 from ratio_hpo.objective.design import TargetDesign, TaskDesign
-from ratio_hpo.training.base import Base, find_base
+from ratio_hpo.training.base_model import Base, find_base
 from ratio_hpo.training.model import load_tokenizer, most_positions
 from ratio_hpo.training.spec import SourceData, SourceSpec, StageSpec
 
@@ -224,7 +224,7 @@ def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
         "targets": {name: spec.model_dump(exclude={"stage"}) for name, spec in experiment.all_targets().items()},
         "reference": experiment.reference,
         "cost_unit": experiment.cost_unit,
-        "objectives": ["final headline over " + ", ".join(experiment.languages()), "cost to target"],
+        "objectives": ["final primary score over " + ", ".join(experiment.languages()), "cost to target"],
     }
 
 
@@ -242,7 +242,7 @@ def _source_data(source: NamedSource, folder: str, experiment: ExperimentSpec) -
             tokens=opened.num_tokens,
             reference=source.spec.language == experiment.reference,
             task=source.task,
-            aside=source.task == "mlm",
+            auxiliary=source.task == "mlm",
         ),
         rows=opened.num_rows,
         longest=int(np.diff(opened.bounds).max()),
@@ -251,7 +251,7 @@ def _source_data(source: NamedSource, folder: str, experiment: ExperimentSpec) -
 
 
 def _without_leaks(
-    name: str, source: SourceSpec, reader: CorpusReader, held: Held, *, keep_leaks: bool
+    name: str, source: SourceSpec, reader: CorpusReader, held: EvaluationSplits, *, keep_leaks: bool
 ) -> tuple[Leak, list[Example]]:
     """What a source shares with the evaluation data, and its examples without it, or with it where that is asked."""
     examples: list[Example] = []

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 
 from ratio_hpo.core.scratch import scratch_folder
 from ratio_hpo.core.trial import Context, Params
-from ratio_hpo.experiment.kind import Search
 from ratio_hpo.experiment.search import open_for
-from ratio_hpo.study import Job
+from ratio_hpo.experiment.search_setup import Search
+from ratio_hpo.study import TrialAssignment
 from ratio_hpo.study.storage import default_url
 
 SHOWN = 8
 """Proposals to show: as many as are drawn before a result can change them."""
 
 
-def first_proposals(search: Search, count: int = SHOWN) -> list[Job]:
-    """The first trials of the search as a new study: anchors, what is enqueued, then what the sampler draws."""
+def first_proposals(search: Search, count: int = SHOWN) -> list[TrialAssignment]:
+    """The first trials of the search as a new study: baselines, what is enqueued, then what the sampler draws."""
     with scratch_folder() as folder:
         study = open_for(search, default_url(folder))
         try:
@@ -48,7 +48,7 @@ def estimate_time(search: Search) -> TimeEstimate | None:
     if search.calibrate is None:
         return None
     options, workers = search.options, search.workers
-    params: Params = dict(search.plan.anchors[0].params) if search.plan.anchors else {}
+    params: Params = dict(search.plan.baselines[0].params) if search.plan.baselines else {}
     context = Context(
         trial=0,
         seed=search.plan.seed,

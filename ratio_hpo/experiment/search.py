@@ -10,33 +10,33 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
 
-from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
+from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.core.errors import FirstTrialFailed, WorkLeft
 from ratio_hpo.core.files import is_fault
 from ratio_hpo.core.plans import TrialPlan
+from ratio_hpo.core.retry import retry_call
 from ratio_hpo.core.trial import Params, State, TrialRecord
 from ratio_hpo.core.urls import reason_of, shown_url
-from ratio_hpo.core.waiting import tried
-from ratio_hpo.experiment.kind import Search, SearchOptions
+from ratio_hpo.experiment.search_setup import Search, SearchOptions
 from ratio_hpo.experiment.storages import remember_storage
 from ratio_hpo.objective import Pipeline
 from ratio_hpo.objective.checked import source_of
 from ratio_hpo.study import Study
-from ratio_hpo.study.beginnings import PlanTrial
-from ratio_hpo.study.keeper import WeightKeeper
-from ratio_hpo.study.live import LiveView
-from ratio_hpo.study.patience import PatientStorage
+from ratio_hpo.study.ask import PlanTrial
+from ratio_hpo.study.checkpoint_retention import CheckpointRetention
+from ratio_hpo.study.retrying_storage import RetryingStorage
+from ratio_hpo.study.state import StudyState
 from ratio_hpo.study.storage import is_passing, open_storage
 from ratio_hpo.study.view import StudyView, view_study
-from ratio_hpo.surrogate.seen import names_languages
-from ratio_hpo.training.sharing import DriverShare, put_windows
+from ratio_hpo.surrogate.observations import names_languages
+from ratio_hpo.training.remote_files import DriverRemoteStore, put_windows
 from ratio_hpo.training.store import StageStore, store_budget
 
 SOURCE = "objective_source"
 """The attribute of a study that names the source of its objective, when it began."""
 
-Watch = Callable[[LiveView], None]
+ProgressCallback = Callable[[StudyState], None]
 
 
 class Watcher(Protocol):
@@ -44,7 +44,7 @@ class Watcher(Protocol):
 
     def say(self, line: str) -> None: ...
 
-    def running(self, search: Search, study: Study) -> AbstractContextManager[Watch]: ...
+    def running(self, search: Search, study: Study) -> AbstractContextManager[ProgressCallback]: ...
 
 
 def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
@@ -111,8 +111,8 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         "versions": _versions(),
         "git_commit": _git_commit(),
     }
-    share = options.folder.share(options.share, say)  # one, which keeps its listing
-    storage = tried(
+    remote_store = options.folder.remote_store(options.remote_store, say)  # one, which keeps its listing
+    storage = retry_call(
         lambda: open_storage(url or options.storage or options.folder.studies_url), what="storage", passes=is_passing,
         reason_of=reason_of, patience=60.0 * options.storage_patience, say=say,
     )  # fmt: skip
@@ -124,14 +124,14 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         pruner=(spec.pruner.name, spec.pruner.options),
         settings=settings,
         plan_trial=partial(_patiently, storage, search.plan_trial),
-        stored=lambda identity: StageStore(options.folder.stages, share=share).steps(identity),
+        stored=lambda identity: StageStore(options.folder.stages, remote_store=remote_store).steps(identity),
         known=None if url is None else partial(_stored_study, options),
     )
 
 
-def _patiently(storage: PatientStorage, plan: PlanTrial, params: Params, seed: int) -> TrialPlan:
+def _patiently(storage: RetryingStorage, plan: PlanTrial, params: Params, seed: int) -> TrialPlan:
     """What parameters come to; a fault of the files that are read for it is waited for as the storage is."""
-    return tried(
+    return retry_call(
         lambda: plan(params, seed), what="data", passes=is_fault, reason_of=reason_of, patience=storage.patience,
         say=storage.say,
     )  # fmt: skip
@@ -140,7 +140,7 @@ def _patiently(storage: PatientStorage, plan: PlanTrial, params: Params, seed: i
 def _outlasting(options: SearchOptions, say: Callable[[str], None], call: Callable[[], None]) -> None:
     """Do something below the run folder; a fault of its disk is waited for as the storage is."""
     patience = 60.0 * options.storage_patience
-    tried(call, what=str(options.root), passes=is_fault, reason_of=reason_of, patience=patience, say=say)
+    retry_call(call, what=str(options.root), passes=is_fault, reason_of=reason_of, patience=patience, say=say)
 
 
 def _stored_study(options: SearchOptions, name: str) -> StudyView:
@@ -166,12 +166,12 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
         trials=trials, hours=options.hours, cost=options.cost, failures=options.failures,
         retries=options.retries,        trial_minutes=options.trial_timeout, stall_minutes=options.stall_timeout,
     )  # fmt: skip
-    share = folder.share(options.share, watcher.say)
-    if share is not None and not done:
-        share.check()
+    remote_store = folder.remote_store(options.remote_store, watcher.say)
+    if remote_store is not None and not done:
+        remote_store.check()
         if isinstance(search.objective, Pipeline):
-            watcher.say(f"sharing token windows at {shown_url(share.url)}")
-            put_windows(search.objective.design.window_folders, share)
+            watcher.say(f"sharing token windows at {shown_url(remote_store.url)}")
+            put_windows(search.objective.design.window_folders, remote_store)
     with ExitStack() as stack:
         if options.tracking:
             from ratio_hpo.experiment.track import tracking_beside
@@ -187,22 +187,22 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
             store_gb=search.spec.store_gb,
             system_metrics=options.system_metrics,
             watch=_watching(stack.enter_context(watcher.running(search, study)), search, watcher),
-            keeper=WeightKeeper(
+            retention=CheckpointRetention(
                 folder.weights(search.plan.name),
                 folder.stages,
                 search.tokenizer,
                 search.spec.keep,
-                share,
+                remote_store,
                 patience=60.0 * options.storage_patience,
                 say=watcher.say,
             ),
-            share=DriverShare(share, folder, store_bytes) if share is not None else None,
+            remote_store=DriverRemoteStore(remote_store, folder, store_bytes) if remote_store is not None else None,
         )
         study.live.start_renewing()
         study.adviser.update(study.records())
         session.keep_weights()
-        if session.share is not None:
-            session.share.catch_up(study.records())
+        if session.remote_store is not None:
+            session.remote_store.catch_up(study.records())
         if done:
             return None
         if resources.backend_for(workers) == "ray":
@@ -216,11 +216,11 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
         return session.limit
 
 
-def _watching(watch: Watch, search: Search, watcher: Watcher) -> Watch:
+def _watching(watch: ProgressCallback, search: Search, watcher: Watcher) -> ProgressCallback:
     """The same watch, which tells once where no model can learn languages by themselves."""
     about, said = search.plan.about, False
 
-    def watching(view: LiveView) -> None:
+    def watching(view: StudyState) -> None:
         nonlocal said
         if not said and not about.targets and not names_languages(view.records[:2], about.weights):
             said = True

@@ -11,9 +11,9 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.scores import SPLITS
 from ratio_hpo.data.corpora import Corpus
 from ratio_hpo.data.splits import WHOLE
-from ratio_hpo.data.tasks.kinds import TASKS, kind_of_task
+from ratio_hpo.data.tasks.registry import TASKS, kind_of_task
 from ratio_hpo.data.tasks.settings import TaskSettings, WindowSpec, parse_settings
-from ratio_hpo.experiment.study_spec import AnchorName, StudySpec, Text
+from ratio_hpo.experiment.study_spec import BaselineName, StudySpec, Text
 from ratio_hpo.metrics import mlqa
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
 from ratio_hpo.training.spec import EngineSpec, StageSpec, StagesSpec
@@ -53,7 +53,7 @@ class TargetSpec(Spec):
     """The measure of its mean; none: the task's first one."""
 
     weight: Real = Field(default=1.0, gt=0)
-    """In the headline, the weighted mean over targets."""
+    """In the primary score, the weighted mean over targets."""
 
     stage: StageSpec | None = None
     """What is trained for it, from the end of the intermediate stage; none: it is scored on that stage's encoder."""
@@ -74,7 +74,9 @@ class ExperimentSpec(StudySpec):
     task: Literal["qa"] = "qa"
     """What the one target is, where `targets` names none: extractive question answering."""
 
-    anchors: list[AnchorName] = Field(default=["english", "none", "proportional", "uniform", "non_english"])
+    baselines: list[BaselineName] = Field(
+        default=["reference_only", "none", "proportional", "uniform", "non_reference_only"]
+    )
     """What runs first and is never pruned, in this order; `none` is the base without intermediate training. Beside
     these: `all_tasks`, the reference language's data of every task, capped by size; `task:<name>`, that of one."""
 

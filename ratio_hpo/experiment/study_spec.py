@@ -7,23 +7,25 @@ from typing import Annotated, Any
 from pydantic import Field, Strict, ValidationInfo, field_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
-from ratio_hpo.study.keeper import Keep
+from ratio_hpo.study.checkpoint_retention import Keep
 
 Text = Annotated[str, Strict()]
-LARGEST_SEED = 2**63 - 1
-AnchorName = Annotated[
-    str, Strict(), Field(pattern=r"^(english|proportional|uniform|non_english|none|all_tasks|task:[a-z]+)$")
+MAX_SEED = 2**63 - 1
+BaselineName = Annotated[
+    str,
+    Strict(),
+    Field(pattern=r"^(reference_only|proportional|uniform|non_reference_only|none|all_tasks|task:[a-z]+)$"),
 ]
 
 
-class TargetSpec(Spec):
-    """The headline that trials are timed to; without `score`, a part of the English-only anchor's last one."""
+class TargetScoreSpec(Spec):
+    """The primary score that trials are timed to; without `score`, a part of the English-only baseline's last one."""
 
     score: Real | None = Field(default=None, gt=0, le=1)
-    """Headline, in (0, 1]; none: `fraction` decides."""
+    """Primary score, in (0, 1]; none: `fraction` decides."""
 
     fraction: Real = Field(default=0.95, gt=0)
-    """Of the last headline of trial 0."""
+    """Of the last primary score of trial 0."""
 
 
 SAMPLER, PRUNER = "mixture", "front"
@@ -55,20 +57,20 @@ class StudySpec(Spec):
     reference: Text = "en"
     """The language or source whose share is 1 - ratio."""
 
-    seed: Whole = Field(default=0, ge=0, le=LARGEST_SEED)
+    seed: Whole = Field(default=0, ge=0, le=MAX_SEED)
     """Of samplers, splits and training."""
 
     trials: Whole = Field(default=16, ge=1, le=10**7)
-    """In the study in all: anchors, pruned and failed ones included."""
+    """In the study in all: baselines, pruned and failed ones included."""
 
-    target: TargetSpec = TargetSpec()
-    """The headline whose cost is the second objective."""
+    target: TargetScoreSpec = TargetScoreSpec()
+    """The primary score whose cost is the second objective."""
 
-    anchors: list[AnchorName] = Field(default=["english", "proportional", "uniform", "non_english"])
+    baselines: list[BaselineName] = Field(default=["reference_only", "proportional", "uniform", "non_reference_only"])
     """Mixtures that run first and are never pruned, in this order."""
 
     enqueue: list[dict[str, Any]] = Field(default_factory=list)
-    """Parameters to try right after the anchors, in absolute values; those left out are sampled."""
+    """Parameters to try right after the baselines, in absolute values; those left out are sampled."""
 
     prune_enqueued: bool = False
     """Whether the pruner may stop those."""
@@ -104,7 +106,7 @@ class StudySpec(Spec):
         Raises:
             ValueError: with the remedy.
         """
-        if self.target.score is None and self.anchors[:1] != ["english"]:
+        if self.target.score is None and self.baselines[:1] != ["reference_only"]:
             raise ValueError(
-                "target needs `score`, since `english`, which would set it, is not the first anchor; mend either"
+                "target needs `score`, since `reference_only`, which would set it, is not the first baseline; mend either"
             )

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.data.examples import Example, Sentence
 from ratio_hpo.data.tag_schemes import OUTSIDE, shown
-from ratio_hpo.data.tasks.kinds import TASKS
+from ratio_hpo.data.tasks.registry import TASKS
 from ratio_hpo.objective.design import TaskDesign
 
-LEAST_KNOWN = 0.5
+MIN_KNOWN = 0.5
 """Share of the words' tags that a task with labels of its own must know."""
 
 
@@ -32,7 +32,7 @@ def check_trained(tasks: Mapping[str, TaskDesign], trained: Iterable[tuple[str, 
             continue
         design = tasks[head]
         if TASKS[design.task].labels is not None:
-            _check_known(name, design, counts, LEAST_KNOWN)
+            _check_known(name, design, counts, MIN_KNOWN)
         entities[head] = entities.get(head, 0) + sum(n for tag, n in counts.items() if tag != OUTSIDE)
     for head, number in entities.items():
         if not number:
@@ -47,7 +47,7 @@ def check_scored(target: str, language: str, design: TaskDesign, examples: Seque
     """
     counts = {tag: number for tag, number in _counts(examples).items() if tag != OUTSIDE}
     if counts:
-        least = LEAST_KNOWN if TASKS[design.task].labels is not None else 0.0
+        least = MIN_KNOWN if TASKS[design.task].labels is not None else 0.0
         _check_known(f"targets.{target} in {language}", design, counts, least)
     elif any(isinstance(example, Sentence) for example in examples):
         raise DataError(f"targets.{target} in {language}: no word has a tag but {OUTSIDE}; check its files")

@@ -14,10 +14,10 @@ from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.core.urls import lasting_url, place_of, shown_url, without_login
-from ratio_hpo.experiment.report_facts import confirmed_mark, tracked_column
+from ratio_hpo.experiment.report_context import confirmed_mark, tracked_column
 from ratio_hpo.study import Study
+from ratio_hpo.study.checkpoint_retention import damaged, kept_points
 from ratio_hpo.study.front import front, summary
-from ratio_hpo.study.keeper import damaged, kept_points
 from ratio_hpo.study.leases import RENEWAL, TERM
 from ratio_hpo.study.storage import Storage
 from ratio_hpo.study.view import StudyView, recommended_of, save_tracked, view_study

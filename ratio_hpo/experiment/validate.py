@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ratio_hpo.core.config import did_you_mean, load_yaml
 from ratio_hpo.core.errors import ConfigError, Mistakes, RatioHpoError
-from ratio_hpo.core.resources import shipped_files
+from ratio_hpo.core.packaged_files import shipped_files
+from ratio_hpo.experiment.build_search import kind_of
 from ratio_hpo.experiment.load import load_experiment
-from ratio_hpo.experiment.ready import kind_of
 from ratio_hpo.space import Simplex, load_space
 from ratio_hpo.space.space import read_space
 from ratio_hpo.training.parameters import check_names
@@ -35,7 +35,7 @@ def check_experiment(path: Path) -> str:
 
 
 def check_space(path: Path, experiment: str | None = None) -> str:
-    """What a space holds, in words; unless it says `objective: own`, the built-in objective must know all of it.
+    """What a space holds, in words; unless it says `objective: custom`, the built-in objective must know all of it.
 
     Args:
         experiment: whose sources shares may name; None: those of any experiment at hand.
@@ -45,7 +45,7 @@ def check_space(path: Path, experiment: str | None = None) -> str:
     """
     mistakes = Mistakes()
     space = read_space(str(path), mistakes.lines)
-    if not space.own:
+    if not space.custom:
         with mistakes.among():
             check_names(space)
         for key, domain in space.parameters.items():
@@ -53,7 +53,7 @@ def check_space(path: Path, experiment: str | None = None) -> str:
                 with mistakes.among():
                     _check_parts(f"{path}: parameters.{key}.parts", domain.parts, experiment)
     mistakes.tell()
-    whose = "for an objective of your own" if space.own else "for the built-in objective"
+    whose = "for an objective of your own" if space.custom else "for the built-in objective"
     return f"{whose} with {len(space.parameters)} parameter(s)"
 
 

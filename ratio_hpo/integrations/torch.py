@@ -14,7 +14,7 @@ from ratio_hpo.data.mixing.readers import draws_of
 STATE_FORMAT = 1
 
 
-class MixtureSampler(Sampler[int]):
+class MixtureBatchSampler(Sampler[int]):
     """Indices into `concatenate(sources)`, with each source's share exact at every prefix.
 
     Which index stands at a position is a pure function of (shares, sizes, seed, position). So a run goes on where it
@@ -46,10 +46,10 @@ class MixtureSampler(Sampler[int]):
         ValueError: a source with a share but no example, or positions out of order.
 
     Examples:
-        >>> sampler = MixtureSampler({"en": 100, "sw": 10}, {"en": 0.5, "sw": 0.5}, draws=8)
+        >>> sampler = MixtureBatchSampler({"en": 100, "sw": 10}, {"en": 0.5, "sw": 0.5}, draws=8)
         >>> sorted(index >= 100 for index in sampler)  # those of sw come after those of en
         [False, False, False, False, True, True, True, True]
-        >>> list(sampler)[6:] == list(MixtureSampler({"en": 100, "sw": 10}, {"en": 0.5, "sw": 0.5}, draws=8, start=6))
+        >>> list(sampler)[6:] == list(MixtureBatchSampler({"en": 100, "sw": 10}, {"en": 0.5, "sw": 0.5}, draws=8, start=6))
         True
         >>> state = sampler.state_dict(consumed=6)
         >>> sampler.load_state_dict(state)

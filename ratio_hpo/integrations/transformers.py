@@ -10,7 +10,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from ratio_hpo.core.trial import Decision, Progress
 from ratio_hpo.integrations.stream import Report, progress_stream, scores_of
-from ratio_hpo.integrations.torch import MixtureSampler
+from ratio_hpo.integrations.torch import MixtureBatchSampler
 
 MEASURES = {"loss": "loss", "learning_rate": "lr"}
 """What the Trainer logs, by what it is called here."""
@@ -63,14 +63,14 @@ class MixtureTrainerMixin:
         >>> class MixtureTrainer(MixtureTrainerMixin, Trainer):
         ...     pass
         >>> def make_trainer(model, arguments, sources, shares, draws):
-        ...     mixture = MixtureSampler(sizes_of(sources), shares, draws=draws, batch_size=arguments.train_batch_size)
+        ...     mixture = MixtureBatchSampler(sizes_of(sources), shares, draws=draws, batch_size=arguments.train_batch_size)
         ...     return MixtureTrainer(model, arguments, train_dataset=concatenate(sources), mixture=mixture)
     """
 
     args: TrainingArguments
     state: TrainerState
 
-    def __init__(self, *args: Any, mixture: MixtureSampler, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, mixture: MixtureBatchSampler, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.mixture = mixture
 

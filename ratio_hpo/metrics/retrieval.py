@@ -18,10 +18,10 @@ Vectors = NDArray[np.float32]
 BLOCK = 1024
 """Queries whose similarities are held at once, at most."""
 
-MOST_SIMILARITIES = 2**26
+MAX_SIMILARITIES = 2**26
 """Similarities that are held at once."""
 
-NEIGHBOURS, MOST_RANKS = 4, 20
+NEIGHBOURS, MAX_RANKS = 4, 20
 
 Pair = tuple[str, str]
 
@@ -48,7 +48,7 @@ def average_precisions(
     queries: Vectors,
     candidates: Vectors,
     targets: Sequence[Set[int]],
-    ranks: int = MOST_RANKS,
+    ranks: int = MAX_RANKS,
     *,
     later_first: bool = False,
 ) -> NDArray[np.float64]:
@@ -155,7 +155,7 @@ def _repeated(by_id: Mapping[str, str], by_text: Mapping[str, str]) -> list[bool
 def _similarities(queries: Vectors, index: Vectors) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Cosines of the queries to the whole index, a block of queries at a time with the number of its first one."""
     ours, theirs = normalised(queries), normalised(index)
-    size = max(min(BLOCK, MOST_SIMILARITIES // max(len(theirs), 1)), 1)
+    size = max(min(BLOCK, MAX_SIMILARITIES // max(len(theirs), 1)), 1)
     for begin in range(0, len(ours), size):
         yield begin, ours[begin : begin + size] @ theirs.T
 

@@ -13,7 +13,7 @@ from typing import Any
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import Diverged
 from ratio_hpo.core.fingerprint import fingerprint
-from ratio_hpo.core.scores import HEADLINE, weighted_mean
+from ratio_hpo.core.scores import PRIMARY_SCORE, weighted_mean
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.objective.base import Objective
 
@@ -26,7 +26,7 @@ class CheckedObjective:
         rungs: windows of each stage at which trials are compared.
         languages: what every evaluation needs a score of; none: what the first one has.
         measure: what `score/<lang>` is made of, where the function gives none.
-        weights: of languages in the headline; none: the same for all.
+        weights: of languages in the primary score; none: the same for all.
         largest_cost: the trial ends at the first evaluation that costs so much, whether the function goes on or not.
     """
 
@@ -107,12 +107,12 @@ class CheckedObjective:
                 f"{progress.stage} window {progress.windows} got {sorted(progress.scores)}"
             )
         wanted = weighted_mean(progress.by_language(), self.weights) if self.weights else None
-        if wanted is not None and not math.isclose(wanted, progress.headline, abs_tol=1e-6):
+        if wanted is not None and not math.isclose(wanted, progress.primary_score, abs_tol=1e-6):
             raise ValueError(
-                f"{HEADLINE} needs to be the mean of the languages by `weights`, {wanted:.6f}, but is "
-                f"{progress.headline:.6f}; leave it out, or correct the weights"
+                f"{PRIMARY_SCORE} needs to be the mean of the languages by `weights`, {wanted:.6f}, but is "
+                f"{progress.primary_score:.6f}; leave it out, or correct the weights"
             )
-        if not progress.has_headline:
+        if not progress.has_primary_score:
             raise ValueError(
                 f"an evaluation needs a score named {self.measure}/<language> or {self.measure}/mean (or score/…), "
                 f"got {list(progress.scores)}"

@@ -8,10 +8,10 @@ from typing import Any
 
 from ratio_hpo.core.plans import WINDOWS, SourcePlan, StagePlan
 from ratio_hpo.core.trial import NO_INTERMEDIATE_PARAM, Params
-from ratio_hpo.data.mixing import Mixture, MixtureStream, Solution, solve
+from ratio_hpo.data.mixing import Mixture, MixtureStream, StageMixture, solve
 from ratio_hpo.data.tasks import Head, TaskSettings, Vocabulary
 from ratio_hpo.data.windows import WindowSet
-from ratio_hpo.training.base import Base
+from ratio_hpo.training.base_model import Base
 from ratio_hpo.training.parameters import INTERMEDIATE, WHOLE_NUMBERS, owners
 from ratio_hpo.training.spec import EngineSpec, SourceData, StageSpec, sizes_of
 from ratio_hpo.training.stage import Stage
@@ -91,7 +91,7 @@ class Design:
         scored = {folder for t in self.targets for folder in (*t.folders.values(), *t.last.values())}
         return sorted(trained | scored)
 
-    def make_stages(self, params: Params, seed: int, *, precision: str) -> list[tuple[Stage, Solution]]:
+    def make_stages(self, params: Params, seed: int, *, precision: str) -> list[tuple[Stage, StageMixture]]:
         """The stages of a trial, each with what its mixture was solved to; target stages branch from the first one."""
         parent = self.base.identity
         stages = []
@@ -104,16 +104,16 @@ class Design:
             stages.append((stage, solution))
         return stages
 
-    def _stage(self, name: str, params: Params, seed: int, precision: str, parent: str) -> tuple[Stage, Solution]:
+    def _stage(self, name: str, params: Params, seed: int, precision: str, parent: str) -> tuple[Stage, StageMixture]:
         spec, sources = self._spec(name, params), self.sources[name]
         sizes, asked = sizes_of(sources), params if name == INTERMEDIATE else {}
         solution = solve(sizes, spec.wanted(), shares=asked.get("shares"), ratio=asked.get("ratio"))
         mixture = Mixture(
             shares=solution.shares,
             sizes={key: size.windows for key, size in sizes.items()},
-            reference=frozenset(key for key, size in sizes.items() if size.reference and not size.aside),
+            reference=frozenset(key for key, size in sizes.items() if size.reference and not size.auxiliary),
             max_epochs=spec.max_epochs,
-            aside=frozenset(key for key, size in sizes.items() if size.aside),
+            auxiliary=frozenset(key for key, size in sizes.items() if size.auxiliary),
         )
         stage = Stage(
             name=name,
@@ -149,7 +149,7 @@ class Design:
 
 
 def plan_stage(
-    stage: Stage, solution: Solution, sources: Mapping[str, SourceData], windows: Callable[[str], WindowSet]
+    stage: Stage, solution: StageMixture, sources: Mapping[str, SourceData], windows: Callable[[str], WindowSet]
 ) -> StagePlan:
     """What a stage comes to before it is trained: shares, epochs, caps."""
     stream, draws = MixtureStream(stage.mixture, stage.seed), stage.steps * stage.batch_size
@@ -175,12 +175,12 @@ def plan_stage(
         )
         for name, chosen in drawn.items()
     }
-    labelled = {name: plan for name, plan in plans.items() if name not in stage.mixture.aside}
+    labelled = {name: plan for name, plan in plans.items() if name not in stage.mixture.auxiliary}
     others = [plan for name, plan in labelled.items() if name not in stage.mixture.reference]
     return StagePlan(
         steps=stage.steps,
         windows=draws,
-        ratio=solution.asked_ratio,
+        ratio=solution.requested_ratio,
         ratio_realised=_part([p.windows for p in others], [p.windows for p in labelled.values()]),
         ratio_realised_tokens=_part([p.tokens for p in others], [p.tokens for p in labelled.values()]),
         ratio_realised_all=_part(

@@ -19,12 +19,12 @@ from ratio_hpo.data.tasks import Task, make_task
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.objective.design import Design, TargetDesign, plan_stage
 from ratio_hpo.objective.run import Stream, TrialRun
-from ratio_hpo.training.base import checkpoint_bytes
+from ratio_hpo.training.base_model import checkpoint_bytes
 from ratio_hpo.training.parameters import INTERMEDIATE
 
 if TYPE_CHECKING:
     from ratio_hpo.training.calibration import Calibration
-    from ratio_hpo.training.engine import Engine, Trained
+    from ratio_hpo.training.engine import Engine, TrainingSource
     from ratio_hpo.training.evaluation import Evaluation
 
 
@@ -68,19 +68,19 @@ class Pipeline:
     def _run(self, params: Params, context: Context) -> Stream:
         from ratio_hpo.training.items import ItemStore
         from ratio_hpo.training.loop import StageLoop, Stores
-        from ratio_hpo.training.sharing import fetch_windows
+        from ratio_hpo.training.remote_files import fetch_windows
         from ratio_hpo.training.store import StageStore, store_budget
 
         folder = RunFolder(Path(context.root))
-        share = folder.share(context.share)
-        if share is not None:
-            fetch_windows(self.design.window_folders, share)
+        remote_store = folder.remote_store(context.remote_store)
+        if remote_store is not None:
+            fetch_windows(self.design.window_folders, remote_store)
         engine, evaluation = self._warm(context)
         engine.reset(context.seed)
         room = checkpoint_bytes(self.design.base) or 3 * 4 * engine.num_parameters
-        store = StageStore(folder.stages, store_budget(context.store_gb, room), share)
+        store = StageStore(folder.stages, store_budget(context.store_gb, room), remote_store)
         store.sweep()
-        loop = StageLoop(engine, Stores(store, ItemStore(folder.items, share)), evaluation)
+        loop = StageLoop(engine, Stores(store, ItemStore(folder.items, remote_store)), evaluation)
         stages = [stage for stage, _ in self.design.make_stages(params, context.seed, precision=engine.precision)]
         if context.smaller:
             engine.shrink(context.smaller, max(stage.batch_size for stage in stages))
@@ -109,12 +109,12 @@ class Pipeline:
         stage, _ = self.design.make_stages(params, context.seed, precision=engine.precision)[0]
         return calibrate(engine, stage, self.trained(stage.name), evaluation)
 
-    def trained(self, stage: str) -> dict[str, Trained]:
+    def trained(self, stage: str) -> dict[str, TrainingSource]:
         """The sources of a stage as the engine trains them."""
-        from ratio_hpo.training.engine import Trained
+        from ratio_hpo.training.engine import TrainingSource
 
         return {
-            name: Trained(self._open(source.folder), self._task(source.head), source.head)
+            name: TrainingSource(self._open(source.folder), self._task(source.head), source.head)
             for name, source in self.design.sources[stage].items()
         }
 

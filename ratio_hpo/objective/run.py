@@ -6,15 +6,15 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ratio_hpo.core.cost import PaidCost
 from ratio_hpo.core.plans import TOKENS
-from ratio_hpo.core.spent import Spent
 from ratio_hpo.core.trial import Context, Progress
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.system import SystemMeasures
 
 if TYPE_CHECKING:
-    from ratio_hpo.training.engine import Engine, Trained
+    from ratio_hpo.training.engine import Engine, TrainingSource
     from ratio_hpo.training.evaluation import Evaluation, Target
     from ratio_hpo.training.loop import StageLoop, StagePoint
 
@@ -33,7 +33,7 @@ class TrialRun:
 
     def __init__(
         self,
-        trained: Callable[[str], dict[str, Trained]],
+        trained: Callable[[str], dict[str, TrainingSource]],
         loop: StageLoop,
         engine: Engine,
         evaluation: Evaluation,
@@ -113,7 +113,7 @@ class TrialRun:
         self._totals.seconds += seconds
         self._totals.tokens += tokens
 
-    def _really(self, point: StagePoint) -> Spent:
+    def _really(self, point: StagePoint) -> PaidCost:
         flops = 6.0 * self._engine.num_parameters * point.spent_tokens
         return replace(point.spent, flops=flops, cost=point.spent_tokens if self._by_tokens else point.spent.cost)
 
@@ -147,7 +147,7 @@ class TrialRun:
     def _progress(
         self, stage: str, windows: int, measures: dict[str, float], parts: Mapping[str, int] | None = None
     ) -> Progress:
-        scores = self._evaluation.with_headline({k: v for own in self._scores.values() for k, v in own.items()})
+        scores = self._evaluation.with_primary_score({k: v for own in self._scores.values() for k, v in own.items()})
         names = [target.name for target in self._evaluation.targets]
         single = len(names) == 1
         measured = self._system.read() if self._system is not None else {}
@@ -174,7 +174,7 @@ _NOTHING_YET = {"seconds": 0.0, "tokens": 0.0, "inexact": 0.0}
 class _Totals:
     """What the stages before came to."""
 
-    spent: Spent
+    spent: PaidCost
     inexact: bool = False
     windows: float = 0.0
     seconds: float = 0.0

@@ -17,15 +17,15 @@ from rich.text import Text
 from ratio_hpo.core.plans import WINDOWS
 from ratio_hpo.core.trial import Progress as Evaluated
 from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.show.words import duration, say
+from ratio_hpo.show.formatting import duration, say
 
 if TYPE_CHECKING:
-    from ratio_hpo.experiment.ready import Search
+    from ratio_hpo.experiment.build_search import Search
     from ratio_hpo.study import Study
-    from ratio_hpo.study.live import LiveView
+    from ratio_hpo.study.state import StudyState
 
-Watch = Callable[["LiveView"], None]
-MOST_LINES = 16
+ProgressCallback = Callable[["StudyState"], None]
+MAX_LINES = 16
 FRONT_SECONDS = 1.0
 """Seconds between two looks at the front, which takes longer the more a study holds."""
 
@@ -40,7 +40,7 @@ class Display:
         say(line)
 
     @contextmanager
-    def running(self, search: Search, study: Study) -> Iterator[Watch]:
+    def running(self, search: Search, study: Study) -> Iterator[ProgressCallback]:
         """Follow the trials of a search; finished ones of earlier runs are not shown again."""
         past = {record.number for record in study.records() if record.state.finished}
         total = max(search.spec.trials, len(past))
@@ -48,11 +48,11 @@ class Display:
         say(
             f"study {search.plan.name}: {len(past)} of {total} trials done; target {search.plan.about.measure} {target}"
         )
-        picture = StudyPicture(search.plan.name, total, len(past), search.plan.largest_cost)
+        picture = StudyProgress(search.plan.name, total, len(past), search.plan.largest_cost)
         shown, unit = set(past), search.plan.about.cost_unit
         live = Live(picture.render(), console=self._console, refresh_per_second=4) if self._is_terminal() else None
 
-        def watch(view: LiveView) -> None:
+        def watch(view: StudyState) -> None:
             records = view.records
             if live is not None:
                 picture.update(view)
@@ -75,7 +75,7 @@ class Display:
         return (self._console.is_terminal and sys.stderr.isatty()) or self._console.record
 
 
-class StudyPicture:
+class StudyProgress:
     """A bar for the study, what its front has come to, and a line for each running trial; fits into 80 columns."""
 
     def __init__(self, name: str, total: int, done: int, largest_cost: float) -> None:
@@ -94,7 +94,7 @@ class StudyPicture:
             name if len(name) <= 30 else f"{name[:29]}…", total=total, completed=done, eta=""
         )
 
-    def update(self, view: LiveView) -> None:
+    def update(self, view: StudyState) -> None:
         """Take in the study as it stands."""
         self._records = view.records
         done = [record for record in view.records if record.state.finished]
@@ -106,12 +106,12 @@ class StudyPicture:
     def render(self) -> Group:
         """The picture now."""
         running = [r for r in self._records if r.state is State.RUNNING and r.worker]
-        lines = [Text(running_line(record), no_wrap=True, overflow="ellipsis") for record in running[:MOST_LINES]]
-        if len(running) > MOST_LINES:
-            lines.append(Text(f"  … and {len(running) - MOST_LINES} more running"))
+        lines = [Text(running_line(record), no_wrap=True, overflow="ellipsis") for record in running[:MAX_LINES]]
+        if len(running) > MAX_LINES:
+            lines.append(Text(f"  … and {len(running) - MAX_LINES} more running"))
         return Group(self._bar, Text(self._front, no_wrap=True, overflow="ellipsis"), *lines)
 
-    def _summary(self, view: LiveView, done: Sequence[TrialRecord]) -> str:
+    def _summary(self, view: StudyState, done: Sequence[TrialRecord]) -> str:
         from ratio_hpo.study.front import front_hypervolume
 
         members = view.front.points(view.records)
@@ -122,7 +122,7 @@ class StudyPicture:
         best = members[-1]
         ratio = "" if best.trial.ratio is None else f" at ratio {best.trial.ratio:.2f}"
         front_ = f"front of {len(members)} · hypervolume {volume:.3f}"
-        return f"{pruned} pruned · {front_} · best rung {best.progress.headline:.3f}{ratio}"
+        return f"{pruned} pruned · {front_} · best rung {best.progress.primary_score:.3f}{ratio}"
 
     def _eta(self, done: int) -> str:
         """From the work done since the start, parts of running trials included."""
@@ -152,14 +152,14 @@ def running_line(record: TrialRecord) -> str:
 
 
 def _score(point: Evaluated) -> str:
-    return f"score {point.headline:.3f}" if point.has_headline else ""
+    return f"score {point.primary_score:.3f}" if point.has_primary_score else ""
 
 
 def trial_line(record: TrialRecord, cost_unit: str = WINDOWS) -> str:
     """A finished trial."""
     score = "no score"
     if record.scored:
-        score = f"score {record.scored[-1].headline:.3f} after {record.scored[-1].cost:,.0f} {cost_unit}"
+        score = f"score {record.scored[-1].primary_score:.3f} after {record.scored[-1].cost:,.0f} {cost_unit}"
     reason = f" ({record.reason})" if record.reason and record.state is State.FAIL else ""
     ratio = _short(record.ratio)
     return f"trial {record.number:>3} {record.state.value:<8} {record.kind}: ratio {ratio}, {score}{reason}"

@@ -15,7 +15,7 @@ Known = Callable[[], str]
 """What is known of the study, in a word that changes when it does."""
 
 
-MOST_REQUESTS, TIMEOUT = 32, 10.0
+MAX_REQUESTS, TIMEOUT = 32, 10.0
 """Requests that are answered at once, and seconds that one may be silent."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -48,7 +48,7 @@ class ReportServer:
         self._page: tuple[str, bytes] | None = None
         self._lock = threading.Lock()
         self._host = host
-        self._free = threading.BoundedSemaphore(MOST_REQUESTS)
+        self._free = threading.BoundedSemaphore(MAX_REQUESTS)
         self._server = _server_of(host)((host, port), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 

@@ -1,6 +1,6 @@
 """What varies, and how far: domains, and their bijections to the unit cube."""
 
-from ratio_hpo.space.domains import Choice, Curve, Domain, LogUniform, Ratio, Steps, Uniform
+from ratio_hpo.space.domains import Choice, Domain, LogUniform, Ratio, Steps, StepSweep, Uniform
 from ratio_hpo.space.groups import Grouped
 from ratio_hpo.space.shares import Simplex
 from ratio_hpo.space.space import DOMAINS, Space, load_space, space_files, space_from_json
@@ -9,13 +9,13 @@ from ratio_hpo.space.suggest import suggest_ratio, suggest_simplex
 __all__ = [
     "DOMAINS",
     "Choice",
-    "Curve",
     "Domain",
     "Grouped",
     "LogUniform",
     "Ratio",
     "Simplex",
     "Space",
+    "StepSweep",
     "Steps",
     "Uniform",
     "load_space",

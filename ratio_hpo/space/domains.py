@@ -204,11 +204,11 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curve(Steps):
+class StepSweep(Steps):
     """Numbers of steps that are read off: a mixture is trained to each of them, as far as the front may gain.
 
     Examples:
-        >>> Curve(values=(0.5, 1, 2)).resolve(100).describe()
+        >>> StepSweep(values=(0.5, 1, 2)).resolve(100).describe()
         'each of {50, 100, 200}'
     """
 

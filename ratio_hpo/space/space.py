@@ -9,9 +9,9 @@ from typing import Any
 
 from ratio_hpo.core.config import NAME, did_you_mean, load_yaml, parse, show, unknown_key
 from ratio_hpo.core.errors import ConfigError, Mistakes
-from ratio_hpo.core.resources import find_shipped, shipped_files
+from ratio_hpo.core.packaged_files import find_shipped, shipped_files
 from ratio_hpo.core.trial import Params
-from ratio_hpo.space.domains import Choice, Curve, Domain, LogUniform, Ratio, Steps, Uniform
+from ratio_hpo.space.domains import Choice, Domain, LogUniform, Ratio, Steps, StepSweep, Uniform
 from ratio_hpo.space.groups import Grouped
 from ratio_hpo.space.shares import Simplex
 
@@ -21,7 +21,7 @@ DOMAINS: dict[str, type] = {
     "grouped": Grouped,
     "log_uniform": LogUniform,
     "uniform": Uniform,
-    "curve": Curve,  # before what it is a kind of
+    "step_sweep": StepSweep,  # before what it is a kind of
     "steps": Steps,
     "choice": Choice,
 }
@@ -38,7 +38,7 @@ class Space:
         name: how studies name the space.
         parameters: domain of each parameter.
         source: the file it was read from, for messages.
-        own: whether it says that it is for an objective of the user's own.
+        custom: whether it says that it is for an objective of the user's own.
 
     Examples:
         >>> space = Space("mine", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-5, high=1e-3, absolute=True)})
@@ -52,7 +52,7 @@ class Space:
     parameters: Mapping[str, Domain]
     description: str = ""
     source: str = ""
-    own: bool = False
+    custom: bool = False
 
     def coordinates(self) -> list[str]:
         """Names of the unit-cube coordinates, in order: `learning_rate`, or `shares[0]`, `shares[1]`, …."""
@@ -114,7 +114,7 @@ class Space:
                 resolved[key] = whole.resolve(reference.get(key))
             except ValueError as error:
                 raise ConfigError(f"{self.source or self.name}: parameters.{key}: {error}") from error
-        return Space(self.name, resolved, self.description, self.source, self.own)
+        return Space(self.name, resolved, self.description, self.source, self.custom)
 
     def to_json(self) -> dict[str, Any]:
         """A stable form for the study's identity."""
@@ -172,8 +172,8 @@ def read_space(name_or_path: str, mistakes: list[str]) -> Space:
     if not isinstance(description, str):
         mistakes.append(f"{path}: description: needs a text, but got {show(description)}; quote it")
     objective = content.get("objective", "built-in")
-    if objective not in ("built-in", "own"):
-        mistakes.append(f"{path}: objective: needs own or built-in, but got {show(objective)}; correct it")
+    if objective not in ("built-in", "custom"):
+        mistakes.append(f"{path}: objective: needs custom or built-in, but got {show(objective)}; correct it")
     entries = content.get("parameters")
     if not isinstance(entries, dict) or not entries:
         mistakes.append(
@@ -190,7 +190,7 @@ def read_space(name_or_path: str, mistakes: list[str]) -> Space:
             mistakes.extend(error.lines)
     if "ratio" in parameters and "shares" in parameters:
         mistakes.append(f"{path}: parameters: ratio and shares both set the mixture; keep one of them")
-    return Space(str(name), parameters, str(description).strip(), str(path), objective == "own")
+    return Space(str(name), parameters, str(description).strip(), str(path), objective == "custom")
 
 
 def space_files() -> list[Path]:

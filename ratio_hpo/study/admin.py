@@ -12,9 +12,9 @@ from ratio_hpo.core.config import check_name
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Params, State, TrialRecord
 from ratio_hpo.study import records as rec
+from ratio_hpo.study.create_or_load import ABOUT, check_format, enqueue_params, find_study, study_ids
 from ratio_hpo.study.leases import drop_leases_of
-from ratio_hpo.study.opening import ABOUT, check_format, enqueue_params, find_study, study_ids
-from ratio_hpo.study.patience import PatientStorage
+from ratio_hpo.study.retrying_storage import RetryingStorage
 from ratio_hpo.study.samplers import fixed_values
 from ratio_hpo.study.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 from ratio_hpo.study.view import view_of
@@ -40,7 +40,7 @@ class StudySummary:
     started: float | None
 
 
-def list_studies(storage: PatientStorage) -> list[StudySummary]:
+def list_studies(storage: RetryingStorage) -> list[StudySummary]:
     """All studies of the storage, in the order in which they were made."""
     found = []
     for name, study_id in study_ids(storage).items():
@@ -60,7 +60,7 @@ def list_studies(storage: PatientStorage) -> list[StudySummary]:
     return found
 
 
-def enqueue(storage: PatientStorage, name: str | None, params: Params, *, prunable: bool = False) -> tuple[str, int]:
+def enqueue(storage: RetryingStorage, name: str | None, params: Params, *, prunable: bool = False) -> tuple[str, int]:
     """Have a trial with these parameters run next; those left out are sampled.
 
     Args:
@@ -79,7 +79,7 @@ def enqueue(storage: PatientStorage, name: str | None, params: Params, *, prunab
     return study.study_name, len(view.records)
 
 
-def retry(storage: PatientStorage, name: str | None, numbers: Sequence[int]) -> tuple[str, dict[int, int]]:
+def retry(storage: RetryingStorage, name: str | None, numbers: Sequence[int]) -> tuple[str, dict[int, int]]:
     """Have failed trials run again, as new trials with the same parameters; each failure once.
 
     Args:
@@ -106,7 +106,7 @@ def retry(storage: PatientStorage, name: str | None, numbers: Sequence[int]) -> 
         attributes = {rec.KIND: record.kind, rec.RETRY_OF: record.number}
         if record.replicate_of is not None:
             attributes |= {rec.REPLICATE_OF: record.replicate_of, rec.SEED: record.seed}
-        if record.is_anchor or record.replicate_of is not None:
+        if record.is_baseline or record.replicate_of is not None:
             attributes[rec.PARAMS] = record.params
             study.enqueue_trial(fixed_values(space, record.params), user_attrs=attributes)
         else:
@@ -114,7 +114,7 @@ def retry(storage: PatientStorage, name: str | None, numbers: Sequence[int]) -> 
     return study.study_name, made
 
 
-def check_rename(storage: PatientStorage, old: str, new: str) -> None:
+def check_rename(storage: RetryingStorage, old: str, new: str) -> None:
     """Refuse what `rename_study` would, before anything is changed.
 
     Raises:
@@ -127,7 +127,7 @@ def check_rename(storage: PatientStorage, old: str, new: str) -> None:
         raise StudyError(f"a study named {new!r} is there already; choose another name")
 
 
-def check_idle(storage: PatientStorage, name: str, what: str) -> None:
+def check_idle(storage: RetryingStorage, name: str, what: str) -> None:
     """Refuse to do something to a study that is worked on.
 
     Raises:
@@ -136,7 +136,7 @@ def check_idle(storage: PatientStorage, name: str, what: str) -> None:
     _check_idle(storage, find_study(storage, name), what)
 
 
-def begin_change(storage: PatientStorage, name: str, change: Sequence[str]) -> None:
+def begin_change(storage: RetryingStorage, name: str, change: Sequence[str]) -> None:
     """Note what is about to be done to a study, so that it is known if it is cut off.
 
     Args:
@@ -152,7 +152,7 @@ def begin_change(storage: PatientStorage, name: str, change: Sequence[str]) -> N
     storage.set_study_user_attr(study_id, CHANGING, list(change))
 
 
-def unfinished(storage: PatientStorage) -> list[str]:
+def unfinished(storage: RetryingStorage) -> list[str]:
     """The commands that finish what was begun to be done to studies."""
     begun = {
         name: storage.get_study_user_attrs(study_id).get(CHANGING) for name, study_id in study_ids(storage).items()
@@ -164,7 +164,7 @@ def _command(name: str, change: Sequence[str]) -> str:
     return f"`{' '.join(['ratio-hpo', change[0], name, *change[1:]])}`"
 
 
-def rename_study(storage: PatientStorage, old: str, new: str) -> None:
+def rename_study(storage: RetryingStorage, old: str, new: str) -> None:
     """Give a study another name.
 
     Raises:
@@ -182,7 +182,7 @@ def rename_study(storage: PatientStorage, old: str, new: str) -> None:
     storage.run(change)
 
 
-def delete_study(storage: PatientStorage, name: str) -> None:
+def delete_study(storage: RetryingStorage, name: str) -> None:
     """Delete a study with its trials.
 
     Raises:
@@ -207,7 +207,7 @@ def _check_retry(record: TrialRecord, retried: dict[int, int], target: float | N
         raise StudyError(f"trial {record.number} failed before it had parameters; there is nothing to try again")
 
 
-def _check_idle(storage: PatientStorage, study: optuna.Study, what: str) -> None:
+def _check_idle(storage: RetryingStorage, study: optuna.Study, what: str) -> None:
     view = view_of(storage, study)
     busy = [record for record in view.records if record.worker]
     if busy:
@@ -216,7 +216,7 @@ def _check_idle(storage: PatientStorage, study: optuna.Study, what: str) -> None
         )
 
 
-def _trials_in_short(storage: PatientStorage, study_id: int) -> tuple[dict[str, int], float | None]:
+def _trials_in_short(storage: RetryingStorage, study_id: int) -> tuple[dict[str, int], float | None]:
     """How many trials there are in each state, and when the first one began."""
     state, start = TRIALS.c.state, TRIALS.c.datetime_start
     query = sql.select(state, sql.func.count(), sql.func.min(start)).where(TRIALS.c.study_id == study_id)

@@ -15,13 +15,13 @@ from pydantic import TypeAdapter
 
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.front import point_key
-from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.response import Response
+from ratio_hpo.study.retrying_storage import RetryingStorage
 
 KEY = "advice"
 """Attribute of the study."""
 
-LEAST_TRIALS = 8
+MIN_TRIALS = 8
 """Trials that must have ended before the model is asked."""
 
 WORK = 0.05
@@ -37,7 +37,7 @@ class Member:
 
     Attributes:
         trial, stage, windows, cost: which.
-        mean, sd: of its headline as the model expects it.
+        mean, sd: of its primary score as the model expects it.
         probability: that no point at most so expensive has a higher expected score.
     """
 
@@ -61,8 +61,8 @@ class Advice:
 
     Attributes:
         ended, points: trials that had ended, and evaluations, of which it was made.
-        trial: COMPLETE, with the highest expected final headline.
-        mean, sd: of that headline.
+        trial: COMPLETE, with the highest expected final primary score.
+        mean, sd: of that primary score.
         front: points that may belong to the front, by cost.
     """
 
@@ -87,7 +87,7 @@ def read_advice(attributes: Mapping[str, Any]) -> Advice | None:
 
 
 def extent(records: Sequence[TrialRecord]) -> tuple[int, int]:
-    """Trials that have ended, and evaluations with a headline."""
+    """Trials that have ended, and evaluations with a primary score."""
     return sum(r.state.finished or r.done for r in records), sum(len(r.scored) for r in records)
 
 
@@ -95,7 +95,7 @@ def advise(response: Response, records: Sequence[TrialRecord]) -> Advice | None:
     """What the model says; None: too few trials have ended, or none is COMPLETE."""
     ended_ones = response.ended(records)
     whole = [record.number for record in ended_ones if record.state is State.COMPLETE or record.done]
-    if len(ended_ones) < LEAST_TRIALS or not whole:
+    if len(ended_ones) < MIN_TRIALS or not whole:
         return None
     model = response.model(records)
     expected = model.finals()
@@ -116,13 +116,13 @@ def advise(response: Response, records: Sequence[TrialRecord]) -> Advice | None:
 
 
 def best_trial(records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The COMPLETE trial with the highest final headline; None: there is none."""
+    """The COMPLETE trial with the highest final primary score; None: there is none."""
     complete = [record for record in records if record.state is State.COMPLETE and record.scored]
-    return max(complete, key=lambda record: (record.scored[-1].headline, -record.number), default=None)
+    return max(complete, key=lambda record: (record.scored[-1].primary_score, -record.number), default=None)
 
 
 def recommended_trial(records: Sequence[TrialRecord], advice: Advice | None) -> TrialRecord | None:
-    """The trial that advice recommends; before there is any, the one with the highest final headline."""
+    """The trial that advice recommends; before there is any, the one with the highest final primary score."""
     return best_trial(records) if advice is None else records[advice.trial]
 
 
@@ -134,7 +134,7 @@ class Adviser:
         idle: whether there is nothing to advise: trials of a confirmation differ in their seeds.
     """
 
-    def __init__(self, response: Response, storage: PatientStorage, study_id: int, *, idle: bool = False) -> None:
+    def __init__(self, response: Response, storage: RetryingStorage, study_id: int, *, idle: bool = False) -> None:
         self._idle = idle
         self._response, self._storage, self._study_id = response, storage, study_id
         self._stored = read_advice(storage.get_study_user_attrs(study_id))

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from ratio_hpo.core.spent import NOTHING, Spent
+from ratio_hpo.core.cost import NOTHING, PaidCost
 from ratio_hpo.core.trial import Progress, TrialRecord
 from ratio_hpo.metrics.convergence import anytime_front, area_over_curve, cost_to_target, hypervolume
 
@@ -33,7 +33,7 @@ class Front:
     """The anytime front of a study that grows: each new point costs one search, whatever the study holds.
 
     Attributes:
-        places: (cost, -headline, trial, number of the evaluation) of each member, by cost.
+        places: (cost, -primary score, trial, number of the evaluation) of each member, by cost.
         joined: how many points have joined so far, so that a watcher sees whether it changed.
     """
 
@@ -43,11 +43,11 @@ class Front:
     def add(self, trial: int, index: int, progress: Progress) -> bool:
         """Take in a point; returns whether it joined. Of equal points the one of the earlier trial stays.
 
-        One without a headline is no candidate.
+        One without a primary score is no candidate.
         """
-        if not progress.has_headline:
+        if not progress.has_primary_score:
             return False
-        place = (progress.cost, -progress.headline, trial, index)
+        place = (progress.cost, -progress.primary_score, trial, index)
         at = bisect_left(self.places, place)
         if at > 0 and self.places[at - 1][1] <= place[1]:
             return False
@@ -64,18 +64,18 @@ class Front:
 
 
 def front(records: Iterable[TrialRecord]) -> list[FrontPoint]:
-    """Points (attributed cost, headline) that no other one beats in both, pruned trials included, by cost."""
+    """Points (attributed cost, primary score) that no other one beats in both, pruned trials included, by cost."""
     points = [FrontPoint(record, progress) for record in records for progress in record.scored]
-    return [points[k] for k in anytime_front((p.progress.cost, p.progress.headline) for p in points)]
+    return [points[k] for k in anytime_front((p.progress.cost, p.progress.primary_score) for p in points)]
 
 
 def curve_points(record: TrialRecord) -> list[tuple[float, float]]:
-    """The curve as (attributed cost, headline)."""
-    return [(progress.cost, progress.headline) for progress in record.scored]
+    """The curve as (attributed cost, primary score)."""
+    return [(progress.cost, progress.primary_score) for progress in record.scored]
 
 
 def summary(record: TrialRecord, target: float | None, largest_cost: float) -> dict[str, float | None]:
-    """Final headline, cost to target (infinity: censored; None: no target yet) and area over the curve."""
+    """Final primary score, cost to target (infinity: censored; None: no target yet) and area over the curve."""
     points = curve_points(record)
     return {
         "score": points[-1][1] if points else None,
@@ -92,10 +92,10 @@ def study_hypervolume(records: Sequence[TrialRecord], largest_cost: float) -> fl
 
 def front_hypervolume(members: Sequence[FrontPoint], largest_cost: float) -> float:
     """Of a front that is known, as a part of [0, largest cost] x [0, 1]."""
-    return hypervolume([(member.progress.cost, member.progress.headline) for member in members], largest_cost)
+    return hypervolume([(member.progress.cost, member.progress.primary_score) for member in members], largest_cost)
 
 
-def spent_on(records: Iterable[TrialRecord]) -> Spent:
+def spent_on(records: Iterable[TrialRecord]) -> PaidCost:
     """What the study really spent."""
     most = (max(record.curve, key=lambda point: point.paid_cost) for record in records if record.curve)
     return sum((point.spent for point in most), NOTHING)

@@ -17,10 +17,10 @@ from ratio_hpo.study.response import Response, shown
 THRESHOLD = 0.1
 """Probability of joining the front below which a trial is stopped."""
 
-LEAST_TRIALS = 6
+MIN_TRIALS = 6
 """Trials that must have ended before the model is trusted."""
 
-DEFAULTS = {"threshold": THRESHOLD, "least_trials": LEAST_TRIALS}
+DEFAULTS = {"threshold": THRESHOLD, "least_trials": MIN_TRIALS}
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -66,16 +66,16 @@ class FrontPruner:
         """Whether the trial goes on; between scores of all targets nothing is decided."""
         records = shown(self._records(), number, progress)
         if (
-            not progress.has_headline
+            not progress.has_primary_score
             or len(self._response.ended(records)) < self._least
             or not self._response.learned([records[number]])
         ):
             return Decision.CONTINUE
-        hope = self._response.model(records).hope(number)
-        if hope.chance >= self._threshold:
+        improvement = self._response.model(records).improvement_chance(number)
+        if improvement.chance >= self._threshold:
             return Decision.CONTINUE
-        above = f"; trial {hope.rival} is ahead" if hope.rival is not None else ""
-        self._reasons[number] = f"a later point joins the front with probability {hope.chance:.2g}{above}"
+        above = f"; trial {improvement.rival} is ahead" if improvement.rival is not None else ""
+        self._reasons[number] = f"a later point joins the front with probability {improvement.chance:.2g}{above}"
         return Decision.STOP
 
     def close(self, number: int, state: State) -> None:

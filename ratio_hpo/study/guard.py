@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sql
 
 from ratio_hpo.core.errors import StorageReplaced
-from ratio_hpo.study.patience import PatientStorage
+from ratio_hpo.study.retrying_storage import RetryingStorage
 from ratio_hpo.study.tables import INSERTS, STUDY_ATTRIBUTES
 
 GENERATION = "generation"
@@ -91,7 +91,7 @@ class Guard:
         )
 
 
-def guard_study(storage: PatientStorage, study_id: int) -> Guard:
+def guard_study(storage: RetryingStorage, study_id: int) -> Guard:
     """Have all that this process writes to a storage compare it with what it was before."""
     url = storage.engine.url
     file = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None

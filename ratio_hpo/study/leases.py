@@ -22,8 +22,8 @@ import sqlalchemy.exc
 from optuna.trial import TrialState
 
 from ratio_hpo.core.clock import CLOCK, Clock
-from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.processes import boot_id, host_name, is_alive, own_start
+from ratio_hpo.study.retrying_storage import RetryingStorage
 from ratio_hpo.study.tables import (
     ATTRIBUTES,
     DONE,
@@ -95,7 +95,7 @@ def own_lease(trial_id: int, clock: Clock = CLOCK) -> Lease:
                  started=own_start(os.getpid()), renewed=clock.time())  # fmt: skip
 
 
-class Watch:
+class LeaseWatch:
     """Judges leases of others by what this process has seen of them."""
 
     def __init__(self, clock: Clock = CLOCK) -> None:
@@ -121,7 +121,7 @@ def lease_of(row: Any) -> Lease:
 
 
 def begin_trial(
-    storage: PatientStorage, study_id: int, mine: Lease, count: int, waiting: int | None, write: Callable[..., None]
+    storage: RetryingStorage, study_id: int, mine: Lease, count: int, waiting: int | None, write: Callable[..., None]
 ) -> int | None:
     """Begin a trial and take its lease, in one transaction, which nobody else begins one beside.
 
@@ -156,7 +156,7 @@ def begin_trial(
 
 
 def take_lease(
-    storage: PatientStorage, mine: Lease, over: Lease | None, read: Callable[[sql.Connection], T]
+    storage: RetryingStorage, mine: Lease, over: Lease | None, read: Callable[[sql.Connection], T]
 ) -> T | None:
     """Take the lease of a trial that has work left and no holder, or whose holder is lost.
 
@@ -181,12 +181,12 @@ def take_lease(
     return _take(storage, mine, over, work_left, read)
 
 
-def take_writer(storage: PatientStorage, mine: Lease, over: Lease | None) -> bool:
+def take_writer(storage: RetryingStorage, mine: Lease, over: Lease | None) -> bool:
     """Take the lease of whoever writes a study elsewhere, under `writer_of`; False where somebody else holds it."""
     return _take(storage, mine, over, sql.true(), lambda connection: True) or False
 
 
-def read_lease(storage: PatientStorage, trial_id: int) -> Lease | None:
+def read_lease(storage: RetryingStorage, trial_id: int) -> Lease | None:
     """The lease of a trial, or of a study's writer, as it is stored."""
     query = sql.select(LEASES).where(LEASES.c.trial_id == trial_id)
     row = storage.read(lambda connection: connection.execute(query).first())
@@ -194,7 +194,7 @@ def read_lease(storage: PatientStorage, trial_id: int) -> Lease | None:
 
 
 def _take(
-    storage: PatientStorage, mine: Lease, over: Lease | None, allowed: Any, read: Callable[[sql.Connection], T]
+    storage: RetryingStorage, mine: Lease, over: Lease | None, allowed: Any, read: Callable[[sql.Connection], T]
 ) -> T | None:
     content = _content(mine)
 
@@ -215,7 +215,7 @@ def _take(
         return None
 
 
-def renew_lease(storage: PatientStorage, mine: Lease, now: float) -> Lease | None:
+def renew_lease(storage: RetryingStorage, mine: Lease, now: float) -> Lease | None:
     """The lease with another beat; None where it was lost."""
     fresh = replace(mine, beats=mine.beats + 1, renewed=now)
     values = {**_named(mine), "new_beats": fresh.beats, "new_renewed": now}
@@ -223,7 +223,7 @@ def renew_lease(storage: PatientStorage, mine: Lease, now: float) -> Lease | Non
     return fresh if renewed == 1 else None
 
 
-def drop_leases_of(storage: PatientStorage, study_id: int) -> None:
+def drop_leases_of(storage: RetryingStorage, study_id: int) -> None:
     """Delete all leases of a study, whoever holds them."""
     of_study = sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
     gone = sql.delete(LEASES).where(LEASES.c.trial_id.in_(of_study) | (LEASES.c.trial_id == writer_of(study_id)))

@@ -25,7 +25,7 @@ from ratio_hpo.surrogate.candidates import even, many
 
 Array = NDArray[np.float64]
 
-LEAST_DESIGN, MOST_DESIGN = 5, 10
+MIN_DESIGN, MAX_DESIGN = 5, 10
 """Trials before the model is asked: one more than the space has dimensions, within these."""
 
 SPREAD, FARTHEST = 256, 60
@@ -47,7 +47,7 @@ OPTIONS = ("warm_start", "prior")
 
 
 class Watched(Protocol):
-    """What the sampler looks at: `LiveView` has it."""
+    """What the sampler looks at: `StudyState` has it."""
 
     records: list[TrialRecord]
 
@@ -67,7 +67,7 @@ class MixtureProposals:
     def __init__(self, response: Response, *, seed: int) -> None:
         self._response, self._space, self._seed = response, response.space, seed
         dimensions = sum(domain.dimensions for domain in self._space.parameters.values())
-        self._design = min(max(dimensions + 1, LEAST_DESIGN), MOST_DESIGN)
+        self._design = min(max(dimensions + 1, MIN_DESIGN), MAX_DESIGN)
 
     def propose(self, view: Watched, number: int) -> Coordinates:
         rng = np.random.default_rng(integer_hash("mixture", self._seed, number))
@@ -85,7 +85,7 @@ class MixtureProposals:
         """A place far from all others; where something is believed, the best by it and a far one take turns."""
         places = even(self._space, rng, SPREAD)
         known = self._response.learned(records)
-        if self._response.priors and sum(not record.is_anchor for record in known) % 2 == 0:
+        if self._response.priors and sum(not record.is_baseline for record in known) % 2 == 0:
             table = self._response.ends(places)
             ranked = np.argsort(-sum(prior(table) for prior in self._response.priors), kind="stable")
             best = [places[k] for k in ranked]
@@ -103,15 +103,15 @@ class MixtureProposals:
         places = [
             *many(self._space, rng, WIDE),
             *many(self._space, rng, NEAR, leading),
-            *self._siblings(leading, model),
+            *self._step_sweeps(leading, model),
         ]
-        worth = model.worth(places, reuses=reuses)
+        gain_per_cost = model.gain_per_cost(places, reuses=reuses)
         for _ in range(2):
-            best = [places[k] for k in np.argsort(-worth, kind="stable")[:BEST]]
-            more = [*many(self._space, rng, REFINED, best), *self._siblings(best, model)]
+            best = [places[k] for k in np.argsort(-gain_per_cost, kind="stable")[:BEST]]
+            more = [*many(self._space, rng, REFINED, best), *self._step_sweeps(best, model)]
             places += more
-            worth = np.concatenate([worth, model.worth(more, reuses=reuses)])
-        ranked = [places[k] for k in np.argsort(-worth, kind="stable")[:RANKED]]
+            gain_per_cost = np.concatenate([gain_per_cost, model.gain_per_cost(more, reuses=reuses)])
+        ranked = [places[k] for k in np.argsort(-gain_per_cost, kind="stable")[:RANKED]]
         return ranked[int(self._is_new(ranked, model.tried).argmax())]
 
     def _is_new(self, places: Sequence[Params], tried: Sequence[Params]) -> NDArray[np.bool_]:
@@ -125,7 +125,7 @@ class MixtureProposals:
         new: NDArray[np.bool_] = ~((shares < SAME) & (others < EQUAL)).any(axis=1)
         return new
 
-    def _siblings(self, places: Sequence[Params], model: StudyModel) -> list[Params]:
+    def _step_sweeps(self, places: Sequence[Params], model: StudyModel) -> list[Params]:
         """The same places at all other numbers of steps that were not tried."""
         found = []
         for place in places:
@@ -137,5 +137,5 @@ class MixtureProposals:
         return found
 
     def _inside(self, params: Params) -> Params:
-        """Parameters of a trial as the nearest that the space holds: an anchor may lie outside."""
+        """Parameters of a trial as the nearest that the space holds: a baseline may lie outside."""
         return self._space.decode(self._space.encode(params))

@@ -17,8 +17,8 @@ from optuna.trial import FrozenTrial, TrialState
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.trial import Params, Progress, State, TrialRecord
 from ratio_hpo.space import Choice, LogUniform, Ratio, Space, Steps, Uniform
-from ratio_hpo.study.course import Courses
 from ratio_hpo.study.mixture import MixtureProposals
+from ratio_hpo.study.planned_curve import PlannedCurves
 from ratio_hpo.study.response import Response
 from ratio_hpo.study.samplers import SEEDS, cube_of
 
@@ -81,7 +81,7 @@ class MixtureSampler(samplers.BaseSampler):
         if count > 1:
             weights = np.random.default_rng(integer_hash("weights", self._seed, trial.number)).dirichlet(np.ones(count))
         targets = {f"objective {k}": float(weight) for k, weight in enumerate(weights)} if count > 1 else {}
-        courses = Courses(self._space, {_STAGE: (1,)}, 1.0, "windows")
+        courses = PlannedCurves(self._space, {_STAGE: (1,)}, 1.0, "windows")
         sampler = MixtureProposals(Response(self._space, courses, targets), seed=self._seed)
         place = sampler.propose(_View(self._records(trials, study.directions, weights)), trial.number)
         plain = cube_of(self._space, place)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ratio_hpo.core.plans import About
+from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Params
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.space import Space
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class TargetScore:
     """The mean F1 that trials are timed to: given, or a part of the last mean F1 of trial 0.
 
     Attributes:
@@ -25,11 +25,11 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anchor:
+class Baseline:
     """A trial that runs first and is never pruned.
 
     Attributes:
-        kind: `english`, `proportional`, `uniform` or `non_english`; merged ones are joined by `+`.
+        kind: `reference_only`, `proportional`, `uniform` or `non_reference_only`; merged ones are joined by `+`.
         params: absolute; shares as `shares`.
     """
 
@@ -70,9 +70,9 @@ class StudyPlan:
         seed: of the samplers, and of training where a trial has none of its own.
         looks_ahead: whether a schedule depends on the steps that are still to come.
         sources: of the first stage, for samplers that follow their sizes; without windows where they are not known.
-        enqueue: parameters to try right after the anchors; those left out are sampled.
+        enqueue: parameters to try right after the baselines; those left out are sampled.
         prune_enqueued: whether the pruner may stop those.
-        replicates: in the place of anchors and proposals: all that is to be trained, pruned by nobody.
+        replicates: in the place of baselines and proposals: all that is to be trained, pruned by nobody.
         about: what is stored for readers; languages, rungs, parameters and largest cost are put in from the plan.
     """
 
@@ -80,12 +80,12 @@ class StudyPlan:
     basis: Mapping[str, Any]
     space: Space
     rungs: Mapping[str, tuple[int, ...]]
-    target: Target
-    anchors: tuple[Anchor, ...]
+    target: TargetScore
+    baselines: tuple[Baseline, ...]
     largest_cost: float
     languages: tuple[str, ...]
     seed: int
-    about: About
+    about: StudyMetadata
     looks_ahead: bool = False
     sources: Mapping[str, SourceSize] = field(default_factory=dict)
     enqueue: tuple[Params, ...] = ()
@@ -100,6 +100,6 @@ class StudyPlan:
             "rungs": {stage: list(grid) for stage, grid in self.rungs.items()},
             "space": self.space.to_json(),
             "target": {"score": self.target.score, "fraction": self.target.fraction},
-            "anchors": [[anchor.kind, anchor.params] for anchor in self.anchors],
+            "baselines": [[baseline.kind, baseline.params] for baseline in self.baselines],
             "seed": self.seed,
         }

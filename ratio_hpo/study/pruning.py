@@ -1,7 +1,7 @@
 """Pruners: what one must answer, and Optuna's in a study of two objectives, through shadow studies.
 
 A pruner of Optuna's needs one objective and intermediate values, which a study of two cannot have. So each stage has a
-single-objective shadow in memory, whose values are the headline at rungs 1..R; a trial enters the next
+single-objective shadow in memory, whose values are the primary score at rungs 1..R; a trial enters the next
 shadow when it enters that stage, and is COMPLETE in the one that it left. Target stages that advance in turns have a
 shadow each, with that target's own mean; a trial is stopped where more than half of those that it has just advanced
 say so. Where only some targets were scored, trials are compared with those that have scored the same ones. Wilcoxon
@@ -20,9 +20,9 @@ import optuna
 from optuna import pruners
 from optuna.trial import TrialState
 
-from ratio_hpo.core.choices import PRUNERS
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.names import PRUNERS
 from ratio_hpo.core.trial import Decision, Progress, State
 from ratio_hpo.study.front_pruner import check_options
 
@@ -156,7 +156,7 @@ class OptunaPruner:
     def decide(self, number: int, progress: Progress) -> Decision:
         """Off the rungs nothing is decided."""
         places = self._places(progress)
-        if not places or (self._by_language and not progress.has_headline):
+        if not places or (self._by_language and not progress.has_primary_score):
             return Decision.CONTINUE
         rung = max(place.rung for place in places)
         keys = [f"{progress.stage}/{rung}"] if self._by_language else self._last[number].new
@@ -164,7 +164,7 @@ class OptunaPruner:
             warnings.simplefilter("ignore")
             stops = [self._entered[key, number].should_prune() for key in keys]
         if self._by_language:
-            self._finish(keys[0], number, TrialState.COMPLETE, progress.headline)
+            self._finish(keys[0], number, TrialState.COMPLETE, progress.primary_score)
         return Decision.STOP if sum(stops) * 2 > len(stops) else Decision.CONTINUE
 
     def follow(self, number: int, progress: Progress) -> None:
@@ -191,8 +191,8 @@ class OptunaPruner:
                 self._place(stage, stage, windows, _mean_of(progress.scores, named[stage]))
                 for stage, windows in progress.parts.items()
             ]
-        elif progress.has_headline:
-            found = [self._place(progress.stage, progress.stage, progress.windows, progress.headline)]
+        elif progress.has_primary_score:
+            found = [self._place(progress.stage, progress.stage, progress.windows, progress.primary_score)]
         else:
             means = {name: _mean_of(progress.scores, name) for name in scored_targets(progress.scores)}
             known = [value for value in means.values() if value is not None]
@@ -209,7 +209,7 @@ class OptunaPruner:
         return _Place(key, grid.index(windows) + 1, len(grid), value)
 
     def _observe_languages(self, number: int, progress: Progress, rung: int) -> None:
-        if not progress.has_headline:
+        if not progress.has_primary_score:
             return
         trial = self._enter(f"{progress.stage}/{rung}", number, 1)
         for step, language in enumerate(self._languages):

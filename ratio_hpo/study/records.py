@@ -14,12 +14,12 @@ from sqlalchemy import Connection
 from ratio_hpo.core.plans import TRIAL_PLAN, UNPLANNED
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
 from ratio_hpo.study.leases import Lease, lease_of
-from ratio_hpo.study.patience import PatientStorage
+from ratio_hpo.study.retrying_storage import RetryingStorage
 from ratio_hpo.study.tables import DONE, Rows, read_rows
 
 KIND, PARAMS, PLAN, SETTINGS, SEED = "kind", "params", "plan", "settings", "seed"
 ASKED, PLANNED, RETRY_OF, PRUNABLE, REPLICATE_OF = "asked", "planned", "retry_of", "prunable", "replicate_of"
-SIBLING_OF = "sibling_of"
+SWEEP_OF = "sibling_of"
 ATTEMPTS, ADOPTIONS, REASON, TRACEBACK = "attempts", "adoptions", "reason", "traceback"
 Attributes = Mapping[str, Any]
 """What is stored of a trial or a study, by name."""
@@ -75,7 +75,7 @@ class Stored:
 
 
 def read_trials(
-    storage: PatientStorage, study_id: int, *, since: int = 0, among: Sequence[int] = (), waiting: bool = True
+    storage: RetryingStorage, study_id: int, *, since: int = 0, among: Sequence[int] = (), waiting: bool = True
 ) -> list[Stored]:
     """Trials of a study as they are at one moment, by number: Optuna's own reading takes four times as long.
 
@@ -135,7 +135,7 @@ def record_of(number: int, state: State, attributes: Attributes, **others: Any) 
         done=bool(attributes.get(DONE)),
         retry_of=attributes.get(RETRY_OF),
         replicate_of=attributes.get(REPLICATE_OF),
-        sibling_of=attributes.get(SIBLING_OF),
+        sweep_of=attributes.get(SWEEP_OF),
         **others,
     )
 

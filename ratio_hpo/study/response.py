@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from ratio_hpo.core.trial import Params, Progress, TrialRecord
 from ratio_hpo.space import Space, Steps
-from ratio_hpo.study.course import Courses
+from ratio_hpo.study.planned_curve import PlannedCurves
 from ratio_hpo.study.study_model import StudyModel
-from ratio_hpo.surrogate.features import Features, Point, Table
-from ratio_hpo.surrogate.prior import Tendency
-from ratio_hpo.surrogate.seen import Seen, learned_from, seen
+from ratio_hpo.surrogate.features import Features, FeatureTable, Point
+from ratio_hpo.surrogate.mean_function import MeanFunction
+from ratio_hpo.surrogate.observations import Observations, learned_from, observations
 
 if TYPE_CHECKING:
     from ratio_hpo.study.view import StudyView
@@ -31,10 +31,10 @@ FIRST_FIT, GROWTH = 8, 1.5
 class Evidence(NamedTuple):
     """Points as columns, with their scores [n, m]."""
 
-    table: Table
+    table: FeatureTable
     scores: Array
 
-    def and_then(self, table: Table, scores: Array) -> Evidence:
+    def and_then(self, table: FeatureTable, scores: Array) -> Evidence:
         """With more points."""
         return Evidence(self.table.with_rows(table), np.concatenate([self.scores, scores]))
 
@@ -44,8 +44,8 @@ class Response:
 
     Args:
         courses: the rungs that trials pass.
-        targets: weight of each target in the headline.
-        weights: of languages in the headline; none: the same for all.
+        targets: weight of each target in the primary score.
+        weights: of languages in the primary score; none: the same for all.
         looks_ahead: whether a schedule depends on the steps that are still to come.
 
     Attributes:
@@ -57,7 +57,7 @@ class Response:
     def __init__(
         self,
         space: Space,
-        courses: Courses,
+        courses: PlannedCurves,
         targets: Mapping[str, float] | None = None,
         *,
         weights: Mapping[str, float] | None = None,
@@ -67,7 +67,7 @@ class Response:
         self._targets, self._weights = dict(targets or {}), dict(weights or {})
         self.looks_ahead = looks_ahead
         self._steps = [name for name, domain in space.parameters.items() if isinstance(domain, Steps)]
-        self.priors: list[Tendency] = []
+        self.priors: list[MeanFunction] = []
         self._fitted: dict[int, Fitted] = {}
         self._made: tuple[Any, StudyModel] | None = None
 
@@ -85,15 +85,15 @@ class Response:
         """Those of them that have ended, or did all their work, with a score."""
         return [r for r in self.learned(records) if r.scored and (r.state.finished or r.done)]
 
-    def seen(self, records: Sequence[TrialRecord]) -> Seen:
+    def observations(self, records: Sequence[TrialRecord]) -> Observations:
         """Points of every curve."""
-        return seen(records, self._targets, self._weights)
+        return observations(records, self._targets, self._weights)
 
     def run_of(self, params: Params) -> str:
         """What trials that differ in their steps alone have in common: they are one run, stopped at other places."""
         return repr(sorted((name, value) for name, value in params.items() if name not in self._steps))
 
-    def runs(self, known: Seen) -> list[str]:
+    def runs(self, known: Observations) -> list[str]:
         """The run of each point, worked out once a trial."""
         of_trial: dict[int, str] = {}
         for point, trial in zip(known.points, known.trials.tolist(), strict=True):
@@ -102,7 +102,7 @@ class Response:
         return [of_trial[trial] for trial in known.trials.tolist()]
 
     @staticmethod
-    def first_trials(runs: Sequence[str], known: Seen) -> dict[str, int]:
+    def first_trials(runs: Sequence[str], known: Observations) -> dict[str, int]:
         """The first trial of each run, whose number is the run's.
 
         Args:
@@ -110,7 +110,7 @@ class Response:
         """
         return dict(reversed(list(zip(runs, known.trials.tolist(), strict=True))))
 
-    def evidence(self, known: Seen, table: Table | None = None) -> Evidence:
+    def evidence(self, known: Observations, table: FeatureTable | None = None) -> Evidence:
         """Points and their scores, each once: trials of one run pass through the same ones, which says nothing new.
 
         Args:
@@ -127,7 +127,7 @@ class Response:
         once = np.array(list(rows.values()), dtype=np.intp)
         return Evidence(table.rows(once), known.scores[once])
 
-    def ends(self, params: Sequence[Params]) -> Table:
+    def ends(self, params: Sequence[Params]) -> FeatureTable:
         """Where trials with these parameters end."""
         places = [Point(params=each, windows={}) for each in params]
         return self.features.along(places, [self.courses.of(each).windows[-1:] for each in params])
@@ -149,7 +149,7 @@ class Response:
         if count not in self._fitted:
             from ratio_hpo.surrogate.model import ResponseModel
 
-            known = self.seen(ended[:count])
+            known = self.observations(ended[:count])
             found, stages = self.evidence(known), len(self.courses.rungs)
             model = ResponseModel(
                 self.features.blocks, stages, found.table, found.scores, known.weights, priors=self.priors
@@ -168,6 +168,6 @@ def shown(records: Sequence[TrialRecord], number: int, progress: Progress) -> li
 
 def response_of(view: StudyView) -> Response:
     """What makes models of a stored study."""
-    courses = Courses(view.space, view.about.rungs, view.largest_cost, view.about.cost_unit)
+    courses = PlannedCurves(view.space, view.about.rungs, view.largest_cost, view.about.cost_unit)
     about = view.about
     return Response(view.space, courses, about.targets, weights=about.weights, looks_ahead=about.looks_ahead)

@@ -12,16 +12,16 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ratio_hpo.core.choices import SAMPLERS
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
+from ratio_hpo.core.names import SAMPLERS
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params
-from ratio_hpo.space import Curve, Space, Steps
+from ratio_hpo.space import Space, Steps, StepSweep
 from ratio_hpo.study.records import KIND
 
 if TYPE_CHECKING:
-    from ratio_hpo.study.live import LiveView
+    from ratio_hpo.study.state import StudyState
 
 SEEDS = 2**32
 """Seeds of NumPy's older generators, which Optuna's samplers use, are below it."""
@@ -81,11 +81,11 @@ class Sampler(Protocol):
 
     needs_trial: bool
 
-    def propose(self, view: LiveView, number: int) -> Coordinates:
+    def propose(self, view: StudyState, number: int) -> Coordinates:
         """Every coordinate of a trial, from the study as it stands."""
         ...
 
-    def exhausted(self, view: LiveView) -> bool:
+    def exhausted(self, view: StudyState) -> bool:
         """Whether there is nothing left to propose."""
         ...
 
@@ -109,7 +109,7 @@ class OptunaSampler:
         self._distributions = distributions(space)
         self._make(0)
 
-    def propose(self, view: LiveView, number: int) -> Coordinates:
+    def propose(self, view: StudyState, number: int) -> Coordinates:
         sampler, study = self._make(number), shown(view.optuna)
         if self._name == "random":  # it looks at nothing, so nothing is read for it
             trial = create_trial(state=TrialState.WAITING)
@@ -126,7 +126,7 @@ class OptunaSampler:
                 chosen[name] = sampler.sample_independent(study, trial, name, distribution)
         return chosen
 
-    def exhausted(self, view: LiveView) -> bool:
+    def exhausted(self, view: StudyState) -> bool:
         sampler = self._make(len(view.records))
         return isinstance(sampler, samplers.GridSampler) and sampler.is_exhausted(view.optuna)
 
@@ -145,7 +145,7 @@ class OptunaSampler:
 
 
 def shown(study: Study) -> Study:
-    """The study as samplers see it: without the anchor that has no mixture, and so no place in the space.
+    """The study as samplers see it: without the baseline that has no mixture, and so no place in the space.
 
     Its trial has no parameters, which would leave nothing that all trials have in common.
     """
@@ -177,7 +177,7 @@ def _grid(space: Space, parts: int = GRID_PARTS) -> dict[str, list[Any]]:
         domain = space.parameters.get(name)
         if name in categories:
             grid[name] = list(range(categories[name]))
-        elif isinstance(domain, Curve):  # siblings come of themselves
+        elif isinstance(domain, StepSweep):  # siblings come of themselves
             grid[name] = [0.5 / len(domain.values)]
         elif isinstance(domain, Steps):
             grid[name] = [(k + 0.5) / len(domain.values) for k in range(len(domain.values))]

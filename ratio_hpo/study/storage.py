@@ -20,12 +20,12 @@ import sqlalchemy.exc
 from ratio_hpo.core.errors import RatioHpoError, StorageError, StudyError
 from ratio_hpo.core.files import is_fault
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.options import spelled
+from ratio_hpo.core.option_names import spelled
 from ratio_hpo.core.urls import file_of, file_url, read_url, shown_url, with_driver
-from ratio_hpo.study.patience import PatientStorage, of_database, reason_of
+from ratio_hpo.study.retrying_storage import RetryingStorage, of_database, reason_of
 from ratio_hpo.study.tables import ATTRIBUTES, INSERTS, check_tables, make_tables
 
-Storage = PatientStorage
+Storage = RetryingStorage
 """What studies are kept in."""
 
 LOCK_TIMEOUT, READ_TIMEOUT, BUSY = 60.0, 5.0, 5.0
@@ -42,7 +42,7 @@ def default_url(root: Path) -> str:
 
 def open_storage(
     url: str, *, create: bool = True, only_read: bool = False, patience: float = LOCK_TIMEOUT
-) -> PatientStorage:
+) -> RetryingStorage:
     """A storage by URL: `sqlite:///…` or `postgresql://…`.
 
     SQLite is put into write-ahead mode, so that readers never wait for the writer.
@@ -138,9 +138,9 @@ def _not_opened(url: str, path: Path | None, error: BaseException) -> RatioHpoEr
     return StudyError(f"{shown}: cannot be opened ({reason}); check the URL, the server and permissions")
 
 
-def _make(url: str, options: dict[str, Any], *, checked: bool) -> PatientStorage:
+def _make(url: str, options: dict[str, Any], *, checked: bool) -> RetryingStorage:
     """Optuna's storage; `checked`: tables are made, and its version compared."""
-    storage = PatientStorage(
+    storage = RetryingStorage(
         url, engine_kwargs=options, skip_compatibility_check=not checked, skip_table_creation=not checked
     )
     if checked:
@@ -213,7 +213,7 @@ _REMEDIES = {
 }
 
 
-def check_writable(storage: PatientStorage) -> None:
+def check_writable(storage: RetryingStorage) -> None:
     """Begin to write, and take it back.
 
     Raises:

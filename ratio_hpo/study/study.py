@@ -13,20 +13,20 @@ from ratio_hpo.core.plans import UNPLANNED
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.advice import Adviser
-from ratio_hpo.study.beginnings import Beginnings, PlanTrial
-from ratio_hpo.study.choose import choose
-from ratio_hpo.study.claims import Claims, Job
-from ratio_hpo.study.endings import Endings
+from ratio_hpo.study.ask import PlanTrial, TrialStarter
+from ratio_hpo.study.create_or_load import open_study
 from ratio_hpo.study.guard import guard_study
 from ratio_hpo.study.leases import Lease
-from ratio_hpo.study.live import LiveView
-from ratio_hpo.study.opening import open_study
-from ratio_hpo.study.patience import PatientStorage
 from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.study.prior import Known
+from ratio_hpo.study.registry import make_components
+from ratio_hpo.study.retrying_storage import RetryingStorage
+from ratio_hpo.study.running_trials import RunningTrials, TrialAssignment
+from ratio_hpo.study.state import StudyState
+from ratio_hpo.study.tell import TrialFinisher
 from ratio_hpo.study.view import StudyView, view_of, view_study
+from ratio_hpo.study.warm_start import Known
 
-MOST_ADOPTIONS = 10
+MAX_ADOPTIONS = 10
 """Drivers that may die over a trial without a new evaluation: most die of something else, but a trial that kills its
 driver each time must end some day."""
 
@@ -46,14 +46,14 @@ class Study:
     """
 
     plan: StudyPlan
-    storage: PatientStorage
-    live: Claims
-    view: LiveView
+    storage: RetryingStorage
+    live: RunningTrials
+    view: StudyState
 
     def __init__(
         self,
         plan: StudyPlan,
-        storage: PatientStorage,
+        storage: RetryingStorage,
         *,
         sampler: tuple[str, Mapping[str, Any]] = ("mixture", {}),
         pruner: tuple[str, Mapping[str, Any]] = ("front", {}),
@@ -66,18 +66,18 @@ class Study:
         self._pruned_by = pruner[0]
         planned = plan_trial or (lambda params, seed: UNPLANNED)
         known = known or partial(view_study, storage)
-        self._by = choose(plan, sampler, pruner, planned, lambda: self.view.records, known)
+        self._by = make_components(plan, sampler, pruner, planned, lambda: self.view.records, known)
         self._optuna = open_study(plan, storage)
         self._guard = guard_study(storage, self._optuna._study_id)
-        self.live = Claims(storage)
+        self.live = RunningTrials(storage)
         self._lock = threading.RLock()
-        self.view = LiveView(storage, self._optuna, stored)
+        self.view = StudyState(storage, self._optuna, stored)
         self.adviser = Adviser(self._by.response, storage, self._optuna._study_id, idle=bool(plan.replicates))
         self._look()
-        self._endings = Endings(plan, storage, self._optuna, self.live, self.view, self._by.pruner, self._look)
+        self._endings = TrialFinisher(plan, storage, self._optuna, self.live, self.view, self._by.pruner, self._look)
         of_each = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
-        self._beginnings = Beginnings(
-            plan, self._optuna._study_id, self._by.sampler, self._by.siblings, self.live, self.view, self._endings,
+        self._beginnings = TrialStarter(
+            plan, self._optuna._study_id, self._by.sampler, self._by.step_sweeps, self.live, self.view, self._endings,
             planned, of_each, self._look,
         )  # fmt: skip
         self._endings.settle()
@@ -109,7 +109,7 @@ class Study:
         """Whether the sampler has nothing left to propose."""
         return self._by.sampler.exhausted(self.view)
 
-    def next(self, most_trials: int) -> Job | None:
+    def next(self, most_trials: int) -> TrialAssignment | None:
         """A trial to work on: an orphaned one, a waiting one, or a new one; None where there is nothing to do."""
         with self._lock:
             self._look()
@@ -195,7 +195,7 @@ class Study:
             if claim is not None:
                 self._endings.fail(number, claim, reason, trace)
 
-    def died(self, number: int, how: str, retries: int, *, smaller: bool = False) -> Job | None:
+    def died(self, number: int, how: str, retries: int, *, smaller: bool = False) -> TrialAssignment | None:
         """The process that ran a trial has died: what to go on with, or None where it has died too often.
 
         Args:
@@ -234,7 +234,7 @@ class Study:
         """Take in what others have stored, and show it to the pruner."""
         self.view.look(but=self.live.held(), at_once=at_once).show(self._by.pruner)
 
-    def _adopt(self, number: int) -> Job | None:
+    def _adopt(self, number: int) -> TrialAssignment | None:
         """Take over a running trial that nobody works on any more."""
         trial_id, lease = self.view.trial_id(number), self.view.lease(number)
         if self.view.records[number].done or (lease is not None and not self.live.watch.is_lost(lease)):
@@ -256,7 +256,7 @@ class Study:
         if last is Decision.STOP:
             self.prune(number)
             return None
-        if claim.adoptions > MOST_ADOPTIONS:
+        if claim.adoptions > MAX_ADOPTIONS:
             how = "killed, out of memory, or crashed"
             self.fail(number, f"its driver died {claim.adoptions - 1} times without a new evaluation ({how})", None)
             return None

@@ -34,7 +34,9 @@ TRIALS = sql.table(
 )
 VALUES = sql.table("trial_values", *map(sql.column, ("trial_id", "objective", "value")))
 ATTRIBUTES = sql.table("trial_user_attributes", *map(sql.column, ("trial_id", "key", "value_json")))
-PLACES = sql.table("trial_params", *map(sql.column, ("trial_id", "param_name", "param_value", "distribution_json")))
+TRIAL_PARAMS = sql.table(
+    "trial_params", *map(sql.column, ("trial_id", "param_name", "param_value", "distribution_json"))
+)
 STUDIES = sql.table("studies", *map(sql.column, ("study_id", "study_name")))
 STUDY_ATTRIBUTES = sql.table("study_user_attributes", *map(sql.column, ("study_id", "key", "value_json")))
 
@@ -72,7 +74,7 @@ def check_tables() -> None:
     Raises:
         StorageError: with the releases that are known.
     """
-    for table in (TRIALS, VALUES, ATTRIBUTES, PLACES, STUDIES, STUDY_ATTRIBUTES):
+    for table in (TRIALS, VALUES, ATTRIBUTES, TRIAL_PARAMS, STUDIES, STUDY_ATTRIBUTES):
         model: Any = OF_OPTUNA[table.name]
         missing = [c.name for c in table.columns if c.name not in model.__table__.columns]
         if model.__tablename__ != table.name or missing:
@@ -109,7 +111,7 @@ def putting(insert: Any, table: sql.TableClause) -> Any:
 
 
 _PUT = {name: putting(insert(ATTRIBUTES), ATTRIBUTES) for name, insert in INSERTS.items()}
-_PLACE = {name: putting(insert(PLACES), PLACES) for name, insert in INSERTS.items()}
+_PLACE = {name: putting(insert(TRIAL_PARAMS), TRIAL_PARAMS) for name, insert in INSERTS.items()}
 
 
 def lock_study(connection: sql.Connection, study_id: int) -> None:

@@ -10,13 +10,13 @@ import optuna
 
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
-from ratio_hpo.core.plans import About
+from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.space import Space, space_from_json
 from ratio_hpo.study import records as rec
 from ratio_hpo.study.advice import Advice, read_advice, recommended_trial
-from ratio_hpo.study.opening import ABOUT, IDENTITY, find_study
-from ratio_hpo.study.patience import PatientStorage
+from ratio_hpo.study.create_or_load import ABOUT, IDENTITY, find_study
+from ratio_hpo.study.retrying_storage import RetryingStorage
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class StudyView:
     name: str
     records: list[TrialRecord]
     target: float | None
-    about: About
+    about: StudyMetadata
     identity: Mapping[str, Any]
     tracked: Mapping[int, str]
     stores: frozenset[str] = frozenset()
@@ -69,7 +69,7 @@ class StudyView:
         return self.records[number]
 
 
-def view_study(storage: PatientStorage, name: str | None) -> StudyView:
+def view_study(storage: RetryingStorage, name: str | None) -> StudyView:
     """A study by name; without one, the one that was made last.
 
     Raises:
@@ -78,7 +78,7 @@ def view_study(storage: PatientStorage, name: str | None) -> StudyView:
     return view_of(storage, find_study(storage, name))
 
 
-def view_of(storage: PatientStorage, study: optuna.Study, records: list[TrialRecord] | None = None) -> StudyView:
+def view_of(storage: RetryingStorage, study: optuna.Study, records: list[TrialRecord] | None = None) -> StudyView:
     """The view of an open Optuna study.
 
     Args:
@@ -118,13 +118,13 @@ READING = "reading:"
 """Attributes of a confirmation: when `test` was read, and for what."""
 
 
-def save_reading(storage: PatientStorage, view: StudyView, content: Mapping[str, Any]) -> None:
+def save_reading(storage: RetryingStorage, view: StudyView, content: Mapping[str, Any]) -> None:
     """Store that the answer of a confirmation was read."""
     study_id = storage.get_study_id_from_name(view.name)
     storage.set_study_user_attr(study_id, f"{READING}{len(view.readings) + 1:05d}", dict(content))
 
 
-def save_tracked(storage: PatientStorage, name: str, store: str, number: int, mark: str) -> None:
+def save_tracked(storage: RetryingStorage, name: str, store: str, number: int, mark: str) -> None:
     """Store what tracking has written of a trial to a store."""
     study_id = storage.get_study_id_from_name(name)
     storage.set_study_user_attr(study_id, rec.cursor_key(store, number), mark)

@@ -12,14 +12,14 @@ from ratio_hpo.study.leases import (
     RENEWAL,
     Lease,
     LeaseLost,
-    Watch,
+    LeaseWatch,
     drop_lease,
     own_lease,
     read_lease,
     renew_lease,
     take_writer,
 )
-from ratio_hpo.study.patience import DATABASE_ERRORS, PatientStorage
+from ratio_hpo.study.retrying_storage import DATABASE_ERRORS, RetryingStorage
 from ratio_hpo.study.tables import writer_of
 
 
@@ -30,9 +30,9 @@ class Writer:
         study_id: Optuna's.
     """
 
-    def __init__(self, storage: PatientStorage, study_id: int, clock: Clock = CLOCK) -> None:
+    def __init__(self, storage: RetryingStorage, study_id: int, clock: Clock = CLOCK) -> None:
         self._storage, self._number, self._clock = storage, writer_of(study_id), clock
-        self._watch = Watch(clock)
+        self._watch = LeaseWatch(clock)
         self._lease: Lease | None = None
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None

@@ -42,7 +42,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class FeatureTable:
     """Points as columns.
 
     Attributes:
@@ -59,26 +59,26 @@ class Table:
     def __len__(self) -> int:
         return len(self.others)
 
-    def rows(self, which: NDArray[np.intp] | slice) -> Table:
+    def rows(self, which: NDArray[np.intp] | slice) -> FeatureTable:
         """Some of the points."""
-        return Table(self.shares[which], self.others[which], self.runs[which])
+        return FeatureTable(self.shares[which], self.others[which], self.runs[which])
 
-    def distances(self, others: Table) -> Array:
+    def distances(self, others: FeatureTable) -> Array:
         """From each point to each of others [n, m], Hellinger's in shares."""
         columns = [np.concatenate([np.sqrt(table.shares), table.others], axis=1) for table in (self, others)]
         away: Array = np.linalg.norm(columns[0][:, None] - columns[1][None], axis=2)
         return away
 
-    def with_rows(self, more: Table) -> Table:
+    def with_rows(self, more: FeatureTable) -> FeatureTable:
         """These points and then others."""
         pairs = [(self.shares, more.shares), (self.others, more.others), (self.runs, more.runs)]
-        return Table(*(np.concatenate(pair) for pair in pairs))
+        return FeatureTable(*(np.concatenate(pair) for pair in pairs))
 
-    def of_runs(self, runs: NDArray[np.intp]) -> Table:
+    def of_runs(self, runs: NDArray[np.intp]) -> FeatureTable:
         """The same places, as points of runs."""
-        return Table(self.shares, self.others, runs)
+        return FeatureTable(self.shares, self.others, runs)
 
-    def of_any_run(self) -> Table:
+    def of_any_run(self) -> FeatureTable:
         """The same places, without the luck of the runs that were there."""
         return self.of_runs(np.full(len(self), ANY, dtype=np.intp))
 
@@ -140,12 +140,12 @@ class Features:
         """The column of `others` that stands for how far a stage got."""
         return self.width - len(self._stages) + list(self._stages).index(stage)
 
-    def table(self, points: Sequence[Point]) -> Table:
+    def table(self, points: Sequence[Point]) -> FeatureTable:
         """Columns of points."""
         windows = [np.array([[point.windows.get(stage, 0.0) for stage in self._stages]]) for point in points]
         return self.along(points, windows)
 
-    def along(self, places: Sequence[Point], windows: Sequence[Array]) -> Table:
+    def along(self, places: Sequence[Point], windows: Sequence[Array]) -> FeatureTable:
         """Columns of courses: each place at several windows of its stages [r, s], one after another."""
         lengths = [len(each) for each in windows]
         shares = np.array([self._shares(place) for place in places]).reshape(len(places), len(self._parts))
@@ -153,7 +153,7 @@ class Features:
         progress = np.concatenate(windows) if windows else np.zeros((0, len(self._stages)))
         progress = np.log2(1.0 + progress / np.array(list(self._stages.values())))
         columns = np.concatenate([np.repeat(others, lengths, axis=0), progress], axis=1)
-        return Table(np.repeat(shares, lengths, axis=0), columns, np.full(len(progress), ANY, dtype=np.intp))
+        return FeatureTable(np.repeat(shares, lengths, axis=0), columns, np.full(len(progress), ANY, dtype=np.intp))
 
     def _is_progress(self, name: str, domain: object) -> bool:
         """Whether a parameter only says how many windows a stage goes to."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
-from ratio_hpo.surrogate.features import Table
+from ratio_hpo.surrogate.features import FeatureTable
 from ratio_hpo.surrogate.kernel import Hyper, Pairs, Shared, matern, matern_slope, shared
 
 Array = NDArray[np.float64]
@@ -31,7 +31,7 @@ LENGTH_SPREAD = 0.7
 BOUND = 4.0
 """Hyperparameters stay within so many standard deviations of where they begin."""
 
-MOST_ROUNDS = 30
+MAX_ROUNDS = 30
 
 
 def start(blocks: Sequence[slice], stages: int) -> Hyper:
@@ -52,7 +52,9 @@ def choose_parts(common: Shared, outputs: Array, noise: float | Array, parts: in
     return tuple(choices[k] for k in evidence.argmax(0))
 
 
-def fit(table: Table, outputs: Array, blocks: Sequence[slice], begin: Hyper) -> tuple[Hyper, tuple[int | None, ...]]:
+def fit(
+    table: FeatureTable, outputs: Array, blocks: Sequence[slice], begin: Hyper
+) -> tuple[Hyper, tuple[int | None, ...]]:
     """Hyperparameters and each output's share.
 
     Args:
@@ -71,7 +73,7 @@ def fit(table: Table, outputs: Array, blocks: Sequence[slice], begin: Hyper) -> 
         return value + 0.5 * float(away @ away), slope + away / spread
 
     bounds = list(zip(centre - BOUND * spread, centre + BOUND * spread, strict=True))
-    found = minimize(objective, centre, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MOST_ROUNDS})
+    found = minimize(objective, centre, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MAX_ROUNDS})
     hyper = Hyper.from_logs(found.x)
     return hyper, choose_parts(shared(pairs, hyper, mixed=mixed), outputs, hyper.noise, parts)
 
@@ -137,7 +139,7 @@ def _likelihood(
             0.5 * hyper.linear * float((outer * products).sum()) if mixed else 0.0,
             0.5 * hyper.smooth * float((outer * smooth).sum()) if mixed else 0.0,
             0.5 * float((common.outer * of_own).sum()),
-            0.5 * hyper.luck * float((outer * pairs.same_run).sum()),
+            0.5 * hyper.run_effect * float((outer * pairs.same_run).sum()),
             0.5 * hyper.smooth * float((outer * smooth_slope).sum()) if mixed else 0.0,
             own_slope,
             0.5 * hyper.noise * float(np.trace(whole)),

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.surrogate.features import ANY, Table
+from ratio_hpo.surrogate.features import ANY, FeatureTable
 
 Array = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Hyper:
     linear: float = 0.3
     smooth: float = 0.4
     own: float = 2.0
-    luck: float = 0.03
+    run_effect: float = 0.03
     smooth_length: float = 1.2
     own_length: float = 0.35
     noise: float = 0.02
@@ -47,7 +47,7 @@ class Hyper:
 
     def logs(self) -> Array:
         """Logarithms, in the order of the fields."""
-        weights = (self.constant, self.linear, self.smooth, self.own, self.luck)
+        weights = (self.constant, self.linear, self.smooth, self.own, self.run_effect)
         plain = (*weights, self.smooth_length, self.own_length, self.noise)
         return np.log([*plain, *self.lengths])
 
@@ -63,7 +63,7 @@ class Pairs:
     What hangs on shares is worked out for pairs of mixtures: points of one curve follow one another and have the same.
     """
 
-    def __init__(self, a: Table, b: Table, blocks: Sequence[slice]) -> None:
+    def __init__(self, a: FeatureTable, b: FeatureTable, blocks: Sequence[slice]) -> None:
         self._a, self._b = a, b
         self.shape = len(a), len(b)
         self._rows, self._columns = _mixtures(a.shares), _mixtures(b.shares)
@@ -131,16 +131,16 @@ def shared(pairs: Pairs, hyper: Hyper, *, mixed: bool) -> Shared:
     """
     away = sum((d / length**2 for d, length in zip(pairs.others, hyper.lengths, strict=True)), np.zeros(()))
     outer = np.broadcast_to(matern(away, 1.0), pairs.shape)
-    inner = hyper.constant + hyper.luck * pairs.same_run
+    inner = hyper.constant + hyper.run_effect * pairs.same_run
     if not mixed:
         return Shared(outer, inner, pairs, hyper)
     law = hyper.linear * pairs.products + hyper.smooth * matern(pairs.hellinger, hyper.smooth_length)
     return Shared(outer, inner + pairs.at_points(law), pairs, hyper)
 
 
-def variances(table: Table, hyper: Hyper, part: int | None) -> Array:
+def variances(table: FeatureTable, hyper: Hyper, part: int | None) -> Array:
     """The covariance of each point with itself [n]."""
-    inner = hyper.constant + hyper.luck * (table.runs != ANY)
+    inner = hyper.constant + hyper.run_effect * (table.runs != ANY)
     if table.shares.shape[1]:
         inner = inner + hyper.linear * (table.shares**2).sum(1) + hyper.smooth
         inner = inner + (hyper.own if part is not None else 0.0)

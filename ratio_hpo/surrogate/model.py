@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
-from ratio_hpo.surrogate.features import Table
+from ratio_hpo.surrogate.features import FeatureTable
 from ratio_hpo.surrogate.fit import JITTER, factor, fit, start
 from ratio_hpo.surrogate.kernel import Hyper, Pairs, shared, variances
-from ratio_hpo.surrogate.prior import DOUBT, TRUST, Tendency, followed
+from ratio_hpo.surrogate.mean_function import DOUBT, TRUST, MeanFunction, followed
 
 Array = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ NEIGHBOURHOOD = 0.5
 SHRUNK = 3.0
 """The spread at a level is drawn to that of all points as if it had been seen in so many more."""
 
-MOST_FITTED = 150
+MAX_FITTED = 150
 """Points that hyperparameters are fitted on, at most; the posterior takes all points."""
 
 
@@ -57,7 +57,7 @@ class Posterior:
     mean: Array
     sd: Array
     median: Array
-    room: Array
+    headroom: Array
     spread: Array
 
 
@@ -76,7 +76,7 @@ class ResponseModel:
     Examples:
         >>> import numpy as np
         >>> ratio = np.linspace(0, 1, 9)
-        >>> table = Table(np.stack([1 - ratio, ratio], axis=1), np.zeros((9, 0)), np.arange(9))
+        >>> table = FeatureTable(np.stack([1 - ratio, ratio], axis=1), np.zeros((9, 0)), np.arange(9))
         >>> model = ResponseModel((), 0, table, (1 - (ratio - 0.6) ** 2)[:, None])
         >>> float(ratio[model.predict(table).mean.argmax()])
         0.625
@@ -88,11 +88,11 @@ class ResponseModel:
         self,
         blocks: Sequence[slice],
         stages: int,
-        table: Table,
+        table: FeatureTable,
         scores: Array,
         weights: Array | None = None,
         fitted: Fitted | None = None,
-        priors: Sequence[Tendency] = (),
+        priors: Sequence[MeanFunction] = (),
     ) -> None:
         self._blocks, self._table, self._priors = tuple(blocks), table, tuple(priors)
         self._weights = np.full(scores.shape[1], 1.0 / scores.shape[1]) if weights is None else weights
@@ -104,14 +104,14 @@ class ResponseModel:
         centre, scale = self._level(table)
         scaled = (logs - centre) / scale
         if fitted is None:
-            some = _spread_over(len(table), MOST_FITTED)
+            some = _spread_over(len(table), MAX_FITTED)
             left = scaled - followed(self._believed, scaled)
             fitted = Fitted(*fit(table.rows(some), left[some], blocks, start(blocks, stages)))
         self.fitted = fitted
         self._mixed = table.shares.shape[1] > 0
         self._condition(scaled)
 
-    def predict(self, table: Table, *, measured: bool = False) -> Posterior:
+    def predict(self, table: FeatureTable, *, measured: bool = False) -> Posterior:
         """Means and standard deviations at points, each output by itself.
 
         Args:
@@ -127,10 +127,10 @@ class ResponseModel:
             sds[:, columns] = self._deviations(table, believed, part, across)[:, None]
         means += TRUST * believed.sum(1, keepdims=True)
         if measured:
-            sds = np.sqrt(sds**2 + hyper.luck + hyper.noise)
+            sds = np.sqrt(sds**2 + hyper.run_effect + hyper.noise)
         return self._in_scores(table, means, sds)
 
-    def quick(self, table: Table) -> Posterior:
+    def quick(self, table: FeatureTable) -> Posterior:
         """The same, with the standard deviations of the largest group of outputs for all: a fraction of the time."""
         believed = self._beliefs(table)
         across_by = self._across(table, believed)
@@ -142,21 +142,21 @@ class ResponseModel:
         sds = self._deviations(table, believed, part, across_by(part))
         return self._in_scores(table, means, np.broadcast_to(sds[:, None], means.shape))
 
-    def draws(self, table: Table, number: int, rng: np.random.Generator) -> Array:
+    def draws(self, table: FeatureTable, number: int, rng: np.random.Generator) -> Array:
         """What the weighted mean may be at all points at once, drawn from its law [number, n]."""
         values = np.zeros((number, len(table)))
         for column, drawn in self._drawn(table, number, rng):
             values += self._weights[column] * drawn
         return values
 
-    def draw_outputs(self, table: Table, number: int, rng: np.random.Generator) -> Array:
+    def draw_outputs(self, table: FeatureTable, number: int, rng: np.random.Generator) -> Array:
         """What each output may be at all points at once [number, n, m]."""
         values = np.empty((number, len(table), len(self._weights)))
         for column, drawn in self._drawn(table, number, rng):
             values[..., column] = drawn
         return values
 
-    def _drawn(self, table: Table, number: int, rng: np.random.Generator) -> Iterator[tuple[int, Array]]:
+    def _drawn(self, table: FeatureTable, number: int, rng: np.random.Generator) -> Iterator[tuple[int, Array]]:
         """Outputs drawn from their law [number, n]; a group of outputs errs together as much as residuals do."""
         believed = self._beliefs(table)
         here = shared(Pairs(table, table, self._blocks), self.fitted.hyper, mixed=self._mixed)
@@ -174,7 +174,7 @@ class ResponseModel:
                 scaled = level[:, column] + scale[:, column] * (means[:, k] + noise @ lower.T)
                 yield column, self._ceiling[column] - np.exp(-scaled)
 
-    def _across(self, table: Table, believed: Array) -> Callable[[int | None], Array]:
+    def _across(self, table: FeatureTable, believed: Array) -> Callable[[int | None], Array]:
         """The covariance of points with what was seen, of outputs that answer to a share."""
         common = shared(Pairs(table, self._table, self._blocks), self.fitted.hyper, mixed=self._mixed)
         if not self._priors:
@@ -182,14 +182,14 @@ class ResponseModel:
         trend = DOUBT * believed @ self._believed.T
         return lambda part: common.of(part) + trend
 
-    def _deviations(self, table: Table, believed: Array, part: int | None, across: Array) -> Array:
+    def _deviations(self, table: FeatureTable, believed: Array, part: int | None, across: Array) -> Array:
         """Standard deviations of scaled outputs that answer to a share [n], from the covariance with what was seen."""
         solved = solve_triangular(self._lower[part], across.T, lower=True)
         before = variances(table, self.fitted.hyper, part) + DOUBT * (believed**2).sum(1)
         deviations: Array = np.sqrt(np.maximum(before - (solved**2).sum(0), 1e-10))
         return deviations
 
-    def _beliefs(self, table: Table) -> Array:
+    def _beliefs(self, table: FeatureTable) -> Array:
         """What each prior says of points [n, priors], above what it says of those seen about as far on."""
         if not self._priors:
             return np.zeros((len(table), 0))
@@ -198,7 +198,7 @@ class ResponseModel:
         near = self._near(table)
         return here - (near @ there + 1e-12 * there.mean(0)) / (near.sum(1)[:, None] + 1e-12)
 
-    def tendency(self, table: Table) -> Array:
+    def tendency(self, table: FeatureTable) -> Array:
         """How far the weighted mean lies above the common curve at points, in standard deviations [n]: a prior."""
         across_by = self._across(table, self._beliefs(table))
         means: Array = np.zeros(len(table))
@@ -206,7 +206,7 @@ class ResponseModel:
             means += across_by(part) @ self._solved[part] @ self._weights[columns]
         return means
 
-    def _near(self, table: Table) -> Array:
+    def _near(self, table: FeatureTable) -> Array:
         """How near what was seen lies to each point in progress [n, seen]."""
         if not self._stages:
             return np.ones((len(table), len(self._table)))
@@ -214,7 +214,7 @@ class ResponseModel:
         near: Array = np.exp(-0.5 * ((here[:, None] - there[None]) ** 2).sum(2) / NEIGHBOURHOOD**2)
         return near
 
-    def _level(self, table: Table) -> tuple[Array, Array]:
+    def _level(self, table: FeatureTable) -> tuple[Array, Array]:
         """Mean and standard deviation [n, m] of what was seen about as far on as each point: the common curve.
 
         The process is of what is above and below it.
@@ -243,22 +243,22 @@ class ResponseModel:
             residuals[:, columns] = self._solved[part] / np.sqrt((inverse**2).sum(0))[:, None]
         self._correlation = _mean_correlation(residuals)
 
-    def _in_scores(self, table: Table, means: Array, sds: Array) -> Posterior:
+    def _in_scores(self, table: FeatureTable, means: Array, sds: Array) -> Posterior:
         """Means and standard deviations of log-normal distances to the ceiling."""
         level, scale = self._level(table)
         centre, spread = level + scale * means, scale * sds
         left = np.exp(-centre + 0.5 * spread**2)
         outputs, output_sd = self._ceiling - left, left * np.sqrt(np.expm1(np.minimum(spread**2, 20.0)))
         middle = np.exp(-centre)
-        room, up = middle @ self._weights, np.sqrt(self._together(middle * -np.expm1(-spread)))
+        headroom, up = middle @ self._weights, np.sqrt(self._together(middle * -np.expm1(-spread)))
         return Posterior(
             outputs=outputs,
             output_sd=output_sd,
             mean=outputs @ self._weights,
             sd=np.sqrt(self._together(output_sd)),
             median=(self._ceiling - middle) @ self._weights,
-            room=room,
-            spread=-np.log1p(-np.minimum(up / room, 1.0 - 1e-9)),
+            headroom=headroom,
+            spread=-np.log1p(-np.minimum(up / headroom, 1.0 - 1e-9)),
         )
 
     def _together(self, sds: Array) -> Array:

@@ -37,7 +37,7 @@ class StudyFacts:
         timed: whether the target is known, so that cost to target is.
         datasets: fingerprint of each data set, by `<stage>/<source>`.
         base: name and fingerprint of the base model; None: there is none.
-        measure: what the headline is called.
+        measure: what the primary score is called.
         cost_unit: what costs count: `windows` or `tokens`.
     """
 
@@ -70,8 +70,8 @@ def written_evaluations(mark: str | None, record: TrialRecord) -> int:
 
 
 def _letters(record: TrialRecord) -> str:
-    """A letter an evaluation: whether it has a headline."""
-    return "".join("s" if point.has_headline else "-" for point in record.curve)
+    """A letter an evaluation: whether it has a primary score."""
+    return "".join("s" if point.has_primary_score else "-" for point in record.curve)
 
 
 class Refused(Exception):

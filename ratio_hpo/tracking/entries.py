@@ -16,7 +16,7 @@ WRITTEN, KEPT = "ratio_hpo.written", "ratio_hpo.checkpoints"
 NOTE = "mlflow.note.content"
 """The tag that MLflow shows as a run's description."""
 
-LONGEST_PARAM, LONGEST_TAG = 500, 4000
+MAX_PARAM, MAX_TAG = 500, 4000
 
 COSTS = {
     "seconds": "cost/seconds",
@@ -89,7 +89,7 @@ def description(study: str, number: int | str) -> str:
 
 
 def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
-    """State, anchor, membership of the front, reason, versions and commit."""
+    """State, baseline, membership of the front, reason, versions and commit."""
     settings = record.settings
     tags = {
         STUDY: facts.study,
@@ -97,7 +97,7 @@ def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
         KIND: "trial",
         NOTE: description(facts.study, record.number),
         "state": record.state.value,
-        "anchor": record.kind if record.is_anchor else "no",
+        "baseline": record.kind if record.is_baseline else "no",
         "kind": record.kind,
         "front": "yes" if record.number in facts.front else "no",
         "experiment": facts.experiment,
@@ -112,9 +112,9 @@ def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
     if record.state.finished and facts.ends(record).get("final/cost_to_target") == math.inf:
         tags["censored"] = "yes"
     if record.reason:
-        tags["reason"] = printable(record.reason)[:LONGEST_TAG]
+        tags["reason"] = printable(record.reason)[:MAX_TAG]
     if record.traceback:
-        tags["traceback"] = printable(record.traceback)[-LONGEST_TAG:]
+        tags["traceback"] = printable(record.traceback)[-MAX_TAG:]
     return tags
 
 
@@ -134,4 +134,4 @@ def end_metrics_of(facts: StudyFacts, record: TrialRecord) -> Mapping[str, float
 
 
 def _text(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))[:LONGEST_PARAM]
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))[:MAX_PARAM]

@@ -6,7 +6,7 @@ import hashlib
 import posixpath
 import re
 
-LONGEST_NAME = 250
+MAX_NAME = 250
 
 REAL_NAME = "name/"
 """Prefix of the tag that holds the real name of what had to be called otherwise."""
@@ -23,7 +23,7 @@ def safe_name(name: str) -> str:
     """
     safe = _ODD.sub("_", name)
     path = posixpath.normpath(safe).lstrip("/.") or "_"
-    if path == name and len(name) <= LONGEST_NAME:
+    if path == name and len(name) <= MAX_NAME:
         return name
     mark = hashlib.blake2b(name.encode(errors="backslashreplace"), digest_size=3).hexdigest()
-    return f"{path[: LONGEST_NAME - len(REAL_NAME) - len(mark) - 1]}-{mark}"
+    return f"{path[: MAX_NAME - len(REAL_NAME) - len(mark) - 1]}-{mark}"

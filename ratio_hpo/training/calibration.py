@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from ratio_hpo.data.mixing import MixtureStream
-from ratio_hpo.training.engine import Engine, Inferred, Tally, Trained
+from ratio_hpo.training.engine import Engine, EvalSet, StageMetrics, TrainingSource
 from ratio_hpo.training.evaluation import Evaluation
 from ratio_hpo.training.stage import Stage
 
-MOST_STEPS, MOST_SECONDS, MOST_WINDOWS = 20, 5.0, 32
+MAX_STEPS, MAX_SECONDS, MAX_WINDOWS = 20, 5.0, 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +24,27 @@ class Calibration:
     steps: int
 
 
-def calibrate(engine: Engine, stage: Stage, sources: Mapping[str, Trained], evaluation: Evaluation) -> Calibration:
+def calibrate(
+    engine: Engine, stage: Stage, sources: Mapping[str, TrainingSource], evaluation: Evaluation
+) -> Calibration:
     """Time up to 20 steps or 5 seconds, and the evaluation of up to 32 windows of each target.
 
     The first step, which warms up, counts only where it alone took the 5 seconds.
     """
     optimizer, stream = engine.optimizer(stage), MixtureStream(stage.mixture, stage.seed)
-    spent = _timed(lambda: engine.step(stage, 0, stream, sources, optimizer, Tally()))
+    spent = _timed(lambda: engine.step(stage, 0, stream, sources, optimizer, StageMetrics()))
     steps = 1
-    if spent < MOST_SECONDS:
+    if spent < MAX_SECONDS:
         spent, steps = 0.0, 0
-        while steps < MOST_STEPS and spent < MOST_SECONDS:
+        while steps < MAX_STEPS and spent < MAX_SECONDS:
             steps += 1
-            spent += _timed(partial(engine.step, stage, steps, stream, sources, optimizer, Tally()))
+            spent += _timed(partial(engine.step, stage, steps, stream, sources, optimizer, StageMetrics()))
     window = spent / (steps * stage.batch_size)
     whole = 0.0
     for target in evaluation.targets:
         sets = evaluation.windows(target)
-        smallest = Inferred(min(sets, key=len), target.task, target.head)
-        chosen = [(smallest, index) for index in range(min(MOST_WINDOWS, len(smallest.windows)))]
+        smallest = EvalSet(min(sets, key=len), target.task, target.head)
+        chosen = [(smallest, index) for index in range(min(MAX_WINDOWS, len(smallest.windows)))]
         whole += _timed(partial(engine.forward, chosen)) / len(chosen) * sum(map(len, sets))
     engine.reset()
     return Calibration(window=window, evaluation=whole, steps=steps)

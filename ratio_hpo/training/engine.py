@@ -20,7 +20,7 @@ from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.data.tasks import Batch, Drawn, Head, Task, Vocabulary
 from ratio_hpo.data.windows import WindowSet
-from ratio_hpo.training.base import Base
+from ratio_hpo.training.base_model import Base
 from ratio_hpo.training.device import default_device, provenance, resolve_eval_batch, resolve_precision
 from ratio_hpo.training.heads import SharedEncoder, load_heads
 from ratio_hpo.training.schedule import factor
@@ -29,7 +29,7 @@ from ratio_hpo.training.stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingSource:
     """A source as the engine trains it: its windows, and the task and head that they are of."""
 
     windows: WindowSet
@@ -38,7 +38,7 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
-class Inferred:
+class EvalSet:
     """A window set to be scored; a task without a head is scored on the encoder."""
 
     windows: WindowSet
@@ -47,7 +47,7 @@ class Inferred:
 
 
 @dataclass(slots=True)
-class Tally:
+class StageMetrics:
     """Running totals of a stage.
 
     Attributes:
@@ -133,7 +133,7 @@ class Engine:
         """What may change the last bits of a result."""
         return {**provenance(self.accelerator.device), "micro_batch": self.micro_batch}
 
-    def infer(self, sets: Sequence[Inferred]) -> list[dict[int, Any]]:
+    def infer(self, sets: Sequence[EvalSet]) -> list[dict[int, Any]]:
         """What was reduced of every window of every set, by index; windows of like length share a batch."""
         self.model.eval()
         results: list[dict[int, Any]] = [{} for _ in sets]
@@ -155,7 +155,7 @@ class Engine:
                 begin += len(chosen)
         return results
 
-    def forward(self, chosen: list[tuple[Inferred, int]]) -> dict[str, Any]:
+    def forward(self, chosen: list[tuple[EvalSet, int]]) -> dict[str, Any]:
         """What was reduced of windows of one task."""
         task, head = chosen[0][0].task, chosen[0][0].head
         batch = self._batch(task, [Drawn(one.windows, index) for one, index in chosen])
@@ -169,9 +169,9 @@ class Engine:
         stage: Stage,
         step: int,
         stream: MixtureStream,
-        sources: Mapping[str, Trained],
+        sources: Mapping[str, TrainingSource],
         optimizer: torch.optim.Optimizer,
-        tally: Tally,
+        tally: StageMetrics,
     ) -> float:
         """One update; halves the micro-batch and repeats it where memory runs out."""
         first = step * stage.batch_size
@@ -209,10 +209,10 @@ class Engine:
         tally.tokens += sum(drawn.windows.length(drawn.index) for _, drawn in batch)
         return float(loss)
 
-    def _micro_batches(self, batch: list[tuple[Trained, Drawn]]) -> list[list[tuple[Trained, Drawn]]]:
+    def _micro_batches(self, batch: list[tuple[TrainingSource, Drawn]]) -> list[list[tuple[TrainingSource, Drawn]]]:
         """The batch in parts of one task each, of windows of like length."""
         size = min(self.micro_batch or len(batch), len(batch))
-        groups: dict[tuple[str, str], list[tuple[Trained, Drawn]]] = {}
+        groups: dict[tuple[str, str], list[tuple[TrainingSource, Drawn]]] = {}
         for source, drawn in batch:
             groups.setdefault((source.head, source.task.name), []).append((source, drawn))
         parts = []
@@ -223,7 +223,9 @@ class Engine:
             parts += [group[k : k + whole] for k in range(0, len(group), whole)]
         return parts
 
-    def _backward(self, chosen: list[tuple[Trained, Drawn]], whole: int) -> tuple[str, dict[str, tuple[float, float]]]:
+    def _backward(
+        self, chosen: list[tuple[TrainingSource, Drawn]], whole: int
+    ) -> tuple[str, dict[str, tuple[float, float]]]:
         """Add the gradient of a micro-batch, as part of the whole batch; its head, and numerators and denominators of
         its loss and of what else its task tells."""
         task, head = chosen[0][0].task, chosen[0][0].head
@@ -267,7 +269,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return known or "can't allocate memory" in str(error)  # torch's allocator of the host
 
 
-def _grouped(sets: Sequence[Inferred]) -> list[list[int]]:
+def _grouped(sets: Sequence[EvalSet]) -> list[list[int]]:
     """The sets of each task and head, which may share batches."""
     groups: dict[tuple[int, str | None], list[int]] = {}
     for k, one in enumerate(sets):

@@ -1,6 +1,6 @@
 """Scoring a model on the targets of a study: in every language, in one pass.
 
-With one target scores are called `<measure>/<language>`; with several, `<target>/<measure>/<language>`. The headline,
+With one target scores are called `<measure>/<language>`; with several, `<target>/<measure>/<language>`. The primary score,
 `score/…`, is the weighted mean over targets of the unweighted mean over languages of each one's primary measure; it
 stands where every target has been scored, and beside it `xtreme/mean`, the unweighted mean over tasks of XTREME
 (evaluate.py), where question answering counts as the mean of F1 and EM.
@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ratio_hpo.core.fingerprint import fingerprint
-from ratio_hpo.core.scores import HEADLINE, TEST, VALIDATION
+from ratio_hpo.core.scores import PRIMARY_SCORE, TEST, VALIDATION
 from ratio_hpo.data.tasks import Scores, Task
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.metrics.ratio import ratio, standard_error
-from ratio_hpo.training.engine import Inferred
+from ratio_hpo.training.engine import EvalSet
 from ratio_hpo.training.items import TargetScores
 
 PREFIXES = {VALIDATION: "", TEST: "test/"}
@@ -81,7 +81,7 @@ class Scored:
 class Infers(Protocol):
     """A model that gives what was reduced of windows: the engine, or a fake."""
 
-    def infer(self, sets: Sequence[Inferred]) -> list[dict[int, Any]]: ...
+    def infer(self, sets: Sequence[EvalSet]) -> list[dict[int, Any]]: ...
 
 
 @dataclass
@@ -133,7 +133,7 @@ class Evaluation:
     def score(self, engine: Infers, targets: Sequence[Target]) -> Scored:
         """Measures of each language, their means, and each target's mean, with the prefix of each split."""
         sets = [
-            (target, key, Inferred(self._open(folder), target.task, target.head))
+            (target, key, EvalSet(self._open(folder), target.task, target.head))
             for target in targets
             for key, folder in target.folders.items()
         ]
@@ -146,8 +146,8 @@ class Evaluation:
             scores |= self._of_target(target, [part.scores for part in items if part.target == target.name])
         return Scored(scores, items, sum(len(one.windows) for _, _, one in sets))
 
-    def with_headline(self, scores: Mapping[str, float]) -> dict[str, float]:
-        """Scores with the headline among them, where every target has been scored."""
+    def with_primary_score(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """Scores with the primary score among them, where every target has been scored."""
         whole = dict(scores)
         if len(self.targets) == 1:
             [target] = self.targets
@@ -167,7 +167,7 @@ class Evaluation:
             whole[f"{prefix}score/worst"] = min(each.values())
             tasks = [self._as_xtreme(scores, prefix, target) for target in self.targets]
             whole[f"{prefix}xtreme/mean"] = sum(tasks) / len(tasks)
-        if HEADLINE in whole:
+        if PRIMARY_SCORE in whole:
             errors = [(t.weight / weight) * scores.get(f"{t.name}/score_error", 0.0) for t in self.targets]
             whole["score_error"] = math.sqrt(sum(error**2 for error in errors))
         return whole

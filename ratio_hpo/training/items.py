@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.core.files import written_whole
-from ratio_hpo.core.share import Share
+from ratio_hpo.core.remote_store import RemoteStore
 from ratio_hpo.data.tasks import Scores
 from ratio_hpo.metrics.ratio import Sums
 
@@ -51,20 +51,20 @@ class ItemStore:
 
     Args:
         root: its folder; made when something is kept.
-        share: where other machines keep theirs; None: here, or there are none.
+        remote_store: where other machines keep theirs; None: here, or there are none.
     """
 
     root: Path
 
-    def __init__(self, root: Path, share: Share | None = None) -> None:
-        self.root, self._share = root, share
+    def __init__(self, root: Path, remote_store: RemoteStore | None = None) -> None:
+        self.root, self._remote_store = root, remote_store
 
     def write(self, name: str, parts: Sequence[TargetScores]) -> None:
         """Keep the items of an evaluation; what is there under its name stays.
 
         Raises:
             OSError: it cannot be written.
-            ShareError: the share is away for longer than it is waited for.
+            RemoteStoreError: the remote store is away for longer than it is waited for.
         """
         path = self._path(name)
         if path.is_file():
@@ -84,8 +84,8 @@ class ItemStore:
         with written_whole(path) as whole:
             table = pa.table(columns, schema=SCHEMA)
             pq.write_table(table, whole, compression="zstd", write_page_checksum=True)
-        if self._share is not None:
-            self._share.put(path)
+        if self._remote_store is not None:
+            self._remote_store.put(path)
 
     def read(self, name: str) -> pa.Table:
         """The items of an evaluation, as `SCHEMA` has them.
@@ -110,15 +110,15 @@ class ItemStore:
         return table
 
     def has(self, name: str) -> bool:
-        """Whether they are kept, here or in the share."""
+        """Whether they are kept, here or in the remote store."""
         path = self._path(name)
-        return path.is_file() or (self._share is not None and self._share.has(path))
+        return path.is_file() or (self._remote_store is not None and self._remote_store.has(path))
 
     def fetch(self, name: str) -> None:
         """Bring the items of an evaluation here, where another machine has kept them."""
         path = self._path(name)
-        if self._share is not None and not path.is_file():
-            self._share.fetch(path)
+        if self._remote_store is not None and not path.is_file():
+            self._remote_store.fetch(path)
 
     def _path(self, name: str) -> Path:
         return self.root / f"{name}.parquet"

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
+from ratio_hpo.core.cost import NOTHING, PaidCost
 from ratio_hpo.core.errors import ResumeError, StorageFullError
 from ratio_hpo.core.files import unless_disk_is_full
-from ratio_hpo.core.spent import NOTHING, Spent
 from ratio_hpo.core.trial import UNSTORED
 from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.training.checkpoint import STATE, load_checkpoint, save_checkpoint, update_state
-from ratio_hpo.training.engine import Engine, Tally, Trained
+from ratio_hpo.training.engine import Engine, StageMetrics, TrainingSource
 from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.schedule import factor
@@ -49,7 +49,7 @@ class StagePoint:
     measures: Mapping[str, float]
     weights: str | None
     items: str | None
-    spent: Spent = NOTHING
+    spent: PaidCost = NOTHING
     spent_tokens: int = 0
 
 
@@ -76,7 +76,7 @@ class StageLoop:
     def run(
         self,
         stage: Stage,
-        sources: Mapping[str, Trained],
+        sources: Mapping[str, TrainingSource],
         *,
         final: bool,
         inexact: bool = False,
@@ -95,7 +95,7 @@ class StageLoop:
             Diverged: a loss that is not finite.
         """
         optimizer, store = self._engine.optimizer(stage), self._store
-        tally, last = Tally(inexact=inexact), stage.steps if until is None else until
+        tally, last = StageMetrics(inexact=inexact), stage.steps if until is None else until
         with store.using(stage):
             step = self._go_on(stage, optimizer, tally, last)
             scored = self._scores.steps(stage, final=final)
@@ -145,10 +145,10 @@ class StageLoop:
         stage: Stage,
         start: int,
         stop: int,
-        sources: Mapping[str, Trained],
+        sources: Mapping[str, TrainingSource],
         optimizer: torch.optim.Optimizer,
-        tally: Tally,
-    ) -> Spent:
+        tally: StageMetrics,
+    ) -> PaidCost:
         """The updates from one stop to the next; returns what they took."""
         began, tokens, stream = time.monotonic(), tally.tokens, MixtureStream(stage.mixture, stage.seed)
         for step in range(start, stop):
@@ -167,9 +167,9 @@ class StageLoop:
         }
         if len(stage.trained) > 1:
             tally.measures |= {name: total / number for name, (total, number) in tally.by_head.items() if number}
-        return Spent(windows, passed)
+        return PaidCost(windows, passed)
 
-    def _go_on(self, stage: Stage, optimizer: torch.optim.Optimizer, tally: Tally, last: int) -> int:
+    def _go_on(self, stage: Stage, optimizer: torch.optim.Optimizer, tally: StageMetrics, last: int) -> int:
         """Load the longest intact prefix of at most `last` steps; returns its steps."""
         store, due = self._store, self._scores.steps(stage, final=True)
         while (found := store.longest_prefix(stage, self._scores.fingerprint(stage), due, last)) is not None:
@@ -189,7 +189,7 @@ class StageLoop:
             return step
         return 0
 
-    def _evaluate(self, stage: Stage, step: int, tally: Tally) -> Spent:
+    def _evaluate(self, stage: Stage, step: int, tally: StageMetrics) -> PaidCost:
         """Score the model as it is, and keep the items; returns what it took."""
         targets = self._scores.due(stage, step)
         scores, spent = self._scores.score(stage.name_at(step), targets)
@@ -211,7 +211,7 @@ class StageLoop:
         store.publish(folder)
         store.evict()
 
-    def _replay(self, stage: Stage, tally: Tally, scored: Set[int]) -> Iterator[StagePoint]:
+    def _replay(self, stage: Stage, tally: StageMetrics, scored: Set[int]) -> Iterator[StagePoint]:
         """The evaluations that a stored prefix has been through."""
         for past in (past for past in tally.evaluations if past["step"] in scored):
             name, due = stage.name_at(past["step"]), self._scores.due(stage, past["step"])
@@ -223,12 +223,12 @@ class StageLoop:
                 items=self._scores.kept(name, due),
             )
 
-    def _unscored(self, stage: Stage, step: int, tally: Tally) -> StagePoint:
+    def _unscored(self, stage: Stage, step: int, tally: StageMetrics) -> StagePoint:
         """The end of a stage that was stored whole."""
         measures = {**tally.measures, "inexact": float(tally.inexact)}
         return StagePoint(step=step, scores={}, measures=measures, weights=stage.name_at(step), items=None)
 
-    def _state(self, stage: Stage, step: int, tally: Tally) -> dict[str, Any]:
+    def _state(self, stage: Stage, step: int, tally: StageMetrics) -> dict[str, Any]:
         return {
             "stage": stage.name,
             "step": step,

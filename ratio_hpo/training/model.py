@@ -6,7 +6,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.training.base import Base
+from ratio_hpo.training.base_model import Base
 
 AFTER_PADDING = frozenset(
     {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "data2vec-text", "ibert", "xmod"}

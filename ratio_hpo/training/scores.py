@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ratio_hpo.core.cost import NOTHING, PaidCost
 from ratio_hpo.core.files import unless_disk_is_full
-from ratio_hpo.core.spent import NOTHING, Spent
 from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
@@ -24,7 +24,7 @@ class PlaceScores:
 
     scores: Mapping[str, float]
     items: str | None
-    spent: Spent = NOTHING
+    spent: PaidCost = NOTHING
 
 
 class StageScores:
@@ -62,11 +62,14 @@ class StageScores:
         name = self._name(place, targets)
         return name if self._items.has(name) else None
 
-    def score(self, place: str, targets: Sequence[Target]) -> tuple[dict[str, float], Spent]:
+    def score(self, place: str, targets: Sequence[Target]) -> tuple[dict[str, float], PaidCost]:
         """Score the model as it is, and keep the items; returns the scores, and what it took."""
         began = time.monotonic()
         result = self._evaluation.score(self._engine, targets)
-        spent, name = Spent(scored=result.windows, scoring_seconds=time.monotonic() - began), self._name(place, targets)
+        spent, name = (
+            PaidCost(scored=result.windows, scoring_seconds=time.monotonic() - began),
+            self._name(place, targets),
+        )
         with unless_disk_is_full():
             self._items.write(name, result.items)
         return result.scores, spent

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ratio_hpo.core.config import Real, Spec, Whole
-from ratio_hpo.data.mixing import SourceSize, Wanted
+from ratio_hpo.data.mixing import MixtureSpec, SourceSize
 
 Spread = Literal["proportional", "uniform", "temperature", "unimax"]
 Schedule = Literal["constant", "wsd", "linear", "cosine"]
@@ -40,7 +40,7 @@ class SourceSpec(Spec):
 
 
 class StageSpec(Spec):
-    """The reference configuration of a stage: what anchors take, and what factors of a space multiply."""
+    """The reference configuration of a stage: what baselines take, and what factors of a space multiply."""
 
     sources: list[str] | dict[str, SourceSpec] = Field(min_length=1)
     """What it draws from: parts of corpora (`corpus/part`), made into one source a language; or sources by name."""
@@ -70,7 +70,7 @@ class StageSpec(Spec):
     evaluate: list[Whole] | EverySpec
     """Steps of the rungs, at which trials are scored and compared, or `{every: n}`."""
 
-    english_spread: Spread = "proportional"
+    reference_spread: Spread = "proportional"
     """How the reference language's share is split over its sources, where there are several: as `spread`."""
 
     size_cap: Whole | None = Field(default=None, ge=1)
@@ -105,19 +105,19 @@ class StageSpec(Spec):
                 raise ValueError(f"evaluate needs rising steps from 1 on, but got {self.evaluate}; sort them")
         return self
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> MixtureSpec:
         """What its mixture and length are solved from."""
-        return Wanted(
+        return MixtureSpec(
             steps=self.steps,
             batch_size=self.batch_size,
             spread=self.spread,
             temperature=self.temperature,
             unit=self.unit,
             budget=self.budget,
-            english=self.english_spread,
+            reference_spread=self.reference_spread,
             size_cap=self.size_cap,
             balance=self.balance,
-            aside=self.mlm_share,
+            auxiliary=self.mlm_share,
         )
 
     def rungs(self, most_steps: int) -> list[int]:

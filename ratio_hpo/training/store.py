@@ -4,7 +4,7 @@ Checkpoints are named `<identity>/<step>`, below the store's folder: names hold 
 holds a shared lock on the stages that it uses; the kernel lets go of it when the worker dies, and eviction passes
 over whatever is locked.
 
-Machines without a common disk share what they store: a checkpoint that is only in the share is fetched where it is the
+Machines without a common disk share what they store: a checkpoint that is only in the remote store is fetched where it is the
 longest prefix.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
 from ratio_hpo.core.files import entries, folder_size, in_bytes, remove, unfinished
-from ratio_hpo.core.share import Share
+from ratio_hpo.core.remote_store import RemoteStore
 from ratio_hpo.training.checkpoint import STATE, read_stage_state
 from ratio_hpo.training.schedule import decay_start
 from ratio_hpo.training.stage import Stage
@@ -35,14 +35,14 @@ class StageStore:
     Args:
         root: folder of the store; made if absent.
         budget: bytes that it may hold; the least recently used checkpoints go first.
-        share: what other machines have stored; None: they have this disk, or there are none.
+        remote_store: what other machines have stored; None: they have this disk, or there are none.
     """
 
     root: Path
     budget: int
 
-    def __init__(self, root: Path, budget: int = DEFAULT_BUDGET, share: Share | None = None) -> None:
-        self.root, self.budget, self._share = root, budget, share
+    def __init__(self, root: Path, budget: int = DEFAULT_BUDGET, remote_store: RemoteStore | None = None) -> None:
+        self.root, self.budget, self._remote_store = root, budget, remote_store
         root.mkdir(parents=True, exist_ok=True)
 
     def folder(self, name: str) -> Path:
@@ -53,23 +53,23 @@ class StageStore:
         """The steps of a stage that are stored, latest first."""
         folder = self.root / identity
         names = {path.name for path in entries(folder)}
-        if self._share is not None:
-            names |= {name.partition("/")[0] for name in self._share.files(folder) if name.endswith(f"/{STATE}")}
+        if self._remote_store is not None:
+            names |= {name.partition("/")[0] for name in self._remote_store.files(folder) if name.endswith(f"/{STATE}")}
         return sorted((int(name) for name in names if name.isdigit()), reverse=True)
 
     def has(self, name: str) -> bool:
         """Whether the checkpoint of a name is stored."""
         folder = self.folder(name)
-        return folder.is_dir() or (self._share is not None and self._share.has(folder / STATE))
+        return folder.is_dir() or (self._remote_store is not None and self._remote_store.has(folder / STATE))
 
     def publish(self, folder: Path) -> None:
         """Let other machines have a checkpoint that is stored here.
 
         Raises:
-            ShareError: the share is away for longer than it is waited for.
+            RemoteStoreError: the remote store is away for longer than it is waited for.
         """
-        if self._share is not None and (folder / STATE).is_file():
-            self._share.put(folder, STATE)
+        if self._remote_store is not None and (folder / STATE).is_file():
+            self._remote_store.put(folder, STATE)
 
     def longest_prefix(
         self, stage: Stage, evaluation: str, due: Mapping[int, Set[str]], most: int | None = None
@@ -101,8 +101,8 @@ class StageStore:
     def discard(self, folder: Path) -> None:
         """Remove a checkpoint that turned out to be damaged, wherever it is."""
         remove(folder)
-        if self._share is not None:
-            self._share.delete(folder, STATE)
+        if self._remote_store is not None:
+            self._remote_store.delete(folder, STATE)
 
     @contextmanager
     def using(self, stage: Stage) -> Iterator[None]:
@@ -200,12 +200,12 @@ class StageStore:
     def state(self, folder: Path) -> dict[str, Any] | None:
         """The state of a checkpoint, or None where another process has just evicted it or it is unreadable.
 
-        One that is only in the share is fetched.
+        One that is only in the remote store is fetched.
         """
         try:
             return read_stage_state(folder)
         except ResumeError:
-            if self._share is None or not self._share.fetch(folder, STATE):
+            if self._remote_store is None or not self._remote_store.fetch(folder, STATE):
                 return None
         try:
             return read_stage_state(folder)

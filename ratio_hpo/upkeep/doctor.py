@@ -23,8 +23,8 @@ from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.urls import reason_of, shown_url
+from ratio_hpo.experiment.build_search import kind_of
 from ratio_hpo.experiment.load import load_experiment
-from ratio_hpo.experiment.ready import kind_of
 from ratio_hpo.study.admin import unfinished
 from ratio_hpo.study.storage import check_writable, open_storage
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ratio_hpo.core.files import abandoned, entries, files_below, remove
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.study.admin import list_studies
-from ratio_hpo.study.keeper import kept_points
+from ratio_hpo.study.checkpoint_retention import kept_points
 from ratio_hpo.study.storage import Storage
 from ratio_hpo.study.view import StudyView, recommended_of, view_study
 from ratio_hpo.training.store import StageStore

@@ -10,7 +10,7 @@ from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.urls import reason_of
 from ratio_hpo.experiment.track import delete_runs, rename_runs
 from ratio_hpo.study import admin
-from ratio_hpo.study.opening import has_study
+from ratio_hpo.study.create_or_load import has_study
 from ratio_hpo.study.plan import CONFIRMATION
 from ratio_hpo.study.storage import Storage
 from ratio_hpo.study.view import view_study

@@ -28,7 +28,7 @@ def chromium() -> str:
     return found
 
 
-def seen(chromium: str, page: Path, *flags: str) -> tuple[np.ndarray, str]:
+def observations(chromium: str, page: Path, *flags: str) -> tuple[np.ndarray, str]:
     """What is on the screen, and what the console said."""
     picture = page.with_suffix(".png")
     words = [chromium, *FLAGS, *flags, f"--user-data-dir={page.parent / 'profile'}", f"--screenshot={picture}"]
@@ -45,23 +45,23 @@ def page(tmp_path: Path) -> Path:
 
 
 def test_it_draws_and_its_console_is_silent(chromium: str, page: Path) -> None:
-    screen, said = seen(chromium, page, "--window-size=1150,6000")
+    screen, said = observations(chromium, page, "--window-size=1150,6000")
     assert said == ""
     assert screen.mean() > 200  # light
     assert all(band.std() > 5 for band in np.array_split(screen, 6))  # something is in every part of it
 
 
 def test_it_follows_the_dark_mode_and_fits_a_phone(chromium: str, page: Path) -> None:
-    screen, said = seen(chromium, page, "--window-size=500,3000", "--force-dark-mode")
+    screen, said = observations(chromium, page, "--window-size=500,3000", "--force-dark-mode")
     assert said == ""
     assert screen.mean() < 80
 
 
 def test_stopped_trials_can_be_hidden(chromium: str, page: Path) -> None:
-    before, _ = seen(chromium, page, "--window-size=1150,6000")
+    before, _ = observations(chromium, page, "--window-size=1150,6000")
     text = page.read_text(encoding="utf-8")
     page.write_text(text.replace('class="stopped-too" checked', 'class="stopped-too"'), encoding="utf-8")
-    after, _ = seen(chromium, page, "--window-size=1150,6000")
+    after, _ = observations(chromium, page, "--window-size=1150,6000")
     assert 0.0 < (before != after).mean() < 0.02
 
 

@@ -50,10 +50,10 @@ def test_what_is_true_is_confirmed_in_a_plain_sentence(root: Path) -> None:
     assert set(told) == documented()["confirm"]
     finalist = told["entrants"][0]
     assert abs(finalist["ratio"] - 0.7) < 0.25
-    [english] = [each for each in told["against"] if each["anchor"] == "english"]
+    [reference_only] = [each for each in told["against"] if each["baseline"] == "reference_only"]
     true = true_score(finalist["ratio"]) - true_score(0.0)
-    assert english["claim"]
-    assert english["low"] <= true <= english["high"]
+    assert reference_only["claim"]
+    assert reference_only["low"] <= true <= reference_only["high"]
     assert "English only" in told["sentence"]
     assert f"{finalist['ratio']:.2f}" in told["sentence"]
     assert "over 4 seeds" in told["sentence"]
@@ -160,7 +160,7 @@ def test_a_failed_replicate_is_retried_and_then_counts(root: Path) -> None:
 
 def test_a_confirmation_goes_with_its_study(root: Path) -> None:
     from ratio_hpo.core.layout import RunFolder
-    from ratio_hpo.study.opening import study_ids
+    from ratio_hpo.study.create_or_load import study_ids
     from ratio_hpo.upkeep.studies import delete, rename
 
     confirmed(root, top=1, seeds=2)

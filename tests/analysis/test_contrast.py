@@ -10,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 
 from ratio_hpo.analysis import report
-from ratio_hpo.analysis.pictures import style
+from ratio_hpo.analysis.plots import style
 
 TEXT, LINE = 4.5, 3.0
 

@@ -13,10 +13,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ratio_hpo.analysis.pictures import PICTURES, Facts, draw, save
+from ratio_hpo.analysis.plots import PICTURES, Facts, draw, save
 from ratio_hpo.analysis.report.page import Column, render
 from ratio_hpo.core.errors import StudyError
-from ratio_hpo.core.plans import About
+from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.space import LogUniform, Ratio, Space
 from ratio_hpo.study.view import StudyView
@@ -30,7 +30,7 @@ def trial(
     number: int, languages: Sequence[str] = LANGUAGES, state: State = State.COMPLETE, **changes: Any
 ) -> TrialRecord:
     """A trial of ten evaluations, or five of a stopped one."""
-    kind = {0: "english", 1: "non_english"}.get(number, "sampled")
+    kind = {0: "reference_only", 1: "non_reference_only"}.get(number, "sampled")
     rng = np.random.default_rng(number)
     ratio = {0: 0.0, 1: 1.0}.get(number, round(float(rng.random()), 3))
     curve = []
@@ -59,7 +59,12 @@ def view_of(
     }  # fmt: skip
     identity = {"space": SPACE.to_json(), "seed": 0, "data": {"intermediate/en": "d"}}
     return StudyView(
-        name=name, records=records, target=0.6, about=About(**{**values, **about}), identity=identity, tracked={}
+        name=name,
+        records=records,
+        target=0.6,
+        about=StudyMetadata(**{**values, **about}),
+        identity=identity,
+        tracked={},
     )
 
 
@@ -105,7 +110,7 @@ def several_targets() -> StudyView:
                 stage=p.stage, windows=p.windows, cost=p.cost, time=p.time,
                 scores={**p.scores, **{f"nli/accuracy/{k}": v for k, v in p.by_language().items()},
                         **{f"qa/f1/{k}": v for k, v in p.by_language().items()},
-                        "nli/mean": p.headline, "qa/mean": p.headline},
+                        "nli/mean": p.primary_score, "qa/mean": p.primary_score},
             )
             for p in record.curve
         ]  # fmt: skip
@@ -119,7 +124,7 @@ def studies() -> dict[str, StudyView]:
         "one trial": view_of([trial(0)]),
         "all failed": view_of([trial(k, state=State.FAIL, reason="the GPU fell off the bus") for k in range(3)]),
         "no trial": view_of([]),
-        "only waiting": view_of([TrialRecord(number=0, state=State.WAITING, kind="english", params={})]),
+        "only waiting": view_of([TrialRecord(number=0, state=State.WAITING, kind="reference_only", params={})]),
         "one language": view_of([trial(k, ["sw"]) for k in range(10)], ["sw"]),
         "many languages": view_of([trial(k, many) for k in range(10)], many),
         "some stopped": view_of([trial(k, state=State.PRUNED if k > 6 else State.COMPLETE) for k in range(12)]),

@@ -21,8 +21,8 @@ def test_one_target_has_xtremes_mean_too() -> None:
     evaluation = Evaluation.__new__(Evaluation)
     evaluation.targets = [SimpleNamespace(name="qa", primary="f1", task=SimpleNamespace(name="qa"))]  # type: ignore
     scores = {"score/mean": 0.8, "f1/mean": 0.8, "em/mean": 0.6, "f1/sw": 0.8}
-    assert evaluation.with_headline(scores) == {**scores, "xtreme/mean": pytest.approx(0.7)}
-    assert "xtreme/mean" not in evaluation.with_headline({"f1/sw": 0.8})
+    assert evaluation.with_primary_score(scores) == {**scores, "xtreme/mean": pytest.approx(0.7)}
+    assert "xtreme/mean" not in evaluation.with_primary_score({"f1/sw": 0.8})
 
 
 def test_the_error_of_the_primary_score_weighs_targets_as_the_score_does() -> None:
@@ -38,6 +38,6 @@ def test_the_error_of_the_primary_score_weighs_targets_as_the_score_does() -> No
         for name, value in (("nli", 0.4), ("pos", 0.8))
         for key in ("mean", "accuracy/mean", "accuracy/sw")
     }
-    found = evaluation.with_headline({**scores, "nli/score_error": 0.04, "pos/score_error": 0.02})
+    found = evaluation.with_primary_score({**scores, "nli/score_error": 0.04, "pos/score_error": 0.02})
     assert found["score/mean"] == pytest.approx(0.25 * 0.4 + 0.75 * 0.8)
     assert found["score_error"] == pytest.approx(((0.25 * 0.04) ** 2 + (0.75 * 0.02) ** 2) ** 0.5)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.resources import Resources
+from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.study import Study

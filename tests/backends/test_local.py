@@ -16,16 +16,16 @@ import psutil
 import pytest
 
 from ratio_hpo import load_study
-from ratio_hpo.backends import driver, memory
-from ratio_hpo.backends.driver import Budget, Session, TooManyFailures, kind_of_error
+from ratio_hpo.backends import memory, session
 from ratio_hpo.backends.local import run_local
+from ratio_hpo.backends.session import Budget, Session, TooManyFailures, kind_of_error
 from ratio_hpo.core.errors import ConfigError, FirstTrialFailed
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
 from ratio_hpo.objective import CheckedObjective
-from ratio_hpo.study import Study, Target
-from ratio_hpo.study.leases import TERM, Watch, own_lease, renew_lease, take_lease
+from ratio_hpo.study import Study, TargetScore
+from ratio_hpo.study.leases import TERM, LeaseWatch, own_lease, renew_lease, take_lease
 from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.study import MOST_ADOPTIONS
+from ratio_hpo.study.study import MAX_ADOPTIONS
 from tests.backends.objectives import (
     RUNGS,
     adds_a_language,
@@ -52,7 +52,7 @@ from tests.conftest import Hand, curve_objective, plan_of
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between attempts of a trial whose process dies, of which there are many here."""
-    monkeypatch.setattr(driver, "PAUSE", 0.01)
+    monkeypatch.setattr(session, "PAUSE", 0.01)
 
 
 Run = Callable[..., list[TrialRecord]]
@@ -63,7 +63,7 @@ def run(tmp_path: Path) -> Run:
     """Search to a number of trials with an objective in a process of its own; returns all trials."""
 
     def searched(objective: Any, trials: int = 4, *, isolated: bool = True, **limits: Any) -> list[TrialRecord]:
-        plan = plan_of(target=Target(score=0.5))
+        plan = plan_of(target=TargetScore(score=0.5))
         study = Study(plan, open_storage(default_url(tmp_path)), pruner=("none", {}))
         checked = CheckedObjective(objective, plan.rungs, (), plan.largest_cost)
         run_local(
@@ -103,7 +103,7 @@ def test_a_trial_that_the_kernel_kills_for_memory_goes_on_smaller(
     monkeypatch.setattr(memory, "COUNTERS", tmp_path / "vmstat")
     records = run(starves, 3)
     assert [r.state for r in records] == [State.COMPLETE] * 3
-    assert [r.curve[-1].headline for r in records] == pytest.approx([0.5, 0.7, 0.5])
+    assert [r.curve[-1].primary_score for r in records] == pytest.approx([0.5, 0.7, 0.5])
 
 
 def test_trial_0_that_kills_its_process_ends_the_search(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_first_evaluation_without_languages_sets_the_rule_too(run: Run) -> Non
 def test_a_trial_that_is_stopped_cleans_up_and_harms_nobody_by_it(
     isolated: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    plan = plan_of(target=Target(score=0.5), anchors=())
+    plan = plan_of(target=TargetScore(score=0.5), baselines=())
     study = Study(plan, open_storage(default_url(tmp_path)), pruner=("threshold", {"lower": 0.5}))
     run_local(Session(study=study, budget=Budget(trials=3), root=tmp_path), cleans_up, isolated=isolated)
     assert [r.state.value for r in study.records()] == ["COMPLETE", "PRUNED", "PRUNED"]
@@ -158,12 +158,12 @@ def test_what_no_message_can_hold_is_told_at_once(run: Run) -> None:
 
 
 def test_a_trial_that_has_cost_all_it_may_is_complete_whatever_the_pruner_says(tmp_path: Path) -> None:
-    plan = plan_of(target=Target(score=0.5), anchors=(), largest_cost=100.0)
+    plan = plan_of(target=TargetScore(score=0.5), baselines=(), largest_cost=100.0)
     study = Study(plan, open_storage(default_url(tmp_path)), pruner=("threshold", {"lower": 0.4, "n_warmup_steps": 5}))
     checked = CheckedObjective(early, plan.rungs, (), plan.largest_cost)
     run_local(Session(study=study, budget=Budget(trials=2), root=tmp_path), checked)
     for record in study.records():
-        assert record.curve[-1].headline < 0.4  # the pruner would stop it at its last point, the fifth rung
+        assert record.curve[-1].primary_score < 0.4  # the pruner would stop it at its last point, the fifth rung
         assert (record.curve[-1].cost, record.state) == (100.0, State.COMPLETE)
 
 
@@ -210,12 +210,12 @@ DRIVER = (
     "import sys; from pathlib import Path\n"
     "from tests.backends.objectives import forever\n"
     "from tests.conftest import plan_of\n"
-    "from ratio_hpo.backends.driver import Budget, Session\n"
+    "from ratio_hpo.backends.session import Budget, Session\n"
     "from ratio_hpo.backends.local import run_local\n"
-    "from ratio_hpo.study import Study, Target\n"
+    "from ratio_hpo.study import Study, TargetScore\n"
     "from ratio_hpo.study.storage import default_url, open_storage\n"
     "root = Path(sys.argv[1])\n"
-    "study = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(root)))\n"
+    "study = Study(plan_of(target=TargetScore(score=0.5), baselines=()), open_storage(default_url(root)))\n"
     "run_local(Session(study=study, budget=Budget(trials=1), root=root), forever, isolated=True)\n"
 )
 
@@ -230,21 +230,21 @@ def test_drivers_that_die_over_a_trial_are_counted_and_their_workers_go(tmp_path
             time.sleep(0.05)
         driver.kill()
         driver.wait()
-    plan = plan_of(target=Target(score=0.5), anchors=())
+    plan = plan_of(target=TargetScore(score=0.5), baselines=())
     study = Study(plan, open_storage(default_url(tmp_path)))
     assert study.next(1) is not None
     assert study.live[0].adoptions == 3
-    study.live[0].adoptions = MOST_ADOPTIONS
+    study.live[0].adoptions = MAX_ADOPTIONS
     study.close()
     last = Study(plan, open_storage(default_url(tmp_path)))
     assert last.next(1) is not None  # ten are not too many yet
-    assert last.live[0].adoptions == MOST_ADOPTIONS
-    last.live[0].adoptions = MOST_ADOPTIONS + 1
+    assert last.live[0].adoptions == MAX_ADOPTIONS
+    last.live[0].adoptions = MAX_ADOPTIONS + 1
     last.close()
     again = Study(plan, open_storage(default_url(tmp_path)))
     assert again.next(1) is None
     assert again.records()[0].state is State.FAIL
-    assert f"its driver died {MOST_ADOPTIONS} times without a new evaluation" in str(again.records()[0].reason)
+    assert f"its driver died {MAX_ADOPTIONS} times without a new evaluation" in str(again.records()[0].reason)
     deadline = time.monotonic() + 10
     children = [int(word) for word in begun.read_text().split()]
     while any(psutil.pid_exists(child) for child in children) and time.monotonic() < deadline:
@@ -253,7 +253,7 @@ def test_drivers_that_die_over_a_trial_are_counted_and_their_workers_go(tmp_path
 
 
 def test_a_released_trial_was_no_attempt(tmp_path: Path) -> None:
-    plan = plan_of(target=Target(score=0.5), anchors=())
+    plan = plan_of(target=TargetScore(score=0.5), baselines=())
     for _ in range(6):
         study = Study(plan, open_storage(default_url(tmp_path)))
         assert study.next(1) is not None
@@ -273,7 +273,7 @@ def test_a_released_trial_was_no_attempt(tmp_path: Path) -> None:
 def test_no_trial_is_begun_beyond_a_limit(
     limits: dict[str, float], trials: int, words: str | None, tmp_path: Path
 ) -> None:
-    study = Study(plan_of(target=Target(score=0.5)), open_storage(default_url(tmp_path)), pruner=("none", {}))
+    study = Study(plan_of(target=TargetScore(score=0.5)), open_storage(default_url(tmp_path)), pruner=("none", {}))
     session = Session(study=study, budget=Budget(trials=8, **limits), root=tmp_path)
     run_local(session, curve_objective)
     assert sum(record.state.finished for record in study.records()) == trials
@@ -282,14 +282,14 @@ def test_no_trial_is_begun_beyond_a_limit(
 
 def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Path) -> None:
     """A lease of another host that is not renewed is waited for until it expires; a renewed one is not."""
-    study = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)))
+    study = Study(plan_of(target=TargetScore(score=0.5), baselines=()), open_storage(default_url(tmp_path)))
     study.next(1)
     storage, trial_id = study.storage, study.live[0].trial_id
     elsewhere = replace(own_lease(trial_id), host="far/away", pid=1)
     assert take_lease(storage, elsewhere, study.live[0].lease, lambda connection: True)
-    other = Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)))
+    other = Study(plan_of(target=TargetScore(score=0.5), baselines=()), open_storage(default_url(tmp_path)))
     clock = Hand()
-    other.live.watch = Watch(clock)
+    other.live.watch = LeaseWatch(clock)
     assert other.next(1) is None
     told: list[str] = []
     session = Session(study=other, budget=Budget(trials=1), root=tmp_path, say=told.append)
@@ -313,7 +313,7 @@ def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Pat
 def test_what_a_restarted_worker_spends_again_is_counted(tmp_path: Path) -> None:
     """An actor that died told of 30 windows; the next one trains 20 of them again before it gets further."""
     study = Study(
-        plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path)), pruner=("none", {})
+        plan_of(target=TargetScore(score=0.5), baselines=()), open_storage(default_url(tmp_path)), pruner=("none", {})
     )
     assert study.next(1) is not None
     for windows in (10, 20, 30):
@@ -325,7 +325,7 @@ def test_what_a_restarted_worker_spends_again_is_counted(tmp_path: Path) -> None
 
 def alone(tmp_path: Path, objective: Any, trials: int = 3, **limits: float) -> tuple[Session, list[TrialRecord]]:
     """A study in one process beside this one, within limits in time."""
-    plan = plan_of(target=Target(score=0.5), anchors=(), languages=())
+    plan = plan_of(target=TargetScore(score=0.5), baselines=(), languages=())
     study = Study(plan, open_storage(default_url(tmp_path)), pruner=("none", {}), sampler=("random", {}))
     session = Session(study=study, budget=Budget(trials=trials, **limits), root=tmp_path)
     run_local(session, objective, isolated=True)
@@ -391,7 +391,7 @@ def test_pauses_between_attempts_grow(tmp_path: Path) -> None:
     pauses = []
     for _ in range(3):
         session.died(0, "killed")
-        pauses.append(session.pause(0) / driver.PAUSE)
+        pauses.append(session.pause(0) / session.PAUSE)
     assert pauses == [1, 2, 4]
     study.close()
 

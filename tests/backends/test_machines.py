@@ -149,7 +149,7 @@ def test_a_machine_is_lost_and_one_joins(
     machines.join(3)
     driver = cli(
         tmp_path, *search, "--root", "runs", "--backend", "ray", "--workers", "2", "--ray-address", machines.address,
-        "--share", share, "--storage", cluster.url, "--tracking-uri", f"http://{mlflow_server}",
+        "--remote-store", share, "--storage", cluster.url, "--tracking-uri", f"http://{mlflow_server}",
         MLFLOW_TRACKING_USERNAME=MLFLOW_USER, MLFLOW_TRACKING_PASSWORD=MLFLOW_PASSWORD,
         **machines.token,
     )  # fmt: skip

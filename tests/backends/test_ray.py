@@ -12,11 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
-from ratio_hpo.backends.driver import Budget, Session, TooManyFailures
 from ratio_hpo.backends.resources import Resources
+from ratio_hpo.backends.session import Budget, Session, TooManyFailures
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Context, Params, Progress, State
-from ratio_hpo.study import Study, Target
+from ratio_hpo.study import Study, TargetScore
 from ratio_hpo.study.storage import default_url, open_storage
 from tests.backends.objectives import hangs_once
 from tests.conftest import curve_objective, plan_of
@@ -192,11 +192,11 @@ def test_ray_that_dies_again_and_again_ends_the_search_with_the_reason(
 
 def test_a_trial_gets_no_more_gpus_than_the_built_in_objective_uses(tmp_path: Path) -> None:
     from ratio_hpo.core.errors import ConfigError
-    from ratio_hpo.experiment import SearchOptions, ready_search
+    from ratio_hpo.experiment import SearchOptions, build_search
 
     options = SearchOptions(root=tmp_path, resources=Resources(gpus=2.0))
     with pytest.raises(ConfigError, match="trains on one GPU, but got 2"):
-        ready_search(options, print)
+        build_search(options, print)
     assert Resources(gpus=2.0).gpus_for(1) == 2.0  # an own objective gets what it asked for
     assert list(tmp_path.iterdir()) == []
 
@@ -210,7 +210,7 @@ def sleeps(params: Params, context: Context) -> Iterator[Progress]:
 def test_a_trial_that_ray_kills_for_memory_says_so(on_ray: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray takes a node to be full from one part in a hundred on."""
     monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")
-    plan, limits = {"target": Target(score=0.5)}, {"retries": 1}
+    plan, limits = {"target": TargetScore(score=0.5)}, {"retries": 1}
     [record] = on_ray(sleeps, 1, plan=plan, limits=limits).records()[:1]
     assert record.state is State.FAIL
     assert "its process died 2 times" in str(record.reason)
@@ -218,10 +218,10 @@ def test_a_trial_that_ray_kills_for_memory_says_so(on_ray: Callable, monkeypatch
 
 
 def test_a_trial_that_ray_kills_for_memory_goes_on_smaller(tmp_path: Path) -> None:
-    from ratio_hpo.backends.ray import Floor
+    from ratio_hpo.backends.ray import RayDispatcher
 
     study = Study(plan_of(), open_storage(default_url(tmp_path)))
-    floor = Floor(Session(study=study, budget=Budget(trials=2), root=tmp_path), workers=1)
+    floor = RayDispatcher(Session(study=study, budget=Budget(trials=2), root=tmp_path), workers=1)
     assert floor.next("first")["job"]["context"]["smaller"] == 0
     floor.end("first", None, died=True, starved=True)
     time.sleep(0.6)

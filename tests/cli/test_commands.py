@@ -18,8 +18,8 @@ import pytest
 
 from ratio_hpo import LogUniform, Ratio, cli, load_study, search
 from ratio_hpo.core.config import load_yaml
-from ratio_hpo.core.plans import About
-from ratio_hpo.core.schema import SCHEMA
+from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.study import Study
 from ratio_hpo.study.storage import default_url, open_storage
 from tests.cli.conftest import fragile, one_line
@@ -39,7 +39,7 @@ NEEDS_RUNS = [("track",), ("ui", "--no-browser")]
 @pytest.fixture
 def in_progress(tmp_path: Path) -> Iterator[Path]:
     """A study whose trial 1 this process holds; trial 0 is done."""
-    about = About(experiment="fake", space="tiny", trials=8, config={"name": "f"})
+    about = StudyMetadata(experiment="fake", space="tiny", trials=8, config={"name": "f"})
     plan = plan_of("fragile", about=about)
     study = Study(plan, open_storage(default_url(tmp_path / "mlruns")))
     job = study.next(8)
@@ -201,7 +201,7 @@ def test_the_winning_configuration_can_be_searched(run: Any, tmp_path: Path) -> 
     assert load_yaml(tmp_path / "winner.yaml")["enqueue"] == [exact]
     assert best["params"] == {key: float(f"{value:.6g}") for key, value in exact.items()}
     status = run(tmp_path, "search", "--experiment", "winner.yaml", "--no-tracking", "--json").json()
-    assert [trial["kind"] for trial in status["trials"]] == ["english", "non_english", "enqueued"]
+    assert [trial["kind"] for trial in status["trials"]] == ["reference_only", "non_reference_only", "enqueued"]
     assert status["trials"][2]["params"] == best["params"]
     assert status["trials"][2]["score"] == pytest.approx(best["score"])
 

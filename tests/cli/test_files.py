@@ -82,11 +82,11 @@ BROKEN = {
     "metric": (WORLD + "\nmetric: mlqa\n", "metric mlqa is not defined for ru"),
     "window": (WORLD.replace("stride: 32", "stride: 90"), "stride needs to be under max_length"),
     "name": (WORLD.replace("name: polyglot-world", "name: ../x"), "needs letters, digits"),
-    "anchor order": (
-        WORLD.replace("anchors: [english, none", "anchors: [none, english"),
-        "is not the first anchor",
+    "baseline order": (
+        WORLD.replace("baselines: [reference_only, none", "baselines: [none, reference_only"),
+        "is not the first baseline",
     ),
-    "no target": (WORLD.replace("anchors: [english,", "anchors: ["), "target needs `score`"),
+    "no target": (WORLD.replace("baselines: [reference_only,", "baselines: ["), "target needs `score`"),
 }
 
 

@@ -20,9 +20,9 @@ import sqlalchemy as sql
 from ratio_hpo import Ratio, load_study, search
 from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.errors import WorkLeft
-from ratio_hpo.experiment import SearchOptions, ready_search, run_search
+from ratio_hpo.experiment import SearchOptions, build_search, run_search
 from ratio_hpo.show.live import Display
-from ratio_hpo.study.opening import FORMAT, FORMAT_KEY
+from ratio_hpo.study.create_or_load import FORMAT, FORMAT_KEY
 from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.study.tables import STUDY_ATTRIBUTES
 from tests.cli.conftest import one_line
@@ -43,7 +43,10 @@ VALUES = {
         ("search", "--dry-run", "-S", f"corpora.pool.questions={10**13}"),
         "needs at most 10,000,000 a language",
     ),
-    "share": (("search", "--dry-run", "--share", "ftp://127.0.0.1:1/x"), "--share: ftp://127.0.0.1:1/x: "),
+    "share": (
+        ("search", "--dry-run", "--remote-store", "ftp://127.0.0.1:1/x"),
+        "--remote-store: ftp://127.0.0.1:1/x: ",
+    ),
     "study": (("search", "--dry-run", "--study", ""), "--study: needs letters, digits"),
     "gpus": (("search", "--dry-run", "--gpus-per-trial", "2"), "trains on one GPU, but got 2"),
     "port": (
@@ -107,7 +110,7 @@ def test_a_broken_space_is_one_line(case: str, run: Any, tmp_path: Path) -> None
 
 
 def test_a_space_for_an_objective_of_ones_own_names_what_it_likes(run: Any, tmp_path: Path) -> None:
-    text = "name: x\nobjective: own\nparameters:\n  depth: {type: choice, options: [2, 4]}\n"
+    text = "name: x\nobjective: custom\nparameters:\n  depth: {type: choice, options: [2, 4]}\n"
     (tmp_path / "space.yaml").write_text(text)
     answer = run(tmp_path, "validate", "space.yaml")
     assert (answer.code, "for an objective of your own" in answer.out) == (0, True)
@@ -215,7 +218,7 @@ def test_what_a_user_enqueues_is_not_pruned_unless_asked(run: Any, tmp_path: Pat
     """A bad ratio that successive halving would stop at its first rung."""
     options: dict[str, Any] = {
         "rungs": RUNGS, "root": tmp_path / "mlruns", "tracking": False, "progress": False, "isolated": False,
-        "target": 0.5, "anchors": ["english"], "pruner": "successive_halving",
+        "target": 0.5, "baselines": ["reference_only"], "pruner": "successive_halving",
     }  # fmt: skip
     for trials, words in ((4, ()), (5, ("ratio=0.001",)), (6, ("ratio=0.002", "--prunable"))):
         if words:
@@ -257,7 +260,7 @@ def test_a_copied_run_folder_works(run: Any, tmp_path: Path) -> None:
 def test_a_search_with_work_left_undone_never_ends_with_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a backend does: here, one that does nothing."""
     options = SearchOptions(root=tmp_path, tracking=False, resources=Resources(backend="local"))
-    ready = ready_search(options, lambda line: None)
+    ready = build_search(options, lambda line: None)
     monkeypatch.setattr("ratio_hpo.experiment.search.run_local", lambda *args, **kwargs: None)
     with pytest.raises(WorkLeft, match="ended with 0 of 16 trials") as caught:
         run_search(ready, Display())

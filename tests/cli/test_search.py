@@ -48,7 +48,7 @@ def read(place: Path, *words: str) -> Any:
 
 SEARCH = ("search", "--experiment", "small.yaml", "--backend", "local", "--cpus-per-trial", "1")
 
-ANCHORS = ["english", "none", "proportional+uniform", "non_english"]
+BASELINES = ["reference_only", "none", "proportional+uniform", "non_reference_only"]
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +64,8 @@ def test_a_search_leaves_a_whole_study(finished: Path) -> None:
     assert status["study"] == "small-default"
     assert len(status["trials"]) == 6
     assert {trial["state"] for trial in status["trials"]} <= {"COMPLETE", "PRUNED"}
-    # equal pools make the proportional anchor the uniform one: they are merged
-    assert [trial["kind"] for trial in status["trials"][:4]] == ANCHORS
+    # equal pools make the proportional baseline the uniform one: they are merged
+    assert [trial["kind"] for trial in status["trials"][:4]] == BASELINES
     assert status["tracking_lags"] == 0
     assert status["target"] == pytest.approx(0.95 * status["trials"][0]["score"], abs=2e-4)
 
@@ -104,7 +104,7 @@ def test_the_front_has_weights_that_load(finished: Path) -> None:
 
 def test_a_dry_run_trains_nothing(finished: Path) -> None:
     plan = read(finished, *SEARCH, "--study", "dry", "--dry-run")
-    assert [anchor["kind"] for anchor in plan["anchors"]] == ANCHORS
+    assert [baseline["kind"] for baseline in plan["baselines"]] == BASELINES
     assert plan["cost"]["largest_trial"] == 16 * 32 + 4 * 16
     assert plan["splits"]["qa"]["sw"] == {"validation": 5, "test": 10}
     assert "dry" not in json.dumps([s["study"] for s in [read(finished, "status")]])

@@ -221,7 +221,7 @@ def test_hub_data_loads_through_datasets(tmp_path: Path) -> None:
 
 
 def test_what_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "MOST_UNPACKED", 100_000)
+    monkeypatch.setattr(files, "MAX_UNPACKED", 100_000)
     packed, coded = tmp_path / "packed.json.gz", tmp_path / "coded.parquet"
     packed.write_bytes(gzip.compress(b"x" * 200_000))
     with pytest.raises(DataError, match=r"packed.json.gz: unpacks to more than 100\.0 KB"):

@@ -12,10 +12,10 @@ from ratio_hpo.data.mixing import (
     WHOLE,
     DrawTree,
     Mixture,
+    MixtureSpec,
     MixtureStream,
     SourceSize,
-    Split,
-    Wanted,
+    SpreadRule,
     integer_shares,
     solve,
     spread_shares,
@@ -136,22 +136,22 @@ SIZES = {"en": size(900, reference=True), "sw": size(90), "ko": size(10)}
     ],
 )
 def test_spreads(spread: str, temperature: float, expected: dict[str, float]) -> None:
-    got = spread_shares(SIZES, 0.4, Split(spread=spread, temperature=temperature), amount=4000)
+    got = spread_shares(SIZES, 0.4, SpreadRule(spread=spread, temperature=temperature), amount=4000)
     assert got == pytest.approx(expected)
 
 
 def test_unimax_is_uniform_until_a_source_would_repeat_too_often() -> None:
-    assert spread_shares(SIZES, 1.0, Split(spread="unimax"), amount=60) == pytest.approx(
+    assert spread_shares(SIZES, 1.0, SpreadRule(spread="unimax"), amount=60) == pytest.approx(
         {"en": 0.0, "sw": 0.5, "ko": 0.5}
     )
-    assert spread_shares(SIZES, 1.0, Split(spread="unimax"), amount=200) == pytest.approx(
+    assert spread_shares(SIZES, 1.0, SpreadRule(spread="unimax"), amount=200) == pytest.approx(
         {"en": 0.0, "sw": 0.8, "ko": 0.2}
     )
 
 
 def test_token_shares_count_tokens() -> None:
     sizes = {"en": size(100, reference=True, tokens=30), "sw": size(100, tokens=10)}
-    solution = solve(sizes, Wanted(steps=10, batch_size=8, spread="uniform", unit="tokens"), ratio=0.5)
+    solution = solve(sizes, MixtureSpec(steps=10, batch_size=8, spread="uniform", unit="tokens"), ratio=0.5)
     assert solution.shares == pytest.approx({"en": 0.25, "sw": 0.75})
 
 
@@ -165,4 +165,4 @@ def test_token_shares_count_tokens() -> None:
 )
 def test_impossible_ratios_are_refused(sizes: dict[str, SourceSize], ratio: float, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        spread_shares(sizes, ratio, Split(spread="uniform"), amount=100)
+        spread_shares(sizes, ratio, SpreadRule(spread="uniform"), amount=100)

@@ -17,7 +17,7 @@ from ratio_hpo.data.examples import Answer, Question
 from ratio_hpo.data.offsets import covered, trimmed, with_marks
 from ratio_hpo.data.tasks.qa import QuestionAnswering
 from ratio_hpo.data.tasks.settings import WindowSpec
-from ratio_hpo.training.base import find_base
+from ratio_hpo.training.base_model import find_base
 
 WORDS = {
     "Latin": ["José", "Zoë", "Nguyễn", "Łukasz", "Mañana", "Å", "ﬁn", "lives", "in", "1950"],

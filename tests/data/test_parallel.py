@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ratio_hpo.data.corpora import CorpusReader, FileCorpusSpec
 from ratio_hpo.data.examples import Answer, Question
-from ratio_hpo.data.parallel import Components
+from ratio_hpo.data.parallel import ConnectedComponents
 
 PARTS = {"train": 0.4, "validation": 0.3, "test": 0.3}
 
@@ -30,7 +30,7 @@ subsets = st.lists(st.sets(st.integers(0, 29), min_size=1), min_size=2, max_size
 @given(subsets)
 def test_a_passage_has_one_key_in_every_language(held: list[set[int]]) -> None:
     languages = {f"l{k}": [question(n, f"l{k} {n // 3}") for n in sorted(numbers)] for k, numbers in enumerate(held)}
-    components = Components(languages)
+    components = ConnectedComponents(languages)
     keys: dict[int, set[str]] = {}
     for questions in languages.values():
         for q in components.keyed(questions):
@@ -46,7 +46,7 @@ def test_a_passage_has_one_key_in_every_language(held: list[set[int]]) -> None:
 
 def test_relatives_are_all_questions_on_a_passage_in_any_language() -> None:
     languages = {"en": [question(0, "en 0"), question(1, "en 0")], "de": [question(1, "de 0"), question(2, "de 0")]}
-    components = Components(languages)
+    components = ConnectedComponents(languages)
     assert components.relatives([languages["en"][0]]) == {"q00", "q01", "q02"}
 
 
@@ -118,7 +118,7 @@ def test_a_source_on_a_passage_that_another_language_is_evaluated_on_leaks(evalu
     from ratio_hpo.data.leaks import find_leaks
 
     languages = {"en": [question(0, "en 0"), question(3, "en 1")], "de": [question(0, "de 0"), question(3, "de 1")]}
-    held = Components(languages).relatives(languages[evaluated][:1])
+    held = ConnectedComponents(languages).relatives(languages[evaluated][:1])
     shared = [question.id in held for question in languages["de"]]
     leak, clean = find_leaks("de", "de", languages["de"], [], parallel=shared)
     assert leak.parallel_dropped == 1

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.data.mixing import SourceSize, Wanted, solve
+from ratio_hpo.data.mixing import MixtureSpec, SourceSize, solve
 from ratio_hpo.data.mixing.shares import UNIMAX_EPOCHS
 from ratio_hpo.data.mixing.solve import largest_window_ratio
 
@@ -34,7 +34,7 @@ def test_unimax_repeats_no_source_more_than_four_times_while_another_has_room(
     sizes: dict[str, SourceSize], ratio: float, steps: int, budget: str
 ) -> None:
     """Also where `budget: add` makes the stage longer than it was asked to be."""
-    found = solve(sizes, Wanted(steps=steps, batch_size=BATCH, spread="unimax", budget=budget), ratio=ratio)
+    found = solve(sizes, MixtureSpec(steps=steps, batch_size=BATCH, spread="unimax", budget=budget), ratio=ratio)
     drawn = found.steps * BATCH
     epochs = {name: drawn * found.shares[name] / one.windows for name, one in sizes.items() if not one.reference}
     if drawn * ratio <= UNIMAX_EPOCHS * sum(one.windows for one in sizes.values() if not one.reference):
@@ -47,7 +47,7 @@ def test_unimax_repeats_no_source_more_than_four_times_while_another_has_room(
 def test_steps_and_the_limit_of_add_follow_the_share_of_windows(
     sizes: dict[str, SourceSize], ratio: float, steps: int, spread: str, unit: str
 ) -> None:
-    wanted = Wanted(steps=steps, batch_size=BATCH, spread=spread, unit=unit, budget="add", temperature=2.0)
+    wanted = MixtureSpec(steps=steps, batch_size=BATCH, spread=spread, unit=unit, budget="add", temperature=2.0)
     in_windows = solve(sizes, replace(wanted, budget="replace"), ratio=ratio).ratio
     if spread != "unimax" and in_windows > 0.9 + 1e-9:  # unimax looks at the length, which hangs on the ratio
         with pytest.raises(ConfigError, match=r"needs at most 0\.9 of the windows"):
@@ -57,24 +57,26 @@ def test_steps_and_the_limit_of_add_follow_the_share_of_windows(
     assert found.ratio <= 0.9 + 1e-9
     assert found.ratio == pytest.approx(sum(s for name, s in found.shares.items() if name != "s0"))
     assert found.ratio <= largest_window_ratio(sizes, ratio, unit) + 1e-9
-    assert found.asked_ratio == ratio
+    assert found.requested_ratio == ratio
     assert found.steps == math.ceil(steps / (1 - found.ratio) - 1e-9)
 
 
 @given(worlds, st.floats(0.05, 0.95), spreads)
 def test_tokens_are_converted_once(sizes: dict[str, SourceSize], ratio: float, spread: str) -> None:
-    found = solve(sizes, Wanted(steps=10, batch_size=BATCH, spread=spread, unit="tokens", temperature=2.0), ratio=ratio)
+    found = solve(
+        sizes, MixtureSpec(steps=10, batch_size=BATCH, spread=spread, unit="tokens", temperature=2.0), ratio=ratio
+    )
     tokens = {name: share * sizes[name].tokens_per_window for name, share in found.shares.items()}
     assert sum(t for name, t in tokens.items() if name != "s0") / sum(tokens.values()) == pytest.approx(ratio)
     assume(found.ratio < 0.9)
-    again = solve(sizes, Wanted(steps=10, batch_size=BATCH, unit="tokens", budget="add"), shares=found.asked)
+    again = solve(sizes, MixtureSpec(steps=10, batch_size=BATCH, unit="tokens", budget="add"), shares=found.requested)
     assert again.shares == pytest.approx(found.shares)
 
 
 def test_fewer_steps_may_need_more_windows_outside_the_reference() -> None:
     """With tokens and unimax, fewer steps cap less, and short windows get more of them."""
     sizes = {"en": size(10_000, reference=True, tokens=100), "sw": size(400, tokens=40), "ru": size(10_000, tokens=100)}
-    wanted = Wanted(steps=400, batch_size=16, spread="unimax", unit="tokens", budget="add")
+    wanted = MixtureSpec(steps=400, batch_size=16, spread="unimax", unit="tokens", budget="add")
     assert solve(sizes, wanted, ratio=0.89).ratio < 0.9
     with pytest.raises(ConfigError, match="needs at most"):
         solve(sizes, replace(wanted, steps=50), ratio=0.89)
@@ -85,4 +87,4 @@ def test_short_windows_of_the_others_make_a_ratio_in_tokens_larger_in_windows() 
     """.85 of the tokens are .945 of the windows here: more than `add` takes, whatever was asked."""
     sizes = {"en": size(100, reference=True, tokens=30), "sw": size(100, tokens=10)}
     with pytest.raises(ConfigError, match=r"needs at most 0\.9 of the windows .* but got 0\.9444"):
-        solve(sizes, Wanted(steps=10, batch_size=8, unit="tokens", budget="add"), ratio=0.85)
+        solve(sizes, MixtureSpec(steps=10, batch_size=8, unit="tokens", budget="add"), ratio=0.85)

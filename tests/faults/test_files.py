@@ -19,9 +19,9 @@ from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core import files
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import UNSTORED, TrialRecord
-from ratio_hpo.experiment.kind import Search
-from ratio_hpo.experiment.ready import SearchOptions, ready_search
-from ratio_hpo.experiment.search import Watch, run_search
+from ratio_hpo.experiment.build_search import SearchOptions, build_search
+from ratio_hpo.experiment.search import ProgressCallback, run_search
+from ratio_hpo.experiment.search_setup import Search
 from ratio_hpo.study import Study
 from tests.cli.test_search import SMALL
 from tests.faults.conftest import Ledger
@@ -41,7 +41,7 @@ class Quiet:
         self.lines.append(line)
 
     @contextmanager
-    def running(self, search: Search, study: Study) -> Iterator[Watch]:
+    def running(self, search: Search, study: Study) -> Iterator[ProgressCallback]:
         yield lambda view: None
 
 
@@ -58,7 +58,7 @@ def search(root: Path, trials: int = TRIALS, watcher: Quiet | None = None) -> li
         resources=Resources(backend="local", workers=1, cpus=1),
     )
     watcher = watcher or Quiet()
-    return run_search(ready_search(options, watcher.say), watcher)
+    return run_search(build_search(options, watcher.say), watcher)
 
 
 @pytest.fixture(scope="module")

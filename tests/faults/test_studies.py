@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
+from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, TrialRecord
 from ratio_hpo.study import Study
-from ratio_hpo.study.leases import TERM, Watch
+from ratio_hpo.study.leases import TERM, LeaseWatch
 from ratio_hpo.study.storage import default_url, open_storage
 from tests.conftest import Hand, curve_objective, plan_of
 from tests.faults.conftest import Ledger
@@ -65,7 +65,7 @@ def test_driver_asleep(whole: list[TrialRecord], ledger: Ledger, often: int, tmp
         assert first.next(TRIALS) is not None
         for point in points[: k % 10]:
             first.report(0, point)
-        second.live.watch = Watch(clock)
+        second.live.watch = LeaseWatch(clock)
         for _ in range(int(TERM) + 1):
             second.live.watch.waited(first.live[0].lease)
             clock.sleep(1.0)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
 from ratio_hpo.core.errors import ResumeError
-from ratio_hpo.integrations.torch import MixtureSampler, concatenate, sizes_of
+from ratio_hpo.integrations.torch import MixtureBatchSampler, concatenate, sizes_of
 
 SIZES = {"en": 50, "fi": 7, "sw": 3}
 SHARES = {"en": 0.5, "fi": 0.3, "sw": 0.2}
@@ -25,15 +25,15 @@ SHARES = {"en": 0.5, "fi": 0.3, "sw": 0.2}
 @given(draws=st.integers(0, 300), start=st.integers(0, 300), seed=st.integers(0, 3))
 def test_going_on_gives_the_rest_of_the_whole(draws: int, start: int, seed: int) -> None:
     start = min(start, draws)
-    whole = list(MixtureSampler(SIZES, SHARES, draws=draws, seed=seed))
-    rest = MixtureSampler(SIZES, SHARES, draws=draws, seed=seed, start=start)
+    whole = list(MixtureBatchSampler(SIZES, SHARES, draws=draws, seed=seed))
+    rest = MixtureBatchSampler(SIZES, SHARES, draws=draws, seed=seed, start=start)
     assert list(rest) == whole[start:]
     assert len(rest) == draws - start
 
 
-def readers(world: int, **options: Any) -> list[MixtureSampler]:
+def readers(world: int, **options: Any) -> list[MixtureBatchSampler]:
     shared = {"sizes": SIZES, "shares": SHARES, "world_size": world, **options}
-    return [MixtureSampler(rank=rank, **shared) for rank in range(world)]  # type: ignore[arg-type]
+    return [MixtureBatchSampler(rank=rank, **shared) for rank in range(world)]  # type: ignore[arg-type]
 
 
 @given(draws=st.integers(1, 300), steps=st.integers(0, 20), world=st.integers(1, 5), batch=st.integers(1, 9))
@@ -42,7 +42,7 @@ def test_processes_together_read_what_one_would(draws: int, steps: int, world: i
     start = steps * batch * world if steps * batch * world <= draws else 0
     parts = [list(part) for part in readers(world, draws=draws, start=start, batch_size=batch)]
     padded = -(-draws // world) * world
-    whole = list(MixtureSampler(SIZES, SHARES, draws=padded))[start:]
+    whole = list(MixtureBatchSampler(SIZES, SHARES, draws=padded))[start:]
     assert {len(part) for part in parts} == {(padded - start) // world}, "all make the same number of steps"
     for step in range(-(-len(parts[0]) // batch)):
         together = [index for part in parts for index in part[step * batch : (step + 1) * batch]]
@@ -58,7 +58,7 @@ def test_each_process_sees_every_source_in_its_share(
     """An even mixture is periodic: dealt out as it stands, it would give each process one source."""
     sizes = {"en": 1000, "sw": 1000}
     for rank in range(world):
-        drawn = list(MixtureSampler(sizes, shares, draws=8000, rank=rank, world_size=world, **options))
+        drawn = list(MixtureBatchSampler(sizes, shares, draws=8000, rank=rank, world_size=world, **options))
         assert abs(sum(index >= 1000 for index in drawn) / len(drawn) - shares["sw"]) < 0.02
 
 
@@ -71,12 +71,12 @@ def test_what_cannot_be_dealt_out_evenly_is_padded_or_dropped(drop_last: bool, e
 
 
 def test_an_epoch_goes_on_where_the_one_before_ended() -> None:
-    sampler = MixtureSampler(SIZES, SHARES, draws=40)
+    sampler = MixtureBatchSampler(SIZES, SHARES, draws=40)
     epochs = []
     for epoch in range(3):
         sampler.set_epoch(epoch)
         epochs += list(sampler)
-    assert epochs == list(MixtureSampler(SIZES, SHARES, draws=120))
+    assert epochs == list(MixtureBatchSampler(SIZES, SHARES, draws=120))
     with pytest.raises(ValueError, match="an epoch is 0 or more"):
         sampler.set_epoch(-1)
 
@@ -95,17 +95,17 @@ def test_a_state_goes_on_exactly_or_is_refused(world: int) -> None:
     assert [list(part) for part in again] == [part[10:] for part in whole]
     for changes in ({"seed": 4}, {"draws": 90}, {"shares": {"en": 0.5, "fi": 0.5}}, {"sizes": {**SIZES, "sw": 4}}):
         with pytest.raises(ResumeError, match="start anew"):
-            MixtureSampler(**{"sizes": SIZES, "shares": SHARES, "draws": 60, "seed": 3, **changes}).load_state_dict(
-                MixtureSampler(SIZES, SHARES, draws=60, seed=3).state_dict()
-            )
+            MixtureBatchSampler(
+                **{"sizes": SIZES, "shares": SHARES, "draws": 60, "seed": 3, **changes}
+            ).load_state_dict(MixtureBatchSampler(SIZES, SHARES, draws=60, seed=3).state_dict())
 
 
 def test_a_state_counts_what_was_handed_out() -> None:
-    sampler = MixtureSampler(SIZES, SHARES, draws=60)
+    sampler = MixtureBatchSampler(SIZES, SHARES, draws=60)
     taken = list(islice(sampler, 7))
     state = sampler.state_dict()
     sampler.load_state_dict(state)
-    assert taken[: state["position"]] + list(sampler) == list(MixtureSampler(SIZES, SHARES, draws=60))
+    assert taken[: state["position"]] + list(sampler) == list(MixtureBatchSampler(SIZES, SHARES, draws=60))
 
 
 PROCESS = """
@@ -139,7 +139,7 @@ def test_processes_of_a_group(world: int, tmp_path: Path) -> None:
     outputs = [process.communicate(timeout=120)[0] for process in group]
     assert [process.returncode for process in group] == [0] * world
     parts = json.loads(next(output for output in outputs if output.strip()).splitlines()[-1])
-    one = list(MixtureSampler({"en": 300, "sw": 90}, {"en": 0.5, "sw": 0.5}, draws=1000, seed=1))
+    one = list(MixtureBatchSampler({"en": 300, "sw": 90}, {"en": 0.5, "sw": 0.5}, draws=1000, seed=1))
     assert sorted(index for whole, _ in parts for index in whole) == sorted(one)
     for whole, rest in parts:
         assert abs(sum(index >= 300 for index in whole) / len(whole) - 0.5) < 0.02
@@ -147,7 +147,7 @@ def test_processes_of_a_group(world: int, tmp_path: Path) -> None:
 
 
 def test_shares_are_exact_at_every_prefix() -> None:
-    sampler = MixtureSampler(SIZES, SHARES, draws=1000)
+    sampler = MixtureBatchSampler(SIZES, SHARES, draws=1000)
     for draws in range(1, 1000, 37):
         for name, count in sampler.counts(draws).items():
             assert abs(count - draws * SHARES[name]) <= 2
@@ -162,7 +162,7 @@ def labelled() -> dict[str, Any]:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_of_the_sources_that_were_drawn(workers: int) -> None:
     data = labelled()
-    sampler = MixtureSampler(sizes_of(data), SHARES, draws=200)
+    sampler = MixtureBatchSampler(sizes_of(data), SHARES, draws=200)
     loaded = list(DataLoader(concatenate(data), 10, sampler=sampler, num_workers=workers))
     drawn = torch.cat([batch[0] for batch in loaded])
     assert {name: int((drawn == k).sum()) for k, name in enumerate(SIZES)} == sampler.counts(200)
@@ -185,4 +185,4 @@ def test_batches_are_of_the_sources_that_were_drawn(workers: int) -> None:
 def test_wrong_arguments_are_refused(changes: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {"sizes": SIZES, "shares": SHARES, "draws": 10, **changes}
     with pytest.raises(ValueError, match=message):
-        MixtureSampler(**arguments)
+        MixtureBatchSampler(**arguments)

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments
 
 from ratio_hpo import Progress
-from ratio_hpo.integrations.torch import MixtureSampler, concatenate, sizes_of
+from ratio_hpo.integrations.torch import MixtureBatchSampler, concatenate, sizes_of
 from ratio_hpo.integrations.transformers import MixtureTrainerMixin, trainer_progress
 
 
@@ -51,7 +51,7 @@ def trainer(folder: Path, *, workers: int = 0, **options: Any) -> MixtureTrainer
         disable_tqdm=True, use_cpu=True, save_strategy="no", dataloader_num_workers=workers, eval_strategy="steps",
         eval_steps=2, label_names=["labels"],
     )  # fmt: skip
-    mixture = MixtureSampler(sizes_of(SOURCES), {"en": 0.75, "sw": 0.25}, draws=32, batch_size=8)
+    mixture = MixtureBatchSampler(sizes_of(SOURCES), {"en": 0.75, "sw": 0.25}, draws=32, batch_size=8)
     return MixtureTrainer(Model(), arguments, **{"train_dataset": concatenate(SOURCES), "mixture": mixture, **options})
 
 

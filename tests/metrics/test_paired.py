@@ -10,7 +10,7 @@ from scipy import stats
 
 from ratio_hpo.metrics.paired import LEVEL, Items, difference, holm, on_front
 
-RUNS, MOST_FALSE = 400, 31
+RUNS, MAX_FALSE = 400, 31
 """Simulated confirmations, and false claims among them at most: 5 % with its own error."""
 
 NOISE = 0.01
@@ -20,7 +20,7 @@ NOISE = 0.01
 def test_seeds_alone_are_not_taken_for_a_difference(seeds: int) -> None:
     rng = np.random.default_rng(seeds)
     claims = sum(difference(NOISE * rng.standard_normal(seeds)).p < LEVEL for _ in range(RUNS))
-    assert claims <= MOST_FALSE
+    assert claims <= MAX_FALSE
 
 
 def test_two_noise_floors_are_found_by_five_seeds() -> None:
@@ -37,8 +37,8 @@ def simulated(seeds: int, rng: np.random.Generator, *, clustered: bool, effect: 
     own = rng.normal(0, 0.7 if clustered else 0.0, (2, 1, passages, 1)) + rng.normal(
         0, 0.5, (2, 1, passages, questions)
     )
-    luck = rng.normal(0, 0.1, (2, seeds, 1, 1)) + rng.logistic(0, 1, (2, seeds, passages, questions))
-    right = ease + own + luck + np.array([effect, 0.0]).reshape(2, 1, 1, 1) > 0
+    run_effect = rng.normal(0, 0.1, (2, seeds, 1, 1)) + rng.logistic(0, 1, (2, seeds, passages, questions))
+    right = ease + own + run_effect + np.array([effect, 0.0]).reshape(2, 1, 1, 1) > 0
     below = np.full((2, seeds, passages), float(questions))
     return Items(right.sum(3).astype(float), below, np.zeros(passages, dtype=np.intp), np.arange(passages))
 
@@ -52,7 +52,7 @@ def claimed(items: Items, draws: int = 200) -> bool:
 @pytest.mark.parametrize("seeds", [2, 5])
 def test_questions_that_hang_together_are_not_taken_for_a_difference(seeds: int, *, clustered: bool) -> None:
     rng = np.random.default_rng(seeds)
-    assert sum(claimed(simulated(seeds, rng, clustered=clustered)) for _ in range(RUNS)) <= MOST_FALSE
+    assert sum(claimed(simulated(seeds, rng, clustered=clustered)) for _ in range(RUNS)) <= MAX_FALSE
 
 
 def test_over_seeds_alone_such_questions_would_be() -> None:
@@ -61,7 +61,7 @@ def test_over_seeds_alone_such_questions_would_be() -> None:
     for _ in range(RUNS):
         scores = simulated(5, rng, clustered=True).scores()[0, :, :, 0]
         claims += difference(scores[0] - scores[1]).p < LEVEL
-    assert claims > 2 * MOST_FALSE
+    assert claims > 2 * MAX_FALSE
 
 
 def test_a_difference_among_questions_is_found() -> None:

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Progress, State, TrialRecord
-from ratio_hpo.show.live import StudyPicture, trial_line
-from ratio_hpo.show.words import duration
+from ratio_hpo.show.formatting import duration
+from ratio_hpo.show.live import StudyProgress, trial_line
 from ratio_hpo.study.front import Front
 
 
@@ -49,7 +49,7 @@ def a_view(records: list[TrialRecord]) -> Any:
     return view
 
 
-def shown(picture: StudyPicture, width: int = 80) -> list[str]:
+def shown(picture: StudyProgress, width: int = 80) -> list[str]:
     console = Console(width=width, file=io.StringIO(), record=True, force_terminal=True)
     console.print(picture.render())
     return console.export_text().splitlines()
@@ -63,7 +63,7 @@ def test_the_picture_names_study_front_and_running_trials_in_80_columns() -> Non
         record(3, State.RUNNING, evaluations=0, worker="host:2"),
         record(4, State.RUNNING),  # nobody works on it
     ]
-    picture = StudyPicture("a-study-with-a-name-that-is-much-too-long-for-a-line", 16, 0, 12800.0)
+    picture = StudyProgress("a-study-with-a-name-that-is-much-too-long-for-a-line", 16, 0, 12800.0)
     picture.update(a_view(records))
     lines = shown(picture)
     assert max(map(len, lines)) <= 80
@@ -80,7 +80,7 @@ def test_the_picture_names_study_front_and_running_trials_in_80_columns() -> Non
 
 
 def test_many_running_trials_are_counted() -> None:
-    picture = StudyPicture("study", 100, 0, 12800.0)
+    picture = StudyProgress("study", 100, 0, 12800.0)
     picture.update(a_view([record(k, State.RUNNING, worker="host:1") for k in range(40)]))
     assert "and 24 more running" in "\n".join(shown(picture))
 

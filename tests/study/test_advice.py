@@ -11,10 +11,10 @@ from ratio_hpo.analysis.advice import advice_of
 from ratio_hpo.analysis.recommend import recommend
 from ratio_hpo.analysis.status import pareto, status
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
-from ratio_hpo.study import Anchor, Study
+from ratio_hpo.study import Baseline, Study
 from ratio_hpo.study.advice import advise
-from ratio_hpo.study.course import Courses
 from ratio_hpo.study.front import front
+from ratio_hpo.study.planned_curve import PlannedCurves
 from ratio_hpo.study.response import Response
 from tests.conftest import RUNGS, plan_of
 
@@ -25,9 +25,9 @@ Make = Callable[..., Study]
 
 def noisy(params: Params, context: Context) -> Iterator[Progress]:
     """Best at .6, with luck that stays with a trial along its curve."""
-    luck = LUCK * float(np.random.default_rng(context.trial).standard_normal())
+    run_effect = LUCK * float(np.random.default_rng(context.trial).standard_normal())
     for k, windows in enumerate(RUNGS, 1):
-        score = (0.8 - 0.3 * (params["ratio"] - 0.6) ** 2) * (0.6 + 0.4 * k / len(RUNGS)) + luck
+        score = (0.8 - 0.3 * (params["ratio"] - 0.6) ** 2) * (0.6 + 0.4 * k / len(RUNGS)) + run_effect
         scores = {f"f1/{name}": score for name in ("en", "sw", "fi", "ko")}
         yield Progress(stage="target", windows=windows, cost=windows, scores=scores)
 
@@ -67,7 +67,7 @@ def test_luck_is_told_from_merit(open_study: Make, search: Make) -> None:
     found = recommend(view)
     assert found is not None
     assert found.mean is not None
-    seen, best = found.best_seen.scored[-1].headline, 0.8
+    seen, best = found.best_seen.scored[-1].primary_score, 0.8
     assert seen > best + LUCK, "the best score seen is too good to be true"
     assert found.mean == pytest.approx(best, abs=0.02)
     assert found.record.params["ratio"] == pytest.approx(0.6, abs=0.25)
@@ -89,8 +89,8 @@ def cheap_without(params: Params, context: Context) -> Iterator[Progress]:
 
 def test_the_base_alone_stands_on_the_front_where_nothing_is_cheaper(open_study: Make, search: Make) -> None:
     """It has no mixture, so the model says nothing of it; its points are taken as they were measured."""
-    english = Anchor(kind="english", params={"ratio": 0.0, "learning_rate": 1e-3})
-    plan = plan_of(anchors=(english, Anchor(kind="none", params={"no_intermediate": True})))
+    english = Baseline(kind="reference_only", params={"ratio": 0.0, "learning_rate": 1e-3})
+    plan = plan_of(baselines=(english, Baseline(kind="none", params={"no_intermediate": True})))
     study = search(open_study(plan, pruner=("none", {}), sampler=("random", {})), 12, cheap_without)
     study.adviser.update(study.records())
     shown = {(p["trial"], p["windows"]): p["probability"] for p in pareto(study.snapshot())["points"]}
@@ -127,7 +127,7 @@ def test_of_very_many_trials_the_good_ones_are_not_forgotten() -> None:
         return TrialRecord(number=number, state=State.COMPLETE, kind="sampled", params=params, curve=curve)
 
     records = [record(number) for number in range(450)]
-    courses = Courses(plan.space, plan.rungs, plan.largest_cost, "windows")
+    courses = PlannedCurves(plan.space, plan.rungs, plan.largest_cost, "windows")
     advice = advise(Response(plan.space, courses), records)
     assert advice is not None
     assert advice.trial < 40

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
-from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
+from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.core.errors import StorageReplaced
 from ratio_hpo.core.trial import State
 from ratio_hpo.study import Study

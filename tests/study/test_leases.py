@@ -14,13 +14,13 @@ import sqlalchemy as sql
 import sqlalchemy.event
 
 from ratio_hpo.core.trial import Context, Decision, Progress, State
-from ratio_hpo.study import Study, StudyPlan, Target
+from ratio_hpo.study import Study, StudyPlan, TargetScore
 from ratio_hpo.study.admin import delete_study, enqueue
 from ratio_hpo.study.leases import (
     RENEWAL,
     TERM,
     Lease,
-    Watch,
+    LeaseWatch,
     begin_trial,
     lease_of,
     own_lease,
@@ -63,19 +63,19 @@ def point(windows: int, score: float = 0.5) -> Progress:
 def test_a_dead_process_on_this_host_loses_it_at_once() -> None:
     process = subprocess.Popen([sys.executable, "-c", "pass"])
     process.wait()
-    assert Watch().is_lost(replace(own_lease(1), pid=process.pid))
-    assert not Watch().is_lost(own_lease(1))
+    assert LeaseWatch().is_lost(replace(own_lease(1), pid=process.pid))
+    assert not LeaseWatch().is_lost(own_lease(1))
 
 
 def test_a_process_number_used_again_is_not_the_old_process() -> None:
-    assert Watch().is_lost(replace(own_lease(1), started=1.0))
+    assert LeaseWatch().is_lost(replace(own_lease(1), started=1.0))
 
 
 @pytest.mark.parametrize("skew", [-3600.0, 0.0, 3600.0])
 def test_another_host_keeps_it_until_it_was_watched_for_a_term(skew: float) -> None:
     """Whatever its clock says."""
     clock = Hand(skew=skew)
-    watch, lease = Watch(clock), elsewhere(renewed=1e9)
+    watch, lease = LeaseWatch(clock), elsewhere(renewed=1e9)
     assert not watch.is_lost(lease)
     while clock.now < TERM - 1:
         clock.sleep(1.0)
@@ -86,7 +86,7 @@ def test_another_host_keeps_it_until_it_was_watched_for_a_term(skew: float) -> N
 
 def test_a_renewal_begins_the_term_anew() -> None:
     clock = Hand()
-    watch, lease = Watch(clock), elsewhere()
+    watch, lease = LeaseWatch(clock), elsewhere()
     for beat in range(20):
         clock.sleep(RENEWAL)
         assert not watch.is_lost(replace(lease, beats=beat))
@@ -95,7 +95,7 @@ def test_a_renewal_begins_the_term_anew() -> None:
 def test_what_was_not_looked_at_was_not_watched() -> None:
     """A storage that was away for minutes kept its holder from renewing too."""
     clock = Hand()
-    watch, lease = Watch(clock), elsewhere()
+    watch, lease = LeaseWatch(clock), elsewhere()
     assert not watch.is_lost(lease)
     clock.sleep(10 * TERM)
     assert not watch.is_lost(lease)
@@ -103,7 +103,7 @@ def test_what_was_not_looked_at_was_not_watched() -> None:
 
 def test_a_stopped_process_of_this_host_loses_it_too() -> None:
     clock = Hand()
-    watch, lease = Watch(clock), own_lease(1)
+    watch, lease = LeaseWatch(clock), own_lease(1)
     for _ in range(int(TERM)):
         assert not watch.is_lost(lease)
         clock.sleep(1.0)
@@ -192,7 +192,7 @@ def check_an_ended_trial_is_left_alone(plan: StudyPlan, open_one: Callable[[Stud
     assert read_leases(second.storage, [first.view.trial_id(0)]) == {}
 
 
-ENDS = {"complete": plan_of(target=Target(score=0.5)), "pruned": plan_of(), "released": plan_of()}
+ENDS = {"complete": plan_of(target=TargetScore(score=0.5)), "pruned": plan_of(), "released": plan_of()}
 
 
 @pytest.mark.parametrize("how", ENDS)
@@ -236,7 +236,7 @@ def test_what_is_taken_over_goes_on_from_the_curve_that_is_stored(open_study: Ma
 
 MANY = """
 import sys, time
-from ratio_hpo.backends.driver import Budget, Session
+from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.study import Study
 from ratio_hpo.study.storage import open_storage
@@ -357,7 +357,7 @@ def test_a_beginning_that_was_cut_off_and_is_tried_again_counts_once(open_study:
 
 
 def test_a_trial_that_another_enqueues_meanwhile_comes_first(open_study: Make) -> None:
-    study = open_study(plan_of(target=Target(score=0.5), anchors=()))
+    study = open_study(plan_of(target=TargetScore(score=0.5), baselines=()))
     study.records()
     enqueue(study.storage, study.plan.name, {"ratio": 0.25})
     job = study.next(1)

@@ -14,8 +14,8 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.plans import UNPLANNED, StagePlan, TrialPlan
 from ratio_hpo.core.trial import Context, Params, Progress, State
 from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps, load_space, space_files
-from ratio_hpo.study import Anchor, Study, Target
-from ratio_hpo.study.course import Courses
+from ratio_hpo.study import Baseline, Study, TargetScore
+from ratio_hpo.study.planned_curve import PlannedCurves
 from ratio_hpo.study.pruning import check_pruner
 from ratio_hpo.study.response import Response
 from ratio_hpo.study.storage import default_url, open_storage
@@ -67,13 +67,13 @@ def test_it_finds_the_best_ratio_sooner_than_chance(open_study: Make, search: Ca
 
 
 def test_it_finds_a_mixture_that_few_draws_come_near(open_study: Make, search: Callable) -> None:
-    plan = plan_of(space=SHARES, anchors=(), target=Target(score=0.5), languages=PARTS)
+    plan = plan_of(space=SHARES, baselines=(), target=TargetScore(score=0.5), languages=PARTS)
     scores = {}
     for sampler in ("mixture", "random"):
         study = search(
             open_study(replace(plan, name=sampler), sampler=(sampler, {}), pruner=("none", {})), 20, by_share
         )
-        scores[sampler] = max(record.scored[-1].headline for record in study.records())
+        scores[sampler] = max(record.scored[-1].primary_score for record in study.records())
     assert scores["mixture"] > scores["random"]
 
 
@@ -86,7 +86,9 @@ def test_it_proposes_in_every_shipped_space(name: str, open_study: Make, search:
         ratio = params.get("ratio", 1 - params.get("shares", {}).get("en", 0.0))
         yield from curve_objective({"ratio": ratio}, context)
 
-    records = search(open_study(plan_of(space=space, anchors=(), target=Target(score=0.5))), 13, objective).records()
+    records = search(
+        open_study(plan_of(space=space, baselines=(), target=TargetScore(score=0.5))), 13, objective
+    ).records()
     begun = [record for record in records if record.state is not State.WAITING]  # siblings may wait beyond the last one
     assert all(space.contains(record.params) for record in begun)
     assert all(record.state in (State.COMPLETE, State.PRUNED) for record in begun)
@@ -114,12 +116,14 @@ def test_many_trials_at_once_are_all_different(open_study: Make, search: Callabl
 
 
 def model_of(space: Space, records: list, plan: Callable | None = None) -> StudyModel:
-    courses = Courses(space, GRID, 220.0, "windows", plan)
+    courses = PlannedCurves(space, GRID, 220.0, "windows", plan)
     return Response(space, courses).model(records)
 
 
 def steps_study(tmp_path: Path, search: Callable, **options: object) -> Study:
-    plan = plan_of(space=STEPS, anchors=(), rungs=GRID, largest_cost=220.0, target=Target(score=0.5), languages=())
+    plan = plan_of(
+        space=STEPS, baselines=(), rungs=GRID, largest_cost=220.0, target=TargetScore(score=0.5), languages=()
+    )
     study = Study(plan, open_storage(default_url(tmp_path)), plan_trial=planned, pruner=("none", {}), **options)
     return search(study, 10, two_stages)
 
@@ -129,10 +133,10 @@ def test_what_is_stored_makes_a_place_worth_more(tmp_path: Path, search: Callabl
     model = model_of(STEPS, records, planned)
     longest = next(record for record in records if record.params["intermediate_steps"] == 200)
     sibling = {**longest.params, "intermediate_steps": 100}
-    anew, stored = (model.worth([sibling], reuses=reuses)[0] for reuses in (False, True))
+    anew, stored = (model.gain_per_cost([sibling], reuses=reuses)[0] for reuses in (False, True))
     assert stored == pytest.approx(anew * (120 + 55) / (20 + 55))
     own = model_of(STEPS, [replace(record, plan=UNPLANNED) for record in records])  # of which no stages are known
-    assert own.worth([sibling], reuses=True) == pytest.approx(own.worth([sibling], reuses=False))
+    assert own.gain_per_cost([sibling], reuses=True) == pytest.approx(own.gain_per_cost([sibling], reuses=False))
 
 
 def test_what_several_trials_of_one_run_pass_through_is_seen_once(tmp_path: Path, search: Callable) -> None:
@@ -143,27 +147,27 @@ def test_what_several_trials_of_one_run_pass_through_is_seen_once(tmp_path: Path
     sibling = replace(longest, number=number, params={**longest.params, "intermediate_steps": 100})
     sibling = replace(sibling, plan=planned(sibling.params), curve=tuple(two_stages(sibling.params, None)))
     sibling = replace(sibling, curve=tuple(point.with_means() for point in sibling.curve))
-    response = Response(STEPS, Courses(STEPS, GRID, 220.0, "windows", planned))
-    before, after = (response.evidence(response.seen(each)) for each in (records, [*records, sibling]))
+    response = Response(STEPS, PlannedCurves(STEPS, GRID, 220.0, "windows", planned))
+    before, after = (response.evidence(response.observations(each)) for each in (records, [*records, sibling]))
     assert len(after[0]) == len(before[0]) + 2, "of its target stage"
     assert set(after[0].runs.tolist()) == set(before[0].runs.tolist()), "whose luck it has"
 
 
 def test_a_place_that_was_tried_is_worth_less_than_a_better_one(tmp_path: Path, search: Callable) -> None:
     records = steps_study(tmp_path, search, sampler=("random", {})).records()
-    worst = min((r for r in records if r.state is State.COMPLETE), key=lambda r: r.scored[-1].headline)
+    worst = min((r for r in records if r.state is State.COMPLETE), key=lambda r: r.scored[-1].primary_score)
     model = model_of(STEPS, records, planned)
-    worth = model.worth([worst.params, {"ratio": 0.7, "intermediate_steps": 200}], reuses=False)
-    assert worth[1] > worth[0]
+    gain_per_cost = model.gain_per_cost([worst.params, {"ratio": 0.7, "intermediate_steps": 200}], reuses=False)
+    assert gain_per_cost[1] > gain_per_cost[0]
 
 
 def test_courses_are_planned_or_shown_or_every_rung(tmp_path: Path, search: Callable) -> None:
     params = {"ratio": 0.5, "intermediate_steps": 100}
-    course = Courses(STEPS, GRID, 220.0, "windows", planned).of(params)
+    course = PlannedCurves(STEPS, GRID, 220.0, "windows", planned).of(params)
     assert course.windows.tolist() == [[50, 0], [100, 0], [100, 10], [100, 20]]
     assert course.costs.tolist() == [50, 100, 110, 120]
     assert course.after(100).costs.tolist() == [110, 120]
-    unplanned = Courses(STEPS, GRID, 220.0, "windows", lambda params: UNPLANNED)
+    unplanned = PlannedCurves(STEPS, GRID, 220.0, "windows", lambda params: UNPLANNED)
     assert unplanned.of(params).costs.tolist() == [50, 100, 200, 210, 220]
     records = steps_study(tmp_path, search, sampler=("random", {})).records()
     unplanned.learn([replace(record, plan=UNPLANNED) for record in records])
@@ -260,7 +264,7 @@ def test_choices_and_rates_are_modelled_beside_the_mixture(open_study: Make, sea
         for point in by_share(params, context):
             yield replace(point, scores={key: good * value for key, value in point.scores.items()})
 
-    plan = plan_of(space=space, anchors=(), target=Target(score=0.3), languages=PARTS)
+    plan = plan_of(space=space, baselines=(), target=TargetScore(score=0.3), languages=PARTS)
     records = search(open_study(plan, pruner=("none", {})), 24, objective).records()
     assert sum(record.params["schedule"] == "b" for record in records[12:]) >= 7  # by chance four of these twelve
 
@@ -276,7 +280,10 @@ def test_no_trial_repeats_what_another_comes_to(open_study: Callable[..., Study]
             )  # fmt: skip
 
     space = Space("ratio alone", {"ratio": Ratio()})
-    anchors = (Anchor(kind="english", params={"ratio": 0.0}), Anchor(kind="non_english", params={"ratio": 1.0}))
-    study = search(open_study(plan_of(space=space, anchors=anchors)), 16, falling)
+    baselines = (
+        Baseline(kind="reference_only", params={"ratio": 0.0}),
+        Baseline(kind="non_reference_only", params={"ratio": 1.0}),
+    )
+    study = search(open_study(plan_of(space=space, baselines=baselines)), 16, falling)
     drawn = np.sort([record.params["ratio"] * RUNGS[-1] for record in study.records()])
     assert np.diff(drawn).min() >= 0.5

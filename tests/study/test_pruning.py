@@ -8,8 +8,8 @@ from typing import Any
 import optuna
 import pytest
 
-from ratio_hpo.core.choices import PRUNERS
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.names import PRUNERS
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
 from ratio_hpo.study import Study
 from ratio_hpo.study.pruning import OptunaPruner, check_pruner
@@ -47,7 +47,7 @@ def test_every_pruner_stops_bad_trials_and_keeps_their_curve(name: str, open_stu
     study = search(open_study(pruner=(name, OPTIONS.get(name, {}))), 12, good_then_bad)
     records = study.records()
     assert all(record.state.finished for record in records)
-    assert all(record.state is State.COMPLETE for record in records if record.is_anchor)
+    assert all(record.state is State.COMPLETE for record in records if record.is_baseline)
     pruned = [record for record in records if record.state is State.PRUNED]
     assert {record.number: len(record.curve) for record in pruned} == PRUNED_AT.get(
         name, dict.fromkeys(range(6, 12), 1)

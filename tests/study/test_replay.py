@@ -24,12 +24,12 @@ def peers(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("name", ["random", "tpe", "mixture", "study-tpe"])
-def test_a_method_is_asked_for_each_trial_after_the_anchors(peers: Any, name: str) -> None:
+def test_a_method_is_asked_for_each_trial_after_the_baselines(peers: Any, name: str) -> None:
     import problems
     import replay
 
     [problem] = problems.recorded(["ratio"])
-    method, most = peers.make(name, problem, 0), len(problem.anchors) + 2
+    method, most = peers.make(name, problem, 0), len(problem.baselines) + 2
     [mark] = replay.run(problem, method, peers.study_of(name), 0, 1e9, reuse=True, marks=(), most_trials=most)
     assert mark.trials == most
 
@@ -68,7 +68,7 @@ def test_a_paused_trial_goes_on_where_it_stopped_and_pays_for_what_is_new(peers:
         return method.asked == 3
 
     replay.run(problem, method, peers.study_of("pauses"), 0, 1e9, reuse=False, marks=(), watch=watch)
-    row = problem.nearest(problem.space.decode(place), set(problem.anchors))
+    row = problem.nearest(problem.space.decode(place), set(problem.baselines))
     costs = [point.cost / problem.unit for point in problem.curve(row, 0)]
-    before = paid[len(problem.anchors) - 1]
-    assert [each - before for each in paid[len(problem.anchors) :]] == pytest.approx(costs[:3])
+    before = paid[len(problem.baselines) - 1]
+    assert [each - before for each in paid[len(problem.baselines) :]] == pytest.approx(costs[:3])

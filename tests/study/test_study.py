@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from ratio_hpo.core.choices import SAMPLERS
 from ratio_hpo.core.errors import ConfigError, Diverged, FirstTrialFailed, StudyError
+from ratio_hpo.core.names import SAMPLERS
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.space import Choice, Ratio, Simplex, Space
-from ratio_hpo.study import Anchor, Study, Target
+from ratio_hpo.study import Baseline, Study, TargetScore
 from ratio_hpo.study.admin import enqueue
 from ratio_hpo.study.front import spent_on
 from ratio_hpo.study.samplers import OptunaSampler
@@ -40,11 +40,11 @@ def progress(windows: int, f1: float = 0.5) -> Progress:
 def test_anchors_come_first_and_set_the_target(open_study: Make, search: Make) -> None:
     study = search(open_study(), 6)
     records = study.records()
-    assert [record.kind for record in records[:2]] == ["english", "non_english"]
-    assert study.target == pytest.approx(0.95 * records[0].scored[-1].headline)
+    assert [record.kind for record in records[:2]] == ["reference_only", "non_reference_only"]
+    assert study.target == pytest.approx(0.95 * records[0].scored[-1].primary_score)
     for record in records:
         if record.state is State.COMPLETE:
-            assert record.values[0] == pytest.approx(record.scored[-1].headline)  # type: ignore[index]
+            assert record.values[0] == pytest.approx(record.scored[-1].primary_score)  # type: ignore[index]
 
 
 def test_a_target_moves_no_more(open_study: Make, search: Make) -> None:
@@ -53,7 +53,7 @@ def test_a_target_moves_no_more(open_study: Make, search: Make) -> None:
 
 
 def test_a_given_target_is_stored_at_once(open_study: Make) -> None:
-    assert open_study(plan_of(target=Target(score=0.6))).target == 0.6
+    assert open_study(plan_of(target=TargetScore(score=0.6))).target == 0.6
 
 
 def test_trials_beside_the_anchor_wait_for_the_target(open_study: Make) -> None:
@@ -83,7 +83,7 @@ def test_a_waiting_trial_is_told_after_a_restart(open_study: Make, search: Make)
 
 
 def test_a_censored_trial_is_told_twice_the_largest_cost(open_study: Make) -> None:
-    study = open_study(plan_of(target=Target(score=0.9)))
+    study = open_study(plan_of(target=TargetScore(score=0.9)))
     job = study.next(1)
     study.report(job.number, progress(100, 0.4))  # type: ignore[union-attr]
     study.complete(job.number)  # type: ignore[union-attr]
@@ -96,7 +96,7 @@ def test_reporting_again_changes_nothing(open_study: Make) -> None:
     assert job is not None
     study.report(job.number, progress(10, 0.3))
     study.report(job.number, progress(10, 0.9))
-    assert [p.headline for p in study.records()[0].curve] == pytest.approx([0.3])
+    assert [p.primary_score for p in study.records()[0].curve] == pytest.approx([0.3])
 
 
 def test_a_released_trial_goes_on_under_its_number(open_study: Make, search: Make) -> None:
@@ -162,7 +162,7 @@ def test_a_failed_first_trial_stops_the_search_and_says_why(open_study: Make, se
 
 
 def test_an_objective_without_progress_fails(open_study: Make, search: Make) -> None:
-    study = search(open_study(plan_of(target=Target(score=0.5))), 1, lambda params, context: iter(()))
+    study = search(open_study(plan_of(target=TargetScore(score=0.5))), 1, lambda params, context: iter(()))
     assert study.records()[0].reason == "the objective ended without any progress"
 
 
@@ -176,7 +176,7 @@ def test_all_samplers_work_with_all_domains(sampler: str, open_study: Make, sear
         name: SourceSize(windows=size, questions=size, tokens=9 * size, reference=name == "en")
         for name, size in {"en": 900, "sw": 90, "ko": 9}.items()
     }
-    plan = replace(plan_of(space=space, anchors=(), target=Target(score=0.5)), sources=sources)
+    plan = replace(plan_of(space=space, baselines=(), target=TargetScore(score=0.5)), sources=sources)
     study = open_study(plan, sampler=(sampler, {}))
     records = search(study, 14).records()
     assert len(records) == 14
@@ -200,7 +200,9 @@ def test_tpe_looks_at_all_coordinates_together_unless_told_otherwise(
 def test_a_finished_grid_ends_the_search(open_study: Make, search: Make) -> None:
     space = Space("s", {"ratio": Ratio()})
     study = open_study(
-        plan_of(space=space, anchors=(), target=Target(score=0.5)), sampler=("grid", {"parts": 3}), pruner=("none", {})
+        plan_of(space=space, baselines=(), target=TargetScore(score=0.5)),
+        sampler=("grid", {"parts": 3}),
+        pruner=("none", {}),
     )
     assert sorted(r.params["ratio"] for r in search(study, 20).records()) == [0.0, 0.5, 1.0]
 
@@ -247,23 +249,24 @@ def test_a_view_shows_what_is_stored(open_study: Make, search: Make) -> None:
 
 
 def test_infinite_costs_stay_out_of_the_storage(open_study: Make, search: Make) -> None:
-    study = search(open_study(plan_of(target=Target(score=0.99))), 4)
+    study = search(open_study(plan_of(target=TargetScore(score=0.99))), 4)
     assert all(math.isfinite(v) for r in study.records() if r.values for v in r.values)
 
 
 def test_an_anchor_outside_the_space_keeps_its_own_shares(open_study: Make, search: Make) -> None:
     space = Space("s", {"ratio": Ratio(low=0.2, high=0.8)})
-    anchor = Anchor(kind="english", params={"ratio": 0.0, "shares": {"en": 1.0}})
-    study = search(open_study(plan_of(space=space, anchors=(anchor,))), 2)
+    baseline = Baseline(kind="reference_only", params={"ratio": 0.0, "shares": {"en": 1.0}})
+    study = search(open_study(plan_of(space=space, baselines=(baseline,))), 2)
     assert study.records()[0].params == {"ratio": 0.0, "shares": {"en": 1.0}}
 
 
 def test_a_trial_that_ran_to_its_budget_is_complete_whatever_the_pruner_says(open_study: Make, search: Make) -> None:
     study = open_study(
-        plan_of(target=Target(score=0.5), anchors=()), pruner=("threshold", {"lower": 0.99, "n_warmup_steps": 10})
+        plan_of(target=TargetScore(score=0.5), baselines=()),
+        pruner=("threshold", {"lower": 0.99, "n_warmup_steps": 10}),
     )
     record = search(study, 1).records()[0]
-    assert record.curve[-1].headline < 0.99
+    assert record.curve[-1].primary_score < 0.99
     assert record.state is State.COMPLETE
 
 
@@ -282,19 +285,20 @@ def test_parameters_that_the_objective_refuses_fail_their_trial_alone(open_study
 
 def test_anchors_with_choices_run_and_are_enqueued(open_study: Make, search: Make) -> None:
     space = Space("s", {"ratio": Ratio(), "schedule": Choice(options=("constant", "wsd", "linear"))})
-    anchor = Anchor(kind="english", params={"ratio": 0.0, "schedule": "wsd"})
-    plan = plan_of(space=space, anchors=(anchor,))
+    baseline = Baseline(kind="reference_only", params={"ratio": 0.0, "schedule": "wsd"})
+    plan = plan_of(space=space, baselines=(baseline,))
     study = search(open_study(plan), 1)
     enqueue(study.storage, None, {"schedule": "linear"})
     records = search(open_study(plan), 2).records()
-    assert records[0].params == anchor.params
+    assert records[0].params == baseline.params
     assert records[1].params["schedule"] == "linear"
 
 
 def test_a_trial_that_its_driver_left_without_parameters_gets_them_from_the_next_one(tmp_path: Path) -> None:
     """Whose storage has not read that trial before."""
     first, second = (
-        Study(plan_of(target=Target(score=0.5), anchors=()), open_storage(default_url(tmp_path))) for _ in range(2)
+        Study(plan_of(target=TargetScore(score=0.5), baselines=()), open_storage(default_url(tmp_path)))
+        for _ in range(2)
     )
     left = first._optuna.ask()
     job = second.next(4)
@@ -308,9 +312,9 @@ def test_two_drivers_never_run_more_than_was_asked(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path\n"
         "from tests.conftest import plan_of\n"
-        "from ratio_hpo.study import Study, Target\n"
+        "from ratio_hpo.study import Study, TargetScore\n"
         "from ratio_hpo.study.storage import default_url, open_storage\n"
-        "study = Study(plan_of(target=Target(score=0.5)), open_storage(default_url(Path(sys.argv[1]))))\n"
+        "study = Study(plan_of(target=TargetScore(score=0.5)), open_storage(default_url(Path(sys.argv[1]))))\n"
         "while study.next(12) is not None: pass\n"
         "print(*study.live.numbers())\n"
         "sys.stdout.flush(); sys.stdin.read()"
@@ -327,7 +331,7 @@ def test_two_drivers_never_run_more_than_was_asked(tmp_path: Path) -> None:
         driver.communicate(timeout=30)
     assert sorted(numbers) == list(range(12))
     view = view_study(open_storage(default_url(tmp_path)), None)
-    assert [record.kind for record in view.records[:3]] == ["english", "non_english", "sampled"]
+    assert [record.kind for record in view.records[:3]] == ["reference_only", "non_reference_only", "sampled"]
 
 
 def test_pruning_closes_the_generator(open_study: Make, search: Make) -> None:
@@ -346,10 +350,10 @@ def test_pruning_closes_the_generator(open_study: Make, search: Make) -> None:
 
 def test_decisions_survive_a_crash_between_stop_and_end(open_study: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The evaluation and the answer to it are one write: what was stopped is not trained on."""
-    study = open_study(plan_of(target=Target(score=0.5), anchors=()), pruner=("threshold", {"lower": 0.9}))
+    study = open_study(plan_of(target=TargetScore(score=0.5), baselines=()), pruner=("threshold", {"lower": 0.9}))
     job = study.next(1)
     assert study.report(job.number, progress(10, 0.1)) is Decision.STOP  # type: ignore[union-attr]
     study.close()
-    again = open_study(plan_of(target=Target(score=0.5), anchors=()), pruner=("threshold", {"lower": 0.9}))
+    again = open_study(plan_of(target=TargetScore(score=0.5), baselines=()), pruner=("threshold", {"lower": 0.9}))
     assert again.next(1) is None
     assert states(again) == ["PRUNED"]

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.peers.problems import Problem, polyglot
 from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.study.course import Courses
+from ratio_hpo.study.planned_curve import PlannedCurves
 from ratio_hpo.study.response import Response
 
 TABLE = Path(__file__).parents[2] / "benchmarks" / "tables" / "polyglot.parquet"
@@ -29,13 +29,13 @@ def covered(problem: Problem, draw: int) -> tuple[float, float]:
     ]  # fmt: skip
     held = order[FITTED:]
     assert len(held) >= 100
-    courses = Courses(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
+    courses = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
     response = Response(problem.space, courses)
     model = response.model(records)
     told = model.predict(response.ends([problem.rows[row] for row in held]), measured=True)
     last = [problem.curves[row][seed][-1] for row in held]
-    scores = np.array([[point.scores[name] for name in model.seen.names] for point in last])
-    means = np.abs(scores @ model.seen.weights - told.mean) <= Z80 * told.sd
+    scores = np.array([[point.scores[name] for name in model.observations.names] for point in last])
+    means = np.abs(scores @ model.observations.weights - told.mean) <= Z80 * told.sd
     return float(means.mean()), float((np.abs(scores - told.outputs) <= Z80 * told.output_sd).mean())
 
 

@@ -7,7 +7,7 @@ from ratio_hpo.core.plans import SourcePlan, StagePlan, TrialPlan
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps
 from ratio_hpo.surrogate.features import Features, Point
-from ratio_hpo.surrogate.seen import drawn_by, names_languages, seen, windows_at
+from ratio_hpo.surrogate.observations import drawn_by, names_languages, observations, windows_at
 
 STAGES = {"intermediate": 100.0, "target": 10.0}
 SPACE = Space(
@@ -67,21 +67,21 @@ def test_a_target_point_stands_on_the_whole_intermediate_stage() -> None:
 
 def test_outputs_are_languages_where_they_make_up_the_headline_and_targets_where_those_do() -> None:
     by_language = record([point("target", 10, 210, **{"f1/en": 0.5, "f1/sw": 0.3}).with_means()])
-    found = seen([by_language])
+    found = observations([by_language])
     assert (found.names, found.scores.tolist()) == (("score/en", "score/sw"), [[0.5, 0.3]])
     scores = {"qa/mean": 0.2, "nli/mean": 0.6, "score/mean": 0.5, "score/en": 0.9}
-    weighted = seen([record([point("target", 10, 210, **scores)])], {"qa": 1.0, "nli": 3.0})
+    weighted = observations([record([point("target", 10, 210, **scores)])], {"qa": 1.0, "nli": 3.0})
     assert weighted.names == ("qa/mean", "nli/mean")
     assert weighted.weights == pytest.approx([0.25, 0.75])
-    assert seen([record([point("target", 10, 210, **{"score/mean": 0.5})])]).names == ("score/mean",)
+    assert observations([record([point("target", 10, 210, **{"score/mean": 0.5})])]).names == ("score/mean",)
 
 
 def test_failed_trials_and_the_one_without_a_mixture_teach_nothing_and_points_are_limited() -> None:
     good = point("target", 10, 210, **{"f1/en": 0.5}).with_means()
     trials = [record([good]), record([good], State.FAIL), record([good], kind="none")]
-    assert len(seen(trials)) == 1
+    assert len(observations(trials)) == 1
     many = [point("target", k, 200.0 + k, **{"f1/en": 0.5}).with_means() for k in range(1, 600)]
-    limited = seen([record(many)])
+    limited = observations([record(many)])
     assert len(limited) == 400
     assert limited.costs[-1] == 799.0
     assert (np.diff(limited.costs) > 0).all()
@@ -90,9 +90,9 @@ def test_failed_trials_and_the_one_without_a_mixture_teach_nothing_and_points_ar
 def test_languages_that_weigh_differently_are_learned_by_themselves() -> None:
     scores = {"score/en": 0.5, "score/sw": 0.3, "score/mean": 0.35}
     trial = record([point("target", 10, 210, **scores)])
-    assert seen([trial]).names == ("score/mean",)  # nothing says how they weigh
+    assert observations([trial]).names == ("score/mean",)  # nothing says how they weigh
     assert not names_languages([trial])
-    found = seen([trial], weights={"en": 1.0, "sw": 3.0})
+    found = observations([trial], weights={"en": 1.0, "sw": 3.0})
     assert found.names == ("score/en", "score/sw")
     assert found.weights == pytest.approx([0.25, 0.75])
     assert names_languages([trial], {"en": 1.0, "sw": 3.0})

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from ratio_hpo.surrogate.features import ANY, Table
+from ratio_hpo.surrogate.features import ANY, FeatureTable
 from ratio_hpo.surrogate.fit import _likelihood, start
 from ratio_hpo.surrogate.kernel import Hyper, Pairs, shared, variances
 from ratio_hpo.surrogate.model import HEADROOM, Fitted, ResponseModel
@@ -17,11 +17,11 @@ from ratio_hpo.surrogate.model import HEADROOM, Fitted, ResponseModel
 BLOCKS = (slice(0, 1), slice(1, 3), slice(3, 4))
 
 
-def made(shares: np.ndarray, others: np.ndarray, trials: np.ndarray | None = None) -> Table:
-    return Table(shares, others, np.arange(len(others)) if trials is None else trials)
+def made(shares: np.ndarray, others: np.ndarray, trials: np.ndarray | None = None) -> FeatureTable:
+    return FeatureTable(shares, others, np.arange(len(others)) if trials is None else trials)
 
 
-def points(number: int, parts: int, seed: int, others: int = 4) -> Table:
+def points(number: int, parts: int, seed: int, others: int = 4) -> FeatureTable:
     rng = np.random.default_rng(seed)
     return made(rng.dirichlet(np.ones(parts), number), rng.random((number, others)), rng.integers(0, 5, number))
 
@@ -139,8 +139,8 @@ def test_draws_have_the_law_that_is_predicted() -> None:
 
 def test_runs_share_their_luck_with_themselves_alone() -> None:
     runs = np.array([0, 0, 1, ANY, ANY])
-    table = Table(np.zeros((5, 0)), np.zeros((5, 0)), runs)
-    hyper = Hyper(constant=0.5, luck=0.25)
+    table = FeatureTable(np.zeros((5, 0)), np.zeros((5, 0)), runs)
+    hyper = Hyper(constant=0.5, run_effect=0.25)
     common = shared(Pairs(table, table, ()), hyper, mixed=False).of(None)
     own = [[1, 1, 0, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0] * 5, [0] * 5]
     assert common.tolist() == (0.5 + 0.25 * np.array(own)).tolist()
@@ -151,8 +151,8 @@ def test_the_band_of_one_more_run_holds_its_luck_and_the_noise_of_its_scores() -
     """In logarithms of what is left to the ceiling, variances add."""
     ratio = np.linspace(0, 1, 9)
     scores = (0.5 + 0.2 * ratio + 0.05 * np.sin(9 * ratio))[:, None]
-    table = Table(np.stack([1 - ratio, ratio], axis=1), np.zeros((9, 0)), np.arange(9))
-    fitted = Fitted(Hyper(luck=0.5, noise=0.25), (None,))
+    table = FeatureTable(np.stack([1 - ratio, ratio], axis=1), np.zeros((9, 0)), np.arange(9))
+    fitted = Fitted(Hyper(run_effect=0.5, noise=0.25), (None,))
     model = ResponseModel((), 0, table, scores, fitted=fitted)
     on_average, measured = model.predict(table), model.predict(table, measured=True)
     ceiling = scores.max() + HEADROOM * (scores.max() - scores.min())

@@ -16,11 +16,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from ratio_hpo.backends.driver import Budget, Session
 from ratio_hpo.backends.local import run_local
+from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.core.errors import FileFault
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.plans import About
+from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
 from ratio_hpo.experiment.track import delete_runs, facts_of, open_tracker, rename_runs, track_study, tracking_beside
 from ratio_hpo.study import Study
@@ -32,7 +32,7 @@ from ratio_hpo.tracking.base import whole
 from ratio_hpo.tracking.charts import view_id
 from tests.conftest import LANGUAGES, curve_objective, plan_of
 
-ABOUT = About(experiment="fake", space="tiny", base="b", trials=6, store="local", config={"name": "fake"})
+ABOUT = StudyMetadata(experiment="fake", space="tiny", base="b", trials=6, store="local", config={"name": "fake"})
 BASIS = {"base": "b", "data": {"intermediate/en": "0123456789abcdef"}, "splits": "fedcba9876543210"}
 
 
@@ -111,7 +111,7 @@ def test_each_trial_is_one_run_with_all_that_is_known_of_it(root: Path) -> None:
         assert {"lr", "examples_per_second", "score/mean", "final/score", "final/area_over_curve"} <= set(ends)
         assert tags["state"] == record.state.value
         assert tags["front"] == ("yes" if record.number in members else "no")
-        assert tags["anchor"] == (record.kind if record.is_anchor else "no")
+        assert tags["baseline"] == (record.kind if record.is_baseline else "no")
         assert float(params["ratio"]) == pytest.approx(record.params["ratio"], rel=1e-5)
         assert set(inputs) >= {("intermediate/en", "0123456789abcdef"), ("evaluation", "fedcba9876543210")}
         assert any(name == "base b" for name, _ in inputs)

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from ratio_hpo import Context, LogUniform, Params, Progress, Ratio, search
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.tracking.names import LONGEST_NAME, safe_name
+from ratio_hpo.tracking.names import MAX_NAME, safe_name
 
 TAKEN = re.compile(r"^[/\w.\- :]*$")
 """MLflow's own rule (mlflow/utils/validation.py)."""
@@ -27,7 +27,7 @@ def test_any_name_has_one_that_is_taken(name: str) -> None:
     assert TAKEN.match(safe)
     assert posixpath.normpath(safe) == safe
     assert not safe.startswith(("/", "..", "."))
-    assert 0 < len(safe) <= LONGEST_NAME
+    assert 0 < len(safe) <= MAX_NAME
 
 
 @given(names=st.sets(st.text(alphabet="a(@/.", min_size=1, max_size=6), min_size=2))

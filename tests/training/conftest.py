@@ -16,8 +16,8 @@ from ratio_hpo.data.tasks.settings import WindowSpec
 from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import generate
-from ratio_hpo.training.base import find_base
-from ratio_hpo.training.engine import Engine, Trained
+from ratio_hpo.training.base_model import find_base
+from ratio_hpo.training.engine import Engine, TrainingSource
 from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.loop import StageLoop, StagePoint, Stores
@@ -84,8 +84,8 @@ class Lab:
         """A stage on them."""
         return self.loop(store).run(stage, self.trained(), final=final)
 
-    def trained(self) -> dict[str, Trained]:
-        return {name: Trained(windows, self.task, "qa") for name, windows in self.sources.items()}
+    def trained(self) -> dict[str, TrainingSource]:
+        return {name: TrainingSource(windows, self.task, "qa") for name, windows in self.sources.items()}
 
     def weights(self) -> dict[str, torch.Tensor]:
         return {name: tensor.clone() for name, tensor in self.engine.model.heads["qa"].state_dict().items()}

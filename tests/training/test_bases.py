@@ -14,7 +14,7 @@ import torch
 
 from ratio_hpo.core.errors import ConfigError, ResumeError
 from ratio_hpo.core.fingerprint import SETTLED, Digests
-from ratio_hpo.training.base import find_base
+from ratio_hpo.training.base_model import find_base
 from ratio_hpo.training.model import load_model, most_positions
 from ratio_hpo.training.store import StageStore
 

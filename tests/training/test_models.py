@@ -20,7 +20,7 @@ from ratio_hpo.data.tasks.settings import WindowSpec
 from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import open_windows
 from ratio_hpo.data.world import generate
-from ratio_hpo.training.base import REVISIONS, find_base
+from ratio_hpo.training.base_model import REVISIONS, find_base
 from ratio_hpo.training.store import StageStore
 
 

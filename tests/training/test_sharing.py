@@ -11,15 +11,15 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from ratio_hpo.core.errors import ConfigError, ShareError
+from ratio_hpo.core.errors import ConfigError, RemoteStoreError
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.share import LISTED, PATIENCE, Share
+from ratio_hpo.core.remote_store import LISTED, PATIENCE, RemoteStore
 from ratio_hpo.core.trial import Context, Progress, State, TrialRecord
 from ratio_hpo.data.windows import META
-from ratio_hpo.experiment.ready import Search, SearchOptions, ready_search
+from ratio_hpo.experiment.build_search import Search, SearchOptions, build_search
 from ratio_hpo.training.checkpoint import STATE
 from ratio_hpo.training.items import ItemStore
-from ratio_hpo.training.sharing import DriverShare, fetch_windows, put_windows
+from ratio_hpo.training.remote_files import DriverRemoteStore, fetch_windows, put_windows
 from ratio_hpo.training.store import StageStore
 from tests.cli.test_search import SMALL
 from tests.conftest import Hand
@@ -40,7 +40,7 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
     root = tmp_path_factory.mktemp("prepared")
     (root / "experiment.yaml").write_text(SMALL)
     options = SearchOptions(experiment=str(root / "experiment.yaml"), root=root / "runs", tracking=False)
-    return ready_search(options, lambda line: None)
+    return build_search(options, lambda line: None)
 
 
 def run(search: Search, root: Path, url: str | None, **changes: object) -> list[Progress]:
@@ -59,7 +59,7 @@ def folder_of(root: Path, name: str, **files: bytes) -> Path:
 
 
 def test_a_folder_comes_back_as_it_was(url: str, tmp_path: Path) -> None:
-    here, there = Share(url, tmp_path / "a"), Share(url, tmp_path / "b")
+    here, there = RemoteStore(url, tmp_path / "a"), RemoteStore(url, tmp_path / "b")
     folder = folder_of(tmp_path / "a", "stages/x/1", a_bin=b"1" * 1000, last_json=b"{}")
     here.put(folder, "last.json")
     assert there.fetch(tmp_path / "b/stages/x/1", "last.json")
@@ -75,15 +75,15 @@ def test_a_folder_comes_back_as_it_was(url: str, tmp_path: Path) -> None:
 
 def test_what_was_put_in_part_does_not_count(url: str, tmp_path: Path) -> None:
     """Its worker was killed before it had written the last file."""
-    share = Share(url, tmp_path / "a")
+    share = RemoteStore(url, tmp_path / "a")
     share.put(folder_of(tmp_path / "a", "stages/x/1", a_bin=b"1"), "last.json")
-    assert not Share(url, tmp_path / "b").fetch(tmp_path / "b/stages/x/1", "last.json")
+    assert not RemoteStore(url, tmp_path / "b").fetch(tmp_path / "b/stages/x/1", "last.json")
     assert not (tmp_path / "b/stages/x/1").exists()
 
 
 def test_what_is_deleted_stops_counting_first(url: str, tmp_path: Path) -> None:
     """The last file goes first: a driver that is killed in between leaves nothing that counts."""
-    share, left = Share(url, tmp_path), []
+    share, left = RemoteStore(url, tmp_path), []
     share.put(folder_of(tmp_path, "stages/x/1", a_bin=b"1", last_json=b"{}"), "last.json")
     gone = share._gone
 
@@ -99,7 +99,7 @@ def test_what_is_deleted_stops_counting_first(url: str, tmp_path: Path) -> None:
 
 def test_a_share_that_is_away_is_waited_for_and_then_told(tmp_path: Path, s3: str) -> None:
     clock = Hand()
-    share = Share(f"{s3}/away", tmp_path, clock)
+    share = RemoteStore(f"{s3}/away", tmp_path, clock)
     (tmp_path / "a").write_bytes(b"1")
     tries = 0
 
@@ -109,17 +109,17 @@ def test_a_share_that_is_away_is_waited_for_and_then_told(tmp_path: Path, s3: st
         raise ConnectionError("no route to host")
 
     share._fs = type("Away", (), {"put_file": away, "info": away, "protocol": "s3"})()
-    with pytest.raises(ShareError, match="no route to host; check the address") as told:
+    with pytest.raises(RemoteStoreError, match="no route to host; check the address") as told:
         share.put(tmp_path / "a")
     assert PATIENCE - 31 < clock.now <= PATIENCE
     assert tries > 10
     assert told.value.exit_code == 1
-    with pytest.raises(ShareError, match="no route to host"):
+    with pytest.raises(RemoteStoreError, match="no route to host"):
         share.has(tmp_path / "a")  # which is not the same as that nothing is there
 
 
 def test_a_share_that_comes_back_is_no_matter(tmp_path: Path, s3: str) -> None:
-    share = Share(f"{s3}/{uuid.uuid4().hex}", tmp_path, Hand())
+    share = RemoteStore(f"{s3}/{uuid.uuid4().hex}", tmp_path, Hand())
     (tmp_path / "a").write_bytes(b"1")
     whole, left = share._fs, [ConnectionError("reset"), TimeoutError("slow")]
 
@@ -146,21 +146,21 @@ def test_a_share_that_comes_back_is_no_matter(tmp_path: Path, s3: str) -> None:
 )
 def test_an_address_that_is_none_is_one_line(address: str, rule: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=rule):
-        Share(address, tmp_path)
+        RemoteStore(address, tmp_path)
 
 
 def test_a_bucket_that_is_not_there_is_told_at_once(s3: str, tmp_path: Path) -> None:
-    with pytest.raises(ShareError, match="bucket does not exist; check the address"):
-        Share("s3://no-such-bucket/x", tmp_path).check()
-    Share(f"{s3}/x", tmp_path).check()
+    with pytest.raises(RemoteStoreError, match="bucket does not exist; check the address"):
+        RemoteStore("s3://no-such-bucket/x", tmp_path).check()
+    RemoteStore(f"{s3}/x", tmp_path).check()
 
 
 def test_a_path_is_made_where_it_is_not_there(tmp_path: Path) -> None:
-    Share(f"file://{tmp_path}/deep/share", tmp_path).check()
+    RemoteStore(f"file://{tmp_path}/deep/share", tmp_path).check()
     assert list((tmp_path / "deep" / "share").iterdir()) == []
     (tmp_path / "taken").touch()
-    with pytest.raises(ShareError, match=r"File exists.*check the address"):
-        Share(f"file://{tmp_path}/taken", tmp_path).check()
+    with pytest.raises(RemoteStoreError, match=r"File exists.*check the address"):
+        RemoteStore(f"file://{tmp_path}/taken", tmp_path).check()
 
 
 def test_another_machine_goes_on_from_what_one_has_stored(search: Search, url: str, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_another_machine_goes_on_from_what_one_has_stored(search: Search, url: s
 def test_a_driver_fetches_items_that_one_before_it_had_not(search: Search, url: str, tmp_path: Path) -> None:
     curve = tuple(run(search, tmp_path / "worker", url))
     here = RunFolder(tmp_path / "driver")
-    driver = DriverShare(Share(url, here.root), here, 10**9)
+    driver = DriverRemoteStore(RemoteStore(url, here.root), here, 10**9)
     driver.catch_up([TrialRecord(number=0, state=State.RUNNING, kind="sampled", params={}, curve=curve)])
     assert all(ItemStore(here.items).read(str(point.items)).num_rows for point in curve)
 
@@ -198,18 +198,18 @@ def test_what_was_damaged_in_the_share_is_trained_again(search: Search, url: str
 def test_windows_reach_a_machine_that_has_none(search: Search, url: str, tmp_path: Path) -> None:
     root = search.options.folder.root
     folders = search.objective.design.window_folders  # type: ignore[attr-defined]
-    put_windows(folders, Share(url, root))
+    put_windows(folders, RemoteStore(url, root))
     other = tmp_path / "other"
     moved = [str(other / Path(folder).relative_to(root)) for folder in folders]
-    fetch_windows(moved, Share(url, other))
+    fetch_windows(moved, RemoteStore(url, other))
     for old, new in zip(folders, moved, strict=True):
         assert {p.name: p.read_bytes() for p in Path(old).iterdir()} == {
             p.name: p.read_bytes() for p in Path(new).iterdir()
         }
-    Share(url, root).delete(Path(folders[0]), META)
+    RemoteStore(url, root).delete(Path(folders[0]), META)
     shutil.rmtree(moved[0])
-    with pytest.raises(ShareError, match="holds no whole"):
-        fetch_windows(moved, Share(url, other))
+    with pytest.raises(RemoteStoreError, match="holds no whole"):
+        fetch_windows(moved, RemoteStore(url, other))
 
 
 def record(number: int, state: State, *names: str, at: float) -> TrialRecord:
@@ -221,15 +221,15 @@ def record(number: int, state: State, *names: str, at: float) -> TrialRecord:
 
 
 @pytest.fixture
-def stored(url: str, tmp_path: Path) -> Callable[[int], DriverShare]:
+def stored(url: str, tmp_path: Path) -> Callable[[int], DriverRemoteStore]:
     """A driver's share with four checkpoints of 1,000 bytes each, for a budget."""
-    folder, share = RunFolder(tmp_path / "run"), Share(url, tmp_path / "run")
+    folder, share = RunFolder(tmp_path / "run"), RemoteStore(url, tmp_path / "run")
     for name in ("a/1", "b/1", "c/1", "d/1"):
         share.put(folder_of(folder.stages, name, model_bin=b"1" * 998, state_json=b"{}"), STATE)
-    return lambda budget: DriverShare(Share(url, folder.root), folder, budget)
+    return lambda budget: DriverRemoteStore(RemoteStore(url, folder.root), folder, budget)
 
 
-def test_what_was_used_longest_ago_is_evicted(stored: Callable[[int], DriverShare]) -> None:
+def test_what_was_used_longest_ago_is_evicted(stored: Callable[[int], DriverRemoteStore]) -> None:
     """By the evaluations that name it: writing it is no use."""
     later = time.time() + 1000
     records = [record(0, State.COMPLETE, "a/1", at=later + 3), record(1, State.PRUNED, "c/1", at=later)]
@@ -238,7 +238,7 @@ def test_what_was_used_longest_ago_is_evicted(stored: Callable[[int], DriverShar
     assert stored(1000).evict(records, at_once=True) == []
 
 
-def test_what_a_trial_works_on_stays(stored: Callable[[int], DriverShare]) -> None:
+def test_what_a_trial_works_on_stays(stored: Callable[[int], DriverRemoteStore]) -> None:
     records = [record(0, State.RUNNING, "a/1", at=1.0), record(1, State.COMPLETE, "b/1", at=2.0)]
     assert sorted(stored(0).evict(records, at_once=True)) == ["b/1", "c/1", "d/1"]
 
@@ -246,9 +246,9 @@ def test_what_a_trial_works_on_stays(stored: Callable[[int], DriverShare]) -> No
 def test_evictions_are_a_minute_apart(url: str, tmp_path: Path) -> None:
     clock = Hand()
     folder = RunFolder(tmp_path / "run")
-    share = Share(url, folder.root, clock)
+    share = RemoteStore(url, folder.root, clock)
     share.put(folder_of(folder.stages, "a/1", state_json=b"{}"), STATE)
-    driver = DriverShare(share, folder, 0, clock)
+    driver = DriverRemoteStore(share, folder, 0, clock)
     assert driver.evict([]) == []
     clock.sleep(61)
     assert driver.evict([]) == ["a/1"]
@@ -256,9 +256,9 @@ def test_evictions_are_a_minute_apart(url: str, tmp_path: Path) -> None:
 
 def test_a_listing_is_asked_for_again_after_a_while(url: str, tmp_path: Path) -> None:
     clock = Hand()
-    store = StageStore(tmp_path / "a/stages", share=Share(url, tmp_path / "a", clock))
+    store = StageStore(tmp_path / "a/stages", share=RemoteStore(url, tmp_path / "a", clock))
     assert store.steps("x") == []
-    Share(url, tmp_path / "b").put(folder_of(tmp_path / "b", "stages/x/00000008", state_json=b"{}"), STATE)
+    RemoteStore(url, tmp_path / "b").put(folder_of(tmp_path / "b", "stages/x/00000008", state_json=b"{}"), STATE)
     assert store.steps("x") == []
     clock.sleep(LISTED + 1)
     assert store.steps("x") == [8]

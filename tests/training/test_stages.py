@@ -20,7 +20,7 @@ from ratio_hpo.core.errors import Diverged, StorageFullError
 from ratio_hpo.core.files import abandoned, folder_size, written_whole
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.checkpoint import STATE, read_state, update_state
-from ratio_hpo.training.engine import Inferred
+from ratio_hpo.training.engine import EvalSet
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.loop import StagePoint
 from ratio_hpo.training.schedule import decay_start, factor
@@ -441,7 +441,7 @@ def test_on_a_cpu_no_more_windows_are_scored_at_once_than_its_caches_hold(
 
     monkeypatch.setattr(engine, "forward", watched)
     windows = lab.sources["en"]
-    [outputs] = engine.infer([Inferred(windows, lab.task, "qa")])
+    [outputs] = engine.infer([EvalSet(windows, lab.task, "qa")])
     assert len(outputs) == sum(scored) == len(windows) > max(scored) == most
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ratio_hpo.core.fingerprint import integer_hash
-from ratio_hpo.data.examples import Asked, Choice, Example, Pair, Placed, Question, Sentence
+from ratio_hpo.data.examples import Asked, ChoiceQuestion, Example, Pair, Placed, Question, Sentence
 from ratio_hpo.data.mixing import Mixture, MixtureStream
 from ratio_hpo.data.tasks import TASKS, Drawn, Head, Vocabulary, make_task
 from ratio_hpo.data.tasks.settings import ChoiceSettings, MaskingSettings, PairSettings, TagSettings, TaskSettings
@@ -21,9 +21,9 @@ from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import world_examples
 from ratio_hpo.metrics.ratio import ratio
-from ratio_hpo.training.base import find_base
+from ratio_hpo.training.base_model import find_base
 from ratio_hpo.training.checkpoint import load_checkpoint, save_checkpoint
-from ratio_hpo.training.engine import Engine, Inferred, Tally, Trained
+from ratio_hpo.training.engine import Engine, EvalSet, StageMetrics, TrainingSource
 from ratio_hpo.training.heads import load_heads
 from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.spec import EngineSpec
@@ -76,7 +76,7 @@ class Bench:
             "name": "intermediate",
             "heads": {name: name for name in shares},
             "prints": {name: [name] for name in shares},
-            "mixture": Mixture(shares=shares, sizes=sizes, aside=frozenset({"mlm"} & set(shares))),
+            "mixture": Mixture(shares=shares, sizes=sizes, auxiliary=frozenset({"mlm"} & set(shares))),
             "data": dict.fromkeys(shares, "d"),
             "unit": "examples", "steps": 10, "batch_size": 16, "learning_rate": 2e-3, "schedule": "constant",
             "warmup": 5, "weight_decay": 0.01, "clip": 1.0, "seed": 0, "precision": "fp32",
@@ -84,18 +84,18 @@ class Bench:
         }  # fmt: skip
         return Stage(**{**values, **changes})
 
-    def sources(self) -> dict[str, Trained]:
-        return {name: Trained(self.windows[name], self.tasks[name], name) for name in self.tasks}
+    def sources(self) -> dict[str, TrainingSource]:
+        return {name: TrainingSource(self.windows[name], self.tasks[name], name) for name in self.tasks}
 
     def train(self, stage: Stage, steps: int) -> torch.optim.Optimizer:
         optimizer, stream = self.engine.optimizer(stage), MixtureStream(stage.mixture, stage.seed)
         for step in range(steps):
-            self.engine.step(stage, step, stream, self.sources(), optimizer, Tally())
+            self.engine.step(stage, step, stream, self.sources(), optimizer, StageMetrics())
         return optimizer
 
     def score(self, name: str, examples: list[Any]) -> dict[str, float]:
         windows = self.open(name, examples)
-        [outputs] = self.engine.infer([Inferred(windows, self.tasks[name], name)])
+        [outputs] = self.engine.infer([EvalSet(windows, self.tasks[name], name)])
         [scores] = self.tasks[name].score(windows, outputs, "en", "validation")
         return {measure: ratio(sums) for measure, sums in scores.measures.items()}
 
@@ -110,7 +110,7 @@ def shuffled(examples: list[Any]) -> list[Any]:
     order = np.random.default_rng(0).permutation(len(examples))
     if isinstance(examples[0], Question | Asked):
         return [replace(e, question=examples[k].question) for e, k in zip(examples, order, strict=True)]
-    if isinstance(examples[0], Pair | Choice):
+    if isinstance(examples[0], Pair | ChoiceQuestion):
         return [replace(e, label=examples[k].label) for e, k in zip(examples, order, strict=True)]
     pool = [tag for example in examples for tag in example.tags]
     mixed = iter(np.random.default_rng(0).permutation(pool).tolist())
@@ -289,7 +289,7 @@ def test_a_checkpoint_of_several_heads_holds_the_encoder_once_and_loads_as_each_
 ) -> None:
     import transformers
 
-    from ratio_hpo.study.keeper import model_files
+    from ratio_hpo.study.checkpoint_retention import model_files
 
     lab = bench("qa", "nli", "mlm", "lareqa")
     stage = lab.stage({"qa": 0.5, "nli": 0.2, "mlm": 0.2, "lareqa": 0.1})
@@ -332,7 +332,7 @@ def test_long_sentences_become_windows_of_whole_words_each_scored_once(bench: Ca
 def test_prompts_are_cut_from_their_front_and_ties_choose_the_first(bench: Callable) -> None:
     lab = bench("choice")
     prompt = " ".join(f"w{k}" for k in range(200)) + " end"
-    example = Choice(id="c", group="c", prompt=prompt, choices=("Rome", "Oslo", "Paris"), label=0)
+    example = ChoiceQuestion(id="c", group="c", prompt=prompt, choices=("Rome", "Oslo", "Paris"), label=0)
     task = make_task("choice", ChoiceSettings(max_length=32))
     windows = open_windows(write_windows([example], lab.tokenizer, task, ["choice", 32], lab.folder))
     assert len(windows) == 1

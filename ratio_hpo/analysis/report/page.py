@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ratio_hpo.analysis.parts import Part, name_of
-from ratio_hpo.analysis.pictures import PICTURES, draw
-from ratio_hpo.analysis.pictures.again import pairs_table
-from ratio_hpo.analysis.pictures.base import Cell, Facts, Picture, Table, Trial
-from ratio_hpo.analysis.report.facts import about_rows, answer_of, leaks_of, numbers_of, reproduce_of
+from ratio_hpo.analysis.plots import PICTURES, draw
+from ratio_hpo.analysis.plots.base import Cell, Facts, Plot, Table, Trial
+from ratio_hpo.analysis.plots.confirmation import pairs_table
+from ratio_hpo.analysis.report.context import about_rows, answer_of, leaks_of, numbers_of, reproduce_of
 from ratio_hpo.analysis.report.svg import svg_of
+from ratio_hpo.analysis.score_parts import Part, name_of
 from ratio_hpo.core.errors import printable
 from ratio_hpo.core.files import written_whole
 from ratio_hpo.core.trial import TrialRecord
 
-MOST_ROWS = 400
+MAX_ROWS = 400
 """Of a table; beyond, it says how many more there are and where they can be had."""
 
 TEMPLATE = "report.html.j2"
@@ -83,7 +83,7 @@ def render(columns: Sequence[Column], *, refresh: int | None = None) -> str:
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         show=_show,
         is_number=lambda cell: isinstance(cell, Trial | float | int),
-        most=MOST_ROWS,
+        most=MAX_ROWS,
     )
 
 
@@ -102,7 +102,7 @@ def _study(column: Column, prefix: str) -> dict[str, Any]:
     }
 
 
-def _section(facts: Facts, picture: Picture, prefix: str) -> Section:
+def _section(facts: Facts, picture: Plot, prefix: str) -> Section:
     missing = picture.missing(facts)
     name = f"{prefix}{picture.name}"
     if missing is not None:
@@ -122,7 +122,7 @@ def _trial(facts: Facts, record: TrialRecord, link: str | None) -> dict[str, Any
         "name": facts.name(record),
         "state": record.state.value,
         "ratio": record.ratio,
-        "score": None if last is None else last.headline,
+        "score": None if last is None else last.primary_score,
         "cost": None if last is None else last.cost,
         "settings": {k: v for k, v in record.params.items() if k not in ("ratio", "shares", "no_intermediate")},
         "scores": {} if last is None else {n: facts.score(last, part) for n, part in _named(facts)},

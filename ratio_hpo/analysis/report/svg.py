@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
-from ratio_hpo.analysis.pictures.style import FAINT, INK, styled
+from ratio_hpo.analysis.plots.style import FAINT, INK, styled
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 SCALE, SMALLEST = 1.55, 430.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError, DataError
-from ratio_hpo.data.examples import Choice, Example, Pair
+from ratio_hpo.data.examples import ChoiceQuestion, Example, Pair
 from ratio_hpo.data.report import Report
 
 Records = Iterator[tuple[str, Any]]
@@ -212,6 +212,6 @@ def _stripped(name: str, what: str) -> DataError:
 
 def _all_zero(examples: list[Example]) -> bool:
     """Whether every label is the first one, in a file of several records."""
-    labels = {e.label if isinstance(e, Choice) else e.label if isinstance(e, Pair) and e.symmetric else None
+    labels = {e.label if isinstance(e, ChoiceQuestion) else e.label if isinstance(e, Pair) and e.symmetric else None
               for e in examples}  # fmt: skip
     return len(examples) > 1 and labels in ({0}, {"0"})

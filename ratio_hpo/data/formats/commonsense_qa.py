@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ratio_hpo.data.examples import Choice, group_of
+from ratio_hpo.data.examples import ChoiceQuestion, group_of
 from ratio_hpo.data.formats.base import Format
 from ratio_hpo.data.formats.fields import id_of, index_of, text_of, whole
 from ratio_hpo.data.formats.files import json_records
 from ratio_hpo.data.report import Report
 
 
-def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
+def _parse(where: str, record: dict[str, Any], report: Report) -> ChoiceQuestion | None:
     inner = record.get("question")
     flat = inner if isinstance(inner, dict) else {"stem": inner, "choices": record.get("choices")}
     stem = text_of(flat, ("stem",), where, report)
@@ -27,7 +27,7 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
     label = names.index(key) if key in names else index_of(record.get("answerKey"), len(texts), where, report)
     if label is None:
         return None
-    return Choice(id=id_of(record, "id"), group=group_of(stem), prompt=stem, choices=tuple(texts), label=label)
+    return ChoiceQuestion(id=id_of(record, "id"), group=group_of(stem), prompt=stem, choices=tuple(texts), label=label)
 
 
 def _choices(value: Any) -> tuple[list[str], list[Any]]:

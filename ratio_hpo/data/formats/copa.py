@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ratio_hpo.data.examples import Choice, group_of
+from ratio_hpo.data.examples import ChoiceQuestion, group_of
 from ratio_hpo.data.formats.base import Format
 from ratio_hpo.data.formats.fields import id_of, index_of, texts_of
 from ratio_hpo.data.formats.files import json_records
 from ratio_hpo.data.report import Report
 
 
-def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
+def _parse(where: str, record: dict[str, Any], report: Report) -> ChoiceQuestion | None:
     texts = texts_of(record, ("premise", "choice1", "choice2"), where, report)
     if texts is None:
         return None
@@ -23,7 +23,7 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
     if label is None:
         return None
     premise, *choices = texts
-    return Choice(
+    return ChoiceQuestion(
         id=id_of(record, "idx", "id"),
         group=group_of(premise),
         prompt=f"{premise} What was the {asked}?",

@@ -19,7 +19,7 @@ from ratio_hpo.data.report import Report
 ROWS = 256
 """Of a Parquet file, in memory at once."""
 
-MOST_UNPACKED = 8 * 2**30
+MAX_UNPACKED = 8 * 2**30
 """Bytes that a compressed file may unpack to."""
 
 GZIP = b"\x1f\x8b"
@@ -57,7 +57,7 @@ def read_text(path: Path) -> str:
 def _unpacked(path: Path, data: bytes) -> bytes:
     """What gzip has packed, read up to a limit: a small file may unpack to more than the memory holds."""
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-        content = file.read(MOST_UNPACKED + 1)
+        content = file.read(MAX_UNPACKED + 1)
     _check_unpacked(path, len(content))
     return content
 
@@ -68,8 +68,8 @@ def _check_unpacked(path: Path, size: int) -> None:
     Raises:
         DataError: with the limit.
     """
-    if size > MOST_UNPACKED:
-        raise DataError(f"{path}: unpacks to more than {in_bytes(MOST_UNPACKED)}; check the file, or split it")
+    if size > MAX_UNPACKED:
+        raise DataError(f"{path}: unpacks to more than {in_bytes(MAX_UNPACKED)}; check the file, or split it")
 
 
 def kind_of(path: Path) -> str:
@@ -155,7 +155,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of a Parquet file.
 
     Raises:
-        DataError: absent, no Parquet, or larger than `MOST_UNPACKED` when it is unpacked.
+        DataError: absent, no Parquet, or larger than `MAX_UNPACKED` when it is unpacked.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ratio_hpo.data.examples import Choice, group_of
+from ratio_hpo.data.examples import ChoiceQuestion, group_of
 from ratio_hpo.data.formats.base import Format
 from ratio_hpo.data.formats.fields import encodable, id_of, index_of, text_of
 from ratio_hpo.data.formats.files import json_records
 from ratio_hpo.data.report import Report
 
 
-def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
+def _parse(where: str, record: dict[str, Any], report: Report) -> ChoiceQuestion | None:
     prompt = text_of(record, ("ctx_a", "ctx"), where, report)
     if prompt is None:
         return None
@@ -27,7 +27,7 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
         return None
     begin = record.get("ctx_b") if record.get("ctx_a") is not None else ""
     choices = tuple(f"{begin} {ending}".strip() if begin else ending for ending in endings)
-    return Choice(id=id_of(record, "ind"), group=group_of(prompt), prompt=prompt, choices=choices, label=label)
+    return ChoiceQuestion(id=id_of(record, "ind"), group=group_of(prompt), prompt=prompt, choices=choices, label=label)
 
 
 HELLASWAG = Format(

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 
 from ratio_hpo.data.report import Report
 
-MOST_LINES = 50
+MAX_LINES = 50
 """Lines that one quoted field may go on over."""
 
-MOST_FIELD = 2**27
+MAX_FIELD = 2**27
 """Characters of a field at most."""
 
 QUOTE = '"'
@@ -29,7 +29,7 @@ def separated(
         lines: of a file, with their numbers.
         columns: how many fields a record has; None: any number.
     """
-    csv.field_size_limit(MOST_FIELD)
+    csv.field_size_limit(MAX_FIELD)
     written = _is_written_by_csv([line for _, line in lines], delimiter)
     k = 0
     while k < len(lines):
@@ -68,7 +68,7 @@ def _joined(
 ) -> tuple[int, list[str]] | None:
     """A record whose quoted field goes on over the next lines: the line after it, and its fields."""
     text = line
-    for end in range(k, min(k + MOST_LINES, len(lines))):
+    for end in range(k, min(k + MAX_LINES, len(lines))):
         text = f"{text}\n{lines[end][1]}"
         try:
             rows = list(csv.reader([text], delimiter=delimiter, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ratio_hpo.data.examples import Choice, group_of
+from ratio_hpo.data.examples import ChoiceQuestion, group_of
 from ratio_hpo.data.formats.base import Format
 from ratio_hpo.data.formats.fields import id_of, index_of, texts_of
 from ratio_hpo.data.formats.files import json_records
@@ -13,7 +13,7 @@ from ratio_hpo.data.report import Report
 ANSWERS = ("answerA", "answerB", "answerC")
 
 
-def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
+def _parse(where: str, record: dict[str, Any], report: Report) -> ChoiceQuestion | None:
     texts = texts_of(record, ("context", "question", *ANSWERS), where, report)
     if texts is None:
         return None
@@ -22,7 +22,7 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Choice | None:
     if label is None:
         return None
     context, question, *answers = texts
-    return Choice(
+    return ChoiceQuestion(
         id=id_of(record, "id"), group=group_of(context), prompt=f"{context} {question}", choices=tuple(answers),
         label=label,
     )  # fmt: skip

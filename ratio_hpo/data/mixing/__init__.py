@@ -4,14 +4,14 @@ from ratio_hpo.data.mixing.draw import WHOLE, DrawTree, integer_shares
 from ratio_hpo.data.mixing.shares import (
     SPREADS,
     SourceSize,
-    Split,
+    SpreadRule,
     by_size,
     reachable_ratios,
     spread_shares,
     token_shares,
     window_ratio,
 )
-from ratio_hpo.data.mixing.solve import Solution, Wanted, solve
+from ratio_hpo.data.mixing.solve import MixtureSpec, StageMixture, solve
 from ratio_hpo.data.mixing.stream import Mixture, MixtureStream, Segment
 
 __all__ = [
@@ -19,12 +19,12 @@ __all__ = [
     "WHOLE",
     "DrawTree",
     "Mixture",
+    "MixtureSpec",
     "MixtureStream",
     "Segment",
-    "Solution",
     "SourceSize",
-    "Split",
-    "Wanted",
+    "SpreadRule",
+    "StageMixture",
     "by_size",
     "integer_shares",
     "reachable_ratios",

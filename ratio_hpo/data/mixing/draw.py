@@ -19,7 +19,7 @@ from ratio_hpo.core.errors import ConfigError
 WHOLE = 2**30
 """Integer shares sum to this. Counts up to 2**31 then multiply by it within 64 bits."""
 
-MOST_DRAWS = 2**31
+MAX_DRAWS = 2**31
 
 Counts = NDArray[np.int64]
 
@@ -87,8 +87,8 @@ class DrawTree:
         Raises:
             ValueError: a position beyond 2**31.
         """
-        if not 0 <= start <= stop <= MOST_DRAWS:
-            raise ValueError(f"draws need 0 <= start <= stop <= {MOST_DRAWS}, but got {start}..{stop}")
+        if not 0 <= start <= stop <= MAX_DRAWS:
+            raise ValueError(f"draws need 0 <= start <= stop <= {MAX_DRAWS}, but got {start}..{stop}")
         number = stop - start
         source = np.empty(number, dtype=np.int32)
         before = np.empty(number, dtype=np.int64)

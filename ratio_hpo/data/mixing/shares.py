@@ -25,7 +25,7 @@ class SourceSize:
     tokens: int
     reference: bool
     task: str = ""
-    aside: bool = False
+    auxiliary: bool = False
 
     @property
     def tokens_per_window(self) -> float:
@@ -76,11 +76,11 @@ SPREADS: dict[str, Callable[[Mapping[str, int], float, float], dict[str, float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
+class SpreadRule:
     """How a side's share is split over its sources.
 
     Attributes:
-        spread: of the sources that are not the reference's, a name in `SPREADS`; `english` of the reference's.
+        spread: of the sources that are not the reference's, a name in `SPREADS`; `reference_spread` of the reference's.
         temperature: of `temperature`.
         unit: what sizes and shares count: `examples` (windows) or `tokens`.
         size_cap: a source counts as no larger than that, in the unit (T5's examples-proportional mixing, Raffel et
@@ -88,7 +88,7 @@ class Split:
     """
 
     spread: str = "proportional"
-    english: str = "proportional"
+    reference_spread: str = "proportional"
     temperature: float = 1.0
     unit: str = "examples"
     size_cap: int | None = None
@@ -102,7 +102,7 @@ class Split:
 
 
 def task_balanced_shares(
-    sizes: Mapping[str, SourceSize], ratio: float, split: Split, whole: float = 0.0
+    sizes: Mapping[str, SourceSize], ratio: float, split: SpreadRule, whole: float = 0.0
 ) -> dict[str, float]:
     """Shares at a ratio where each task keeps its share, by size, and the ratio applies inside each.
 
@@ -127,13 +127,13 @@ def task_balanced_shares(
         asked = inner if len(sides) == 2 else float(False in sides)
         asked = min(max(asked, 0.0), 1.0)
         parts = spread_shares(
-            own, asked, split, amount=whole * share * asked, english_amount=whole * share * (1.0 - asked)
+            own, asked, split, amount=whole * share * asked, reference_amount=whole * share * (1.0 - asked)
         )
         shares |= {name: share * part for name, part in parts.items()}
     return shares
 
 
-def reachable_ratios(sizes: Mapping[str, SourceSize], split: Split) -> tuple[float, float]:
+def reachable_ratios(sizes: Mapping[str, SourceSize], split: SpreadRule) -> tuple[float, float]:
     """The least and the largest ratio where each task keeps its share."""
     low, high = 0.0, 1.0
     for task, share in _task_shares(sizes, split).items():
@@ -145,33 +145,35 @@ def reachable_ratios(sizes: Mapping[str, SourceSize], split: Split) -> tuple[flo
     return low, max(high, low)
 
 
-def _task_shares(sizes: Mapping[str, SourceSize], split: Split) -> dict[str, float]:
+def _task_shares(sizes: Mapping[str, SourceSize], split: SpreadRule) -> dict[str, float]:
     totals: dict[str, float] = {}
     for name, amount in split.sizes(sizes).items():
         totals[sizes[name].task] = totals.get(sizes[name].task, 0.0) + amount
     return _normalised(totals)
 
 
-ASIDE_TEMPERATURE = 1 / 0.3
+AUXILIARY_TEMPERATURE = 1 / 0.3
 """Of languages within masked language modelling: p ~ n^0.3 (Conneau et al. 2020, XLM-R)."""
 
 
-def beside(labelled: Mapping[str, float], aside: Mapping[str, SourceSize], share: float, unit: str) -> dict[str, float]:
+def beside(
+    labelled: Mapping[str, float], auxiliary: Mapping[str, SourceSize], share: float, unit: str
+) -> dict[str, float]:
     """Shares of all sources, where those that stand aside have `share` of everything together."""
     shares = {name: (1.0 - share) * value for name, value in labelled.items()}
-    if not aside:
+    if not auxiliary:
         return shares
-    parts = tempered(_amounts(aside, unit), 0.0, ASIDE_TEMPERATURE)
+    parts = tempered(_amounts(auxiliary, unit), 0.0, AUXILIARY_TEMPERATURE)
     return shares | {name: share * part for name, part in parts.items()}
 
 
 def spread_shares(
     sizes: Mapping[str, SourceSize],
     ratio: float,
-    split: Split,
+    split: SpreadRule,
     *,
     amount: float = 0.0,
-    english_amount: float = 0.0,
+    reference_amount: float = 0.0,
 ) -> dict[str, float]:
     """Shares of all sources at a ratio.
 
@@ -179,7 +181,7 @@ def spread_shares(
         sizes: of each source.
         ratio: total share of the sources that are not the reference's, in [0, 1].
         amount: what those sources will give in all, in the unit; `unimax` counts repeats with it.
-        english_amount: what the reference's will give.
+        reference_amount: what the reference's will give.
 
     Raises:
         ConfigError: a ratio outside [0, 1], or one that needs sources which are not there.
@@ -187,15 +189,15 @@ def spread_shares(
     if not 0.0 <= ratio <= 1.0:
         raise ConfigError(f"ratio needs a value in [0, 1], but got {ratio}; correct it")
     amounts = split.sizes(sizes)
-    english = {name: amounts[name] for name, size in sizes.items() if size.reference}
+    reference = {name: amounts[name] for name, size in sizes.items() if size.reference}
     others = {name: amounts[name] for name, size in sizes.items() if not size.reference}
     if ratio > 0.0 and not others:
         raise ConfigError(f"ratio {ratio:g} needs a source outside the reference language, but there is none; add one")
-    if ratio < 1.0 and not english:
+    if ratio < 1.0 and not reference:
         raise ConfigError(f"ratio {ratio:g} needs a source in the reference language, but there is none; add one")
     shares = dict.fromkeys(sizes, 0.0)
     if ratio < 1.0:
-        parts = SPREADS[split.english](english, english_amount, split.temperature)
+        parts = SPREADS[split.reference_spread](reference, reference_amount, split.temperature)
         shares |= {k: (1.0 - ratio) * v for k, v in parts.items()}
     if ratio > 0.0:
         parts = SPREADS[split.spread](others, amount, split.temperature)
@@ -203,7 +205,7 @@ def spread_shares(
     return shares
 
 
-def by_size(sizes: Mapping[str, SourceSize], split: Split) -> dict[str, float]:
+def by_size(sizes: Mapping[str, SourceSize], split: SpreadRule) -> dict[str, float]:
     """Shares of all sources in proportion to what they hold, up to the cap."""
     return _normalised({name: float(amount) for name, amount in split.sizes(sizes).items()})
 
@@ -214,7 +216,7 @@ def _amounts(sizes: Mapping[str, SourceSize], unit: str) -> dict[str, int]:
 
 def window_ratio(shares: Mapping[str, float], sizes: Mapping[str, SourceSize]) -> float:
     """The part that is not the reference's, of what the labelled sources share."""
-    labelled = {name: share for name, share in shares.items() if not sizes[name].aside}
+    labelled = {name: share for name, share in shares.items() if not sizes[name].auxiliary}
     whole = sum(labelled.values())
     return sum(share for name, share in labelled.items() if not sizes[name].reference) / whole if whole else 0.0
 

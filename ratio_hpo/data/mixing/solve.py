@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.data.mixing.shares import (
     SourceSize,
-    Split,
+    SpreadRule,
     beside,
     by_size,
     spread_shares,
@@ -22,38 +22,38 @@ from ratio_hpo.data.mixing.shares import (
     window_ratio,
 )
 
-MOST_ADDED_RATIO = 0.9
+MAX_ADDED_RATIO = 0.9
 """The largest share of windows that `budget: add` takes: the stage is ten times as long there."""
 
 ROUNDS, SETTLED = 100, 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Solution:
+class StageMixture:
     """A stage's mixture and length.
 
     Attributes:
         shares: of windows, by source.
-        asked: shares in the unit that was asked for.
+        requested: shares in the requested unit.
         ratio: share of the labelled windows that are not the reference's.
-        asked_ratio: the same of `asked`.
+        asked_ratio: the same of `requested`.
         steps: updates.
     """
 
     shares: dict[str, float]
-    asked: dict[str, float]
+    requested: dict[str, float]
     ratio: float
-    asked_ratio: float
+    requested_ratio: float
     steps: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What is asked of a stage.
+class MixtureSpec:
+    """What is requested of a stage.
 
     Attributes:
         steps, batch_size: its reference length; with `budget: add`, that at ratio 0.
-        spread, temperature, english, size_cap: how a side's share is split over its sources.
+        spread, temperature, reference_spread, size_cap: how a side's share is split over its sources.
         unit: what shares and ratio count: `examples` (windows) or `tokens`.
         budget: `replace`, or `add`.
         balance: whether a ratio is one over `language`s, or holds inside each `task`.
@@ -63,20 +63,20 @@ class Wanted:
     steps: int
     batch_size: int
     spread: str = "proportional"
-    english: str = "proportional"
+    reference_spread: str = "proportional"
     temperature: float = 1.0
     unit: str = "examples"
     budget: str = "replace"
     size_cap: int | None = None
     balance: str = "language"
-    aside: float = 0.0
+    auxiliary: float = 0.0
 
     @property
-    def split(self) -> Split:
+    def split(self) -> SpreadRule:
         """How a side's share is split over its sources."""
-        return Split(
+        return SpreadRule(
             spread=self.spread,
-            english=self.english,
+            reference_spread=self.reference_spread,
             temperature=self.temperature,
             unit=self.unit,
             size_cap=self.size_cap,
@@ -85,11 +85,11 @@ class Wanted:
 
 def solve(
     sizes: Mapping[str, SourceSize],
-    wanted: Wanted,
+    wanted: MixtureSpec,
     *,
     shares: Mapping[str, float] | None = None,
     ratio: float | None = None,
-) -> Solution:
+) -> StageMixture:
     """Window shares and steps, from explicit shares, from a ratio, or by size where neither is given.
 
     Raises:
@@ -98,7 +98,7 @@ def solve(
     unknown = [name for name in shares or () if name not in sizes]
     if unknown:
         raise ConfigError(f"shares name {unknown[0]}, which is no source; known: {', '.join(sorted(sizes))}")
-    amount = wanted.steps * wanted.batch_size * (ratio or 0.0) * (1.0 - wanted.aside)
+    amount = wanted.steps * wanted.batch_size * (ratio or 0.0) * (1.0 - wanted.auxiliary)
     for _ in range(ROUNDS):
         solution = _once(sizes, wanted, shares, ratio, amount)
         before, amount = amount, _amount(sizes, wanted, solution)
@@ -127,33 +127,33 @@ def check_added(ratio: float) -> None:
     Raises:
         ConfigError: it is over 0.9.
     """
-    if ratio > MOST_ADDED_RATIO + 1e-9:
+    if ratio > MAX_ADDED_RATIO + 1e-9:
         raise ConfigError(
-            f"budget `add` needs at most {MOST_ADDED_RATIO} of the windows outside the reference language, "
+            f"budget `add` needs at most {MAX_ADDED_RATIO} of the windows outside the reference language, "
             f"but got {ratio:.4g}; lower the ratio"
         )
 
 
 def largest_window_ratio(sizes: Mapping[str, SourceSize], ratio: float, unit: str) -> float:
     """The most that a ratio can come to in windows, however it is spread: all of it on the shortest windows."""
-    others = [size.tokens_per_window for size in sizes.values() if not size.reference and not size.aside]
-    english = [size.tokens_per_window for size in sizes.values() if size.reference and not size.aside]
-    if unit == "examples" or not others or not english:
+    others = [size.tokens_per_window for size in sizes.values() if not size.reference and not size.auxiliary]
+    reference = [size.tokens_per_window for size in sizes.values() if size.reference and not size.auxiliary]
+    if unit == "examples" or not others or not reference:
         return ratio
-    least, most = ratio / min(others), (1.0 - ratio) / max(english)
+    least, most = ratio / min(others), (1.0 - ratio) / max(reference)
     return least / (least + most)
 
 
 def _once(
     sizes: Mapping[str, SourceSize],
-    wanted: Wanted,
+    wanted: MixtureSpec,
     shares: Mapping[str, float] | None,
     ratio: float | None,
     amount: float,
-) -> Solution:
+) -> StageMixture:
     """The solution where the other sources give `amount`, in the unit."""
-    labelled = {name: size for name, size in sizes.items() if not size.aside}
-    aside = {name: size for name, size in sizes.items() if size.aside}
+    labelled = {name: size for name, size in sizes.items() if not size.auxiliary}
+    auxiliary = {name: size for name, size in sizes.items() if size.auxiliary}
     if shares is not None:
         among = {name: float(shares.get(name, 0.0)) for name in labelled}
     elif ratio is None:
@@ -162,39 +162,39 @@ def _once(
         among = task_balanced_shares(labelled, ratio, wanted.split, _whole(labelled, wanted))
     else:
         added = 1.0 if wanted.budget == "add" else 1.0 - ratio
-        english = {name: size for name, size in labelled.items() if size.reference}
+        reference = {name: size for name, size in labelled.items() if size.reference}
         among = spread_shares(
-            labelled, ratio, wanted.split, amount=amount, english_amount=added * _whole(english, wanted)
+            labelled, ratio, wanted.split, amount=amount, reference_amount=added * _whole(reference, wanted)
         )
-    if shares is not None and any(shares.get(name, 0.0) > 0.0 for name in aside):
-        asked = {name: float(shares.get(name, 0.0)) for name in sizes}
+    if shares is not None and any(shares.get(name, 0.0) > 0.0 for name in auxiliary):
+        requested = {name: float(shares.get(name, 0.0)) for name in sizes}
     else:
-        asked = beside(among, aside, wanted.aside if aside else 0.0, wanted.unit)
-    windows = token_shares(asked, sizes) if wanted.unit == "tokens" else asked
+        requested = beside(among, auxiliary, wanted.auxiliary if auxiliary else 0.0, wanted.unit)
+    windows = token_shares(requested, sizes) if wanted.unit == "tokens" else requested
     found = window_ratio(windows, sizes)
-    return Solution(
+    return StageMixture(
         shares=windows,
-        asked=asked,
+        requested=requested,
         ratio=found,
-        asked_ratio=window_ratio(asked, sizes) if ratio is None else ratio,
-        steps=added_steps(wanted.steps, min(found, MOST_ADDED_RATIO), wanted.budget),
+        requested_ratio=window_ratio(requested, sizes) if ratio is None else ratio,
+        steps=added_steps(wanted.steps, min(found, MAX_ADDED_RATIO), wanted.budget),
     )
 
 
-def _whole(sizes: Mapping[str, SourceSize], wanted: Wanted) -> float:
+def _whole(sizes: Mapping[str, SourceSize], wanted: MixtureSpec) -> float:
     """What the labelled windows of a stage come to in the unit, were all of them of these sources."""
-    windows = wanted.steps * wanted.batch_size * (1.0 - wanted.aside)
+    windows = wanted.steps * wanted.batch_size * (1.0 - wanted.auxiliary)
     if wanted.unit == "examples" or not sizes:
         return windows
     return windows * sum(s.tokens for s in sizes.values()) / max(sum(s.windows for s in sizes.values()), 1)
 
 
-def _amount(sizes: Mapping[str, SourceSize], wanted: Wanted, solution: Solution) -> float:
+def _amount(sizes: Mapping[str, SourceSize], wanted: MixtureSpec, solution: StageMixture) -> float:
     """What the other sources give over the whole stage, in the unit."""
     per_window = {
         name: (size.tokens_per_window if wanted.unit == "tokens" else 1.0)
         for name, size in sizes.items()
-        if not size.reference and not size.aside
+        if not size.reference and not size.auxiliary
     }
     drawn = solution.steps * wanted.batch_size
     return drawn * sum(solution.shares[name] * each for name, each in per_window.items())

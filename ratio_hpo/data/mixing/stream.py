@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratio_hpo.core.fingerprint import integer_hash
-from ratio_hpo.data.mixing.draw import MOST_DRAWS, DrawTree, integer_shares
+from ratio_hpo.data.mixing.draw import MAX_DRAWS, DrawTree, integer_shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Mixture:
     sizes: Mapping[str, int]
     reference: frozenset[str] = frozenset()
     max_epochs: float | None = None
-    aside: frozenset[str] = frozenset()
+    auxiliary: frozenset[str] = frozenset()
 
     def identity(self) -> dict[str, Any]:
         """A stable form: integer shares, sizes of what is drawn, and the cap."""
@@ -85,7 +85,7 @@ class MixtureStream:
     def take(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Draws start..stop-1: index into `sources` [n], and index of the window within that source [n]."""
         sources, examples = [], []
-        for segment, end in zip(self._segments, [*(s.start for s in self._segments[1:]), MOST_DRAWS], strict=True):
+        for segment, end in zip(self._segments, [*(s.start for s in self._segments[1:]), MAX_DRAWS], strict=True):
             first, last = max(start, segment.start), min(stop, end)
             if first >= last:
                 continue
@@ -138,14 +138,14 @@ def _segments(mixture: Mixture) -> Iterator[Segment]:
         yield segment
         return
     limit = {
-        name: MOST_DRAWS if name in mixture.aside else max(1, int(mixture.max_epochs * size))
+        name: MAX_DRAWS if name in mixture.auxiliary else max(1, int(mixture.max_epochs * size))
         for name, size in mixture.sizes.items()
     }
     while True:
         yield segment
         ends = {name: _reaches(segment.tree, name, limit[name] - drawn[name]) for name in segment.tree.sources}
         length = min(ends.values())
-        if segment.start + length >= MOST_DRAWS:
+        if segment.start + length >= MAX_DRAWS:
             return
         for name, count in segment.tree.counts(length).items():
             drawn[name] += count
@@ -167,22 +167,22 @@ def _redistribute(
     """Shares without the capped sources: to the other non-English ones in proportion, then to English."""
     left = {name: share for name, share in shares.items() if name not in full}
     freed = 1.0 - sum(left.values())
-    labelled = {name: share for name, share in left.items() if name not in mixture.aside}
+    labelled = {name: share for name, share in left.items() if name not in mixture.auxiliary}
     others = {name: share for name, share in labelled.items() if name not in mixture.reference}
-    english = {name: share for name, share in labelled.items() if name in mixture.reference}
-    if not others and not english:
+    reference = {name: share for name, share in labelled.items() if name in mixture.reference}
+    if not others and not reference:
         open_reference = [n for n in sorted(mixture.reference) if mixture.sizes[n] and drawn[n] < limit[n]]
         if not open_reference:
             return {}
         return left | {name: freed / len(open_reference) for name in open_reference}
-    takers = others or english
+    takers = others or reference
     total = sum(takers.values())
     return {name: share + (freed * share / total if name in takers else 0.0) for name, share in left.items()}
 
 
 def _reaches(tree: DrawTree, source: str, count: int) -> int:
     """The least number of draws after which `source` has been drawn `count` times."""
-    low, high = 0, MOST_DRAWS
+    low, high = 0, MAX_DRAWS
     while low < high:
         middle = (low + high) // 2
         if tree.counts(middle)[source] >= count:

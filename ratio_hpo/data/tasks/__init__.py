@@ -1,7 +1,7 @@
 """Tasks: how examples become windows, batches, a loss, predictions and scores. One file a task."""
 
 from ratio_hpo.data.tasks.base import Batch, Drawn, Head, ItemScores, Scores, Task, Vocabulary, make_task
-from ratio_hpo.data.tasks.kinds import TASKS, TaskKind, kind_of_task
+from ratio_hpo.data.tasks.registry import TASKS, TaskKind, kind_of_task
 from ratio_hpo.data.tasks.settings import TaskSettings, parse_settings
 
 __all__ = [

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.data.tasks.kinds import kind_of_task
+from ratio_hpo.data.tasks.registry import kind_of_task
 from ratio_hpo.data.tasks.settings import TaskSettings
 
 if TYPE_CHECKING:

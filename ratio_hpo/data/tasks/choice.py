@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from ratio_hpo.data.examples import Choice
+from ratio_hpo.data.examples import ChoiceQuestion
 from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Scores, Vocabulary
 from ratio_hpo.data.tasks.items import item_scores
 from ratio_hpo.data.tasks.rows import model_inputs, padded, pair_rows, row_columns
@@ -28,7 +28,7 @@ class MultipleChoice(Common):
     def __init__(self, settings: ChoiceSettings, labels: tuple[str, ...], options: str = "") -> None:
         self.settings = settings
 
-    def encode(self, examples: Sequence[Choice], tokenizer: Any) -> dict[str, Any]:
+    def encode(self, examples: Sequence[ChoiceQuestion], tokenizer: Any) -> dict[str, Any]:
         prompts = [example.prompt for example in examples for _ in example.choices]
         choices = [choice for example in examples for choice in example.choices]
         room = self.settings.max_length - tokenizer.num_special_tokens_to_add(pair=True)
@@ -44,7 +44,7 @@ class MultipleChoice(Common):
             "label": pa.array([example.label for example in examples], pa.int32()),
         }
 
-    def describe(self, example: Choice) -> Any:
+    def describe(self, example: ChoiceQuestion) -> Any:
         return example.label
 
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:

@@ -6,10 +6,10 @@ language; all candidates are there to be found, and only the questions of a spli
 
 from __future__ import annotations
 
-from ratio_hpo.data.tasks.finding import Finding
+from ratio_hpo.data.tasks.retrieval import QuestionRetrieval
 
 
-class AnswerRetrieval(Finding):
+class AnswerRetrieval(QuestionRetrieval):
     """Lengths are those of XTREME-R."""
 
     name = "lareqa"

@@ -5,10 +5,10 @@ Right is one entity, so that this is the mean reciprocal rank within the first 2
 
 from __future__ import annotations
 
-from ratio_hpo.data.tasks.finding import Finding
+from ratio_hpo.data.tasks.retrieval import QuestionRetrieval
 
 
-class EntityRetrieval(Finding):
+class EntityRetrieval(QuestionRetrieval):
     """Lengths are those of XTREME-R."""
 
     name = "mewsli"

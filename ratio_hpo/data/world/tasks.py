@@ -14,7 +14,7 @@ import numpy as np
 from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
-from ratio_hpo.data.examples import Asked, Choice, Example, Line, Pair, Sentence, Translation
+from ratio_hpo.data.examples import Asked, ChoiceQuestion, Example, Line, Pair, Sentence, Translation
 from ratio_hpo.data.world.generate import KINDS, check_language, draw_names, draw_values, generate, texts
 
 Rng = np.random.Generator
@@ -93,7 +93,7 @@ def _paraphrase(rng: Rng, language: str, people: str, identifier: str) -> Pair:
     return Pair(id=identifier, group=identifier, first=pair[0], second=pair[1], label=str(int(same)), symmetric=True)
 
 
-def _choice(rng: Rng, language: str, people: str, identifier: str) -> Choice:
+def _choice(rng: Rng, language: str, people: str, identifier: str) -> ChoiceQuestion:
     """A passage with a question, and three values: the right one, one of another kind, one that is not there."""
     names, relations, values = _facts(rng, language, people, 1)
     asked = relations[0]
@@ -106,7 +106,7 @@ def _choice(rng: Rng, language: str, people: str, identifier: str) -> Choice:
     choices = [values[asked], values[relations[2]], absent]
     order = rng.permutation(3)
     question = texts()[language][asked][2 + int(rng.integers(2))].format(name=names[0])
-    return Choice(
+    return ChoiceQuestion(
         id=identifier,
         group=identifier,
         prompt=f"{_passage(rng, language, names[0], values)} {question}",

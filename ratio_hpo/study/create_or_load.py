@@ -1,0 +1,203 @@
+"""Making a study once, finding it again, and refusing another one under its name."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import optuna
+import sqlalchemy as sql
+
+from ratio_hpo.core.config import did_you_mean
+from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.fingerprint import canonical, fingerprint
+from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
+from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, TrialRecord
+from ratio_hpo.space import Space
+from ratio_hpo.study.plan import CONFIRMATION, StudyPlan, TargetScore
+from ratio_hpo.study.records import ASKED, KIND, PARAMS, PLANNED, PRUNABLE, REPLICATE_OF, SEED
+from ratio_hpo.study.retrying_storage import RetryingStorage
+from ratio_hpo.study.samplers import fixed_values
+from ratio_hpo.study.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
+
+IDENTITY, ABOUT, FORMAT_KEY = "identity", "about", "format"
+
+FORMAT = 6
+"""How studies are stored; another number is another version's."""
+
+PATIENCE = 20.0
+"""Seconds that a second driver waits for the first one to finish making a study."""
+
+
+def open_study(plan: StudyPlan, storage: RetryingStorage) -> optuna.Study:
+    """The study of a plan: made, with its baselines waiting, if it is not there.
+
+    Raises:
+        StudyError: one of that name is there with another identity.
+    """
+    try:
+        study = optuna.create_study(
+            study_name=plan.name,
+            storage=storage,
+            directions=["maximize", "minimize"],
+            sampler=optuna.samplers.RandomSampler(seed=0),
+        )
+    except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(study_name=plan.name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
+        deadline = time.monotonic() + PATIENCE
+        while IDENTITY not in study.user_attrs and time.monotonic() < deadline:
+            time.sleep(0.2)
+    if IDENTITY not in study.user_attrs:
+        _enqueue_baselines(study, plan)
+        study.set_user_attr(ABOUT, _about(plan))
+        study.set_user_attr(FORMAT_KEY, FORMAT)
+        study.set_user_attr(IDENTITY, canonical(plan.identity))
+    check_format(plan.name, study.user_attrs)
+    check_identity(study.user_attrs[IDENTITY], plan)
+    _enqueue_planned(study, plan)
+    _enqueue_replicates(study, plan)
+    study.set_user_attr(ABOUT, _about(plan))
+    return study
+
+
+def check_format(name: str, attributes: Mapping[str, Any]) -> None:
+    """Refuse a study that another version has stored.
+
+    Raises:
+        StudyError: one line.
+    """
+    found = attributes.get(FORMAT_KEY, 1)
+    if found != FORMAT:
+        when = "an earlier" if not isinstance(found, int) or found < FORMAT else "a newer"
+        raise StudyError(
+            f"study {name} was made by {when} version (format {found}, not {FORMAT}); read it with that version, or "
+            "start anew in another ⟨root⟩"
+        )
+
+
+def find_study(storage: RetryingStorage, name: str | None) -> optuna.Study:
+    """A study by name; without one, the one that was worked on last; a confirmation counts as work on its study.
+
+    Raises:
+        StudyError: there is none, or none of that name.
+    """
+    names = study_ids(storage)
+    if not names:
+        raise StudyError("no studies here yet; run `ratio-hpo search`, or name another ⟨root⟩")
+    if name is None:
+        last = max(names, key=lambda key: (last_start(storage, names[key]), names[key]))
+        name = last.removesuffix(CONFIRMATION)
+    if name not in names:
+        raise StudyError(f"no study named {name!r} ({did_you_mean(name, list(names))})")
+    study = optuna.load_study(study_name=name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
+    check_format(name, study.user_attrs)
+    return study
+
+
+def has_study(storage: RetryingStorage, name: str) -> bool:
+    """Whether a study of that name was made by us."""
+    return name in study_ids(storage)
+
+
+def study_ids(storage: RetryingStorage) -> dict[str, int]:
+    """The studies of the storage that were made by us, in the order in which they were made."""
+    joined = STUDIES.join(STUDY_ATTRIBUTES, STUDIES.c.study_id == STUDY_ATTRIBUTES.c.study_id)
+    query = sql.select(STUDIES.c.study_name, STUDIES.c.study_id).select_from(joined)
+    ours = query.where(STUDY_ATTRIBUTES.c.key == IDENTITY).order_by(STUDIES.c.study_id)
+    found = storage.run(lambda connection: connection.execute(ours).all())
+    return {str(name): int(study_id) for name, study_id in found}
+
+
+def last_start(storage: RetryingStorage, study_id: int) -> float:
+    """When the last trial of a study was begun, in seconds since the epoch; 0 where none was."""
+    query = sql.select(sql.func.max(TRIALS.c.datetime_start)).where(TRIALS.c.study_id == study_id)
+    moment = storage.run(lambda connection: connection.execute(query).scalar())
+    return moment.timestamp() if moment else 0.0
+
+
+def resolve_target(study: optuna.Study, target: TargetScore, past: Sequence[TrialRecord]) -> float | None:
+    """The mean F1 that trials are timed to: as stored, as given, or from trial 0 once it is done. Stored once."""
+    stored = study.user_attrs.get("target")
+    if stored is not None:
+        return stored
+    value = target.score
+    if value is None and past and past[0].done and past[0].scored:
+        value = target.fraction * past[0].scored[-1].primary_score
+    if value is not None:
+        study.set_user_attr("target", value)
+    return value
+
+
+def _about(plan: StudyPlan) -> dict[str, Any]:
+    about = replace(
+        plan.about,
+        largest_cost=plan.largest_cost,
+        languages=plan.languages,
+        rungs=plan.rungs,
+        parameters=tuple(plan.space.parameters),
+        looks_ahead=plan.looks_ahead,
+    )
+    return ABOUT_JSON.dump_python(about, mode="json")
+
+
+def _enqueue_baselines(study: optuna.Study, plan: StudyPlan) -> None:
+    """Baselines that are not there yet wait in their order; a crash in between leaves no second copy."""
+    present = {trial.user_attrs.get(KIND) for trial in study.get_trials(deepcopy=False)}
+    for baseline in plan.baselines:
+        if baseline.kind not in present:
+            attributes = {KIND: baseline.kind, PARAMS: baseline.params}
+            fixed = {} if baseline.kind == NO_INTERMEDIATE else fixed_values(plan.space, baseline.params)
+            study.enqueue_trial(fixed, user_attrs=attributes)
+
+
+def _enqueue_planned(study: optuna.Study, plan: StudyPlan) -> None:
+    """Parameters that the plan asks for, each once, however often the study is opened."""
+    if not plan.enqueue:
+        return
+    present = {trial.user_attrs.get(PLANNED) for trial in study.get_trials(deepcopy=False)}
+    for params in plan.enqueue:
+        if (mark := fingerprint(params)) not in present:
+            enqueue_params(study, plan.space, params, {PLANNED: mark, PRUNABLE: plan.prune_enqueued})
+
+
+def enqueue_params(study: optuna.Study, space: Space, params: Params, attributes: dict[str, Any]) -> None:
+    """Have a trial with these parameters wait; those left out are sampled when its turn comes."""
+    study.enqueue_trial(fixed_values(space, params), user_attrs={KIND: "enqueued", ASKED: params, **attributes})
+
+
+def _enqueue_replicates(study: optuna.Study, plan: StudyPlan) -> None:
+    """Each (trial, seed) that the plan asks for, once; one that failed can be retried as any other trial."""
+    if not plan.replicates:
+        return
+    trials = study.get_trials(deepcopy=False)
+    present = {(trial.user_attrs.get(REPLICATE_OF), trial.user_attrs.get(SEED)) for trial in trials}
+    for each in plan.replicates:
+        if (each.of, each.seed) not in present:
+            attributes = {KIND: each.kind, PARAMS: each.params, SEED: each.seed, REPLICATE_OF: each.of}
+            fixed = {} if each.kind == NO_INTERMEDIATE else fixed_values(plan.space, each.params)
+            study.enqueue_trial(fixed, user_attrs=attributes)
+
+
+def check_identity(stored: Mapping[str, Any], plan: StudyPlan) -> None:
+    """Refuse a plan of another identity than the stored one.
+
+    Raises:
+        StudyError: with the keys that differ.
+    """
+    wanted = canonical(plan.identity)
+    differing = [key for key in sorted({*stored, *wanted}) if stored.get(key) != wanted.get(key)]
+    if not differing:
+        return
+    changes = "; ".join(f"{key}: {_short(stored.get(key))} -> {_short(wanted.get(key))}" for key in differing)
+    other = f"{plan.name}-{fingerprint(wanted)[:6]}"
+    raise StudyError(
+        f"study {plan.name} exists with another identity ({changes}); to start a new one, add ⟨study⟩ {other}"
+    )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."

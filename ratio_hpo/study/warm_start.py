@@ -1,0 +1,149 @@
+"""What a search knows before its first trial: another study's model, or what its user believes.
+
+Both say how far scores lie above the common curve (`surrogate/mean_function.py`). A study over other languages, with a smaller
+base or a smaller budget is read at the same mixture, the same values of other parameters in the unit cube (as factors
+of that study's own reference values) and the same part of each stage's last rung.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ratio_hpo.core.errors import ConfigError, StudyError
+from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.study.advice import MIN_TRIALS
+from ratio_hpo.study.response import Response, response_of
+from ratio_hpo.study.view import StudyView
+from ratio_hpo.surrogate.features import FeatureTable, Point
+from ratio_hpo.surrogate.mean_function import MeanFunction
+
+Array = NDArray[np.float64]
+
+WIDTH, HEIGHT = 0.2, 2.0
+"""Of a belief in a value: standard deviation of its bump, in the unit cube or in Hellinger distance, and how far scores
+at its top lie above those far from it, in standard deviations."""
+
+
+class UserPrior:
+    """That the best values of some parameters lie near these.
+
+    Args:
+        values: by parameter, absolute; shares whole.
+
+    Raises:
+        ConfigError: a parameter that the space lacks, or a value outside its domain.
+    """
+
+    def __init__(self, response: Response, values: Mapping[str, Any]) -> None:
+        if not values:
+            raise ConfigError("sampler: ⟨prior⟩ needs a parameter, as in ratio=0.3")
+        response.space.check(dict(values))
+        features = response.features
+        self._mixed = bool({"ratio", "shares"} & set(values))
+        self._columns = [k for name in values for k in features.columns_of(name)]
+        steps = [name for name in values if name not in ("ratio", "shares") and not features.columns_of(name)]
+        if steps:
+            raise ConfigError(f"sampler: ⟨prior⟩ {steps[0]}: what steps do is read off curves; name another parameter")
+        middle = {"ratio": 0.5} if "ratio" in response.space.parameters else {}
+        self._at = features.table([Point(params={**middle, **values}, windows={})])
+
+    def __call__(self, table: FeatureTable) -> Array:
+        away = ((table.others[:, self._columns] - self._at.others[:, self._columns]) ** 2).sum(1)
+        if self._mixed:
+            away = away + ((np.sqrt(table.shares) - np.sqrt(self._at.shares)) ** 2).sum(1)
+        bump: Array = HEIGHT * np.exp(-0.5 * away / WIDTH**2)
+        return bump
+
+
+class TransferPrior:
+    """What another study found.
+
+    Args:
+        here, there: what makes models of this study, and of the other one.
+        records: the other study's trials.
+        name: of the other study.
+
+    Raises:
+        StudyError: too few of its trials have ended, or it mixes other sources.
+    """
+
+    def __init__(self, here: Response, there: Response, records: Sequence[TrialRecord], name: str) -> None:
+        ended = there.ended(records)
+        if len(ended) < MIN_TRIALS:
+            raise StudyError(
+                f"study {name}: a warm start needs {MIN_TRIALS} ended trials of it, but {len(ended)} have ended"
+            )
+        ours, theirs = here.features, there.features
+        if set(ours.parts) != set(theirs.parts):
+            raise StudyError(
+                f"study {name} mixes {', '.join(theirs.parts) or 'nothing'}, but this study "
+                f"{', '.join(ours.parts) or 'nothing'}; a warm start needs the same sources"
+            )
+        self._model = there.model(ended)
+        self._parts = [ours.parts.index(part) for part in theirs.parts]
+        self._width = theirs.width
+        self._pairs = [
+            pair
+            for parameter in theirs.parameters
+            for pair in zip(theirs.columns_of(parameter), ours.columns_of(parameter), strict=False)
+        ]
+        self._stages = [
+            (theirs.stage_column(stage), grid, ours.stage_column(stage), here.courses.rungs[stage])
+            for stage, grid in there.courses.rungs.items()
+            if stage in here.courses.rungs and grid and here.courses.rungs[stage]
+        ]
+
+    def __call__(self, table: FeatureTable) -> Array:
+        others = np.full((len(table), self._width), 0.5)
+        for theirs, ours in self._pairs:
+            others[:, theirs] = table.others[:, ours]
+        for theirs, grid, ours, rungs in self._stages:
+            part = (np.exp2(table.others[:, ours]) - 1.0) * rungs[0] / rungs[-1]
+            others[:, theirs] = np.log2(1.0 + part * grid[-1] / grid[0])
+        return self._model.tendency(replace(table.of_any_run(), shares=table.shares[:, self._parts], others=others))
+
+
+Known = Callable[[str], StudyView]
+"""A stored study by name; raises StudyError where there is none."""
+
+
+def beliefs(here: Response, study: str, options: Mapping[str, Any], known: Known) -> list[MeanFunction]:
+    """What the options of the sampler say, each as a belief.
+
+    Args:
+        study: that they are for. Of another study, what had ended before the first trial of this one counts, so that
+            this one proposes the same after an interruption.
+        options: `prior`, values by parameter; `warm_start`, the name of another study.
+
+    Raises:
+        ConfigError, StudyError: see `Belief` and `Elsewhere`; there is no study of that name, or it is this one.
+    """
+    found: list[MeanFunction] = []
+    if "prior" in options:
+        values = options["prior"]
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"sampler: ⟨prior⟩ needs values by parameter, as in ratio=0.3, but got {values!r}")
+        found.append(UserPrior(here, values))
+    if "warm_start" in options:
+        name = str(options["warm_start"])
+        if name == study:
+            raise ConfigError(f"sampler: ⟨warm_start⟩ {name}: a study does not begin with itself; name another one")
+        other = known(name)
+        began = _began(study, known)
+        records = [r for r in other.records if r.ended is not None and (began is None or r.ended < began)]
+        found.append(TransferPrior(here, response_of(other), records, name))
+    return found
+
+
+def _began(study: str, known: Known) -> float | None:
+    """When the first trial of a study was started; None: there is none yet."""
+    try:
+        records = known(study).records
+    except StudyError:
+        return None
+    return records[0].started if records else None
