@@ -1,6 +1,6 @@
-"""Searches how much non-English data to mix into intermediate fine-tuning.
+"""Search for the share of non-reference data to mix into intermediate fine-tuning.
 
-What stands in `__all__` is imported when it is first used: the domains need neither torch nor ray.
+The names in `__all__` are imported on first use: the domains need neither torch nor ray.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
     "search",
 ]
 
-_PLACES = {
+_MODULES = {
     **dict.fromkeys(("Choice", "LogUniform", "Ratio", "Simplex", "Space", "Steps", "Uniform"), "ratio_hpo.space"),
     **dict.fromkeys(("Context", "Params", "Progress"), "ratio_hpo.core.trial"),
     **dict.fromkeys(("ConfigError", "Diverged", "RatioHpoError", "StudyError"), "ratio_hpo.core.errors"),
@@ -50,6 +50,6 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'ratio_hpo' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

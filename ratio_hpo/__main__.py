@@ -1,4 +1,4 @@
-"""`python -m ratio_hpo`."""
+"""Entry point of `python -m ratio_hpo`."""
 
 from ratio_hpo.cli import main
 

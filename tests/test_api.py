@@ -61,7 +61,7 @@ def shares_objective(params: Params, context: Context) -> Iterator[Progress]:
     yield from curve_objective({**params, "ratio": 1 - params["shares"]["en"]}, context)
 
 
-def test_a_simplex_has_a_ratio_and_anchors_at_its_corners(tmp_path: Path) -> None:
+def test_a_simplex_has_a_ratio_and_baselines_at_its_corners(tmp_path: Path) -> None:
     study = run(tmp_path, shares_objective, {"shares": Simplex(parts=("en", "fi", "sw"))}, pruner="none")
     trials = study.trials()
     assert list(trials["kind"][:3]) == ["reference_only", "uniform", "non_reference_only"]
@@ -90,9 +90,9 @@ def test_reference_values_make_domains_factors(tmp_path: Path) -> None:
         ({"rungs": [20, 10]}, "rungs.target needs rising windows"),
         ({"sampler": "tep"}, "did you mean 'tpe'"),
         ({"baselines": []}, "target needs `score`"),
-        ({"space": {"learning_rate": LogUniform(low=0.1, high=1)}}, "needs `score`, since space"),
+        ({"space": {"learning_rate": LogUniform(low=0.1, high=1)}}, "needs `score`, because space"),
         ({"enqueue": [{"ratio": 2}]}, r"enqueue\.0\.ratio: needs a value"),
-        ({"values": {"lr": 1.0}}, r"values\.lr: no parameter of space"),
+        ({"values": {"lr": 1.0}}, r"values\.lr: not a parameter of space"),
         ({"objective": "nowhere:f"}, "cannot be imported"),
         ({"objective": "math:cosi"}, "did you mean 'cos'"),
     ],
@@ -251,7 +251,7 @@ def of_its_own(params: Params, context: Context) -> Iterator[Progress]:
 
 
 @pytest.mark.parametrize("objective", [weighted, of_its_own])
-def test_the_headline_is_the_weighted_mean(objective: Any, tmp_path: Path) -> None:
+def test_the_primary_score_is_the_weighted_mean(objective: Any, tmp_path: Path) -> None:
     study = run(tmp_path, objective, {"ratio": Ratio()}, trials=3, weights={"en": 1, "sw": 3}, isolated=False)
     for _, row in study.trials().iterrows():
         assert row["score"] == pytest.approx(0.25 * row["score.en"] + 0.75 * row["score.sw"])
@@ -260,7 +260,7 @@ def test_the_headline_is_the_weighted_mean(objective: Any, tmp_path: Path) -> No
 def test_a_mean_of_another_kind_is_told_or_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, of_its_own, {"ratio": Ratio()}, trials=3, isolated=False, progress=True)
     said = capsys.readouterr().err
-    assert said.count("learns score/mean alone") == 1
+    assert said.count("models only score/mean") == 1
     with pytest.raises(FirstTrialFailed, match="score/mean needs to be the mean of the languages by `weights`"):
         run(tmp_path / "other", of_its_own, {"ratio": Ratio()}, trials=1, weights={"en": 1, "sw": 1}, isolated=False)
 
@@ -268,9 +268,9 @@ def test_a_mean_of_another_kind_is_told_or_refused(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"weights": {"en": -1.0}}, "weights needs numbers from 0 on"),
-        ({"weights": {"en": 0.0}}, "weights needs numbers from 0 on"),
-        ({"weights": {"en": 1.0}, "languages": ["sw"]}, "weights.en is none of target_languages"),
+        ({"weights": {"en": -1.0}}, "weights needs numbers >= 0"),
+        ({"weights": {"en": 0.0}}, "weights needs numbers >= 0"),
+        ({"weights": {"en": 1.0}, "languages": ["sw"]}, "weights.en is not in target_languages"),
     ],
 )
 def test_wrong_weights_are_one_line(options: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -297,9 +297,9 @@ def test_an_experiment_is_searched_by_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "needs an `objective` of your own, or the name or path of an `experiment`"),
+        ({}, "needs an `objective`, or the name or path of an `experiment`"),
         ({"experiment": "polyglot-word"}, "did you mean 'polyglot-world'"),
-        ({"experiment": "polyglot-world", "space": {"ratio": Ratio()}}, "`space` needs the name or path of one"),
+        ({"experiment": "polyglot-world", "space": {"ratio": Ratio()}}, "`space` must be a name or path"),
         ({"experiment": "polyglot-world", "rungs": [100]}, "rungs: unknown key"),
         ({"objective": weighted, "space": {"ratio": Ratio()}}, "rungs: is required, but absent"),
     ],

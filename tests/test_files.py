@@ -112,8 +112,8 @@ def test_a_trial_outlasts_a_fault_and_begins_again(capsys: pytest.CaptureFixture
     assert end == TrialEnd()
     assert objective.begun == 3
     said = capsys.readouterr().err.splitlines()
-    assert "trying again for up to 5 s" in said[0]
-    assert "back after" in said[1]
+    assert "retrying for up to 5 s" in said[0]
+    assert "available again after" in said[1]
 
 
 def test_a_fault_that_stays_blocks_the_search_and_fails_no_trial() -> None:

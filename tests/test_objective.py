@@ -46,7 +46,7 @@ def test_a_plan_realises_its_ratio(ready: Callable[..., Search]) -> None:
     assert plan.cost == 16 * 32 + 4 * 16
 
 
-def test_budget_add_keeps_english_whole(ready: Callable[..., Search], tmp_path: Path) -> None:
+def test_budget_add_keeps_the_reference_whole(ready: Callable[..., Search], tmp_path: Path) -> None:
     changes = (("spread: uniform", "spread: uniform\n    budget: add"),)
     with pytest.raises(ConfigError, match=r"budget `add` needs at most 0\.9"):
         ready(*changes)
@@ -151,9 +151,7 @@ def test_an_accepted_space_fails_no_trial_however_shares_are_counted(
 def test_a_window_longer_than_the_positions_of_the_base_is_refused_before_training(
     ready: Callable[..., Search],
 ) -> None:
-    with pytest.raises(
-        ConfigError, match=r"windows\.max_length: base minilm has positions for 512 tokens, but got 600"
-    ):
+    with pytest.raises(ConfigError, match=r"windows\.max_length: base minilm accepts 512 tokens, but got 600"):
         ready(("base: polyglot-base", "base: minilm"), ("max_length: 96", "max_length: 600"))
 
 

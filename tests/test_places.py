@@ -55,11 +55,11 @@ def test_an_address_becomes_full(given: str, expected: str, monkeypatch: pytest.
 def test_options_hold_full_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     options = SearchOptions(
-        storage="sqlite:///s.db", tracking_uri="sqlite:///t.db", share="file://x", data_dir=Path("d")
+        storage="sqlite:///s.db", tracking_uri="sqlite:///t.db", remote_store="file://x", data_dir=Path("d")
     )
     assert options.storage == f"sqlite:///{tmp_path}/s.db"
     assert options.tracking_uri == f"sqlite:///{tmp_path}/t.db"
-    assert options.share == f"file://{tmp_path}/x"
+    assert options.remote_store == f"file://{tmp_path}/x"
     assert options.data_dir == tmp_path / "d"
 
 
@@ -81,7 +81,7 @@ def test_a_later_run_from_elsewhere_finds_space_and_objective(tmp_path: Path) ->
     later = search(other, *again)
     assert later.returncode == 0, later.stderr
     assert json.loads(later.stdout)["counts"]["COMPLETE"] == 3
-    assert f"the study used {first / 'mine.yaml'}" in later.stderr
+    assert f"using {first / 'mine.yaml'}" in later.stderr
 
     (first / "mine.yaml").write_text(SPACE + "  learning_rate: {type: log_uniform, low: 0.1, high: 1.0}\n")
     changed = search(other, *again)
@@ -113,7 +113,7 @@ def test_a_later_run_from_elsewhere_finds_the_base(tmp_path: Path) -> None:
     assert made.returncode == 0, made.stderr
     later = search(other, *arguments)
     assert later.returncode == 0, later.stderr
-    assert f"the study used {first / 'base'}" in later.stderr
+    assert f"using {first / 'base'}" in later.stderr
 
 
 def test_a_storage_that_another_driver_is_making_is_no_trouble(tmp_path: Path) -> None:

@@ -70,13 +70,13 @@ def test_the_same_command_completes_a_renaming(
     name = "rename_study" if module is admin else "rename_runs"
     killed_at(monkeypatch, module, name, number, lambda: studies.rename(storage, folder, "old", "new"))
     assert "`ratio-hpo rename old new`" in told(folder)
-    with pytest.raises(StudyError, match="`ratio-hpo rename old new` was cut off"):
+    with pytest.raises(StudyError, match="`ratio-hpo rename old new` was interrupted"):
         studies.rename(storage, folder, "old", "other")
     assert studies.rename(storage, folder, "old", "new") is None
     assert sorted(study.name for study in admin.list_studies(storage)) == ["new", "new+confirm"]
     assert (folder.weights("new") / "0-target-10").is_dir()
     assert not folder.weights("old").exists()
-    assert "cut off" not in told(folder)
+    assert "interrupted" not in told(folder)
 
 
 @pytest.mark.parametrize(("module", "number"), STEPS)
@@ -95,6 +95,6 @@ def test_the_same_command_completes_a_deletion(
 def test_what_cannot_be_renamed_is_left_whole(made: tuple[Storage, RunFolder]) -> None:
     storage, folder = made
     search(objective, SPACE, rungs=[10], trials=2, study="other", root=folder.root, **QUIET)
-    with pytest.raises(StudyError, match="'other' is there already"):
+    with pytest.raises(StudyError, match="'other' already exists"):
         studies.rename(storage, folder, "old", "other")
     assert sorted(study.name for study in admin.list_studies(storage)) == ["old", "old+confirm", "other"]

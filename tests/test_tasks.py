@@ -203,7 +203,7 @@ def test_the_base_without_intermediate_training_has_no_ratio_and_is_merged_with_
     assert points[-1].has_primary_score
 
 
-def test_anchors_keep_masked_text_at_its_share_and_reach_both_ends(ready: Search) -> None:
+def test_baselines_keep_masked_text_at_its_share_and_reach_both_ends(ready: Search) -> None:
     plans = {a.kind: ready.plan_trial(a.params, 0) for a in ready.plan.baselines if a.kind != "none"}
     for plan in plans.values():
         stage = plan.stages["intermediate"]
@@ -236,23 +236,23 @@ def test_the_pruner_compares_each_target_stage_by_its_own_mean() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("task: tatoeba, languages: [sw, ko]", "task: mlm, languages: [sw, ko]", "task mlm is trained alone"),
-        ("items: 30}", "items: 30, primary: f1}", "primary f1 is no measure of tatoeba; known: accuracy"),
+        ("task: tatoeba, languages: [sw, ko]", "task: mlm, languages: [sw, ko]", "task mlm can only be trained"),
+        ("items: 30}", "items: 30, primary: f1}", "primary f1 is not a measure of tatoeba; use one of accuracy"),
         ("mlm_share: 0.2", "mlm_share: 1.0", "less than 1"),
         (
             "sources: [qa, nli, text]",
             "sources: [qa, nli, pairs/validation]",
-            "has tatoeba, which is scored and not trained",
+            "has tatoeba, which cannot be trained",
         ),
         ("sources: [few-pos]", "sources: [few-nli]", "has nli, but the stage is for pos"),
         (
             "sources: [few-pos]",
             "sources: [held-pos/validation]",
-            "trains on held-pos/validation, which is for evaluation",
+            "has held-pos/validation, which is evaluation data",
         ),
         ('"task:qa"', '"task:ner"', "baselines: task:ner names no labelled task"),
         ("tasks: {nli: {max_length: 96}", "tasks: {nli: {max_lenght: 96}", "tasks.nli.max_lenght: unknown key"),
-        ("  pos:\n    {task: pos", "  score:\n    {task: pos", "a target cannot be called score"),
+        ("  pos:\n    {task: pos", "  score:\n    {task: pos", "score is a reserved name"),
         ("evaluation: [held-pos]", "evaluation: [held-nli]", "whose task is nli, not pos"),
     ],
 )
@@ -315,7 +315,7 @@ def test_nothing_of_it_is_garbage(finished: Path) -> None:
 
     root = finished / "runs"
     found = find_garbage([open_storage(default_url(root))], RunFolder(root), young=0.0)
-    assert {garbage.why for garbage in found} <= {"a stage at a step of no curve"}
+    assert {garbage.why for garbage in found} <= {"a stage at a step that is in no curve"}
 
 
 def test_transfer_is_the_gain_over_no_intermediate_training(finished: Path) -> None:
@@ -364,7 +364,7 @@ def test_a_ratio_that_balanced_tasks_cannot_reach_is_refused_before_training(tmp
     (tmp_path / "balanced.yaml").write_text(text)
     options = SearchOptions(experiment=str(tmp_path / "balanced.yaml"), root=tmp_path / "runs", tracking=False)
     with pytest.raises(
-        ConfigError, match=r"with balance `task` the data reaches 0 to 0\.5\d+, but the space asks for 0 to 1"
+        ConfigError, match=r"with balance `task` the data allows 0 to 0\.5\d+, but the space has 0 to 1"
     ):
         build_search(options, lambda line: None)
 
@@ -386,13 +386,13 @@ def test_a_ratio_must_be_reached_at_every_cap_that_is_searched(tmp_path: Path) -
         )
         (tmp_path / "balanced.yaml").write_text(text.replace("space: ratio-only", f"space: {space}"))
         options = SearchOptions(experiment=str(tmp_path / "balanced.yaml"), root=tmp_path / "runs", tracking=False)
-        with pytest.raises(ConfigError, match=r"the data reaches 0 to 0\.\d+") as refused:
+        with pytest.raises(ConfigError, match=r"the data allows 0 to 0\.\d+") as refused:
             build_search(options, lambda line: None)
-        reached.append(float(str(refused.value).partition("reaches 0 to ")[2].partition(",")[0]))
+        reached.append(float(str(refused.value).partition("allows 0 to ")[2].partition(",")[0]))
     assert reached[1] < reached[0]
 
 
-def test_the_anchor_without_a_mixture_is_never_shown_to_samplers(finished: Path) -> None:
+def test_the_baseline_without_a_mixture_is_never_shown_to_samplers(finished: Path) -> None:
     import optuna
 
     from ratio_hpo.study.samplers import shown

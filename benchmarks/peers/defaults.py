@@ -1,9 +1,9 @@
-"""The defaults against `--sampler tpe --pruner none` without reuse: what is paid after the baselines until most is found.
+"""The defaults against `--sampler tpe --pruner none` without reuse: cost after the baselines until most is found.
 
     python benchmarks/peers/defaults.py [--seeds 100] [--part 0.6667]
 
-On the recorded `ratio` table: units of a full trial paid after the four baselines until a part of the hypervolume of true
-means between the baselines alone and the whole table is gained. Prints the mean of both, and their ratio with its 95 %
+On the recorded `ratio` table: units of a full trial paid after the four baselines until a part of the hypervolume of
+true means between the baselines alone and the whole table is gained. Prints the mean of both, and their ratio with its 95 %
 bootstrap interval over seeds.
 """
 

@@ -1,4 +1,4 @@
-"""What the response model says of a study: as its driver stored it, or anew where more is known since."""
+"""The response model's advice on a study: the stored advice if it is current, otherwise computed again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ratio_hpo.study.view import StudyView
 
 
 def advice_of(view: StudyView) -> Advice | None:
-    """What the model says; None: too few trials have ended."""
+    """Return the response model's advice, or None if too few trials have ended."""
     if view.advice is not None and view.advice.is_of(view.records):
         return view.advice
     return advise(response_of(view), view.records)

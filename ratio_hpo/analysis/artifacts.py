@@ -1,4 +1,4 @@
-"""The pictures and tables that go with a study as a whole."""
+"""Plots and tables that are stored as artifacts of a whole study."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from ratio_hpo.study.view import StudyView
 
 
 def write_artifacts(view: StudyView, folder: Path, column: Column | None) -> None:
-    """Write the experiment, trials, curves, scores by language, the front as a picture, and the report.
+    """Write the experiment, trials, curves, scores by language, front plot and report of a study.
 
     Args:
-        column: what the report is of; None: there is none, as of a confirmation, whose answer its study's report holds.
+        view: The study.
+        folder: An existing folder to write to.
+        column: The study as the report shows it. None writes no front plot and no report: the results of a
+            confirmation are part of the report of the confirmed study.
     """
     (folder / "experiment.yaml").write_text(dump_yaml(dict(view.about.config)), encoding="utf-8")
     (folder / "trials.csv").write_text(csv_of(trials_table(view)), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Trials or studies side by side."""
+"""Comparison of trials or studies, one column for each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ratio_hpo.study.view import StudyView
 
 
 def compare_trials(trials: Sequence[tuple[StudyView, TrialRecord]]) -> dict[str, Any]:
-    """One column a trial: parameters, realised shares, scores by language, cost, convergence.
+    """Compare trials by parameters, realised shares, scores by language, cost and convergence.
 
     Returns:
-        `columns`, and `rows` of {key, values}, with None where a trial has no such thing.
+        `columns` with one name for each trial, and `rows` of {key, values}; a value is None if the trial lacks the key.
     """
     one_study = len({view.name for view, _ in trials}) == 1
     names = [str(record.number) if one_study else f"{view.name}/{record.number}" for view, record in trials]
@@ -25,9 +25,9 @@ def compare_trials(trials: Sequence[tuple[StudyView, TrialRecord]]) -> dict[str,
 
 
 def compare_studies(views: Sequence[StudyView]) -> dict[str, Any]:
-    """One column a study: what it was on, how it went, its best trial.
+    """Compare studies by experiment, progress and best trial.
 
-    Hypervolume and costs compare only where base, data and largest cost are the same.
+    Hypervolume and costs are comparable only between studies with the same base, data and largest cost.
     """
     return _side_by_side("studies", [view.name for view in views], [_study(view) for view in views])
 
@@ -36,34 +36,36 @@ def _trial(view: StudyView, record: TrialRecord) -> dict[str, Any]:
     content = entry(record, view)
     params = content.pop("params")
     keys = ("state", "kind", "ratio", "ratio_realised")
-    shown: dict[str, Any] = {key: content[key] for key in keys}
-    shown |= {key: value for key, value in params.items() if key not in ("ratio", "shares")}
+    column: dict[str, Any] = {key: content[key] for key in keys}
+    column |= {key: value for key, value in params.items() if key not in ("ratio", "shares")}
     for stage, plan in record.plan.stages.items():
-        shown |= {f"{stage} {source}": got.share_windows for source, got in plan.sources.items()}
-    shown |= {f"shares {source}": share for source, share in params.get("shares", {}).items() if not record.plan.stages}
-    shown |= {key: content[key] for key in ("score", "cost", "cost_to_target", "area_over_curve")}
+        column |= {f"{stage} {source}": realised.share_windows for source, realised in plan.sources.items()}
+    column |= {
+        f"shares {source}": share for source, share in params.get("shares", {}).items() if not record.plan.stages
+    }
+    column |= {key: content[key] for key in ("score", "cost", "cost_to_target", "area_over_curve")}
     last = record.scored[-1] if record.scored else None
     if last is not None:
-        shown |= {f"score/{language}": value for language, value in last.by_language().items()}
-        shown |= {"score_error": last.scores.get(ERROR), "seconds": last.measures.get("seconds")}
-    return shown
+        column |= {f"score/{language}": value for language, value in last.by_language().items()}
+        column |= {"score_error": last.scores.get(ERROR), "seconds": last.measures.get("seconds")}
+    return column
 
 
 def _study(view: StudyView) -> dict[str, Any]:
     content = status(view)
-    shown = {
+    column = {
         key: content[key] for key in ("experiment", "space", "base", "target", "hypervolume", "cost_unit", "paid_cost")
     }
-    shown |= {state: count for state, count in content["counts"].items() if count}
-    shown["largest_cost"] = view.largest_cost
+    column |= {state: count for state, count in content["counts"].items() if count}
+    column["largest_cost"] = view.largest_cost
     best = best_trial(view.records)
     if best is not None:
-        shown |= {f"best {key}": value for key, value in _trial(view, best).items() if key not in ("state", "kind")}
-        shown["best trial"] = best.number
-    return shown
+        column |= {f"best {key}": value for key, value in _trial(view, best).items() if key not in ("state", "kind")}
+        column["best trial"] = best.number
+    return column
 
 
-def _side_by_side(what: str, names: Sequence[str], columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _side_by_side(compared: str, names: Sequence[str], columns: Sequence[dict[str, Any]]) -> dict[str, Any]:
     keys = {key: None for column in columns for key in column}
     rows = [{"key": key, "values": [column.get(key) for column in columns]} for key in keys]
-    return {"schema": SCHEMA, "compared": what, "columns": list(names), "rows": rows}
+    return {"schema": SCHEMA, "compared": compared, "columns": list(names), "rows": rows}

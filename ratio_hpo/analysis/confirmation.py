@@ -1,8 +1,8 @@
-"""What a confirmation says: scores by language with intervals, which beats which, and one plain sentence.
+"""Results of a confirmation: scores by language with intervals, paired differences, and a sentence for readers.
 
-The finalist that the sentence is about was chosen before its seeds were trained, so that its luck is not chosen with
-it. Differences are paired by seed and by item; those of the sentence are corrected for each other (Holm), and so are a
-pair's over languages.
+The finalist of the sentence is chosen before its fresh seeds are trained, so its scores carry no selection bias.
+Differences are paired by seed and by item. P-values are Holm-corrected over the differences of the sentence, and within
+each pair over languages.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from ratio_hpo.study.front import curve_points
 Array = NDArray[np.float64]
 
 AGAINST = ("reference_only", "proportional", NO_INTERMEDIATE)
-"""The baselines that a finalist has to beat, beside the best one of all that were trained again."""
+"""The baselines that a finalist is compared with, in addition to the best replicated baseline."""
 
 
 def confirmation(found: Replicates, readings: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    """All of it, as `ratio-hpo confirm --json` gives it.
+    """Return the results of a confirmation, as `ratio-hpo confirm --json` prints them.
 
     Args:
-        found: at least two seeds of at least one entrant.
-        readings: of `test`, this one included.
+        found: Replicates with at least two seeds and one entrant.
+        readings: All readings of `test`, including this one.
     """
     compared = _Compared(found)
     pairs = [compared.pair(a, b) for a in range(len(found.entrants)) for b in range(a + 1, len(found.entrants))]
@@ -56,11 +56,11 @@ def confirmation(found: Replicates, readings: Sequence[dict[str, Any]] = ()) -> 
 
 
 def noise(found: Replicates) -> dict[str, Any]:
-    """The noise floor on `validation`, as `ratio-hpo noise --json` gives it: how far seeds alone move scores."""
+    """Return the standard deviation of `validation` scores over seeds, as `ratio-hpo noise --json` prints it."""
     scores = found.scores(VALIDATION)
     means = scores @ found.weights
     names = [name_of(part) for part in found.parts]
-    places = [
+    configurations = [
         {
             "trial": entrant.trial.number,
             "label": entrant.label,
@@ -77,7 +77,7 @@ def noise(found: Replicates) -> dict[str, Any]:
         "confirmation": found.again.name,
         "measure": found.search.about.measure,
         "seeds": found.seeds,
-        "places": places,
+        "places": configurations,
         "sd": float(np.sqrt(means.var(axis=1, ddof=1).mean())),
         "by_language": dict(zip(names, pooled.tolist(), strict=True)),
         "smallest_visible": _smallest(means),
@@ -86,10 +86,13 @@ def noise(found: Replicates) -> dict[str, Any]:
 
 
 def _smallest(scores: Array) -> float | None:
-    """The least true difference of two places that so many paired seeds find in four of five cases.
+    """Return the minimum detectable difference (80 % power) between two configurations with this many paired seeds.
 
     Args:
-        scores: [places, seeds].
+        scores: Scores [configurations, seeds].
+
+    Returns:
+        The difference, or None for a single configuration.
     """
     pairs = [scores[a] - scores[b] for a in range(len(scores)) for b in range(a + 1, len(scores))]
     if not pairs:
@@ -101,28 +104,31 @@ def _smallest(scores: Array) -> float | None:
 
 
 class _Compared:
-    """Entrants against each other."""
+    """Scores of the entrants and their differences."""
 
-    def __init__(self, found: Replicates) -> None:
-        self.found = found
-        self._scores = found.scores(found.split)  # [entrants, seeds, parts]
-        self._means = self._scores @ found.weights
-        self._again = found.resampled
-        self._means_again = None if self._again is None else self._again @ found.weights  # [draws, entrants, seeds]
+    def __init__(self, replicates: Replicates) -> None:
+        self.replicates = replicates
+        self._scores = replicates.scores(replicates.split)  # [entrants, seeds, parts]
+        self._means = self._scores @ replicates.weights
+        self._resampled = replicates.resampled
+        self._means_resampled = (
+            None if self._resampled is None else self._resampled @ replicates.weights
+        )  # [draws, entrants, seeds]
 
     def difference(self, a: int, b: int, part: int | None = None) -> Difference:
-        """Of two entrants; part None: of their primary scores."""
-        ours, again = (self._means, self._means_again) if part is None else (self._scores[..., part], None)
-        if part is not None and self._again is not None:
-            again = self._again[..., part]
-        resampled = None if again is None else again[:, a] - again[:, b]
-        return difference(ours[a] - ours[b], resampled, self.found.num_groups)
+        """Return the difference of two entrants in one part, or in the primary score if `part` is None."""
+        scores, draws = (self._means, self._means_resampled) if part is None else (self._scores[..., part], None)
+        if part is not None and self._resampled is not None:
+            draws = self._resampled[..., part]
+        difference_draws = None if draws is None else draws[:, a] - draws[:, b]
+        return difference(scores[a] - scores[b], difference_draws, self.replicates.num_groups)
 
     def entrants(self) -> list[dict[str, Any]]:
-        costs = np.array([entrant.cost for entrant in self.found.entrants])
+        """Return one entry per entrant: scores with intervals, cost, and front probability."""
+        costs = np.array([entrant.cost for entrant in self.replicates.entrants])
         covariance = None
-        if self._means_again is not None:
-            covariance = np.atleast_2d(np.cov(self._means_again.mean(axis=2).T))
+        if self._means_resampled is not None:
+            covariance = np.atleast_2d(np.cov(self._means_resampled.mean(axis=2).T))
         chances = on_front(costs, self._means, covariance)
         return [
             {
@@ -132,129 +138,137 @@ class _Compared:
                 "ratio": entrant.trial.ratio,
                 "params": entrant.trial.params,
                 "cost": entrant.cost,
-                "score": self._one(k, None),
-                "by_language": {name_of(part): self._one(k, j) for j, part in enumerate(self.found.parts)},
+                "score": self._score_entry(k, None),
+                "by_language": {name_of(part): self._score_entry(k, j) for j, part in enumerate(self.replicates.parts)},
                 "on_front": float(chances[k]),
-                "runs": {str(seed): entrant.runs[seed].number for seed in self.found.seeds},
+                "runs": {str(seed): entrant.runs[seed].number for seed in self.replicates.seeds},
             }
-            for k, entrant in enumerate(self.found.entrants)
+            for k, entrant in enumerate(self.replicates.entrants)
         ]
 
     def pair(self, a: int, b: int) -> dict[str, Any]:
-        """How the first of two stands to the second."""
-        each = [self.difference(a, b, k) for k in range(len(self.found.parts))]
-        corrected = holm([one.p for one in each])
-        entrants = self.found.entrants
+        """Return the difference of two entrants (first minus second), also by language."""
+        differences = [self.difference(a, b, k) for k in range(len(self.replicates.parts))]
+        corrected = holm([difference.p for difference in differences])
+        entrants = self.replicates.entrants
         return {
             "first": entrants[a].trial.number,
             "second": entrants[b].trial.number,
-            **_told(self.difference(a, b)),
+            **_interval_entry(self.difference(a, b)),
             "by_language": {
-                name_of(part): {**_told(one), "p_holm": p}
-                for part, one, p in zip(self.found.parts, each, corrected, strict=True)
+                name_of(part): {**_interval_entry(difference), "p_holm": p}
+                for part, difference, p in zip(self.replicates.parts, differences, corrected, strict=True)
             },
         }
 
     def speed(self, a: int, b: int) -> dict[str, float] | None:
-        """How many times less training the first takes to the end score of the second, on `validation`, by seed.
+        """Return the speed-up of the first entrant: how many times less training it needs to reach the second's score.
 
-        None: some seed of it never gets there.
+        Both curves are `validation` scores of the same seed, and the score to reach is the second's last one.
+
+        Returns:
+            The geometric mean over seeds with a 95 % interval, or None if any seed never reaches the score.
         """
         logs = []
-        for seed in self.found.seeds:
-            ours, theirs = (curve_points(self.found.entrants[k].runs[seed]) for k in (a, b))
-            reached = cost_to_target(ours, theirs[-1][1])
-            if not np.isfinite(reached) or min(reached, theirs[-1][0]) <= 0.0:
+        for seed in self.replicates.seeds:
+            first_curve, second_curve = (curve_points(self.replicates.entrants[k].runs[seed]) for k in (a, b))
+            reached = cost_to_target(first_curve, second_curve[-1][1])
+            if not np.isfinite(reached) or min(reached, second_curve[-1][0]) <= 0.0:
                 return None
-            logs.append(np.log(theirs[-1][0] / reached))
-        told = difference(np.array(logs))
-        low, high = told.interval()
-        return {"times": float(np.exp(told.mean)), "low": float(np.exp(low)), "high": float(np.exp(high))}
+            logs.append(np.log(second_curve[-1][0] / reached))
+        log_ratio = difference(np.array(logs))
+        low, high = log_ratio.interval()
+        return {"times": float(np.exp(log_ratio.mean)), "low": float(np.exp(low)), "high": float(np.exp(high))}
 
-    def _one(self, k: int, part: int | None) -> dict[str, float]:
-        """A score with its interval: over seeds, and over passages where items are known."""
-        ours = self._means[k] if part is None else self._scores[k, :, part]
-        again = self._means_again if part is None or self._again is None else self._again[..., part]
-        told = difference(ours, None if again is None else again[:, k], self.found.num_groups)
-        low, high = told.interval()
-        return {"mean": told.mean, "sd": told.sd, "low": max(low, 0.0), "high": min(high, 1.0)}
+    def _score_entry(self, k: int, part: int | None) -> dict[str, float]:
+        """Return a mean score with its 95 % interval over seeds, and over passages if items are stored."""
+        scores = self._means[k] if part is None else self._scores[k, :, part]
+        draws = self._means_resampled if part is None or self._resampled is None else self._resampled[..., part]
+        estimate = difference(scores, None if draws is None else draws[:, k], self.replicates.num_groups)
+        low, high = estimate.interval()
+        return {"mean": estimate.mean, "sd": estimate.sd, "low": max(low, 0.0), "high": min(high, 1.0)}
 
 
 def _answer(content: dict[str, Any], compared: _Compared) -> dict[str, Any]:
-    """The finalist against the baselines, and the sentence."""
-    entrants = compared.found.entrants
-    chosen = next((k for k, entrant in enumerate(entrants) if not entrant.trial.is_baseline), None)
-    if chosen is None:
-        return {"finalist": None, "against": [], "sentence": "only baselines were trained again; there is no finalist"}
+    """Return the finalist, its differences from the baselines, and the sentence for readers."""
+    entrants = compared.replicates.entrants
+    finalist = next((k for k, entrant in enumerate(entrants) if not entrant.trial.is_baseline), None)
+    if finalist is None:
+        return {
+            "finalist": None,
+            "against": [],
+            "sentence": "only baselines were trained again, so there is no finalist",
+        }
     baselines = [k for k, entrant in enumerate(entrants) if entrant.trial.is_baseline]
-    best = sorted(baselines, key=lambda k: -content["entrants"][k]["score"]["mean"])[:1]
-    rivals = {k: entrants[k].trial.kind for k in best}  # one baseline may stand for several
+    best_baseline = sorted(baselines, key=lambda k: -content["entrants"][k]["score"]["mean"])[:1]
+    rivals = {k: entrants[k].trial.kind for k in best_baseline}  # a merged baseline counts once
     for name in AGAINST:
         rivals |= {k: name for k in baselines if baseline_of(entrants[k].trial.kind, name) and k not in rivals}
-    told = [compared.difference(chosen, k) for k in rivals]
-    corrected = holm([one.p for one in told])
+    differences = [compared.difference(finalist, k) for k in rivals]
+    corrected = holm([difference.p for difference in differences])
     against = [
         {
             "baseline": name,
             "trial": entrants[k].trial.number,
             "label": entrants[k].label,
-            **_told(one),
+            **_interval_entry(difference),
             "p_holm": p,
-            "smallest_visible": one.smallest_visible,
+            "smallest_visible": difference.smallest_visible,
             "claim": p < LEVEL,
             "cost": entrants[k].cost,
-            "speed": compared.speed(chosen, k),
+            "speed": compared.speed(finalist, k),
         }
-        for (k, name), one, p in zip(rivals.items(), told, corrected, strict=True)
+        for (k, name), difference, p in zip(rivals.items(), differences, corrected, strict=True)
     ]
     return {
-        "finalist": entrants[chosen].trial.number,
+        "finalist": entrants[finalist].trial.number,
         "against": against,
-        "sentence": _sentence(content, entrants[chosen].label, content["entrants"][chosen], against),
+        "sentence": _sentence(content, entrants[finalist].label, content["entrants"][finalist], against),
     }
 
 
 def _sentence(content: dict[str, Any], name: str, entrant: dict[str, Any], against: Sequence[dict[str, Any]]) -> str:
-    """Which ratio, against what, how much, how sure, at what cost."""
+    """Return the sentence for readers: score, cost, and the differences from the baselines with their probabilities."""
     score, measure, unit = entrant["score"], content["measure"], content["cost_unit"]
-    whole = (
+    opening = (
         f"{name[:1].upper()}{name[1:]} reaches {measure} {score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}] "
         f"on {content['split']} with {entrant['cost']:,.0f} {unit}, over {len(content['seeds'])} seeds"
     )
-    claims = [_claim(each) for each in against if each["claim"]]
-    others = [_no_claim(each) for each in against if not each["claim"]]
-    parts = [whole, *([_listed(claims)] if claims else [])]
+    claims = [_claim(entry) for entry in against if entry["claim"]]
+    undecided = [_no_claim(entry) for entry in against if not entry["claim"]]
+    parts = [opening, *([_listed(claims)] if claims else [])]
     text = ": ".join(parts) + "."
     if content["dropped"]:
-        text += f" Left out, since less than two of its runs ended well: {', '.join(content['dropped'])}."
-    if others:
-        text += f" Against {_listed(others)}, there is no difference that this budget can see."
+        text += f" Left out because fewer than two runs are complete: {', '.join(content['dropped'])}."
+    if undecided:
+        text += f" Against {_listed(undecided)}, there is no difference that this budget can see."
     return text
 
 
 def _listed(parts: Sequence[str]) -> str:
-    """One, one and another, or one, another and a third."""
+    """Join texts as in `a`, `a and b` or `a, b and c`."""
     return " and ".join([*([", ".join(parts[:-1])] if parts[1:] else []), parts[-1]])
 
 
-def _claim(each: dict[str, Any]) -> str:
-    size, way = abs(each["mean"]), "above" if each["mean"] > 0 else "below"
-    low, high = sorted((abs(each["low"]), abs(each["high"])))
-    sure = each["probability"] if each["mean"] > 0 else 1.0 - each["probability"]
-    return f"{size:.3f} [{low:.3f}, {high:.3f}] {way} {each['label']} (P = {_percent(sure)})"
+def _claim(entry: dict[str, Any]) -> str:
+    size, direction = abs(entry["mean"]), "above" if entry["mean"] > 0 else "below"
+    low, high = sorted((abs(entry["low"]), abs(entry["high"])))
+    probability = entry["probability"] if entry["mean"] > 0 else 1.0 - entry["probability"]
+    return f"{size:.3f} [{low:.3f}, {high:.3f}] {direction} {entry['label']} (P = {_percent(probability)})"
 
 
-def _no_claim(each: dict[str, Any]) -> str:
-    odds = f"P = {_percent(each['probability'])}"
-    return f"{each['label']} ({each['mean']:+.3f} [{each['low']:+.3f}, {each['high']:+.3f}], {odds})"
+def _no_claim(entry: dict[str, Any]) -> str:
+    probability = f"P = {_percent(entry['probability'])}"
+    return f"{entry['label']} ({entry['mean']:+.3f} [{entry['low']:+.3f}, {entry['high']:+.3f}], {probability})"
 
 
 def _percent(probability: float) -> str:
     return "over 99.9 %" if probability > 0.999 else f"{100 * probability:.1f} %"
 
 
-def _told(one: Difference) -> dict[str, float]:
-    low, high = one.interval()
+def _interval_entry(difference: Difference) -> dict[str, float]:
+    low, high = difference.interval()
     return {
-        "mean": one.mean, "low": low, "high": high, "sd": one.sd, "p": one.p, "probability": one.probability,
+        "mean": difference.mean, "low": low, "high": high, "sd": difference.sd, "p": difference.p,
+        "probability": difference.probability,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Which trials of a search are worth confirming, and which place is the farthest from what was usual."""
+"""Selection of the trials to confirm, and of the trial farthest from the baselines."""
 
 from __future__ import annotations
 
@@ -11,61 +11,69 @@ from ratio_hpo.study.view import StudyView
 
 
 def baselines(view: StudyView) -> list[TrialRecord]:
-    """The baselines that were trained to their end."""
+    """Return the completed baselines."""
     return [record for record in view.records if record.is_baseline and record.state is State.COMPLETE]
 
 
 def finalists(view: StudyView, top: int) -> list[TrialRecord]:
-    """The trials to confirm beside the baselines: by what is expected of their end, those of the front first.
+    """Return the trials to confirm in addition to the baselines: trials on the front first, then by predicted score.
 
-    Expected is the posterior mean of the response model; before there is one, the last score. A stopped trial that the
-    front holds may be among them, and is then trained to its end. Trials that come to the same training count once.
+    The predicted score is the posterior mean of the response model, or the last score before the model is fitted. A
+    pruned trial on the front can be a finalist; `confirm` then trains it to its end. Trials with identical training
+    count once.
 
     Raises:
-        StudyError: no trial has a score, or the first baseline did not end.
+        StudyError: If no trial is complete.
     """
     if not any(record.state is State.COMPLETE for record in view.records):
-        raise StudyError(f"study {view.name} has no COMPLETE trial yet, so nothing to confirm; go on with its search")
-    known = [r for r in view.records if not r.is_baseline and r.scored and r.state in (State.COMPLETE, State.PRUNED)]
+        raise StudyError(f"study {view.name} has no COMPLETE trial to confirm; continue its search")
+    candidates = [
+        r for r in view.records if not r.is_baseline and r.scored and r.state in (State.COMPLETE, State.PRUNED)
+    ]
     advice = advice_of(view)
     if advice is None:
-        expected = {record.number: record.scored[-1].primary_score for record in known}
+        predicted = {record.number: record.scored[-1].primary_score for record in candidates}
         on_front = {member.trial.number for member in front(view.records)}
     else:
-        told = response_of(view).model(view.records).finals()
-        expected = {number: mean for number, (mean, _) in told.items()}
+        predictions = response_of(view).model(view.records).finals()
+        predicted = {number: mean for number, (mean, _) in predictions.items()}
         on_front = {member.trial for member in advice.front} | {advice.trial}
     ranked = sorted(
-        (record for record in known if record.number in expected),
-        key=lambda record: (record.number not in on_front, -expected[record.number], record.number),
+        (record for record in candidates if record.number in predicted),
+        key=lambda record: (record.number not in on_front, -predicted[record.number], record.number),
     )
-    taken = {_what_is_trained(record) for record in baselines(view)}
-    chosen: list[TrialRecord] = []
+    selected_keys = {_training_key(record) for record in baselines(view)}
+    selected: list[TrialRecord] = []
     for record in ranked:
-        if len(chosen) < top and _what_is_trained(record) not in taken:
-            taken.add(_what_is_trained(record))
-            chosen.append(record)
-    return chosen
+        if len(selected) < top and _training_key(record) not in selected_keys:
+            selected_keys.add(_training_key(record))
+            selected.append(record)
+    return selected
 
 
-def _what_is_trained(record: TrialRecord) -> str:
-    """Other parameters and the windows of each source: ratios of .0001 and 0 come to the same in a short stage."""
-    drawn = {name: {k: s.windows for k, s in stage.sources.items()} for name, stage in record.plan.stages.items()}
-    mixture = ("ratio", "shares") if drawn else ()
-    rest = {key: value for key, value in sorted(record.params.items()) if key not in mixture}
-    return repr((rest, drawn))
+def _training_key(record: TrialRecord) -> str:
+    """Return the parameters and window counts: ratios of .0001 and 0 train on the same windows in a short stage."""
+    windows = {name: {k: s.windows for k, s in stage.sources.items()} for name, stage in record.plan.stages.items()}
+    mixture = ("ratio", "shares") if windows else ()
+    other_params = {key: value for key, value in sorted(record.params.items()) if key not in mixture}
+    return repr((other_params, windows))
 
 
 def extreme(view: StudyView) -> TrialRecord | None:
-    """The COMPLETE trial that lies farthest from the baselines in the space; None where only baselines are."""
-    space, fixed = view.space, [record for record in baselines(view) if NO_INTERMEDIATE_PARAM not in record.params]
+    """Return the completed trial farthest from the baselines in the space, or None if only baselines are complete."""
+    space, completed_baselines = (
+        view.space,
+        [record for record in baselines(view) if NO_INTERMEDIATE_PARAM not in record.params],
+    )
     sampled = [r for r in view.records if not r.is_baseline and r.state is State.COMPLETE and r.params]
-    if not sampled or not fixed:
+    if not sampled or not completed_baselines:
         return sampled[0] if sampled else None
-    centre = [space.encode(record.params) for record in fixed]
+    baseline_points = [space.encode(record.params) for record in completed_baselines]
 
     def distance(record: TrialRecord) -> float:
-        cube = space.encode(record.params)
-        return min(sum((cube[key] - other.get(key, cube[key])) ** 2 for key in cube) for other in centre)
+        point = space.encode(record.params)
+        return min(
+            sum((point[key] - baseline.get(key, point[key])) ** 2 for key in point) for baseline in baseline_points
+        )
 
     return max(sampled, key=lambda record: (distance(record), -record.number))

@@ -1,4 +1,4 @@
-"""The line through the space along which the ratio rises, whatever its mixtures are made of."""
+"""A path through the space along which the ratio rises, for spaces of ratios and spaces of shares."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from ratio_hpo.study.view import StudyView
 
 
 class Path:
-    """From the reference alone towards what a trial mixes beside it.
+    """A path from the reference language only to the non-reference mixture of a trial.
 
     Args:
-        trial: whose mixture of other sources is kept; of a space of ratios all have the same.
+        view: The study.
+        trial: The trial whose relative shares of non-reference sources are kept along the path. A space with a `ratio`
+            ignores it.
 
     Attributes:
-        reach: the least and the most ratio.
+        reach: Lowest and highest ratio.
+        words: Description of the path for readers.
 
     Raises:
-        StudyError: the space mixes nothing, or it is not known which of its parts are the reference's.
+        StudyError: If the space has no mixture, or its reference sources are unknown.
     """
 
     reach: tuple[float, float]
@@ -32,22 +35,28 @@ class Path:
             self.reach, self.words = (domain.low, domain.high), "ratios of the space"
             return
         shares = trial.params.get("shares")
-        english = next((r for r in view.records if baseline_of(r.kind, "reference_only")), None)
-        if shares is None or english is None or "shares" not in english.params:
-            raise StudyError(f"study {view.name}: its space mixes nothing whose ratio is known, so no ratio is best")
-        self._reference = {name: share for name, share in english.params["shares"].items() if share > 0}
-        rest = {name: share for name, share in shares.items() if name not in self._reference and share > 0}
-        whole = sum(rest.values())
-        even = [name for name in shares if name not in self._reference]
-        if not even:
-            raise StudyError(f"study {view.name}: all its sources are the reference's, so no ratio is best")
+        reference_only = next((r for r in view.records if baseline_of(r.kind, "reference_only")), None)
+        if shares is None or reference_only is None or "shares" not in reference_only.params:
+            raise StudyError(
+                f"study {view.name}: there is no best ratio, because its space has no mixture with a known ratio"
+            )
+        self._reference = {name: share for name, share in reference_only.params["shares"].items() if share > 0}
+        other_shares = {name: share for name, share in shares.items() if name not in self._reference and share > 0}
+        other_total = sum(other_shares.values())
+        other_sources = [name for name in shares if name not in self._reference]
+        if not other_sources:
+            raise StudyError(
+                f"study {view.name}: there is no best ratio, because all its sources are in the reference language"
+            )
         self._others = (
-            {name: share / whole for name, share in rest.items()} if whole else dict.fromkeys(even, 1 / len(even))
+            {name: share / other_total for name, share in other_shares.items()}
+            if other_total
+            else dict.fromkeys(other_sources, 1 / len(other_sources))
         )
         self.reach, self.words = (0.0, 1.0), f"the other sources mixed as in trial {trial.number}"
 
     def at(self, ratio: float) -> Params:
-        """The mixture at a ratio."""
+        """Return the mixture parameters at a ratio."""
         if not self._others:
             return {"ratio": ratio}
         mixed = {name: (1.0 - ratio) * share for name, share in self._reference.items()}

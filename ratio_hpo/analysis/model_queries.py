@@ -1,7 +1,7 @@
-"""Questions to the response model of a study, answered with how sure it is.
+"""Predictions of a study's response model, with their uncertainty.
 
-Bands hold four of five of what one more run would score there, its luck included. Of best ratios and the like, which
-are about what runs score on average, draws from the model's posterior say how sure it is.
+A band is an 80 % interval for the score of one more run, its run effect included. Best ratios and similar quantities
+are about mean scores; their intervals come from draws from the model's posterior.
 """
 
 from __future__ import annotations
@@ -29,27 +29,30 @@ from ratio_hpo.surrogate.features import FeatureTable
 Array = NDArray[np.float64]
 
 GRID, DRAWS, PLACES, STEPS = 41, 400, 128, 8
-"""Ratios, draws from the posterior, places that are looked at, and values of a parameter."""
+"""Number of grid ratios, posterior draws, points over the space, and values per parameter."""
 
 BAND = 0.8
-"""Part of what is to be expected that lies within a band."""
+"""Probability of a band."""
 
 FURTHER = 0.1
-"""More of the ratio, of which is asked whether it still helps."""
+"""Increase of the ratio that is tested for a gain."""
 
 TINY = 1e-6
+"""Lowest score that can be a target, so that the cost to reach it is positive."""
 
 Z80 = 1.2815515655446004
+"""Normal quantile of an 80 % band."""
 
 
 class ModelQueries:
-    """What the model says of a study.
+    """Queries to the response model of a study.
 
     Args:
-        settings: values of other parameters than the mixture; None: those of the recommended trial.
+        view: The study.
+        settings: Values of the parameters other than the mixture. Missing ones are those of the recommended trial.
 
     Raises:
-        StudyError: too few trials have ended, or a setting that the space lacks.
+        StudyError: If too few trials have ended, or the space lacks a setting.
     """
 
     def __init__(self, view: StudyView, settings: Mapping[str, Any] | None = None) -> None:
@@ -59,31 +62,33 @@ class ModelQueries:
         if ended < MIN_TRIALS or best is None:
             raise StudyError(
                 f"study {view.name}: the response model needs {MIN_TRIALS} ended trials, one of them COMPLETE, but "
-                f"{ended} have ended; go on with the search"
+                f"{ended} have ended; continue the search"
             )
         self._model = self._response.model(view.records)
         self._recommended = best.record.params
         self._path = Path(view, best.record)
-        rest = {key: self._recommended[key] for key in view.space.parameters if key in self._recommended}
-        rest = {key: value for key, value in rest.items() if key not in ("ratio", "shares")}
+        defaults = {key: self._recommended[key] for key in view.space.parameters if key in self._recommended}
+        defaults = {key: value for key, value in defaults.items() if key not in ("ratio", "shares")}
         unknown = [key for key in settings or {} if key not in view.space.parameters]
         if unknown:
-            raise StudyError(f"{unknown[0]} is no parameter of the space ({did_you_mean(unknown[0], list(rest))})")
+            raise StudyError(f"the space has no parameter {unknown[0]} ({did_you_mean(unknown[0], list(defaults))})")
         mixture = [key for key in settings or {} if key in ("ratio", "shares")]
         if mixture:
-            raise StudyError(f"{mixture[0]} is what is asked about; give other parameters alone")
+            raise StudyError(
+                f"{mixture[0]} cannot be fixed, because predictions are by ratio; set other parameters only"
+            )
         view.space.check(dict(settings or {}))
-        self.settings = {**rest, **(settings or {})}
+        self.settings = {**defaults, **(settings or {})}
 
     @property
     def names(self) -> list[str]:
-        """Of the outputs: languages or targets; none where an objective yields the primary score alone."""
+        """Names of the outputs: languages or targets; empty if the objective reports only the primary score."""
         names = [name.removeprefix("score/").removesuffix("/mean") for name in self._model.observations.names]
         return [] if self._model.observations.names == (PRIMARY_SCORE,) else names
 
     @cached_property
     def ratios(self) -> Array:
-        """From the least to the most that the space has."""
+        """Grid of ratios, from the lowest to the highest of the space."""
         return np.linspace(*self._path.reach, GRID)
 
     @cached_property
@@ -91,43 +96,50 @@ class ModelQueries:
         return [self.place(float(ratio)) for ratio in self.ratios]
 
     def place(self, ratio: float) -> Params:
-        """The parameters at a ratio, under the settings."""
+        """Return the parameters at a ratio, with the other parameters at their settings."""
         return {**self.settings, **self._path.at(ratio)}
 
     def curve(self) -> list[dict[str, Any]]:
-        """Expected last score by ratio, with its band, and by language."""
-        told = self._model.predict(self._ends(self._grid), measured=True)
+        """Return the predicted final score at each ratio with its band, also by language."""
+        prediction = self._model.predict(self._ends(self._grid), measured=True)
         return [
             {
                 "ratio": float(ratio),
-                **_band(told.mean[k], told.sd[k]),
+                **_band(prediction.mean[k], prediction.sd[k]),
                 "by_language": {
-                    name: _band(told.outputs[k, j], told.output_sd[k, j]) for j, name in enumerate(self.names)
+                    name: _band(prediction.outputs[k, j], prediction.output_sd[k, j])
+                    for j, name in enumerate(self.names)
                 },
             }
             for k, ratio in enumerate(self.ratios)
         ]
 
     def best(self, weights: Mapping[str, float] | None = None) -> dict[str, dict[str, float]]:
-        """The best ratio for the mean, for the worst language, for each language, and for weights over languages.
+        """Return the best ratio for the mean, the worst language, each language, and a weighted mean of languages.
+
+        Args:
+            weights: Weights by language; None omits the weighted mean.
 
         Raises:
-            StudyError: weights of a language that is not scored.
+            StudyError: If a language is not scored, or the weights do not sum to a positive number.
         """
         values = {"mean": self._means, "worst": self._drawn.min(axis=2)} if self.names else {"mean": self._means}
         if weights:
             unknown = [name for name in weights if name not in self.names]
-            if unknown or sum(weights.values()) <= 0:
-                raise StudyError(f"weights: {unknown[0] if unknown else 'they'} cannot be; known: {self.names}")
-            each = np.array([weights.get(name, 0.0) for name in self.names])
-            values["weighted"] = self._drawn @ (each / each.sum())
+            if unknown:
+                raise StudyError(f"weights: {unknown[0]} is not a scored language; use {', '.join(self.names)}")
+            if sum(weights.values()) <= 0:
+                raise StudyError("weights: the sum must be positive; raise one of them")
+            weight_vector = np.array([weights.get(name, 0.0) for name in self.names])
+            values["weighted"] = self._drawn @ (weight_vector / weight_vector.sum())
         values |= {name: self._drawn[..., k] for k, name in enumerate(self.names)}
-        return {name: self._best_of(drawn) for name, drawn in values.items()}
+        return {name: self._best_of(draws) for name, draws in values.items()}
 
     def stops_helping(self) -> float | None:
-        """The least ratio from which on no further .1 gains with a probability of one half; None: there is none.
+        """Return the lowest ratio from which an increase by .1 gains with a probability under one half.
 
-        A dip before the curve rises again is none: what counts is that nothing beyond it gains.
+        This holds at every higher ratio too, so a dip before the curve rises again does not count. None if there is no
+        such ratio.
         """
         further = round(FURTHER / (self.ratios[1] - self.ratios[0]))
         if not 0 < further < GRID:
@@ -138,84 +150,96 @@ class ModelQueries:
         return float(self.ratios[first]) if first < len(gains) else None
 
     def best_under_cost(self, most: float) -> dict[str, Any]:
-        """The best that the model knows at a cost of at most so much: which parameters, stopped where.
+        """Return the parameters and rung with the highest predicted score at limited cost.
+
+        Args:
+            most: Highest attributed cost.
 
         Raises:
-            StudyError: nothing is that cheap.
+            StudyError: If every rung costs more.
         """
-        places = [*self._grid, *self._around(), *(r.params for r in self._response.learned(self.view.records))]
-        courses = [self._response.courses.of(params) for params in places]
-        table, costs = self._model.table_of(places, courses), np.concatenate([course.costs for course in courses])
-        owner = np.repeat(np.arange(len(places)), [len(course.costs) for course in courses])
-        fitting = np.flatnonzero(costs <= most)
-        if not len(fitting):
+        candidates = [*self._grid, *self._spread, *(r.params for r in self._response.learned(self.view.records))]
+        curves = [self._response.courses.of(params) for params in candidates]
+        table, costs = self._model.table_of(candidates, curves), np.concatenate([curve.costs for curve in curves])
+        owner = np.repeat(np.arange(len(candidates)), [len(curve.costs) for curve in curves])
+        affordable = np.flatnonzero(costs <= most)
+        if not len(affordable):
             unit = self.view.about.cost_unit
-            raise StudyError(f"nothing costs {most:,.0f} {unit} or less; the cheapest rung costs {costs.min():,.0f}")
-        told = self._model.predict(table.rows(fitting), measured=True)
-        k = int(told.mean.argmax())
-        params = places[owner[fitting[k]]]
-        return {"params": params, "cost": float(costs[fitting[k]]), **_band(told.mean[k], told.sd[k])}
+            raise StudyError(f"no rung costs {most:,.0f} {unit} or less; the cheapest rung costs {costs.min():,.0f}")
+        prediction = self._model.predict(table.rows(affordable), measured=True)
+        best = int(prediction.mean.argmax())
+        params = candidates[owner[affordable[best]]]
+        return {
+            "params": params,
+            "cost": float(costs[affordable[best]]),
+            **_band(prediction.mean[best], prediction.sd[best]),
+        }
 
     def speed(self) -> dict[str, Any] | None:
-        """How many times less training than English alone the best ratio takes to English's own last score.
+        """Return the speed-up of the best ratio over the reference language only, with equal settings.
 
-        Under equal settings. None: the space has no English-only end, or that is the best ratio itself. A draw that
-        never gets there counts as 0.
+        The speed-up is the cost of the reference-only curve divided by the cost at which the best ratio reaches that
+        curve's final score. A draw that never reaches it counts as 0.
+
+        Returns:
+            Ratio, median and band, or None if the space has no reference-only end or that end is the best ratio.
         """
         if self._path.reach[0] > 1e-9:
             return None
         best = float(self.ratios[int(self._model.predict(self._ends(self._grid)).mean.argmax())])
         if best < 1e-9:
             return None
-        places = [self.place(0.0), self.place(best)]
-        courses = [self._response.courses.of(params) for params in places]
-        drawn = self._model.draw(self._model.table_of(places, courses), DRAWS) @ self._weights
-        english, ours = courses[0].costs, courses[1].costs
+        endpoints = [self.place(0.0), self.place(best)]
+        curves = [self._response.courses.of(params) for params in endpoints]
+        draws = self._model.draw(self._model.table_of(endpoints, curves), DRAWS) @ self._weights
+        reference_costs, best_costs = curves[0].costs, curves[1].costs
         times = []
-        for values in drawn:
-            curve = list(zip(ours.tolist(), values[len(english) :].tolist(), strict=True))
-            reached = cost_to_target(curve, max(float(values[len(english) - 1]), TINY))
-            times.append(float(english[-1]) / reached if 0.0 < reached < np.inf else 0.0)
-        low, middle, high = np.quantile(times, [(1 - BAND) / 2, 0.5, (1 + BAND) / 2])
-        return {"ratio": best, "times": float(middle), "low": float(low), "high": float(high)}
+        for values in draws:
+            curve = list(zip(best_costs.tolist(), values[len(reference_costs) :].tolist(), strict=True))
+            reached = cost_to_target(curve, max(float(values[len(reference_costs) - 1]), TINY))
+            times.append(float(reference_costs[-1]) / reached if 0.0 < reached < np.inf else 0.0)
+        low, median, high = np.quantile(times, [(1 - BAND) / 2, 0.5, (1 + BAND) / 2])
+        return {"ratio": best, "times": float(median), "low": float(low), "high": float(high)}
 
     def importance(self) -> list[dict[str, Any]]:
-        """How much of the spread of last scores over the space each parameter makes, the most first.
+        """Return the importance of each parameter for the final score over the space, highest first.
 
-        The total-effect index (Homma and Saltelli 1996): the part of the variance that is left when all other
-        parameters are held; parts overlap where parameters interact, so that they may come to more than 1.
+        Importance is the total-effect index (Homma and Saltelli 1996): the part of the variance that remains when all
+        other parameters are fixed. Interactions count for each parameter in them, so the sum may exceed 1.
         """
-        base = self._around()[: PLACES // STEPS]
+        base = self._spread[: PLACES // STEPS]
         dimensions = list(self.view.space.parameters)
-        places, where = list(self._around()), {}
+        points, first_rows = list(self._spread), {}
         for key in dimensions:
-            where[key] = len(places)
-            values = [place.get(key) for place in self._around()[-STEPS:]]
-            places += [{**place, key: value} for place in base for value in values]
-        drawn = self._model.draw(self._ends(places), DRAWS) @ self._weights
-        whole = np.maximum(drawn[:, :PLACES].var(axis=1), 1e-12)
-        found = []
-        for key, begin in where.items():
-            block = drawn[:, begin : begin + len(base) * STEPS].reshape(DRAWS, len(base), STEPS)
-            part = np.minimum(block.var(axis=2, ddof=1).mean(axis=1) / whole, 1.0)
-            low, middle, high = np.quantile(part, [(1 - BAND) / 2, 0.5, (1 + BAND) / 2])
-            found.append({"parameter": key, "part": float(middle), "low": float(low), "high": float(high)})
-        return sorted(found, key=lambda entry: -entry["part"])
+            first_rows[key] = len(points)
+            values = [point.get(key) for point in self._spread[-STEPS:]]
+            points += [{**point, key: value} for point in base for value in values]
+        draws = self._model.draw(self._ends(points), DRAWS) @ self._weights
+        total_variance = np.maximum(draws[:, :PLACES].var(axis=1), 1e-12)
+        importances = []
+        for key, first in first_rows.items():
+            scores = draws[:, first : first + len(base) * STEPS].reshape(DRAWS, len(base), STEPS)
+            part = np.minimum(scores.var(axis=2, ddof=1).mean(axis=1) / total_variance, 1.0)
+            low, median, high = np.quantile(part, [(1 - BAND) / 2, 0.5, (1 + BAND) / 2])
+            importances.append({"parameter": key, "part": float(median), "low": float(low), "high": float(high)})
+        return sorted(importances, key=lambda entry: -entry["part"])
 
     def most_informative(self) -> dict[str, Any]:
-        """Where one more trial would take most from the doubt about the curve by ratio: the part of its variance."""
-        places = [*self._grid, *self._around()]
-        drawn = self._model.draw(self._ends(places), DRAWS) @ self._weights
-        centred = drawn - drawn.mean(axis=0)
+        """Return the parameters whose trial would explain the largest part of the variance of the curve by ratio."""
+        candidates = [*self._grid, *self._spread]
+        draws = self._model.draw(self._ends(candidates), DRAWS) @ self._weights
+        centred = draws - draws.mean(axis=0)
         covariance = centred[:, :GRID].T @ centred / DRAWS
-        own = (centred**2).mean(axis=0)
-        told = self._model.predict(self._ends(places), measured=True)
-        explained = (covariance**2 / np.maximum(told.sd**2, 1e-12)).sum(axis=0) / np.maximum(own[:GRID].sum(), 1e-12)
-        k = int(explained.argmax())
-        return {"params": places[k], "part": float(min(explained[k], 1.0))}
+        variances = (centred**2).mean(axis=0)
+        prediction = self._model.predict(self._ends(candidates), measured=True)
+        explained = (covariance**2 / np.maximum(prediction.sd**2, 1e-12)).sum(axis=0) / np.maximum(
+            variances[:GRID].sum(), 1e-12
+        )
+        best = int(explained.argmax())
+        return {"params": candidates[best], "part": float(min(explained[best], 1.0))}
 
     def all(self, weights: Mapping[str, float] | None = None, max_cost: float | None = None) -> dict[str, Any]:
-        """Every answer, as `ratio-hpo ask --json` gives it."""
+        """Return the results of all queries, as `ratio-hpo ask --json` prints them."""
         return {
             "schema": SCHEMA,
             "study": self.view.name,
@@ -238,35 +262,32 @@ class ModelQueries:
 
     @cached_property
     def _drawn(self) -> Array:
-        """Draws at the ends of the grid, by output [draws, grid, m]."""
+        """Posterior draws of the final scores on the grid, by output [draws, grid, outputs]."""
         return self._model.draw(self._ends(self._grid), DRAWS)
 
     @cached_property
     def _means(self) -> Array:
         return self._drawn @ self._weights
 
-    def _best_of(self, drawn: Array) -> dict[str, float]:
-        """The ratio with the highest mean over draws, where draws have theirs, and the score there."""
-        k = int(drawn.mean(axis=0).argmax())
-        low, high = np.quantile(self.ratios[drawn.argmax(axis=1)], [(1 - BAND) / 2, (1 + BAND) / 2])
+    def _best_of(self, draws: Array) -> dict[str, float]:
+        """Return the ratio with the highest mean over draws, the band of the draws' best ratios, and its score."""
+        k = int(draws.mean(axis=0).argmax())
+        low, high = np.quantile(self.ratios[draws.argmax(axis=1)], [(1 - BAND) / 2, (1 + BAND) / 2])
         return {
             "ratio": float(self.ratios[k]),
             "low": float(low),
             "high": float(high),
-            "score": float(drawn[:, k].mean()),
+            "score": float(draws[:, k].mean()),
         }
 
-    def _ends(self, places: Sequence[Params]) -> FeatureTable:
-        return self._response.ends(places)
+    def _ends(self, points: Sequence[Params]) -> FeatureTable:
+        return self._response.ends(points)
 
     @cached_property
     def _spread(self) -> list[Params]:
+        """Points spread over the whole space."""
         space, rng = self.view.space, np.random.default_rng(0)
         return [space.decode({name: float(rng.random()) for name in space.coordinates()}) for _ in range(PLACES)]
-
-    def _around(self) -> list[Params]:
-        """Places all over the space."""
-        return self._spread
 
 
 def _band(mean: float, sd: float) -> dict[str, float]:

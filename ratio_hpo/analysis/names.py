@@ -1,4 +1,4 @@
-"""What trials are called where people read of them."""
+"""Labels of trials in text, tables and plots."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ LANGUAGE_NAMES = {"en": "English"}
 
 
 def baseline_of(kind: str, name: str) -> bool:
-    """Whether a baseline is, among others that came to the same mixture, the one of that name."""
+    """Return whether a baseline has this name; merged baselines (equal mixtures) have several names."""
     return name in kind.split("+")
 
 
 def label(record: TrialRecord, reference: str) -> str:
-    """A baseline by what it is, another trial by its ratio and number.
+    """Return the label of a trial: a description for a baseline, ratio and number for any other trial.
 
     Examples:
         >>> from ratio_hpo.core.trial import State
         >>> label(TrialRecord(number=0, state=State.COMPLETE, kind="reference_only", params={"ratio": 0.0}), "en")
         'English only'
     """
-    known = {
+    baseline_labels = {
         "reference_only": f"{LANGUAGE_NAMES.get(reference, reference)} only",
         NO_INTERMEDIATE: "no intermediate training",
         "proportional": "proportional to size",
@@ -28,6 +28,6 @@ def label(record: TrialRecord, reference: str) -> str:
         "non_reference_only": f"no {LANGUAGE_NAMES.get(reference, reference)}",
     }
     if record.is_baseline:
-        return ", ".join(known.get(name, name) for name in record.kind.split("+"))
+        return ", ".join(baseline_labels.get(name, name) for name in record.kind.split("+"))
     ratio = "" if record.ratio is None else f"ratio {record.ratio:.2f} "
     return f"{ratio}(trial {record.number})" if ratio else f"trial {record.number}"

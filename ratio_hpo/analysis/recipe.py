@@ -1,4 +1,4 @@
-"""What to take out of a study: the winning configuration for `search`, and a recipe for those who train elsewhere."""
+"""Exports of a trial: an experiment file for `search`, and a recipe for training outside this package."""
 
 from __future__ import annotations
 
@@ -18,33 +18,37 @@ from ratio_hpo.study.view import StudyView
 from ratio_hpo.training.parameters import PARAMETERS
 
 SIMILAR = 0.1
-"""Trials whose ratio is no further away count as similar."""
+"""Largest difference in ratio between similar trials."""
 
 STAGE_KEYS = ("steps", "batch_size", "learning_rate", "schedule", "warmup", "weight_decay", "clip", "max_epochs")
 
 
 def winner(view: StudyView, number: int | None = None) -> TrialRecord:
-    """The trial to take out: the asked one, or the recommended one.
+    """Return the trial to export: the requested one, or else the recommended one.
 
     Raises:
-        StudyError: there is none, or it has no score.
+        StudyError: If there is no such trial, or it has no score.
     """
     if number is not None:
         record = view.trial(number)
-    elif (found := recommend(view)) is not None:
-        record = found.record
+    elif (recommendation := recommend(view)) is not None:
+        record = recommendation.record
     else:
-        raise StudyError(f"study {view.name} has no COMPLETE trial yet; wait for one, or name a ⟨trial⟩")
+        raise StudyError(f"study {view.name} has no COMPLETE trial; wait until one is complete or name a ⟨trial⟩")
     if not record.scored:
-        raise StudyError(f"trial {record.number} of {view.name} has no evaluation; name another with ⟨trial⟩")
+        raise StudyError(f"trial {record.number} of {view.name} has no evaluation; name another trial with ⟨trial⟩")
     return record
 
 
 def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
-    """Shares of each source in examples and tokens, learning rates, steps, schedules, and the scores to expect.
+    """Return a recipe: shares of each source in examples and tokens, hyperparameters of each stage, expected scores.
+
+    Args:
+        view: The study.
+        number: Number of the trial; None takes the recommended trial.
 
     Raises:
-        StudyError: there is no such trial.
+        StudyError: If there is no such trial, or it has no score.
     """
     record = winner(view, number)
     last = record.scored[-1]
@@ -77,7 +81,7 @@ def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
 
 
 def _training(view: StudyView) -> dict[str, Any]:
-    """How the built-in objective trains beside what its stages say; nothing of an objective of one's own."""
+    """Return the training settings of the built-in objective outside its stages; empty for a custom objective."""
     config = view.about.config
     if "stages" not in config:
         return {}
@@ -86,45 +90,51 @@ def _training(view: StudyView) -> dict[str, Any]:
 
 
 def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str, Any], str]:
-    """The experiment of the study, with the winner to be tried right after the baselines.
+    """Return the study's experiment with the exported trial enqueued right after the baselines.
+
+    Args:
+        view: The study.
+        number: Number of the trial; None takes the recommended trial.
 
     Returns:
-        The content of the file, and a comment to put over it.
+        The content of the experiment file, and a comment for its first lines.
 
     Raises:
-        StudyError: there is no such trial, or the study's experiment is in a script or was not stored.
+        StudyError: If there is no such trial, or the study has no stored experiment file.
     """
     if view.about.in_process or not view.about.config:
         raise StudyError(
-            f"study {view.name} has no experiment file to go on from: it was made from Python, or by an earlier "
-            "version; take the parameters from `ratio-hpo export recipe`"
+            f"study {view.name} has no experiment file to export: it was created from Python or by an earlier version; "
+            "take the parameters from `ratio-hpo export recipe`"
         )
     record = winner(view, number)
     config: dict[str, Any] = copy.deepcopy(dict(view.about.config))
     config["name"] = f"{config['name']}-winner"
     params = {key: value for key, value in record.params.items() if key in view.space.parameters}
     baselines = sum(trial.is_baseline and trial.retry_of is None for trial in view.records)
-    what = f"this one (baseline {record.kind}) among them" if record.is_baseline else "and then this configuration"
+    order = f"including this trial (baseline {record.kind})" if record.is_baseline else "then this configuration"
     config |= {"enqueue": [] if record.is_baseline else [params], "trials": baselines + (not record.is_baseline)}
     comment = (
         f"Trial {record.number} of study {view.name}: mean {view.about.measure} {record.scored[-1].primary_score:.4f} "
         f"after {record.curve[-1].cost:,.0f} {view.about.cost_unit}.\n"
-        f"Searching this file trains the baselines, {what}; raise `trials` to go on from there."
+        f"Searching this file trains the baselines, {order}; raise `trials` to continue the search."
     )
     return config, comment
 
 
 def _stage(name: str, plan: StagePlan, config: Mapping[str, Any], record: TrialRecord) -> dict[str, Any]:
-    """A stage as it was trained."""
+    """Return a stage as it was trained."""
     target = name.partition(".")[2]
-    kept = config.get("targets", {}).get(target, {}).get("stage") or config.get("stages", {}).get(name)
-    stage = dict(kept or {})
+    configured = config.get("targets", {}).get(target, {}).get("stage") or config.get("stages", {}).get(name)
+    stage = dict(configured or {})
     for parameter, (owner, key) in PARAMETERS.items():
         if owner == name.partition(".")[0] and parameter in record.params:
             stage[key] = record.params[parameter]
-    own = f"{name.partition('.')[2]}."
+    prefix = f"{name.partition('.')[2]}."
     stage |= {
-        key.removeprefix(own): value for key, value in record.params.items() if key.startswith(own) and own != "."
+        key.removeprefix(prefix): value
+        for key, value in record.params.items()
+        if key.startswith(prefix) and prefix != "."
     }
     stage["steps"] = plan.steps
     return {
@@ -132,21 +142,21 @@ def _stage(name: str, plan: StagePlan, config: Mapping[str, Any], record: TrialR
         "windows": plan.windows,
         "shares": {
             source: {
-                "requested": got.requested,
-                "examples": got.share_windows,
-                "tokens": got.share_tokens,
-                "windows": got.windows,
-                "token_count": got.tokens,
-                "epochs": got.epochs,
+                "requested": realised.requested,
+                "examples": realised.share_windows,
+                "tokens": realised.share_tokens,
+                "windows": realised.windows,
+                "token_count": realised.tokens,
+                "epochs": realised.epochs,
             }
-            for source, got in plan.sources.items()
+            for source, realised in plan.sources.items()
         },
         "capped": plan.capped,
     }
 
 
 def _similar(view: StudyView, record: TrialRecord) -> dict[str, Any]:
-    """Final primary score of COMPLETE trials with about the same ratio: how much the rest of the parameters matter there."""
+    """Return the range of final scores of completed trials with a similar ratio but other parameters."""
     scores = [
         other.scored[-1].primary_score
         for other in view.records
@@ -162,12 +172,12 @@ def _notes(view: StudyView, record: TrialRecord) -> list[str]:
     finished = sum(trial.state is State.COMPLETE for trial in view.records)
     notes = [
         "one training seed: another seed gives another score",
-        f"the best of {finished} COMPLETE trials looks better than it is; `test` was not read",
+        f"selected from {finished} COMPLETE trials, so its score is biased upwards; `test` was not read",
     ]
     if record.scored[-1].scores.get(ERROR) is None:
         notes.append("no standard error was recorded")
     else:
         notes.append("the standard error is over evaluation items, not over seeds or training data")
     if record.state is not State.COMPLETE:
-        notes.append(f"the trial is {record.state.value}: it did not run to its budget")
+        notes.append(f"the trial is {record.state.value}: it did not reach its planned cost")
     return notes

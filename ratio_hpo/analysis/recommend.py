@@ -1,6 +1,7 @@
-"""Which trial to take: the one that the response model expects most of, beside the one with the best score seen.
+"""The recommended trial: the completed trial with the highest predicted score, and the best score seen.
 
-Of many noisy scores the highest is too high, and often not that of the best trial; the model has seen all of them.
+The highest of many noisy scores is biased upwards and often belongs to another trial than the best one. The response
+model uses all scores, so its prediction is less affected by noise.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from ratio_hpo.study.view import StudyView
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What to take.
+    """The recommended trial of a study.
 
     Attributes:
-        record: the trial.
-        mean, sd: of its final primary score as the model expects it; None: there is no model yet.
-        best_seen: the trial with the highest final primary score.
+        record: The recommended trial.
+        mean: Posterior mean of its final primary score; None before the response model is fitted.
+        sd: Posterior standard deviation of its final primary score; None before the response model is fitted.
+        best_seen: The completed trial with the highest final primary score.
     """
 
     record: TrialRecord
@@ -31,26 +33,26 @@ class Recommendation:
 
     @property
     def weights(self) -> str:
-        """The name of the folder that its last weights are kept in, below those of the study."""
+        """Name of the folder with the trial's last weights, below the weights of the study."""
         last = self.record.scored[-1]
         return point_key(self.record.number, last.stage, last.windows)
 
     @property
     def why(self) -> str:
-        """In a few words."""
+        """The reason for the recommendation, in a few words."""
         if self.mean is None:
-            return f"the highest final score seen; a model needs {MIN_TRIALS} trials"
+            return f"highest final score seen; the response model needs {MIN_TRIALS} ended trials"
         if self.record.number == self.best_seen.number:
-            return "expected highest, and the highest seen"
-        return f"expected highest; trial {self.best_seen.number} has the highest score seen"
+            return "highest predicted score and highest score seen"
+        return f"highest predicted score; trial {self.best_seen.number} has the highest score seen"
 
 
 def recommend(view: StudyView) -> Recommendation | None:
-    """The COMPLETE trial with the highest expected final primary score; None where there is none."""
-    seen = best_trial(view.records)
-    if seen is None:
+    """Return the completed trial with the highest predicted final primary score, or None if no trial is complete."""
+    best_seen = best_trial(view.records)
+    if best_seen is None:
         return None
     advice = advice_of(view)
     if advice is None:
-        return Recommendation(seen, None, None, seen)
-    return Recommendation(view.records[advice.trial], advice.mean, advice.sd, seen)
+        return Recommendation(best_seen, None, None, best_seen)
+    return Recommendation(view.records[advice.trial], advice.mean, advice.sd, best_seen)

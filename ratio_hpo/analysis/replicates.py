@@ -1,4 +1,4 @@
-"""Trials that were trained again with fresh seeds: scores by seed and part, and their items by passage."""
+"""Replicates: trials trained again with fresh seeds, with scores by seed and part and items by passage."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from ratio_hpo.training.items import ItemStore
 
 Array = NDArray[np.float64]
 VALIDATION, TEST = "", "test/"
-"""Prefixes of scores."""
+"""Key prefixes of the scores of an evaluation split."""
 
 CLOSE = 1e-6
+"""Tolerance for equality of two scores."""
 
 DRAWS = 1000
-"""Of the bootstrap over passages."""
+"""Bootstrap draws over passages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """A configuration with what became of it.
+    """A configuration with its replicates.
 
     Attributes:
-        trial: of the search, as it was there.
-        runs: COMPLETE, by seed.
-        label: for people.
+        trial: The trial of the search.
+        runs: Completed replicates by seed.
+        label: Label for readers.
     """
 
     trial: TrialRecord
@@ -43,23 +44,26 @@ class Entrant:
 
     @property
     def cost(self) -> float:
-        """Attributed, of one run to its end."""
+        """Attributed cost of one complete run."""
         return next(iter(self.runs.values())).curve[-1].cost
 
 
 class Replicates:
-    """What was trained again.
+    """The replicates of selected trials of a search.
 
     Args:
-        search: the study that the configurations are of.
-        again: the study of their replicates.
-        of: numbers of the configurations to look at, in this order; those with less than two COMPLETE runs are dropped.
-        seeds: that are looked at.
+        search: The study with the original trials.
+        again: The study with their replicates.
+        of: Trial numbers of the configurations, in this order; a configuration with fewer than two completed runs is
+            dropped.
+        seeds: The seeds to read.
+        folder: The run folder with the stored item scores.
 
     Attributes:
-        seeds: those that every entrant has ended with.
-        dropped: labels of the configurations that are left out.
-        missing, failed: runs that are not COMPLETE, and those of them that ended in an error.
+        seeds: The seeds that every entrant has completed.
+        dropped: Labels of the dropped configurations.
+        missing: Number of runs that are not complete.
+        failed: Number of missing runs that ended in an error.
     """
 
     def __init__(
@@ -68,46 +72,46 @@ class Replicates:
         self.search, self.again, self._folder = search, again, folder
         runs: dict[int, dict[int, TrialRecord]] = {number: {} for number in of}
         for record in again.records:
-            of_trial, seed = record.replicate_of, record.seed
-            if of_trial is None or seed is None:
+            original, seed = record.replicate_of, record.seed
+            if original is None or seed is None:
                 continue
-            if record.state is State.COMPLETE and of_trial in runs and seed in seeds:
-                runs[of_trial][seed] = record
-        whole = [number for number in of if len(runs[number]) > 1]
-        self.seeds = [seed for seed in seeds if whole and all(seed in runs[number] for number in whole)]
+            if record.state is State.COMPLETE and original in runs and seed in seeds:
+                runs[original][seed] = record
+        replicated = [number for number in of if len(runs[number]) > 1]
+        self.seeds = [seed for seed in seeds if replicated and all(seed in runs[number] for number in replicated)]
         reference = search.about.reference
-        self.entrants = [Entrant(search.trial(n), runs[n], label(search.trial(n), reference)) for n in whole]
-        self.dropped = [label(search.trial(number), reference) for number in of if number not in whole]
+        self.entrants = [Entrant(search.trial(n), runs[n], label(search.trial(n), reference)) for n in replicated]
+        self.dropped = [label(search.trial(number), reference) for number in of if number not in replicated]
         self.missing = len(of) * len(seeds) - sum(len(runs[number]) for number in of)
-        ended = [r for r in again.records if r.state is State.FAIL and r.replicate_of in runs and r.seed in seeds]
-        self.failed = sum(r.seed not in runs[r.replicate_of] for r in ended if r.replicate_of is not None)
+        failures = [r for r in again.records if r.state is State.FAIL and r.replicate_of in runs and r.seed in seeds]
+        self.failed = sum(r.seed not in runs[r.replicate_of] for r in failures if r.replicate_of is not None)
 
     @cached_property
     def split(self) -> str:
-        """`test`, or `validation` where the objective yields one score for all."""
+        """Key prefix of `test` scores, or of `validation` scores if the objective reports no `test` scores."""
         last = [record.curve[-1].scores for entrant in self.entrants for record in entrant.runs.values()]
         keys = [key_of(self.search, part, TEST) for part in self.parts]
         return TEST if last and all(key in scores for scores in last for key in keys) else VALIDATION
 
     @cached_property
     def parts(self) -> list[Part]:
-        """What the primary score is the mean of; an objective whose primary score is none of languages has the primary score alone."""
+        """The parts that the primary score averages; one nameless part if it is no mean over languages."""
         parts, weights = parts_of(self.search), weights_of(self.search)
         for record in self.search.records:
             for point in record.scored[-1:]:
-                each = [point.scores.get(key_of(self.search, part)) for part in parts]
-                known = [value for value in each if value is not None]
-                if len(known) < len(parts) or abs(float(np.dot(known, weights)) - point.primary_score) > CLOSE:
+                scores = [point.scores.get(key_of(self.search, part)) for part in parts]
+                scored = [value for value in scores if value is not None]
+                if len(scored) < len(parts) or abs(float(np.dot(scored, weights)) - point.primary_score) > CLOSE:
                     return [("", "")]
         return parts
 
     @cached_property
     def weights(self) -> Array:
-        """Of each part in the primary score [parts]."""
+        """Weights of the parts in the primary score [parts]."""
         return np.array([1.0] if self.parts == [("", "")] else weights_of(self.search))
 
     def scores(self, split: str) -> Array:
-        """Measure of each part at the end of each run [entrants, seeds, parts]."""
+        """Return the final score of each part in each run [entrants, seeds, parts]."""
         return np.array(
             [
                 [[self._last(k, seed)[key_of(self.search, part, split)] for part in self.parts] for seed in self.seeds]
@@ -117,7 +121,7 @@ class Replicates:
 
     @cached_property
     def items(self) -> Items | None:
-        """Sums by passage of what is reported; None where an objective of one's own keeps no items."""
+        """Sums of the primary measures by passage; None if a run has no stored items, as with a custom objective."""
         store, rows = ItemStore(self._folder.items), []
         for k in range(len(self.entrants)):
             for seed in self.seeds:
@@ -128,39 +132,45 @@ class Replicates:
                 rows.append(self._sums(store, [name for name in names.values() if name is not None]))
         if not rows or not rows[0] or any(set(row) != set(rows[0]) for row in rows):
             return None
-        order = sorted(rows[0])
-        numbers = {part: k for k, part in enumerate(self.parts)}
-        passages = {group: k for k, group in enumerate(sorted({group for _, group in order}))}
-        shape = (len(self.entrants), len(self.seeds), len(order))
-        above, below = (np.array([[row[key][k] for key in order] for row in rows]).reshape(shape) for k in (0, 1))
+        keys = sorted(rows[0])
+        part_indices = {part: k for k, part in enumerate(self.parts)}
+        passage_indices = {group: k for k, group in enumerate(sorted({group for _, group in keys}))}
+        shape = (len(self.entrants), len(self.seeds), len(keys))
+        numerators, denominators = (
+            np.array([[row[key][k] for key in keys] for row in rows]).reshape(shape) for k in (0, 1)
+        )
         return Items(
-            above, below, np.array([numbers[part] for part, _ in order]), np.array([passages[g] for _, g in order])
+            numerators,
+            denominators,
+            np.array([part_indices[part] for part, _ in keys]),
+            np.array([passage_indices[g] for _, g in keys]),
         )
 
     @cached_property
     def resampled(self) -> Array | None:
-        """Measures over passages drawn anew [draws, entrants, seeds, parts]."""
+        """Scores over bootstrap samples of passages [draws, entrants, seeds, parts]."""
         return None if self.items is None else self.items.resampled(DRAWS)
 
     @property
     def num_groups(self) -> int:
+        """Number of passages; 0 without items."""
         return 0 if self.items is None else self.items.num_groups
 
     def _sums(self, store: ItemStore, names: Sequence[str]) -> dict[tuple[Part, str], tuple[float, float]]:
-        """Numerator and denominator by part and passage of one run."""
-        found: dict[tuple[Part, str], tuple[float, float]] = {}
-        several, primaries = len(self.search.about.targets) > 1, self.again.about.primaries
+        """Return numerator and denominator of one run by part and passage."""
+        sums: dict[tuple[Part, str], tuple[float, float]] = {}
+        has_targets, primaries = len(self.search.about.targets) > 1, self.again.about.primaries
+        parts = set(self.parts)
         for name in dict.fromkeys(names):
             table = store.read(name).to_pandas()
             table = table[table["split"] == (self.split.rstrip("/") or "validation")]
             table = table[table["measure"].astype(str) == table["target"].astype(str).map(primaries)]
-            known = set(self.parts)
-            sums = table.groupby(["target", "language", "group"], observed=True)[["numerator", "denominator"]].sum()
-            for (target, language, group), row in zip(sums.index, sums.to_numpy(), strict=True):
-                part = (str(target) if several else "", str(language))
-                if part in known:
-                    found[part, str(group)] = (float(row[0]), float(row[1]))
-        return found
+            groups = table.groupby(["target", "language", "group"], observed=True)[["numerator", "denominator"]].sum()
+            for (target, language, group), row in zip(groups.index, groups.to_numpy(), strict=True):
+                part = (str(target) if has_targets else "", str(language))
+                if part in parts:
+                    sums[part, str(group)] = (float(row[0]), float(row[1]))
+        return sums
 
     def _last(self, entrant: int, seed: int) -> Mapping[str, float]:
         return self.entrants[entrant].runs[seed].curve[-1].scores

@@ -1,4 +1,4 @@
-"""A study and its trials as plain data: what the command line prints and `--json` gives."""
+"""A study and its trials as plain data, for the printed output and `--json`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ratio_hpo.tracking.base import token
 
 
 def studies(summaries: Sequence[StudySummary]) -> dict[str, Any]:
-    """All studies, one entry each."""
+    """Return one entry per study."""
     return {
         "schema": SCHEMA,
         "studies": [
@@ -38,7 +38,7 @@ def studies(summaries: Sequence[StudySummary]) -> dict[str, Any]:
 
 
 def status(view: StudyView) -> dict[str, Any]:
-    """Counts, target, best trial, hypervolume and one entry a trial."""
+    """Return counts, target, best trial, hypervolume, costs and one entry per trial."""
     counts = Counter(record.state.value for record in view.records)
     best = best_trial(view.records)
     spent = spent_on(view.records)
@@ -72,7 +72,7 @@ def status(view: StudyView) -> dict[str, Any]:
 
 
 def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
-    """A trial in one level: parameters, final score, cost, convergence."""
+    """Return a trial as one flat entry: parameters, final score, cost, convergence."""
     numbers, recommended = summary(record, view.target, view.largest_cost), recommended_of(view)
     return {
         "number": record.number,
@@ -87,7 +87,7 @@ def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
         "censored": numbers["cost_to_target"] == math.inf and record.state.finished,
         "evaluations": len(record.curve),
         "retry_of": record.retry_of,
-        "sibling_of": record.sweep_of,
+        "sweep_of": record.sweep_of,
         "reason": record.reason,
         "worker": record.worker,
         "interrupted": is_interrupted(record),
@@ -95,7 +95,7 @@ def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
 
 
 def details(record: TrialRecord, view: StudyView) -> dict[str, Any]:
-    """A trial with its curve, plan, settings and traceback."""
+    """Return a trial with its curve, plan, settings and traceback."""
     return {
         "schema": SCHEMA,
         "study": view.name,
@@ -120,9 +120,9 @@ def details(record: TrialRecord, view: StudyView) -> dict[str, Any]:
 
 
 def pareto(view: StudyView) -> dict[str, Any]:
-    """The anytime front, by cost, and how probable it is that each point belongs to it."""
+    """Return the anytime front ordered by cost, with the probability that each point is on it."""
     advice = advice_of(view)
-    likely = {} if advice is None else {member.key: member for member in advice.front}
+    predictions = {} if advice is None else {member.key: member for member in advice.front}
     members = front(view.records)
     measured, recommended = {point.key for point in members}, recommended_of(view)
     return {
@@ -146,44 +146,52 @@ def pareto(view: StudyView) -> dict[str, Any]:
                 "by_language": point.progress.by_language(),
                 "weights": point.key,
                 "recommended": recommended is not None and point.trial.number == recommended.number,
-                **_belief(likely.get(point.key), advice),
+                **_prediction(predictions.get(point.key), advice),
             }
             for point in members
         ],
-        "also_likely": [asdict(member) for key, member in likely.items() if key not in measured],
+        "also_likely": [asdict(member) for key, member in predictions.items() if key not in measured],
     }
 
 
-def _belief(member: Member | None, advice: Advice | None) -> dict[str, float | None]:
-    """What the model expects of a point, and how probable it is on the front; null: it has not been asked."""
+def _prediction(member: Member | None, advice: Advice | None) -> dict[str, float | None]:
+    """Return predicted score and front probability of a point; None if there is no prediction."""
     if member is None:
         return {"expected": None, "sd": None, "probability": None if advice is None else 0.0}
     return {"expected": member.mean, "sd": member.sd, "probability": member.probability}
 
 
 def _recommended(view: StudyView) -> dict[str, Any] | None:
-    """What the driver stored when it last asked the model."""
+    """Return the recommendation that the driver stored last."""
     advice = view.advice
     if advice is None:
         return None
-    fresh = advice.is_of(view.records)
-    return {"trial": advice.trial, "score": advice.mean, "sd": advice.sd, "as_of": advice.ended, "stale": not fresh}
+    is_current = advice.is_of(view.records)
+    return {
+        "trial": advice.trial,
+        "score": advice.mean,
+        "sd": advice.sd,
+        "as_of": advice.ended,
+        "stale": not is_current,
+    }
 
 
 def is_interrupted(record: TrialRecord) -> bool:
-    """RUNNING, with nobody working on it: it goes on with the next search."""
+    """Return whether a RUNNING trial has no worker; the next search resumes it."""
     return record.state is State.RUNNING and record.worker is None and not record.done
 
 
 def count_lags(view: StudyView, on_front: Set[int]) -> int:
-    """Trials of which tracking has yet to write something. Studies run without tracking never lag."""
+    """Return the number of trials with unwritten tracking data; 0 if the study runs without tracking."""
     if view.about.store is None:
         return 0
     timed = view.target is not None
-    begun = [record for record in view.records if record.state is not State.WAITING and record.params]
-    return sum(view.tracked.get(r.number) != token(r, on_front=r.number in on_front, timed=timed) for r in begun)
+    started_trials = [record for record in view.records if record.state is not State.WAITING and record.params]
+    return sum(
+        view.tracked.get(r.number) != token(r, on_front=r.number in on_front, timed=timed) for r in started_trials
+    )
 
 
 def finite(value: float | None) -> float | None:
-    """JSON has no infinity: it becomes null, and `censored` says why."""
+    """Return a finite value, or None for infinity, which JSON lacks; the key `censored` marks it."""
     return None if value is None or not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""Trials, curves and scores by language as pandas tables: what notebooks, exports and artifacts show."""
+"""Trials, curves and scores by language as pandas tables, for notebooks, exports and artifacts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 def trials_table(view: StudyView) -> DataFrame:
-    """One row a trial: state, parameters (`params.<name>`), realised shares, final scores, cost, convergence."""
+    """Return one row per trial: state, parameters (`params.<name>`), realised shares, scores, cost, convergence."""
     import pandas
 
     rows = []
-    on_front = {member.trial.number for member in front(view.records)}
+    front_trials = {member.trial.number for member in front(view.records)}
     for record in view.records:
         row = entry(record, view)
         params = row.pop("params")
         shares = params.get("shares", {})
-        row["front"] = record.number in on_front
+        row["front"] = record.number in front_trials
         row |= {f"params.{key}": value for key, value in params.items() if key != "shares"}
         row |= {f"params.shares.{source}": share for source, share in shares.items()}
         for stage, plan in record.plan.stages.items():
-            for source, got in plan.sources.items():
-                row[f"realised.{stage}.{source}"] = got.share_windows
-                row[f"epochs.{stage}.{source}"] = got.epochs
+            for source, realised in plan.sources.items():
+                row[f"realised.{stage}.{source}"] = realised.share_windows
+                row[f"epochs.{stage}.{source}"] = realised.epochs
         if record.scored:
             row |= {f"score.{language}": value for language, value in record.scored[-1].by_language().items()}
         rows.append(row)
@@ -36,7 +36,7 @@ def trials_table(view: StudyView) -> DataFrame:
 
 
 def curves_table(view: StudyView) -> DataFrame:
-    """One row an evaluation: where it was, attributed and paid cost, every score and measure."""
+    """Return one row per evaluation: stage, windows, attributed and paid cost, all scores and measures."""
     import pandas
 
     rows: list[dict[str, Any]] = []
@@ -60,7 +60,7 @@ def curves_table(view: StudyView) -> DataFrame:
 
 
 def languages_table(view: StudyView) -> DataFrame:
-    """One row a point of the front and one column a language: score, by cost."""
+    """Return one row per point of the front, ordered by cost, with one score column per language."""
     import pandas
 
     rows = [
@@ -77,11 +77,11 @@ def languages_table(view: StudyView) -> DataFrame:
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What spreadsheets take a text that begins with it for: a formula."""
+"""First characters that make spreadsheets read a text as a formula."""
 
 
 def csv_cell(value: Any) -> Any:
-    """A cell as spreadsheets show it: a text that they would run as a formula has a quote before it.
+    """Return a cell that spreadsheets show as it is: a text that they would run as a formula gets a leading quote.
 
     Examples:
         >>> csv_cell("=SUM(A1)"), csv_cell(-1.5), csv_cell("en")
@@ -91,5 +91,5 @@ def csv_cell(value: Any) -> Any:
 
 
 def csv_of(table: DataFrame) -> str:
-    """A table as CSV, without formulas."""
+    """Return a table as CSV text, without formulas."""
     return table.rename(columns=csv_cell).map(csv_cell).to_csv(index=False)

@@ -1,8 +1,8 @@
-"""Transfer: what each mixture gains over no intermediate training, by target and language (the STILTs papers' tables).
+"""Transfer: gain of each trial over no intermediate training, by target and language (as in the STILTs papers).
 
-A gain is the difference of two scores over the same items; its standard error is the jackknife of that difference. A
-gain is marked where it is beyond 1.96 of these errors after Holm's correction over all trials of its column. All of a
-search has one training seed, which no error over items knows of.
+A gain is the difference of two scores over the same items, with the jackknife standard error of that difference. A gain
+is marked if it is significant at 5 % after Holm correction over all trials of its column. All trials of a search share
+one training seed, so the error over items does not include the variance over seeds.
 """
 
 from __future__ import annotations
@@ -24,38 +24,43 @@ NOTE = "one seed: * is beyond 1.96 standard errors over evaluation items, Holm-c
 LEVEL = 0.05
 
 Column = tuple[str, str]
-"""A target and a language; `mean` over its languages."""
+"""A target and a language, or a target and `mean` for the mean over its languages."""
 
 
 def transfer(view: StudyView, items: ItemStore) -> dict[str, Any]:
-    """The gain of every trial with a final score over the trial without intermediate training.
+    """Return the gain of every scored trial over the baseline without intermediate training.
+
+    Args:
+        view: The study.
+        items: The store with the item scores of its trials.
 
     Raises:
-        StudyError: there is no such trial, it has not ended, or its items are not here.
+        StudyError: If the study lacks that baseline, the baseline is not complete, or its item scores are not stored.
     """
     baseline = next((record for record in view.records if record.kind == NO_INTERMEDIATE), None)
     if baseline is None:
         raise StudyError(
-            f"study {view.name} has no baseline `{NO_INTERMEDIATE}` to compare with; add it to `baselines` of the "
-            "experiment, and search under another ⟨study⟩"
+            f"study {view.name} has no baseline `{NO_INTERMEDIATE}` to compare with; add it to `baselines` in the "
+            "experiment and search under another ⟨study⟩"
         )
     if baseline.state is not State.COMPLETE:
         raise StudyError(
-            f"trial {baseline.number}, the baseline `{NO_INTERMEDIATE}`, is {baseline.state.value}; wait for it"
+            f"trial {baseline.number}, the baseline `{NO_INTERMEDIATE}`, is {baseline.state.value}; "
+            "wait until it is complete"
         )
     primary = view.about.primaries
-    base = _sums(baseline, items, primary)
-    if not base:
+    baseline_sums = _sums(baseline, items, primary)
+    if not baseline_sums:
         raise StudyError(
-            f"trial {baseline.number} of {view.name} has no item scores below ⟨root⟩; search it again here"
+            f"trial {baseline.number} of {view.name} has no item scores below ⟨root⟩; use the ⟨root⟩ of its search"
         )
-    columns = _columns(base, list(primary))
+    columns = _columns(baseline_sums, list(primary))
     rows = []
     for record in view.records:
         if not record.scored or record is baseline:
             continue
-        ours = _sums(record, items, primary)
-        gains = {column: _gain(column, ours, base) for column in columns}
+        sums = _sums(record, items, primary)
+        gains = {column: _gain(column, sums, baseline_sums) for column in columns}
         rows.append((record, gains))
     marked = _holm([gains for _, gains in rows], columns)
     return {
@@ -65,7 +70,7 @@ def transfer(view: StudyView, items: ItemStore) -> dict[str, Any]:
         "baseline": {
             "trial": baseline.number,
             "scores": [
-                {"target": target, "language": language, "score": _score((target, language), base)}
+                {"target": target, "language": language, "score": _score((target, language), baseline_sums)}
                 for target, language in columns
             ],
         },
@@ -95,30 +100,30 @@ def transfer(view: StudyView, items: ItemStore) -> dict[str, Any]:
 
 _Sums = dict[Column, tuple[list[str], Sums]]
 _Gain = tuple[float, float, float] | None
-"""Score, gain and standard error of the gain; None: it was not scored there."""
+"""Score, gain and standard error of the gain; None if the trial has no such score."""
 
 
 def _sums(record: TrialRecord, items: ItemStore, primary: Mapping[str, str]) -> _Sums:
-    """The sums of each target and language at a trial's end; none where the items are not here."""
+    """Return the item sums of each target and language at the trial's last evaluation; empty if no items are stored."""
     last: Progress = record.scored[-1]
     files = dict(last.item_files) or (dict.fromkeys(primary, last.items) if last.items else {})
-    found: _Sums = {}
+    sums: _Sums = {}
     for name in sorted({str(file) for file in files.values()}):
         if not items.has(name):
             continue
         for (target, language, measure), entry in sums_by_part(items.read(name), VALIDATION).items():
             if files.get(target) == name and primary.get(target) == measure:
-                found[target, language] = entry
-    return found
+                sums[target, language] = entry
+    return sums
 
 
-def _columns(base: _Sums, order: Sequence[str]) -> list[Column]:
-    """Each target's languages, and their mean, in the order of the experiment."""
-    scored = dict.fromkeys(target for target, _ in base)
+def _columns(baseline_sums: _Sums, order: Sequence[str]) -> list[Column]:
+    """Return the languages of each target and their mean, with targets in the order of the experiment."""
+    scored = dict.fromkeys(target for target, _ in baseline_sums)
     targets = sorted(scored, key=lambda target: order.index(target) if target in order else len(order))
     columns = []
     for target in targets:
-        columns += [column for column in base if column[0] == target]
+        columns += [column for column in baseline_sums if column[0] == target]
         columns.append((target, "mean"))
     return columns
 
@@ -130,22 +135,22 @@ def _score(column: Column, sums: _Sums) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _gain(column: Column, ours: _Sums, base: _Sums) -> _Gain:
+def _gain(column: Column, sums: _Sums, baseline_sums: _Sums) -> _Gain:
     if column[1] == "mean":
-        each = [_gain(key, ours, base) for key in base if key[0] == column[0]]
-        known = [gain for gain in each if gain is not None]
-        if len(known) < len(each):
+        gains = [_gain(key, sums, baseline_sums) for key in baseline_sums if key[0] == column[0]]
+        scored_gains = [gain for gain in gains if gain is not None]
+        if len(scored_gains) < len(gains):
             return None
-        score, gain = (sum(one[k] for one in known) / len(known) for k in (0, 1))
-        return score, gain, math.sqrt(sum(one[2] ** 2 for one in known)) / len(known)
-    if column not in ours or ours[column][0] != base[column][0]:
+        score, gain = (sum(part[k] for part in scored_gains) / len(scored_gains) for k in (0, 1))
+        return score, gain, math.sqrt(sum(part[2] ** 2 for part in scored_gains)) / len(scored_gains)
+    if column not in sums or sums[column][0] != baseline_sums[column][0]:
         return None
-    score = ratio(ours[column][1])
-    return score, score - ratio(base[column][1]), paired_error(ours[column][1], base[column][1])
+    score = ratio(sums[column][1])
+    return score, score - ratio(baseline_sums[column][1]), paired_error(sums[column][1], baseline_sums[column][1])
 
 
 def _holm(rows: Sequence[Mapping[Column, _Gain]], columns: Sequence[Column]) -> set[tuple[int, Column]]:
-    """The (row, column) whose gain stays beyond chance over all rows of its column (Holm 1979)."""
+    """Return the (row, column) pairs with a significant gain after correction over the rows of a column (Holm 1979)."""
     marked: set[tuple[int, Column]] = set()
     for column in columns:
         tested = [(_p_value(gain), k) for k, row in enumerate(rows) if (gain := row[column]) is not None]
@@ -157,18 +162,18 @@ def _holm(rows: Sequence[Mapping[Column, _Gain]], columns: Sequence[Column]) -> 
 
 
 def _p_value(gain: tuple[float, float, float]) -> float:
-    """Two-sided, of a normal: without any spread, a difference is certain and none is none."""
+    """Return the two-sided normal p-value; with a zero error it is 0 for a non-zero gain and 1 for a zero gain."""
     if gain[2] == 0.0:
         return float(gain[1] == 0.0)
     return math.erfc(abs(gain[1] / gain[2]) / math.sqrt(2.0))
 
 
 def plot_transfer(content: Mapping[str, Any], path: Path) -> Path:
-    """Gains as a picture: a row a trial, a column a target and language, red for loss and blue for gain.
+    """Plot gains as a heat map: one row per trial, one column per target and language, red for loss, blue for gain.
 
     Raises:
-        StudyError: the ending is not known.
-        OSError: the file cannot be written.
+        StudyError: If the file extension is not supported.
+        OSError: If the file cannot be written.
     """
     from ratio_hpo.analysis.plots import check_ending
 
@@ -183,31 +188,31 @@ def plot_transfer(content: Mapping[str, Any], path: Path) -> Path:
     axes = figure.add_subplot()
     for row, trial in enumerate(trials):
         for gain in trial["gains"]:
-            place = columns.index((gain["target"], gain["language"]))
-            values[row, place] = gain["gain"]
-    most = max(float(np.nanmax(np.abs(values))) if trials else 0.0, 0.01)
+            position = columns.index((gain["target"], gain["language"]))
+            values[row, position] = gain["gain"]
+    limit = max(float(np.nanmax(np.abs(values))) if trials else 0.0, 0.01)
     for row, trial in enumerate(trials):
         for gain in trial["gains"]:
             text = f"{100 * gain['gain']:+.1f}{'*' if gain['marked'] else ''}"
-            shade = "white" if abs(gain["gain"]) > 0.6 * most else "black"
-            place = columns.index((gain["target"], gain["language"]))
-            axes.text(place, row, text, ha="center", va="center", fontsize=7, color=shade)
-    shown = axes.imshow(values, cmap="RdBu", vmin=-most, vmax=most, aspect="auto")
+            colour = "white" if abs(gain["gain"]) > 0.6 * limit else "black"
+            position = columns.index((gain["target"], gain["language"]))
+            axes.text(position, row, text, ha="center", va="center", fontsize=7, color=colour)
+    image = axes.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
     axes.set_xticks(range(len(columns)), [f"{target}\n{language}" for target, language in columns], fontsize=8)
     names = [_name(trial) for trial in trials]
     axes.set_yticks(range(len(trials)), names, fontsize=8)
-    for place, (_, language) in enumerate(columns[:-1]):
+    for position, (_, language) in enumerate(columns[:-1]):
         if language == "mean":
-            axes.axvline(place + 0.5, color="black", linewidth=1)
+            axes.axvline(position + 0.5, color="black", linewidth=1)
     axes.set_title(f"{content['study']}: gain over no intermediate training, in points\n(one seed)", fontsize=9)
-    figure.colorbar(shown, ax=axes, shrink=0.8, label="gain")
+    figure.colorbar(image, ax=axes, shrink=0.8, label="gain")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     return path
 
 
 def _name(trial: Mapping[str, Any]) -> str:
-    """A trial in the picture: its number, what it is, how it ended, its ratio."""
+    """Return the row label of a trial: number, kind, state if not complete, and ratio."""
     ended = "" if trial["state"] == "COMPLETE" else f", {trial['state'].lower()}"
     ratio_ = "" if trial["ratio"] is None else f" ({trial['ratio']:.2f})"
     return f"{trial['trial']} {trial['kind']}{ended}{ratio_}"

@@ -1,4 +1,4 @@
-"""The Python face: run a search of your own objective, confirm it, and read any study."""
+"""Python API: run a search, confirm it, and read studies."""
 
 from ratio_hpo.api.confirming import confirm, noise
 from ratio_hpo.api.loaded import LoadedStudy, load_study

@@ -1,4 +1,4 @@
-"""Confirming a study from Python."""
+"""Confirm a study from Python."""
 
 from __future__ import annotations
 
@@ -50,21 +50,34 @@ def confirm(
     isolated: bool = True,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train finalists and baselines again with fresh seeds. The same call again goes on; seeds and finalists may grow.
+    """Train finalists and baselines again with fresh seeds.
+
+    The same call again resumes the confirmation; it may raise `seeds` and `top`.
 
     Args:
-        study: name of the study that was searched; None: the one that was worked on last.
-        objective: what `search` was given, where that was no name; each context has a `seed` of its own.
-        space: what `search` was given, where that was no name.
-        top: finalists beside the baselines.
-        seeds: at least 2, the same ones for each.
+        study: Name of the searched study. None: the study that was used last.
+        objective: The objective that `search` got, unless it was a name; the `seed` of each context is different.
+        space: The space that `search` got, unless it was a name.
+        top: Number of finalists, in addition to the baselines.
+        seeds: Number of training seeds, at least 2; all trials use the same seeds.
+        workers: Number of trials that run at the same time.
+        backend: `local`, `ray`, or `auto`: `ray` if more than one worker fits.
+        gpus_per_trial: GPUs per trial; a fraction shares a GPU. None: chosen from the available GPUs.
+        max_hours: Stop after this many hours; the next call resumes.
+        root: The run folder.
+        storage: Optuna storage URL. None: the SQLite file below `root`.
+        tracking: Whether to write to MLflow.
+        tracking_uri: URI of the MLflow store. None: the store of the search.
+        isolated: Whether a single worker runs the objective in a separate process.
+        progress: Whether to show progress on stderr.
 
     Returns:
-        As `ratio-hpo confirm --json`: `entrants` with intervals, `pairs`, `against` the baselines, `sentence`.
+        The output of `ratio-hpo confirm --json`: `entrants` with intervals, `pairs`, `against` the baselines,
+        `sentence`.
 
     Raises:
-        StudyError: too little has ended, or what would be trained is no longer what was searched.
-        ConfigError: one line a mistake.
+        StudyError: Too few trials have ended, or the experiment has changed since the search.
+        ConfigError: The arguments or the experiment are invalid; one line per mistake.
 
     Examples:
         >>> from ratio_hpo import Progress, Ratio, search
@@ -73,10 +86,10 @@ def confirm(
         ...     yield Progress(stage="target", windows=100, cost=100, scores={"f1/mean": score})
         >>> quiet = {"root": folder, "tracking": False, "isolated": False, "progress": False}
         >>> searched = search(train, {"ratio": Ratio()}, rungs=[100], trials=4, study="twice", **quiet)
-        >>> told = confirm("twice", objective=train, space={"ratio": Ratio()}, top=1, seeds=3, **quiet)
-        >>> [entrant["label"] for entrant in told["entrants"]][1:]
+        >>> result = confirm("twice", objective=train, space={"ratio": Ratio()}, top=1, seeds=3, **quiet)
+        >>> [entrant["label"] for entrant in result["entrants"]][1:]
         ['English only', 'no English']
-        >>> [(rival["label"], rival["mean"] > 0) for rival in told["against"]]  # the best baseline first
+        >>> [(rival["label"], rival["mean"] > 0) for rival in result["against"]]  # the best baseline first
         [('no English', False), ('English only', True)]
     """
     options = _options(**{key: value for key, value in locals().items() if key in OPTIONS})
@@ -101,24 +114,34 @@ def noise(
     isolated: bool = True,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train the baselines and one extreme again with fresh seeds: how far seeds alone move scores on `validation`.
+    """Train the baselines and one distant trial with fresh seeds to measure the noise of scores on `validation`.
 
     Args:
-        study: as for `confirm`.
-        objective: as for `confirm`.
-        space: as for `confirm`.
-        seeds: as for `confirm`; runs that are trained here count there too.
+        study: As in `confirm`.
+        objective: As in `confirm`.
+        space: As in `confirm`.
+        seeds: As in `confirm`, which reuses the runs of this function.
+        workers: As in `confirm`.
+        backend: As in `confirm`.
+        gpus_per_trial: As in `confirm`.
+        max_hours: As in `confirm`.
+        root: As in `confirm`.
+        storage: As in `confirm`.
+        tracking: As in `confirm`.
+        tracking_uri: As in `confirm`.
+        isolated: As in `confirm`.
+        progress: As in `confirm`.
 
     Returns:
-        As `ratio-hpo noise --json`: `places` with standard deviations, `smallest_visible`.
+        The output of `ratio-hpo noise --json`: `places` with standard deviations, `smallest_visible`.
 
     Raises:
-        StudyError: too little has ended, or what would be trained is no longer what was searched.
-        ConfigError: one line a mistake.
+        StudyError: Too few trials have ended, or the experiment has changed since the search.
+        ConfigError: The arguments or the experiment are invalid; one line per mistake.
 
     Examples:
-        >>> told = noise("twice", objective=train, space={"ratio": Ratio()}, seeds=3, **quiet)
-        >>> len(told["places"]), round(told["sd"], 4)
+        >>> result = noise("twice", objective=train, space={"ratio": Ratio()}, seeds=3, **quiet)
+        >>> len(result["places"]), round(result["sd"], 4)
         (3, 0.001)
     """
     options = _options(**{key: value for key, value in locals().items() if key in OPTIONS})
@@ -156,17 +179,19 @@ def _train(
     *,
     progress: bool,
 ) -> dict[str, Any]:
-    made, watcher = view.about.command, Display() if progress else Quiet()
+    command, watcher = view.about.command, Display() if progress else Quiet()
     if view.about.in_process and objective is None and space is None:
-        raise StudyError(f"study {view.name} was made from Python; give ⟨objective⟩ and ⟨space⟩ as `search` got them")
+        raise StudyError(
+            f"study {view.name} was created from Python; pass the same ⟨objective⟩ and ⟨space⟩ as to `search`"
+        )
     whole = replace(
         options,
         tracking_uri=uri_of(view, options.tracking_uri) if options.tracking else None,
-        experiment=made.experiment,
-        settings=tuple(Setting(*each) for each in made.settings),
-        data_dir=Path(made.data_dir),
-        strict=made.strict,
-        keep_leaks=made.keep_leaks,
+        experiment=command.experiment,
+        settings=tuple(Setting(*setting) for setting in command.settings),
+        data_dir=Path(command.data_dir),
+        strict=command.strict,
+        keep_leaks=command.keep_leaks,
     )
     domains = Space("space", dict(space)) if isinstance(space, Mapping) else space
     search = build_replication(view, again, whole, watcher.say, objective=objective, space=domains)
@@ -176,8 +201,8 @@ def _train(
     if left:
         raise StudyError(
             f"confirmation of {view.name}: {len(left)} of {len(again.trials) * len(again.seeds)} trials have not ended "
-            "yet; the same call goes on"
+            "yet; make the same call again to resume"
         )
-    told = tell(storage, view, again, search.options)
+    result = tell(storage, view, again, search.options)
     track_answer(storage, view, search.options, watcher.say)
-    return told
+    return result

@@ -1,4 +1,4 @@
-"""Reading a study from Python."""
+"""Read a study from Python."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 
 class LoadedStudy:
-    """A study as it is stored: read anew at every call, so that it can be followed while a search runs.
+    """Stored study, which every call reads again, so that it shows the progress of a running search.
 
     Args:
-        name: of the study; None: the one that was worked on last.
-        root: the run folder.
+        storage: Storage of the study.
+        name: Name of the study. None: the study that was used last.
+        root: The run folder.
+
+    Attributes:
+        name: Name of the study.
 
     Examples:
         >>> study = load_study(root=folder)
@@ -47,24 +51,24 @@ class LoadedStudy:
         self.name = view_study(storage, name).name
 
     def trials(self) -> DataFrame:
-        """One row a trial: state, `params.<name>`, realised shares, final F1 by language, cost, convergence."""
+        """Return one row per trial: state, `params.<name>`, realised shares, final scores, cost, convergence."""
         return trials_table(self._view())
 
     def curves(self) -> DataFrame:
-        """One row an evaluation: stage, windows, attributed and paid cost, every score and measure."""
+        """Return one row per evaluation: stage, windows, attributed and paid cost, all scores and measures."""
         return curves_table(self._view())
 
     def front(self) -> DataFrame:
-        """One row a point of the anytime front, by cost: cost, mean F1, ratio, trial, where it stopped."""
+        """Return one row per point of the anytime front, sorted by cost: cost, mean score, ratio, trial, rung."""
         import pandas
 
         return pandas.DataFrame(pareto(self._view())["points"])
 
     def best(self) -> dict[str, Any]:
-        """The recommended trial, as `ratio-hpo best --json` gives it.
+        """Return the recommended trial in the form of `ratio-hpo best --json`.
 
         Raises:
-            StudyError: no trial is COMPLETE yet.
+            StudyError: No trial is COMPLETE yet.
         """
         view = self._view()
         return details(winner(view), view)
@@ -74,29 +78,32 @@ class LoadedStudy:
         """Parameters of the recommended trial, in absolute values.
 
         Raises:
-            StudyError: no trial is COMPLETE yet.
+            StudyError: No trial is COMPLETE yet.
         """
         return dict(winner(self._view()).params)
 
     @property
     def best_value(self) -> float:
-        """The final score of the recommended trial, as it was measured, in [0, 1].
+        """Measured final score of the recommended trial, in [0, 1].
 
         Raises:
-            StudyError: no trial is COMPLETE yet.
+            StudyError: No trial is COMPLETE yet.
         """
         return winner(self._view()).scored[-1].primary_score
 
     def recipe(self, trial: int | None = None) -> dict[str, Any]:
-        """How to train the best trial, or another one, elsewhere: shares, learning rates, steps, expected F1.
+        """Return how to train a trial elsewhere: shares, learning rates, steps, expected score.
+
+        Args:
+            trial: Number of the trial. None: the recommended trial.
 
         Raises:
-            StudyError: there is no such trial.
+            StudyError: The trial does not exist.
         """
         return recipe(self._view(), trial)
 
     def status(self) -> dict[str, Any]:
-        """Counts, target, hypervolume, paid cost, all trials: as `ratio-hpo status --json` gives it."""
+        """Return counts, target, hypervolume, paid cost and all trials, in the form of `ratio-hpo status --json`."""
         return status(self._view())
 
     def ask(
@@ -106,44 +113,49 @@ class LoadedStudy:
         weights: Mapping[str, float] | None = None,
         max_cost: float | None = None,
     ) -> dict[str, Any]:
-        """What the response model says, as `ratio-hpo ask --json` gives it: `curve`, `best`, `speed`, `importance`, …
+        """Return predictions of the response model, in the form of `ratio-hpo ask --json`: `curve`, `best`, `speed`, …
 
         Args:
-            settings: values of other parameters than the mixture; None: the recommended trial's.
-            weights: over languages, of one more best ratio.
-            max_cost: that the best place `within` may cost.
+            settings: Values of parameters other than the mixture. None: those of the recommended trial.
+            weights: Weights of languages, for an additional best ratio.
+            max_cost: Largest cost of the best point `within` a budget.
 
         Raises:
-            StudyError: too few trials have ended, or a name that is not known.
+            StudyError: Too few trials have ended, or a name is unknown.
         """
         return ModelQueries(self._view(), settings).all(weights, max_cost)
 
     def axes(self, picture: str = "front") -> list[Any]:
-        """A picture as axes of matplotlib, to be changed and saved: `axes[0].figure.savefig("front.pdf")`.
+        """Draw a plot and return its Matplotlib axes, to change and save: `axes[0].figure.savefig("front.pdf")`.
 
         Args:
-            picture: `front`, `response`, `languages`, `heat`, `gains`, `curves`, `hypervolume`, `importance`,
-                `slices`, `parallel`, `ternary`, `realised`, `savings`, `timeline`, `confirmation`, `noise`.
+            picture: Name of the plot: `front`, `response`, `languages`, `heat`, `gains`, `curves`,
+                `hypervolume`, `importance`, `slices`, `parallel`, `ternary`, `realised`, `savings`, `timeline`,
+                `confirmation`, `noise`.
 
         Raises:
-            StudyError: there is no such picture, or nothing to draw.
+            StudyError: The plot is unknown, or has no data.
         """
         return draw(self._facts(), picture)[1]
 
     def plot(self, path: str | Path, picture: str = "front") -> Path:
-        """Draw a picture into a PNG, SVG or PDF file.
+        """Save a plot as a PNG, SVG or PDF file.
+
+        Args:
+            path: The file.
+            picture: Name of the plot, as in `axes`.
 
         Raises:
-            StudyError: there is no such picture, nothing to draw, or the ending is not known.
-            OSError: the file cannot be written.
+            StudyError: The plot is unknown or has no data, or the file extension is not supported.
+            OSError: The file cannot be written.
         """
         return save(self._facts(), picture, Path(path))
 
     def report(self, path: str | Path) -> Path:
-        """Write the report, one HTML page that needs nothing else.
+        """Write the report as a self-contained HTML page.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: The file cannot be written.
         """
         return write_report([Column(self._facts())], Path(path))
 
@@ -159,14 +171,15 @@ class LoadedStudy:
 
 
 def load_study(name: str | None = None, *, root: str | Path = "mlruns", storage: str | None = None) -> LoadedStudy:
-    """A study by name; without one, the one that was worked on last.
+    """Load a study.
 
     Args:
-        root: the run folder.
-        storage: an Optuna storage URL; None: the SQLite file below `root`.
+        name: Name of the study. None: the study that was used last.
+        root: The run folder.
+        storage: Optuna storage URL. None: the SQLite file below `root`.
 
     Raises:
-        StudyError: there is none.
+        StudyError: The study does not exist.
 
     Examples:
         >>> load_study("train", root=folder).trials()["kind"].tolist()

@@ -1,4 +1,4 @@
-"""Searching from Python: an experiment, or an objective of your own."""
+"""Search from Python with an experiment or a custom objective."""
 
 from __future__ import annotations
 
@@ -60,52 +60,61 @@ def search(
     isolated: bool = True,
     progress: bool = True,
 ) -> LoadedStudy:
-    """Search a space with an experiment, or with an objective of your own. The same call again continues the study.
+    """Search a space with an experiment or a custom objective. The same call again resumes the study.
 
-    What is None is as the experiment says, or the default of `docs/spaces.md`.
+    Arguments that are None take the value of the experiment, or the default in `docs/spaces.md`.
 
     Args:
-        objective: a generator of `Progress`, called with (params, context); or `package.module:function`. None: the
-            built-in one, which trains the stages of `experiment`.
-        space: domains by parameter, a `Space`, or the name or path of one. The share of what is not the reference is
-            called `ratio` (a `Ratio`), or `shares` (a `Simplex` with named parts). With an experiment, a name or path.
-        experiment: name or path of an experiment file: `search(experiment="polyglot-world")` is the main job of
+        objective: Generator of `Progress`, called with (params, context), or its name `package.module:function`. None:
+            the built-in objective, which trains the stages of `experiment`.
+        space: Domains by parameter, a `Space`, or the name or path of one. The mixture parameter is `ratio` (a
+            `Ratio`) or `shares` (a `Simplex` with named parts). With an experiment, only a name or path.
+        experiment: Name or path of an experiment file. `search(experiment="polyglot-world")` does the same as
             `ratio-hpo search`.
-        settings: any other keys of the experiment, as `-S` sets them: `{"stages.target.steps": 80}`.
-        data_dir: the folder that paths in the experiment start from.
-        rungs: windows at which every trial yields an evaluation: of the stage `target`, or by stage, in order.
-        study: its name; None: the function's name.
-        trials: in the study in all, baselines included.
-        target: mean F1 that trials are timed to; None: 0.95 of the last mean F1 of the English-only baseline.
-        measure: what `<measure>/<language>` the objective yields, where it yields no `score/<language>` itself.
-        weights: of languages in the mean that trials are compared by; None: all weigh the same.
-        reference: the part of a simplex whose share is 1 - ratio.
-        values: reference values of the other parameters: baselines take them, and domains are factors of them. A
-            parameter without one is absolute, and baselines take the middle of its domain.
-        baselines: mixtures that run first and are never pruned.
-        enqueue: parameters to try right after the baselines.
-        workers: trials at once, more than one of them on Ray; None: as many as fit.
-        max_hours: stop after so many hours; trials that run are let go, and go on with the next call.
-        trial_timeout: minutes that a trial may take; one that takes longer is FAIL.
-        stall_timeout: minutes that a trial may go without an evaluation; then it goes on in another process.
-        max_cost: start no trial once the study has trained so much, in windows.
-        max_failures: trials in a row that fail with the same error, at which the search stops; None: no limit.
-        max_retries: of a trial whose process dies, and of Ray, without a new evaluation in between.
-        largest_cost: most windows that a trial can cost; None: the sum of the last rungs.
-        identity: anything whose change makes it another study (data, model, version of the code).
-        tracking: whether to write to MLflow, below `root` or at `tracking_uri`.
-        isolated: whether a single worker runs the objective in a process of its own, so that nothing that takes that
-            process down ends the search; False runs it in this one, for debuggers and for what cannot be pickled.
-        progress: whether to show how it goes, on stderr.
+        settings: Other keys of the experiment, as `-S` sets them: `{"stages.target.steps": 80}`.
+        data_dir: Folder that relative paths in the experiment start from.
+        rungs: Windows at which every trial yields an evaluation: a list for the stage `target`, or lists by stage.
+        study: Name of the study. None: the function's name.
+        trials: Total number of trials of the study, including baselines.
+        target: Target score. None: 0.95 of the final score of the reference-only baseline.
+        measure: Measure of the yielded `<measure>/<language>`, if the objective yields no `score/<language>`.
+        weights: Weights of languages in the primary score. None: equal weights.
+        reference: Part of a simplex whose share is 1 - ratio.
+        values: Reference values of other parameters: baselines use them, and factor domains multiply them. A
+            parameter without a reference value is absolute, and baselines use the middle of its domain.
+        baselines: Baselines that run first and are never pruned.
+        enqueue: Parameters of trials that run after the baselines.
+        sampler: Name of the sampler.
+        pruner: Name of the pruner.
+        seed: Seed of samplers, splits and training.
+        workers: Number of trials that run at the same time; more than 1 uses Ray. None: as many as fit.
+        backend: `local`, `ray`, or `auto`: `ray` if more than one worker fits.
+        gpus_per_trial: GPUs per trial; a fraction shares a GPU. None: chosen from the available GPUs.
+        max_hours: Stop after this many hours. Running trials are released and resumed by the next call.
+        trial_timeout: Fail a trial that runs longer than this (minutes).
+        stall_timeout: Restart a trial that reports nothing for this long (minutes).
+        max_cost: Start no trial after the study has paid this cost, in windows.
+        max_failures: Stop after this many consecutive trials that fail with the same error. None: no limit.
+        max_retries: Crashes tolerated per trial, and of Ray, without a new evaluation in between.
+        largest_cost: Largest cost of a trial, in windows. None: the sum of the last rungs.
+        languages: Languages that every evaluation must score. None: the languages of the first evaluation.
+        identity: Other values that identify the study (data, model, version of the code).
+        root: The run folder.
+        storage: Optuna storage URL. None: the SQLite file below `root`.
+        tracking: Whether to write to MLflow.
+        tracking_uri: URI of the MLflow store. None: the SQLite store below `root`.
+        isolated: Whether a single worker runs the objective in a separate process, so that a crash does not end the
+            search. False: run it in this process, for debuggers and objects that cannot be pickled.
+        progress: Whether to show progress on stderr.
 
     Returns:
-        The study, as `load_study` gives it.
+        The study, as returned by `load_study`.
 
     Raises:
-        ConfigError: what breaks a rule, one line each; neither objective nor experiment, or arguments of the other one.
-        StudyError: a study of that name has another identity.
-        FirstTrialFailed: trial 0, which sets the target, failed.
-        TooManyFailures: `max_failures` in a row, with the same error.
+        ConfigError: The arguments or the experiment are invalid; one line per mistake.
+        StudyError: A study of this name has another identity.
+        FirstTrialFailed: Trial 0, which sets the target, failed.
+        TooManyFailures: `max_failures` consecutive trials failed with the same error.
 
     Examples:
         >>> from ratio_hpo import Progress, Ratio
@@ -121,16 +130,16 @@ def search(
         4
     """
     if objective is None and experiment is None:
-        raise ConfigError("search() needs an `objective` of your own, or the name or path of an `experiment`")
+        raise ConfigError("search() needs an `objective`, or the name or path of an `experiment`; pass one")
     if experiment is not None and space is not None and not isinstance(space, str):
-        raise ConfigError("search(): with an `experiment`, `space` needs the name or path of one")
+        raise ConfigError("search(): with an `experiment`, `space` must be a name or path; pass one")
     named: dict[str, Any] = {}
     if objective is not None:
         name = objective if isinstance(objective, str) else _name_of(objective)
-        plain = name.rpartition(":")[2].rpartition(".")[2]
+        function_name = name.rpartition(":")[2].rpartition(".")[2]
         named = {"objective": name}
         if experiment is None:
-            named["name"] = plain if plain[:1].isalnum() else "custom"
+            named["name"] = function_name if function_name[:1].isalnum() else "custom"
     if rungs is not None:
         grids = {stage: list(grid) for stage, grid in rungs.items()} if isinstance(rungs, Mapping) else list(rungs)
         named["rungs"] = grids
@@ -185,7 +194,7 @@ def search(
 
 
 def _name_of(objective: Objective) -> str:
-    """`module:function`, with the name of the script in place of `__main__`."""
+    """Return `module:function`, with the name of the script instead of `__main__`."""
     function = getattr(objective, "__wrapped__", objective)
     module = getattr(function, "__module__", type(function).__module__)
     if module == "__main__":
@@ -196,10 +205,10 @@ def _name_of(objective: Objective) -> str:
 
 
 class Quiet:
-    """Shows nothing."""
+    """Watcher that prints nothing."""
 
     def say(self, line: str) -> None:
-        """Nothing is said."""
+        """Ignore a line."""
 
     @contextmanager
     def running(self, search: Search, study: Study) -> Iterator[ProgressCallback]:

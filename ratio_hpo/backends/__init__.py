@@ -1,1 +1,1 @@
-"""Carry trials to machines: one process, or Ray."""
+"""Backends that run trials: a local process, or Ray."""

@@ -1,4 +1,4 @@
-"""The reference loop: one trial at a time, in this process or in one beside it."""
+"""The local backend: one trial at a time, in this process or in a subprocess."""
 
 from __future__ import annotations
 
@@ -17,33 +17,35 @@ from ratio_hpo.study import TrialAssignment
 
 
 class Runner(Protocol):
-    """Runs an objective step by step."""
+    """An interface that runs an objective step by step."""
 
-    def start(self, params: Params, context: Context) -> None: ...
+    def start(self, params: Params, context: Context) -> None:
+        """Start a trial."""
+        ...
 
     def step(self, late: Callable[[], TimeLimit | None]) -> Step:
-        """The next evaluation, or the end.
+        """Return the next evaluation, or the end of the trial.
 
         Args:
-            late: the limit in time that was passed, if any; asked now and then.
+            late: Returns the time limit that the trial has exceeded, if any; called repeatedly.
 
         Raises:
-            Died: the process that ran it is gone.
-            TooLate: a limit was passed, and the process was ended.
+            Died: If the process that runs the trial has died.
+            TimeLimitPassed: If a time limit was exceeded and the process was killed.
         """
         ...
 
     def stop(self) -> None:
-        """Close the trial where it stands."""
+        """Stop the trial at its current step."""
         ...
 
     def close(self) -> None:
-        """No trial will come any more."""
+        """Release all resources; no trial follows."""
         ...
 
 
 class InProcessRunner:
-    """Runs an objective in this process; what it prints goes to stderr, since stdout belongs to the data."""
+    """A runner in this process; the output of the objective goes to stderr, since stdout is for data."""
 
     def __init__(self, objective: Objective) -> None:
         self._objective = objective
@@ -65,21 +67,23 @@ class InProcessRunner:
 
 
 def run_local(session: Session, objective: Objective, *, isolated: bool = False) -> None:
-    """Work until the budget is spent.
+    """Run trials until the budget is spent.
 
     Args:
-        isolated: run the objective in a process of its own, which it may take down.
+        session: The run of the search.
+        objective: The objective.
+        isolated: Run the objective in a subprocess, so that a crash does not end the search.
 
     Raises:
-        ConfigError: it is to be isolated, and cannot be sent to another process.
-        KeyboardInterrupt: after the running trial was released for whoever continues.
+        ConfigError: If `isolated` is set and the objective cannot be pickled.
+        KeyboardInterrupt: On Ctrl-C, after the running trial was released.
     """
     try:
         with contextlib.closing(SubprocessRunner(objective) if isolated else InProcessRunner(objective)) as runner:
             while True:
-                job = session.next()
-                if job is not None:
-                    run_trial(session, runner, job)
+                assignment = session.next()
+                if assignment is not None:
+                    run_trial(session, runner, assignment)
                 elif session.must_wait():
                     time.sleep(1.0)
                 else:
@@ -89,23 +93,23 @@ def run_local(session: Session, objective: Objective, *, isolated: bool = False)
 
 
 def run_trial(session: Session, runner: Runner, job: TrialAssignment) -> None:
-    """Run one trial to its end, in as many attempts as it is given."""
+    """Run one trial to its end, with the retries that the budget allows."""
     runner.start(job.params, session.context(job))
     while True:
         try:
             step = runner.step(lambda: session.late(job.number))
         except TimeLimitPassed as error:
-            again = session.end_late(job.number, error.late)
-            if again is None:
+            retry = session.end_late(job.number, error.late)
+            if retry is None:
                 return
-            runner.start(again.params, session.context(again))
+            runner.start(retry.params, session.context(retry))
             continue
         except Died as death:
-            again = session.died(job.number, str(death))
-            if again is None:
+            retry = session.died(job.number, str(death))
+            if retry is None:
                 return
             time.sleep(session.pause(job.number))
-            runner.start(again.params, session.context(again))
+            runner.start(retry.params, session.context(retry))
             continue
         if session.take(job.number, step) is Decision.STOP:
             if isinstance(step, Progress):

@@ -1,21 +1,21 @@
-"""Whether the kernel has killed a process of this machine for want of memory."""
+"""Detect processes that the kernel killed because the machine ran out of memory."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 COUNTERS = Path("/proc/vmstat")
-"""Where Linux counts such kills, those within a container's limit too."""
+"""Where Linux counts out-of-memory kills, including those by a container's limit."""
 
 
 class MemoryWatch:
-    """Knows how many there were at the last look."""
+    """Counter of out-of-memory kills on this machine."""
 
     def __init__(self) -> None:
         self._kills = _kills()
 
     def has_killed(self) -> bool:
-        """Whether there was one since the last look; where nobody counts them, none is seen."""
+        """Return whether a kill happened since the last call; always False without `/proc/vmstat`."""
         before, self._kills = self._kills, _kills()
         return self._kills > before
 

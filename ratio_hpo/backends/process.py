@@ -1,7 +1,7 @@
-"""A Python process of ours beside this one, and a pipe of JSON messages to it.
+"""A Python subprocess, connected by a pipe of JSON messages.
 
-It is started anew rather than forked: a fork of a process with threads, or with a GPU in use, may hang. What it prints
-goes to stderr, since stdout belongs to the data. It ends with its driver, also where that is killed.
+It is spawned rather than forked: a fork of a process that has threads or uses a GPU may hang. Its output goes to
+stderr, since stdout is for data. It ends with its driver, even if the driver is killed.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ STDERR = 2
 
 
 def packed(objective: Objective) -> bytes:
-    """An objective as it travels to other processes.
+    """Pickle an objective for another process.
 
     Raises:
-        ConfigError: it cannot be sent.
+        ConfigError: If it cannot be pickled.
     """
     try:
         return cloudpickle.dumps(objective)
-    except Exception as error:  # pickling runs the user's own code, which may raise anything
+    except Exception as error:  # pickling runs user code, which may raise anything
         raise ConfigError(
-            f"objective: cannot be sent to a process of its own ({in_one_line(error)}); make what it holds on to "
-            "within it, or run it in this process (isolated=False)"
+            f"objective: cannot be sent to a subprocess ({in_one_line(error)}); create the objects that it uses "
+            "inside it, or run it in this process (isolated=False)"
         ) from error
 
 
 class Gone(Exception):
-    """The process at the other end has died."""
+    """The process at the other end of the pipe has died."""
 
 
 @contextmanager
 def talking() -> Iterator[None]:
-    """What goes wrong in the block is the other end's death: nothing but the pipe is used in it.
+    """Convert errors of the pipe in the block; the block must use nothing but the pipe.
 
     Raises:
-        Gone: it has died.
+        Gone: If the process at the other end has died.
     """
     try:
         yield
@@ -65,10 +65,10 @@ class Process:
     """The driver's end of a process.
 
     Args:
-        module: that is run, and calls `connect`.
-        objective: that it gets, packed.
-        log: the file that it prints to; None: stderr.
-        environment: variables beside this process's own.
+        module: Module to run, which calls `connect`.
+        objective: The pickled objective.
+        log: File for its output; None: stderr.
+        environment: Environment variables in addition to those of this process.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Process:
                 if not isinstance(out, int):
                     out.close()
         self._pipe = Connection(ours.detach())
-        with suppress(OSError):  # it died at once, which the first answer says
+        with suppress(OSError):  # if it died at once, the first answer reports it
             self._pipe.send_bytes(json.dumps({"path": sys.path, "program": sys.argv[0]}).encode())
             self._pipe.send_bytes(objective)
 
@@ -99,28 +99,28 @@ class Process:
         return self._process.poll() is None
 
     def send(self, message: Any) -> None:
-        """Say something; where it has died meanwhile, the next answer says how."""
+        """Send a message; if the process has died, the next `receive` reports it."""
         with suppress(OSError):
             self._pipe.send_bytes(json.dumps(message).encode())
 
     def has_said(self, seconds: float) -> bool:
-        """Whether there is something to receive, waited for so long.
+        """Return whether a message arrives within this many seconds.
 
         Raises:
-            OSError: it is gone.
+            OSError: If the process has died.
         """
         return self._pipe.poll(seconds)
 
     def receive(self) -> Any:
-        """What it says next.
+        """Return the next message.
 
         Raises:
-            EOFError, OSError: it is gone.
+            EOFError, OSError: If the process has died.
         """
         return json.loads(self._pipe.recv_bytes())
 
     def how(self) -> str:
-        """How it ended, which is waited for."""
+        """Wait for the end of the process and return its exit code or signal as text."""
         code = self._process.wait()
         if code >= 0:
             return f"exit code {code}"
@@ -130,10 +130,10 @@ class Process:
             return f"signal {-code}"
 
     def close(self, grace: float = 0.0) -> None:
-        """End it.
+        """Close the pipe and kill the process.
 
         Args:
-            grace: seconds that it has to end by itself, once it has nobody to talk to.
+            grace: Time for the process to end by itself before it is killed, in seconds.
         """
         self._pipe.close()
         if grace:
@@ -144,23 +144,26 @@ class Process:
 
 
 def connect() -> tuple[Connection, bytes]:
-    """The other end: the pipe to the driver, and the packed objective; this process ends when its driver is gone."""
+    """Return the pipe to the driver and the pickled objective, and end this process when the driver ends.
+
+    Called in the subprocess.
+    """
     parent = os.getppid()
     pipe = Connection(int(sys.argv[1]))
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C
     try:
-        about = json.loads(pipe.recv_bytes())
+        environment = json.loads(pipe.recv_bytes())
         objective = pipe.recv_bytes()
     except (EOFError, OSError):
-        os._exit(1)  # the driver has gone already
-    sys.path[:] = about["path"]
-    sys.argv[:] = [about["program"]]
+        os._exit(1)  # the driver has already ended
+    sys.path[:] = environment["path"]
+    sys.argv[:] = [environment["program"]]
     return pipe, objective
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its driver is gone, in the middle of whatever it does too."""
+    """End this process when its driver has ended, whatever it is doing."""
     while os.getppid() == parent:
         threading.Event().wait(1.0)
     os._exit(1)

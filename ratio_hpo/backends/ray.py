@@ -1,7 +1,7 @@
-"""Ray as an executor: the driver answers what Tune asks from a process beside it, and starts Ray anew where it dies.
+"""The Ray backend: the driver answers requests of Ray Tune, which runs in a subprocess, and restarts Ray if it dies.
 
-Ray decides nothing and stores nothing. Where an actor dies, its trial goes on in another one from the stage store,
-under its number, and what it reports again changes nothing. Where one of Ray's own servers dies, all trials go on so.
+Ray decides and stores nothing. If an actor dies, another actor resumes its trial from the stage store under the same
+number; repeated reports change nothing. If one of Ray's servers dies, all running trials are resumed in this way.
 """
 
 from __future__ import annotations
@@ -27,62 +27,69 @@ from ratio_hpo.study import TrialAssignment
 TUNE = "ratio_hpo.backends.ray_tune"
 
 PROBE, PATIENCE = 5.0, 2.0
-"""Seconds between two looks at Ray's servers, and that one has to answer."""
+"""Interval of the checks of Ray's servers, and timeout of a check, in seconds."""
 
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-"""Ray's switch for nodes that others may join; off, its servers, workers and driver bind to the loopback address."""
+"""Ray's switch for clusters; if off, its servers, workers and driver bind to the loopback address."""
 
 LEAVE = 30.0
-"""Seconds that Ray has to end when all is done."""
+"""Time for Ray to shut down at the end of the work, in seconds."""
 
 OBJECT_STORE_BYTES = 256 * 1024 * 1024
-"""Only parameters and scores travel through Ray."""
+"""Size of Ray's object store, which holds only parameters and scores."""
 
 
 class RayDied(Exception):
-    """Ray, or the process that talks to it, is gone; the text says how."""
+    """Ray or the process that runs it has died; the text gives the cause."""
 
 
 class Refused(Exception):
-    """Ray cannot be reached or started; the text says why."""
+    """Ray cannot be reached or started; the text gives the reason."""
 
 
 class RayDispatcher:
-    """What runs on Ray, as the study knows it: which of Tune's trials is which of ours, and what is to go on.
+    """Mapping of Tune's trials to trials of the study, with the trials that are to be resumed.
+
+    Args:
+        session: The run of the search.
+        workers: Number of concurrent trials.
 
     Attributes:
-        told: evaluations and ends that were told by the Ray that runs now.
-        reached: there was a Ray.
+        told: Number of evaluations and ends reported by the current Ray.
+        reached: Whether Ray was ever reached.
     """
 
     def __init__(self, session: Session, workers: int) -> None:
         self._session, self._workers = session, workers
         self._numbers: dict[str, int] = {}
-        self._again: list[tuple[float, TrialAssignment]] = []
+        self._to_resume: list[tuple[float, TrialAssignment]] = []
         self._late: dict[str, TimeLimit] = {}
         self.told, self.reached = 0, False
 
     def next(self, trial_id: str) -> dict[str, Any]:
-        """What one of Tune's trials is to do: a job, or to wait, or nothing any more."""
+        """Return the instruction for one of Tune's trials: an assignment, to wait, or that all work is done."""
         wait: dict[str, Any] = {"finished": False}
         if len(self._numbers) >= self._workers:
             return wait
         job = self._next_job()
         if job is None:
-            # one of those that run may die, and then goes on: there is more to come until all have ended
-            return {"finished": not (self._numbers or self._again or self._session.must_wait())}
+            # a running trial may die and be resumed, so the work is done only when all have ended
+            return {"finished": not (self._numbers or self._to_resume or self._session.must_wait())}
         self._numbers[trial_id] = job.number
         return {"job": {"params": job.params, "context": asdict(self._session.context(job))}}
 
     def report(self, trial_id: str, progress: Progress) -> str:
-        """What becomes of the trial after an evaluation."""
+        """Record an evaluation and return the decision."""
         return self._take(self._numbers[trial_id], progress).value
 
     def end(self, trial_id: str, ending: TrialEnd | None, *, died: bool, starved: bool) -> None:
-        """A trial has ended, was stopped, or its process has died.
+        """Record that a trial ended, was stopped, or lost its process.
 
         Args:
-            starved: Ray has killed it for want of memory.
+            trial_id: Tune's name of the trial.
+            ending: How the trial ended; None if it was stopped or its process died.
+            died: Whether the process died.
+            starved: Whether Ray killed the process because memory ran low.
         """
         number, late = self._numbers.pop(trial_id), self._late.pop(trial_id, None)
         if died:
@@ -92,29 +99,29 @@ class RayDispatcher:
                 how = "Ray killed it: its node ran low on memory" if starved else "killed, out of memory, or crashed"
                 job = self._session.died(number, how, starved=starved)
             if job is not None:
-                self._again.append((time.monotonic() + self._session.pause(number), job))
+                self._to_resume.append((time.monotonic() + self._session.pause(number), job))
         elif ending is not None:
             self._take(number, ending)
 
     def late(self, trial_ids: list[str]) -> list[str]:
-        """Those of them that have passed a limit in time, each of which is named once."""
-        found = {name: self._session.late(self._numbers[name]) for name in trial_ids if name in self._numbers}
-        late = {name: late for name, late in found.items() if late is not None and name not in self._late}
+        """Return the trials that have exceeded a time limit; each trial is returned once."""
+        limits = {name: self._session.late(self._numbers[name]) for name in trial_ids if name in self._numbers}
+        late = {name: late for name, late in limits.items() if late is not None and name not in self._late}
         self._late.update(late)
         return list(late)
 
     def fell(self) -> None:
-        """Ray is gone: what ran goes on in the next one, and no trial is to blame."""
+        """Schedule all running trials to be resumed after Ray has died, without counting a failure."""
         jobs = [self._session.go_on(number) for number in self._numbers.values()]
-        self._again += [(0.0, job) for job in jobs if job is not None]
+        self._to_resume += [(0.0, job) for job in jobs if job is not None]
         self._numbers, self._late = {}, {}
 
     def _next_job(self) -> TrialAssignment | None:
         now = time.monotonic()
-        ready = next((entry for entry in self._again if entry[0] <= now), None)
+        ready = next((entry for entry in self._to_resume if entry[0] <= now), None)
         if ready is None:
             return self._session.next()
-        self._again.remove(ready)
+        self._to_resume.remove(ready)
         return ready[1]
 
     def _take(self, number: int, step: Step) -> Decision:
@@ -123,66 +130,66 @@ class RayDispatcher:
 
 
 def run_ray(session: Session, objective: Objective, workers: int, resources: Resources) -> None:
-    """Work until the budget is spent, on a local Ray or on the cluster at `resources.ray_address`.
+    """Run trials until the budget is spent, on a local Ray or on the cluster at `resources.ray_address`.
 
     Raises:
-        ConfigError: the objective cannot be sent, or asks for GPUs that are not there.
-        StudyError: Ray cannot be reached or started, or dies again and again.
-        KeyboardInterrupt: after the running trials were released for whoever continues.
+        ConfigError: If the objective cannot be pickled, or more GPUs are requested than exist.
+        StudyError: If Ray cannot be reached or started, or dies repeatedly.
+        KeyboardInterrupt: On Ctrl-C, after the running trials were released.
     """
     _check_gpus(resources)
-    source, floor, deaths = packed(objective), RayDispatcher(session, workers), 0
+    source, dispatcher, deaths = packed(objective), RayDispatcher(session, workers), 0
     try:
         while True:
             try:
-                return _run(floor, source, session, workers, resources)
+                return _run(dispatcher, source, session, workers, resources)
             except RayDied as death:
-                deaths = 1 if floor.told else deaths + 1
-                floor.fell()
+                deaths = 1 if dispatcher.told else deaths + 1
+                dispatcher.fell()
                 if deaths > session.budget.retries:
                     raise StudyError(f"Ray ended {deaths} times without an evaluation in between: {death}") from death
                 wait = (PROBE if resources.ray_address else 1.0) * 2.0 ** (deaths - 1)
-                session.say(f"Ray ended ({death}); it is started anew in {wait:.0f} s, and its trials go on")
+                session.say(f"Ray ended ({death}); restarting it in {wait:.0f} s and resuming its trials")
                 time.sleep(wait)
     finally:
         session.study.close()
 
 
-def _run(floor: RayDispatcher, source: bytes, session: Session, workers: int, resources: Resources) -> None:
-    """Run one Ray to the end of the work.
+def _run(dispatcher: RayDispatcher, source: bytes, session: Session, workers: int, resources: Resources) -> None:
+    """Run Ray once, until the work is done.
 
     Raises:
-        RayDied: it is gone.
-        StudyError: it cannot be reached or started, and never was.
+        RayDied: If Ray dies, or cannot be reached any more.
+        StudyError: If Ray was never reached and cannot be started.
     """
-    floor.told = 0
+    dispatcher.told = 0
     try:
         _check_address(resources)
         with scratch_folder() as folder, closing(_process(source, folder, resources)) as process:
-            process.send(_asked(session, workers, resources, folder))
+            process.send(_instructions(session, workers, resources, folder))
             try:
-                _serve(floor, process)
+                _serve(dispatcher, process)
                 process.close(LEAVE)
             except Gone as error:
                 lines = (folder / "log").read_text(errors="replace").splitlines()
                 reason = next((line.strip() for line in reversed(lines) if line.strip()), "")
                 raise RayDied(": ".join(filter(None, (process.how(), reason)))) from error
     except Refused as error:
-        if floor.reached:
+        if dispatcher.reached:
             raise RayDied(str(error)) from error
-        raise StudyError(_refused(resources, str(error))) from error
+        raise StudyError(_refusal(resources, str(error))) from error
 
 
 def _process(source: bytes, folder: Path, resources: Resources) -> Process:
-    """The process that Tune runs in. A Ray of this machine alone listens on 127.0.0.1 alone."""
+    """Start the subprocess for Tune. A local Ray listens only on 127.0.0.1."""
     return Process(TUNE, source, folder / "log", {LOOPBACK: "0"} if resources.ray_address is None else None)
 
 
 def _check_address(resources: Resources) -> None:
-    """Ask before Ray does, which would try for minutes.
+    """Check that the cluster answers; Ray itself would retry for minutes.
 
     Raises:
-        Refused: nobody answers at the address.
+        Refused: If nothing answers at the address.
     """
     address = resources.ray_address or ""
     silence = _silence(address) if re.fullmatch(r"[^/]+:\d+", address) else None
@@ -190,13 +197,13 @@ def _check_address(resources: Resources) -> None:
         raise Refused(silence)
 
 
-def _serve(floor: RayDispatcher, process: Process) -> None:
-    """Answer until Tune has ended.
+def _serve(dispatcher: RayDispatcher, process: Process) -> None:
+    """Answer requests until Tune ends.
 
     Raises:
-        Gone: the process is gone.
-        RayDied: one of Ray's servers does not answer.
-        Refused: Ray cannot be reached or started.
+        Gone: If the subprocess has died.
+        RayDied: If one of Ray's servers does not answer.
+        Refused: If Ray cannot be reached or started.
     """
     servers, probed = [], time.monotonic()
     while True:
@@ -209,18 +216,18 @@ def _serve(floor: RayDispatcher, process: Process) -> None:
             continue
         answer = None
         with talking():
-            said = process.receive()
-        match said:
+            message = process.receive()
+        match message:
             case {"next": trial_id}:
-                answer = floor.next(trial_id)
+                answer = dispatcher.next(trial_id)
             case {"told": trial_id, "progress": progress}:
-                answer = floor.report(trial_id, Progress.from_json(progress))
+                answer = dispatcher.report(trial_id, Progress.from_json(progress))
             case {"ended": trial_id, "ending": ending, "died": died, "starved": starved}:
-                floor.end(trial_id, TrialEnd(**ending) if ending else None, died=died, starved=starved)
+                dispatcher.end(trial_id, TrialEnd(**ending) if ending else None, died=died, starved=starved)
             case {"late": trial_ids}:
-                answer = floor.late(trial_ids)
+                answer = dispatcher.late(trial_ids)
             case {"servers": servers}:
-                floor.reached = True
+                dispatcher.reached = True
             case {"refused": reason}:
                 raise Refused(reason)
             case _:
@@ -229,10 +236,10 @@ def _serve(floor: RayDispatcher, process: Process) -> None:
 
 
 def _probe(servers: list[str]) -> None:
-    """See whether Ray's servers answer.
+    """Check that Ray's servers answer.
 
     Raises:
-        RayDied: one does not.
+        RayDied: If one does not answer.
     """
     for address in servers:
         silence = _silence(address)
@@ -241,7 +248,7 @@ def _probe(servers: list[str]) -> None:
 
 
 def _silence(address: str) -> str | None:
-    """Why nobody answers at `host:port`; None: somebody does."""
+    """Return why nothing answers at `host:port`; None if it answers."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
@@ -251,23 +258,23 @@ def _silence(address: str) -> str | None:
 
 
 def _check_gpus(resources: Resources) -> None:
-    """Tune would wait for ever for what is not there."""
+    """Check that the requested GPUs exist; Tune would wait for them forever."""
     if resources.ray_address is None and (resources.gpus or 0.0) > num_gpus():
         raise ConfigError(f"⟨gpus_per_trial⟩ {resources.gpus:g}: this machine has {num_gpus()} GPU(s); lower it")
 
 
-def _asked(session: Session, workers: int, resources: Resources, folder: Path) -> dict[str, Any]:
-    """What Tune is to run, and on which Ray."""
+def _instructions(session: Session, workers: int, resources: Resources, folder: Path) -> dict[str, Any]:
+    """Return what Tune is to run, and on which Ray."""
     threads = session.threads or 1
     per_trial = resources.cpus or threads
-    here = {
-        "num_cpus": max(workers, round(workers * per_trial + 0.499)),  # Ray starts as many processes at once
+    local_ray = {
+        "num_cpus": max(workers, round(workers * per_trial + 0.499)),  # Ray starts this many processes at once
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
         "_temp_dir": str(folder),
     }
     return {
-        "init": here if resources.ray_address is None else {"address": resources.ray_address},
+        "init": local_ray if resources.ray_address is None else {"address": resources.ray_address},
         "workers": workers,
         "per_trial": {"cpu": per_trial, "gpu": resources.gpus_for(workers)},
         "folder": str(folder),
@@ -275,10 +282,10 @@ def _asked(session: Session, workers: int, resources: Resources, folder: Path) -
     }
 
 
-def _refused(resources: Resources, reason: str) -> str:
+def _refusal(resources: Resources, reason: str) -> str:
     if resources.ray_address is None:
-        return f"Ray cannot be started here: {reason}; try ⟨backend⟩ local"
+        return f"Ray cannot be started on this machine: {reason}; use ⟨backend⟩ local"
     return (
         f"⟨ray_address⟩ {resources.ray_address}: no cluster answers ({reason}); start one with `ray start --head`, and "
-        "where it asks for a token, set RAY_AUTH_MODE=token"
+        "set RAY_AUTH_MODE=token if it requires a token"
     )

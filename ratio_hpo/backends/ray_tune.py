@@ -1,8 +1,8 @@
-"""Ray Tune in a process beside the driver: one searcher, one scheduler and one warm trainable, which decide nothing.
+"""Ray Tune in a subprocess of the driver: a searcher, a scheduler and a reusable trainable that decide nothing.
 
-Whatever they want to know they ask the driver, one message after another; what Tune writes for itself goes to a folder
-that is thrown away. Ray ends the process that talks to it where one of its own servers dies, and changes what signals
-do in it: here neither reaches the study.
+They send all requests to the driver, one at a time; the files of Tune go to a temporary folder. Ray ends its client
+process when one of its servers dies, and changes the process's signal handlers. The subprocess keeps both away from
+the study.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths of an objective stay those of the driver
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # keep the working folder of the driver
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
@@ -40,20 +40,20 @@ from ratio_hpo.core.trial import Context, Decision, Progress
 from ratio_hpo.objective import Objective
 
 POLL_SECONDS = 0.5
-"""Seconds between two questions for a trial, where there was none, or for limits in time."""
+"""Interval of requests for a trial while none is available, and of checks of time limits, in seconds."""
 
 PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
-"""Tune's limit of actors that are being started; its default of 1 starts one after another."""
+"""Variable of Tune's limit of actors that start at once; its default of 1 starts them one after another."""
 
 
 class TrialActor(tune.Trainable):
-    """Runs trials one after another in a process that stays warm: one step is one evaluation."""
+    """Trainable that runs trials one after another in one process; a step is an evaluation."""
 
     def setup(
         self, config: dict[str, Any], objective: bytes = b"", path: tuple[str, ...] = (), folder: str = "."
     ) -> None:
         sys.path.extend(entry for entry in path if entry not in sys.path)
-        if os.path.isdir(folder):  # relative paths of an objective are those of the driver, where machines share a disk
+        if os.path.isdir(folder):  # use the working folder of the driver if the machines share a disk
             os.chdir(folder)
         self._read: Callable[[], Objective] = cache(lambda: cloudpickle.loads(objective))
         self._stream: Iterator[Progress] = self._open(config)
@@ -77,14 +77,14 @@ class TrialActor(tune.Trainable):
 
 
 LOW_MEMORY = "low on memory"
-"""What Ray says of an actor that it has killed before the kernel had to."""
+"""Part of Ray's message about an actor that it killed because memory ran low."""
 
 
 class Driver:
-    """The driver, as Tune's parts see it.
+    """Client of the driver, used by the components of Tune.
 
     Attributes:
-        starved: Tune's trials whose actors Ray has killed for want of memory.
+        starved: Tune's trials whose actors Ray killed because memory ran low.
     """
 
     def __init__(self, pipe: Connection) -> None:
@@ -92,11 +92,11 @@ class Driver:
         self.starved: set[str] = set()
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Tune pickles what it is given for a restore that is never done; the pipe stays out of it."""
+        """Leave the pipe out when Tune pickles its components for a restore, which never happens."""
         return object, ()
 
     def ask(self, **question: Any) -> Any:
-        """Its answer; where it is gone, this process is at its end."""
+        """Send a request and return the answer; end this process if the driver has ended."""
         try:
             self._pipe.send_bytes(json.dumps(question).encode())
             return json.loads(self._pipe.recv_bytes())
@@ -104,40 +104,40 @@ class Driver:
             os._exit(1)
 
     def tell_end(self) -> None:
-        """There is nothing left to run."""
+        """Tell the driver that Tune has ended."""
         self._pipe.send_bytes(b"{}")
 
 
 class StudySearcher(Searcher):
-    """Asks the driver for trials."""
+    """Searcher that requests trials from the driver."""
 
     def __init__(self, driver: Driver) -> None:
         super().__init__()
-        self._driver, self._asked = driver, -POLL_SECONDS
+        self._driver, self._last_request = driver, -POLL_SECONDS
 
     def suggest(self, trial_id: str) -> Any:
-        if time.monotonic() - self._asked < POLL_SECONDS:
+        if time.monotonic() - self._last_request < POLL_SECONDS:
             return None
         answer = self._driver.ask(next=trial_id)
         if "job" in answer:
             return answer["job"]
-        self._asked = time.monotonic()
+        self._last_request = time.monotonic()
         return Searcher.FINISHED if answer["finished"] else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        self._asked = -POLL_SECONDS  # there is a free worker
+        self._last_request = -POLL_SECONDS  # a worker is free
         ending = json.loads((result or {}).get("ending") or "null")
         self._driver.ask(ended=trial_id, died=error, starved=trial_id in self._driver.starved, ending=ending)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing to save: the study is in its storage."""
+        """Do nothing: the study is in its storage."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing to restore: the study is in its storage."""
+        """Do nothing: the study is in its storage."""
 
 
 class StudyScheduler(FIFOScheduler):
-    """Reports to the driver, and passes its decision on."""
+    """Scheduler that reports evaluations to the driver and returns its decision."""
 
     def __init__(self, driver: Driver) -> None:
         super().__init__()
@@ -148,48 +148,48 @@ class StudyScheduler(FIFOScheduler):
         return TrialScheduler.STOP if decision is Decision.STOP else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Comes before the searcher hears of it; Tune keeps of most errors only what they say, in a file."""
-        told = Path(trial.error_file or "")
-        if told.is_file() and LOW_MEMORY in told.read_text(errors="replace"):
+        """Record whether memory ran low, before the searcher is called; Tune writes the message to a file."""
+        error_file = Path(trial.error_file or "")
+        if error_file.is_file() and LOW_MEMORY in error_file.read_text(errors="replace"):
             self._driver.starved.add(trial.trial_id)
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """None in particular: Tune then gives a free actor to the trial that was asked for last.
+        """Return None, so that Tune assigns a free actor to the trial that was requested last.
 
-        The first one that waits has an actor of its own, which is being started; Tune would kill that one and start
-        another for the trial asked for last, so that where trials are short most starts come to nothing.
+        An actor is already starting for the first waiting trial. If that trial were returned, Tune would kill its
+        actor and start another for the last trial, and with short trials most starts would be wasted.
         """
 
 
 class Watchdog(tune.Callback):
-    """Ends actors whose trials have passed a limit in time."""
+    """Callback that kills the actors of trials that exceeded a time limit."""
 
     def __init__(self, driver: Driver) -> None:
-        self._driver, self._looked = driver, 0.0
+        self._driver, self._checked = driver, 0.0
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if time.monotonic() - self._looked < POLL_SECONDS:
+        if time.monotonic() - self._checked < POLL_SECONDS:
             return
-        self._looked = time.monotonic()
+        self._checked = time.monotonic()
         actors = {t.trial_id: t.temporary_state.ray_actor for t in trials if t.status == "RUNNING"}
         for trial_id in self._driver.ask(late=[name for name, actor in actors.items() if actor is not None]):
             ray.kill(actors[trial_id])
 
 
 def work(pipe: Connection, objective: bytes) -> None:
-    """Run what the driver has to run, until it has nothing left."""
-    asked = json.loads(pipe.recv_bytes())
+    """Run the trials of the driver until it has no more work."""
+    instructions = json.loads(pipe.recv_bytes())
     driver = Driver(pipe)
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **asked["init"])
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **instructions["init"])
     except (OSError, ValueError, RuntimeError) as error:
         driver.ask(refused=in_one_line(error))
         return
     driver.ask(servers=_servers())
-    os.environ.setdefault(PENDING, str(asked["workers"]))
+    os.environ.setdefault(PENDING, str(instructions["workers"]))
     trainable = tune.with_parameters(TrialActor, objective=objective, path=tuple(sys.path), folder=os.getcwd())
     tuner = tune.Tuner(
-        tune.with_resources(trainable, asked["per_trial"]),
+        tune.with_resources(trainable, instructions["per_trial"]),
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(driver),
             scheduler=StudyScheduler(driver),
@@ -199,10 +199,10 @@ def work(pipe: Connection, objective: bytes) -> None:
         ),
         run_config=tune.RunConfig(
             name="run",
-            storage_path=asked["folder"],
+            storage_path=instructions["folder"],
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),
-            callbacks=[Watchdog(driver)] if asked["timed"] else [],
+            callbacks=[Watchdog(driver)] if instructions["timed"] else [],
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
@@ -212,10 +212,10 @@ def work(pipe: Connection, objective: bytes) -> None:
 
 
 def _servers() -> list[str]:
-    """The addresses that must answer: of Ray's store, and of this node's own server."""
+    """Return the addresses to check: Ray's global control store and the server of this node."""
     context = ray.get_runtime_context()
-    here = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
-    return [context.gcs_address, f"{here['NodeManagerAddress']}:{here['NodeManagerPort']}"]
+    this_node = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+    return [context.gcs_address, f"{this_node['NodeManagerAddress']}:{this_node['NodeManagerPort']}"]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How many trials fit on this machine at once, and what each gets."""
+"""Number of concurrent trials and the resources of each."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import psutil
 from ratio_hpo.core.errors import ConfigError
 
 WORKER_BYTES = 1.2e9
-"""Memory of a worker before its model: Python, torch, transformers."""
+"""Memory of a worker without its model, in bytes: Python, torch, transformers."""
 
 MAX_DEFAULT_WORKERS = 8
 
 
 def num_cpus() -> int:
-    """CPUs that this process may use."""
+    """Return the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def num_gpus() -> int:
-    """GPUs that torch sees."""
+    """Return the number of GPUs that torch sees."""
     import torch
 
     return torch.cuda.device_count()
@@ -31,13 +31,15 @@ def num_gpus() -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What the user asked for; None: chosen by what fits.
+    """Requested resources; None: chosen from what is available.
 
     Attributes:
-        backend: `local`, `ray`, or `auto`: ray where more than one worker fits.
-        workers: trials at once.
-        cpus, gpus: of each trial; fractions of a GPU let trials share one.
-        ray_address: a running cluster (`auto`, or `host:port`).
+        backend: `local`, `ray`, or `auto`: ray if more than one worker fits.
+        workers: Number of concurrent trials.
+        cpus: CPUs for each trial.
+        gpus: GPUs for each trial; with a fraction, trials share a GPU.
+        ray_address: A running cluster (`auto`, or `host:port`); None: a local Ray.
+        device: `cpu`, `cuda`, …; None: the best available device.
     """
 
     backend: Literal["auto", "local", "ray"] = "auto"
@@ -50,23 +52,23 @@ class Resources:
     def __post_init__(self) -> None:
         if self.device == "cuda" and not num_gpus():
             raise ConfigError(
-                "⟨device⟩ cuda: torch sees no GPU here; install a CUDA build of torch, or use ⟨device⟩ cpu"
+                "⟨device⟩ cuda: torch finds no GPU on this machine; install a CUDA build of torch, or use ⟨device⟩ cpu"
             )
         for name, value in (("workers", self.workers), ("cpus_per_trial", self.cpus)):
             if value is not None and not 0 < value < math.inf:
-                raise ConfigError(f"⟨{name}⟩ needs a number over 0, but got {value}")
+                raise ConfigError(f"⟨{name}⟩ needs a number greater than 0, but got {value}")
         if self.gpus is not None and not 0 <= self.gpus < math.inf:
-            raise ConfigError(f"⟨gpus_per_trial⟩ needs a number of 0 or more, but got {self.gpus}")
+            raise ConfigError(f"⟨gpus_per_trial⟩ needs a number >= 0, but got {self.gpus}")
         if self.backend == "local" and (self.workers or 1) > 1:
             raise ConfigError(
                 f"⟨backend⟩ local runs one trial at a time, but ⟨workers⟩ is {self.workers}; use ⟨backend⟩ ray"
             )
 
     def workers_for(self, model_bytes: int | None) -> int:
-        """Trials at once: as asked, or as many as CPUs, GPUs and memory hold.
+        """Return the number of concurrent trials: as requested, or as many as CPUs, GPUs and memory allow.
 
         Args:
-            model_bytes: of the model that each trains; None: not known, which makes it one.
+            model_bytes: Size of the trained model in bytes; None: unknown, which gives one worker.
         """
         if self.workers is not None:
             return self.workers
@@ -81,17 +83,17 @@ class Resources:
         return max(1, min(int(num_cpus() / (self.cpus or 1)), fits, MAX_DEFAULT_WORKERS))
 
     def backend_for(self, workers: int) -> str:
-        """The backend that `auto` means."""
+        """Return the backend, with `auto` resolved."""
         if self.backend != "auto":
             return self.backend
         return "ray" if workers > 1 or self.ray_address is not None else "local"
 
     def threads_for(self, workers: int) -> int:
-        """CPU threads of each trial; the same for both backends, so that both compute the same bits."""
+        """Return the number of CPU threads of each trial; equal for both backends, for bitwise equal results."""
         return max(1, int(self.cpus if self.cpus is not None else num_cpus() // workers))
 
     def gpus_for(self, workers: int) -> float:
-        """GPUs to reserve for each trial: as asked, or an equal part of what is there, one at most."""
+        """Return the number of GPUs for each trial: as requested, or an equal part of all GPUs, at most one."""
         if self.gpus is not None:
             return self.gpus
         return min(1.0, num_gpus() / workers) if self.device != "cpu" else 0.0

@@ -1,4 +1,4 @@
-"""What both backends share: when to stop, how a trial ends, whom to show it to."""
+"""The run of a search, for both backends: budget, ends of trials, time limits and progress callbacks."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Budget:
     """When a search stops.
 
     Attributes:
-        trials: in the study in all, whatever their end.
-        hours: of this run; None: no limit.
-        cost: that the study may train in all, in its unit; None: no limit.
-        failures: trials that fail in a row, each with the same error, at which the search stops; None: no limit.
-        retries: of a trial whose process dies, and of Ray, without a new evaluation in between.
-        trial_minutes: that a trial may take in this run, at which it is FAIL; None: no limit.
-        stall_minutes: that a trial may go without an evaluation, at which its process is ended; None: no limit.
+        trials: Total number of trials in the study, in any state.
+        hours: Duration of this run; None: no limit.
+        cost: Paid cost of the study, in its unit; None: no limit.
+        failures: Number of consecutive failures with the same error at which the search stops; None: no limit.
+        retries: Restarts of a trial whose process dies, and of Ray, without a new evaluation in between.
+        trial_minutes: Duration in this run after which a trial is failed; None: no limit.
+        stall_minutes: Time without an evaluation after which a trial's process is restarted; None: no limit.
     """
 
     trials: int
@@ -44,12 +44,12 @@ class Budget:
 
     @property
     def is_timed(self) -> bool:
-        """Whether a trial may have to be ended in the middle of its work."""
+        """Whether a time limit may stop a trial between evaluations."""
         return any(limit is not None for limit in (self.hours, self.trial_minutes, self.stall_minutes))
 
 
 class TimeLimit(Enum):
-    """Which limit in time a running trial has passed."""
+    """Time limit that a running trial has exceeded."""
 
     SEARCH = "max_hours"
     TRIAL = "trial_timeout"
@@ -57,36 +57,40 @@ class TimeLimit(Enum):
 
 
 class TooManyFailures(RatioHpoError):
-    """As many trials in a row as `max_failures` says failed with the same error."""
+    """`max_failures` consecutive trials failed with the same error."""
 
     exit_code = 1
 
 
 PAUSE = 0.5
-"""Seconds before the first retry of a trial whose process died; each further one takes twice as long."""
+"""Pause before the first retry of a trial whose process died, in seconds; each further pause is twice as long."""
 
 
 def kind_of_error(reason: str) -> str:
-    """What two failures have in common: their reason but for numbers and addresses."""
+    """Return a failure reason with numbers and addresses replaced, to compare failures."""
     return re.sub(r"0x[0-9a-f]+|\d+(\.\d+)?", "#", reason)
 
 
 def _silent(line: str) -> None:
-    """Nobody is told."""
+    """Discard a message."""
 
 
 @dataclass(slots=True)
 class Session:
-    """One run of a search: a study, a budget, and those who watch.
+    """One run of a search.
 
     Attributes:
-        root: the run folder.
-        watch: called with the live view after each change, for the progress display.
-        keeper: keeps weights; None: nobody does.
-        remote_store: of machines without a common disk; None: they have one.
-        system_metrics: whether trials also measure the machine.
-        say: is told what a user should know.
-        limit: the limit that was reached, in words; None: none was.
+        root: The run folder.
+        device: Device of the trials; None: the best available one.
+        threads: CPU threads of each trial; None: all.
+        store_gb: Size limit of the stage store; None: the default.
+        watch: Callback with the study state after each change, for the progress display.
+        retention: Checkpoint retention; None: no weights are kept.
+        remote_store: Remote store for machines without a common disk; None without one.
+        system_metrics: Whether trials also measure the machine.
+        limit: The budget limit that was reached, as text; None: none.
+        began: Start of the run, by the monotonic clock.
+        say: Receives messages for the user.
     """
 
     study: Study
@@ -104,41 +108,44 @@ class Session:
     say: Callable[[str], None] = _silent
     _seen: dict[int, tuple[str, int]] = field(default_factory=dict)
     _waits: bool = False
-    _begun: dict[int, float] = field(default_factory=dict)
-    _heard: dict[int, float] = field(default_factory=dict)
+    _starts: dict[int, float] = field(default_factory=dict)
+    _last_reports: dict[int, float] = field(default_factory=dict)
     _unstored: bool = False
-    _kept: tuple[int, int, int] = (-1, -1, -1)
-    _row: list[str] = field(default_factory=list)
+    _retained_version: tuple[int, int, int] = (-1, -1, -1)
+    _same_errors: list[str] = field(default_factory=list)
     _memory: MemoryWatch = field(default_factory=MemoryWatch)
 
     def keep_weights(self) -> None:
-        """Make the kept weights those of the study as it stands: the last run may have died in between."""
+        """Update the retained checkpoints to the current study; the previous run may have died before that."""
         if self.retention is not None:
             view = self.study.view
             recommended = self.study.adviser.recommended(view.records)
             self.retention.update(view.records, recommended, view.front.points(view.records))
 
     def next(self) -> TrialAssignment | None:
-        """The next trial to work on; None: there is nothing, or the budget is spent."""
+        """Return the next trial to run; None if no trial is available or the budget is spent."""
         self.limit = self._limit()
         job = None if self.limit is not None else self.study.next(self.budget.trials)
         if job is not None:
-            self._begun[job.number] = self._heard[job.number] = time.monotonic()
+            self._starts[job.number] = self._last_reports[job.number] = time.monotonic()
             self._changed()
         return job
 
     def late(self, number: int) -> TimeLimit | None:
-        """The limit in time that a running trial has passed, if any."""
+        """Return the time limit that a running trial has exceeded; None if it has not."""
         now, budget = time.monotonic(), self.budget
-        passed = {
+        limits = {
             TimeLimit.SEARCH: (now - self.began, budget.hours and 3600 * budget.hours),
-            TimeLimit.TRIAL: (now - self._begun.get(number, now), budget.trial_minutes and 60 * budget.trial_minutes),
-            TimeLimit.STALL: (now - self._heard.get(number, now), budget.stall_minutes and 60 * budget.stall_minutes),
+            TimeLimit.TRIAL: (now - self._starts.get(number, now), budget.trial_minutes and 60 * budget.trial_minutes),
+            TimeLimit.STALL: (
+                now - self._last_reports.get(number, now),
+                budget.stall_minutes and 60 * budget.stall_minutes,
+            ),
         }
-        return next((late for late, (spent, most) in passed.items() if most is not None and spent >= most), None)
+        return next((late for late, (spent, limit) in limits.items() if limit is not None and spent >= limit), None)
 
     def end_late(self, number: int, late: TimeLimit) -> TrialAssignment | None:
-        """What becomes of a trial whose process was ended over a limit in time: it is let go, or FAIL, or goes on."""
+        """Release or fail a trial whose process exceeded a time limit, or return the assignment to resume."""
         if late is TimeLimit.SEARCH:
             self.study.live.release(number)
         elif late is TimeLimit.TRIAL:
@@ -148,20 +155,23 @@ class Session:
         return None
 
     def must_wait(self) -> bool:
-        """Whether trials are held by somebody who may be gone: their leases have not been renewed since we looked."""
+        """Return whether a trial is leased by another process that may be dead: its lease was not renewed."""
         for number, lease in self.study.held_elsewhere().items():
             beats = self._seen.setdefault(number, (lease.token, lease.beats))
-            if beats == (lease.token, lease.beats):  # where it is lost by now, the next look takes it over
-                self._tell_wait(number, lease)
+            if beats == (lease.token, lease.beats):  # an expired lease is taken over by the next call
+                self._announce_wait(number, lease)
                 return True
         return False
 
-    def _tell_wait(self, number: int, lease: Lease) -> None:
+    def _announce_wait(self, number: int, lease: Lease) -> None:
         if not self._waits:
             self._waits = True
-            self.say(f"waiting for trial {number}, held by {lease.holder}: {TERM:.0f} s without a sign, and it is ours")
+            self.say(
+                f"waiting for trial {number}, leased by {lease.holder}: taken over unless renewed within {TERM:.0f} s"
+            )
 
     def context(self, job: TrialAssignment) -> Context:
+        """Return the context of a trial."""
         return Context(
             trial=job.number,
             seed=job.seed,
@@ -178,20 +188,20 @@ class Session:
         )
 
     def _patience(self) -> float:
-        """Seconds that a trial waits for a fault to pass: those of the storage, and less than limits in time."""
+        """Return how long a trial retries after a fault: as long as the storage, but at most half of a time limit."""
         limits = [limit for limit in (self.budget.trial_minutes, self.budget.stall_minutes) if limit is not None]
         return min([self.study.storage.patience, *(30.0 * limit for limit in limits)])
 
     def take(self, number: int, step: Step) -> Decision:
-        """Record what a trial came to: an evaluation, or its end. The one place where trials end.
+        """Record an evaluation or the end of a trial. Every trial ends here.
 
         Returns:
-            Whether the trial goes on.
+            Whether to continue the trial.
 
         Raises:
-            WorkBlocked: no trial would get further; this one is released, not failed, when the study is closed.
-            TooManyFailures: it failed with the error that too many before it had.
-            FirstTrialFailed: it was trial 0, and the target hangs on it.
+            WorkBlocked: If a fault would stop every trial; this one is released, not failed, when the study is closed.
+            TooManyFailures: If too many consecutive trials failed with the same error.
+            FirstTrialFailed: If trial 0 failed and the target depends on it.
         """
         if isinstance(step, Progress):
             return self._report(number, step)
@@ -205,63 +215,71 @@ class Session:
         return Decision.STOP
 
     def died(self, number: int, how: str, *, starved: bool = False) -> TrialAssignment | None:
-        """The process that ran a trial has died: what to go on with, or None where the trial is given up.
+        """Record that the process of a trial died.
 
-        Where it was killed for want of memory, by the kernel too, the trial goes on with smaller micro-batches.
+        If it ran out of memory, the trial is resumed with smaller micro-batches.
+
+        Args:
+            how: How the process died.
+            starved: Whether Ray killed it because memory ran low.
+
+        Returns:
+            The assignment to resume, or None if the trial failed.
         """
         killed = self._memory.has_killed()
-        why = f"{how}; the kernel has killed a process for want of memory" if killed else how
-        job = self.study.died(number, why, self.budget.retries, smaller=starved or killed)
+        reason = f"{how}; the kernel killed a process because memory ran out" if killed else how
+        job = self.study.died(number, reason, self.budget.retries, smaller=starved or killed)
         if job is None:
             self._ended(number)
         else:
-            self._heard[number] = time.monotonic()
+            self._last_reports[number] = time.monotonic()
         return job
 
     def pause(self, number: int) -> float:
-        """Seconds before a trial whose process died goes on: what killed it may pass, such as a lack of memory."""
-        claim = self.study.live.get(number)
-        return 0.0 if claim is None else PAUSE * 2.0 ** (claim.attempts - 2)
+        """Return the pause before a trial whose process died is resumed; the cause may be transient."""
+        trial = self.study.live.get(number)
+        return 0.0 if trial is None else PAUSE * 2.0 ** (trial.attempts - 2)
 
     def go_on(self, number: int) -> TrialAssignment | None:
-        """What is left of a trial that lost its process through no fault of its own; None: it is ours no more."""
-        claim = self.study.live.get(number)
-        self._heard[number] = time.monotonic()
-        return None if claim is None else claim.job(number)
+        """Return the assignment to resume after a fault of Ray; None if this process no longer owns the trial."""
+        trial = self.study.live.get(number)
+        self._last_reports[number] = time.monotonic()
+        return None if trial is None else trial.job(number)
 
     def _report(self, number: int, progress: Progress) -> Decision:
         try:
             decision = self.study.report(number, progress)
         except ScoreError as error:
             return self.take(number, TrialEnd(reason=str(error)))
-        self._heard[number] = time.monotonic()
+        self._last_reports[number] = time.monotonic()
         if self.remote_store is not None:
             self.remote_store.take(progress)
         if progress.measures.get(UNSTORED) and not self._unstored:
             self._unstored = True
-            self.say(f"{self.root}: the disk is full: stages are trained without being stored, and are trained again "
-                     "where they are needed again; free some space")  # fmt: skip
+            self.say(f"{self.root}: the disk is full: stages are not stored and must be trained again when they are "
+                     "reused; free some space")  # fmt: skip
         if decision is Decision.STOP:
             self.study.prune(number)
         self._changed()
         return decision
 
     def _ended(self, number: int) -> None:
-        """Show an end, and stop where one error came too often in a row."""
+        """Report the end of a trial, and stop the search after too many consecutive failures."""
         records = self.study.view.records
-        self.study.adviser.update(records, hurried=True)  # first, since the weights that it recommends are kept
+        self.study.adviser.update(records, hurried=True)  # first, since the recommended weights are retained
         self._changed()
         if self.remote_store is not None:
             self.remote_store.evict(records)
-        record, most = records[number], self.budget.failures
-        if record.diverged:  # a place in the space, which says nothing of what is set up
+        record, max_failures = records[number], self.budget.failures
+        if record.diverged:  # caused by its parameters, not by a mistake in the setup
             return
         errors = [kind_of_error(record.reason or "")] if record.is_failure else []
-        self._row = self._row + errors if errors == self._row[-1:] else errors
-        if most is not None and len(self._row) >= most:
+        self._same_errors = self._same_errors + errors if errors == self._same_errors[-1:] else errors
+        num_failures = len(self._same_errors)
+        if max_failures is not None and num_failures >= max_failures:
             raise TooManyFailures(
-                f"{len(self._row)} trial(s) in a row failed with the same error, as many as ⟨max_failures⟩ allows: "
-                f"{record.reason}; `ratio-hpo trial {number}` shows where"
+                f"{num_failures} trial(s) in a row failed with the same error, as many as ⟨max_failures⟩ allows: "
+                f"{record.reason}; run `ratio-hpo trial {number}` for the traceback"
             )
 
     def _limit(self) -> str | None:
@@ -274,9 +292,9 @@ class Session:
     def _changed(self) -> None:
         view = self.study.view
         recommended = self.study.adviser.recommended(view.records) if self.retention is not None else None
-        kept = (view.front.joined, view.num_finished, recommended.number if recommended is not None else -1)
-        if self.retention is not None and kept != self._kept:
-            self._kept = kept
+        version = (view.front.joined, view.num_finished, recommended.number if recommended is not None else -1)
+        if self.retention is not None and version != self._retained_version:
+            self._retained_version = version
             self.keep_weights()
         if self.watch is not None:
             self.watch(view)

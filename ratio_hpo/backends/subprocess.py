@@ -1,6 +1,6 @@
-"""An objective in a process of its own, which stays warm: whatever takes that process down, the search goes on.
+"""An objective in a reusable subprocess, so that a crash does not end the search.
 
-The objective travels once, as it does to Ray's workers; then each evaluation is one message.
+The objective is sent once, as it is to Ray's workers; after that, each evaluation is one message.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 
 POLL_SECONDS = 0.5
-"""Seconds between two looks at the clock while an evaluation is waited for."""
+"""Interval of the checks of time limits during an evaluation, in seconds."""
 
 GRACE = 10.0
-"""Seconds that an objective which was stopped has to clean up."""
+"""Time for a stopped objective to clean up, in seconds."""
 
 
 class Died(Exception):
-    """The process that ran a trial is gone; the text says how."""
+    """The process that ran a trial has died; the text gives the cause."""
 
 
 class TimeLimitPassed(Exception):
-    """A limit in time was passed, and the process that ran the trial was ended."""
+    """A trial exceeded a time limit, and its process was killed."""
 
     def __init__(self, late: TimeLimit) -> None:
         super().__init__(late.value)
@@ -44,10 +44,10 @@ class TimeLimitPassed(Exception):
 
 
 class SubprocessRunner:
-    """The driver's end.
+    """A runner in a subprocess.
 
     Raises:
-        ConfigError: the objective cannot be sent.
+        ConfigError: If the objective cannot be pickled.
     """
 
     def __init__(self, objective: Objective) -> None:
@@ -68,10 +68,10 @@ class SubprocessRunner:
         self._busy = True
         try:
             while not self._process.has_said(POLL_SECONDS):
-                passed = late()
-                if passed is not None:
+                limit = late()
+                if limit is not None:
                     self.close()
-                    raise TimeLimitPassed(passed)
+                    raise TimeLimitPassed(limit)
             answer = self._process.receive()
         except (EOFError, OSError) as error:
             raise Died(self._process.how()) from error
@@ -79,10 +79,10 @@ class SubprocessRunner:
         return Progress.from_json(answer["progress"]) if "progress" in answer else TrialEnd(**answer["ending"])
 
     def stop(self) -> None:
-        """Close the trial, and wait until its objective has cleaned up; one that does not is killed."""
+        """Stop the trial and wait until its objective has cleaned up; kill the process if that takes too long."""
         assert self._process is not None
         self._process.send({"stop": True})
-        with suppress(EOFError, OSError):  # it has died over it; the next trial gets another process
+        with suppress(EOFError, OSError):  # if the process died, the next trial gets a new one
             if self._process.has_said(GRACE):
                 self._process.receive()
                 return
@@ -95,15 +95,15 @@ class SubprocessRunner:
 
 
 def serve(pipe: Connection, source: bytes) -> None:
-    """The other end: run what the driver asks for until it is gone."""
+    """Answer the driver's requests until it ends; called in the subprocess."""
     read = cache(lambda: cloudpickle.loads(source))
     stream: Iterator[Progress] = iter(())
     while True:
         try:
             message = json.loads(pipe.recv_bytes())
             if "start" in message:
-                begun = message["start"]
-                stream = stream_of(read, begun["params"], Context.from_json(begun["context"]))
+                trial = message["start"]
+                stream = stream_of(read, trial["params"], Context.from_json(trial["context"]))
             elif "stop" in message:
                 close(stream)
                 pipe.send_bytes(b"{}")
@@ -111,7 +111,7 @@ def serve(pipe: Connection, source: bytes) -> None:
                 step = next_step(stream)
                 content = {"progress": step.to_json()} if isinstance(step, Progress) else {"ending": asdict(step)}
                 pipe.send_bytes(json.dumps(content).encode())
-        except (EOFError, OSError):  # the driver has gone; what the objective raises is an ending
+        except (EOFError, OSError):  # the driver has ended; errors of the objective do not get here
             return
 
 

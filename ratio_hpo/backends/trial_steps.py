@@ -1,4 +1,4 @@
-"""What comes next of a trial: an evaluation or its end. Light, for the processes that run objectives."""
+"""Steps of a trial: evaluations and its end. Cheap to import, for the processes that run objectives."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnd:
-    """How the stream of a trial's progress ended.
+    """How a trial ended.
 
     Attributes:
-        reason: of a failure, in one line; None: it came to its end.
-        blocked: by the machine (a disk, a network, a remote store that is away), so that no other trial would get further.
+        reason: Reason of a failure in one line; None: the trial finished.
+        traceback: Traceback of the failure.
+        blocked: Whether a fault of the machine (disk, network, remote store) ended it, which would stop every trial.
     """
 
     reason: str | None = None
@@ -36,33 +37,35 @@ class TrialEnd:
 
 
 Step = Progress | TrialEnd
-"""What comes next of a trial."""
+"""A step of a trial."""
 
 
 def stream_of(read: Callable[[], Objective], params: Params, context: Context) -> Iterator[Progress]:
-    """The progress of a trial; where a fault of the machine ends it, it begins again until the fault has passed.
+    """Yield the progress of a trial; restart it after faults of the machine.
 
-    A trial that begins again goes on from what it has stored, and an evaluation that it repeats changes nothing.
+    A restarted trial resumes from its stored stages, and repeated evaluations change nothing.
 
     Args:
-        read: gives the objective; one that cannot be read here fails its trial, not the process.
+        read: Returns the objective; if it fails, the trial fails, not the process.
+        params: Parameters of the trial.
+        context: Context of the trial.
 
     Raises:
-        Exception: what the objective raises; a fault that has not passed after `context.patience` seconds.
+        Exception: Any error of the objective, and faults that last longer than `context.patience` seconds.
     """
     waiting = RetryWait(f"trial {context.trial}", context.patience, to_stderr)
-    most = 0
+    num_yielded = 0
     while True:
         stream: Iterable[Progress] = ()
         try:
             stream = read()(params, context)
             for count, step in enumerate(stream, 1):
-                if count > most:  # what comes again says nothing about the fault
-                    most = count
+                if count > num_yielded:  # a repeated evaluation does not show that the fault has passed
+                    num_yielded = count
                     waiting.over()
                 yield step
             return
-        except Exception as error:  # whatever the user's objective raises
+        except Exception as error:  # objectives are user code
             if not is_fault(error) or not waiting.pause(in_one_line(error)):
                 raise
         finally:
@@ -70,7 +73,7 @@ def stream_of(read: Callable[[], Objective], params: Params, context: Context) -
 
 
 def next_step(stream: Iterator[Progress]) -> Step:
-    """The next evaluation of a trial, or its end, whatever the objective raises: that belongs to its trial."""
+    """Return the next evaluation of a trial, or its end; any error of the objective ends only its trial."""
     try:
         return next(stream)
     except StopIteration:
@@ -80,24 +83,24 @@ def next_step(stream: Iterator[Progress]) -> Step:
     except WorkBlocked as error:
         return TrialEnd(reason=shown_words(str(error)), blocked=True)
     except SystemExit as error:
-        return TrialEnd(reason=f"the objective called sys.exit({error.code!r}), which ends no search; return instead")
-    except Exception as error:  # whatever the user's objective raises
+        return TrialEnd(reason=f"the objective called sys.exit({error.code!r}); use return to end a trial")
+    except Exception as error:  # objectives are user code
         if is_fault(error) or (isinstance(error, BrokenPipeError) and _output_is_gone()):
             return TrialEnd(reason=shown_words(in_one_line(error)), blocked=True)
         return TrialEnd(reason=shown_words(in_one_line(error)), traceback=shown_words(traceback.format_exc()))
 
 
 def close(stream: Iterator[Progress]) -> None:
-    """Close a trial where it stands; what its objective raises then comes too late to matter, and is shown alone."""
+    """Stop a trial at its current step; an error that its objective raises then is only printed."""
     try:
         getattr(stream, "close", lambda: None)()
-    except (Exception, SystemExit) as error:  # whatever the user's clean-up raises
-        with suppress(OSError):  # who would read it has gone
+    except (Exception, SystemExit) as error:  # clean-up runs user code
+        with suppress(OSError):  # stderr may be closed
             print(f"an objective that was stopped raised {shown_words(in_one_line(error))}", file=sys.stderr)
 
 
 def _output_is_gone() -> bool:
-    """Whether nobody reads what this process prints any more, as under `ratio-hpo search 2>&1 | head`."""
+    """Return whether the output of this process is closed, as under `ratio-hpo search 2>&1 | head`."""
     poll = select.poll()
     for number in (1, 2):
         with suppress(OSError):

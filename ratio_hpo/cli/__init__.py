@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Commands are imported when they are called, rooms when they run."""
+"""The command line: parse, call, print. Commands are imported when called, other packages when used."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ import click
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
 
 COMMANDS = {
-    "search": ("search", "Search a space, or continue the search."),
-    "resume": ("search", "Continue a study by its name."),
-    "confirm": ("confirm", "Which ratio beats what, and how sure that is, with fresh seeds."),
-    "noise": ("confirm", "How far seeds alone move scores."),
-    "status": ("read", "How a study stands."),
-    "list": ("read", "All studies."),
-    "trial": ("read", "One trial: parameters, curve, state, reason."),
-    "best": ("read", "The recommended trial."),
-    "pareto": ("pareto", "The front of speed against accuracy, as a table and a picture."),
-    "ask": ("ask", "What the response model says: best ratios, speed, importance."),
-    "report": ("report", "The answer and all behind it as one page."),
-    "plot": ("report", "One picture by itself, for papers."),
-    "transfer": ("transfer", "Gains over no intermediate training, by target and language."),
-    "compare": ("compare", "Trials or studies side by side."),
-    "enqueue": ("write", "Try these parameters next."),
-    "retry": ("write", "Try failed trials again."),
-    "rename": ("write", "Give a study another name."),
+    "search": ("search", "Search a space, or continue a search."),
+    "resume": ("search", "Resume a study by its name."),
+    "confirm": ("confirm", "Retrain finalists with fresh seeds and test which ratios differ."),
+    "noise": ("confirm", "Measure how much scores vary between training seeds."),
+    "status": ("read", "Show the state of a study."),
+    "list": ("read", "List all studies."),
+    "trial": ("read", "Show one trial: parameters, curve, state, reason."),
+    "best": ("read", "Show the recommended trial (not the highest score)."),
+    "pareto": ("pareto", "Show the cost-score front as a table and a plot."),
+    "ask": ("ask", "Query the response model: best ratios, speed-up, importance."),
+    "report": ("report", "Write an HTML report of a study."),
+    "plot": ("report", "Write one plot to a file, for papers."),
+    "transfer": ("transfer", "Show gains over no intermediate training, by target and language."),
+    "compare": ("compare", "Compare trials or studies side by side."),
+    "enqueue": ("write", "Enqueue a trial with given parameters."),
+    "retry": ("write", "Retry failed trials."),
+    "rename": ("write", "Rename a study."),
     "delete": ("write", "Delete a study."),
-    "export": ("export", "Take out trials, curves, a configuration, a recipe or weights."),
-    "track": ("track", "Write a study into an MLflow store or server."),
-    "ui": ("track", "Open the MLflow UI on a ready-made view of a study."),
+    "export": ("export", "Export trials, curves, a configuration, a recipe or weights."),
+    "track": ("track", "Write a study to an MLflow store or server."),
+    "ui": ("track", "Open the MLflow UI on a prepared view of a study."),
     "validate": ("files", "Check a space or an experiment file."),
-    "spaces": ("files", "List the spaces at hand."),
-    "doctor": ("machine", "What this machine has, and what is missing."),
-    "gc": ("machine", "Free what no study refers to."),
+    "spaces": ("files", "List the available search spaces."),
+    "doctor": ("machine", "Check this machine and list what is missing."),
+    "gc": ("machine", "Delete stored data that no study refers to."),
 }
 
 
 class LazyGroup(click.Group):
-    """Knows its commands' names and one-liners without importing them."""
+    """A command group that lists commands and their summaries without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -73,19 +73,21 @@ def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version and exit."
+)
 def app() -> None:
     """Search how much non-English data to mix into intermediate fine-tuning, and how.
 
     \b
-    ratio-hpo search --space default            the main job; the same command continues it
-    ratio-hpo pareto                            the front of speed against accuracy
-    ratio-hpo ui                                the runs in MLflow
+    ratio-hpo search --space default            search a space; run it again to continue
+    ratio-hpo pareto                            show the cost-score front
+    ratio-hpo ui                                show the runs in MLflow
     """
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0, 1 failed, 2 bad input, 3 finished with failed trials, 130 interrupted."""
+    """Run the command line. Exit codes: 0 done, 1 failed, 2 bad input, 3 done with failed trials, 130 interrupted."""
     from ratio_hpo.cli.printing import fail
     from ratio_hpo.core.option_names import spell_as
 
@@ -95,8 +97,8 @@ def main() -> None:
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.UsageError as error:
-        where = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
-        fail(error.format_message() + where, 2)
+        hint = f" (see `{error.ctx.command_path} --help`)" if error.ctx else ""
+        fail(error.format_message() + hint, 2)
     except click.ClickException as error:
         fail(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
@@ -106,8 +108,8 @@ def main() -> None:
     except OSError as error:
         if error.filename is None and error.errno not in DISK_ERRORS:
             raise
-        place = f"{error.filename}: " if error.filename else ""
-        fail(f"{place}{error.strerror}; check the path, its permissions and the free disk", 1)
+        prefix = f"{error.filename}: " if error.filename else ""
+        fail(f"{prefix}{error.strerror}; check the path, its permissions and the free disk space", 1)
     except Exception as error:
         from ratio_hpo.core.errors import RatioHpoError
 
@@ -120,6 +122,6 @@ def main() -> None:
 
 
 def _storage_problem(error: Exception) -> str | None:
-    """What a database that was opened says: locked, full, read-only, gone."""
-    storage = sys.modules.get("ratio_hpo.study.storage")  # not imported: not its error
+    """Return a message for an error of an opened database (locked, full, read-only, gone), or None for other errors."""
+    storage = sys.modules.get("ratio_hpo.study.storage")  # if it was not imported, the error is not from the storage
     return None if storage is None else storage.describe_problem(error)

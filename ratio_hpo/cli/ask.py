@@ -1,4 +1,4 @@
-"""The command that asks the response model."""
+"""The `ask` command, which queries the response model."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from ratio_hpo.cli.printing import open_view, print_json, print_table
 from ratio_hpo.show.formatting import count, number, settings
 
 EVERY = 4
-"""Of the ratios that the model is asked at, those that are printed."""
+"""Print one of every so many evaluated ratios."""
 
 
 @click.command()
 @click.option("--at", "given", multiple=True, metavar="KEY=VALUE",
-              help="Another parameter: --at learning_rate=2e-4.  [default: the recommended trial's]")  # fmt: skip
+              help="Set a parameter: --at learning_rate=2e-4.  [default: from the recommended trial]")  # fmt: skip
 @click.option("--weights", "weighted", multiple=True, metavar="LANGUAGE=WEIGHT",
-              help="Also the best ratio for so weighted languages: --weights sw=2.")  # fmt: skip
-@click.option("--max-cost", type=Finite(0, min_open=True), help="Also the best at a cost of at most so much.")
+              help="Also show the best ratio for weighted languages: --weights sw=2. May be repeated.")  # fmt: skip
+@click.option("--max-cost", type=Finite(0, min_open=True), help="Also show the best configuration up to this cost.")
 @reading_options
 def ask(
     given: Sequence[str], weighted: Sequence[str], max_cost: float | None,
     study: str | None, root: Path, storage: str | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """What the response model says: score by ratio, best ratios, speed, importance, where to look next.
+    """Query the response model: score by ratio, best ratios, speed-up, importance, next trial.
 
-    Bands hold four of five of what one more run would score there, its luck included; intervals of ratios four of five
-    of what they may be.
+    Score intervals are 80 % predictive intervals for one new run and include the run effect. Intervals of ratios are
+    80 % posterior intervals.
 
     \b
     ratio-hpo ask
@@ -46,17 +46,17 @@ def ask(
 
 
 def _pairs(words: Sequence[str], where: str) -> dict[str, str]:
-    found = {}
+    pairs = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not key or not value:
             raise click.UsageError(f"{where} needs KEY=VALUE, but got {word!r}")
-        found[key] = value
-    return found
+        pairs[key] = value
+    return pairs
 
 
 def _value(text: str) -> Any:
-    """A number where it is one."""
+    """Return the text as a number if it is one, else unchanged."""
     try:
         return float(text) if not text.isdecimal() else int(text)
     except ValueError:
@@ -66,50 +66,50 @@ def _value(text: str) -> Any:
 def _number(key: str, text: str) -> float:
     value = _value(text)
     if isinstance(value, str) or not 0 <= value < float("inf"):
-        raise click.UsageError(f"--weights needs a number from 0 on for {key}, but got {text!r}")
+        raise click.UsageError(f"--weights needs a number >= 0 for {key}, but got {text!r}")
     return float(value)
 
 
 def _print(content: Mapping[str, Any]) -> None:
     measure = content["measure"]
-    click.echo(
-        f"{content['study']}: what its response model says, under {settings(content['settings']) or 'no others'}"
-    )
+    click.echo(f"{content['study']}: response model at {settings(content['settings']) or 'no other settings'}")
     click.echo(f"({content['along']})\n")
     rows = [
         [number(point["ratio"], 2), number(point["mean"]), _interval(point)]
         for k, point in enumerate(content["curve"])
         if k % EVERY == 0
     ]
-    print_table(["ratio", measure, "4 of 5 runs"], rows, right=["ratio", measure])
+    print_table(["ratio", measure, "80 % of runs"], rows, right=["ratio", measure])
     click.echo()
     rows = [
         [name, number(best["ratio"], 2), _interval(best, 2), number(best["score"])]
         for name, best in content["best"].items()
     ]
-    print_table(["best ratio for", "", "4 of 5", measure], rows, right=["", measure])
+    print_table(["best ratio for", "", "80 % interval", measure], rows, right=["", measure])
     click.echo()
-    helps = content["stops_helping"]
+    turning_point = content["stops_helping"]
     click.echo(
-        "more non-English helps all the way" if helps is None
-        else f"from a ratio of {helps:.2f} on, a further 0.1 gains with a probability under one half"
+        "a higher ratio helps over the whole range" if turning_point is None
+        else f"from ratio {turning_point:.2f} on, increasing the ratio by 0.1 helps with a probability below 50 %"
     )  # fmt: skip
     speed = content["speed"]
     if speed is not None:
         click.echo(
-            f"ratio {speed['ratio']:.2f} takes {speed['times']:.1f} times less training than English alone to reach its"
+            f"ratio {speed['ratio']:.2f} needs {speed['times']:.1f} times less training to reach the score of the"
         )
-        click.echo(f"score (4 of 5: {speed['low']:.1f} to {speed['high']:.1f}; 0: it never does)")
+        click.echo(f"reference language alone (80 %: {speed['low']:.1f} to {speed['high']:.1f}; 0: never reached)")
     cheap = content["best_under_cost"]
     if cheap is not None:
-        click.echo(f"best at that cost: {number(cheap['mean'])} ({_interval(cheap)}) at {count(cheap['cost'])}, with")
+        click.echo(
+            f"best up to that cost: {number(cheap['mean'])} ({_interval(cheap)}) at cost {count(cheap['cost'])}, with"
+        )
         click.echo(f"  {_params(cheap['params'])}")
     click.echo()
-    rows = [[each["parameter"], number(each["part"], 2), _interval(each, 2)] for each in content["importance"]]
-    print_table(["makes of the spread", "part", "4 of 5"], rows, right=["part"])
-    teaches = content["most_informative"]
-    click.echo(f"\none more trial would teach most ({teaches['part']:.0%} of the doubt about the curve) at")
-    click.echo(f"  {_params(teaches['params'])}")
+    rows = [[effect["parameter"], number(effect["part"], 2), _interval(effect, 2)] for effect in content["importance"]]
+    print_table(["importance", "part", "80 % interval"], rows, right=["part"])
+    informative = content["most_informative"]
+    click.echo(f"\nmost informative next trial (removes {informative['part']:.0%} of the variance of the curve):")
+    click.echo(f"  {_params(informative['params'])}")
 
 
 def _params(params: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Trials or studies side by side."""
+"""The `compare` command, which shows trials or studies side by side."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ratio_hpo.cli.printing import open_stored, print_json, print_table, waiting
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="TRIAL_OR_STUDY...")
-@click.option("--all", "show_all", is_flag=True, help="Show equal rows too.")
+@click.option("--all", "show_all", is_flag=True, help="Show rows with equal values too.")
 @writing_options
 @reading_timeout
 @json_option
 def compare(
     names: tuple[str, ...], show_all: bool, study: str | None, root: Path, storage: str | None, as_json: bool
 ) -> None:
-    """Two or more trials or studies side by side; rows that are equal are left out.
+    """Compare two or more trials or studies side by side. Rows with equal values are omitted.
 
-    Trials are numbers of --study, or STUDY/NUMBER.
+    Name a trial by its number in --study, or as STUDY/NUMBER.
 
     \b
     ratio-hpo compare 0 3 15
@@ -43,13 +43,13 @@ def compare(
                 views[name] = view_study(stored, name)
         return views[name]
 
-    places = [_place(name, study) for name in names]
-    if len({number is None for _, number in places}) > 1:
-        raise click.UsageError("compare needs trials alone or studies alone, but got both; run it twice")
-    if places[0][1] is None:
-        content = compare_studies([view(name) for name, _ in places])
+    entrants = [_parse_name(name, study) for name in names]
+    if len({number is None for _, number in entrants}) > 1:
+        raise click.UsageError("compare needs only trials or only studies, but got both; run it twice")
+    if entrants[0][1] is None:
+        content = compare_studies([view(name) for name, _ in entrants])
     else:
-        content = compare_trials([(view(name), view(name).trial(int(number or 0))) for name, number in places])
+        content = compare_trials([(view(name), view(name).trial(int(number or 0))) for name, number in entrants])
     if as_json:
         print_json(content)
         return
@@ -57,14 +57,14 @@ def compare(
     rows = [[row["key"], *(_cell(value) for value in row["values"])] for row in shown]
     print_table([content["compared"], *content["columns"]], rows, right=content["columns"])
     if len(shown) < len(content["rows"]):
-        click.echo(f"{len(content['rows']) - len(shown)} row(s) are equal; --all shows them")
+        click.echo(f"{len(content['rows']) - len(shown)} row(s) with equal values are hidden; --all shows them")
 
 
-def _place(name: str, study: str | None) -> tuple[str | None, int | None]:
-    """The study and the trial's number that a name means; no number: a study."""
-    front, _, last = name.rpartition("/")
+def _parse_name(name: str, study: str | None) -> tuple[str | None, int | None]:
+    """Return the study and the trial number that a name refers to; the number is None if it names a study."""
+    prefix, _, last = name.rpartition("/")
     if is_number(last):
-        return front or study, int(last)
+        return prefix or study, int(last)
     return name, None
 
 

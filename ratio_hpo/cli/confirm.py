@@ -1,4 +1,4 @@
-"""Commands that train again with fresh seeds: confirm and noise."""
+"""The commands that retrain trials with fresh seeds: `confirm` and `noise`."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ WIDTH = 80
 
 again_options: Decorator = together(
     option("--seeds", type=click.IntRange(2), default=5, show_default=True,
-           help="Fresh seeds, the same ones for each; more may be asked for later."),
-    click.option("--dry-run", is_flag=True, help="Show what would be trained, and its cost; train nothing."),
+           help="Number of fresh seeds, the same for every trial; can be raised later."),
+    click.option("--dry-run", is_flag=True, help="Show what would be trained and its cost; train nothing."),
     limit_options,
     machine_options,
     named_study,
@@ -45,14 +45,20 @@ again_options: Decorator = together(
 
 
 @click.command()
-@option("--top", type=click.IntRange(1), default=3, show_default=True, help="Finalists beside the baselines.")
+@option(
+    "--top",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Number of finalists to train in addition to the baselines.",
+)
 @again_options
 def confirm(top: int, seeds: int, study: str | None, **options: Any) -> None:
-    """Train finalists and baselines again with fresh seeds, and say which ratio beats what, and how sure that is.
+    """Retrain finalists and baselines with fresh seeds, and report which ratios differ and how certain that is.
 
-    Finalists are the recommended trial, and those of the front that the response model expects most of. `test` is read
-    here and nowhere else; each reading is numbered. The same command goes on after an interruption, and prints the
-    answer when all has been trained; more --seeds or --top add to what is there.
+    Finalists are the recommended trial and the front trials with the highest predicted scores. The `test` split is read
+    only by this command, and each reading is counted. Run the same command again to continue after an interruption; it
+    prints the result when all trials have ended. A larger --seeds or --top adds to the existing trials.
 
     \b
     ratio-hpo confirm
@@ -68,9 +74,9 @@ def confirm(top: int, seeds: int, study: str | None, **options: Any) -> None:
 @click.command()
 @again_options
 def noise(seeds: int, study: str | None, **options: Any) -> None:
-    """Train the baselines and one extreme again with fresh seeds, and say how far seeds alone move scores.
+    """Retrain the baselines and one extreme mixture with fresh seeds, and report how much scores vary between seeds.
 
-    Scores are those of `validation`; `test` is not read. What is trained here counts for `confirm` too.
+    Scores are from the `validation` split; `test` is not read. `confirm` reuses the trials trained here.
 
     \b
     ratio-hpo noise
@@ -82,51 +88,53 @@ def noise(seeds: int, study: str | None, **options: Any) -> None:
     _train(view, to_measure_noise(view, seeds), noise_floor, _print_noise, options)
 
 
-def _train(view: StudyView, again: ReplicationPlan, tell: Tell, show: Show, options: dict[str, Any]) -> None:
-    """Train what is left to train, and show what is told of it."""
+def _train(view: StudyView, replication: ReplicationPlan, tell: Tell, show: Show, options: dict[str, Any]) -> None:
+    """Train the trials that have not ended, then compute and print the result."""
     from ratio_hpo.core.trial import failures
     from ratio_hpo.experiment.confirm import build_replication, track_answer, train, unfinished
     from ratio_hpo.show.live import Display
 
     as_json, dry_run = options.pop("as_json"), options.pop("dry_run")
     command, settings = stored_command(view, options)
-    search = build_replication(view, again, search_options({**options, **command}, settings), say)
+    search = build_replication(view, replication, search_options({**options, **command}, settings), say)
     storage = open_stored(options["root"], options["storage"])
     if dry_run:
-        content = _describe(search, again, unfinished(storage, search))
+        content = _describe(search, replication, unfinished(storage, search))
         print_json(content) if as_json else _print_plan(content)
         return
     with going_on_later():
         records = train(storage, search, Display())
     if unfinished(storage, search):
-        return  # it has said at which limit it stopped
-    asked = {(trial, seed) for trial in again.numbers for seed in again.seeds}
-    failed = [record for record in failures(records) if (record.replicate_of, record.seed) in asked]
-    if len(failed) < len(asked):
-        content = tell(storage, view, again, search.options)
+        return  # `train` has printed the limit that stopped it
+    requested = {(trial, seed) for trial in replication.numbers for seed in replication.seeds}
+    failed = [record for record in failures(records) if (record.replicate_of, record.seed) in requested]
+    if len(failed) < len(requested):
+        content = tell(storage, view, replication, search.options)
         print_json(content) if as_json else show(content)
         track_answer(storage, view, search.options, say)
     fail_for(failed, search.plan.name)
 
 
-def _describe(search: Search, again: ReplicationPlan, left: Collection[tuple[int, int]]) -> dict[str, Any]:
-    """What would be trained, and what it costs at most.
+def _describe(search: Search, replication: ReplicationPlan, left: Collection[tuple[int, int]]) -> dict[str, Any]:
+    """Return what would be trained and its maximum cost.
 
     Args:
-        left: trials and seeds that have not ended yet.
+        left: (trial, seed) pairs that have not ended yet.
     """
     from ratio_hpo.study.plan import CONFIRMATION
 
-    plans = {record.number: search.plan_trial(record.params, again.seeds[0]).cost for record in again.trials}
+    plans = {
+        record.number: search.plan_trial(record.params, replication.seeds[0]).cost for record in replication.trials
+    }
     costs = {number: search.plan.largest_cost if cost is None else cost for number, cost in plans.items()}
     return {
         "schema": SCHEMA,
         "study": search.plan.name.removesuffix(CONFIRMATION),
         "confirmation": search.plan.name,
         "trials": [
-            {"trial": r.number, "kind": r.kind, "ratio": r.ratio, "cost": costs[r.number]} for r in again.trials
+            {"trial": r.number, "kind": r.kind, "ratio": r.ratio, "cost": costs[r.number]} for r in replication.trials
         ],
-        "seeds": list(again.seeds),
+        "seeds": list(replication.seeds),
         "left": len(left),
         "cost_unit": search.plan.about.cost_unit,
         "cost": sum(costs[number] for number, _ in left),
@@ -138,13 +146,13 @@ def _print_plan(content: dict[str, Any]) -> None:
     print_table(["trial", "kind", "ratio", "cost"], rows, right=["trial", "ratio", "cost"])
     total, unit = content["cost"], content["cost_unit"]
     click.echo(f"each with seeds {', '.join(map(str, content['seeds']))}")
-    click.echo(f"{content['left']} trial(s) are left to train: at most {total:,.0f} {unit}")
+    click.echo(f"{content['left']} trial(s) are left to train, at most {total:,.0f} {unit}")
 
 
 def _print_confirmation(content: dict[str, Any]) -> None:
     measure, names = content["measure"], list(content["entrants"][0]["by_language"])
-    click.echo(f"{measure} on {content['split']}, {len(content['seeds'])} seeds: mean with its 95 % interval, sd over")
-    click.echo("seeds, and the probability of being on the front of cost and score")
+    click.echo(f"{measure} on {content['split']}, {len(content['seeds'])} seeds: mean with 95 % interval, standard")
+    click.echo("deviation over seeds, and probability of being on the cost-score front")
     rows = [
         [e["label"], count(e["cost"]), _score(e["score"]), number(e["score"]["sd"]), number(e["on_front"], 2)]
         for e in content["entrants"]
@@ -169,10 +177,10 @@ def _print_confirmation(content: dict[str, Any]) -> None:
     click.echo()
     if content["split"] == "test":
         readings = len(content["readings"])
-        again = "; each further one makes it less of a test" if readings > 1 else ""
-        click.echo(f"reading {readings} of test{again}")
+        warning = "; every further reading makes the test split less reliable" if readings > 1 else ""
+        click.echo(f"reading {readings} of test{warning}")
     else:
-        click.echo("the objective yields one score: fresh seeds, but no questions kept for the end")
+        click.echo("the objective reports one score: seeds are fresh, but no test split was held out")
     for line in textwrap.wrap(content["sentence"], WIDTH):
         click.echo(line)
 
@@ -185,13 +193,13 @@ def _print_noise(content: dict[str, Any]) -> None:
         [p["label"], number(p["mean"]), number(p["sd"], 4), *(number(p["by_language"][name]) for name in shown)]
         for p in content["places"]
     ]
-    rows.append(["all places", "", number(content["sd"], 4), *(number(content["by_language"][name]) for name in shown)])
+    rows.append(["all trials", "", number(content["sd"], 4), *(number(content["by_language"][name]) for name in shown)])
     print_table(["", "mean", "sd", *shown], rows, right=["mean", "sd", *shown])
-    smallest, least = content["smallest_visible"], content["smallest_visible_by_language"]
+    smallest, by_language = content["smallest_visible"], content["smallest_visible_by_language"]
     if smallest is not None:
-        click.echo(f"\nThe smallest true difference that {len(content['seeds'])} seeds find in four of five cases:")
-        by_language = ", ".join(f"{name} {least[name]:.3f}" for name in names)
-        for line in textwrap.wrap(f"of the mean {smallest:.4f}; {by_language}", WIDTH):
+        click.echo(f"\nSmallest true difference that {len(content['seeds'])} seeds detect with 80 % power:")
+        parts = ", ".join(f"{name} {by_language[name]:.3f}" for name in names)
+        for line in textwrap.wrap(f"mean {smallest:.4f}; {parts}", WIDTH):
             click.echo(line)
 
 

@@ -1,4 +1,4 @@
-"""The end of commands that wait for a storage or a server which does not answer."""
+"""A deadline that ends a command when a storage or server does not answer."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import click
 from ratio_hpo.show.formatting import duration, say
 
 READING, TRACKING = 60.0, 600.0
-"""Seconds without an answer after which commands that read, and those that write runs, end."""
+"""Default timeouts in seconds of commands that read a study, and of commands that write runs."""
 
 FIRST, EVERY = 8.0, 30.0
-"""Seconds after which a command says that it waits, and between its saying so again."""
+"""Seconds before the first message that a command is waiting, and between further messages."""
 
 KEY = "ratio_hpo.timeout"
-"""Under which a command keeps its `--timeout`."""
+"""Key of the value of `--timeout` in click's context."""
 
 
 class Deadline:
-    """Ends the process with one line where what the block waits for shows no life for as long as `--timeout` says.
+    """A context manager that ends the process if the block makes no progress for `--timeout` seconds.
 
-    A database driver or an HTTP client may wait inside calls that nothing interrupts, so that the process is ended from
-    a thread. Nothing may be half-written at any moment of the block: it ends as kill -9 would.
+    A database driver or an HTTP client may block in a call that cannot be interrupted, so a thread ends the process.
+    It ends as `kill -9` would; the block must never leave anything half-written.
 
     Args:
-        what: it waits for, as people know it.
-        remedy: what to do about it.
+        what: the user-visible name of what the block waits for.
+        remedy: what the user can do about it.
     """
 
     def __init__(self, what: str, remedy: str = "check that it is reachable, and run the same command again") -> None:
@@ -42,7 +42,7 @@ class Deadline:
         self._thread = threading.Thread(target=self._watch, name="deadline", daemon=True)
 
     def alive(self) -> None:
-        """Something came of the waiting: it counts from now on again."""
+        """Report progress: restart the timeout."""
         self._since = time.monotonic()
 
     def __enter__(self) -> Deadline:

@@ -1,4 +1,4 @@
-"""What a search would do, without doing it."""
+"""The dry run of a search: what it would train, and at what cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def describe(search: Search) -> dict[str, Any]:
-    """Data sizes, splits, leaks, baselines with realised shares, first proposals, cost and time."""
+    """Return data sizes, splits, leaks, baselines with realised shares, first proposals, cost and time."""
     from ratio_hpo.experiment.preview import estimate_time, first_proposals
 
     time = estimate_time(search)
@@ -32,7 +32,7 @@ def describe(search: Search) -> dict[str, Any]:
         "space": {key: domain.describe() for key, domain in plan.space.parameters.items()},
         **_data(search),
         "rungs": {stage: list(grid) for stage, grid in plan.rungs.items()},
-        "baselines": [{"kind": a.kind, "params": a.params, "plan": asdict(p)} for a, p in baselines],
+        "baselines": [{"kind": b.kind, "params": b.params, "plan": asdict(p)} for b, p in baselines],
         "proposals": [{"trial": job.number, "kind": job.kind, "params": job.params} for job in first_proposals(search)],
         "cost": {
             "unit": plan.about.cost_unit,
@@ -45,7 +45,7 @@ def describe(search: Search) -> dict[str, Any]:
 
 
 def _data(search: Search) -> dict[str, Any]:
-    """What there is to train and evaluate on; empty for an objective of the user's own."""
+    """Return the training sources and evaluation splits; empty for a custom objective."""
     data = search.data
     return {
         "sources": {
@@ -73,7 +73,7 @@ def _data(search: Search) -> dict[str, Any]:
 
 
 def print_plan(content: dict[str, Any]) -> None:
-    """The same as tables."""
+    """Print the content that `describe` returns as tables."""
     base = f" on base {content['base']}" if content["base"] else ""
     click.echo(f"study {content['study']}: {content['trials']} trials{base}")
     for key, values in content["space"].items():
@@ -117,48 +117,48 @@ def print_plan(content: dict[str, Any]) -> None:
         f"{cost['baselines']:,.0f} for the baselines, at most {cost['at_most']:,.0f} in all"
     )
     if time is None:
-        click.echo("time: not known; what your own objective takes is its own affair")
+        click.echo("time: unknown for a custom objective")
     else:
         click.echo(
             f"time: {duration(time['largest_trial_seconds'])} for the largest trial, at most "
             f"{duration(time['at_most_seconds'])} in all with {time['workers']} worker(s), from "
-            f"{time['steps_timed']} timed steps; pruning and shared stages make it less"
+            f"{time['steps_timed']} timed steps; pruning and shared stages reduce it"
         )
-    click.echo("nothing was searched")
+    click.echo("dry run: nothing was trained")
 
 
 def _print_baselines(content: dict[str, Any]) -> None:
     names = list(content["sources"].get("intermediate", {}))
     if not names:
         return
-    click.echo("\nanchors: realised share of windows (epochs)")
+    click.echo("\nbaselines: realised share of windows (epochs)")
     rows = []
     for baseline in content["baselines"]:
-        middle = baseline["plan"]["stages"].get("intermediate")
-        if middle is None:
+        intermediate = baseline["plan"]["stages"].get("intermediate")
+        if intermediate is None:
             rows.append([baseline["kind"], "-", *("-" for _ in names)])
             continue
-        got = [middle["sources"][name] for name in names]
-        cells = [f"{entry['share_windows']:.3f} ({entry['epochs']:.2f})" for entry in got]
-        rows.append([baseline["kind"], number(middle["ratio_realised"]), *cells])
+        sources = [intermediate["sources"][name] for name in names]
+        cells = [f"{source['share_windows']:.3f} ({source['epochs']:.2f})" for source in sources]
+        rows.append([baseline["kind"], number(intermediate["ratio_realised"]), *cells])
     print_table(["baseline", "ratio", *names], rows)
     for key in ("task", "language"):
         _print_shares(content, key)
 
 
 def _print_shares(content: dict[str, Any], key: str) -> None:
-    """Realised shares of windows by task or by language, where there are several."""
-    plans = {a["kind"]: a["plan"]["stages"].get("intermediate") for a in content["baselines"]}
+    """Print the realised shares of windows by task or by language, if the sources have several tasks."""
+    plans = {b["kind"]: b["plan"]["stages"].get("intermediate") for b in content["baselines"]}
     names = list(dict.fromkeys(s[key] for s in content["sources"]["intermediate"].values()))
     if len({s["task"] for s in content["sources"]["intermediate"].values()}) < 2:
         return
-    click.echo(f"\nanchors: realised share of windows (of tokens) by {key}")
+    click.echo(f"\nbaselines: realised share of windows (of tokens) by {key}")
     rows = []
     for kind, plan in plans.items():
         cells = []
         for name in names:
-            own = [s for s in plan["sources"].values() if s[key] == name] if plan else []
-            windows, tokens = (sum(s[f"share_{unit}"] for s in own) for unit in ("windows", "tokens"))
+            sources = [s for s in plan["sources"].values() if s[key] == name] if plan else []
+            windows, tokens = (sum(s[f"share_{unit}"] for s in sources) for unit in ("windows", "tokens"))
             cells.append(f"{windows:.3f} ({tokens:.3f})" if plan else "-")
         rows.append([kind, *cells])
     print_table(["baseline", *names], rows)

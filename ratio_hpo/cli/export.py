@@ -1,4 +1,4 @@
-"""Taking things out of a study: trials, curves, the winning configuration, the recipe."""
+"""The `export` command: trials, curves, the recommended configuration, the recipe, weights."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "recipe": ("yaml", "json"),
     "weights": ("folder",),
 }
-"""What can be taken out, and as what; the first is the default."""
+"""What can be exported, and its formats; the first format is the default."""
 
 
 @click.command()
 @click.argument("what", type=click.Choice(list(FORMATS)))
 @click.option("--format", "form", type=click.Choice(["csv", "parquet", "json", "yaml"]),
-              help="[default: by the ending of --output, else csv for tables and yaml for the rest]")  # fmt: skip
+              help="File format.  [default: from the suffix of --output, or csv for tables, else yaml]")  # fmt: skip
 @click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
-    help="File, or for weights folder, to write.  [default: stdout; weights: only tell where they are]",
+    help="File to write; for weights, a folder.  [default: stdout; for weights, print where they are kept]",
 )
-@click.option("--trial", "number", type=int, help="Another trial than the recommended one; not for tables.")
+@click.option("--trial", "number", type=int, help="Export this trial instead of the recommended one; not for tables.")
 @named_study
 @root_option
 @storage_option
@@ -57,10 +57,10 @@ def export(
     root: Path,
     storage: str | None,
 ) -> None:
-    """Take out the trials, their curves, the winning configuration, a recipe or the weights of the recommended trial.
+    """Export trials, curves, or the configuration, recipe or weights of the recommended trial.
 
-    config is an experiment that `ratio-hpo search --experiment` reads; recipe says what to mix, and how to train, for
-    those who train elsewhere; weights are a folder that transformers loads.
+    config is an experiment file for `ratio-hpo search --experiment`. recipe describes the mixture and the training for
+    use in other training code. weights is a folder that transformers can load.
 
     \b
     ratio-hpo export trials -o trials.csv
@@ -71,7 +71,7 @@ def export(
     """
     if what == "weights":
         if form is not None:
-            raise click.UsageError("weights are a folder that transformers loads; leave --format out")
+            raise click.UsageError("weights are exported as a folder; omit --format")
         _weights(open_view(root, storage, study), root, number, output)
         return
     if output is not None and output.is_dir():
@@ -92,7 +92,7 @@ def export(
 
 
 def _weights(view: StudyView, root: Path, number: int | None, output: Path | None) -> None:
-    """Copy the last weights of a trial, or tell where they are kept."""
+    """Copy the final weights of a trial, or print where they are kept."""
     from ratio_hpo.analysis.recipe import winner
     from ratio_hpo.core.errors import StudyError
     from ratio_hpo.study.checkpoint_retention import damaged
@@ -100,43 +100,41 @@ def _weights(view: StudyView, root: Path, number: int | None, output: Path | Non
 
     record = winner(view, number)
     last = record.scored[-1]
-    kept = RunFolder(root).kept(view.name, point_key(record.number, last.stage, last.windows))
-    if kept is None:
+    weights = RunFolder(root).kept(view.name, point_key(record.number, last.stage, last.windows))
+    if weights is None:
         if view.about.objective is not None:
-            raise StudyError(
-                f"study {view.name}: an objective of your own keeps its weights itself; look where it does"
-            )
+            raise StudyError(f"study {view.name}: a custom objective stores its own weights; look where it saves them")
         raise StudyError(
-            f"{RunFolder(root).weights(view.name)}: holds no weights of the end of trial {record.number} (this study "
-            f"keeps: {view.about.keep}); run its command again with ⟨keep⟩ all, which keeps what is still stored"
+            f"{RunFolder(root).weights(view.name)}: holds no final weights of trial {record.number} (this study keeps "
+            f"{view.about.keep}); run its command again with ⟨keep⟩ all to keep the weights that are still stored"
         )
-    broken = damaged(kept)
-    if broken is not None:
+    damaged_file = damaged(weights)
+    if damaged_file is not None:
         raise StudyError(
-            f"{kept / broken}: is not as it was written; delete {kept}, then run the study's command again, which "
-            "keeps what is still stored"
+            f"{weights / damaged_file}: is damaged; delete {weights}, then run the study's command again to "
+            "keep the weights that are still stored"
         )
     if output is None:
-        click.echo(str(kept))
+        click.echo(str(weights))
         return
     if output.exists():
-        raise StudyError(f"{output}: is there already; name a new folder with --output")
+        raise StudyError(f"{output}: already exists; name a new folder with --output")
     with written_whole(output) as part:
-        shutil.copytree(kept, part)
+        shutil.copytree(weights, part)
     say(f"weights of {view.name}, trial {record.number}: {output}")
 
 
-def _format(what: str, asked: str | None, output: Path | None) -> str:
-    known = FORMATS[what]
+def _format(what: str, requested: str | None, output: Path | None) -> str:
+    formats = FORMATS[what]
     ending = {"yml": "yaml", "pq": "parquet"}.get(output.suffix[1:], output.suffix[1:]) if output else None
-    if asked is None and ending is not None and ending not in known:
+    if requested is None and ending is not None and ending not in formats:
         raise click.UsageError(
-            f"{output}: {what} can be exported as {', '.join(known)}, but not as "
-            f"{ending or 'a file without an ending'}; choose another ending, or say --format"
+            f"{output}: {what} can be exported as {', '.join(formats)}, but not as "
+            f"{ending or 'a file without a suffix'}; choose another suffix, or use --format"
         )
-    form = asked or ending or known[0]
-    if form not in known:
-        raise click.UsageError(f"{what} can be exported as {', '.join(known)}, but not as {form}; choose one of them")
+    form = requested or ending or formats[0]
+    if form not in formats:
+        raise click.UsageError(f"{what} can be exported as {', '.join(formats)}, but not as {form}; choose one of them")
     return form
 
 
@@ -160,13 +158,13 @@ def _document(view: StudyView, what: str, form: str, number: int | None) -> byte
     if what == "config":
         content, comment = winning_config(view, number)
         return dump_yaml(content, comment).encode()
-    made = rounded(recipe(view, number))
+    content = rounded(recipe(view, number))
     if form == "json":
-        return (json.dumps(made, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
-    return dump_yaml(made, f"Recipe of study {view.name}, trial {made['trial']}").encode()
+        return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return dump_yaml(content, f"Recipe of study {view.name}, trial {content['trial']}").encode()
 
 
 def _write(path: Path, content: bytes) -> None:
-    """A whole file or none."""
+    """Write a file completely or not at all."""
     with written_whole(path) as part:
         part.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Commands on files: validate, spaces."""
+"""The commands on files: `validate` and `spaces`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.option_names import spelled
 
 FOLDERS = ("search_spaces", "experiments")
-"""Where names are looked up, in this order."""
+"""Folders in which names are looked up, in this order."""
 
 
 @click.command()
 @click.argument("file")
-@click.option("--experiment", help="Experiment whose sources a space may name.  [default: any at hand]")
+@click.option("--experiment", help="Experiment that defines the sources of a space.  [default: any available one]")
 @json_option
 def validate(file: str, experiment: str | None, as_json: bool) -> None:
-    """Check a space or an experiment, by path or shipped name; every mistake is one line, exit code 2.
+    """Check a space or an experiment, given by path or shipped name. Print one line per mistake; exit with code 2.
 
-    A space is checked against the built-in objective: its parameters, their options, and the sources that shares may
-    name. One for an objective of your own says `objective: custom`.
+    A space is checked against the built-in objective: its parameters, their options, and the sources named in shares.
+    A space for a custom objective must set `objective: custom`.
 
     \b
     ratio-hpo validate search_spaces/default.yaml
@@ -37,11 +37,11 @@ def validate(file: str, experiment: str | None, as_json: bool) -> None:
 
     kind, path = None, file
     try:
-        path = _found(file)
+        path = _find(file)
         content = load_yaml(path)
         is_space = "parameters" in content or not {"corpora", "stages", "base", "rungs"} & set(content)
         kind = "space" if is_space else "experiment"
-        what = check_space(path, experiment) if is_space else check_experiment(path)
+        summary = check_space(path, experiment) if is_space else check_experiment(path)
     except ConfigError as error:
         if not as_json:
             raise
@@ -51,33 +51,33 @@ def validate(file: str, experiment: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"schema": SCHEMA, "file": str(path), "kind": kind, "valid": True, "mistakes": []})
         return
-    click.echo(f"{path}: a valid {kind} {what}")
+    click.echo(f"{path}: a valid {kind} {summary}")
 
 
-def _found(file: str) -> Path:
-    """The file that a path, or the name of a space or an experiment, means.
+def _find(file: str) -> Path:
+    """Return the file of a path, or of the name of a space or an experiment.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no such file exists.
     """
     from ratio_hpo.core.config import did_you_mean
     from ratio_hpo.core.errors import ConfigError
     from ratio_hpo.core.packaged_files import shipped_files
 
-    known = {path.stem: path for folder in reversed(FOLDERS) for path in shipped_files(folder)}
+    shipped = {path.stem: path for folder in reversed(FOLDERS) for path in shipped_files(folder)}
     path = Path(file)
     if path.suffix or path.parent != Path() or path.is_file():
         return path
-    if file not in known:
-        what = did_you_mean(file, sorted(known))
-        raise ConfigError(f"{file}: no such file, and no space or experiment of that name ({what})")
-    return known[file]
+    if file not in shipped:
+        hint = did_you_mean(file, sorted(shipped))
+        raise ConfigError(f"{file}: no such file, and no space or experiment of that name ({hint})")
+    return shipped[file]
 
 
 @click.command()
 @json_option
 def spaces(as_json: bool) -> None:
-    """List the spaces at hand; those in ./search_spaces come before the shipped ones.
+    """List the available search spaces. Files in ./search_spaces come before the shipped ones.
 
     \b
     ratio-hpo spaces

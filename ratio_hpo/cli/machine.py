@@ -1,4 +1,4 @@
-"""Commands on the machine and the run folder: doctor, gc."""
+"""The commands on the machine and the run folder: `doctor` and `gc`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from ratio_hpo.show.formatting import say
 
 
 @click.command()
-@option("--experiment", default="polyglot-world", show_default=True, help="Whose base is looked for.")
-@option("--base", help="Another base: a hub name[@commit], a folder, minilm.")
+@option("--experiment", default="polyglot-world", show_default=True, help="Experiment whose base model is checked.")
+@option("--base", help="Check another base model: a hub name[@commit], a folder, minilm.")
 @root_option
 @storage_option
 @tracking_uri_option
-@timeout_option(READING, "End where storage, store and base have not answered for so long.")
+@timeout_option(
+    READING, "Exit if the storage, the tracking store or the model hub does not answer for this long (seconds)."
+)
 @json_option
 @click.pass_context
 def doctor(
@@ -34,9 +36,9 @@ def doctor(
     tracking_uri: str | None,
     as_json: bool,
 ) -> None:
-    """Check versions, devices, disk, storage, tracking and the base; say what is missing and how to get it.
+    """Check versions, devices, disk, storage, tracking and the base model. Report what is missing and how to get it.
 
-    Exit code 1 where something is missing that a search needs.
+    Exit with code 1 if anything that a search needs is missing.
 
     \b
     ratio-hpo doctor
@@ -47,30 +49,30 @@ def doctor(
     checks, width = [], max(map(len, EXTRAS))
     for check in examine(root, storage, tracking_uri, experiment, base, timeout=ctx.meta[KEY]):
         checks.append(check)
-        if not as_json:  # each as soon as it is known
+        if not as_json:  # print each check as soon as it is done
             remedy = f"\n{' ' * (width + 11)}{spelled(check.remedy)}" if check.remedy else ""
             click.echo(f"{check.name.ljust(width)}  {check.state.ljust(7)}  {check.detail}{remedy}")
     missing = [check for check in checks if check.state == "missing"]
     if as_json:
         print_json({"schema": SCHEMA, "ok": not missing, "checks": [asdict(check) for check in checks]})
     else:
-        click.echo("all that a search needs is here" if not missing else f"{len(missing)} thing(s) missing")
+        click.echo("everything that a search needs is available" if not missing else f"{len(missing)} item(s) missing")
     sys.exit(1 if missing else 0)
 
 
 @click.command()
-@click.option("--dry-run", is_flag=True, help="Show what would go; delete nothing.")
-@click.option("--ended", is_flag=True, help="Also stored stages of trials that have ended: later ones train them anew.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted; delete nothing.")
+@click.option("--ended", is_flag=True, help="Also delete stages of ended trials; later trials must train them again.")
 @root_option
 @option(
-    "--storage", "storages", multiple=True, metavar="URL", help="Storage whose studies use --root; may be repeated."
+    "--storage", "storages", multiple=True, metavar="URL", help="Storage whose studies use --root. May be repeated."
 )
 @json_option
 def gc(dry_run: bool, ended: bool, root: Path, storages: tuple[str, ...], as_json: bool) -> None:
-    """Free what no study refers to: stored stages, item scores, kept weights, tokenised data, pictures.
+    """Delete stages, item scores, kept weights, tokenised data and plots that no study refers to.
 
-    What was touched within the last hour stays, and so does what a running search uses. Where studies of several
-    storages share --root, all of them must be named.
+    Files used within the last hour or by a running search are kept. If studies of several storages share --root, name
+    every storage.
 
     \b
     ratio-hpo gc --dry-run
@@ -95,8 +97,8 @@ def gc(dry_run: bool, ended: bool, root: Path, storages: tuple[str, ...], as_jso
         return
     print_table(["MB", "what", "path"], [[f"{i.size / 1e6:,.1f}", i.why, str(i.path)] for i in garbage], right=["MB"])
     if dry_run:
-        say(f"{len(garbage)} item(s) of {size / 1e6:,.1f} MB would go; nothing was deleted")
+        say(f"{len(garbage)} item(s) of {size / 1e6:,.1f} MB would be deleted; nothing was deleted")
     else:
         say(f"{freed / 1e6:,.1f} MB freed")
     if more > 0:
-        say(f"{more / 1e6:,.1f} MB more with --ended: stored stages of trials that have ended")
+        say(f"{more / 1e6:,.1f} MB more with --ended: stages of ended trials")

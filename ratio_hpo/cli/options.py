@@ -1,4 +1,4 @@
-"""Options that commands share. What `option` makes can come from the environment, as `RATIO_HPO_<OPTION>`."""
+"""Options shared by commands. Options made by `option` can also be set by the variable `RATIO_HPO_<OPTION>`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ SAMPLER_KEYS = ("warm_start", "prior")
 
 
 def option(*names: str, **attributes: Any) -> Decorator:
-    """click's option, which also reads `RATIO_HPO_<OPTION>`."""
+    """Return a click option that also reads the variable `RATIO_HPO_<OPTION>`."""
     long = next(name for name in names if name.startswith("--"))
     attributes.setdefault("envvar", PREFIX + long.removeprefix("--").replace("-", "_").upper())
     return click.option(*names, **attributes)
 
 
 def complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Names of the studies at hand, for the shell."""
+    """Return the names of the stored studies, for shell completion."""
     from ratio_hpo.core.errors import RatioHpoError
     from ratio_hpo.study.admin import list_studies
 
@@ -40,7 +40,7 @@ def complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str
     try:
         storage = open_stored(root, ctx.params.get("storage"))
         return [study.name for study in list_studies(storage) if study.name.startswith(incomplete)]
-    except RatioHpoError:  # nothing to complete from; the command itself will say so
+    except RatioHpoError:  # no completions; the command itself reports the error
         return []
 
 
@@ -49,31 +49,31 @@ root_option: Decorator = option(
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("mlruns"),
     show_default=True,
-    help="Folder of studies, runs, stages and checkpoints.",
+    help="Folder for studies, runs, stages and checkpoints.",
 )
 storage_option: Decorator = option(
-    "--storage", default=None, help="Optuna storage URL.  [default: SQLite below --root]", metavar="URL"
+    "--storage", default=None, help="Optuna storage URL.  [default: SQLite file in --root]", metavar="URL"
 )
 study_option: Decorator = option(
-    "--study", default=None, help="Name of the study.  [default: the last one worked on]",
+    "--study", default=None, help="Name of the study.  [default: the most recently used one]",
     shell_complete=complete_studies,
 )  # fmt: skip
 needed_study_option: Decorator = option(
-    "--study", default=None, help="Name of the study, in the place of the argument.", shell_complete=complete_studies
+    "--study", default=None, help="Name of the study, instead of the argument.", shell_complete=complete_studies
 )
 study_argument: Decorator = click.argument("name", required=False, metavar="[STUDY]", shell_complete=complete_studies)
-json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+json_option: Decorator = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout.")
 tracking_uri_option: Decorator = option(
-    "--tracking-uri", default=None, help="MLflow store or server.  [default: SQLite below --root]", metavar="URI"
+    "--tracking-uri", default=None, help="MLflow store or server.  [default: SQLite file in --root]", metavar="URI"
 )
 
 
 def together(*options: Decorator) -> Decorator:
-    """Several options as one decorator, shown in this order."""
+    """Combine several options into one decorator; help shows them in this order."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for each in reversed(options):
-            command = each(command)
+        for add_option in reversed(options):
+            command = add_option(command)
         return command
 
     return decorate
@@ -93,30 +93,30 @@ def _named_by(study: Decorator) -> Decorator:
 
 
 named_study: Decorator = _named_by(study_option)
-"""A study by its name, as an argument or by --study; the command gets it as `study`."""
+"""A study given as an argument or by --study; the command receives it as `study`."""
 
 needed_study: Decorator = _named_by(needed_study_option)
-"""The same, of a command that takes none for granted."""
+"""The same for a command without a default study."""
 
 
 def one_name(name: str | None, study: str | None) -> str | None:
-    """The study that an argument or --study names.
+    """Return the study given by an argument or by --study.
 
     Raises:
-        click.UsageError: they name two.
+        click.UsageError: they name different studies.
     """
     if name is not None and study is not None and name != study:
-        raise click.UsageError(f"names two studies, {name} and --study {study}; leave one out")
+        raise click.UsageError(f"got two studies, {name} and --study {study}; omit one")
     return study if name is None else name
 
 
 def is_number(word: str) -> bool:
-    """Whether a word on the command line is a trial's number: decimal digits, and no other script's or raised ones."""
+    """Return whether a word of the command line is a trial number: ASCII decimal digits only."""
     return word.isascii() and word.isdecimal()
 
 
 def timeout_option(seconds: float, help: str) -> Decorator:
-    """`--timeout`, which `Deadline` reads."""
+    """Return the option `--timeout`, whose value `Deadline` reads."""
 
     def keep(ctx: click.Context, parameter: click.Parameter, value: float) -> None:
         ctx.meta[KEY] = value
@@ -128,10 +128,10 @@ def timeout_option(seconds: float, help: str) -> Decorator:
 
 
 def needed(study: str | None) -> str:
-    """The name of a study where none is taken for granted.
+    """Return the name of the study for a command without a default study.
 
     Raises:
-        click.UsageError: there is none.
+        click.UsageError: no study is named.
     """
     if study is None:
         raise click.UsageError("needs the name of a study, as an argument or by --study; `ratio-hpo list` shows them")
@@ -139,7 +139,7 @@ def needed(study: str | None) -> str:
 
 
 class Finite(click.FloatRange):
-    """A number in a range; neither infinity nor what is no number."""
+    """A click parameter type: a finite number in a range."""
 
     name = "number"
 
@@ -150,10 +150,10 @@ class Finite(click.FloatRange):
         return number
 
 
-reading_timeout: Decorator = timeout_option(READING, "End where the storage has not answered for so long.")
+reading_timeout: Decorator = timeout_option(READING, "Exit if the storage does not answer for this long (seconds).")
 
 reading_options: Decorator = together(named_study, root_option, storage_option, reading_timeout, json_option)
-"""The options of every command that reads a study."""
+"""The options of the commands that read a study."""
 
 writing_options: Decorator = together(study_option, root_option, storage_option)
-"""The options of every command that changes a study."""
+"""The options of the commands that change a study."""

@@ -1,4 +1,4 @@
-"""The command that shows the front, and how sure its points are."""
+"""The `pareto` command, which shows the front and how certain its points are."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ EVEN = 0.5
 
 @click.command()
 @click.option(
-    "--png", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.  [default: below --root]"
+    "--png",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write the plot to.  [default: a file in --root]",
 )
-@click.option("--no-picture", is_flag=True, help="Print the table alone.")
+@click.option("--no-picture", is_flag=True, help="Print only the table.")
 @reading_options
 def pareto(
     png: Path | None,
@@ -31,7 +33,7 @@ def pareto(
     storage: str | None,
     as_json: bool,
 ) -> None:
-    """The front: what no other trial, stopped anywhere, beats in both cost and score.
+    """Show the Pareto front: evaluations that no other evaluation of any trial beats in both cost and score.
 
     \b
     ratio-hpo pareto
@@ -50,15 +52,15 @@ def pareto(
         from ratio_hpo.analysis.plots import Facts, save
 
         try:
-            say(f"picture: {save(Facts(view), 'front', png or RunFolder(root).plot(view.name))}")
+            say(f"plot: {save(Facts(view), 'front', png or RunFolder(root).plot(view.name))}")
         except OSError as error:
             if png is not None:
                 raise
-            say(f"no picture: {error.filename or root}: {error.strerror}; name a place for it with --png")
+            say(f"no plot: {error.filename or root}: {error.strerror}; name another file with --png")
 
 
 def print_front(content: dict[str, Any]) -> None:
-    """The front as a table, and what it does not prove."""
+    """Print the front as a table, with notes on its uncertainty."""
     rows = [
         [
             count(point["cost"]),
@@ -73,20 +75,20 @@ def print_front(content: dict[str, Any]) -> None:
         for point in content["points"]
     ]
     mean = f"mean {content['measure']}"
-    columns = ["cost", mean, "sure", "ratio", "trial", "kind", "stopped at", "settings"]
-    print_table(columns, rows, right=["cost", mean, "sure", "ratio"], fold=True)
+    columns = ["cost", mean, "P(front)", "ratio", "trial", "kind", "stopped at", "settings"]
+    print_table(columns, rows, right=["cost", mean, "P(front)", "ratio"], fold=True)
     others = [f"trial {m['trial']} at {m['stage']} {m['windows']:,} ({_percent(m['probability'])})"
               for m in content["also_likely"] if m["probability"] >= EVEN]  # fmt: skip
-    room = shutil.get_terminal_size().columns
+    width = shutil.get_terminal_size().columns
     if others:
-        line = f"Measured below the front, but more likely on it than not: {', '.join(others)}."
-        click.echo(textwrap.fill(line, room))
+        line = f"Measured below the front, but on it with a probability of 50 % or more: {', '.join(others)}."
+        click.echo(textwrap.fill(line, width))
     if any(point["recommended"] for point in content["points"]):
         click.echo(RECOMMENDED)
     if any(point["probability"] is not None for point in content["points"]):
-        click.echo("sure: how probable it is that a point belongs to the front.")
+        click.echo("P(front): probability that the point belongs to the true front.")
     if content["points"]:
-        click.echo("One training seed: differences between neighbours may be noise.")
+        click.echo("One training seed: differences between neighbouring points may be noise.")
 
 
 def _percent(probability: float | None) -> str:

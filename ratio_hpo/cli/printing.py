@@ -1,4 +1,4 @@
-"""What all commands print with: data on stdout, messages on stderr."""
+"""Output of all commands: data on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
 RECOMMENDED = "* the recommended trial"
 
 PATIENCE = 5.0
-"""Seconds that a command that ends at once waits for a lock."""
+"""Seconds that a short command waits for a database lock."""
 
 
 def open_stored(root: Path, storage: str | None, *, only_read: bool = False) -> Storage:
-    """The storage that the options mean."""
+    """Open the storage given by the options."""
     from ratio_hpo.study.storage import check_writable, default_url, open_storage
 
     with waiting_for(root, storage):
         opened = open_storage(storage or default_url(root), create=False, only_read=only_read, patience=PATIENCE)
         if not only_read:
-            check_writable(opened)  # a lock is waited for once, not at every write
+            check_writable(opened)  # wait for a lock once, not at every write
     return opened
 
 
 def waiting_for(root: Path, storage: str | None) -> Deadline:
-    """A block that reads the storage that the options mean, and ends with the command's `--timeout`."""
+    """Return a deadline for a block that reads the storage given by the options."""
     from ratio_hpo.core.layout import RunFolder
     from ratio_hpo.core.urls import shown_url
 
@@ -48,10 +48,10 @@ def waiting_for(root: Path, storage: str | None) -> Deadline:
 
 
 def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
-    """The study that the options mean, for a command that reads it and ends."""
+    """Read the study given by the options, for a command that only reads it and exits."""
     from ratio_hpo.study.view import view_study
 
-    gc.disable()  # the process ends soon, and all that a large study makes is live
+    gc.disable()  # the process ends soon, and the objects of a large study all stay alive
     stored = open_stored(root, storage, only_read=True)
     with waiting_for(root, storage):
         view = view_study(stored, study)
@@ -60,7 +60,7 @@ def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """Print the message to stderr and leave."""
+    """Print the message to stderr and exit with the code."""
     from ratio_hpo.core.errors import printable
 
     for line in printable(message).splitlines():
@@ -69,35 +69,37 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def print_json(content: Any) -> None:
-    """JSON on stdout, with numbers as long as they mean something."""
+    """Print JSON to stdout, with numbers rounded to significant digits."""
     from ratio_hpo.core.json_format import rounded
 
     click.echo(json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def marked(number: int, recommended: bool) -> str:
-    """The number of a trial, with a mark where it is recommended."""
+    """Return the number of a trial, marked with an asterisk if it is recommended."""
     return f"{number}*" if recommended else f"{number} "
 
 
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), fold: bool = False
 ) -> None:
-    """A table on stdout; nothing of it is cut.
+    """Print a table to stdout; no cell is truncated.
 
     Args:
-        right: columns that are set to the right.
-        fold: in a terminal, put what the last column has no room for under it.
+        right: names of right-aligned columns.
+        fold: in a terminal, wrap the last column to the terminal's width.
     """
     table = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(name), *(len(row[k]) for row in table)) if table else len(name) for k, name in enumerate(columns)]
     lines = [list(columns)]
-    room = widths[-1]
+    last_width = widths[-1]
     if fold and sys.stdout.isatty():
         free = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
-        room = min(widths[-1], max(free, len(columns[-1])))
+        last_width = min(widths[-1], max(free, len(columns[-1])))
     for row in table:
-        first, *others = textwrap.wrap(row[-1], room, break_on_hyphens=False) if len(row[-1]) > room else [row[-1]]
+        first, *others = (
+            textwrap.wrap(row[-1], last_width, break_on_hyphens=False) if len(row[-1]) > last_width else [row[-1]]
+        )
         lines += [[*row[:-1], first], *([*[""] * (len(row) - 1), other] for other in others)]
     for line in lines:
         cells = [

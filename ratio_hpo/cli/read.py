@@ -1,4 +1,4 @@
-"""Commands that read: list, status, trial, best."""
+"""The commands that read studies: `list`, `status`, `trial` and `best`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @reading_timeout
 @json_option
 def list_(root: Path, storage: str | None, as_json: bool) -> None:
-    """All studies, in the order in which they were made.
+    """List all studies in the order of their creation.
 
     \b
     ratio-hpo list
@@ -40,7 +40,7 @@ def list_(root: Path, storage: str | None, as_json: bool) -> None:
         print_json(content)
         return
     if not content["studies"]:
-        say("no studies here yet; run `ratio-hpo search`, or name another folder with --root")
+        say("no studies found; run `ratio-hpo search`, or name another folder with --root")
     rows = [
         [
             s["name"],
@@ -58,7 +58,7 @@ def list_(root: Path, storage: str | None, as_json: bool) -> None:
 @click.command()
 @reading_options
 def status(study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
-    """How a study stands: counts, target, the recommended trial, all trials.
+    """Show the state of a study: counts, target, the recommended trial and all trials.
 
     \b
     ratio-hpo status
@@ -73,11 +73,11 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
         print_json({**content, "disk": asdict(disk)})
         return
     counts = ", ".join(f"{value} {key}" for key, value in content["counts"].items() if value)
-    click.echo(f"{content['study']}: {counts or 'no trials yet'} (asked for {content['trials_asked']})")
+    click.echo(f"{content['study']}: {counts or 'no trials yet'} ({content['trials_asked']} requested)")
     target = (
         f"target {content['measure']} {content['target']:.3f}"
         if content["target"]
-        else "target not known until trial 0 is done"
+        else "target unknown until trial 0 is complete"
     )
     click.echo(f"{target}; hypervolume {content['hypervolume']:.3f}")
     click.echo(
@@ -85,16 +85,16 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
         f"{content['scored_windows']:,.0f} windows scored{_seconds(content['scoring_seconds'])}"
     )
     if content["recommended"]:
-        told = content["recommended"]
-        as_of = f", as of {told['as_of']} ended trials" if told["stale"] else ""
-        click.echo(f"recommended: trial {told['trial']}, expected {told['score']:.3f} ± {told['sd']:.3f}{as_of}")
+        advice = content["recommended"]
+        as_of = f", as of {advice['as_of']} ended trials" if advice["stale"] else ""
+        click.echo(f"recommended: trial {advice['trial']}, expected {advice['score']:.3f} ± {advice['sd']:.3f}{as_of}")
     for line in content["leaks"]:
         click.echo(f"leak: {line}")
     if content["interrupted"]:
-        click.echo(f"{content['interrupted']} interrupted trial(s) go on with the next search")
+        click.echo(f"{content['interrupted']} interrupted trial(s) are resumed by the next search")
     if content["tracking_lags"]:
         click.echo(
-            f"tracking lags on {content['tracking_lags']} trial(s); `ratio-hpo track {content['study']}` writes them"
+            f"{content['tracking_lags']} trial(s) are not tracked yet; `ratio-hpo track {content['study']}` writes them"
         )
     if disk.stages or disk.weights:
         _print_disk(disk)
@@ -106,7 +106,7 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
 @click.argument("number_", metavar="NUMBER", type=int)
 @reading_options
 def trial(number_: int, study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
-    """One trial: parameters, mixture, curve, state, reason, traceback.
+    """Show one trial: parameters, mixture, curve, state, reason and traceback.
 
     \b
     ratio-hpo trial 3
@@ -121,9 +121,10 @@ def trial(number_: int, study: str | None, root: Path, storage: str | None, as_j
 @click.command()
 @reading_options
 def best(study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
-    """The recommended trial: the COMPLETE one that most is expected of.
+    """Show the recommended trial: the completed trial with the highest predicted score, not the highest measured score.
 
-    From 8 trials on that is by the response model, which has seen every score; the highest one seen stands beside it.
+    The response model predicts scores once 8 trials have ended; until then the trial with the highest score is shown.
+    --json also holds the trial with the highest measured score.
 
     \b
     ratio-hpo best
@@ -134,18 +135,18 @@ def best(study: str | None, root: Path, storage: str | None, as_json: bool) -> N
     from ratio_hpo.analysis.status import details
 
     view = open_view(root, storage, study)
-    found = recommend(view)
-    content = details(winner(view) if found is None else found.record, view)
-    if found is not None:
-        expected = None if found.mean is None else {"score": found.mean, "sd": found.sd}
-        kept = RunFolder(root).kept(view.name, found.weights)
-        content |= {"why": found.why, "expected": expected, "best_seen": found.best_seen.number}
-        content["weights"] = None if kept is None else str(kept)
+    advice = recommend(view)
+    content = details(winner(view) if advice is None else advice.record, view)
+    if advice is not None:
+        expected = None if advice.mean is None else {"score": advice.mean, "sd": advice.sd}
+        folder = RunFolder(root).kept(view.name, advice.weights)
+        content |= {"why": advice.why, "expected": expected, "best_seen": advice.best_seen.number}
+        content["weights"] = None if folder is None else str(folder)
     if as_json:
         print_json(content)
         return
-    if found is not None:
-        click.echo(f"recommended: {found.why}{_expected(found.mean, found.sd)}")
+    if advice is not None:
+        click.echo(f"recommended: {advice.why}{_expected(advice.mean, advice.sd)}")
         click.echo(f"weights: {content['weights'] or f'not kept (keep: {view.about.keep})'}")
     _print_trial(view, content)
 
@@ -162,8 +163,8 @@ def _print_trial(view: StudyView, content: dict[str, Any]) -> None:
     click.echo(f"{view.name} trial {content['number']}: {content['state']} ({content['kind']})")
     if content["reason"]:
         click.echo(f"reason: {content['reason']}")
-    if content["sibling_of"] is not None:
-        click.echo(f"sibling of trial {content['sweep_of']}: the same mixture, for another number of steps")
+    if content["sweep_of"] is not None:
+        click.echo(f"step sweep of trial {content['sweep_of']}: the same mixture with another number of steps")
     click.echo(
         f"ratio {number(content['ratio'])} (realised {number(content['ratio_realised'])}) {settings(content['params'])}"
     )
@@ -184,33 +185,33 @@ def _print_trial(view: StudyView, content: dict[str, Any]) -> None:
         ]
         numeric = ["windows", "cost", "paid", "mean", *languages]
         print_table(["stage", *numeric], rows, right=numeric)
-        _print_beside(content["curve"])
+        _print_extra_scores(content["curve"])
     if content["traceback"]:
         click.echo(f"\n{content['traceback']}")
 
 
-def _print_beside(curve: list[dict[str, Any]]) -> None:
-    """XTREME's mean over tasks, and what each head's training told last."""
+def _print_extra_scores(curve: list[dict[str, Any]]) -> None:
+    """Print XTREME's mean over tasks, and the last training measures of each head."""
     mean = curve[-1]["scores"].get("xtreme/mean")
     if mean is not None:
         click.echo(f"XTREME's mean over tasks (question answering by F1 and EM): {number(mean)}")
-    told = {
+    by_head = {
         key: value
         for point in curve
         for key, value in point["measures"].items()
         if "/" in key and not key.startswith("system/")
     }
-    if told:
-        click.echo("last told in training: " + ", ".join(f"{key} {number(value)}" for key, value in told.items()))
+    if by_head:
+        click.echo("last training measures: " + ", ".join(f"{key} {number(value)}" for key, value in by_head.items()))
 
 
 def _print_disk(disk: DiskUsage) -> None:
     budget = f" of {disk.stages_budget / 1e9:,.0f} GB" if disk.stages_budget else ""
     click.echo(
-        f"disk: {disk.stages / 1e6:,.0f} MB of stages{budget}, {disk.weights / 1e6:,.0f} MB more of kept weights "
+        f"disk: {disk.stages / 1e6:,.0f} MB of stages{budget}, {disk.weights / 1e6:,.0f} MB of kept weights "
         f"(keep: {disk.keep});"
     )
-    click.echo("`ratio-hpo gc --dry-run` says what could go")
+    click.echo("`ratio-hpo gc --dry-run` shows what can be deleted")
 
 
 def _print_trials(trials: list[dict[str, Any]]) -> None:
@@ -235,21 +236,21 @@ def _print_trials(trials: list[dict[str, Any]]) -> None:
 
 
 def _print_mixture(plan: dict[str, Any]) -> None:
-    middle = plan["stages"].get("intermediate")
-    if not middle:
+    intermediate = plan["stages"].get("intermediate")
+    if not intermediate:
         return
     rows = [
         [
             source,
-            number(got["requested"]),
-            number(got["share_windows"]),
-            number(got["share_tokens"]),
-            count(got["windows"]),
-            count(got["questions"]),
-            number(got["epochs"], 2),
-            count(got["capped"]),
+            number(planned["requested"]),
+            number(planned["share_windows"]),
+            number(planned["share_tokens"]),
+            count(planned["windows"]),
+            count(planned["questions"]),
+            number(planned["epochs"], 2),
+            count(planned["capped"]),
         ]
-        for source, got in middle["sources"].items()
+        for source, planned in intermediate["sources"].items()
     ]
     numeric = ["requested", "of windows", "of tokens", "windows", "questions", "epochs", "capped at"]
     print_table(["source", *numeric], rows, right=numeric)

@@ -1,4 +1,4 @@
-"""Commands that show a study as a whole: report and plot."""
+"""The commands that write a report or a plot of a study: `report` and `plot`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
-              help="Where the page goes.  [default: reports/<study>.html below --root]")  # fmt: skip
-@click.option("--pdf", is_flag=True, help="Also print it into a PDF beside the page; needs Chromium.")
-@click.option("--compare", nargs=2, metavar="A B", shell_complete=complete_studies, help="Two studies side by side.")
+              help="File to write the page to.  [default: reports/<study>.html in --root]")  # fmt: skip
+@click.option("--pdf", is_flag=True, help="Also write the page as a PDF next to it; needs Chromium.")
+@click.option(
+    "--compare", nargs=2, metavar="A B", shell_complete=complete_studies, help="Report two studies side by side."
+)
 @named_study
 @root_option
 @storage_option
@@ -41,9 +43,9 @@ def report(
     output: Path | None, pdf: bool, compare: tuple[str, str] | None, study: str | None, root: Path,
     storage: str | None, tracking_uri: str | None,
 ) -> None:  # fmt: skip
-    """The answer and everything behind it as one page: needs no network, no server and no script.
+    """Write the results of a study and the evidence for them as one HTML page without scripts or network access.
 
-    What was confirmed last stands first; `test` is not read anew. Trials lead to their runs in MLflow.
+    The page starts with the last confirmation and does not read `test` again. Trials link to their runs in MLflow.
 
     \b
     ratio-hpo report
@@ -54,25 +56,25 @@ def report(
     from ratio_hpo.study.view import view_study
 
     if compare is not None and study is not None:
-        raise click.UsageError("--compare names both studies; leave the other name out")
+        raise click.UsageError("--compare names both studies; omit the other name")
     stored = open_stored(root, storage, only_read=True)
     with waiting_for(root, storage):
         views = [view_study(stored, name) for name in compare or (study,)]
     columns = [column(stored, view, root, tracking_uri) for view in views]
-    names = "+".join(each.facts.view.name for each in columns)
+    names = "+".join(study_column.facts.view.name for study_column in columns)
     path = write_report(columns, output or RunFolder(root).report(names))
     say(f"report: {path}")
     if pdf:
         from ratio_hpo.show.pdf import print_page
 
-        say(f"printed: {print_page(path, path.with_suffix('.pdf'))}")
+        say(f"PDF: {print_page(path, path.with_suffix('.pdf'))}")
 
 
 def column(stored: Storage, view: StudyView, root: Path, tracking_uri: str | None, ui: str | None = None) -> Column:
-    """A study as the report shows it, with links to its runs where its store can be asked.
+    """Return a study as a column of the report, with links to its runs if the tracking store answers.
 
     Args:
-        ui: address at which the store below `root` is shown; None: that of `ratio-hpo ui` without options.
+        ui: address of the MLflow UI of the store in `root`; None: the default address of `ratio-hpo ui`.
     """
     from ratio_hpo.core.urls import reason_of
     from ratio_hpo.experiment.report_context import report_column
@@ -81,7 +83,7 @@ def column(stored: Storage, view: StudyView, root: Path, tracking_uri: str | Non
     folder = RunFolder(root)
     try:
         links = run_links(view, folder, tracking_uri, ui)
-    except Exception as error:  # a tracking store may raise anything; the report stands without it
+    except Exception as error:  # a tracking store may raise anything; the report does not need it
         say(f"the report has no links to MLflow ({reason_of(error)})")
         links = {}
     return report_column(stored, view, folder, links)
@@ -91,7 +93,7 @@ def column(stored: Storage, view: StudyView, root: Path, tracking_uri: str | Non
 @click.argument("picture")
 @click.argument("name", required=False, metavar="[STUDY]", shell_complete=complete_studies)
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
-              help="A .pdf, .svg or .png file.  [default: a PDF below --root]")  # fmt: skip
+              help="A .pdf, .svg or .png file.  [default: a PDF in --root]")  # fmt: skip
 @study_option
 @root_option
 @storage_option
@@ -99,9 +101,9 @@ def column(stored: Storage, view: StudyView, root: Path, tracking_uri: str | Non
 def plot(
     picture: str, name: str | None, output: Path | None, study: str | None, root: Path, storage: str | None
 ) -> None:
-    """One picture of a study by itself, for papers: vector, with its fonts embedded.
+    """Write one plot of a study to a file, for papers; vector formats embed their fonts.
 
-    Pictures: confirmation, front, response, languages, heat, gains, curves, hypervolume, importance, slices, parallel,
+    Plots: confirmation, front, response, languages, heat, gains, curves, hypervolume, importance, slices, parallel,
     ternary, realised, savings, timeline, noise.
 
     \b
@@ -119,4 +121,4 @@ def plot(
     with waiting_for(root, storage):
         view = view_study(stored, one_name(name, study))
     path = output or folder.plot(view.name, f"-{picture}.pdf")
-    say(f"picture: {save(report_context(stored, view, folder), picture, path)}")
+    say(f"plot: {save(report_context(stored, view, folder), picture, path)}")

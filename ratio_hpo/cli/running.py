@@ -1,4 +1,4 @@
-"""What all commands that train have in common: limits, machines, the search that made a study, how they end."""
+"""Shared parts of the commands that train: limits, machines, the stored command of a study, exit messages."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ if TYPE_CHECKING:
 
 limit_options: Decorator = together(
     option("--max-hours", type=Finite(0, min_open=True),
-           help="Stop after so many hours of a machine that is awake; trials that run go on with the next call."),
+           help="Stop after this long (hours, without suspend). Running trials are resumed by the next call."),
     option("--trial-timeout", type=Finite(0, min_open=True), metavar="MINUTES",
-           help="A trial that takes longer in this run is FAIL."),
+           help="Fail a trial that runs longer than this in one call (minutes)."),
     option("--stall-timeout", type=Finite(0, min_open=True), metavar="MINUTES",
-           help="A trial without an evaluation for so long goes on in another process; FAIL after --max-retries."),
+           help="Restart a trial that reports no evaluation for this long (minutes); fail it after --max-retries."),
     option("--storage-patience", type=Finite(0), default=10.0, show_default=True,
-           help="Minutes that a storage which is locked, full or away is waited for."),
+           help="How long to keep retrying an unavailable storage (minutes)."),
     option("--max-retries", type=click.IntRange(0), default=3, show_default=True,
-           help="Retries of a trial whose process dies, and of Ray, without a new evaluation."),
+           help="Retry a crashed trial, or Ray, this many times without a new evaluation."),
     option("--max-failures", type=click.IntRange(1), default=5, show_default=True,
-           help="Stop when so many trials in a row fail with the same error."),
+           help="Stop after this many consecutive trials failed with the same error."),
 )  # fmt: skip
 
 machine_options: Decorator = together(
     option("--backend", type=click.Choice(["auto", "local", "ray"]), default="auto", show_default=True,
-           help="auto: ray where more than one worker fits."),
-    option("--workers", type=click.IntRange(1), help="Trials at once.  [default: as many as fit]"),
-    option("--cpus-per-trial", type=Finite(0, min_open=True), help="CPUs of a trial."),
-    option("--gpus-per-trial", type=Finite(0), help="GPUs of a trial; fractions share one."),
-    option("--ray-address", help="A running Ray cluster: auto, or HOST:PORT."),
+           help="Where to run trials; auto uses ray if more than one worker fits."),
+    option("--workers", type=click.IntRange(1), help="Number of parallel trials.  [default: as many as fit]"),
+    option("--cpus-per-trial", type=Finite(0, min_open=True), help="CPUs per trial."),
+    option("--gpus-per-trial", type=Finite(0), help="GPUs per trial; trials with fractions share a GPU."),
+    option("--ray-address", help="Address of a running Ray cluster: auto or HOST:PORT."),
     option("--remote-store", metavar="URL",
-           help="Where machines without a common disk share stages: s3://BUCKET/PREFIX or file:///PATH."),
-    option("--device", type=click.Choice(["cpu", "cuda"]), help="[default: cuda where there is one]"),
-    option("--trust-remote-code", is_flag=True, help="Run code that the base model brings along. Read it first."),
-    option("--no-tracking", is_flag=True, help="Write nothing to MLflow."),
+           help="Store for stages shared by machines without a common disk: s3://BUCKET/PREFIX or file:///PATH."),
+    option("--device", type=click.Choice(["cpu", "cuda"]), help="Device to train on.  [default: cuda if available]"),
+    option("--trust-remote-code", is_flag=True, help="Run Python code that the base model ships. Read the code first."),
+    option("--no-tracking", is_flag=True, help="Do not write to MLflow."),
     tracking_uri_option,
     option("--system-metrics", is_flag=True, help="Record CPU, memory and GPU memory at each evaluation."),
 )  # fmt: skip
 
 
 def search_options(options: dict[str, Any], settings: Sequence[Setting]) -> SearchOptions:
-    """Options of the command line as the search takes them."""
+    """Return the options of the command line as search options."""
     from ratio_hpo.backends.resources import Resources
     from ratio_hpo.experiment.search_setup import SearchOptions
 
@@ -76,48 +76,48 @@ def search_options(options: dict[str, Any], settings: Sequence[Setting]) -> Sear
 
 
 def stored_command(view: StudyView, options: dict[str, Any]) -> tuple[dict[str, Any], list[Setting]]:
-    """Experiment, data and settings that a study was made with, to be laid over the options of a command.
+    """Return the experiment, data options and settings of a study, which override a command's options.
 
     Raises:
-        StudyError: it was made from Python.
+        StudyError: the study was created from Python.
     """
     from ratio_hpo.core.errors import StudyError
     from ratio_hpo.core.overrides import Setting
     from ratio_hpo.experiment.track import uri_of
 
-    made = view.about.command
+    stored = view.about.command
     if view.about.in_process:
-        raise StudyError(f"study {view.name} was made from Python; continue it by running the script that made it")
+        raise StudyError(f"study {view.name} was created from Python; run the script that created it to continue")
     uri = options["tracking_uri"]
     command = {
-        "experiment": made.experiment,
-        "data_dir": Path(made.data_dir),
-        "strict": made.strict,
-        "keep_leaks": made.keep_leaks,
+        "experiment": stored.experiment,
+        "data_dir": Path(stored.data_dir),
+        "strict": stored.strict,
+        "keep_leaks": stored.keep_leaks,
         "study": view.name,
         "tracking_uri": uri_of(view, None) if uri is None else uri,
     }
-    return command, [Setting(*each) for each in made.settings]
+    return command, [Setting(*parts) for parts in stored.settings]
 
 
 @contextmanager
 def going_on_later() -> Iterator[None]:
-    """Says how to go on where the block is interrupted, and leaves with the signal's exit code."""
+    """On an interrupt in the block, print how to resume and exit with the signal's exit code."""
     with ended_by_signals() as received:
         try:
             yield
         except KeyboardInterrupt:
             command = without_password(shlex.join(["ratio-hpo", *sys.argv[1:]]))
-            fail(f"interrupted; everything is kept. To go on: {command}", exit_code(received))
+            fail(f"interrupted; all results are stored. Resume with: {command}", exit_code(received))
 
 
 def fail_for(failed: Sequence[TrialRecord], study: str | None = None) -> None:
-    """Leave with exit code 3 where trials failed.
+    """Exit with code 3 if trials failed.
 
     Args:
-        study: to name in the advice; None: the one that is meant without a name.
+        study: study to name in the advice; None: the default study.
     """
     if failed:
         name = "" if study is None else f" {study}"
-        retry = f"`ratio-hpo trial {failed[0].number}{name}` says why, `ratio-hpo retry{name}` tries again"
+        retry = f"`ratio-hpo trial {failed[0].number}{name}` shows why, `ratio-hpo retry{name}` retries"
         fail(f"{len(failed)} trial(s) failed; {retry}", 3)

@@ -1,4 +1,4 @@
-"""Commands that train: search and resume."""
+"""The commands that search: `search` and `resume`."""
 
 from __future__ import annotations
 
@@ -39,17 +39,21 @@ KEEP = ["front", "best", "all", "none"]
 DEFAULT_EXPERIMENT = "polyglot-world"
 
 running_options: Decorator = together(
-    option("--trials", type=click.IntRange(1), help="Trials in the study in all.  [default: the experiment's]"),
+    option("--trials", type=click.IntRange(1),
+           help="Total number of trials in the study.  [default: from the experiment]"),
     limit_options,
     option("--max-cost", type=Finite(0, min_open=True),
-           help="Start no trial once the study has trained so much, in its unit of cost."),
-    option("--sampler", type=click.Choice(SAMPLERS), help="How parameters are proposed."),
+           help="Start no new trial once the paid training cost reaches this, in the study's cost unit."),
+    option("--sampler", type=click.Choice(SAMPLERS),
+           help="Sampler that proposes parameters.  [default: from the experiment]"),
     option("--warm-start", metavar="STUDY", shell_complete=complete_studies,
-           help="Another study of the same storage to learn from: other languages, a smaller base or budget."),
+           help="Learn from another study in the same storage (other languages, a smaller base or budget)."),
     option("--prior", multiple=True, metavar="KEY=VALUE",
-           help="Where you believe that the best value of a parameter lies: --prior ratio=0.3. May be repeated."),
-    option("--pruner", type=click.Choice(PRUNERS), help="How slow trials are stopped."),
-    option("--keep", type=click.Choice(KEEP), help="Whose weights are kept.  [default: the experiment's, front]"),
+           help="Expected best value of a parameter: --prior ratio=0.3. May be repeated."),
+    option("--pruner", type=click.Choice(PRUNERS),
+           help="Pruner that stops poor trials.  [default: from the experiment]"),
+    option("--keep", type=click.Choice(KEEP),
+           help="Which trials' weights to keep.  [default: from the experiment, front]"),
     machine_options,
     click.option("-S", "--set", "assignments", multiple=True, metavar="KEY=VALUE",
                  help="Set any key of the experiment: -S stages.target.steps=80. May be repeated."),
@@ -60,31 +64,37 @@ running_options: Decorator = together(
 
 
 @click.command()
-@option("--space", help="Name or path of a space.  [default: the experiment's]")
+@option("--space", help="Name or path of a search space.  [default: from the experiment]")
 @option("--experiment", help=f"Name or path of an experiment.  [default: {DEFAULT_EXPERIMENT}]")
-@option("--objective", metavar="PACKAGE.MODULE:FUNCTION", help="Your own generator of Progress; needs --rungs.")
-@option("--rungs", metavar="W,W,...", help="Windows at which your own objective is evaluated and compared.")
-@option("--base", help="Base model: a hub name[@commit], a folder, minilm.  [default: the experiment's]")
+@option(
+    "--objective", metavar="PACKAGE.MODULE:FUNCTION", help="Custom objective, a generator of Progress; needs --rungs."
+)
+@option("--rungs", metavar="W,W,...", help="Windows at which the custom objective is evaluated and compared.")
+@option("--base", help="Base model: a hub name[@commit], a folder, minilm.  [default: from the experiment]")
 @option("--study", help="Name of the study.  [default: <experiment>-<space>]")
 @option(
     "--seed",
     type=click.IntRange(0, 2**63 - 1),
-    help="Seed of training, splits and sampler.  [default: the experiment's]",
+    help="Seed of training, splits and sampler.  [default: from the experiment]",
 )
 @option("--data-dir", type=click.Path(path_type=Path), default=Path("data"), envvar="RATIO_HPO_DATA",
-        show_envvar=True, help="Folder that paths in the experiment start from.")  # fmt: skip
-@option("--strict", is_flag=True, help="Refuse data files with bad records instead of mending and dropping.")
-@option("--keep-leaks", is_flag=True, help="Train on passages and questions that evaluation data shares.")
-@click.option("--dry-run", is_flag=True, help="Show data, leaks, baselines, first proposals, cost and time; no search.")
+        show_envvar=True, help="Folder to which paths in the experiment are relative.")  # fmt: skip
+@option(
+    "--strict", is_flag=True, help="Refuse data files with bad records instead of repairing or dropping the records."
+)
+@option("--keep-leaks", is_flag=True, help="Keep training passages and questions that also occur in evaluation data.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show data, leaks, baselines, first proposals, cost and time; train nothing."
+)
 @click.option("--show-config", is_flag=True, help="Show every key in effect and where its value came from.")
 @running_options
 @click.pass_context
 def search(
     ctx: click.Context, dry_run: bool, show_config: bool, as_json: bool, assignments: Sequence[str], **options: Any
 ) -> None:
-    """Search a space. The same command again continues the study; --trials is the total.
+    """Search a space. Run the same command again to continue the study; --trials is the total.
 
-    A value given by a flag wins over RATIO_HPO_* variables, these over the experiment file, that over defaults.
+    A flag overrides a RATIO_HPO_* variable, which overrides the experiment file, which overrides the default.
 
     \b
     ratio-hpo search --space default
@@ -95,15 +105,15 @@ def search(
     from ratio_hpo.cli.settings import search_settings
 
     settings = search_settings(ctx, options, assignments)
-    own = any(setting.key == "objective" for setting in settings)
-    experiment = options.pop("experiment") or (None if own else DEFAULT_EXPERIMENT)
-    ready = search_options({**options, "experiment": experiment}, settings)
+    is_custom = any(setting.key == "objective" for setting in settings)
+    experiment = options.pop("experiment") or (None if is_custom else DEFAULT_EXPERIMENT)
+    prepared = search_options({**options, "experiment": experiment}, settings)
     if show_config:
         from ratio_hpo.cli.settings import show_config as show
 
-        show(ctx, ready, as_json=as_json)
+        show(ctx, prepared, as_json=as_json)
         return
-    _go(ready, dry_run=dry_run, as_json=as_json)
+    _run(prepared, dry_run=dry_run, as_json=as_json)
 
 
 @click.command()
@@ -111,7 +121,7 @@ def search(
 @running_options
 @click.pass_context
 def resume(ctx: click.Context, study: str | None, as_json: bool, assignments: Sequence[str], **options: Any) -> None:
-    """Continue a study by its name, with the experiment, space and data that it was made with.
+    """Resume a study by its name, with the experiment, space and data that it was created with.
 
     \b
     ratio-hpo resume polyglot-world-default --trials 24
@@ -120,12 +130,12 @@ def resume(ctx: click.Context, study: str | None, as_json: bool, assignments: Se
     from ratio_hpo.cli.settings import flag_settings
 
     view = open_view(options["root"], options["storage"], needed(study))
-    command, made = stored_command(view, options)
-    settings = [*made, *flag_settings(ctx, options, assignments)]
-    _go(search_options({**options, **command}, settings), dry_run=False, as_json=as_json)
+    command, stored_settings = stored_command(view, options)
+    settings = [*stored_settings, *flag_settings(ctx, options, assignments)]
+    _run(search_options({**options, **command}, settings), dry_run=False, as_json=as_json)
 
 
-def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
+def _run(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.cli.dry_run import describe, print_plan
     from ratio_hpo.core.trial import failures
     from ratio_hpo.experiment.build_search import build_search
@@ -133,24 +143,24 @@ def _go(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.show.live import Display
 
     with going_on_later():
-        ready = build_search(options, say)
+        setup = build_search(options, say)
         if dry_run:
-            content = describe(ready)
+            content = describe(setup)
             print_json(content) if as_json else print_plan(content)
             return
-        records = run_search(ready, Display())
-    _print_end(ready, as_json=as_json)
+        records = run_search(setup, Display())
+    _print_result(setup, as_json=as_json)
     fail_for(failures(records))
 
 
-def _print_end(ready: Search, *, as_json: bool) -> None:
-    """What came out: the front and where to look next."""
+def _print_result(setup: Search, *, as_json: bool) -> None:
+    """Print the front, the recommended trial and the next commands."""
     from ratio_hpo.analysis.recommend import recommend
     from ratio_hpo.analysis.status import pareto, status
     from ratio_hpo.cli.pareto import print_front
     from ratio_hpo.cli.printing import open_view
 
-    view = open_view(ready.options.root, ready.options.storage, ready.plan.name)
+    view = open_view(setup.options.root, setup.options.storage, setup.plan.name)
     content = status(view)
     if as_json:
         print_json(content)
@@ -158,14 +168,14 @@ def _print_end(ready: Search, *, as_json: bool) -> None:
     counts = ", ".join(f"{value} {key}" for key, value in content["counts"].items() if value)
     click.echo(f"{view.name}: {counts}; hypervolume {content['hypervolume']:.3f}")
     print_front(pareto(view))
-    found = recommend(view)
-    if found is not None:
-        record = found.record
+    advice = recommend(view)
+    if advice is not None:
+        record = advice.record
         ratio = "" if record.ratio is None else f"ratio {record.ratio:.2f}, "
-        expected = "" if found.mean is None else f", expected {found.mean:.3f} ± {found.sd:.3f}"
+        expected = "" if advice.mean is None else f", expected {advice.mean:.3f} ± {advice.sd:.3f}"
         measured = f"{content['measure']} {record.scored[-1].primary_score:.3f} measured{expected}"
-        click.echo(f"Recommended: {ratio}trial {record.number}, {measured}\n({found.why})")
-        kept = ready.options.folder.kept(view.name, found.weights)
-        if kept is not None:
-            click.echo(f"Weights: {kept.relative_to(Path.cwd()) if kept.is_relative_to(Path.cwd()) else kept}")
-    say("next: `ratio-hpo confirm`, `ratio-hpo report`, `ratio-hpo ui`;\nmore: the same command with --trials")
+        click.echo(f"Recommended: {ratio}trial {record.number}, {measured}\n({advice.why})")
+        weights = setup.options.folder.kept(view.name, advice.weights)
+        if weights is not None:
+            click.echo(f"Weights: {weights.relative_to(Path.cwd()) if weights.is_relative_to(Path.cwd()) else weights}")
+    say("next: `ratio-hpo confirm`, `ratio-hpo report`, `ratio-hpo ui`;\nfor more trials, raise --trials")

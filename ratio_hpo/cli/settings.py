@@ -1,4 +1,4 @@
-"""Which settings a command lays over its experiment, and the page that shows where each came from."""
+"""The settings with which a command overrides its experiment, and `--show-config`, which shows their origin."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def search_settings(ctx: click.Context, options: dict[str, Any], assignments: Sequence[str]) -> list[Setting]:
-    """Settings from variables, then from options, then from -S; a variable that looks mistyped is named."""
+    """Return settings from variables, then from options, then from -S; warn of variables that look mistyped."""
     from ratio_hpo.experiment.custom_objective import CustomExperimentSpec
     from ratio_hpo.experiment.spec import ExperimentSpec
 
@@ -39,24 +39,24 @@ def search_settings(ctx: click.Context, options: dict[str, Any], assignments: Se
     for name in unknown_variables(os.environ, names):
         near = difflib.get_close_matches(name.removeprefix(PREFIX).lower(), list(names), n=1, cutoff=0.8)
         if near:
-            say(f"{name}: no option and no key (did you mean {PREFIX}{near[0].upper()}?); it is passed over")
+            say(f"{name}: no such option or key (did you mean {PREFIX}{near[0].upper()}?); the variable is ignored")
     for parameter in ctx.command.params:
         name = f"{PREFIX}{(parameter.name or '').upper()}"
         if parameter.envvar is None and name in os.environ:
-            say(f"{name}: {parameter.opts[-1]} is not read from the environment; give it on the command line")
+            say(f"{name}: {parameter.opts[-1]} is not read from the environment; pass it on the command line")
     variables = environment_settings(os.environ, keys, options)
     return [*variables, *flag_settings(ctx, options, assignments)]
 
 
 def flag_settings(ctx: click.Context, options: dict[str, Any], assignments: Sequence[str]) -> list[Setting]:
-    """Settings from options that name a key, those from variables first, then from -S."""
-    found = []
+    """Return settings from options that set a key, first those from variables, then those from flags, then from -S."""
+    sourced = []
     for key in (key for key in KEYS if options.get(key) is not None):
         flag = f"--{key.replace('_', '-')}"
         source = ctx.get_parameter_source(key)
         name = f"{PREFIX}{key.upper()}" if source is ParameterSource.ENVIRONMENT else flag
-        found.append((source is not ParameterSource.ENVIRONMENT, Setting(key, _value(key, options[key]), name)))
-    settings = [setting for _, setting in sorted(found, key=lambda item: item[0])]
+        sourced.append((source is not ParameterSource.ENVIRONMENT, Setting(key, _value(key, options[key]), name)))
+    settings = [setting for _, setting in sorted(sourced, key=lambda pair: pair[0])]
     if options.get("warm_start") is not None:
         settings.append(Setting("sampler.options.warm_start", options["warm_start"], "--warm-start"))
     for text in options.get("prior") or ():
@@ -69,7 +69,7 @@ def flag_settings(ctx: click.Context, options: dict[str, Any], assignments: Sequ
 
 
 def show_config(ctx: click.Context, options: SearchOptions, *, as_json: bool) -> None:
-    """Every key of the experiment and every option in effect, with its source."""
+    """Print every key of the experiment and every option in effect, with its source."""
     from ratio_hpo.experiment.load import load_experiment
 
     lines = load_experiment(options.experiment, options.settings).provenance()
@@ -92,7 +92,7 @@ def _value(key: str, value: Any) -> Any:
         try:
             return [int(part) for part in str(value).split(",")]
         except ValueError as error:
-            raise ConfigError(f"--rungs: needs whole numbers, as in 100,200,400, but got {value!r}") from error
+            raise ConfigError(f"--rungs: needs whole numbers such as 100,200,400, but got {value!r}") from error
     return {"name": value} if key in ("sampler", "pruner") else value
 
 

@@ -1,4 +1,4 @@
-"""Signals that end a command as Ctrl-C does: what is under way is let go of, and the exit code names the signal."""
+"""Signals that end a command like Ctrl-C: running work is released, and the exit code names the signal."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def ended_by_signals() -> Iterator[list[int]]:
-    """While the block runs, SIGTERM and SIGHUP raise `KeyboardInterrupt`, as Ctrl-C does.
+    """While the block runs, make SIGTERM and SIGHUP raise `KeyboardInterrupt`, as Ctrl-C does.
 
     Yields:
-        The signals that came, for the exit code: libraries on the way raise interrupts of their own.
+        The signals received so far, for the exit code; empty if the interrupt came from elsewhere, such as Ctrl-C.
     """
     received: list[int] = []
 
@@ -32,5 +32,5 @@ def ended_by_signals() -> Iterator[list[int]]:
 
 
 def exit_code(received: list[int]) -> int:
-    """Of an interrupted command, as shells have it: that of the first signal, or that of Ctrl-C."""
+    """Return the exit code of an interrupted command by shell convention, from the first signal or from Ctrl-C."""
     return 128 + (received[0] if received else signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Writing studies to MLflow, and looking at them there: track, ui."""
+"""The commands that use MLflow: `track` writes studies to it, `ui` shows them in it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ratio_hpo.core.urls import with_driver
 from ratio_hpo.show.formatting import say
 
 REFRESH = 60
-"""Seconds after which a browser asks for the report anew."""
+"""Seconds after which a browser reloads the report."""
 
 if TYPE_CHECKING:
     from ratio_hpo.core.trial import TrialRecord
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 @named_study
 @root_option
 @storage_option
-@timeout_option(TRACKING, "End where no run could be written for so long.")
+@timeout_option(TRACKING, "Exit if no run can be written for this long (seconds).")
 @json_option
 def track(tracking_uri: str | None, study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
-    """Write a study from storage into MLflow; what is there already stays as it is.
+    """Write a study from storage to MLflow. Runs that are up to date are not changed.
 
-    The store can be a file, a database or a server; a server's login comes from MLFLOW_TRACKING_USERNAME and
-    MLFLOW_TRACKING_PASSWORD, or stands in the address.
+    The store can be a file, a database or a server. The login of a server is read from MLFLOW_TRACKING_USERNAME and
+    MLFLOW_TRACKING_PASSWORD, or from the address.
 
     \b
     ratio-hpo track polyglot-world-default
@@ -67,7 +67,7 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
     with waiting_for(root, storage):
         view = view_study(stored, study)
     uri = uri_of(view, tracking_uri)
-    place = shown_url(uri) if uri else str(RunFolder(root).runs)
+    address = shown_url(uri) if uri else str(RunFolder(root).runs)
     check_apart(storage, uri, root)
     console = Console(stderr=True)
     bar = Progress(
@@ -78,7 +78,7 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
         console=console,
         disable=not console.is_terminal,
     )
-    deadline = Deadline(place, "what was written stays written; mend it and run the same command again")
+    deadline = Deadline(address, "written runs are kept; fix the store and run the same command again")
 
     def wrote(record: TrialRecord) -> None:
         deadline.alive()
@@ -88,26 +88,26 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
         task = bar.add_task(f"tracking {view.name}", total=len(view.records))
         try:
             count = track_study(stored, view, RunFolder(root), uri, wrote, say, deadline.alive)
-        except Exception as error:  # a tracking store may raise anything; what was written stays written
-            fail(f"{place}: tracking stopped ({reason_of(error)}); mend it and run the same command again", 1)
+        except Exception as error:  # a tracking store may raise anything; written runs are kept
+            fail(f"{address}: tracking stopped ({reason_of(error)}); fix the store and run the same command again", 1)
     if as_json:
         print_json({"schema": SCHEMA, "study": view.name, "written": count, "trials": len(view.records)})
         return
-    what = f"{count} of {len(view.records)} trial(s) written" if count else "all was there already"
-    say(f"{view.name}: {what}")
+    result = f"{count} of {len(view.records)} trial(s) written" if count else "all trials are up to date"
+    say(f"{view.name}: {result}")
 
 
 @click.command()
-@option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
-@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; the UI has no login.")
+@option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port of the MLflow UI.")
+@option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. The UI has no login.")
 @click.option(
     "--report-port",
     type=click.IntRange(0, 65535),
     default=0,
-    show_default="a free one",
-    help="Of the report, which is served beside the runs.",
+    show_default="a free port",
+    help="Port of the report.",
 )
-@click.option("--no-browser", is_flag=True, help="Only print the addresses.")
+@click.option("--no-browser", is_flag=True, help="Print the addresses without opening a browser.")
 @named_study
 @root_option
 @storage_option
@@ -122,11 +122,11 @@ def ui(
     storage: str | None,
     tracking_uri: str | None,
 ) -> None:
-    """Open the MLflow UI on a ready-made view of a study, and its report beside it, until Ctrl-C.
+    """Open the MLflow UI on a prepared view of a study, and serve its report, until Ctrl-C.
 
-    Front, curves, parallel coordinates and F1 by language. Where the study is tracked on a server, its view is made and
-    its address shown; else a UI is started on the store. The report is made anew whenever more is known; a browser asks
-    for it every minute.
+    The view shows the front, curves, parallel coordinates and scores by language. If the study is tracked on a server,
+    the view is created there and its address printed; otherwise a UI is started on the store. The report is rebuilt
+    when the study changes; a browser reloads it every minute.
 
     \b
     ratio-hpo ui
@@ -138,9 +138,9 @@ def ui(
 
     folder = RunFolder(root)
     if tracking_uri is None and storage is None and not folder.runs.is_file() and not folder.studies.is_file():
-        raise StudyError(f"{folder.runs}: no runs here yet; run `ratio-hpo search`, or name the folder with --root")
+        raise StudyError(f"{folder.runs}: no runs found; run `ratio-hpo search`, or name the folder with --root")
     if host not in ("127.0.0.1", "localhost", "::1"):
-        say(f"{host}: no login is asked for; whoever reaches this machine there can read and change all runs")
+        say(f"{host}: the UI has no login; anyone who can reach this address can read and change all runs")
     view = open_view(root, storage, study)
     uri = uri_of(view, tracking_uri)
     path = _view_path(view, root, uri)
@@ -158,7 +158,7 @@ def ui(
 
 
 def _report_server(name: str, root: Path, storage: str | None, host: str, port: int, ui_address: str) -> ReportServer:
-    """The report of a study, from storage, for a browser; its links lead to the UI beside it."""
+    """Return a server of the report of a study, whose links point to the MLflow UI."""
     from ratio_hpo.analysis.report.page import render
     from ratio_hpo.cli.report import column
     from ratio_hpo.core.errors import StudyError
@@ -170,16 +170,16 @@ def _report_server(name: str, root: Path, storage: str | None, host: str, port: 
 
     stored = open_stored(root, storage, only_read=True)
 
-    def known() -> str:
-        names = [each for each in (name, name + CONFIRMATION) if has_study(stored, each)]
-        views = [view_study(stored, each) for each in names]
+    def content_version() -> str:
+        names = [candidate for candidate in (name, name + CONFIRMATION) if has_study(stored, candidate)]
+        views = [view_study(stored, existing) for existing in names]
         return repr([(extent(view.records), len(view.readings)) for view in views])
 
-    def make() -> str:
+    def build_page() -> str:
         return render([column(stored, view_study(stored, name), root, None, ui_address)], refresh=REFRESH)
 
     try:
-        return ReportServer(make, known, host=host, port=port)
+        return ReportServer(build_page, content_version, host=host, port=port)
     except OSError as error:
         raise StudyError(f"port {port} of {host} is taken; try --report-port {port + 1}") from error
 
@@ -193,18 +193,18 @@ def _show(address: str, *, browser: bool) -> None:
 
 
 STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_STORE_URI", "MLFLOW_READ_REPLICA_BACKEND_STORE_URI")
-"""Variables that name other stores to MLflow."""
+"""Environment variables that would point MLflow to other stores."""
 
 
 def _view_path(view: StudyView, root: Path, uri: str | None) -> str:
-    """The ready-made view; MLflow's own first page where it cannot be made."""
+    """Return the path of the prepared view, or of MLflow's start page if the view cannot be created."""
     from ratio_hpo.core.urls import reason_of
     from ratio_hpo.experiment.track import show_view
 
     try:
         return show_view(view, RunFolder(root), uri)
-    except Exception as error:  # the view is a convenience on an undocumented format
-        say(f"the ready-made view could not be made ({reason_of(error)}); the runs are there all the same")
+    except Exception as error:  # the view is a convenience in an undocumented format
+        say(f"the prepared view could not be created ({reason_of(error)}); the runs are not affected")
         return ""
 
 
@@ -213,7 +213,7 @@ def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> Non
 
     from ratio_hpo.core.errors import StudyError
 
-    # the store is handed over by the environment: everybody may read a command line, and the address holds a password
+    # pass the store in the environment: any user can read a command line, and the address may hold a password
     environment = {key: value for key, value in os.environ.items() if key not in STORES} | {
         "MLFLOW_BACKEND_STORE_URI": store,
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -224,7 +224,7 @@ def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> Non
     address = f"http://{host}:{port}/{path}"
     if _answers(host, port):
         raise StudyError(f"port {port} of {host} is taken; try --port {port + 1}")
-    # its workers end with its group; what it says is no data
+    # a separate session, so that its workers end with its group; its output goes to stderr, since it is not data
     server = subprocess.Popen(command, env=environment, start_new_session=True, stdout=sys.stderr)
     with ended_by_signals() as received:
         try:
@@ -232,7 +232,7 @@ def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> Non
                 time.sleep(0.2)
             if server.poll() is None:
                 _show(address, browser=browser)
-                say("Ctrl-C stops it")
+                say("press Ctrl-C to stop")
             code = server.wait()
         except KeyboardInterrupt:
             if received:
@@ -245,7 +245,7 @@ def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> Non
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
-    """End the server and the processes that it started."""
+    """Stop the server and the processes that it started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(server.pid, number)

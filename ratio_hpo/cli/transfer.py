@@ -1,4 +1,4 @@
-"""`transfer`: what each mixture gains over no intermediate training."""
+"""The `transfer` command, which shows the gain of each mixture over no intermediate training."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from ratio_hpo.show.formatting import number, say
 
 @click.command()
 @click.option(
-    "--png", type=click.Path(path_type=Path, dir_okay=False), help="Where the picture goes.  [default: below --root]"
+    "--png",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write the plot to.  [default: a file in --root]",
 )
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV on stdout, a row a trial, target and language.")
-@click.option("--no-picture", is_flag=True, help="Print the table alone.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV to stdout, one row per trial, target and language.")
+@click.option("--no-picture", is_flag=True, help="Print only the table.")
 @reading_options
 def transfer(
     png: Path | None, as_csv: bool, no_picture: bool, study: str | None, root: Path, storage: str | None, as_json: bool
 ) -> None:
-    """The gain of every trial over no intermediate training, by target and language.
+    """Show the gain of every trial over no intermediate training, by target and language.
 
-    Needs the baseline `none`. Gains are of one seed; * marks those that evaluation items alone would hardly give.
+    Needs the baseline `none`. Each gain is measured with one seed; * marks gains beyond 1.96 standard errors.
 
     \b
     ratio-hpo transfer
@@ -39,7 +41,7 @@ def transfer(
     from ratio_hpo.training.items import ItemStore
 
     if as_csv and as_json:
-        raise click.UsageError("--csv and --json both ask for stdout; keep one")
+        raise click.UsageError("--csv and --json both write to stdout; use one of them")
     if png is not None:
         check_ending(png)
     view = open_view(root, storage, study)
@@ -53,11 +55,11 @@ def transfer(
     if png is not None or not (as_json or as_csv or no_picture):
         try:
             default = RunFolder(root).plots / f"{view.name}-transfer.png"
-            say(f"picture: {plot_transfer(content, png or default)}")
+            say(f"plot: {plot_transfer(content, png or default)}")
         except OSError as error:
             if png is not None:
                 raise
-            say(f"no picture: {error.filename or root}: {error.strerror}; name a place for it with --png")
+            say(f"no plot: {error.filename or root}: {error.strerror}; name another file with --png")
 
 
 def _print(content: dict[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""Errors, fingerprints, configuration reading and small value types. Imports nothing of the project."""
+"""Errors, fingerprints, configuration reading and small value types. Imports no other package of the project."""

@@ -1,4 +1,4 @@
-"""The clock that waiting and expiry go by, so that a test can put another one in its place."""
+"""The clock used for waiting and expiry. Tests replace it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import time
 
 
 class Clock:
-    """This machine's clock."""
+    """The clock of this machine."""
 
     def monotonic(self) -> float:
-        """Seconds since some moment, which no change of the wall clock moves."""
+        """Return seconds since an arbitrary start; changes of the wall clock do not affect it."""
         return time.monotonic()
 
     def time(self) -> float:
-        """Seconds since the epoch, as this machine has it."""
+        """Return seconds since the epoch, by this machine's wall clock."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for this many seconds."""
         time.sleep(seconds)
 
 

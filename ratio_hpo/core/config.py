@@ -1,4 +1,4 @@
-"""The YAML edge: files are read safely and every mistake becomes one line with file, key, rule and remedy."""
+"""Read and write YAML files; each mistake becomes one line with file, key, rule and remedy."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ Whole = Annotated[int, Strict()]
 
 
 class Spec(BaseModel):
-    """A block of a YAML file: frozen, and a key that it does not know is an error."""
+    """Base class of the blocks of a YAML file: frozen; unknown keys are errors."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True)
 
 
 SHOWN = 60
-"""Characters of a value in a message."""
+"""Maximum number of characters of a value in a message."""
 
 MAX_VALUES = 100_000
-"""Values that a file may hold, those that aliases repeat counted each time."""
+"""Maximum number of values in a file, counting every repetition by an alias."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 3, 4, 4, SHOWN, SHOWN
 
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
-"""How pydantic names a key that a model, or a dataclass, does not know."""
+"""Pydantic's error types for an unknown key of a model or a dataclass."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 def check_name(name: str, where: str) -> str:
-    """A name that may stand in paths, URLs and queries: letters, digits, '.', '_', '+' and '-'.
+    """Check that a name is safe in paths, URLs and queries, and return it.
 
     Raises:
-        ConfigError: anything else.
+        ConfigError: If it is empty, holds another character, or does not begin with a letter or a digit.
     """
     if not NAME.fullmatch(name):
         raise ConfigError(f"{where}: needs letters, digits, '.', '_', '+' or '-', but got {name!r}; rename it")
@@ -54,7 +54,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML 1.2 mapping with text keys.
 
     Raises:
-        ConfigError: absent, not a file, not UTF-8, not YAML, duplicate keys, tags, or not a mapping.
+        ConfigError: If the file is unreadable, not UTF-8, not YAML, not a mapping, or has duplicate keys or tags.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.constructor import DuplicateKeyError
@@ -62,35 +62,35 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
     try:
         if path.exists() and not path.is_dir() and not is_regular(path):
-            raise ConfigError(f"{path}: needs a file, but this is a pipe or a device; copy it into a file")
+            raise ConfigError(f"{path}: needs a regular file, but this is a pipe or a device; copy it to a file")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file; check the path, or list what is there") from error
+        raise ConfigError(f"{path}: no such file; check the path") from error
     except IsADirectoryError as error:
-        raise ConfigError(f"{path}: needs a YAML file, but this is a folder; name a file in it") from error
+        raise ConfigError(f"{path}: needs a YAML file, but this is a folder; give the path of a file in it") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: needs UTF-8 text, but byte {error.start} is not; save it as UTF-8") from error
+        raise ConfigError(f"{path}: needs UTF-8 text, but byte {error.start} is not; save the file as UTF-8") from error
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     try:
         content = YAML(typ="safe", pure=True).load(text)
     except DuplicateKeyError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        what = str(error.problem).split(" with value")[0].removeprefix("found ")
-        raise ConfigError(f"{path}: line {line}: {what}; keep one of the two") from error
+        problem = str(error.problem).split(" with value")[0].removeprefix("found ")
+        raise ConfigError(f"{path}: line {line}: {problem}; remove one of the two") from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else "?"
-        raise ConfigError(f"{path}: line {line}: not valid YAML: {_one_line(error.problem)}; mend it") from error
+        raise ConfigError(f"{path}: line {line}: not valid YAML: {_one_line(error.problem)}; correct it") from error
     except (YAMLError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {_one_line(error)}; mend it") from error
+        raise ConfigError(f"{path}: not valid YAML: {_one_line(error)}; correct it") from error
     if content is None:
-        raise ConfigError(f"{path}: is empty; see `ratio-hpo spaces` and the shipped experiments for examples")
+        raise ConfigError(f"{path}: the file is empty; see `ratio-hpo spaces` and the shipped experiments for examples")
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: needs a mapping of keys, but got a {_kind(content)}; start with `name:`")
     _refuse_odd(path, content, "", set())
     if _count(content, {}) > MAX_VALUES:
-        raise ConfigError(f"{path}: its aliases repeat over {MAX_VALUES:,} values; write them out, or drop them")
+        raise ConfigError(f"{path}: its aliases repeat over {MAX_VALUES:,} values; remove the aliases")
     return content
 
 
@@ -98,45 +98,45 @@ def parse(schema: Any, content: Any, *, where: str | Callable[[str], str], prefi
     """Validate `content` against a type (a dataclass, a `Spec`, …).
 
     Args:
-        where: the file, as users know it; or what gives the place of a dotted key.
-        prefix: the key in that file under which `content` stands.
+        where: The path of the file as the user wrote it, or a function that returns the origin of a dotted key.
+        prefix: The key of that file that holds `content`.
 
     Raises:
-        ConfigError: one line a mistake.
+        ConfigError: If `content` is invalid; with one line for each mistake.
     """
     try:
         return TypeAdapter(schema).validate_python(content)
     except ValidationError as error:
-        known = _field_names(schema, error)
-        place = where if callable(where) else lambda _: where
-        raise ConfigError(*(_line(item, known, place, prefix) for item in error.errors())) from error
+        known_keys = _field_names(schema, error)
+        origin_of = where if callable(where) else lambda _: where
+        raise ConfigError(*(_line(item, known_keys, origin_of, prefix) for item in error.errors())) from error
 
 
 def unknown_key(where: str, key: str, name: str, known: list[str]) -> str:
-    """The line for a key or name that is not known, with the nearest known one."""
+    """Return the message for an unknown key or name, with the nearest known one."""
     return f"{where}: {key}: unknown {name} ({did_you_mean(key.rsplit('.', 1)[-1], known)})"
 
 
 def show(value: Any) -> str:
-    """A value for a message: what of it fits, however large it is and whatever it is made of."""
+    """Return the text of a value for a message, shortened to `SHOWN` characters."""
     text = _SHORT.repr(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
 def did_you_mean(value: str, known: list[str]) -> str:
-    """`did you mean 'x'?`, or the list of what is known."""
+    """Return `did you mean 'x'?` for the nearest known value, or the list of known values."""
     near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(known)) or 'none'}"
 
 
 def check_options(what: str, options: Iterable[str], known: Sequence[str]) -> None:
-    """Refuse options that something does not take.
+    """Check that all options are known.
 
     Args:
-        what: takes them, as users know it: `pruner: front`.
+        what: The component that takes the options, as written in YAML: `pruner: front`.
 
     Raises:
-        ConfigError: with the nearest known one.
+        ConfigError: If an option is unknown; with the nearest known one.
     """
     for option in options:
         if option not in known:
@@ -148,7 +148,7 @@ def _refuse_odd(path: Path, content: Any, prefix: str, seen: set[int]) -> None:
     if isinstance(content, str):
         if printable(plain := content.replace("\t", " ")) != plain:
             where = prefix.rstrip(".") or "a key"
-            raise ConfigError(f"{path}: {where}: {content!r} holds what cannot be shown; write plain text")
+            raise ConfigError(f"{path}: {where}: {content!r} holds control characters; write plain text")
         return
     if id(content) in seen:
         return
@@ -156,7 +156,7 @@ def _refuse_odd(path: Path, content: Any, prefix: str, seen: set[int]) -> None:
     if isinstance(content, dict):
         for key, value in content.items():
             if not isinstance(key, str):
-                raise ConfigError(f"{path}: {prefix}{key}: needs a text key, but got a {_kind(key)}; quote it")
+                raise ConfigError(f"{path}: {prefix}{key}: needs a text key, but got a {_kind(key)}; put it in quotes")
             _refuse_odd(path, key, prefix, seen)
             _refuse_odd(path, value, f"{prefix}{key}.", seen)
     elif isinstance(content, list):
@@ -165,23 +165,23 @@ def _refuse_odd(path: Path, content: Any, prefix: str, seen: set[int]) -> None:
 
 
 def _count(content: Any, counted: dict[int, int]) -> int:
-    """Values that it comes to with every alias written out, each object looked at once."""
+    """Return the number of values with every alias expanded; each object is visited once."""
     if not isinstance(content, dict | list):
         return 1
     if id(content) not in counted:
-        counted[id(content)] = MAX_VALUES + 1  # of an object that holds itself
+        counted[id(content)] = MAX_VALUES + 1  # for an object that contains itself
         inner = content.values() if isinstance(content, dict) else content
         counted[id(content)] = 1 + sum(_count(value, counted) for value in inner)
     return counted[id(content)]
 
 
-def _line(item: Any, known: dict[tuple[str, ...], list[str]], place: Callable[[str], str], prefix: str) -> str:
+def _line(item: Any, known_keys: dict[tuple[str, ...], list[str]], origin_of: Callable[[str], str], prefix: str) -> str:
     location = tuple(str(part) for part in item["loc"] if not str(part).startswith("function-"))
     key = ".".join(part for part in (prefix, *location) if part)
-    where = place(key)
+    where = origin_of(key)
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] in UNKNOWN:
-        return f"{where}: {key}: unknown key ({did_you_mean(location[-1], known.get(location[:-1], []))})"
+        return f"{where}: {key}: unknown key ({did_you_mean(location[-1], known_keys.get(location[:-1], []))})"
     if item["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"{where}: {key}: is required, but absent; add it"
     if item["type"] == "value_error":
@@ -190,38 +190,38 @@ def _line(item: Any, known: dict[tuple[str, ...], list[str]], place: Callable[[s
 
 
 def _field_names(schema: Any, error: ValidationError) -> dict[tuple[str, ...], list[str]]:
-    """For each place of an unknown key, the keys that are known there."""
-    places = {tuple(str(part) for part in item["loc"])[:-1] for item in error.errors() if item["type"] in UNKNOWN}
+    """Return the known keys at each location that has an unknown key."""
+    locations = {tuple(str(part) for part in item["loc"])[:-1] for item in error.errors() if item["type"] in UNKNOWN}
     root = TypeAdapter(schema).json_schema()
-    return {place: _keys_at(root, root, place) for place in places}
+    return {location: _keys_at(root, root, location) for location in locations}
 
 
-def _keys_at(root: dict[str, Any], node: dict[str, Any], place: tuple[str, ...]) -> list[str]:
+def _keys_at(root: dict[str, Any], node: dict[str, Any], location: tuple[str, ...]) -> list[str]:
     nodes = [_resolve(root, node)]
-    for part in place:
+    for part in location:
         nodes = [child for parent in nodes for child in _children(root, parent, part)]
-    names = {name for parent in nodes for each in _options(root, parent) for name in each.get("properties", {})}
+    names = {name for parent in nodes for option in _options(root, parent) for name in option.get("properties", {})}
     return sorted(names)
 
 
 def _options(root: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a place may hold: itself, and the members of a union."""
+    """Return the alternatives of a schema node: itself and the members of its unions."""
     return [node, *(_resolve(root, option) for option in node.get("anyOf", []) + node.get("oneOf", []))]
 
 
 def _children(root: dict[str, Any], node: dict[str, Any], part: str) -> list[dict[str, Any]]:
     options = _options(root, node)
-    found = []
+    children = []
     for option in options:
         if part in option.get("properties", {}):
-            found.append(option["properties"][part])
+            children.append(option["properties"][part])
         elif isinstance(option.get("additionalProperties"), dict):
-            found.append(option["additionalProperties"])
+            children.append(option["additionalProperties"])
         elif "items" in option:
-            found.append(option["items"])
-    if not found:  # a tag that pydantic adds to the place of a union member
-        found = list(options[1:])
-    return [_resolve(root, child) for child in found]
+            children.append(option["items"])
+    if not children:  # pydantic adds a tag to the location of a union member
+        children = list(options[1:])
+    return [_resolve(root, child) for child in children]
 
 
 def _resolve(root: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
@@ -247,14 +247,17 @@ _READ_OTHERWISE = re.compile(
     r"[yYnN]|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|=|<<|[-+]?0[0-7_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
     r"|[-+]?[0-9][0-9_]*\.?[0-9_]*([eE][-+]?[0-9]+)?"
 )
-"""Texts that YAML 1.1 takes for a truth, a number or a time, and 1.2 does not, or not alike."""
+"""Texts that YAML 1.1 reads as a boolean, a number or a time, and YAML 1.2 reads differently."""
 
 _FOLDED = re.compile("[\x85\u2028\u2029\ufeff]")
-"""Characters that YAML 1.1 ends lines at."""
+"""Characters that end a line in YAML 1.1."""
 
 
 def dump_yaml(content: Any, comment: str = "") -> str:
-    """YAML that `load_yaml`, and readers of YAML 1.1 such as PyYAML, read alike, under a comment.
+    """Return YAML text that `load_yaml` and YAML 1.1 readers such as PyYAML read the same way.
+
+    Args:
+        comment: Text of the comment at the top.
 
     Examples:
         >>> print(dump_yaml({"language": "no", "weight_decay": 1e-05}).strip())
@@ -267,7 +270,7 @@ def dump_yaml(content: Any, comment: str = "") -> str:
     from ruamel.yaml.representer import SafeRepresenter
 
     class Representer(SafeRepresenter):
-        """Quotes what is read otherwise, and writes numbers with a point."""
+        """Quotes text that YAML 1.1 reads differently, and writes numbers with a decimal point."""
 
         def text(self, value: str) -> Any:
             quoted = _READ_OTHERWISE.fullmatch(value) or "?" in value or value.startswith(":")

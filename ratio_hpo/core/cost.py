@@ -1,4 +1,4 @@
-"""What was really spent, after reuse."""
+"""The paid cost: what was spent after reuse of stored stages."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PaidCost:
-    """What was really spent, after reuse.
+    """The paid cost of training and scoring, after reuse of stored stages.
 
     Attributes:
-        cost, seconds, flops: of training: in the study's unit, and 6 x parameters x tokens.
-        scored, scoring_seconds: windows that were scored, and how long that took.
+        cost: Training cost in the study's unit, windows or tokens.
+        seconds: Duration of training.
+        flops: Floating-point operations of training, 6 x parameters x tokens.
+        scored: Windows that were scored.
+        scoring_seconds: Duration of scoring.
     """
 
     cost: float = 0.0
@@ -30,4 +33,4 @@ class PaidCost:
 NOTHING = PaidCost()
 
 PAID: tuple[str, ...] = ("paid_seconds", "paid_flops", "paid_scored", "paid_scoring_seconds")
-"""Measures of what was really spent beside the cost, in the order of `Spent`."""
+"""Measures of the paid cost, other than the cost itself, in the order of the fields of `PaidCost`."""

@@ -1,4 +1,4 @@
-"""What can go wrong, as one family. Users see the message alone: the rule, the value, where, what to do."""
+"""Exceptions of the package. Users see only the message: the rule, the value, where it is, what to do."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ratio_hpo.core.option_names import spelled
 
 
 class RatioHpoError(ValueError):
-    """Root of every error that a user can cause or mend.
+    """Base class of all errors that a user can cause or fix.
 
     Attributes:
-        exit_code: of the command line, which prints the message alone: 2 for bad input, 1 where the machine or the
-            search is at fault.
+        exit_code: Exit code of the command line, which prints only the message: 2 for bad input, 1 for a fault of the
+            machine or the search.
 
     Examples:
         >>> try:
@@ -34,7 +34,7 @@ class RatioHpoError(ValueError):
 
 
 def printable(text: str) -> str:
-    """The text with what a terminal would act on, or cannot show, written out; lines stay lines.
+    """Return the text with control and unprintable characters escaped; line breaks are kept.
 
     Examples:
         >>> printable("a\\x1b[31mb\\ud800")
@@ -44,11 +44,14 @@ def printable(text: str) -> str:
 
 
 _ACTS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, those that turn the direction of writing, and halves of characters."""
+"""Control characters, bidirectional formatting characters and surrogates."""
 
 
 class ConfigError(RatioHpoError):
-    """A space or an experiment breaks a rule. `lines` holds one message a mistake.
+    """An invalid space, experiment or option.
+
+    Attributes:
+        lines: One message for each mistake.
 
     Examples:
         >>> ConfigError("a: is required; add it", "b: unknown key").lines
@@ -61,7 +64,7 @@ class ConfigError(RatioHpoError):
 
 
 class Mistakes:
-    """Gathers the mistakes of several checks, so that all are told at once.
+    """Collects the mistakes of several checks and raises them together.
 
     Examples:
         >>> mistakes = Mistakes()
@@ -77,28 +80,28 @@ class Mistakes:
 
     @contextmanager
     def among(self) -> Iterator[None]:
-        """A check, whose mistakes are among them."""
+        """Collect the `ConfigError` of the block."""
         try:
             yield
         except ConfigError as error:
             self.lines += [line for line in error.lines if line not in self.lines]
 
     def tell(self) -> None:
-        """Raise all of them.
+        """Raise all collected mistakes.
 
         Raises:
-            ConfigError: there are any.
+            ConfigError: If there are any.
         """
         if self.lines:
             raise ConfigError(*self.lines)
 
 
 class DataError(RatioHpoError):
-    """A data file is absent, unreadable or holds records that break its format."""
+    """A data file that is absent, unreadable or holds invalid records."""
 
 
 class StudyError(RatioHpoError):
-    """A study is absent, belongs to another experiment, or cannot be opened.
+    """A study that is absent, belongs to another experiment or cannot be opened.
 
     Examples:
         >>> StudyError("no study named 'x'").exit_code
@@ -107,55 +110,55 @@ class StudyError(RatioHpoError):
 
 
 class FirstTrialFailed(StudyError):
-    """Trial 0 sets the target; without it nothing can be timed."""
+    """A failed trial 0: it sets the target score, so no cost to target can be measured."""
 
     exit_code = 1
 
 
 class ResumeError(RatioHpoError):
-    """A checkpoint cannot be continued exactly."""
+    """A checkpoint from which training cannot be resumed exactly."""
 
 
 class StorageError(RatioHpoError):
-    """A database that is there cannot be used: locked, full, read-only or damaged."""
+    """An existing database that cannot be used: locked, full, read-only or damaged."""
 
     exit_code = 1
 
 
 class StorageReplaced(StorageError):
-    """A database was deleted, or another copy put in its place, while a process worked with it."""
+    """A database that was deleted or replaced while a process used it."""
 
 
 class WorkBlocked(RatioHpoError):
-    """Something that no trial would get past."""
+    """A fault that would stop every trial."""
 
     exit_code = 1
 
 
 class FileFault(WorkBlocked):
-    """A file cannot be read or written, and the trial that needs it is not to blame; it may pass."""
+    """A file that cannot be read or written because of the machine; the error may be transient."""
 
 
 class StorageFullError(WorkBlocked):
-    """The disk cannot hold what the stage store needs."""
+    """A disk without enough space for the stage store."""
 
 
 class RemoteStoreError(WorkBlocked):
-    """What machines remote store is away, or refuses."""
+    """A remote store that is unavailable or refuses access."""
 
 
 class ScoreError(RatioHpoError):
-    """An evaluation that cannot be compared with the others of its study."""
+    """An evaluation whose scores cannot be compared with those of the study."""
 
 
 class WorkLeft(RatioHpoError):
-    """A search has ended before its work was done, and nothing says why."""
+    """A search that ended before its work was done, for an unknown reason."""
 
     exit_code = 1
 
 
 class BatchTooLarge(Exception):
-    """Windows that must go through the model together do not fit into memory.
+    """Windows that the model must process together do not fit into memory.
 
     Examples:
         >>> print(BatchTooLarge("lareqa", 16))
@@ -174,11 +177,12 @@ class BatchTooLarge(Exception):
 
 
 class Diverged(Exception):
-    """A loss that is not finite. An outcome of a trial, not a mistake of the user.
+    """A non-finite loss. It is an outcome of a trial, not a mistake of the user.
 
     Attributes:
-        stage, step: where it happened.
-        parameters: the stage's learning rate and batch size, for the report.
+        stage: Name of the stage.
+        step: Step at which the loss became non-finite.
+        parameters: Learning rate and batch size of the stage, for the report.
 
     Examples:
         >>> print(Diverged("target", 7, {"learning_rate": 0.1}))
@@ -199,11 +203,11 @@ class Diverged(Exception):
 
 
 MAX_REASON = 300
-"""Characters of the reason of a failed trial; its traceback keeps the rest."""
+"""Maximum number of characters of a failure reason; the traceback holds the full text."""
 
 
 def in_one_line(error: BaseException) -> str:
-    """What an error is and says.
+    """Return the type and message of an error in one line.
 
     Examples:
         >>> in_one_line(ValueError("one\\ntwo"))

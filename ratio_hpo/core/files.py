@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and what they weigh."""
+"""Atomic writes, faults of the machine, and sizes of files and folders."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from pathlib import Path
 from ratio_hpo.core.errors import FileFault, WorkBlocked, in_one_line
 
 FAULTS: list[Callable[[Path], None]] = []
-"""Called with the name of whatever is about to be written: a test makes them raise what a disk would."""
+"""Hooks called with each path before it is written; tests use them to raise disk errors."""
 
 
 @contextmanager
 def written_whole(target: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A path beside `target` to write a file or a folder to, renamed into its place when the block ends well.
+    """Write a file or a folder atomically.
 
-    The temporary name begins with a dot and names the process, so that a sweep can tell what a killed one left. What is
-    renamed is on the disk: it survives a power cut whole, or is not there.
+    Yields a temporary path in the folder of `target`, which is renamed to `target` when the block ends without an
+    error. The temporary name begins with a dot and holds the process id, so that a sweep recognises the remains of a
+    killed process. Data is synced before the rename: after a power cut, `target` is complete or absent.
 
     Args:
-        replace: take the place of a folder that is there; without it, one that another process has just finished
-            stays, and ours goes. A file always takes the place of one that is there.
+        replace: Replace an existing folder; otherwise a folder that another process wrote in the meantime is kept and
+            this one is discarded. A file always replaces an existing file.
 
     Raises:
-        OSError: it cannot be written or renamed; nothing half-written remains.
+        OSError: If it cannot be written or renamed; nothing partial remains.
     """
     temporary = target.with_name(f".{target.name}-{os.getpid()}-{threading.get_native_id()}")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,9 +52,9 @@ def written_whole(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    """Have the disk hold a file, or all that a folder holds."""
-    for each in [*path.rglob("*"), path] if path.is_dir() else [path]:
-        _sync_entry(each)
+    """Sync a file, or all content of a folder, to disk."""
+    for entry in [*path.rglob("*"), path] if path.is_dir() else [path]:
+        _sync_entry(entry)
 
 
 def _sync_entry(path: Path) -> None:
@@ -61,7 +62,7 @@ def _sync_entry(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot; others do
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems do not support syncing
             raise
     finally:
         os.close(handle)
@@ -73,12 +74,12 @@ def _put_folder(temporary: Path, target: Path, *, replace: bool) -> None:
     try:
         temporary.rename(target)
     except OSError:
-        if not target.is_dir():  # else another process has just finished the same
+        if not target.is_dir():  # otherwise another process wrote the same content in the meantime
             raise
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a folder, or what of it is there."""
+    """Delete a file or a folder; nothing happens if it is absent."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -93,56 +94,56 @@ FAULTY = DISK_FULL | {
     errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ENETRESET,
     errno.EMFILE, errno.ENFILE, errno.EBUSY, errno.EUCLEAN, errno.ESHUTDOWN, errno.ENOLCK, errno.EAGAIN,
 }  # fmt: skip
-"""What an operating system says where a disk, a network or a limit of the machine is at fault, whoever meets it."""
+"""Error numbers of faults of a disk, a network or a limit of the machine."""
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)|\[Errno (\d+)\]|errno:? ?(\d+)", re.IGNORECASE)
-"""How libraries that raise errors of their own name the operating system's: safetensors (Rust), Python, Arrow."""
+"""Error numbers in the messages of libraries with custom exceptions: safetensors (Rust), Python, Arrow."""
 
 
 def error_numbers(error: BaseException) -> set[int]:
-    """The operating system's numbers behind an error, however a library has wrapped it.
+    """Return the operating system error numbers behind an exception, including wrapped ones.
 
     Examples:
         >>> error_numbers(RuntimeError("I/O error: Disk quota exceeded (os error 122)"))
         {122}
     """
     numbers: set[int] = set()
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno is not None:
-            numbers.add(seen.errno)
-        text = str(seen)
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, OSError) and current.errno is not None:
+            numbers.add(current.errno)
+        text = str(current)
         numbers |= {int(next(filter(None, match))) for match in _OS_ERROR.findall(text)}
         numbers |= {number for number in FAULTY if os.strerror(number) in text}
-        seen = seen.__cause__ or seen.__context__
+        current = current.__cause__ or current.__context__
     return numbers
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error says that the disk, or what one may use of it, is full, however a library has wrapped it."""
+    """Return whether an error, possibly wrapped by a library, means a full disk or an exceeded quota."""
     return bool(error_numbers(error) & DISK_FULL)
 
 
 def is_fault(error: BaseException) -> bool:
-    """Whether an error is a fault of the machine, whatever code has met it.
+    """Return whether an error is a fault of the machine rather than of the code that raised it.
 
-    That a file is absent, or may not be read, can be a mistake in somebody's code; these are none.
+    Missing files and permissions do not count: they can be mistakes in the user's code.
     """
     return isinstance(error, FileFault) or bool(error_numbers(error) & FAULTY)
 
 
 @contextmanager
 def faults_of_files() -> Iterator[None]:
-    """What goes wrong with files in the block is a fault of the machine: all of them were there when it was prepared.
+    """Convert file errors of the block into `FileFault`: its files existed when the trial was prepared.
 
     Raises:
-        FileFault: with the operating system's reason.
+        FileFault: If a file cannot be read or written; with the operating system's reason.
     """
     try:
         yield
     except WorkBlocked:
         raise
-    except Exception as error:  # safetensors and Arrow have errors of their own
+    except Exception as error:  # safetensors and Arrow raise custom exceptions
         if isinstance(error, OSError) or error_numbers(error):
             raise FileFault(f"{in_one_line(error)}; check the disk and permissions") from error
         raise
@@ -150,10 +151,10 @@ def faults_of_files() -> Iterator[None]:
 
 @contextmanager
 def unless_disk_is_full() -> Iterator[None]:
-    """What is done in the block is left undone where the disk is full; any other error is raised.
+    """Suppress errors caused by a full disk in the block.
 
     Raises:
-        OSError: for another reason.
+        OSError: If the cause is another one.
     """
     try:
         yield
@@ -163,7 +164,7 @@ def unless_disk_is_full() -> Iterator[None]:
 
 
 def entries(folder: Path) -> list[Path]:
-    """What a folder holds, by name, but for what is being written; nothing where it is not there, or not any more."""
+    """Return the entries of a folder by name, without files being written; empty if the folder is absent."""
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -172,11 +173,11 @@ def entries(folder: Path) -> list[Path]:
 
 
 _UNFINISHED = re.compile(r"\..+-\d+-\d+(-wal|-shm|-journal)?")
-"""The names that `written_whole` writes under."""
+"""Temporary names of `written_whole`."""
 
 
 def unfinished(folder: Path) -> list[Path]:
-    """What is being written in a folder, or was when its writer was killed."""
+    """Return the temporary files and folders of `written_whole` in a folder."""
     try:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -185,41 +186,41 @@ def unfinished(folder: Path) -> list[Path]:
 
 
 def abandoned(root: Path, seconds: float) -> Iterator[Path]:
-    """What below a folder was being written by a process that was killed: nothing has changed it for so long."""
-    for place, folders, _ in os.walk(root):
+    """Yield the temporary files below a folder that were last changed at least this many seconds ago."""
+    for parent, folders, _ in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for path in unfinished(Path(place)):
+        for path in unfinished(Path(parent)):
             with suppress(FileNotFoundError):
                 if time.time() - path.lstat().st_mtime >= seconds:
                     yield path
 
 
 def files_below(folder: Path, *, hidden: bool = False) -> Iterator[tuple[Path, os.stat_result]]:
-    """The files of a folder and of those in it, with their state. Others may write, rename and delete meanwhile.
+    """Yield the files below a folder with their `stat`; other processes may change the folder meanwhile.
 
     Args:
-        hidden: also what is being written.
+        hidden: Include names that begin with a dot, such as files being written.
     """
-    for place, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder):
         if not hidden:
             folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            path = Path(place, name)
+            path = Path(parent, name)
             if not hidden and name.startswith("."):
                 continue
-            with suppress(FileNotFoundError, NotADirectoryError):  # gone meanwhile
+            with suppress(FileNotFoundError, NotADirectoryError):  # deleted meanwhile
                 state = path.stat()
                 if stat.S_ISREG(state.st_mode):
                     yield path, state
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes that a folder holds; 0 where there is none."""
+    """Return the size of a folder in bytes; 0 if it is absent."""
     return sum(state.st_size for _, state in files_below(folder))
 
 
 def in_bytes(number: float) -> str:
-    """A number of bytes for people, never rounded to nothing.
+    """Return a number of bytes as text with a unit.
 
     Examples:
         >>> in_bytes(1_234_567_890), in_bytes(20_480), in_bytes(12)
@@ -232,5 +233,5 @@ def in_bytes(number: float) -> str:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether it is a plain file: reading a pipe or a device could wait for ever."""
+    """Return whether a path is a regular file; reading a pipe or a device could block."""
     return stat.S_ISREG(path.stat().st_mode)

@@ -1,4 +1,4 @@
-"""The form of what is printed as JSON, and how long its numbers are; docs/json.md describes it."""
+"""Format number and rounding of the printed JSON, which docs/json.md describes."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 SCHEMA = 4
-"""Raised when a key goes or changes its meaning; new keys leave it as it is."""
+"""Format number: increased when a key is removed or changes its meaning, not when a key is added."""
 
 DIGITS, EXACT_DIGITS = 4, 6
-"""Significant digits of what was measured, and of parameters and shares that somebody may train with."""
+"""Significant digits of measurements, and of parameters and shares, which may be used for training."""
 
 EXACT = frozenset({"params", "shares", "requested", "config", "space", "parameters"})
 
 
 def rounded(content: Any, key: str = "", *, digits: int = DIGITS) -> Any:
-    """The content with its numbers as long as they mean something; whole numbers stay whole.
+    """Return the content with its numbers rounded to significant digits; whole numbers become integers.
 
     Examples:
         >>> rounded({"score": 0.834166666, "cost": 3840.0, "params": {"learning_rate": 0.00123456789}})
@@ -36,7 +36,7 @@ def rounded(content: Any, key: str = "", *, digits: int = DIGITS) -> Any:
 
 
 def _whole_again(shares: dict[str, Any]) -> dict[str, Any]:
-    """Rounded shares that still sum to 1: the largest takes what rounding lost."""
+    """Return rounded shares that sum to 1; the largest one absorbs the rounding error."""
     if not shares or not all(isinstance(share, float | int) for share in shares.values()):
         return shares
     largest = max(shares, key=lambda name: shares[name])

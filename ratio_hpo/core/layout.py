@@ -1,4 +1,4 @@
-"""The run folder: where everything below it is. Nobody else puts names together."""
+"""Paths below the run folder; no other module builds them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ratio_hpo.core.urls import file_url
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """The places below a run folder. It can be copied or moved: what is stored names places relative to it.
+    """The paths below a run folder, which can be copied or moved: stored paths are relative to it.
+
+    Attributes:
+        root: The run folder.
 
     Examples:
         >>> RunFolder(Path("mlruns")).weights("my-study").as_posix()
@@ -24,7 +27,7 @@ class RunFolder:
 
     @property
     def studies(self) -> Path:
-        """The SQLite file of studies."""
+        """SQLite database of the studies."""
         return self.root / "studies.db"
 
     @property
@@ -33,50 +36,51 @@ class RunFolder:
 
     @property
     def runs(self) -> Path:
-        """The SQLite file of MLflow."""
+        """SQLite database of MLflow."""
         return self.root / "mlflow.db"
 
     @property
     def runs_url(self) -> str:
-        return file_url(self.runs.resolve(), driver="sqlite+pysqlite")  # MLflow makes stray folders of the short form
+        return file_url(self.runs.resolve(), driver="sqlite+pysqlite")  # `sqlite://` makes MLflow create stray folders
 
     @property
     def artifacts(self) -> Path:
-        """Artifacts of MLflow's runs."""
+        """Artifacts of the MLflow runs."""
         return self.root / "artifacts"
 
     @property
     def stages(self) -> Path:
-        """The stage store, which evicts."""
+        """Stage store; its content may be evicted."""
         return self.root / "stages"
 
     @property
     def items(self) -> Path:
-        """Scores of single evaluation items, which stay when stages are evicted."""
+        """Scores of single evaluation items; they are kept when stages are evicted."""
         return self.root / "items"
 
     @property
     def checkpoints(self) -> Path:
-        """Kept weights of all studies."""
+        """Retained checkpoints of all studies."""
         return self.root / "checkpoints"
 
     def weights(self, study: str) -> Path:
-        """Kept weights of a study."""
+        """Return the folder of a study's retained checkpoints."""
         return self.checkpoints / study
 
     def kept(self, study: str, point: str) -> Path | None:
-        """The folder of a point's kept weights, which transformers loads; None: they are not kept."""
+        """Return the folder of a point's retained checkpoint, which transformers can load; None if it was not kept."""
         folder = self.weights(study) / point
         return folder if folder.is_dir() else None
 
     def remote_store(self, url: str | None, say: Callable[[str], None] | None = to_stderr) -> RemoteStore | None:
-        """What is shared of it at an address; None: nothing is.
+        """Return the remote store at an address; None without an address.
 
         Args:
-            say: is told when the remote store is waited for.
+            url: Address of the remote store.
+            say: Receives a message when an unavailable remote store is retried.
 
         Raises:
-            ConfigError: nothing that can be shared at.
+            ConfigError: If the address is invalid.
         """
         return None if url is None else RemoteStore(url, self.root, say=say)
 
@@ -85,11 +89,11 @@ class RunFolder:
         return self.root / "plots"
 
     def plot(self, study: str, ending: str = ".png") -> Path:
-        """A picture of a study, its front unless the ending names another one."""
+        """Return the path of a plot of a study: its front, or the plot that the ending names."""
         return self.plots / f"{study}{ending}"
 
     def report(self, study: str) -> Path:
-        """The report of a study."""
+        """Return the path of a study's report."""
         return self.root / "reports" / f"{study}.html"
 
     @property
@@ -103,12 +107,12 @@ class RunFolder:
 
     @property
     def digests(self) -> Path:
-        """Checksums of large files that were worked out before."""
+        """Cache of the checksums of large files."""
         return self.root / "cache" / "digests.json"
 
     @property
     def storages(self) -> Path:
-        """The storages whose studies keep weights and stages here."""
+        """List of the storages whose studies keep weights and stages in this run folder."""
         return self.root / "storages.txt"
 
     @property

@@ -1,10 +1,10 @@
-"""Names of samplers and pruners, which the command line offers and the study makes."""
+"""Names of the available samplers and pruners."""
 
 RULED = ("reference_only", "proportional", "uniform", "temperature", "unimax")
-"""Mixtures by rule."""
+"""Samplers that propose a fixed baseline mixture."""
 
 LAWS = ("regmix", "olmix")
-"""Laws of mixtures that are fitted."""
+"""Samplers that fit a mixing law."""
 
 SAMPLERS = ("mixture", "tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid", *RULED, *LAWS)
 

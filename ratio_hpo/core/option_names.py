@@ -1,7 +1,6 @@
-"""How options are called: a message names one as ⟨root⟩, and whoever shows it spells it as its user writes it.
+"""Option names in messages: a message refers to an option as ⟨root⟩, which is shown as the user writes it.
 
-Rooms below the faces know options, not flags: `root` is `root=` to those who call Python, and `--root` on the command
-line, whose entry point says so once.
+In Python an option is shown as `root`; the entry point of the command line sets it to be shown as `--root`.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ _spell: list[Callable[[str], str]] = [lambda name: f"`{name}`"]
 
 
 def spelled(text: str) -> str:
-    """The text with its options as the user writes them.
+    """Return the text with each ⟨option⟩ shown as the user writes it.
 
     Examples:
         >>> spelled("name another ⟨root⟩")
@@ -24,5 +23,9 @@ def spelled(text: str) -> str:
 
 
 def spell_as(how: Callable[[str], str]) -> None:
-    """From now on, options are spelled so. For the entry point of a face."""
+    """Set how options are shown from now on; called by an entry point.
+
+    Args:
+        how: Returns the text for an option's name.
+    """
     _spell[:] = [how]

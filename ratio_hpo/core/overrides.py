@@ -1,4 +1,4 @@
-"""Settings laid over a file: which value of a key wins, and where it came from.
+"""Settings that override the values of a file, with their precedence and source.
 
 Precedence, lowest first: defaults, the file, `RATIO_HPO_*` variables, flags.
 """
@@ -18,11 +18,12 @@ NESTING = "__"
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value for a key of a file.
+    """A value that overrides a key of a file.
 
     Attributes:
-        key: dotted (`stages.target.steps`).
-        source: the flag or variable that it came from, as users know it.
+        key: Dotted key, such as `stages.target.steps`.
+        value: The new value.
+        source: The flag or environment variable that set it, as the user writes it.
     """
 
     key: str
@@ -31,10 +32,10 @@ class Setting:
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
-    """`key=value`, with the value read as YAML.
+    """Parse `key=value`, with the value as YAML.
 
     Raises:
-        ConfigError: no `=`, no key, or a value that is not YAML.
+        ConfigError: If `=` or the key is missing, or the value is not valid YAML.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -51,23 +52,24 @@ def parse_assignment(text: str) -> tuple[str, Any]:
 
 
 def environment_settings(environ: Mapping[str, str], keys: Iterable[str], options: Iterable[str]) -> list[Setting]:
-    """Settings from `RATIO_HPO_STAGES__TARGET__STEPS=50` and the like.
+    """Return settings from environment variables such as `RATIO_HPO_STAGES__TARGET__STEPS=50`.
 
     Args:
-        keys: top-level keys of the file.
-        options: names of options that read a variable of their own; theirs are left out.
+        environ: The environment.
+        keys: Top-level keys of the file.
+        options: Names of options that read their variable themselves; their variables are left out.
     """
-    known, taken = set(keys), set(options)
-    found = []
+    file_keys, option_names = set(keys), set(options)
+    settings = []
     for name, text in sorted(environ.items()):
         path = name.removeprefix(PREFIX).lower().split(NESTING)
-        if name.startswith(PREFIX) and path[0] in known and not (len(path) == 1 and path[0] in taken):
-            found.append(Setting(".".join(path), parse_assignment(f"{path[0]}={text}")[1], name))
-    return found
+        if name.startswith(PREFIX) and path[0] in file_keys and not (len(path) == 1 and path[0] in option_names):
+            settings.append(Setting(".".join(path), parse_assignment(f"{path[0]}={text}")[1], name))
+    return settings
 
 
 def unknown_variables(environ: Mapping[str, str], names: Iterable[str]) -> list[str]:
-    """Variables with our prefix that no option and no key reads."""
+    """Return the variables with the prefix `RATIO_HPO_` that match no option and no key."""
     known = {name.lower() for name in names}
     return [
         name
@@ -77,34 +79,34 @@ def unknown_variables(environ: Mapping[str, str], names: Iterable[str]) -> list[
 
 
 def overlay(content: Mapping[str, Any], settings: Sequence[Setting]) -> dict[str, Any]:
-    """`content` with the settings put in, in their order; what lacks a mapping on the way gets one.
+    """Return `content` with the settings applied in order; missing mappings are created.
 
-    A text on the way becomes `{name: text}`, the long form of `base`, `sampler` and `pruner`.
+    Where a key leads through a text, the text becomes `{name: text}`, the long form of `base`, `sampler` and `pruner`.
 
     Raises:
-        ConfigError: a key that leads through a value that holds no keys.
+        ConfigError: If a key leads through a value that is not a mapping.
     """
     result = dict(content)
     for setting in settings:
-        place, path = result, setting.key.split(".")
+        target, path = result, setting.key.split(".")
         for part in path[:-1]:
-            inner: Any = place.get(part, {})
+            inner: Any = target.get(part, {})
             inner = {"name": inner} if isinstance(inner, str) else inner
             if not isinstance(inner, dict):
                 raise ConfigError(
-                    f"{setting.source} {setting.key}: {part} holds no keys, but {show(inner)}; set it whole"
+                    f"{setting.source} {setting.key}: {part} holds no keys, but {show(inner)}; set all of {part}"
                 )
             inner = dict(inner)
-            place[part] = inner
-            place = inner
-        if len(path) > 1 and path[-1] == "name" and place.get("name") != setting.value:
-            place.pop("options", None)  # they are of the one that goes
-        place[path[-1]] = setting.value
+            target[part] = inner
+            target = inner
+        if len(path) > 1 and path[-1] == "name" and target.get("name") != setting.value:
+            target.pop("options", None)  # the options belong to the replaced component
+        target[path[-1]] = setting.value
     return result
 
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves by dotted key; empty mappings and lists are leaves."""
+    """Return the leaves by dotted key; empty mappings and lists are leaves."""
     leaves: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, Mapping) and value:
@@ -115,7 +117,7 @@ def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def source_of(key: str, settings: Sequence[Setting]) -> str | None:
-    """The setting that decided a dotted key, as `-S` or a variable's name; None: none of them."""
+    """Return the source of the setting that decided a dotted key, such as `-S` or a variable; None if none did."""
     for setting in reversed(settings):
         if key == setting.key or key.startswith(f"{setting.key}.") or setting.key.startswith(f"{key}."):
             return setting.source

@@ -1,4 +1,4 @@
-"""Shipped YAML: found by name in the working folder first, then in the package."""
+"""Shipped YAML files, found by name: first in the working folder, then in the package."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def shipped_files(folder: str) -> list[Path]:
-    """All YAML files of `folder` at hand, one a name; a file in the working folder hides a shipped one."""
-    found: dict[str, Path] = {}
+    """Return the available YAML files of `folder`, one for each name.
+
+    A file in the working folder hides the shipped file of the same name.
+    """
+    paths: dict[str, Path] = {}
     for root in _roots(folder):
         for path in sorted(root.glob("*.yaml")):
-            found.setdefault(path.stem, path)
-    return [found[name] for name in sorted(found)]
+            paths.setdefault(path.stem, path)
+    return [paths[name] for name in sorted(paths)]
 
 
 def find_shipped(folder: str, name_or_path: str) -> Path:
-    """The file that a name or a path means.
+    """Return the file for a name or a path.
 
     Raises:
-        ConfigError: nothing of that name; says what there is.
+        ConfigError: If no file has that name; with the nearest or all available names.
     """
     as_path = Path(name_or_path)
     if as_path.suffix in (".yaml", ".yml") or as_path.parent != Path() or as_path.is_file():
         return as_path
     files = {path.stem: path for path in shipped_files(folder)}
     if name_or_path not in files:
-        what = did_you_mean(name_or_path, list(files))
-        raise ConfigError(f"{name_or_path}: no such file or name in {folder}/ ({what})")
+        hint = did_you_mean(name_or_path, list(files))
+        raise ConfigError(f"{name_or_path}: no such file or name in {folder}/ ({hint})")
     return files[name_or_path]
 
 
 def is_shipped(path: Path) -> bool:
-    """Whether a file is one of the package's own, which is found by its name from anywhere."""
+    """Return whether a file is shipped with the package, so that its name suffices in any working folder."""
     return path.resolve().is_relative_to(PACKAGE) or path.resolve().parent.parent == PACKAGE.parent
 
 

@@ -1,4 +1,4 @@
-"""What a trial comes to, and what a study is about: the values that rooms pass on and the storage keeps."""
+"""Resolved trial plans and study metadata, as packages exchange them and the storage keeps them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from typing import Any
 from pydantic import TypeAdapter
 
 WINDOWS, TOKENS = "windows", "tokens"
-"""What the cost of a study may count."""
+"""Units of a study's cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourcePlan:
-    """A source in a stage, as it was asked for and as it will really be drawn.
+    """A source in a stage, with its requested and realised shares.
 
     Attributes:
-        requested: share of windows that the mixture gives it.
-        windows, questions, tokens: drawn from it; a question counts once, tokens without padding.
-        rows: of tokens, more than windows where an example has several, as multiple choice has.
-        share_windows, share_tokens: realised shares, in [0, 1].
-        task, language: what it is of.
-        epochs: passes over it.
-        capped: draw of the stage at which it reached its cap; None: it did not.
+        requested: Share of windows that the mixture requests.
+        windows: Windows drawn from the source.
+        questions: Questions drawn; each counts once.
+        tokens: Non-padding tokens drawn.
+        share_windows: Realised share of windows, in [0, 1].
+        share_tokens: Realised share of tokens, in [0, 1].
+        epochs: Passes over the source.
+        rows: Token sequences drawn; more than windows if a window has several, as in multiple choice.
+        task: Task of the source.
+        language: Language of the source.
+        capped: Draw of the stage at which the source reached its cap; None: it did not.
     """
 
     requested: float
@@ -41,14 +45,16 @@ class SourcePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePlan:
-    """A stage of a trial.
+    """The plan of one stage of a trial.
 
     Attributes:
-        steps, windows: updates, and windows in all.
-        ratio: asked for; in tokens where the stage counts tokens.
-        ratio_realised, ratio_realised_tokens: share of the labelled windows, and tokens, that are not the reference's.
-        ratio_realised_all: of the windows, text for masked language modelling among them.
-        sources: by name.
+        steps: Number of optimiser updates.
+        windows: Total number of windows.
+        ratio: Requested ratio, in tokens if the stage counts tokens.
+        ratio_realised: Realised non-reference share of the labelled windows.
+        ratio_realised_tokens: Realised non-reference share of the labelled tokens.
+        ratio_realised_all: Realised non-reference share of all windows, including masked language modelling.
+        sources: Plans of the sources by name.
     """
 
     steps: int
@@ -60,11 +66,11 @@ class StagePlan:
     sources: Mapping[str, SourcePlan] = field(default_factory=dict)
 
     def cost(self, unit: str) -> int:
-        """Windows, or tokens."""
+        """Return the cost of the stage in windows or tokens."""
         return self.windows if unit == WINDOWS else sum(source.tokens for source in self.sources.values())
 
     def shares(self, key: str) -> dict[str, float]:
-        """Realised shares of windows by `task` or by `language`."""
+        """Return the realised shares of windows by `task` or by `language`."""
         totals: dict[str, float] = {}
         for source in self.sources.values():
             name = getattr(source, key)
@@ -73,17 +79,19 @@ class StagePlan:
 
     @property
     def capped(self) -> dict[str, int]:
-        """The sources that reached their cap, with the draw at which they did."""
+        """Sources that reached their cap, with the draw at which they reached it."""
         return {name: source.capped for name, source in self.sources.items() if source.capped is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialPlan:
-    """A trial before it is trained; an objective of the user's own may know none of it.
+    """The resolved plan of a trial; its fields are empty for a custom objective without a plan.
 
     Attributes:
-        cost: windows or tokens from the base model to its end.
-        stages: in order.
+        ratio: Requested ratio.
+        ratio_realised: Realised ratio.
+        cost: Windows or tokens from the base model to the end of the trial.
+        stages: Plans of the stages by name, in order.
     """
 
     ratio: float | None = None
@@ -97,13 +105,15 @@ UNPLANNED = TrialPlan()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """The command that made a study, so that `resume` can give it again.
+    """The command that created a study, which `resume` repeats.
 
     Attributes:
-        experiment: name or full path; None: settings said it all.
-        settings: (key, value, source) laid over the experiment.
-        data_dir: full path.
-        modules: the folder that the module of an objective was imported from; None: there is none.
+        experiment: Name or full path; None: the settings define everything.
+        settings: Overrides of the experiment, as (key, value, source).
+        data_dir: Full path of the data folder.
+        modules: Folder from which the module of a custom objective was imported; None without one.
+        strict: Whether data files with invalid records were refused.
+        keep_leaks: Whether training data that also occurs in evaluation data was kept.
     """
 
     experiment: str | None = None
@@ -116,30 +126,35 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyMetadata:
-    """What is stored of a study beside its trials: what readers, `resume` and `export` need.
+    """Metadata of a study, stored next to its trials and used by reports, `resume` and `export`.
 
     Attributes:
-        experiment, space, base: names; base is None for an objective of the user's own.
-        reference: the language or source whose share is 1 - ratio.
-        trials: asked for by the last search.
-        keep: whose weights are kept.
-        measure: what the primary score is called: F1, accuracy, or score where targets have several.
-        targets: weight in the primary score of each target, by name; none: an objective of the user's own.
-        weights: of languages in the primary score, of an objective of the user's own; none: the same for all.
-        primaries: the measure that a target is scored by, by the target's name.
-        languages: target languages; none named: those that scores are given for.
-        rungs: windows of each stage at which trials are compared.
-        parameters: names of the space's parameters.
-        largest_cost: the most that a trial of the space can cost.
-        cost_unit: what costs count: `windows` or `tokens`.
-        looks_ahead: whether a schedule depends on the steps that are still to come.
-        store_bytes: budget of the stage store; 0: not known.
-        store, tracking_uri: of the last search; None: untracked, or the store below the run folder.
-        config: the experiment in full, as it was searched.
-        in_process: whether objective or space were handed over from Python, so that no command can repeat it.
-        evaluation_sets: names of the window sets that trials are scored on.
-        leaks: lines about what training and evaluation data share.
-        problems: lines about records that were mended or dropped.
+        experiment: Name of the experiment.
+        space: Name of the search space.
+        base: Name of the base model; None for a custom objective.
+        objective: Name of the custom objective; None without one.
+        reference: Language or source whose share is 1 - ratio.
+        trials: Number of trials that the last search requested.
+        keep: Which checkpoints are kept.
+        measure: Name of the primary score: F1, accuracy, or score if the targets have several measures.
+        targets: Weight of each target in the primary score, by name; empty for a custom objective.
+        weights: Weight of each language in the primary score of a custom objective; empty: equal weights.
+        primaries: Measure of each target, by the target's name.
+        languages: Target languages; empty: the languages that have scores.
+        rungs: Windows of each stage at which trials are compared.
+        parameters: Names of the space's parameters.
+        largest_cost: Largest cost of a trial in the space.
+        cost_unit: Unit of costs, `windows` or `tokens`.
+        looks_ahead: Whether a learning rate schedule depends on the number of remaining steps.
+        store_bytes: Size limit of the stage store; 0: unknown.
+        store: Short name of the MLflow store of the last search; None: not tracked.
+        tracking_uri: MLflow address of the last search; None: the MLflow database below the run folder.
+        config: The complete experiment.
+        command: The command that created the study.
+        in_process: Whether objective or space are Python objects, so that no command can repeat the search.
+        evaluation_sets: Names of the window sets on which trials are scored.
+        leaks: Messages about overlap of training and evaluation data.
+        problems: Messages about records that were repaired or dropped.
     """
 
     experiment: str
@@ -172,4 +187,4 @@ class StudyMetadata:
 
 TRIAL_PLAN: TypeAdapter[TrialPlan] = TypeAdapter(TrialPlan)
 ABOUT: TypeAdapter[StudyMetadata] = TypeAdapter(StudyMetadata)
-"""How the two are read from, and written to, the storage's JSON."""
+"""Adapters that convert trial plans and study metadata from and to the JSON of the storage."""

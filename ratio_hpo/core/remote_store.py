@@ -1,8 +1,8 @@
-"""What machines without a common disk share: files below the run folder, copied to an object store or another path.
+"""Remote store: files below the run folder, shared by machines without a common disk.
 
-A worker puts what it makes (stages, scores of items) into the remote store under its name below the run folder, and fetches
-from there what others made. Of files that belong together the last one is written last and deleted first: they count
-while it is there. Any store that fsspec knows will do: `s3://bucket/prefix`, `file:///path`.
+A worker uploads its stages and item scores under their paths below the run folder, and fetches those of other workers.
+A folder has a marker file that is written last and deleted first: the folder is valid while the marker exists. Every
+store that fsspec supports works: `s3://bucket/prefix`, `file:///path`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from ratio_hpo.core.urls import reason_of, shown_url
 T = TypeVar("T")
 
 PATIENCE = 600.0
-"""Seconds that a remote store which is away is waited for."""
+"""How long to keep retrying an unavailable remote store, in seconds."""
 
 LISTED = 10.0
-"""Seconds that a listing is good for: what was stored since is made again, or found the next time."""
+"""How long a listing is cached, in seconds; until then, newer files are not seen and may be made again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class RemoteFile:
     """A file in the remote store.
 
     Attributes:
-        size: in bytes.
-        changed: when it was written, in seconds since the epoch, by the store's clock.
+        size: Size in bytes.
+        changed: Time of the last write in seconds since the epoch, by the clock of the store.
     """
 
     size: int
@@ -48,12 +48,13 @@ class RemoteStore:
     """The remote store of a run folder.
 
     Args:
-        url: where it is, as fsspec has it; logins come from the environment.
-        root: the run folder here.
-        say: is told when the remote store is waited for.
+        url: Address in fsspec's form; credentials come from the environment.
+        root: The local run folder.
+        clock: Clock used for waiting.
+        say: Receives a message when an unavailable remote store is retried.
 
     Raises:
-        ConfigError: nothing that fsspec knows.
+        ConfigError: If fsspec does not support the address.
     """
 
     url: str
@@ -67,10 +68,10 @@ class RemoteStore:
         self._listings: dict[Path, tuple[float, dict[str, RemoteFile]]] = {}
 
     def check(self) -> None:
-        """Write a small file and delete it again.
+        """Check that the remote store is writable, by writing and deleting a small file.
 
         Raises:
-            RemoteStoreError: it cannot be written to.
+            RemoteStoreError: If it is not writable.
         """
         mark = f"{self._base}/.ratio-hpo"
 
@@ -80,135 +81,145 @@ class RemoteStore:
             self._fs.pipe_file(mark, b"")
             self._fs.rm_file(mark)
 
-        self._tried(write, patience=0.0)
+        self._retried(write, patience=0.0)
 
     def has(self, path: Path) -> bool:
-        """Whether a file is there.
+        """Return whether the remote store holds a file.
+
+        Unlike fsspec's `isfile`, this does not return False while the remote store is unavailable.
 
         Raises:
-            RemoteStoreError: it is away for longer than it is waited for; fsspec's own `isfile` would say no.
+            RemoteStoreError: If it stays unavailable.
         """
 
         def look() -> bool:
             try:
-                return self._fs.info(self._there(path))["type"] == "file"
+                return self._fs.info(self._remote_path(path))["type"] == "file"
             except FileNotFoundError:
                 return False
 
-        return self._tried(look)
+        return self._retried(look)
 
     def put(self, path: Path, last: str | None = None) -> None:
-        """Copy a file, or all files of a folder, there.
+        """Upload a file, or all files of a folder.
 
         Args:
-            last: the file of a folder that says it is whole.
+            path: Local path below the run folder.
+            last: Name of the folder's marker file, which is uploaded last.
 
         Raises:
-            RemoteStoreError: it is away for longer than it is waited for, or refuses.
+            RemoteStoreError: If it stays unavailable or refuses access.
         """
-        files = [path] if path.is_file() else [each for each in entries(path) if each.is_file()]
-        for each in sorted(files, key=lambda file: file.name == last):
-            self._tried(lambda each=each: self._put(each))
+        files = [path] if path.is_file() else [entry for entry in entries(path) if entry.is_file()]
+        for file in sorted(files, key=lambda file: file.name == last):
+            self._retried(lambda file=file: self._put(file))
 
     def fetch(self, path: Path, last: str | None = None) -> bool:
-        """Bring a file, or a folder that is whole, into its place here, whatever was there; False: there is none.
+        """Download a file or a complete folder to its local path, replacing what exists.
+
+        Args:
+            path: Local path below the run folder.
+            last: Name of the folder's marker file; None for a single file.
+
+        Returns:
+            Whether the remote store held it.
 
         Raises:
-            RemoteStoreError: it is away for longer than it is waited for.
+            RemoteStoreError: If it stays unavailable.
         """
-        there = self._there(path)
+        remote_path = self._remote_path(path)
         if last is None:
-            return self._tried(lambda: self._got([(there, path)], path))
+            return self._retried(lambda: self._download([(remote_path, path)], path))
         if not self.has(path / last):
             return False
-        names = self._tried(lambda: [str(name) for name in self._fs.find(there)])
-        return self._tried(lambda: self._got([(name, path / name.rpartition("/")[2]) for name in names], path))
+        names = self._retried(lambda: [str(name) for name in self._fs.find(remote_path)])
+        return self._retried(lambda: self._download([(name, path / name.rpartition("/")[2]) for name in names], path))
 
     def copy(self, path: Path, target: Path) -> bool:
-        """Bring a file to another place; False: there is none."""
-        return self._tried(lambda: self._got([(self._there(path), target)], target))
+        """Download a file to another local path; return whether the remote store held it."""
+        return self._retried(lambda: self._download([(self._remote_path(path), target)], target))
 
     def delete(self, path: Path, last: str) -> None:
-        """Delete a folder, its last file first: from then on it does not count."""
-        names = self._tried(lambda: [str(name) for name in self._fs.find(self._there(path))])
+        """Delete a folder, its marker file first, so that a partly deleted folder is not valid."""
+        names = self._retried(lambda: [str(name) for name in self._fs.find(self._remote_path(path))])
         for name in sorted(names, key=lambda name: name.rpartition("/")[2] != last):
-            self._tried(lambda name=name: self._gone(name))
+            self._retried(lambda name=name: self._delete_file(name))
         self._listings.clear()
 
     def files(self, folder: Path) -> dict[str, RemoteFile]:
-        """All files below a folder, by their names below it, as of the last seconds."""
+        """Return all files below a folder by their relative paths; cached for `LISTED` seconds."""
         now = self._clock.monotonic()
         if folder not in self._listings or now - self._listings[folder][0] > LISTED:
-            self._listings[folder] = (now, self._tried(lambda: self._list(self._there(folder))))
+            self._listings[folder] = (now, self._retried(lambda: self._list(self._remote_path(folder))))
         return self._listings[folder][1]
 
-    def _list(self, there: str) -> dict[str, RemoteFile]:
+    def _list(self, remote_folder: str) -> dict[str, RemoteFile]:
         try:
-            found = self._fs.find(there, detail=True)
-        except FileNotFoundError:  # nothing was put there yet
+            listing = self._fs.find(remote_folder, detail=True)
+        except FileNotFoundError:  # nothing was uploaded yet
             return {}
         return {
-            name.removeprefix(f"{there}/"): RemoteFile(int(info["size"]), _seconds(info))
-            for name, info in found.items()
+            name.removeprefix(f"{remote_folder}/"): RemoteFile(int(info["size"]), _seconds(info))
+            for name, info in listing.items()
         }
 
     def _put(self, path: Path) -> None:
-        there = self._there(path)
-        if self._is_path:  # a store of objects has files whole or not at all; a path does not
-            with written_whole(Path(there)) as part:
+        remote_path = self._remote_path(path)
+        if self._is_path:  # object stores write atomically, file systems do not
+            with written_whole(Path(remote_path)) as part:
                 shutil.copyfile(path, part)
         else:
-            self._fs.put_file(str(path), there)
+            self._fs.put_file(str(path), remote_path)
 
-    def _got(self, files: list[tuple[str, Path]], whole: Path) -> bool:
+    def _download(self, files: list[tuple[str, Path]], whole: Path) -> bool:
         try:
             with written_whole(whole, replace=True) as part:
-                for there, target in files:
-                    here = part if target == whole else part / target.name
-                    here.parent.mkdir(parents=True, exist_ok=True)
-                    self._fs.get_file(there, str(here))
+                for remote_path, target in files:
+                    local_path = part if target == whole else part / target.name
+                    local_path.parent.mkdir(parents=True, exist_ok=True)
+                    self._fs.get_file(remote_path, str(local_path))
         except FileNotFoundError:  # deleted meanwhile
             return False
         return True
 
-    def _gone(self, name: str) -> None:
+    def _delete_file(self, name: str) -> None:
         try:
             self._fs.rm_file(name)
-        except FileNotFoundError:  # another driver was faster
+        except FileNotFoundError:  # another driver deleted it first
             return
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
 
-    def _there(self, path: Path) -> str:
+    def _remote_path(self, path: Path) -> str:
         return f"{self._base}/{self._name(path)}"
 
-    def _tried(self, call: Callable[[], T], patience: float = PATIENCE) -> T:
-        """What a call gives, tried again while the remote store is away.
+    def _retried(self, call: Callable[[], T], patience: float = PATIENCE) -> T:
+        """Return the result of a call, which is retried while the remote store is unavailable.
 
         Raises:
-            RemoteStoreError: it is away for longer, or refuses.
+            RemoteStoreError: If it stays unavailable or refuses access.
         """
         shown = shown_url(self.url)
         try:
             return retry_call(call, what=shown, passes=_may_pass, reason_of=reason_of, patience=patience, say=self._say,
                          clock=self._clock)  # fmt: skip
-        except Exception as error:  # each store has errors of its own
+        except Exception as error:  # each store raises custom exceptions
             if is_disk_full(error):
                 raise
             raise RemoteStoreError(
-                f"{shown}: {reason_of(error)}; check the address, the login and the network"
+                f"{shown}: {reason_of(error)}; check the address, the credentials and the network"
             ) from error
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether an error of a store may pass by itself."""
+    """Return whether an error of a store may be transient."""
     return not isinstance(error, PermissionError | FileNotFoundError) and not is_disk_full(error)
 
 
 @cache
 def _open(url: str) -> tuple[Any, str]:
-    """The file system of an address, and the path in it."""
+    """Return the file system of an address and the path in it."""
     import fsspec
 
     shown = shown_url(url)
@@ -216,13 +227,13 @@ def _open(url: str) -> tuple[Any, str]:
         raise ConfigError(
             f"⟨remote_store⟩: needs an address such as s3://bucket/prefix or file:///path, but got {shown}"
         )
-    if "::" in url:  # fsspec takes it for a chain of file systems, of which it drops one
-        raise ConfigError(f"⟨remote_store⟩: {shown}: holds ::, which a path may not; name another one")
+    if "::" in url:  # fsspec reads it as a chain of file systems and drops one
+        raise ConfigError(f"⟨remote_store⟩: {shown}: holds ::, which is not allowed; use another path")
     try:
         file_system, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
-    except Exception as error:  # each file system has errors of its own
+    except Exception as error:  # each file system raises custom exceptions
         raise ConfigError(
-            f"⟨remote_store⟩: {shown}: {reason_of(error)}; install what it needs (for s3, the extra s3), or name another one"
+            f"⟨remote_store⟩: {shown}: {reason_of(error)}; install its file system (for s3: the extra s3)"
         ) from error
     return file_system, path.rstrip("/")
 
@@ -233,8 +244,8 @@ def _protocols(file_system: Any) -> tuple[str, ...]:
 
 
 def _seconds(info: Mapping[str, object]) -> float:
-    """When a file was written, as stores tell it in different ways; 0 where one does not."""
-    told = next((info[key] for key in ("LastModified", "mtime", "updated", "last_modified") if info.get(key)), None)
-    if isinstance(told, datetime):
-        return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
-    return float(told) if isinstance(told, int | float) else 0.0
+    """Return when a file was written, from the key that the store uses; 0 if it has none."""
+    changed = next((info[key] for key in ("LastModified", "mtime", "updated", "last_modified") if info.get(key)), None)
+    if isinstance(changed, datetime):
+        return (changed if changed.tzinfo else changed.replace(tzinfo=UTC)).timestamp()
+    return float(changed) if isinstance(changed, int | float) else 0.0

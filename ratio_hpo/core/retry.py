@@ -1,4 +1,4 @@
-"""Calls that outlast a hiccup: tried again, with back-off, while what they need is away, full or held by others."""
+"""Retry with exponential back-off, for resources that are unavailable, full or locked."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from ratio_hpo.core.clock import CLOCK, Clock
 T = TypeVar("T")
 
 FIRST_PAUSE, MAX_PAUSE = 0.1, 5.0
-"""Seconds between tries; each is twice the one before."""
+"""First and longest pause between attempts, in seconds; each pause is twice the previous one."""
 
 
 def to_stderr(line: str) -> None:
-    """Tell whoever looks at this process."""
+    """Print a line on stderr."""
     print(line, file=sys.stderr)
 
 
 class RetryWait:
-    """The pauses between tries of something that may work again by itself.
+    """The pauses between attempts after transient errors.
 
     Args:
-        what: does not work, for those who are told.
-        patience: seconds that it is tried for; 0: once.
-        say: is told once when a wait begins, and once when it ends.
+        what: Name of the resource, for messages.
+        patience: How long to keep retrying, in seconds; 0: no retry.
+        say: Receives one message when waiting begins and one when it ends.
+        clock: Clock used for waiting.
     """
 
     def __init__(
@@ -36,22 +37,22 @@ class RetryWait:
         self._pause = FIRST_PAUSE
 
     def pause(self, reason: str) -> bool:
-        """Wait before the next try; False where it was tried for long enough."""
+        """Wait before the next attempt; return False, without waiting, if `patience` is exhausted."""
         now = self._clock.monotonic()
         began = now if self._began is None else self._began
         if now - began + self._pause > self._patience:
             return False
         if self._began is None and self._say is not None:
-            self._say(f"{self._what}: {reason}; trying again for up to {self._patience:,.0f} s")
+            self._say(f"{self._what}: {reason}; retrying for up to {self._patience:,.0f} s")
         self._began = began
         self._clock.sleep(self._pause)
         self._pause = min(2 * self._pause, MAX_PAUSE)
         return True
 
     def over(self) -> None:
-        """It works."""
+        """Record a successful attempt."""
         if self._began is not None and self._say is not None:
-            self._say(f"{self._what}: back after {self._clock.monotonic() - self._began:,.0f} s")
+            self._say(f"{self._what}: available again after {self._clock.monotonic() - self._began:,.0f} s")
         self._began, self._pause = None, FIRST_PAUSE
 
 
@@ -65,23 +66,25 @@ def retry_call(
     say: Callable[[str], None] | None = None,
     clock: Clock = CLOCK,
 ) -> T:
-    """What a call gives, once it does.
+    """Return the result of a call, which is retried after transient errors.
 
     Args:
-        what: is away, for those who are told.
-        passes: whether an error may pass by itself; others are raised at once.
-        reason_of: an error in one line.
-        patience: seconds that it is tried for; 0: once.
-        say: is told once when a wait begins, and once when it ends.
+        call: The function to call.
+        what: Name of the resource, for messages.
+        passes: Returns whether an error may be transient; other errors are raised at once.
+        reason_of: Returns an error's reason in one line.
+        patience: How long to keep retrying, in seconds; 0: no retry.
+        say: Receives one message when waiting begins and one when it ends.
+        clock: Clock used for waiting.
 
     Raises:
-        Exception: the call's own, which does not pass, or has not passed after so long.
+        Exception: The error of the call, if it is permanent or `patience` is exhausted.
     """
     waiting = RetryWait(what, patience, say, clock)
     while True:
         try:
             result = call()
-        except Exception as error:  # each store has errors of its own
+        except Exception as error:  # each store raises custom exceptions
             if not passes(error) or not waiting.pause(reason_of(error)):
                 raise
         else:

@@ -1,32 +1,33 @@
-"""Names of splits and of scores."""
+"""Names of splits and scores."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 SPLITS = VALIDATION, TEST = "validation", "test"
-"""The splits of what trials are scored on: every rung on the first, confirmations on the second too."""
+"""Evaluation splits: every rung is scored on the first; only confirmations are scored on the second."""
 
 PRIMARY_SCORE = "score/mean"
-"""Key of the score that trials are compared by."""
+"""Key of the primary score, by which trials are compared."""
 
 ERROR = "score_error"
-"""Key of the standard error of that score over the items that it was measured on."""
+"""Key of the standard error of the primary score over the evaluation items."""
 
 OVER_LANGUAGES = ("/mean", "/worst")
-"""How scores end that are over all languages."""
+"""Endings of the keys of scores over all languages."""
 
 
 def languages_of(scores: Mapping[str, float], prefix: str) -> dict[str, float]:
-    """The scores under `prefix` that are of one language, not of all."""
+    """Return the scores of single languages under `prefix`, without scores over all languages."""
     return {k[len(prefix) :]: v for k, v in scores.items() if k.startswith(prefix) and not k.endswith(OVER_LANGUAGES)}
 
 
 def weighted_mean(scores: Mapping[str, float], weights: Mapping[str, float] | None = None) -> float | None:
-    """The mean of languages' scores; None: one that has a weight has no score.
+    """Return the weighted mean of the languages' scores; None if a weighted language has no score.
 
     Args:
-        weights: those that are not named have none; none named: all have the same.
+        scores: Score of each language.
+        weights: Weight of each language; languages without a weight are ignored. None or empty: equal weights.
 
     Examples:
         >>> weighted_mean({"en": 0.5, "sw": 0.25}), weighted_mean({"en": 0.5, "sw": 0.25}, {"en": 1, "sw": 3})

@@ -1,4 +1,4 @@
-"""Folders for the time being, which the next process clears away where this one is killed."""
+"""Temporary folders; the next process removes those of killed processes."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from pathlib import Path
 PREFIX = "ratio-hpo-"
 
 HELD = ".held"
-"""The file in a folder that whoever uses it holds locked."""
+"""Lock file in a folder, locked by the process that uses the folder."""
 
 YOUNG = 60.0
-"""Seconds for which a folder is nobody's but its maker's, who may not have locked it yet."""
+"""Minimum age of a folder, in seconds, before it is removed: its creator may not have locked it yet."""
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder in the system's temporary one, gone at the end; those of dead processes go too."""
+    """Create a temporary folder and delete it at the end; also delete the folders of dead processes."""
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     try:
-        with (folder / HELD).open("w") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
+        with (folder / HELD).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # what a process that is ending still writes goes with the next sweep
+        shutil.rmtree(folder, ignore_errors=True)  # the next sweep removes what is written meanwhile
 
 
 def _sweep() -> None:
-    """Remove what processes left that are gone: whose lock is free."""
-    for held in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{HELD}"):
-        with suppress(OSError):  # another user's, in use, or gone meanwhile
-            about = held.stat()
-            if about.st_uid != os.geteuid() or time.time() - about.st_mtime < YOUNG:
+    """Remove the folders whose lock is free: their processes are dead."""
+    for lock_file in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{HELD}"):
+        with suppress(OSError):  # owned by another user, in use, or deleted meanwhile
+            status = lock_file.stat()
+            if status.st_uid != os.geteuid() or time.time() - status.st_mtime < YOUNG:
                 continue
-            with held.open("r+") as handle:
+            with lock_file.open("r+") as handle:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(held.parent, ignore_errors=True)
+                shutil.rmtree(lock_file.parent, ignore_errors=True)

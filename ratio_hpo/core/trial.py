@@ -1,4 +1,4 @@
-"""The small values that travel between rooms: parameters, progress, decisions, records of trials."""
+"""Values that packages exchange: parameters, progress, decisions and trial records."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ratio_hpo.core.scores import PRIMARY_SCORE, languages_of, weighted_mean
 Params = dict[str, Any]
 
 NO_INTERMEDIATE, NO_INTERMEDIATE_PARAM = "none", "no_intermediate"
-"""The baseline that has no intermediate training, and its mark among parameters."""
+"""Name of the baseline without intermediate training, and the parameter that marks it."""
 
 
 class Decision(Enum):
-    """The study's answer to a piece of progress."""
+    """The study's decision after an evaluation."""
 
     CONTINUE = "continue"
     STOP = "stop"
 
 
 class State(Enum):
-    """Where a trial stands; the names are Optuna's."""
+    """State of a trial, with Optuna's names."""
 
     WAITING = "WAITING"
     RUNNING = "RUNNING"
@@ -39,7 +39,7 @@ class State(Enum):
 
 
 UNSTORED = "unstored"
-"""Measure of an evaluation whose weights could not be stored, since the disk is full."""
+"""Key of the measure that marks an evaluation whose weights could not be stored on a full disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,23 +47,24 @@ class Progress:
     """One evaluation of a trial.
 
     Attributes:
-        stage: name of the stage.
-        windows: windows consumed in that stage.
-        cost: attributed cost: windows (or tokens, where the study counts those) consumed from the base model on.
-        scores: `score/<lang>` on the validation split is what studies, pruners and reports read, with the mean as
-            `score/mean`; also the measures that it is made of, `f1/<lang>`, `em/<lang>`, of several targets
-            `<target>/accuracy/<lang>`. All in [0, 1]. Where there is no `score/…`, it is made of `f1/…`; an objective
-            of one score gives its mean alone. `score_error`, where it is known, is the standard error of `score/mean`
-            over the items of the split.
-        paid: what was really trained for this trial, after reuse, in the same unit; None: equal to `cost`.
-        measures: other numbers to record: loss, lr, examples_per_second; attributed seconds, tokens, flops; what was
-            really spent as paid_seconds, paid_flops, paid_scored (windows) and paid_scoring_seconds.
-        weights: name of the checkpoint in the stage store, `<identity>/<step>`, where there is one.
-        items: name of the scores of single items, below the run folder's `items`, where they are kept.
-        models, item_files: of several targets, the same two of each one, by name; a checkpoint of several heads is
+        stage: Name of the stage.
+        windows: Windows consumed in the stage.
+        cost: Attributed cost: windows (or tokens, if the study counts tokens) consumed from the base model on.
+        scores: Scores in [0, 1]. Studies, pruners and reports read `score/<lang>` on the validation split and the mean
+            `score/mean`. The measures behind them are recorded too: `f1/<lang>`, `em/<lang>`, or with several targets
+            `<target>/accuracy/<lang>`. Without `score/…` keys, they are copied from `f1/…`; an objective with a single
+            score gives only the mean. `score_error`, if known, is the standard error of `score/mean` over the items
+            of the split.
+        paid: Paid cost of training, after reuse, in the unit of `cost`; None: equal to `cost`.
+        measures: Other numbers to record: loss, lr, examples_per_second; attributed seconds, tokens, flops; paid costs
+            as paid_seconds, paid_flops, paid_scored (windows) and paid_scoring_seconds.
+        weights: Name of the checkpoint in the stage store, `<identity>/<step>`; None: not stored.
+        items: Name of the file of item scores below the run folder's `items`; None: not stored.
+        models: With several targets, the checkpoint of each target by name; a checkpoint with several heads is
             followed by `#` and the head's name.
-        parts: windows of each stage that the trial advances in turns, as `target.<name>`; none: `stage` is one.
-        time: seconds since the epoch at which it was measured; the study fills it in if absent.
+        item_files: With several targets, the file of item scores of each target by name.
+        parts: Windows of each stage that the trial trains in turns, as `target.<name>`; empty: `stage` is the only one.
+        time: Time of the evaluation in seconds since the epoch; the study sets it if absent.
 
     Examples:
         >>> point = Progress(stage="target", windows=200, cost=1200, scores={"f1/en": 0.75, "f1/sw": 0.25})
@@ -86,71 +87,71 @@ class Progress:
 
     @property
     def place(self) -> tuple[str, int]:
-        """Where in its trial it is: the stage, and the windows consumed in it."""
+        """Position in the trial: the stage and the windows consumed in it."""
         return self.stage, self.windows
 
     @property
     def has_primary_score(self) -> bool:
-        """Whether every target was scored: only then it is a point of the trial's curve of scores."""
+        """Whether every target was scored, so that the evaluation is a point of the primary score's curve."""
         return PRIMARY_SCORE in self.scores
 
     @property
     def primary_score(self) -> float:
-        """The score that trials are compared by, in [0, 1].
+        """The score by which trials are compared, in [0, 1].
 
         Raises:
-            KeyError: not every target was scored here.
+            KeyError: If not every target was scored.
         """
         return self.scores[PRIMARY_SCORE]
 
     @property
     def checkpoints(self) -> set[str]:
-        """Names of the checkpoints that hold its weights, `<identity>/<step>`."""
+        """Names of the checkpoints with the trial's weights, `<identity>/<step>`."""
         names = [*self.models.values(), *([self.weights] if self.weights else [])]
         return {name.partition("#")[0] for name in names}
 
     @property
     def item_names(self) -> set[str]:
-        """Names of the scores of single items."""
+        """Names of the files of item scores."""
         return {*self.item_files.values(), *([self.items] if self.items else [])}
 
     @property
     def paid_cost(self) -> float:
-        """What was really trained so far; all of it, where nothing else is said."""
+        """Paid cost of training so far; equal to `cost` if the objective does not report it."""
         return self.cost if self.paid is None else self.paid
 
     @property
     def spent(self) -> PaidCost:
-        """What was really spent so far; what the objective does not tell is 0."""
+        """Paid cost so far; measures that the objective does not report are 0."""
         return PaidCost(self.paid_cost, *(self.measures.get(name, 0.0) for name in PAID))
 
     def with_spent(self, spent: PaidCost) -> Progress:
-        """The same evaluation with another account of what was spent; what was not measured stays away."""
-        imputed = dict(zip(PAID, (spent.seconds, spent.flops, spent.scored, spent.scoring_seconds), strict=True))
-        measures = {key: imputed.get(key, value) for key, value in self.measures.items()}
+        """Return a copy with another paid cost; measures that were not recorded are not added."""
+        paid_measures = dict(zip(PAID, (spent.seconds, spent.flops, spent.scored, spent.scoring_seconds), strict=True))
+        measures = {key: paid_measures.get(key, value) for key, value in self.measures.items()}
         return replace(self, paid=spent.cost, measures=measures)
 
     def with_means(self, measure: str = "f1", weights: Mapping[str, float] | None = None) -> Progress:
-        """The same evaluation with its primary score among the scores, as it is stored: readers need not work it out.
+        """Return a copy with the primary score among the scores, as it is stored.
 
         Args:
-            measure: what `score/…` is made of where there is none.
-            weights: of languages in the primary score; none: the same for all.
+            measure: Measure that is copied to `score/…` if there are no such keys.
+            weights: Weight of each language in the primary score; None or empty: equal weights.
         """
         scores = dict(self.scores)
         if not any(key.startswith("score/") for key in scores):
-            made = f"{measure}/"
-            scores |= {f"score/{k[len(made) :]}": v for k, v in self.scores.items() if k.startswith(made)}
-        each = languages_of(scores, "score/")
-        if each and PRIMARY_SCORE not in scores:
-            mean = weighted_mean(each, weights)
+            prefix = f"{measure}/"
+            scores |= {f"score/{k[len(prefix) :]}": v for k, v in self.scores.items() if k.startswith(prefix)}
+        by_language = languages_of(scores, "score/")
+        if by_language and PRIMARY_SCORE not in scores:
+            mean = weighted_mean(by_language, weights)
             scores |= {} if mean is None else {PRIMARY_SCORE: mean}
-        if each:
-            scores.setdefault("score/worst", min(each.values()))
+        if by_language:
+            scores.setdefault("score/worst", min(by_language.values()))
         return replace(self, scores=scores)
 
     def by_language(self, prefix: str = "score/") -> dict[str, float]:
-        """Score of each language under `prefix`."""
+        """Return the score of each language under `prefix`."""
         return languages_of(self.scores, prefix)
 
     def to_json(self) -> dict[str, Any]:
@@ -164,19 +165,27 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """A trial as the storage holds it: all that analysis and tracking need.
+    """A trial as read from the storage, for analysis and tracking.
 
     Attributes:
+        number: Number of the trial in its study.
+        state: State of the trial.
         kind: `sampled`, `enqueued`, or the baseline's name (`reference_only`, `proportional`, …).
-        params: absolute values; baselines carry `shares` instead of `ratio`.
-        curve: in order of cost.
-        plan: what the parameters come to: shares, epochs, caps, cost.
-        seed: of its training; None: it was not begun.
-        retry_of: the failed trial that it tries again.
-        replicate_of: the trial of another study that it trains again with another seed.
-        sibling_of: the trial whose mixture it trains for more or fewer steps.
-        reason, traceback: why it failed or was pruned.
-        worker: host and process of the live lease, None where nobody works on it.
+        params: Absolute values; baselines have `shares` instead of `ratio`.
+        curve: Evaluations in order of cost.
+        plan: Resolved plan: shares, epochs, caps, cost.
+        seed: Training seed; None: not started.
+        settings: Settings of the search that were recorded for the trial.
+        values: Values of the objectives.
+        reason: Why the trial failed or was pruned.
+        traceback: Traceback of a failure.
+        worker: Host and process of the current lease; None: no process owns the trial.
+        done: Whether training is finished; the trial may still wait for the target score.
+        retry_of: The failed trial that this trial repeats.
+        replicate_of: The trial of another study that this trial repeats with another seed.
+        sweep_of: The trial of the step sweep whose mixture this trial trains for more or fewer steps.
+        started: Start time in seconds since the epoch.
+        ended: End time in seconds since the epoch.
     """
 
     number: int
@@ -200,7 +209,7 @@ class TrialRecord:
 
     @property
     def scored(self) -> tuple[Progress, ...]:
-        """The evaluations at which every target was scored: the curve of the primary score."""
+        """Evaluations at which every target was scored: the curve of the primary score."""
         return tuple(point for point in self.curve if point.has_primary_score)
 
     @property
@@ -213,42 +222,42 @@ class TrialRecord:
 
     @property
     def is_failure(self) -> bool:
-        """FAIL for a reason that a search does not expect: it counts for exit code 3 and against `max_failures`."""
+        """Whether the trial failed without diverging, which counts for exit code 3 and against `max_failures`."""
         return self.state is State.FAIL and not self.diverged
 
     @property
     def ratio(self) -> float | None:
-        """The requested ratio, where the trial has one."""
+        """Requested ratio; None if the trial has none."""
         ratio = self.params.get("ratio", self.plan.ratio)
         return None if ratio is None else float(ratio)
 
 
 def failures(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The failures that count: unexpected ones that no later trial has tried again without failing."""
-    mended = {r.retry_of for r in records if r.retry_of is not None and not r.is_failure}
-    return [record for record in records if record.is_failure and record.number not in mended]
+    """Return the failed trials that no later trial repeated without failing; diverged trials do not count."""
+    repaired = {r.retry_of for r in records if r.retry_of is not None and not r.is_failure}
+    return [record for record in records if record.is_failure and record.number not in repaired]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a trial is told about where it runs and where it goes on.
+    """Where a trial runs and where it resumes.
 
     Attributes:
-        trial: its number.
-        seed: of the draw, dropout and the head; splits and corpora keep the study's.
-        device: `cpu`, `cuda`, …; None: the best one there is.
-        threads: CPU threads to compute with; None: as many as there are.
-        root: the run folder.
-        remote_store: address at which machines without a common disk share what is below it; None: they have one.
-        store_gb: size budget of the stage store; None: the default.
-        position: stage and windows of its last recorded evaluation; None at the start.
-        smaller: how often micro-batches are halved, since earlier attempts ran out of memory.
-        spent: by earlier attempts at this trial.
-        system_metrics: whether to measure the machine at each evaluation.
-        patience: seconds that a fault of the machine (a disk, a network) is waited for.
+        trial: Number of the trial.
+        seed: Seed of the draw, dropout and the head; splits and corpora use the study's seed.
+        root: The run folder.
+        remote_store: Address of the remote store, for machines without a common disk; None without one.
+        device: `cpu`, `cuda`, …; None: the best available device.
+        threads: Number of CPU threads; None: all.
+        store_gb: Size limit of the stage store; None: the default.
+        position: Stage and windows of the last recorded evaluation; None at the start.
+        smaller: Number of times that micro-batches are halved, because earlier attempts ran out of memory.
+        spent: Paid cost of earlier attempts at this trial.
+        system_metrics: Whether to measure the machine at each evaluation.
+        patience: How long to keep retrying after a fault of the machine (disk, network), in seconds.
 
     Examples:
-        >>> Context(trial=3, seed=0, root="mlruns").position is None  # it has not begun
+        >>> Context(trial=3, seed=0, root="mlruns").position is None  # not started
         True
     """
 
@@ -267,6 +276,6 @@ class Context:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Context:
-        """The context that `asdict` took apart."""
+        """Create a context from the result of `asdict`."""
         position = content["position"]
         return cls(**{**content, "position": position and tuple(position), "spent": PaidCost(**content["spent"])})

@@ -1,7 +1,7 @@
-"""Addresses of databases and servers: read, made and shown in one place, with SQLAlchemy's parser.
+"""Addresses of databases and servers: parsing, building and masking, with SQLAlchemy's parser.
 
-Whatever is shown, logged or stored passes here: no password, token or key of an address leaves this process otherwise
-than to the server that it is for.
+Every address that is shown, logged or stored is masked here. Passwords, tokens and keys leave this process only for
+the server that they belong to.
 """
 
 from __future__ import annotations
@@ -22,48 +22,48 @@ HIDDEN = "***"
 POSTGRESQL, SQLITE = "postgresql", "sqlite"
 
 _DATABASES = {POSTGRESQL, "postgres", "mysql", "mariadb", "oracle", "mssql"}
-"""Where the name of a user is no secret; elsewhere it may be a token."""
+"""Backends whose user name is not a secret; with others it may be a token."""
 
 _PLAIN_QUERY = {
     "host", "port", "dbname", "user", "sslmode", "sslrootcert", "connect_timeout", "application_name", "mode", "uri",
     "immutable", "timeout", "charset", "options",
 }  # fmt: skip
-"""Parameters of an address whose values are shown; any other one may be a secret."""
+"""Parameters of an address whose values are shown; the value of any other parameter may be a secret."""
 
 _LOGIN = re.compile(r"(\w[\w+.-]*)://(\S*)@")
 _PARAMETER = re.compile(r"([?&;][\w.-]*(?:pass|pwd|token|secret|key|cred|sig|auth)[\w.-]*=)[^&;\s]+", re.IGNORECASE)
 
 _secrets: set[str] = set()
-"""What the addresses that this process has read hold, as it may turn up in the words of a library."""
+"""Secrets of the addresses that this process has read; they may occur in messages of libraries."""
 
 
 def read_url(text: str) -> URL:
-    """An address, taken apart.
+    """Parse an address.
 
     Raises:
-        ConfigError: it is none. It may hold a password at any place, so that it is not shown.
+        ConfigError: If it is invalid. The message does not show it, since it may hold a password anywhere.
     """
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError):  # whose words hold parts of it
+    except (ArgumentError, ValueError):  # the message would show parts of the address
         scheme = text.partition("://")[0] if re.match(r"[\w+.-]+://", text) else ""
         raise ConfigError(
             f"{f'{scheme}://…' if scheme else 'the address'}: cannot be read; write scheme://user:password@host:port/"
-            "name, with what is special in a user or password as %XX (@ is %40, : is %3A, / is %2F)"
+            "name, with special characters of user and password as %XX (@ is %40, : is %3A, / is %2F)"
         ) from None
     values = [url.password, *(v for k, v in url.query.items() if k not in _PLAIN_QUERY and isinstance(v, str))]
     if url.get_backend_name() not in _DATABASES:
         values.append(url.username)
-    found = {str(value) for value in values if value}
-    _secrets.update(found, map(quote, found))
+    secrets = {str(value) for value in values if value}
+    _secrets.update(secrets, map(quote, secrets))
     return url
 
 
 def file_url(path: Path, driver: str = SQLITE, **query: str) -> str:
-    """The address of a SQLite file, whatever its name holds.
+    """Return the address of a SQLite file; special characters in its name are escaped.
 
     Examples:
         >>> file_url(Path("/runs/why?a/studies.db"))
@@ -76,10 +76,10 @@ def file_url(path: Path, driver: str = SQLITE, **query: str) -> str:
 
 
 def file_of(text: str) -> Path | None:
-    """The file of a SQLite address; None: it is of another kind.
+    """Return the file of a SQLite address; None for another kind of address.
 
     Raises:
-        ConfigError: no address, or a SQLite one that names no plain file.
+        ConfigError: If the address is invalid, or a SQLite address does not name a plain file.
     """
     url = read_url(text)
     if url.get_backend_name() != SQLITE:
@@ -90,14 +90,14 @@ def file_of(text: str) -> Path | None:
 
 
 def lasting_url(text: str) -> str:
-    """An address that leads to the same place from any working folder.
+    """Return the address with an absolute path, so that it is valid in any working folder.
 
     Examples:
         >>> lasting_url("file:///runs/shared"), lasting_url("postgresql://me@host/runs")
         ('file:///runs/shared', 'postgresql://me@host/runs')
 
     Raises:
-        ConfigError: no address.
+        ConfigError: If the address is invalid.
     """
     if text.startswith("file:"):
         return f"file://{os.path.abspath(text.removeprefix('file:').removeprefix('//'))}"
@@ -110,10 +110,10 @@ def lasting_url(text: str) -> str:
 
 
 def with_driver(text: str) -> str:
-    """`postgresql://` through psycopg 3, the driver that the extra brings.
+    """Return the address with psycopg 3, the driver of the extra, for `postgresql://`.
 
     Raises:
-        ConfigError: no address.
+        ConfigError: If the address is invalid.
     """
     if "://" not in text:
         return text
@@ -124,7 +124,7 @@ def with_driver(text: str) -> str:
 
 
 def place_of(text: str) -> tuple[str, ...]:
-    """Where an address leads, in one form: two that are equal name one database or server."""
+    """Return a normalised form of an address, equal for addresses of the same database or server."""
     url = read_url(text)
     backend = url.get_backend_name()
     if backend == SQLITE:
@@ -136,7 +136,7 @@ def place_of(text: str) -> tuple[str, ...]:
 
 
 def shown_url(text: str) -> str:
-    """An address as it may be shown and stored: without its password, its token, and the values of its parameters.
+    """Return an address for display and storage, with password, token and secret parameters masked.
 
     Examples:
         >>> shown_url("postgresql://me:p w@host/runs?password=x")
@@ -164,7 +164,7 @@ def shown_url(text: str) -> str:
 
 
 def _without_user(rest: str) -> tuple[str, str]:
-    """The login of an address of the web, and what is behind it; a password may hold / and @ as it stands."""
+    """Split a web address into login and the rest; a password may hold unescaped / and @."""
     login, at, host = rest.rpartition("@")
     if not at or not any(sign in rest.partition("/")[0] for sign in ":@"):
         login, host = "", rest
@@ -174,14 +174,14 @@ def _without_user(rest: str) -> tuple[str, str]:
 
 
 def without_login(text: str) -> str:
-    """An address as it may be stored: of a server without its login, of a database with its password masked."""
+    """Return an address for storage: a server's without the login, a database's with the password masked."""
     if urlsplit(text).scheme not in ("http", "https"):
         return shown_url(text)
     return shown_url(text).replace(f"{HIDDEN}@", "")
 
 
 def without_password(text: str) -> str:
-    """Words of anybody, with what is secret in the addresses that they hold masked."""
+    """Return a text with the secrets of the addresses in it masked."""
     for secret in sorted(_secrets, key=len, reverse=True):
         if len(secret) > 2:
             text = text.replace(secret, HIDDEN)
@@ -190,7 +190,7 @@ def without_password(text: str) -> str:
 
 
 def _masked(match: re.Match[str]) -> str:
-    """A login in the middle of words: the user of a database stays, of another address all of it is hidden."""
+    """Mask a login within a text: the user of a database is kept, any other login is hidden completely."""
     scheme, login = match.groups()
     backend = scheme.partition("+")[0]
     user, colon, _ = login.partition(":")
@@ -200,11 +200,11 @@ def _masked(match: re.Match[str]) -> str:
 
 
 def shown_words(words: str) -> str:
-    """Words of anybody as they may be stored and shown: without passwords and without control characters."""
+    """Return a text for display and storage, without passwords and control characters."""
     return printable(without_password(words))
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of what an error says, without passwords and without control characters."""
+    """Return the first line of an error's message, without passwords and control characters."""
     text = str(error).strip()
     return shown_words(text.splitlines()[0])[:200] if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""Corpora: named sets of examples in one or more languages, from files, the hub or the embedded world."""
+"""Corpora: named sets of examples in one or more languages, read from files, the hub or the embedded world."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ratio_hpo.data.tag_schemes import in_iob2
 from ratio_hpo.data.world import LANGUAGES, WORLD_TASKS, world_examples
 
 MAX_QUESTIONS = 10**7
-"""Generated examples of a language at most: each is kept in memory."""
+"""Maximum number of generated examples per language; all of them are kept in memory."""
 
 PartSize = Whole | Real | Literal["rest"]
 Language = Annotated[str, Strict()]
@@ -31,7 +31,7 @@ def _fillable(template: str) -> str:
     try:
         template.format(language="xx")
     except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(f"{template!r} may hold {{language}} and no other braces; correct it") from error
+        raise ValueError(f"{template!r} may contain {{language}} and no other braces; correct it") from error
     return template
 
 
@@ -39,24 +39,25 @@ Template = Annotated[str, Strict(), AfterValidator(_fillable)]
 
 
 class _CorpusSpec(Spec):
-    """What all corpora have."""
+    """Fields that all corpora share."""
 
     languages: list[Language] = Field(min_length=1)
-    """Language codes; `{language}` in a path, config or split stands for each."""
+    """Language codes; `{language}` in a path, config or split is replaced by each of them."""
 
     parts: dict[str, PartSize] = Field(default_factory=dict)
-    """Sizes of parts by name, cut by passage: fractions, numbers of examples, or `rest`; none: one part, `all`."""
+    """Size of each part by name: a fraction, a number of examples or `rest`; default: one part, `all`. No part splits a
+    passage."""
 
     translated_from: Language | None = None
-    """The language that a machine translated it from; none: it was written in its own. Reports mark its sources."""
+    """Language that the corpus was machine-translated from; reports mark such sources. Default: not translated."""
 
     def code(self, language: str) -> str:
-        """What stands for a language in its files."""
+        """Return the code that replaces `{language}` in names of files."""
         return language
 
     @property
     def cut_alike(self) -> bool:
-        """Whether passages are shared between languages."""
+        """Whether languages share passages, so that all of them are cut alike."""
         return False
 
     @model_validator(mode="after")
@@ -66,38 +67,38 @@ class _CorpusSpec(Spec):
 
 
 class _FormattedCorpusSpec(_CorpusSpec):
-    """What corpora of a format have."""
+    """Fields of corpora that are read by a format."""
 
     format: Annotated[str, Strict()] = "squad"
-    """Name of the format: `squad`, `squad2`, `xnli`, `conllu`, …; docs/data.md lists them."""
+    """Name of the format: `squad`, `squad2`, `xnli`, `conllu`, …; docs/data.md lists all formats."""
 
     task: Annotated[str, Strict()] | None = None
-    """Whose examples it holds, where a format serves several tasks; none: the format's first one."""
+    """Task of the examples, for formats that serve several tasks; default: the first task of the format."""
 
     parallel: bool | Literal["rows"] = False
-    """Whether languages hold the same passages under the same ids, or, `rows`, in the same rows: all are cut alike."""
+    """Whether languages hold the same passages, under the same ids (`true`) or in the same rows (`rows`)."""
 
     codes: dict[str, Annotated[str, Strict()]] = Field(default_factory=dict)
-    """What stands for `{language}` where a set's names are not the languages' codes: `{sw: swh}`."""
+    """Replacement for `{language}` where the data set uses other codes than the languages': `{sw: swh}`."""
 
     columns: dict[str, Template] = Field(default_factory=dict)
-    """What columns are called in its files, by the format's own name: `{premise: sentence1_{language}}`."""
+    """Name of a column in the files by its name in the format: `{premise: sentence1_{language}}`."""
 
     @model_validator(mode="after")
     def _format_fits(self) -> _FormattedCorpusSpec:
-        known = load_format(self.format).columns
+        format_columns = load_format(self.format).columns
         for name in self.columns:
-            if name not in known:
-                hint = did_you_mean(name, list(known)) if known else "it has no columns with names"
+            if name not in format_columns:
+                hint = did_you_mean(name, list(format_columns)) if format_columns else "the format has no named columns"
                 raise ValueError(f"columns names {name}, which format {self.format} does not read ({hint})")
         if len(set(self.columns.values())) != len(self.columns):
-            raise ValueError("columns names one column twice; give each its own")
+            raise ValueError("columns names one column twice; give each key a different column")
         tasks = load_format(self.format).tasks
         if self.task is not None and self.task not in tasks:
-            raise ValueError(f"task {self.task} is none of format {self.format}; known: {', '.join(tasks)}")
-        odd = [language for language in self.codes if language not in self.languages]
-        if odd:
-            raise ValueError(f"codes names {odd[0]}, which is no language of it; known: {', '.join(self.languages)}")
+            raise ValueError(f"format {self.format} has no task {self.task}; known: {', '.join(tasks)}")
+        unknown = [language for language in self.codes if language not in self.languages]
+        if unknown:
+            raise ValueError(f"codes names {unknown[0]}, which is not in `languages`: {', '.join(self.languages)}")
         return self
 
     @property
@@ -109,27 +110,27 @@ class _FormattedCorpusSpec(_CorpusSpec):
         return self.task or load_format(self.format).tasks[0]
 
     def code(self, language: str) -> str:
-        """What stands for a language in names."""
+        """Return the code that replaces `{language}` in names of files, columns and configurations."""
         return self.codes.get(language, language)
 
     def renamed(self, language: str) -> dict[str, str]:
-        """The standard name of each column that is called otherwise in the files of a language."""
+        """Return the format's name of each renamed column, by its name in the files of a language."""
         code = self.code(language)
-        return {theirs.format(language=code): name for name, theirs in self.columns.items()}
+        return {file_name.format(language=code): name for name, file_name in self.columns.items()}
 
     def checked(self, examples: list[Any], report: Report) -> tuple[list[Any], Report]:
-        """Examples as their task takes them: named entities in IOB2."""
+        """Return the examples in the form that their task requires: named entities in IOB2."""
         return in_iob2(examples, report) if self.kind_of_task == "ner" else examples, report
 
 
 class FileCorpusSpec(_FormattedCorpusSpec):
-    """Files below the data folder, one a language."""
+    """Files below the data folder, one per language."""
 
     kind: Literal["files"]
     """What tells it from the other corpora."""
 
     path: Template
-    """Below the data folder; the ending says what it is: .json, .jsonl, .ndjson (each also .gz), .parquet, …"""
+    """Path below the data folder; the suffix is the file type: .json, .jsonl, .ndjson (each also .gz), .parquet, …"""
 
     def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Example], Report | None]:
         code = self.code(language)
@@ -148,13 +149,13 @@ class HubCorpusSpec(_FormattedCorpusSpec):
     """Name on the hub, `owner/name`."""
 
     config: Template | None = None
-    """Configuration of the data set; none: its default."""
+    """Configuration of the data set; default: its default configuration."""
 
     split: Template
     """Split of the data set."""
 
     revision: str = ""
-    """Commit of 40 hexadecimal digits, which has no default; branches and tags move."""
+    """Commit of 40 hexadecimal digits; required, since branches and tags move."""
 
     @model_validator(mode="after")
     def _is_pinned(self) -> HubCorpusSpec:
@@ -181,16 +182,16 @@ class WorldCorpusSpec(_CorpusSpec):
     """What tells it from the other corpora."""
 
     task: Annotated[str, Strict()] = "qa"
-    """What they are examples of: `qa`, `nli`, `paraphrase`, `choice`, `pos`, `ner`, `ccg`, `mlm`, `tatoeba`, …"""
+    """Task of the examples: `qa`, `nli`, `paraphrase`, `choice`, `pos`, `ner`, `ccg`, `mlm`, `tatoeba`, …"""
 
     people: Literal["pool", "target", "evaluation"]
-    """Whose facts they are about: no person is in two groups."""
+    """Group of people that the facts are about; no person is in two groups."""
 
     questions: Whole | dict[str, Whole]
-    """How many examples, in each language or by language."""
+    """Number of examples: one number for every language, or a number by language."""
 
     seed: Whole = 0
-    """Of the generated facts."""
+    """Seed of the generated facts."""
 
     @property
     def kind_of_task(self) -> str:
@@ -203,13 +204,13 @@ class WorldCorpusSpec(_CorpusSpec):
         unknown = [language for language in self.languages if language not in LANGUAGES]
         if unknown:
             raise ValueError(f"the embedded world has no language {unknown[0]}; known: {', '.join(LANGUAGES)}")
-        most = max(self.questions.values(), default=0) if isinstance(self.questions, dict) else self.questions
-        if most > MAX_QUESTIONS:
-            raise ValueError(f"questions needs at most {MAX_QUESTIONS:,} a language, but got {most:,}; lower it")
+        largest = max(self.questions.values(), default=0) if isinstance(self.questions, dict) else self.questions
+        if largest > MAX_QUESTIONS:
+            raise ValueError(f"questions needs at most {MAX_QUESTIONS:,} per language, but got {largest:,}; lower it")
         if isinstance(self.questions, dict):
-            absent = [language for language in self.languages if language not in self.questions]
-            if absent:
-                raise ValueError(f"questions needs a number for {absent[0]}; add it")
+            missing = [language for language in self.languages if language not in self.questions]
+            if missing:
+                raise ValueError(f"questions needs a number for {missing[0]}; add it")
         return self
 
     def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Example], Report | None]:
@@ -221,12 +222,12 @@ Corpus = Annotated[FileCorpusSpec | HubCorpusSpec | WorldCorpusSpec, Field(discr
 
 
 class CorpusReader:
-    """Reads corpora once each, and cuts them into parts.
+    """Reader that loads each corpus once and cuts it into parts.
 
     Args:
         root: the data folder.
-        seed: of the cuts.
-        strict: refuse files with bad records.
+        seed: seed of the cuts.
+        strict: whether files with bad records are refused.
     """
 
     def __init__(self, corpora: Mapping[str, Corpus], root: Path, *, seed: int, strict: bool) -> None:
@@ -237,11 +238,11 @@ class CorpusReader:
         self.reports: list[Report] = []
 
     def part(self, corpus: str, part: str, language: str) -> list[Any]:
-        """The examples of a part of a corpus in a language.
+        """Return the examples of one part of a corpus in a language.
 
         Raises:
             DataError: the corpus cannot be read.
-            ConfigError: it holds too few examples for its parts.
+            ConfigError: the corpus holds too few examples for its parts.
         """
         key = (corpus, language)
         if key not in self._parts:
@@ -250,20 +251,20 @@ class CorpusReader:
         return self._parts[key][part]
 
     def whole(self, corpus: str, language: str) -> list[Any]:
-        """All examples of a corpus in a language, whatever its parts."""
+        """Return all examples of a corpus in a language, in any part or none."""
         examples = self._examples(corpus, language)
         return self._shared(corpus).keyed(examples) if self._corpora[corpus].cut_alike else examples
 
     def relatives(self, corpus: str, examples: Sequence[Example]) -> frozenset[str]:
-        """Ids of all examples that belong together with these in any language; none, unless it is parallel."""
+        """Return the ids in the groups of these examples, in any language; empty unless the corpus is parallel."""
         return self._shared(corpus).relatives(examples) if self._corpora[corpus].cut_alike else frozenset()
 
     def is_generated(self, corpus: str) -> bool:
-        """Whether it is of the embedded world, whose groups of people share nothing."""
+        """Return whether the corpus is generated; groups of people in the embedded world share no facts."""
         return isinstance(self._corpora[corpus], WorldCorpusSpec)
 
     def _shared(self, corpus: str) -> ConnectedComponents:
-        """The passages of a parallel corpus, over all languages that it declares."""
+        """Return the shared groups of a parallel corpus, over all languages that it declares."""
         if corpus not in self._components:
             languages = self._corpora[corpus].languages
             self._components[corpus] = ConnectedComponents({lang: self._examples(corpus, lang) for lang in languages})
@@ -279,6 +280,6 @@ class CorpusReader:
             self._read[key] = [example for example in examples if example.written_in in ("", code)]
             if not any(example.is_asked for example in self._read[key]):
                 raise DataError(
-                    f"corpora.{corpus}: holds no example in {language} ({code}); check its files and `codes`"
+                    f"corpora.{corpus}: holds no example in {language} ({code}); check the files and `codes`"
                 )
         return self._read[key]

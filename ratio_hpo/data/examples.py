@@ -1,6 +1,6 @@
-"""Examples: the records that sources are made of, one class a kind of task.
+"""Examples: the records of sources, with one class for each kind of task.
 
-Whatever the task, an example has an id, a group that no split cuts, and the texts by which leaks are found.
+An example of any task has an id, a group that no split cuts, and texts that leaks are searched by.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ratio_hpo.core.fingerprint import fingerprint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """What every record has.
+    """Base class of all records.
 
     Attributes:
-        id: unique within its corpus and language; one that begins with `#` is a position in the file.
-        group: what a split must not cut: passage, premise, sentence; parallel languages share it.
+        id: unique within its corpus and language; an id that begins with `#` is a position in the file.
+        group: key of what a split must not cut (passage, premise or sentence); parallel languages share it.
     """
 
     id: str
@@ -27,41 +27,41 @@ class Example:
 
     @property
     def is_asked(self) -> bool:
-        """Whether it is asked itself: some of a retrieval set are only there to be found."""
+        """Whether the example is itself a query; some examples of a retrieval set are only candidates."""
         return True
 
     @property
     def is_trained(self) -> bool:
-        """Whether it may be trained on; some are there to be scored alone."""
+        """Whether the example may be trained on; some examples are only scored."""
         return True
 
     @property
     def written_in(self) -> str:
-        """Code of its language, where a file holds several; empty: the file's."""
+        """Language code of the example in a file of several languages; empty: the language of the file."""
         return ""
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """What makes an example of the training data the same as one that is evaluated, if it is equal or near."""
+        """Texts that mark a training example as a leak if an evaluation example has an equal or nearly equal one."""
         return ()
 
     @property
     def asked(self) -> str:
-        """A text that makes it the same if it is equal; empty: there is none."""
+        """Question that marks a training example as a leak if an evaluation example has an equal one; may be empty."""
         return ""
 
     def print(self) -> list[Any]:
-        """All of its content, for fingerprints."""
+        """Return all content, for fingerprints."""
         raise NotImplementedError
 
 
 E = TypeVar("E", bound=Example)
-"""Examples of one kind."""
+"""Type variable for one class of examples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A span of the passage: `context[start:start + len(text)] == text`, counted in characters."""
+    """A span of the passage in characters: `context[start:start + len(text)] == text`."""
 
     text: str
     start: int
@@ -69,7 +69,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question(Example):
-    """A question on a passage; without answers it cannot be answered from it."""
+    """A question on a passage; a question without answers cannot be answered from its passage."""
 
     question: str
     context: str
@@ -92,9 +92,9 @@ class Pair(Example):
     """Two texts with a label: inference (premise, hypothesis) or paraphrase.
 
     Attributes:
-        symmetric: whether the two are of one kind, so that either one gives an example away.
-        placeholder: whether a text stands for one that is missing: it is scored, as the official script does, and not
-            trained on.
+        symmetric: whether both texts play the same role, so that either one can leak the example.
+        placeholder: whether a text is a placeholder for a missing one. Such a pair is scored, as in the official
+            script, but not trained on.
     """
 
     first: str
@@ -119,10 +119,10 @@ class Pair(Example):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceQuestion(Example):
-    """A prompt with alternatives, of which one is right.
+    """A prompt with alternatives, one of which is correct.
 
     Attributes:
-        label: index of the right one, from 0.
+        label: index of the correct alternative, from 0.
     """
 
     prompt: str
@@ -139,7 +139,7 @@ class ChoiceQuestion(Example):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sentence(Example):
-    """Words, each with a tag."""
+    """A sentence as words, each with a tag."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
@@ -186,9 +186,9 @@ class Mined(Example):
     """A sentence of a bitext to be mined.
 
     Attributes:
-        english: whether it is of the English side.
-        development: whether it only serves to find the threshold.
-        mates: ids of its translations on the other side; of the foreign side alone.
+        english: whether the sentence is on the English side.
+        development: whether the sentence is only used to find the threshold.
+        mates: ids of its translations on the English side; empty for English sentences.
     """
 
     text: str
@@ -210,13 +210,13 @@ class Mined(Example):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked(Example):
-    """A question for one of many candidates: for a sentence with its passage, or a mention for its entity.
+    """A query of a retrieval set: a question for a sentence with its passage, or a mention for its entity.
 
     Attributes:
-        context: what it was asked on, by which leaks are found; empty: there is none.
-        candidates: that it brings to those that are there to be found.
-        answer: index of the right one among them; None: it asks nothing, and only brings its candidates.
-        language: of what is asked, where a file holds several.
+        context: passage of the query, which leaks are searched by; may be empty.
+        candidates: candidates that the example adds to the retrieval set.
+        answer: index of the correct candidate; None: the example is no query and only adds its candidates.
+        language: language of the query in a file of several languages.
     """
 
     question: str
@@ -227,7 +227,7 @@ class Asked(Example):
 
     @property
     def is_trained(self) -> bool:
-        """Whether it may be trained on; some are there to be scored alone."""
+        """Whether the example may be trained on; some examples are only scored."""
         return True
 
     @property
@@ -252,10 +252,10 @@ class Asked(Example):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed(Example):
-    """An example of a retrieval set, which is searched whole: what it is, and whether it is asked itself.
+    """An example of a retrieval set with its role. Every query searches the whole set.
 
     Attributes:
-        split: whose query it is; empty: it is only found.
+        split: split that the query belongs to; empty: the example is only a candidate.
     """
 
     example: Example
@@ -267,15 +267,15 @@ class Placed(Example):
 
 
 def normalised(text: str) -> str:
-    """NFKC, with every run of white space as one blank: what counts as the same text."""
+    """Return a text in NFKC with each run of white space as one blank; equal results count as the same text."""
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def group_of(text: str) -> str:
-    """The group of what stands on a text."""
+    """Return the group key of examples that are based on a text."""
     return fingerprint(normalised(text))
 
 
 def fingerprint_examples(examples: Iterable[Example]) -> str:
-    """A name of the content: order, ids, texts and labels."""
+    """Return the fingerprint of examples: their order, ids, texts and labels."""
     return fingerprint([example.print() for example in examples])

@@ -25,16 +25,16 @@ def read_hub(
     by_row: bool = False,
     columns: Mapping[str, str] | None = None,
 ) -> tuple[list[Example], Report]:
-    """The examples of a data set, whose columns are those of a format.
+    """Read the examples of a data set whose columns follow a format.
 
     Args:
-        revision: a commit of 40 hexadecimal digits; branches move, so they are refused.
+        revision: a commit of 40 hexadecimal digits; branches are refused, since they move.
         form: name of the format.
-        columns: its name of each column that the data set calls otherwise.
-        by_row: ids are positions, whatever the data set gives.
+        columns: the format's name of each renamed column, by its name in the data set.
+        by_row: whether ids are row positions, even if the data set has ids.
 
     Raises:
-        DataError: no commit, or the data set cannot be loaded.
+        DataError: the revision is not a commit, or the data set cannot be loaded.
     """
     if not COMMIT.fullmatch(revision):
         raise DataError(
@@ -46,20 +46,20 @@ def read_hub(
     datasets.disable_progress_bars()
     try:
         loaded = datasets.load_dataset(dataset, config, split=split, revision=revision)
-    except Exception as error:  # the library raises anything from ConnectionError to its own; all mean the same here
+    except Exception as error:  # the library raises many types, all with the same meaning here
         reason = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise DataError(
             f"{dataset}@{revision[:8]}: cannot be loaded ({reason}); check name, split and network"
         ) from error
     records = (_named(record, loaded.features, columns or {}) for record in loaded)
-    place = f"{dataset}@{revision[:8]}"
-    return from_records(form, records, place, strict=strict, by_row=by_row, columns=columns)
+    source = f"{dataset}@{revision[:8]}"
+    return from_records(form, records, source, strict=strict, by_row=by_row, columns=columns)
 
 
 def _named(record: Any, features: Any, columns: Mapping[str, str]) -> dict[str, Any]:
-    """A record with the names of its tags in the place of the hub's numbers; labels of other kinds stay numbers."""
+    """Return a record with tag names instead of the hub's numbers; labels of other kinds stay numbers."""
     named = dict(record)
-    for key in (*TAG_COLUMNS, *(theirs for theirs, name in columns.items() if name in TAG_COLUMNS)):
+    for key in (*TAG_COLUMNS, *(renamed for renamed, name in columns.items() if name in TAG_COLUMNS)):
         labels = getattr(getattr(features.get(key), "feature", None), "names", None)
         if labels is not None:
             named[key] = [labels[n] if isinstance(n, int) and 0 <= n < len(labels) else None for n in named[key] or ()]

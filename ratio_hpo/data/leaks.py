@@ -1,9 +1,13 @@
-"""What a training source shares with what is evaluated: texts and questions, exactly and nearly, whatever the tasks.
+"""Leaks: texts, questions and ids that a training source shares with evaluation data, for any pair of tasks.
 
-Exact: equal after `normalised`, in one language. Near, in the folded form, without case, punctuation and white space:
-a text of which at least 0.8 of the character 8-grams stand in the other one, so that a passage inside a longer one
-counts in either direction; an equal question. Parallel: what another language of a parallel corpus is evaluated on,
-known by its ids. Ids: the same long id in any language, as SQuAD's stay through translations.
+There are four kinds of leaks:
+
+- Exact: a text or question of one language is equal after `normalised`.
+- Near: texts are compared after `folded` (no case, punctuation or white space). Two texts are near if at least 0.8 of
+  the character 8-grams of one occur in the other, so a passage inside a longer one counts in both directions. Two
+  questions are near if their folded forms are equal.
+- Parallel: another language of a parallel corpus is evaluated on the same passage, which is identified by its ids.
+- Ids: an evaluation example of any language has the same long id. Translations of SQuAD keep its ids.
 """
 
 from __future__ import annotations
@@ -19,25 +23,27 @@ from numpy.typing import NDArray
 from ratio_hpo.data.examples import Asked, E, Example, Question, normalised
 
 GRAM, NEAR = 8, 0.8
-"""Characters of a gram, and the part of a text's grams that makes it near."""
+"""Characters per gram, and the fraction of a text's grams that makes two texts near."""
 
 _Shown = tuple[tuple[str, ...], str]
-"""The texts of an example, and what it asks."""
+"""The normalised texts and the normalised question of an example."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leak:
-    """What a training source and the evaluation data of a language share.
+    """Counts of what a training source and the evaluation data of a language share.
+
+    Each training example is counted once, under the first kind of leak that applies.
 
     Attributes:
         source: the training source.
-        passages, questions: evaluation examples of which a text, or the question asked, is in the source.
-        both: those of which both are.
+        passages, questions: evaluation examples whose text, or whose question, is in the source.
+        both: evaluation examples whose text and question are both in the source.
         dropped: training examples with such a text or question.
-        near_passages, near_questions: evaluation examples whose text or question is nearly in it, and not exactly.
-        near_dropped: training examples that are near, and not exact.
-        parallel_dropped: training examples that belong to what another language is evaluated on, of the rest.
-        id_dropped: training examples with the id of one that any language is evaluated on, of the rest.
+        near_passages, near_questions: evaluation examples with a near text or question in the source, but no exact one.
+        near_dropped: other training examples with a near text or question.
+        parallel_dropped: other training examples on passages that another language is evaluated on.
+        id_dropped: other training examples with the id of an evaluation example of any language.
     """
 
     source: str
@@ -54,34 +60,34 @@ class Leak:
 
     @property
     def found(self) -> int:
-        """Training examples that leak, of any kind."""
+        """Number of training examples with a leak of any kind."""
         return self.dropped + self.near_dropped + self.parallel_dropped + self.id_dropped
 
     def lines(self, *, kept: bool) -> list[str]:
-        """One line a kind of leak that there is."""
-        what = "kept, as asked" if kept else "dropped from training"
+        """Return one line for each kind of leak that occurs."""
+        outcome = "kept, as requested" if kept else "dropped from training"
         lines = []
         if self.dropped:
             lines.append(
-                f"{self.source}: shares with the {self.language} evaluation data the passage of {self.passages} and "
-                f"the text of {self.questions} evaluation question(s) ({self.both} both); "
-                f"{self.dropped} training question(s) {what}"
+                f"{self.source}: shares with the {self.language} evaluation data the passages of {self.passages} and "
+                f"the texts of {self.questions} evaluation question(s) (both of {self.both}); "
+                f"{self.dropped} training question(s) {outcome}"
             )
         if self.near_dropped:
             lines.append(
-                f"{self.source}: nearly shares with the {self.language} evaluation data the passage of "
-                f"{self.near_passages} and the text of {self.near_questions} more evaluation question(s); "
-                f"{self.near_dropped} more training question(s) {what}"
+                f"{self.source}: nearly shares with the {self.language} evaluation data the passages of "
+                f"{self.near_passages} and the texts of {self.near_questions} more evaluation question(s); "
+                f"{self.near_dropped} more training question(s) {outcome}"
             )
         if self.parallel_dropped:
             lines.append(
-                f"{self.source}: stands on passages that other languages are evaluated on; "
-                f"{self.parallel_dropped} more training question(s) {what}"
+                f"{self.source}: contains passages that other languages are evaluated on; "
+                f"{self.parallel_dropped} more training question(s) {outcome}"
             )
         if self.id_dropped:
             lines.append(
-                f"{self.source}: has the ids of questions that are evaluated, in this language or another; "
-                f"{self.id_dropped} more training question(s) {what}"
+                f"{self.source}: contains ids of evaluation questions in this or another language; "
+                f"{self.id_dropped} more training question(s) {outcome}"
             )
         return lines
 
@@ -96,24 +102,25 @@ def find_leaks(
     parallel: Sequence[bool] = (),
     ids: Set[str] = frozenset(),
 ) -> tuple[Leak, list[E]]:
-    """The leak, and the training examples without it; of whatever tasks the two are.
+    """Return the leak, and the training examples that do not leak. The two may be of different tasks.
 
     Args:
-        near: whether nearly equal texts are looked for too.
-        parallel: whether each training example belongs to what another language is evaluated on; none: no one does.
-        ids: of what any language is evaluated on, as `lasting_ids` gives them.
+        near: whether to search for near texts and questions too.
+        parallel: for each training example, whether another language is evaluated on its group; empty: none is.
+        ids: ids of the evaluation examples of all languages, from `lasting_ids`.
     """
-    asked = [(_texts(example), normalised(example.asked)) for example in evaluation]
+    evaluated = [(_texts(example), normalised(example.asked)) for example in evaluation]
     trained = [(_texts(example), normalised(example.asked)) for example in training]
     passages, texts = {text for group, _ in trained for text in group}, {text for _, text in trained if text}
-    by_passage = [any(text in passages for text in group) for group, _ in asked]
-    by_text = [text in texts for _, text in asked]
-    seen_passages, seen_texts = {text for group, _ in asked for text in group}, {text for _, text in asked if text}
+    by_passage = [any(text in passages for text in group) for group, _ in evaluated]
+    by_text = [text in texts for _, text in evaluated]
+    seen_passages = {text for group, _ in evaluated for text in group}
+    seen_texts = {text for _, text in evaluated if text}
     exact = [any(t in seen_passages for t in group) or text in seen_texts for group, text in trained]
-    nearly = _Near(trained, asked) if near else None
+    nearly = _Near(trained, evaluated) if near else None
     near_train = nearly.training() if nearly is not None else [False] * len(training)
     kinds = [exact, near_train, list(parallel) or [False] * len(training), [e.id in ids for e in training]]
-    first = [next((k for k, holds in enumerate(each) if holds), None) for each in zip(*kinds, strict=True)]
+    first = [next((k for k, holds in enumerate(flags) if holds), None) for flags in zip(*kinds, strict=True)]
     leak = Leak(
         source=source,
         language=language,
@@ -131,16 +138,16 @@ def find_leaks(
 
 
 MIN_GRAMS = 20
-"""Of a text that counts where it stands within a longer one: a name or a short sentence stands in many."""
+"""Minimum grams of a text that may be near a longer one; a name or a short sentence occurs in many texts."""
 
 LONG_ID = 8
-"""Characters from which an id is taken to be the same thing wherever it stands: SQuAD's go through translations."""
+"""Minimum length of an id that identifies the same question in every file; translations of SQuAD keep its ids."""
 
 
 def lasting_ids(examples: Iterable[Example]) -> frozenset[str]:
-    """The ids that name the same question in other files too: long ones, and none that is a position in a file.
+    """Return the ids that identify the same question in other files: long ids that are no position in a file.
 
-    Sentences of treebanks are numbered alike in every language, so only questions are known by their ids.
+    Only ids of questions are used, since treebanks number their sentences alike in every language.
     """
     return frozenset(
         e.id for e in examples if isinstance(e, Question | Asked) and len(e.id) >= LONG_ID and not e.id.startswith("#")
@@ -152,7 +159,7 @@ def _texts(example: Example) -> tuple[str, ...]:
 
 
 def folded(text: str) -> str:
-    """A text without case, punctuation and white space: its letters, marks, numbers and symbols.
+    """Return the letters, marks, numbers and symbols of a text, without case, punctuation and white space.
 
     Examples:
         >>> folded("Je,mji mkuu ni upi?") == folded("je, mji mkuu ni upi")
@@ -162,7 +169,7 @@ def folded(text: str) -> str:
 
 
 class _Near:
-    """Which texts of two sets are nearly equal; each is cut into grams once."""
+    """Near texts and questions of two sets of examples; each text is cut into grams once."""
 
     def __init__(self, trained: Sequence[_Shown], asked: Sequence[_Shown]) -> None:
         self._trained, self._asked = trained, asked
@@ -175,64 +182,64 @@ class _Near:
             self._near_asked.add(theirs[other])
 
     def training(self) -> list[bool]:
-        """Whether a training example's text or question is near one that is asked."""
+        """Return, for each training example, whether its text or question is near one of the evaluation data."""
         return [
             any(text in self._near_trained for text in texts) or folded(text) in self._texts[1]
             for texts, text in self._trained
         ]
 
     def passages(self, exact: Sequence[bool]) -> list[bool]:
-        """Whether an evaluation example's text is near one that is trained on, and not in it exactly."""
+        """Return, for each evaluation example, whether its text is near one of the training data, none equal."""
         near = (any(text in self._near_asked for text in texts) for texts, _ in self._asked)
         return [n and not e for n, e in zip(near, exact, strict=True)]
 
     def texts(self, exact: Sequence[bool]) -> list[bool]:
-        """Whether an evaluation example's question is near one that is trained on, and not equal to it."""
+        """Return, for each evaluation example, whether its question is near one of the training data, none equal."""
         return [folded(t) in self._texts[0] and not e for (_, t), e in zip(self._asked, exact, strict=True)]
 
 
 def _contained(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of passages of which one stands in the other, by at least `NEAR` of its grams.
+    """Return the index pairs of passages where at least `NEAR` of the grams of one occur in the other.
 
-    Exact, without sketches: the grams of `theirs` are sorted once, and each of `ours` looks its own up.
+    The counts are exact (no sketches): the grams of `theirs` are sorted once, and those of `ours` are looked up.
     """
     grams = [_grams(text) for text in theirs]
     if not grams:
         return []
-    sizes = np.array([len(found) for found in grams])
+    sizes = np.array([len(text_grams) for text_grams in grams])
     owners = np.repeat(np.arange(len(grams)), sizes)
-    every = np.concatenate(grams)
-    order = np.argsort(every, kind="stable")
-    every, owners = every[order], owners[order]
+    all_grams = np.concatenate(grams)
+    order = np.argsort(all_grams, kind="stable")
+    all_grams, owners = all_grams[order], owners[order]
     pairs = []
     for k, text in enumerate(ours):
-        found = _grams(text)
-        first, last = np.searchsorted(every, found, "left"), np.searchsorted(every, found, "right")
+        text_grams = _grams(text)
+        first, last = np.searchsorted(all_grams, text_grams, "left"), np.searchsorted(all_grams, text_grams, "right")
         hits = np.repeat(first, last - first) + _steps(last - first)
         if not len(hits):
             continue
         shared = np.bincount(owners[hits], minlength=len(grams))
-        ours_in_it = (shared >= NEAR * len(found)) & (len(found) >= MIN_GRAMS)
+        ours_in_it = (shared >= NEAR * len(text_grams)) & (len(text_grams) >= MIN_GRAMS)
         it_in_ours = (shared >= NEAR * sizes) & (sizes >= MIN_GRAMS)
-        alike = (shared >= NEAR * sizes) & (shared >= NEAR * len(found))
+        alike = (shared >= NEAR * sizes) & (shared >= NEAR * len(text_grams))
         near = ours_in_it | it_in_ours | alike
-        pairs += [(k, int(other)) for other in np.flatnonzero(near & (shared > 0))]
+        pairs += [(k, int(index)) for index in np.flatnonzero(near & (shared > 0))]
     return pairs
 
 
 def _steps(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """0, 1, …, n - 1 for each of the counts n, one after another."""
+    """Return the concatenated ranges 0, 1, …, n - 1 of all counts n."""
     ends = np.cumsum(counts)
     return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
 
 
 def _grams(text: str) -> NDArray[np.int64]:
-    """The different grams of a text, as sorted 64-bit numbers; a text shorter than a gram is one."""
+    """Return the distinct grams of a text as sorted 64-bit hashes; a text shorter than a gram is one gram."""
     points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32).astype(np.uint64)
     if len(points) < GRAM:
         return np.array([crc32(text.encode())], dtype=np.int64)
     hashed = np.zeros(len(points) - GRAM + 1, dtype=np.uint64)
-    for k in range(GRAM):  # FNV-1a over code points, which wraps at 64 bits
+    for k in range(GRAM):  # FNV-1a over code points, modulo 2^64
         hashed = (hashed ^ points[k : len(points) - GRAM + 1 + k]) * np.uint64(1099511628211)
         hashed ^= hashed >> np.uint64(29)
     return np.unique(hashed.astype(np.int64))

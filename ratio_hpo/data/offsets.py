@@ -1,7 +1,7 @@
-"""From tokens back to the characters that they were made of.
+"""Map tokens back to the characters of the text.
 
-A tokenizer's offsets leave out characters that its normaliser merged or deleted: of `e` and an acute that become
-one `é`, they name the `e`. A span that ends there would lose its accent.
+A tokenizer's offsets leave out characters that its normaliser merged or deleted. When `e` and a combining acute become
+one `é`, the offsets cover the `e` alone, so a span that ends there would lose its accent.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 JOINERS = "\u200c\u200d"
-"""Zero-width non-joiner and joiner: where a word ends in one, it is part of how the word is written."""
+"""Zero-width non-joiner and joiner; at the end of a word they are part of its spelling."""
 
 
 def covered(spans: NDArray[Any], length: int) -> NDArray[np.bool_]:
-    """Which characters of a text some token names [length].
+    """Return which characters of a text are covered by a token [length].
 
     Args:
-        spans: first character and the one after the last, of each token [tokens, 2].
+        spans: index of the first character and of the one after the last, for each token [tokens, 2].
     """
     edges = np.zeros(length + 1, dtype=np.int64)
     np.add.at(edges, spans[:, 0], 1)
@@ -29,21 +29,21 @@ def covered(spans: NDArray[Any], length: int) -> NDArray[np.bool_]:
 
 
 def with_marks(text: str, stops: NDArray[Any], named: NDArray[np.bool_]) -> NDArray[Any]:
-    """Ends of tokens, moved behind the marks that belong to their last character and that no token names.
+    """Return the ends of tokens, moved past uncovered marks that belong to their last character.
 
     Args:
-        stops: the character after the last one of each token.
-        named: which characters some token names.
+        stops: index of the character after the last one of each token.
+        named: which characters are covered by a token.
     """
     reach = np.arange(len(text) + 1)
-    for place in reversed(np.flatnonzero(~named).tolist()):
-        if _belongs_to_the_one_before(text, place):
-            reach[place] = reach[place + 1]
+    for position in reversed(np.flatnonzero(~named).tolist()):
+        if _continues_previous_character(text, position):
+            reach[position] = reach[position + 1]
     return reach[stops]
 
 
 def trimmed(text: str, begin: int, stop: int, named: NDArray[np.bool_]) -> tuple[int, int]:
-    """A span without the white space at its ends, and without what no token names there."""
+    """Return a span without white space and uncovered characters at its ends."""
     while begin < stop and (text[begin].isspace() or not named[begin]):
         begin += 1
     while stop > begin and (text[stop - 1].isspace() or not named[stop - 1]):
@@ -51,10 +51,10 @@ def trimmed(text: str, begin: int, stop: int, named: NDArray[np.bool_]) -> tuple
     return begin, stop
 
 
-def _belongs_to_the_one_before(text: str, place: int) -> bool:
-    """Whether a character is a mark on the one before it, the rest of a Hangul syllable, or ends a word as a joiner."""
-    character = text[place]
+def _continues_previous_character(text: str, position: int) -> bool:
+    """Return whether a character is a combining mark, a later part of a Hangul syllable, or a word-final joiner."""
+    character = text[position]
     if character in JOINERS:
-        return place + 1 == len(text) or not text[place + 1].isalnum()
+        return position + 1 == len(text) or not text[position + 1].isalnum()
     is_jamo = "\u1160" <= character <= "\u11ff" or "\ud7b0" <= character <= "\ud7ff"  # vowels and finals
     return is_jamo or unicodedata.category(character).startswith("M")

@@ -1,8 +1,8 @@
-"""Groups that languages share: which examples of a parallel corpus belong together, in any language.
+"""Groups of a parallel corpus that all languages share.
 
-A language may hold any subset of the examples, and each file knows only which of its own stand on one passage. So
-groups are the connected components of (a group of a file, an id) over all languages: a component is in one part of
-every split, whatever subset a language holds. Line-aligned sets have the row as their id.
+A language may hold any subset of the examples, and each file only shows which of its own examples share a passage.
+Groups are therefore the connected components of the graph of (group in a file, id) over all languages. A component is
+in one part of every split, whatever subset a language holds. The id of an example in a line-aligned set is its row.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ class ConnectedComponents:
     """The groups of a parallel corpus.
 
     Args:
-        languages: examples of every language of the corpus.
+        languages: the examples of every language of the corpus.
 
     Examples:
-        Question 1 alone in German joins what two English passages hold: nothing; both languages share its passage.
+        If German has only question 1, it joins no two English passages; both languages share the passage of question 1.
     """
 
     def __init__(self, languages: Mapping[str, Sequence[Example]]) -> None:
@@ -38,11 +38,11 @@ class ConnectedComponents:
         self._key = {identifier: key for key, members in self._members.items() for identifier in members}
 
     def keyed(self, examples: Iterable[E]) -> list[E]:
-        """The examples with their group's key, which all languages share: the least id of its component."""
+        """Return the examples with the group key that all languages share: the smallest id of the component."""
         return [replace(example, group=self._key[example.id]) for example in examples]
 
     def relatives(self, examples: Iterable[Example]) -> frozenset[str]:
-        """Every id that belongs to a group of these, in any language."""
+        """Return every id in the groups of these examples, in any language."""
         keys = {self._key[example.id] for example in examples}
         return frozenset().union(*(self._members[key] for key in keys))
 
@@ -52,8 +52,8 @@ class ConnectedComponents:
             identifier = self._parent[identifier]
         return identifier
 
-    def _join(self, one: str, other: str) -> None:
-        for identifier in (one, other):
+    def _join(self, first: str, second: str) -> None:
+        for identifier in (first, second):
             self._parent.setdefault(identifier, identifier)
-        a, b = self._root(one), self._root(other)
+        a, b = self._root(first), self._root(second)
         self._parent[max(a, b)] = min(a, b)

@@ -1,4 +1,4 @@
-"""What reading a file came to: every record is counted once, as it is, mended or dropped."""
+"""Reports on reading a file: each record is counted once, as unchanged, corrected or dropped."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in a record that breaks the format.
+    """A violation of the format in a record.
 
     Attributes:
-        record: where in the file, in words.
-        rule: short name of what is wrong, for counting.
-        dropped: whether the record is; otherwise it was certain how to put it right, or the rest of it stands.
+        record: position in the file, in words.
+        rule: short description of the violation; problems are counted by it.
+        dropped: whether the record was dropped; otherwise it was corrected, or its faulty part was left out.
     """
 
     record: str
@@ -24,12 +24,12 @@ class Problem:
 
 @dataclass(slots=True)
 class Report:
-    """What reading a file came to; every record is counted once: read, mended or dropped.
+    """Result of reading a file; each record is counted once, as unchanged, corrected or dropped.
 
-    A record is a question, or what stands in the place of questions and holds none.
+    A record is a question, or an entry in the place of questions that holds none.
 
     Attributes:
-        notes: what was guessed about the file.
+        notes: guesses about the file as a whole.
     """
 
     file: str
@@ -38,45 +38,46 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def note(self, what: str) -> None:
-        """Something was guessed about the whole file; nothing in it is wrong."""
+        """Add a guess about the whole file; a note is no problem."""
         if what not in self.notes:
             self.notes.append(what)
 
     def mend(self, record: str, rule: str) -> None:
-        """The record is kept, with something put right or left out."""
+        """Record a problem that was corrected or left out; the record is kept."""
         self.problems.append(Problem(record, rule, False))
 
     def drop(self, record: str, rule: str) -> None:
-        """The record is lost."""
+        """Record a problem for which the record is dropped."""
         self.problems.append(Problem(record, rule, True))
 
     @property
     def dropped(self) -> int:
-        """Records that are lost."""
+        """Number of dropped records."""
         return len({p.record for p in self.problems if p.dropped})
 
     @property
     def mended(self) -> int:
-        """Records that are kept, but not as they stand in the file."""
+        """Number of records that are kept with a change."""
         return len({p.record for p in self.problems} - {p.record for p in self.problems if p.dropped})
 
     def lines(self) -> list[str]:
-        """What became of all records, and one line a kind of problem, with the first records."""
-        noted = [f"{self.file}: {what}" for what in self.notes]
+        """Return a line of counts, one line per kind of problem with its first records, and the notes."""
+        notes = [f"{self.file}: {note}" for note in self.notes]
         if not self.problems:
-            return noted
+            return notes
         whole = self.questions + self.dropped
         result = [
-            f"{self.file}: {whole} record(s): {self.questions - self.mended} read as they are, "
-            f"{self.mended} mended, {self.dropped} dropped"
+            f"{self.file}: {whole} record(s): {self.questions - self.mended} read unchanged, "
+            f"{self.mended} corrected, {self.dropped} dropped"
         ]
         by_rule: dict[tuple[str, bool], list[str]] = {}
         for problem in self.problems:
-            places = by_rule.setdefault((problem.rule, problem.dropped), [])
-            if problem.record not in places[-1:]:
-                places.append(problem.record)
-        for (rule, dropped), places in sorted(by_rule.items()):
-            more = ", …" if len(places) > SHOWN else ""
-            what = "dropped" if dropped else "mended"
-            result.append(f"{self.file}: {rule}: {len(places)} record(s) {what} ({', '.join(places[:SHOWN])}{more})")
-        return result + noted
+            positions = by_rule.setdefault((problem.rule, problem.dropped), [])
+            if problem.record not in positions[-1:]:
+                positions.append(problem.record)
+        for (rule, dropped), positions in sorted(by_rule.items()):
+            more = ", …" if len(positions) > SHOWN else ""
+            outcome = "dropped" if dropped else "corrected"
+            shown = ", ".join(positions[:SHOWN])
+            result.append(f"{self.file}: {rule}: {len(positions)} record(s) {outcome} ({shown}{more})")
+        return result + notes

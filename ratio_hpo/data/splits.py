@@ -1,4 +1,4 @@
-"""Parts of a corpus, cut by group: deterministic, disjoint, the same for parallel languages."""
+"""Cut a corpus into disjoint parts by group: deterministically, and alike in parallel languages."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ Sizes = Mapping[str, float | int | str]
 
 
 def check_sizes(sizes: Sizes, *, parallel: bool) -> None:
-    """Refuse sizes that cannot be cut.
+    """Check that the sizes of parts are valid.
 
     Raises:
-        ValueError: not all fractions or all counts, a sum over 1, two rests, or counts of parallel languages.
+        ValueError: fractions and counts are mixed, fractions sum to more than 1, `rest` occurs twice, or parallel
+            languages have counts.
     """
     plain = [size for size in sizes.values() if size != REST]
     if sum(size == REST for size in sizes.values()) > 1:
-        raise ValueError("parts need at most one `rest`; give the others a size")
+        raise ValueError("parts need at most one `rest`; give the other parts a size")
     if any(isinstance(size, (str, bool)) for size in plain):
         raise ValueError(f"parts need fractions, numbers of examples or `rest`, but got {dict(sizes)}; correct them")
     numbers = [size for size in plain if not isinstance(size, str)]
@@ -39,63 +40,63 @@ def check_sizes(sizes: Sizes, *, parallel: bool) -> None:
 
 
 def cut(examples: Sequence[E], sizes: Sizes, *, seed: int) -> dict[str, list[E]]:
-    """The parts of a corpus, each in the corpus's order; a group (a passage, a premise) is in one part alone.
+    """Return the parts of a corpus, each in the order of the corpus; each group (passage, premise) is in one part.
 
-    Fractions place each group by a hash of its key, so that a group is in the same part whatever else the
-    corpus holds, in every language. Numbers of examples fill parts group by group in the order of that hash. What is
-    only there to be found is in none.
+    With fractions, a hash of its key places each group, so a group is in the same part in every language and whatever
+    else the corpus holds. With numbers of examples, parts are filled group by group in the order of that hash. Examples
+    that are only retrieval candidates are in no part.
 
     Raises:
-        ConfigError: more examples asked for than there are.
+        ConfigError: more examples are requested than the corpus holds.
     """
     if not sizes:
         return {WHOLE: list(examples)}
     examples = [example for example in examples if example.is_asked]
-    place = {key: unit_hash("split", seed, key) for key in {e.group for e in examples}}
+    positions = {key: unit_hash("split", seed, key) for key in {e.group for e in examples}}
     if any(isinstance(size, float) or size == 1 for size in sizes.values()):
-        owner = _by_fraction(place, sizes)
+        part_of = _by_fraction(positions, sizes)
     else:
-        owner = _by_count(examples, place, sizes)
+        part_of = _by_count(examples, positions, sizes)
     parts: dict[str, list[E]] = {name: [] for name in sizes}
     for example in examples:
-        name = owner.get(example.group)
+        name = part_of.get(example.group)
         if name is not None:
             parts[name].append(example)
     return parts
 
 
-def _by_fraction(place: Mapping[str, float], sizes: Sizes) -> dict[str, str]:
+def _by_fraction(positions: Mapping[str, float], sizes: Sizes) -> dict[str, str]:
     edges, edge = [], 0.0
     for name, size in sizes.items():
         if not isinstance(size, str):
             edges.append((edge, edge + size, name))
             edge += size
     rest = next((name for name, size in sizes.items() if size == REST), None)
-    owner = {}
-    for key, value in place.items():
+    part_of = {}
+    for key, value in positions.items():
         name = next((name for low, high, name in edges if low <= value < high), rest)
         if name is not None:
-            owner[key] = name
-    return owner
+            part_of[key] = name
+    return part_of
 
 
-def _by_count(examples: Sequence[Example], place: Mapping[str, float], sizes: Sizes) -> dict[str, str]:
-    number: dict[str, int] = {}
+def _by_count(examples: Sequence[Example], positions: Mapping[str, float], sizes: Sizes) -> dict[str, str]:
+    num_examples: dict[str, int] = {}
     for example in examples:
-        number[example.group] = number.get(example.group, 0) + 1
-    ordered = iter(sorted(place, key=lambda key: (place[key], key)))
-    owner: dict[str, str] = {}
+        num_examples[example.group] = num_examples.get(example.group, 0) + 1
+    ordered = iter(sorted(positions, key=lambda key: (positions[key], key)))
+    part_of: dict[str, str] = {}
     for name, size in sizes.items():
         if isinstance(size, str):
             continue
-        got = 0
-        while got < size:
+        num_taken = 0
+        while num_taken < size:
             key = next(ordered, None)
             if key is None:
-                raise ConfigError(f"parts: {name} needs {size} examples, but only {got} are left; lower it")
-            owner[key] = name
-            got += number[key]
+                raise ConfigError(f"parts: {name} needs {size} examples, but only {num_taken} are left; lower it")
+            part_of[key] = name
+            num_taken += num_examples[key]
     rest = next((name for name, size in sizes.items() if size == REST), None)
     if rest is not None:
-        owner.update(dict.fromkeys(ordered, rest))
-    return owner
+        part_of.update(dict.fromkeys(ordered, rest))
+    return part_of

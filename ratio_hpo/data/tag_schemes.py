@@ -1,4 +1,4 @@
-"""How entities are marked in tags: BIOES and its relatives become IOB2, what is none of them is refused."""
+"""Schemes of entity tags: convert BIOES, BILOU and BMEWO to IOB2, and refuse any other scheme."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from ratio_hpo.data.report import Report
 OUTSIDE = "O"
 
 IN_IOB2 = {"B": "B", "I": "I", "S": "B", "U": "B", "W": "B", "E": "I", "L": "I", "M": "I"}
-"""Marks of IOB2, BIOES, BILOU and BMEWO, and what each is in IOB2."""
+"""IOB2 mark of each mark of IOB2, BIOES, BILOU and BMEWO."""
 
 SHOWN = 6
-"""Tags that an error names at most."""
+"""Maximum number of tags that an error names."""
 
 
 def in_iob2(sentences: Sequence[Sentence], report: Report) -> list[Sentence]:
-    """Sentences with their tags in IOB2; a note in the report says where they were in another scheme.
+    """Return sentences with their tags in IOB2, and note in the report if the tags were in another scheme.
 
     Raises:
-        DataError: tags are `MARK-TYPE` in no scheme that is known.
+        DataError: a tag is not `MARK-TYPE` in a supported scheme.
 
     Examples:
         >>> report = Report("a.txt")
-        >>> one = Sentence(id="1", group="g", words=("Dar", "es", "Salaam"), tags=("B-LOC", "I-LOC", "E-LOC"))
-        >>> in_iob2([one], report)[0].tags, report.notes
+        >>> place = Sentence(id="1", group="g", words=("Dar", "es", "Salaam"), tags=("B-LOC", "I-LOC", "E-LOC"))
+        >>> in_iob2([place], report)[0].tags, report.notes
         (('B-LOC', 'I-LOC', 'I-LOC'), ['tags are in the scheme of marks B E I; read as IOB2'])
     """
     counts = Counter(tag for sentence in sentences for tag in sentence.tags if tag != OUTSIDE)
-    odd = {tag: count for tag, count in counts.items() if not _is_typed(tag)}
-    if odd:
+    unsupported = {tag: count for tag, count in counts.items() if not _is_typed(tag)}
+    if unsupported:
         raise DataError(
-            f"{report.file}: named entities need tags such as B-PER, I-PER and O (IOB2, BIOES or BILOU), but it has "
-            f"{shown(odd)}; convert them, or name the task that they are of"
+            f"{report.file}: named entities need tags such as B-PER, I-PER and O (IOB2, BIOES or BILOU), but the file "
+            f"has {shown(unsupported)}; convert the tags, or set `task` to the task that they belong to"
         )
     marks = {tag[0] for tag in counts}
     if marks <= {"B", "I"}:
@@ -46,7 +46,7 @@ def in_iob2(sentences: Sequence[Sentence], report: Report) -> list[Sentence]:
 
 
 def shown(tags: dict[str, int]) -> str:
-    """The commonest tags, for an error."""
+    """Return the most frequent tags, for an error."""
     ordered = sorted(tags, key=lambda tag: (-tags[tag], tag))
     more = f" and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else ""
     return ", ".join(ordered[:SHOWN]) + more

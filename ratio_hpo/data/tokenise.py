@@ -1,4 +1,4 @@
-"""Examples become windows: tokenised once, written whole, found again by what shaped them."""
+"""Tokenise examples into windows, cached on disk under a fingerprint of their inputs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ FORMAT = 4
 
 
 def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """A name of all that a fast tokenizer does to text, whatever lengths it was last called with.
+    """Return the fingerprint of a fast tokenizer, independent of the lengths of its last call.
 
-    The sides of padding and truncation are the tokenizer's own, beside its rules; only the lengths are the call's.
+    The sides of padding and truncation belong to the tokenizer, like its rules; only the lengths belong to a call.
     """
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     lasting = {key: value for key, value in content.items() if key not in ("truncation", "padding")}
@@ -37,11 +37,11 @@ def write_windows(
     cache: Path,
     making: Callable[[], None] = lambda: None,
 ) -> Path:
-    """The folder of the windows of examples; made if it is not there yet, or not as it was written.
+    """Return the folder with the windows of examples; write it if it is missing or damaged.
 
     Args:
-        identity: what else shapes them: the task, its settings and labels.
-        making: called before they are made.
+        identity: other inputs that shape the windows: the task, its settings and labels.
+        making: called before the windows are written.
     """
     names = [[example.id, example.group] for example in examples]
     key = fingerprint([fingerprint_examples(examples), names, tokenizer_fingerprint(tokenizer), list(identity), FORMAT])
@@ -73,7 +73,7 @@ def write_windows(
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a window set is there, byte for byte as it was written."""
+    """Return whether a window set exists and all its files have their recorded checksums."""
     try:
         sums = json.loads((folder / META).read_text())["sums"]
         return all(fingerprint_file(folder / name) == sums[name] for name in (WINDOWS, ITEMS))
@@ -82,14 +82,14 @@ def is_whole(folder: Path) -> bool:
 
 
 def save_tokenizer(tokenizer: Any, cache: Path) -> Path:
-    """The folder of a tokenizer, kept beside weights; made if it is not there yet, or not as it was written."""
+    """Return the folder of a tokenizer, which is kept with weights; write it if it is missing or damaged."""
     folder = cache / tokenizer_fingerprint(tokenizer)
-    sums = folder.with_name(f"{folder.name}.json")  # beside it: what is in the folder goes along with weights
+    sums = folder.with_name(f"{folder.name}.json")  # outside the folder, whose whole content is copied with weights
     try:
         if json.loads(sums.read_text()) == _sums_of(folder):
             return folder
     except (OSError, ValueError):
-        pass  # none yet, or unreadable: made below
+        pass  # missing or unreadable: written below
     with written_whole(folder, replace=True) as part:
         tokenizer.save_pretrained(part)
     with written_whole(sums) as part:

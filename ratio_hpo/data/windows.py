@@ -1,8 +1,8 @@
-"""Token windows on disk: tokenised once, memory-mapped Arrow, shared by all workers of a machine.
+"""Token windows on disk: memory-mapped Arrow files that all workers of a machine share.
 
-A window set is a folder named by what shaped it: data, tokenizer and task with its settings. It is written to a
-temporary name and renamed, so a half-written one is never seen. A window is a row of tokens, or several (a row a
-choice), one after another.
+A window set is a folder named by the fingerprint of its inputs: data, tokenizer, and task with its settings. It is
+written under a temporary name and renamed, so readers never see an incomplete one. A window is one row of tokens, or
+several rows in sequence (one row per choice).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 WINDOWS, ITEMS, META = "windows.arrow", "items.arrow", "meta.json"
 
 LENGTHS = "lengths"
-"""Column of windows of several rows: the tokens of each."""
+"""List column of windows with several rows: the number of tokens of each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class WindowSet:
 
     Attributes:
         ids: token ids of all windows, flat [tokens]; window i is ids[bounds[i]:bounds[i + 1]].
-        columns: one integer a window [windows]: `item`, and what the task added.
-        lists: what the task added a token or a row, flat, with where each window begins [windows + 1].
-        item_ids: of the examples.
-        groups: what a bootstrap must not cut, of each example: its passage.
-        texts: of each example, what its task needs of it, as JSON.
+        columns: columns with one integer per window [windows]: `item`, and columns that the task added.
+        lists: flat columns that the task added per token or per row, each with the bounds of windows [windows + 1].
+        item_ids: ids of the examples.
+        groups: group of each example (its passage), which a bootstrap must not cut.
+        texts: JSON of what the task needs of each example.
     """
 
     folder: str
@@ -57,27 +57,27 @@ class WindowSet:
 
     @property
     def num_rows(self) -> int:
-        """Rows of all windows."""
+        """Number of rows of all windows."""
         return len(self.lists[LENGTHS][0]) if LENGTHS in self.lists else len(self)
 
     def length(self, index: int) -> int:
-        """Tokens of a window, over all its rows."""
+        """Return the number of tokens of a window, over all its rows."""
         return int(self.bounds[index + 1] - self.bounds[index])
 
     def longest(self, index: int) -> int:
-        """Tokens of the longest row of a window: what it is padded to."""
+        """Return the number of tokens of the longest row of a window, which its rows are padded to."""
         return int(self.of(LENGTHS, index).max()) if LENGTHS in self.lists else self.length(index)
 
     def num_rows_of(self, index: int) -> int:
-        """Rows of a window."""
+        """Return the number of rows of a window."""
         return len(self.of(LENGTHS, index)) if LENGTHS in self.lists else 1
 
     def lengths(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Tokens of each of some windows [n]."""
+        """Return the number of tokens of each of the given windows [n]."""
         return self.bounds[indices + 1] - self.bounds[indices]
 
     def rows_among(self, indices: NDArray[np.int64]) -> int:
-        """Rows of some windows in all."""
+        """Return the total number of rows of the given windows."""
         if LENGTHS not in self.lists:
             return len(indices)
         bounds = self.lists[LENGTHS][1]
@@ -87,18 +87,18 @@ class WindowSet:
         return self.ids[self.bounds[index] : self.bounds[index + 1]]
 
     def of(self, name: str, index: int) -> NDArray[np.int32]:
-        """What a list column holds of a window."""
+        """Return the values of a list column for a window."""
         values, bounds = self.lists[name]
         return values[bounds[index] : bounds[index + 1]]
 
     def rows(self, index: int) -> list[NDArray[np.int32]]:
-        """The tokens of each row of a window."""
+        """Return the tokens of each row of a window."""
         if LENGTHS not in self.lists:
             return [self.tokens(index)]
         return np.split(self.tokens(index), np.cumsum(self.of(LENGTHS, index))[:-1])
 
     def text(self, item: int) -> Any:
-        """What the task needs of an example."""
+        """Return what the task needs of an example."""
         return json.loads(self.texts[item].as_py())
 
 

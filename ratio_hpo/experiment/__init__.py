@@ -1,4 +1,4 @@
-"""Experiments: loaded, checked, prepared and wired. The only place that knows all the rooms below."""
+"""Load, check, prepare and run experiments. This package composes all the others."""
 
 from ratio_hpo.experiment.build_search import build_search
 from ratio_hpo.experiment.load import load_experiment, name_study

@@ -1,4 +1,4 @@
-"""Baselines: the mixtures that every search measures first."""
+"""Baselines: the mixtures that every search trains first."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from ratio_hpo.training.parameters import INTERMEDIATE, Stages, owners, referenc
 from ratio_hpo.training.spec import StageSpec
 
 TASK = "task:"
-"""Begins the name of a baseline of one task's reference-language data alone."""
+"""Prefix of the baselines that train on the reference-language data of one task only."""
 
 
 def make_baselines(
     names: Iterable[str], stages: Stages, sizes: Mapping[str, SourceSize], space: Space
 ) -> tuple[Baseline, ...]:
-    """Baselines by name in their order; equal mixtures are merged, and what the data lacks is left out.
+    """Return the named baselines in the given order.
 
-    `none` has no mixture, is never merged, and comes after trial 0.
+    Equal mixtures are merged, and baselines whose data is missing are left out. `none` has no mixture, is never
+    merged, and comes after trial 0.
 
     Args:
-        sizes: of the intermediate stage's sources.
-        space: its parameters beside the mixture are set to the reference values.
+        names: Names of baselines.
+        stages: Reference configuration of each stage.
+        sizes: Sizes of the intermediate stage's sources.
+        space: Search space; its parameters other than the mixture take their reference values.
     """
     reference, intermediate = reference_params(stages, space), stages[INTERMEDIATE]
     merged: dict[tuple[tuple[str, int], ...], tuple[str, Params]] = {}
-    wanted = list(names)
-    for name in wanted:
+    requested = list(names)
+    for name in requested:
         shares = _shares(name, intermediate, sizes) if name != NO_INTERMEDIATE else None
         if shares is None:
             continue
@@ -42,31 +45,33 @@ def make_baselines(
         kind = f"{merged[key][0]}+{name}" if key in merged else name
         merged[key] = (kind, {"ratio": min(ratio, 1.0), "shares": shares, **reference})
     baselines = [Baseline(kind=kind, params=params) for kind, params in merged.values()]
-    if NO_INTERMEDIATE in wanted:
+    if NO_INTERMEDIATE in requested:
         targets = {name: v for name, v in reference.items() if owners(name, stages)[0][0] != INTERMEDIATE}
         baselines.insert(1, Baseline(kind=NO_INTERMEDIATE, params={NO_INTERMEDIATE_PARAM: True, **targets}))
     return tuple(baselines)
 
 
 def reference_params(stages: Stages, space: Space) -> dict[str, Any]:
-    """The experiment's own value of each parameter of the space, the mixture aside."""
+    """Return the experiment's reference value of each parameter of the space, without the mixture."""
     return {name: reference_value(name, stages) for name in space.parameters if owners(name, stages)}
 
 
 def check_baselines(names: Iterable[str], tasks: Iterable[str]) -> None:
-    """Refuse baselines of tasks that are in no intermediate source.
+    """Check that every `task:<name>` baseline names a task of an intermediate source.
 
     Raises:
-        ConfigError: one line.
+        ConfigError: A baseline names another task.
     """
-    known = sorted(set(tasks) - {"mlm"})
-    odd = [name for name in names if name.startswith(TASK) and name.removeprefix(TASK) not in known]
-    if odd:
-        raise ConfigError(f"baselines: {odd[0]} names no labelled task of the intermediate stage; known: {known}")
+    labelled = sorted(set(tasks) - {"mlm"})
+    unknown = [name for name in names if name.startswith(TASK) and name.removeprefix(TASK) not in labelled]
+    if unknown:
+        raise ConfigError(
+            f"baselines: {unknown[0]} names no labelled task of the intermediate stage; use one of {labelled}"
+        )
 
 
 def _can_be_added(shares: Mapping[str, float], stage: StageSpec, sizes: Mapping[str, SourceSize]) -> bool:
-    """Whether `budget: add` takes the shares, in windows."""
+    """Return whether `budget: add` accepts the shares."""
     try:
         solve(sizes, stage.wanted(), shares=shares)
     except ConfigError:
@@ -75,32 +80,33 @@ def _can_be_added(shares: Mapping[str, float], stage: StageSpec, sizes: Mapping[
 
 
 def _shares(name: str, stage: StageSpec, sizes: Mapping[str, SourceSize]) -> dict[str, float] | None:
-    """Shares of a baseline in the stage's unit, of all sources; None where the data lacks what it needs."""
-    wanted = stage.model_copy(update={"budget": "replace"}).wanted()  # its length has no part in its shares
+    """Return the shares of all sources in the stage's unit, or None if the data that the baseline needs is missing."""
+    # the shares do not depend on the budget, which only changes the number of steps
+    mixture_spec = stage.model_copy(update={"budget": "replace"}).wanted()
     labelled = {key: size for key, size in sizes.items() if not size.auxiliary}
-    split = wanted.split
+    split = mixture_spec.split
     if name in ("reference_only", "non_reference_only"):
-        sides = {size.reference for size in labelled.values()}
-        if (name == "reference_only") not in sides:
+        reference_flags = {size.reference for size in labelled.values()}
+        if (name == "reference_only") not in reference_flags:
             return None
         low, high = reachable_ratios(labelled, split) if stage.balance == "task" else (0.0, 1.0)
-        return solve(sizes, wanted, ratio=low if name == "reference_only" else high).requested
+        return solve(sizes, mixture_spec, ratio=low if name == "reference_only" else high).requested
     if name == "uniform":
-        among = dict.fromkeys(labelled, 1.0 / len(labelled))
+        weights = dict.fromkeys(labelled, 1.0 / len(labelled))
     elif name.startswith(TASK):
-        own = {k: s for k, s in labelled.items() if s.task == name.removeprefix(TASK) and s.reference}
-        if not own:
+        of_task = {k: s for k, s in labelled.items() if s.task == name.removeprefix(TASK) and s.reference}
+        if not of_task:
             return None
-        among = by_size(own, split)
+        weights = by_size(of_task, split)
     elif name == "all_tasks":
         reference = {key: size for key, size in labelled.items() if size.reference}
         if not reference:
             return None
-        among = by_size(reference, SpreadRule(unit=split.unit, size_cap=stage.size_cap or ALL_TASKS_CAP))
+        weights = by_size(reference, SpreadRule(unit=split.unit, size_cap=stage.size_cap or ALL_TASKS_CAP))
     else:
-        among = by_size(labelled, split)
-    return solve(sizes, wanted, shares=among).requested
+        weights = by_size(labelled, split)
+    return solve(sizes, mixture_spec, shares=weights).requested
 
 
 ALL_TASKS_CAP = 131_072
-"""A task counts as no larger than that in `all_tasks` (Phang et al. 2020, section 3; Raffel et al. 2020)."""
+"""Size cap of each task in `all_tasks`, in examples (Phang et al. 2020, section 3; Raffel et al. 2020)."""

@@ -1,4 +1,4 @@
-"""From options to a search that is ready to run: loaded, checked, prepared, planned. Trains nothing."""
+"""Build a search from its options: load, check, prepare and plan it, without training."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ from ratio_hpo.training.store import store_budget
 
 
 def kind_of(loaded: Loaded, objective: Objective | None = None, space: Space | None = None) -> ExperimentKind:
-    """The kind of an experiment: the only place that tells the two apart.
+    """Return the experiment kind (built-in or custom objective) that matches a loaded file.
 
     Args:
-        objective, space: of a user's own, at hand already; None: those that the experiment names.
+        loaded: The experiment.
+        objective: Custom objective passed from Python. None: the one that the experiment names.
+        space: Space passed from Python. None: the one that the experiment names.
     """
     if isinstance(loaded.spec, ExperimentSpec):
         return BuiltIn(loaded, loaded.spec)
@@ -34,11 +36,11 @@ def kind_of(loaded: Loaded, objective: Objective | None = None, space: Space | N
     return CustomExperiment(loaded, loaded.spec, objective, space)
 
 
-def _prepared(kind: ExperimentKind, options: SearchOptions, say: Say) -> Search:
-    """A search with its data.
+def _prepare(kind: ExperimentKind, options: SearchOptions, say: Say) -> Search:
+    """Return the search with its data.
 
     Raises:
-        FileFault: a disk or a network failed meanwhile.
+        FileFault: A disk or a network failed.
     """
     try:
         return kind.ready(options, say)
@@ -46,7 +48,7 @@ def _prepared(kind: ExperimentKind, options: SearchOptions, say: Say) -> Search:
         if error.__cause__ is not None and is_fault(error.__cause__):
             raise FileFault(str(error)) from error
         raise
-    except Exception as error:  # Arrow, safetensors and tokenizers have errors of their own
+    except Exception as error:  # Arrow, safetensors and tokenizers raise their own error classes
         if is_fault(error):
             raise FileFault(f"{in_one_line(error)}; check the disk and the network") from error
         raise
@@ -55,34 +57,38 @@ def _prepared(kind: ExperimentKind, options: SearchOptions, say: Say) -> Search:
 def build_search(
     options: SearchOptions, say: Say, *, objective: Objective | None = None, space: Space | None = None
 ) -> Search:
-    """Load, check and prepare; trains nothing and opens no study.
+    """Load, check and prepare a search, without training or opening a study.
 
     Args:
-        objective, space: of a user's own, at hand already; None: those that the experiment names.
+        options: What to search, where and how.
+        say: Callback that prints a line.
+        objective: Custom objective passed from Python. None: the one that the experiment names.
+        space: Space passed from Python. None: the one that the experiment names.
 
     Raises:
-        ConfigError, DataError: one line a mistake.
+        ConfigError: The experiment is invalid; one line per mistake.
+        DataError: The data is invalid; one line per mistake.
     """
     check_apart(options.storage, options.tracking_uri, options.root)
-    options.folder.remote_store(options.remote_store)  # a mistake in its address is told before anything is read
+    options.folder.remote_store(options.remote_store)  # reports a bad address before any data is read
     options, loaded = find_places(options, load_experiment(options.experiment, options.settings), say)
-    search = retry_call(  # what is made before a fault is found again
-        lambda: _prepared(kind_of(loaded, objective, space), options, say), what="data", passes=is_fault,
+    search = retry_call(  # a new attempt reuses the files that an earlier one wrote
+        lambda: _prepare(kind_of(loaded, objective, space), options, say), what="data", passes=is_fault,
         reason_of=reason_of, patience=60.0 * options.storage_patience, say=say,
     )  # fmt: skip
     for k, params in enumerate(loaded.spec.enqueue):
         search.plan.space.check(params, f"{loaded.path or 'enqueue'}: enqueue.{k}")
     plan = replace(
         search.plan,
-        about=_about(search, loaded),
+        about=_study_metadata(search, loaded),
         enqueue=tuple(loaded.spec.enqueue),
         prune_enqueued=loaded.spec.prune_enqueued,
     )
     return replace(search, plan=plan)
 
 
-def _about(search: Search, loaded: Loaded) -> StudyMetadata:
-    """The facts of the plan, with what reports, `resume` and `export` need to know of the command."""
+def _study_metadata(search: Search, loaded: Loaded) -> StudyMetadata:
+    """Return the plan's metadata with the parts of the command that reports, `resume` and `export` need."""
     options, checkpoint = search.options, search.checkpoint_bytes
     return replace(
         search.plan.about,

@@ -1,4 +1,4 @@
-"""Experiments with the built-in objective: from the file to a search that is ready to run."""
+"""Experiments with the built-in objective."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ratio_hpo.training.spec import SourceData, sizes_of
 
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
-    """An experiment that trains two stages on data that it names."""
+    """Experiment with the built-in objective, which trains an intermediate stage and target stages."""
 
     loaded: Loaded
     spec: ExperimentSpec
@@ -51,10 +51,10 @@ class BuiltIn:
         return f"{base.name}: loads without a network", checkpoint_bytes(base)
 
     def space(self) -> Space:
-        """The space in absolute values.
+        """Return the space in absolute values.
 
         Raises:
-            ConfigError: parameters that the objective does not know, a simplex of other sources, a ratio too high.
+            ConfigError: A parameter is unknown, a simplex names unknown sources, or a ratio is too high.
         """
         mistakes, stages, named = Mistakes(), self.spec.all_stages(), self._sources()
         sources = tuple(name for name, source in named.items() if source.task != "mlm")
@@ -66,7 +66,7 @@ class BuiltIn:
                 check_parameters(space, stages)
             if "mlm_share" in space.parameters and len(sources) == len(named):
                 raise ConfigError(
-                    f"{space.source}: parameters.mlm_share: {self.spec.name} has no source of task mlm; drop it"
+                    f"{space.source}: parameters.mlm_share: {self.spec.name} has no source of task mlm; remove it"
                 )
         mistakes.tell()
         parts = {name: (named[name].task, named[name].spec.language) for name in sources}
@@ -75,7 +75,7 @@ class BuiltIn:
         unknown = [part for part in (shares.parts if isinstance(shares, Simplex) else ()) if part not in sources]
         if unknown:
             raise ConfigError(
-                f"{space.source}: parameters.shares.parts: {unknown[0]} is no source of {self.spec.name}; "
+                f"{space.source}: parameters.shares.parts: {unknown[0]} is not a source of {self.spec.name}; "
                 f"known: {', '.join(sources)}"
             )
         intermediate = stages[INTERMEDIATE]
@@ -92,7 +92,7 @@ class BuiltIn:
         if (options.resources.gpus or 0.0) > 1.0:
             raise ConfigError(
                 f"⟨gpus_per_trial⟩: the built-in objective trains on one GPU, but got {options.resources.gpus:g}; "
-                "ask for 1 or a part of one, or search an objective of your own"
+                "set 1 or less, or use a custom objective"
             )
         space = self.space()
         prepared = prepare(
@@ -128,7 +128,9 @@ class BuiltIn:
             checkpoint_bytes=checkpoint_bytes(prepared.base),
             tokenizer=prepared.tokenizer,
             calibrate=pipeline.calibrate,
-            largest_windows=sum(most * self.spec.all_stages()[name].batch_size for name, most in steps.items()),
+            largest_windows=sum(
+                num_steps * self.spec.all_stages()[name].batch_size for name, num_steps in steps.items()
+            ),
         )
 
     def _design(self, prepared: Prepared, steps: Mapping[str, int]) -> Design:
@@ -142,15 +144,15 @@ class BuiltIn:
             stages=stages,
             sources=prepared.sources,
             targets=prepared.targets,
-            rungs={name: tuple(stages[name].rungs(most)) for name, most in steps.items()},
+            rungs={name: tuple(stages[name].rungs(num_steps)) for name, num_steps in steps.items()},
             cost_unit=self.spec.cost_unit,
         )
 
     def _check_reachable(self, space: Space, sizes: Mapping[str, SourceSize]) -> None:
-        """Refuse a space with ratios that `balance: task` cannot reach.
+        """Check that `balance: task` can reach every ratio of the space.
 
         Raises:
-            ConfigError: with the interval that it can.
+            ConfigError: It cannot; the message names the reachable interval.
         """
         stage, ratio = self.spec.stages.intermediate, space.parameters.get("ratio")
         if stage.balance != "task" or not isinstance(ratio, Ratio):
@@ -165,9 +167,9 @@ class BuiltIn:
         low, high = max(low for low, _ in reached), min(high for _, high in reached)
         if ratio.low < low - 1e-9 or ratio.high > high + 1e-9:
             raise ConfigError(
-                f"{space.source}: parameters.ratio: with balance `task` the data reaches {low:.4g} to {high:.4g}, but "
-                f"the space asks for {ratio.low:g} to {ratio.high:g}; say `low` and `high` within, or take balance "
-                "`language`"
+                f"{space.source}: parameters.ratio: with balance `task` the data allows {low:.4g} to {high:.4g}, but "
+                f"the space has {ratio.low:g} to {ratio.high:g}; set `low` and `high` within this range, or use "
+                "balance `language`"
             )
 
     def _plan(
@@ -181,7 +183,9 @@ class BuiltIn:
     ) -> StudyPlan:
         spec = self.spec
         if spec.target.score is None and not (baselines and baselines[0].kind.startswith("reference_only")):
-            raise ConfigError(f"{spec.name}: target: needs `score`, since the data has no {spec.reference} to set it")
+            raise ConfigError(
+                f"{spec.name}: target: needs `score`, because the data has no {spec.reference} source; set it"
+            )
         batch = {name: stage.batch_size for name, stage in spec.all_stages().items()}
         design = self._design(prepared, steps)
         sets = [folder for target in prepared.targets for folder in (*target.folders.values(), *target.last.values())]
@@ -193,7 +197,10 @@ class BuiltIn:
             target=TargetScore(score=spec.target.score, fraction=spec.target.fraction),
             baselines=baselines,
             largest_cost=float(
-                sum(most * batch[name] * self._largest_window(prepared.sources[name]) for name, most in steps.items())
+                sum(
+                    num_steps * batch[name] * self._largest_window(prepared.sources[name])
+                    for name, num_steps in steps.items()
+                )
             ),
             languages=tuple(spec.languages()),
             seed=spec.seed,
@@ -215,11 +222,11 @@ class BuiltIn:
         )
 
     def _largest_window(self, sources: Mapping[str, SourceData]) -> int:
-        """The most that a window of a stage costs, in the study's unit."""
+        """Return the largest cost of one window of a stage, in the study's cost unit."""
         return 1 if self.spec.cost_unit == WINDOWS else max(source.longest for source in sources.values())
 
     def _measure(self) -> str:
-        """What the primary score is called."""
+        """Return the display name of the primary score."""
         targets = list(self.spec.all_targets().values())
         if len(targets) > 1:
             return "score"
@@ -229,37 +236,36 @@ class BuiltIn:
     def _largest_steps(
         self, space: Space, sizes: Mapping[str, SourceSize], baselines: tuple[Baseline, ...]
     ) -> dict[str, int]:
-        """The most steps that any trial of the space, or a baseline, gives to each stage.
+        """Return the largest number of steps of each stage over all trials of the space and all baselines.
 
         Raises:
-            ConfigError: `budget: add`, and the space's largest ratio comes to more windows than it takes.
+            ConfigError: The space's largest ratio is too high for `budget: add`.
         """
         stages = self.spec.all_stages()
-        most = {name: stage.steps for name, stage in stages.items()}
+        max_steps = {name: stage.steps for name, stage in stages.items()}
         for parameter, domain in space.parameters.items():
             for name, key in owners(parameter, stages):
                 if key == "steps" and isinstance(domain, Steps):
-                    most[name] = max(most[name], int(max(domain.values)))
+                    max_steps[name] = max(max_steps[name], int(max(domain.values)))
         stage, ratio = self.spec.stages.intermediate, space.parameters.get("ratio")
         if stage.budget == "add" and isinstance(ratio, Ratio):
-            searched = bool({"spread", "temperature", "size_cap"} & set(space.parameters))
-            hangs_on_length = stage.spread == "unimax" and stage.unit == "tokens"  # fewer steps: fewer caps
-            if searched or hangs_on_length:  # however it is spread
+            spread_is_searched = bool({"spread", "temperature", "size_cap"} & set(space.parameters))
+            depends_on_length = stage.spread == "unimax" and stage.unit == "tokens"  # fewer steps reach fewer caps
+            if spread_is_searched or depends_on_length:  # the bound must hold for every spread
                 largest = largest_window_ratio(sizes, ratio.high, stage.unit)
                 _check_added(largest, space)
-                most[INTERMEDIATE] = added_steps(most[INTERMEDIATE], largest, stage.budget)
+                max_steps[INTERMEDIATE] = added_steps(max_steps[INTERMEDIATE], largest, stage.budget)
             else:
-                wanted = stage.model_copy(update={"steps": most[INTERMEDIATE], "budget": "replace"}).wanted()
-                _check_added(solve(sizes, wanted, ratio=ratio.high).ratio, space)
-                wanted = stage.model_copy(update={"steps": most[INTERMEDIATE]}).wanted()
-                most[INTERMEDIATE] = solve(sizes, wanted, ratio=ratio.high).steps
-        for baseline in (
-            baseline for baseline in baselines if "shares" in baseline.params
-        ):  # which may lie outside the space
-            most[INTERMEDIATE] = max(
-                most[INTERMEDIATE], solve(sizes, stage.wanted(), shares=baseline.params["shares"]).steps
+                mixture_spec = stage.model_copy(update={"steps": max_steps[INTERMEDIATE], "budget": "replace"}).wanted()
+                _check_added(solve(sizes, mixture_spec, ratio=ratio.high).ratio, space)
+                mixture_spec = stage.model_copy(update={"steps": max_steps[INTERMEDIATE]}).wanted()
+                max_steps[INTERMEDIATE] = solve(sizes, mixture_spec, ratio=ratio.high).steps
+        # a baseline may lie outside the space
+        for baseline in (baseline for baseline in baselines if "shares" in baseline.params):
+            max_steps[INTERMEDIATE] = max(
+                max_steps[INTERMEDIATE], solve(sizes, stage.wanted(), shares=baseline.params["shares"]).steps
             )
-        return most
+        return max_steps
 
 
 def _check_added(ratio: float, space: Space) -> None:

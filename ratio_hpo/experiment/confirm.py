@@ -1,7 +1,7 @@
-"""Finalists and baselines trained again with fresh seeds, as a study of fixed trials beside the one that was searched.
+"""Confirmation: train finalists and baselines again with fresh seeds, as a separate study of fixed trials.
 
-Its trials run through the same backends as any, and go on after an interruption. They are scored on `validation`
-along the way, on `test` at their end, and pruned by nobody. Finalists and seeds may grow from call to call.
+The trials use the same backends as a search and resume after an interruption. They are scored on `validation` at
+each rung and on `test` at their end, and they are never pruned. A later call may add finalists and seeds.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from ratio_hpo.study.view import StudyView, save_reading, view_study
 
 @dataclass(frozen=True, slots=True)
 class ReplicationPlan:
-    """What is to be trained again.
+    """Trials to train again, and the seeds to use.
 
     Attributes:
-        trials: of the search, finalists first, best first.
-        seeds: of their replicates.
+        trials: Trials of the search: finalists from best to worst, then baselines.
+        seeds: Training seeds of the replicates.
     """
 
     trials: tuple[TrialRecord, ...]
@@ -48,30 +48,31 @@ class ReplicationPlan:
 
 
 def to_confirm(view: StudyView, top: int, seeds: int) -> ReplicationPlan:
-    """The finalists and the baselines, with seeds of their own.
+    """Return the replication plan for the finalists and the baselines.
 
     Raises:
-        StudyError: there is nothing to confirm, or the study is a confirmation itself.
+        ConfigError: `top` or `seeds` is too small.
+        StudyError: The study has nothing to confirm, or is a confirmation itself.
     """
     _check_search(view)
     if top < 1:
-        raise ConfigError(f"⟨top⟩: needs at least 1 finalist, but got {top}; ask for more")
-    chosen = finalists(view, top)
-    return ReplicationPlan((*chosen, *baselines(view)), _seeds(view, seeds))
+        raise ConfigError(f"⟨top⟩: needs at least 1 finalist, but got {top}; raise it")
+    return ReplicationPlan((*finalists(view, top), *baselines(view)), _seeds(view, seeds))
 
 
 def to_measure_noise(view: StudyView, seeds: int) -> ReplicationPlan:
-    """The baselines and the place farthest from them.
+    """Return the replication plan for the baselines and the completed trial farthest from them.
 
     Raises:
-        StudyError: no baseline is COMPLETE, or the study is a confirmation itself.
+        ConfigError: `seeds` is too small.
+        StudyError: No trial is COMPLETE, or the study is a confirmation itself.
     """
     _check_search(view)
-    far, fixed = extreme(view), baselines(view)
-    places = (*fixed, *([far] if far is not None else []))
-    if not places:
-        raise StudyError(f"study {view.name} has no COMPLETE trial yet, so no noise to measure; go on with its search")
-    return ReplicationPlan(places, _seeds(view, seeds))
+    farthest = extreme(view)
+    trials = (*baselines(view), *([farthest] if farthest is not None else []))
+    if not trials:
+        raise StudyError(f"study {view.name}: noise needs a COMPLETE trial, but none exists; resume the search first")
+    return ReplicationPlan(trials, _seeds(view, seeds))
 
 
 def build_replication(
@@ -83,14 +84,20 @@ def build_replication(
     objective: Objective | None = None,
     space: Space | None = None,
 ) -> Search:
-    """The confirmation as a search that is ready to run.
+    """Return the confirmation as a search that is ready to run.
 
     Args:
-        options: of the search that made the study; its name there.
+        view: The study that was searched.
+        again: Trials and seeds.
+        options: Options of the search that created the study.
+        say: Callback that prints a line.
+        objective: Custom objective passed from Python. None: the one that the experiment names.
+        space: Space passed from Python. None: the one that the experiment names.
 
     Raises:
-        StudyError: what would be trained is no longer what was searched.
-        ConfigError, DataError: one line a mistake.
+        StudyError: The experiment has changed since the search.
+        ConfigError: The experiment is invalid; one line per mistake.
+        DataError: The data is invalid; one line per mistake.
     """
     whole = replace(options, study=view.name, confirming=True)
     search = build_search(whole, say, objective=objective, space=space)
@@ -122,27 +129,28 @@ def build_replication(
 
 
 def unfinished(storage: Storage, search: Search) -> set[tuple[int, int]]:
-    """What was asked for, trial and seed, and has not ended yet, or is to be tried again."""
+    """Return the (trial, seed) pairs of the plan that have not ended yet or are queued for a retry."""
     records = _records(storage, search)
     done = {_pair(record) for record in records} - {_pair(record) for record in records if not record.state.finished}
-    return {(each.of, each.seed) for each in search.plan.replicates} - done
+    return {(replicate.of, replicate.seed) for replicate in search.plan.replicates} - done
 
 
 def train(storage: Storage, search: Search, watcher: Watcher) -> list[TrialRecord]:
-    """Train what was asked for and has not ended; what earlier calls asked for beyond it goes on waiting.
+    """Train the planned replicates that have not ended; replicates of earlier, larger plans stay queued.
 
     Returns:
         All trials of the confirmation.
 
     Raises:
-        RatioHpoError: as a search does.
+        RatioHpoError: As in `run_search`.
     """
-    left, records = unfinished(storage, search), _records(storage, search)
-    if not left:
+    pending, records = unfinished(storage, search), _records(storage, search)
+    if not pending:
         return records
-    known = {_pair(record): record.number for record in records if _pair(record) in left and not record.state.finished}
-    new = len(left - set(known))
-    total = len(records) + new if new else max(known.values()) + 1  # they are begun in the order of their numbers
+    not_ended = [record for record in records if not record.state.finished]
+    started = {_pair(record): record.number for record in not_ended if _pair(record) in pending}
+    new = len(pending - set(started))
+    total = len(records) + new if new else max(started.values()) + 1  # trials start in the order of their numbers
     spec = search.spec.model_copy(update={"trials": total})
     return run_search(replace(search, spec=spec), watcher)
 
@@ -157,76 +165,79 @@ def _records(storage: Storage, search: Search) -> list[TrialRecord]:
 
 
 def replicates_of(storage: Storage, view: StudyView, again: ReplicationPlan, options: SearchOptions) -> Replicates:
-    """What was trained again, as it is stored.
+    """Return the stored replicates of a plan.
 
     Raises:
-        StudyError: fewer than two seeds have ended for all.
+        StudyError: Fewer than two seeds have ended for every trial.
     """
-    found = Replicates(view, view_study(storage, view.name + CONFIRMATION), again.numbers, again.seeds, options.folder)
-    if len(found.seeds) < 2 or not found.entrants:
-        name = found.again.name
-        what = f"{found.failed} failed, which `ratio-hpo retry {name}` has run again" if found.failed else "none failed"
-        asked = len(again.trials) * len(again.seeds)
+    confirmation_view = view_study(storage, view.name + CONFIRMATION)
+    replicates = Replicates(view, confirmation_view, again.numbers, again.seeds, options.folder)
+    if len(replicates.seeds) < 2 or not replicates.entrants:
+        name = replicates.again.name
+        failed = replicates.failed
+        failures = f"{failed} failed: `ratio-hpo retry {name}` repeats them" if failed else "none failed"
+        requested = len(again.trials) * len(again.seeds)
         raise StudyError(
-            f"confirmation of {view.name}: an answer needs at least 2 seeds that have ended well for each, but "
-            f"{found.missing} of {asked} trials have not ({what}); the same command then goes on"
+            f"confirmation of {view.name}: needs at least 2 completed seeds for each trial, but "
+            f"{replicates.missing} of {requested} runs are not completed ({failures}); "
+            "run the same command again to resume"
         )
-    return found
+    return replicates
 
 
 def answer(storage: Storage, view: StudyView, again: ReplicationPlan, options: SearchOptions) -> dict[str, Any]:
-    """What the confirmation says; that `test` was read for it is stored.
+    """Return the result of the confirmation, and store that `test` was read for it.
 
     Raises:
-        StudyError: too little has ended.
+        StudyError: Too few trials have ended.
     """
-    found = replicates_of(storage, view, again, options)
+    replicates = replicates_of(storage, view, again, options)
     reading = {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "trials": again.numbers,
-        "seeds": list(found.seeds),
-        "split": found.split.rstrip("/") or "validation",
+        "seeds": list(replicates.seeds),
+        "split": replicates.split.rstrip("/") or "validation",
     }
-    told = confirmation(found, [*(dict(each) for each in found.again.readings), reading])
-    save_reading(storage, found.again, reading)  # an answer that cannot be worked out is no reading
-    return told
+    result = confirmation(replicates, [*(dict(earlier) for earlier in replicates.again.readings), reading])
+    save_reading(storage, replicates.again, reading)  # after `confirmation`: a failed analysis is no reading
+    return result
 
 
 def noise_floor(storage: Storage, view: StudyView, again: ReplicationPlan, options: SearchOptions) -> dict[str, Any]:
-    """How far seeds alone move scores on `validation`; reads nothing of `test`.
+    """Return the standard deviation of scores over training seeds on `validation`, without reading `test`.
 
     Raises:
-        StudyError: too little has ended.
+        StudyError: Too few trials have ended.
     """
     return noise(replicates_of(storage, view, again, options))
 
 
 def track_answer(storage: Storage, view: StudyView, options: SearchOptions, say: Say) -> None:
-    """Put the report, which now has the answer, in the place of the one in MLflow; a store that is away is said."""
+    """Update the report in MLflow with the result, or print why the store cannot be reached."""
     if not options.tracking or view.about.store is None:
         return
     try:
         track_study(storage, view_study(storage, view.name), options.folder, options.tracking_uri, lambda record: None)
-    except Exception as error:  # a tracking store may raise anything; the study is the truth
-        say(f"the report in MLflow is as it was ({reason_of(error)}); `ratio-hpo track {view.name}` renews it")
+    except Exception as error:  # a tracking store may raise any error; the result is already in the study
+        say(f"the report in MLflow was not updated ({reason_of(error)}); `ratio-hpo track {view.name}` updates it")
 
 
 Tell = Callable[[Storage, StudyView, ReplicationPlan, SearchOptions], dict[str, Any]]
 
 
 def _seeds(view: StudyView, count: int) -> tuple[int, ...]:
-    """Fresh seeds: those that follow the study's own.
+    """Return the `count` seeds that follow the study's seed.
 
     Raises:
-        ConfigError: fewer than 2.
+        ConfigError: `count` is less than 2.
     """
     if count < 2:
-        raise ConfigError(f"⟨seeds⟩: a difference needs at least 2 seeds, but got {count}; ask for more")
-    own = int(view.identity["seed"])
-    return tuple((own + 1 + k) % (MAX_SEED + 1) for k in range(count))
+        raise ConfigError(f"⟨seeds⟩: a difference needs at least 2 seeds, but got {count}; raise it")
+    study_seed = int(view.identity["seed"])
+    return tuple((study_seed + 1 + k) % (MAX_SEED + 1) for k in range(count))
 
 
 def _check_search(view: StudyView) -> None:
     if view.name.endswith(CONFIRMATION):
         of = view.name.removesuffix(CONFIRMATION)
-        raise StudyError(f"study {view.name} is a confirmation itself; name the study that was searched, {of}")
+        raise StudyError(f"study {view.name} is a confirmation itself; name the searched study, {of}")

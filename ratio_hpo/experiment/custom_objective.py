@@ -1,4 +1,4 @@
-"""Experiments with the user's own objective: the function found, the study planned."""
+"""Experiments with a custom objective: import the function and plan the study."""
 
 from __future__ import annotations
 
@@ -24,41 +24,44 @@ from ratio_hpo.study import Baseline, StudyPlan, TargetScore
 
 
 def import_objective(name: str) -> Objective:
-    """The function that `package.module:function` names; modules in the working folder are found too.
+    """Import the function that `package.module:function` names, also from the working folder.
 
     Raises:
-        ConfigError: one line.
+        ConfigError: The name is malformed, or it cannot be imported.
     """
     module, colon, function = name.partition(":")
     if not colon or not module or not function:
-        raise ConfigError(f"objective: needs package.module:function, but got {name!r}; correct it")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+        raise ConfigError(f"objective: needs the form package.module:function, but got {name!r}; correct it")
+    working_folder = str(Path.cwd())
+    if working_folder not in sys.path:
+        sys.path.insert(0, working_folder)
     try:
-        with redirect_stdout(sys.stderr):  # stdout belongs to the data
-            found: Any = import_module(module)
-    except Exception as error:  # a user's module may raise anything; its reason is what helps
+        with redirect_stdout(sys.stderr):  # stdout is reserved for the command's data
+            target: Any = import_module(module)
+    except Exception as error:  # a user's module may raise any error; the message shows it
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ConfigError(
             f"objective: {module} cannot be imported ({reason}); run from its folder, or set PYTHONPATH"
         ) from error
     for part in function.split("."):
-        if not hasattr(found, part):
-            what = did_you_mean(part, [key for key in vars(found) if not key.startswith("_")])
-            raise ConfigError(f"objective: {module} has no {part} ({what})")
-        found = getattr(found, part)
-    if not callable(found):
-        raise ConfigError(f"objective: {name} is a {type(found).__name__}; it needs to be a function")
-    return cast(Objective, found)
+        if not hasattr(target, part):
+            hint = did_you_mean(part, [key for key in vars(target) if not key.startswith("_")])
+            raise ConfigError(f"objective: {module} has no {part} ({hint})")
+        target = getattr(target, part)
+    if not callable(target):
+        raise ConfigError(f"objective: {name} is a {type(target).__name__}; it needs to be a function")
+    return cast(Objective, target)
 
 
 @dataclass(frozen=True, slots=True)
 class CustomExperiment:
-    """An experiment with an objective of the user's own.
+    """Experiment with a custom objective.
 
     Attributes:
-        objective, space: handed over from Python; None: those that the experiment names.
+        loaded: The experiment with its settings.
+        spec: The experiment's specification.
+        objective: Function passed from Python. None: the one that the experiment names.
+        space: Space passed from Python. None: the one that the experiment names.
     """
 
     loaded: Loaded
@@ -68,7 +71,7 @@ class CustomExperiment:
 
     def check(self) -> str:
         self._space()
-        return f"with an objective of your own, {self.spec.objective}"
+        return f"with the custom objective {self.spec.objective}"
 
     def source_names(self) -> tuple[str, ...]:
         return ()
@@ -92,17 +95,17 @@ class CustomExperiment:
         )
 
     def _space(self) -> Space:
-        """The space in absolute values; a parameter without a reference value is absolute as it stands."""
+        """Return the space in absolute values; a parameter without a reference value is already absolute."""
         space, values = self.space or load_space(self.spec.space), self.spec.values
         unknown = [key for key in values if key not in space.parameters]
         if unknown:
-            what = did_you_mean(unknown[0], list(space.parameters))
-            raise ConfigError(f"values.{unknown[0]}: no parameter of space {space.name} ({what})")
+            hint = did_you_mean(unknown[0], list(space.parameters))
+            raise ConfigError(f"values.{unknown[0]}: not a parameter of space {space.name} ({hint})")
         grouped = [key for key, domain in space.parameters.items() if isinstance(domain, Grouped)]
         if grouped:
             raise ConfigError(
-                f"{space.source}: parameters.{grouped[0]}: the sources of an objective of your own have no task "
-                "or language that is known here; use type simplex"
+                f"{space.source}: parameters.{grouped[0]}: the sources of a custom objective have no known task "
+                "or language; use type simplex"
             )
         return space.resolve({key: values.get(key, 1.0) for key in space.parameters})
 
@@ -110,8 +113,8 @@ class CustomExperiment:
         spec, baselines = self.spec, _baselines(self.spec, space)
         if spec.target.score is None and not (baselines and baselines[0].kind.startswith("reference_only")):
             raise ConfigError(
-                f"{spec.name}: target: needs `score`, since space {space.name} has no `ratio`, and no `shares` "
-                f"with a part {spec.reference}, to measure it at"
+                f"{spec.name}: target: needs `score`, because space {space.name} has no `ratio`, and no `shares` "
+                f"with a part {spec.reference}, for a reference-only baseline; set it"
             )
         return StudyPlan(
             name=name_study(spec, space) if options.study is None else options.study,
@@ -141,7 +144,7 @@ class CustomExperiment:
         )
 
     def _plan_trial(self, params: Params, seed: int) -> TrialPlan:
-        """What parameters come to: the ratio, where shares say it."""
+        """Return the plan of a trial: only the ratio is known, if the shares define it."""
         shares = params.get("shares", {})
         if "ratio" in params or self.spec.reference not in shares:
             return UNPLANNED
@@ -149,7 +152,7 @@ class CustomExperiment:
 
 
 def _sources(reference: str, space: Space) -> dict[str, SourceSize]:
-    """Sources of the mixture, whose sizes the objective keeps to itself."""
+    """Return the sources of the mixture; their sizes are unknown and set to 0."""
     shares = space.parameters.get("shares")
     return {
         part: SourceSize(windows=0, questions=0, tokens=0, reference=part == reference)
@@ -158,27 +161,27 @@ def _sources(reference: str, space: Space) -> dict[str, SourceSize]:
 
 
 def _baselines(experiment: CustomExperimentSpec, space: Space) -> tuple[Baseline, ...]:
-    """Mixtures at the ends of the space and in its middle; the rest is the reference value, or the domain's middle."""
+    """Return the baselines; other parameters take their reference value, or the middle of their domain."""
     middle = space.decode(dict.fromkeys(space.coordinates(), 0.5))
     rest = {key: experiment.values.get(key, value) for key, value in middle.items() if key not in ("ratio", "shares")}
     shares = space.parameters.get("shares")
-    found: dict[str, Params] = {}
+    mixtures: dict[str, Params] = {}
     for name in experiment.baselines:
         if name not in ("reference_only", "proportional", "uniform", "non_reference_only"):
-            raise ConfigError(f"baselines: {name} is of the built-in objective alone; drop it")
+            raise ConfigError(f"baselines: {name} is only valid for the built-in objective; remove it")
         if "ratio" in space.parameters and name in ("reference_only", "non_reference_only"):
-            found[name] = {"ratio": 0.0 if name == "reference_only" else 1.0}
+            mixtures[name] = {"ratio": 0.0 if name == "reference_only" else 1.0}
         elif isinstance(shares, Simplex):
             mixture = _mixture(name, experiment.reference, shares.parts or ())
             if mixture is not None:
-                found[name] = {"shares": mixture}
-    return tuple(Baseline(kind=name, params={**mixture, **rest}) for name, mixture in found.items())
+                mixtures[name] = {"shares": mixture}
+    return tuple(Baseline(kind=name, params={**mixture, **rest}) for name, mixture in mixtures.items())
 
 
 def _mixture(name: str, reference: str, parts: tuple[str, ...]) -> dict[str, float] | None:
     if name == "uniform":
         return dict.fromkeys(parts, 1.0 / len(parts))
-    if reference not in parts or name == "proportional":  # sizes are the objective's own affair
+    if reference not in parts or name == "proportional":  # the sizes of the sources are unknown
         return None
     others = len(parts) - 1
     if name == "reference_only":

@@ -1,4 +1,4 @@
-"""The experiment file of a user's own objective: no data, no stages, only a space, rungs and a function."""
+"""Experiment file of a custom objective: a space, rungs and a function, without data and stages."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ ONLY_STAGE = "target"
 
 
 class CustomExperimentSpec(StudySpec):
-    """An experiment with the user's own objective."""
+    """Experiment with a custom objective."""
 
     objective: Text
-    """`package.module:function`, a generator of `Progress`."""
+    """Name of a generator of `Progress`: `package.module:function`."""
 
     space: Text = "ratio-only"
-    """Name or path of a space."""
+    """Name or path of the search space."""
 
     rungs: dict[str, list[Whole]]
-    """Windows at which trials are compared: of each stage in order, or of the only one, `target`."""
+    """Windows at which trials are compared: a list by stage in order, or one list for a single stage, `target`."""
 
     values: dict[str, Any] = Field(default_factory=dict)
-    """Reference values of parameters: what baselines take, and what domains of factors multiply."""
+    """Reference values of parameters: baselines use them, and factor domains multiply them."""
 
     target_languages: list[Text] = Field(default_factory=list)
-    """What every evaluation needs a score of; none: what the first one has."""
+    """Languages that every evaluation must score; empty: the languages of the first evaluation."""
 
     measure: Text = "f1"
-    """What the primary score is made of where the objective yields no `score/…`: `f1`, `accuracy`, …"""
+    """Measure behind the primary score if the objective yields no `score/…`: `f1`, `accuracy`, …"""
 
     weights: dict[Text, Real] = Field(default_factory=dict)
-    """Of languages in the mean that trials are compared by, `score/mean`; none: the same for all."""
+    """Weights of languages in the primary score, `score/mean`; empty: equal weights."""
 
     largest_cost: Real | None = Field(default=None, gt=0)
-    """Most windows that a trial can cost, at which it ends; none: the sum of the last rungs."""
+    """Largest cost of a trial, at which it ends; none: the sum of the last rungs."""
 
     identity: dict[str, Any] = Field(default_factory=dict)
-    """Anything else whose change makes it another study (data, model, version of the code)."""
+    """Other values that identify the study (data, model, version of the code); a change needs a new study."""
 
     @field_validator("rungs", mode="before")
     @classmethod
@@ -52,15 +52,15 @@ class CustomExperimentSpec(StudySpec):
     def _is_whole(self) -> CustomExperimentSpec:
         for stage, grid in self.rungs.items():
             if not grid or grid[0] < 1 or any(a >= b for a, b in itertools.pairwise(grid)):
-                raise ValueError(f"rungs.{stage} needs rising windows from 1 on, but got {grid}; sort them")
+                raise ValueError(f"rungs.{stage} needs rising windows from 1 on, but got {grid}; correct them")
         if any(weight < 0 for weight in self.weights.values()) or (self.weights and not any(self.weights.values())):
-            raise ValueError(f"weights needs numbers from 0 on, one above 0, but got {self.weights}; correct them")
+            raise ValueError(f"weights needs numbers >= 0, at least one above 0, but got {self.weights}; correct them")
         unknown = [language for language in self.weights if language not in (self.target_languages or self.weights)]
         if unknown:
-            raise ValueError(f"weights.{unknown[0]} is none of target_languages; add it there, or drop it")
+            raise ValueError(f"weights.{unknown[0]} is not in target_languages; add it there, or remove the weight")
         self.check_target()
         return self
 
     def languages(self) -> list[str]:
-        """The languages that every evaluation has a score of."""
+        """Return the languages that every evaluation scores."""
         return list(self.target_languages)

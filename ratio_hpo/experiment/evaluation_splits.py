@@ -1,4 +1,4 @@
-"""What an experiment is evaluated on, by target, language and split: held out of everything that is trained."""
+"""Evaluation splits of an experiment by target, language and split, held out of all training data."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Parts = dict[str, dict[str, list[Any]]]
 
 @dataclass(slots=True)
 class EvaluationSplits:
-    """What is evaluated on.
+    """Evaluation examples of all targets.
 
     Attributes:
-        parts: of each target.
-        parallel: of each parallel corpus, the ids of all examples that belong to what any language is evaluated on.
-        ids: of all of it, as `lasting_ids` gives them.
-        generated: whether all of it is of the embedded world.
+        parts: Examples of each target.
+        parallel: For each parallel corpus, ids of all examples that are parallel to an evaluation example.
+        ids: Ids of all evaluation examples, as `lasting_ids` returns them.
+        generated: Whether all examples are from the embedded world.
     """
 
     parts: dict[str, Parts]
@@ -36,16 +36,17 @@ class EvaluationSplits:
     generated: bool
 
     def of(self, language: str) -> list[Example]:
-        """All of a language, of whatever task."""
-        return [example for own in self.parts.values() for part in own.get(language, {}).values() for example in part]
+        """Return all examples of a language, over all tasks."""
+        splits = [part for target in self.parts.values() for part in target.get(language, {}).values()]
+        return [example for part in splits for example in part]
 
 
 def held_out(experiment: ExperimentSpec, reader: CorpusReader) -> EvaluationSplits:
-    """The splits of every language of every target.
+    """Read the splits of every language of every target.
 
     Raises:
-        ConfigError: a split without examples, or questions without an answer that the metric does not know.
-        DataError: a corpus that cannot be read.
+        ConfigError: A split is empty, or the metric cannot score questions without an answer.
+        DataError: A corpus cannot be read.
     """
     parts: dict[str, Parts] = {}
     ids: set[str] = set()
@@ -65,7 +66,10 @@ def held_out(experiment: ExperimentSpec, reader: CorpusReader) -> EvaluationSpli
 def retrieval_examples(
     experiment: ExperimentSpec, target: str, reader: CorpusReader, splits: Sequence[str]
 ) -> list[Placed]:
-    """A retrieval set whole, with what is asked of each split: all of it, or so many items, drawn once."""
+    """Return all examples of a retrieval target, with the split of each query.
+
+    Queries are all items of a split, or `items` of them, sampled once.
+    """
     spec = experiment.all_targets()[target]
     corpora = [
         (language, corpus)
@@ -73,7 +77,7 @@ def retrieval_examples(
         for corpus in spec.evaluation
         if language in experiment.corpora[corpus].languages
     ]
-    asked = {
+    queries = {
         (language, corpus, example.id): split
         for language, corpus in corpora
         for split in splits
@@ -84,12 +88,12 @@ def retrieval_examples(
         per_language = -(-spec.items // len(spec.languages))
         for split in splits:
             chosen = sorted(
-                (key for key, of in asked.items() if of == split),
+                (key for key, of in queries.items() if of == split),
                 key=lambda key: unit_hash("items", experiment.seed, target, *key),
             )
             for language in spec.languages:
                 for key in [key for key in chosen if key[0] == language][per_language:]:
-                    del asked[key]
+                    del queries[key]
     several = len(spec.evaluation) > 1
     return [
         Placed(
@@ -97,7 +101,7 @@ def retrieval_examples(
             group=example.group,
             example=example,
             language=language,
-            split=asked.get((language, corpus, example.id), ""),
+            split=queries.get((language, corpus, example.id), ""),
         )
         for language, corpus in corpora
         for example in reader.whole(corpus, language)
@@ -111,22 +115,22 @@ def _splits(
     reader: CorpusReader,
     relatives: dict[str, frozenset[str]],
 ) -> dict[str, list[Any]]:
-    """The splits of a language; examples of the same id in two corpora keep both, by the corpus's name."""
-    found: dict[str, list[tuple[str, Any]]] = {split: [] for split in SPLITS}
+    """Return the splits of a language; ids that occur in two corpora get the corpus as a prefix."""
+    entries_by_split: dict[str, list[tuple[str, Any]]] = {split: [] for split in SPLITS}
     for corpus in target.evaluation:
         if language in experiment.corpora[corpus].languages:
             for split in SPLITS:
                 examples = reader.part(corpus, split, language)
-                found[split] += [(corpus, example) for example in examples]
+                entries_by_split[split] += [(corpus, example) for example in examples]
                 relatives[corpus] = relatives.get(corpus, frozenset()) | reader.relatives(corpus, examples)
-    times = Counter(example.id for entries in found.values() for _, example in entries)
+    times = Counter(example.id for entries in entries_by_split.values() for _, example in entries)
     splits = {
         split: [replace(e, id=f"{corpus}:{e.id}") if times[e.id] > 1 else e for corpus, e in entries]
-        for split, entries in found.items()
+        for split, entries in entries_by_split.items()
     }
     for split, examples in splits.items():
         if not examples:
-            raise ConfigError(f"evaluation: {language} has no example in {split}; enlarge that part of its corpus")
+            raise ConfigError(f"evaluation: {language} has no example in {split}; enlarge this part of its corpus")
     return splits
 
 
@@ -142,5 +146,5 @@ def _check_answerable(name: str, target: TargetSpec, parts: Parts) -> None:
     if unanswered:
         raise ConfigError(
             f"targets.{name}: {unanswered} question(s) of its evaluation have no answer, which metric "
-            f"`{target.metric or 'squad'}` cannot score; take metric `squad2`, or read them in format `squad`"
+            f"`{target.metric or 'squad'}` cannot score; use metric `squad2`, or format `squad`"
         )

@@ -1,4 +1,4 @@
-"""The tasks that an experiment trains and scores: their heads, the labels of those, and their settings."""
+"""Tasks that an experiment trains and scores: heads, labels and settings."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ def design_tasks(
     trained: Mapping[str, Iterable[tuple[str, str, list[Any]]]],
     positions: int | None,
 ) -> dict[str, TaskDesign]:
-    """The tasks by head, with the labels of all that is trained with it; and those of targets without one.
+    """Return the tasks by head, with the labels of their training data, and tasks of targets without a head.
 
     Args:
-        trained: head, task and examples of each source, by stage.
-        positions: of the base, in tokens; None: any number.
+        experiment: The experiment.
+        trained: Head, task and examples of each source, by stage.
+        positions: Maximum sequence length of the base, in tokens. None: unlimited.
 
     Raises:
-        ConfigError: a head of two tasks, or a target that is not scored with the head that its stage trains.
+        ConfigError: Two tasks share a head, or a target's head is not the one that its stage trains.
     """
     heads: dict[str, str] = {}
     examples: dict[str, list[Any]] = {}
-    for head, task, found in (source for group in trained.values() for source in group):
+    for head, task, source_examples in (source for group in trained.values() for source in group):
         if heads.setdefault(head, task) != task:
-            raise ConfigError(f"head {head} is shared by {heads[head]} and {task}; name two")
-        examples.setdefault(head, []).extend(found)
+            raise ConfigError(f"head {head} is shared by {heads[head]} and {task}; give each task its own head")
+        examples.setdefault(head, []).extend(source_examples)
     tasks = {}
     for head, task in heads.items():
         kind = TASKS[task]
@@ -46,35 +47,35 @@ def design_tasks(
     for name, spec in experiment.all_targets().items():
         if spec.stage is None:
             if name in heads:
-                raise ConfigError(f"targets.{name}: is called as a head that is trained; choose another name")
+                raise ConfigError(f"targets.{name}: has the name of a trained head; choose another name")
             tasks[name] = TaskDesign(task=spec.task, settings=_settings(experiment, spec.task, positions))
         else:
             head = spec.head or spec.task
-            found = {head for head, _, _ in trained[str(experiment.stage_of(name))]}
-            if found != {head}:
+            trained_heads = {head for head, _, _ in trained[str(experiment.stage_of(name))]}
+            if trained_heads != {head}:
                 raise ConfigError(
-                    f"targets.{name}: is scored with head {head}, but its stage trains {', '.join(sorted(found))}; "
-                    "name the same `head` in its sources"
+                    f"targets.{name}: is scored with head {head}, but its stage trains "
+                    f"{', '.join(sorted(trained_heads))}; set the same `head` in its sources"
                 )
     return tasks
 
 
 def check_lengths(experiment: ExperimentSpec, base: str, positions: int | None) -> None:
-    """Refuse windows that are longer than the encoder's positions; texts that are retrieved are cut to them.
+    """Check that no window is longer than the encoder accepts; retrieval texts are truncated instead.
 
     Raises:
-        ConfigError: with the key and what the base has.
+        ConfigError: A `max_length` is too large.
     """
     if positions is None:
         return
     entries = [entry for stage in experiment.all_stages().values() for entry in stage_parts(stage)]
     for task in sorted({experiment.task_of(entry) for entry in entries}):
-        asked = experiment.settings(task).max_length
-        if asked > positions and not TASKS[task].on_layer:
+        max_length = experiment.settings(task).max_length
+        if max_length > positions and not TASKS[task].on_layer:
             key = "windows" if task == "qa" else f"tasks.{task}"
             raise ConfigError(
-                f"{key}.max_length: base {base} has positions for {positions} tokens, but got {asked}; lower it, or "
-                "take another base"
+                f"{key}.max_length: base {base} accepts {positions} tokens, but got {max_length}; lower it, or "
+                "use another base"
             )
 
 
@@ -86,7 +87,7 @@ def _settings(experiment: ExperimentSpec, task: str, positions: int | None) -> T
 
 
 def _labels(task: str, examples: list[Sentence]) -> tuple[str, ...]:
-    """The tags of the training data; of named entities both marks of each type."""
+    """Return the tags of the training data; for named entities, both the B and the I tag of each type."""
     tags = {tag for example in examples for tag in example.tags}
     if task != "ner":
         return tuple(sorted(tags))

@@ -1,4 +1,4 @@
-"""Experiments from YAML and the settings laid over it: by shipped name or path, every mistake one line."""
+"""Load experiments from YAML files and override their settings."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from ratio_hpo.study.samplers import check_sampler
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """An experiment with what it was made of.
+    """Experiment with its file and settings.
 
     Attributes:
-        path: the file; None: there is none, only settings.
-        content: of the file, as it stands there.
-        settings: what was laid over it.
+        spec: The validated experiment.
+        path: Its file. None: only settings were given.
+        content: Content of the file, unchanged.
+        settings: Overrides of the file's keys.
     """
 
     spec: StudySpec
@@ -36,22 +37,26 @@ class Loaded:
     settings: tuple[Setting, ...]
 
     def provenance(self) -> list[tuple[str, Any, str]]:
-        """Every key in effect: dotted key, value, and the default, file, variable or flag that it came from."""
+        """Return the dotted key, the value and the source (default, file, variable or flag) of every setting."""
         whole = flatten(overlay(self.content, self.settings))
         in_file = [key for key, value in flatten(self.content).items() if whole.get(key) == value]
         lines = []
         for key, value in flatten(self.spec.model_dump(mode="json")).items():
-            named = any(key == k or key.startswith(f"{k}.") or k.startswith(f"{key}.") for k in in_file)
-            source = source_of(key, self.settings) or (str(self.path) if named else "default")
+            is_in_file = any(key == k or key.startswith(f"{k}.") or k.startswith(f"{key}.") for k in in_file)
+            source = source_of(key, self.settings) or (str(self.path) if is_in_file else "default")
             lines.append((key, value, source))
         return lines
 
 
 def load_experiment(name_or_path: str | None, settings: Sequence[Setting] = ()) -> Loaded:
-    """An experiment: a file with settings laid over it, or settings alone.
+    """Load an experiment from a file with overrides, or from settings alone.
+
+    Args:
+        name_or_path: Name of a packaged experiment, or path of a file. None: settings alone.
+        settings: Overrides; later ones win.
 
     Raises:
-        ConfigError: one line a mistake.
+        ConfigError: The experiment is invalid; one line per mistake.
     """
     path = find_shipped("experiments", name_or_path) if name_or_path is not None else None
     content = load_yaml(path) if path is not None else {}
@@ -69,13 +74,13 @@ def load_experiment(name_or_path: str | None, settings: Sequence[Setting] = ()) 
         with mistakes.among():
             check_name(name, f"{where('name')}: name")
     for key, check in (("sampler", check_sampler), ("pruner", check_pruner_name)):
-        chosen = whole.get(key)
-        kind = chosen.get("name") if isinstance(chosen, dict) else chosen
-        with mistakes.among(), _placed(where):
-            if isinstance(kind, str):
-                check(kind)
+        value = whole.get(key)
+        component = value.get("name") if isinstance(value, dict) else value
+        with mistakes.among(), _naming_source(where):
+            if isinstance(component, str):
+                check(component)
     if spec is not None and not mistakes.lines:
-        with mistakes.among(), _placed(where):
+        with mistakes.among(), _naming_source(where):
             check_pruner(spec.pruner.name, spec.pruner.options, spec.languages())
     mistakes.tell()
     assert spec is not None
@@ -83,8 +88,8 @@ def load_experiment(name_or_path: str | None, settings: Sequence[Setting] = ()) 
 
 
 @contextmanager
-def _placed(where: Callable[[str], str]) -> Iterator[None]:
-    """Mistakes with the place that their keys came from."""
+def _naming_source(where: Callable[[str], str]) -> Iterator[None]:
+    """Prefix mistakes with the source of their key."""
     try:
         yield
     except ConfigError as error:
@@ -92,5 +97,5 @@ def _placed(where: Callable[[str], str]) -> Iterator[None]:
 
 
 def name_study(experiment: StudySpec, space: Space) -> str:
-    """`<experiment>-<space>`."""
+    """Return the default name of a study: `<experiment>-<space>`."""
     return f"{experiment.name}-{space.name}"

@@ -1,4 +1,4 @@
-"""Where the files of a command are: stored as full paths at its first run, and found there by a later run elsewhere."""
+"""Paths of a command's files: stored in full at its first run, so that a run from another folder finds them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from ratio_hpo.study.retrying_storage import DATABASE_ERRORS
 from ratio_hpo.study.storage import open_storage
 
 DATA = Path("data")
-"""The folder of data, unless another one is given."""
+"""Default data folder."""
 
 
 def command_of(options: SearchOptions, loaded: Loaded) -> Command:
-    """The command that made a study, with every path in full."""
+    """Return the command that created a study, with absolute paths."""
     settings = [(s.key, s.value, s.source) for s in loaded.settings]
     for key, path in _files_of(loaded.spec).items():
         if path.exists():
@@ -44,57 +44,62 @@ def command_of(options: SearchOptions, loaded: Loaded) -> Command:
 
 
 def find_places(options: SearchOptions, loaded: Loaded, say: Say) -> tuple[SearchOptions, Loaded]:
-    """Options and experiment; files that are not here are those of the study's earlier run, where they still exist.
+    """Replace missing paths of a command by the paths that the study's earlier run used, if those exist.
 
-    A study checks afterwards that their content is what it was made with.
+    The study later checks that the content of the files is unchanged.
+
+    Returns:
+        Options and experiment with paths that exist, where known.
     """
     missing = {key: path for key, path in _files_of(loaded.spec).items() if not path.exists()}
     no_data = _reads_files(loaded.spec) and options.data_dir == DATA.absolute() and not options.data_dir.is_dir()
     no_module = isinstance(loaded.spec, CustomExperimentSpec) and not _importable(loaded.spec.objective)
-    made = _made_before(options, loaded.spec) if missing or no_data or no_module else None
-    if made is None:
+    earlier = _earlier_command(options, loaded.spec) if missing or no_data or no_module else None
+    if earlier is None:
         return options, loaded
-    stored = {key: value for key, value, _ in made.settings}
-    found = [Setting(key, stored[key], "earlier run") for key in missing if Path(str(stored.get(key, ""))).exists()]
-    for setting in found:
-        say(f"{setting.key}: {missing[setting.key]} is not here; the study used {setting.value}, which is taken")
-    if found:
-        loaded = load_experiment(options.experiment, [*loaded.settings, *found])
-    if no_data and made.data_dir != str(options.data_dir) and Path(made.data_dir).is_dir():
-        say(f"⟨data_dir⟩: {DATA} is not here; the study used {made.data_dir}, which is taken")
-        options = replace(options, data_dir=Path(made.data_dir))
-    if no_module and made.modules is not None and made.modules not in sys.path:
-        sys.path.append(made.modules)
+    stored = {key: value for key, value, _ in earlier.settings}
+    restored = [Setting(key, stored[key], "earlier run") for key in missing if Path(str(stored.get(key, ""))).exists()]
+    for setting in restored:
+        say(
+            f"{setting.key}: {missing[setting.key]} does not exist; using {setting.value} as in the study's earlier run"
+        )
+    if restored:
+        loaded = load_experiment(options.experiment, [*loaded.settings, *restored])
+    if no_data and earlier.data_dir != str(options.data_dir) and Path(earlier.data_dir).is_dir():
+        say(f"⟨data_dir⟩: {DATA} does not exist; using {earlier.data_dir} as in the study's earlier run")
+        options = replace(options, data_dir=Path(earlier.data_dir))
+    if no_module and earlier.modules is not None and earlier.modules not in sys.path:
+        sys.path.append(earlier.modules)
     return options, loaded
 
 
 def _files_of(spec: StudySpec) -> Mapping[str, Path]:
-    """The files and folders that an experiment names by paths, by their keys."""
-    found = {}
+    """Return the files and folders that an experiment refers to, by key."""
+    paths = {}
     if isinstance(spec, ExperimentSpec) and (spec.base.name.startswith((".", "~")) or Path(spec.base.name).is_dir()):
-        found["base.name"] = Path(spec.base.name).expanduser()
+        paths["base.name"] = Path(spec.base.name).expanduser()
     space = Path(spec.space)
     if space.suffix in (".yaml", ".yml") or space.parent != Path():
-        found["space"] = space
+        paths["space"] = space
     elif Path("search_spaces", f"{spec.space}.yaml").is_file():
-        found["space"] = find_shipped("search_spaces", spec.space)
-    return {key: path for key, path in found.items() if not is_shipped(path)}
+        paths["space"] = find_shipped("search_spaces", spec.space)
+    return {key: path for key, path in paths.items() if not is_shipped(path)}
 
 
 def _reads_files(spec: StudySpec) -> bool:
-    """Whether an experiment reads files below the folder of data."""
+    """Return whether an experiment reads files below the data folder."""
     return isinstance(spec, ExperimentSpec) and any(corpus.kind == "files" for corpus in spec.corpora.values())
 
 
 def _importable(objective: str) -> bool:
-    """Whether the module of an objective can be found; why an import fails is told where it is imported."""
+    """Return whether the module of an objective exists; import errors are reported by `import_objective`."""
     top = objective.partition(":")[0].partition(".")[0]
-    here = (Path(f"{top}.py"), Path(top))
-    return any(path.exists() for path in here) or top in sys.modules or (bool(top) and find_spec(top) is not None)
+    candidates = (Path(f"{top}.py"), Path(top))
+    return any(path.exists() for path in candidates) or top in sys.modules or (bool(top) and find_spec(top) is not None)
 
 
 def _modules_of(spec: StudySpec) -> str | None:
-    """The folder that the module of an objective was imported from; None: it has none, as in an interpreter."""
+    """Return the folder that a custom objective was imported from, or None if it has no file."""
     if not isinstance(spec, CustomExperimentSpec):
         return None
     name = spec.objective.partition(":")[0].partition(".")[0]
@@ -105,16 +110,16 @@ def _modules_of(spec: StudySpec) -> str | None:
     return str(path.parent.parent if path.name == "__init__.py" else path.parent)
 
 
-def _made_before(options: SearchOptions, spec: StudySpec) -> Command | None:
-    """The command of the study that the options mean, or of the last one of the experiment; None: there is none."""
+def _earlier_command(options: SearchOptions, spec: StudySpec) -> Command | None:
+    """Return the stored command of the study, or of the experiment's last study; None if no study exists."""
     try:
         storage = open_storage(options.storage or options.folder.studies_url, create=False, only_read=True)
         ids = study_ids(storage)
         names = [options.study] if options.study is not None else list(reversed(ids))
-        found = [storage.get_study_user_attrs(ids[name]) for name in names if name in ids]
-    except (RatioHpoError, *DATABASE_ERRORS):  # none yet, or another driver makes it now: the search itself says so
+        candidates = [storage.get_study_user_attrs(ids[name]) for name in names if name in ids]
+    except (RatioHpoError, *DATABASE_ERRORS):  # the search reports a storage that is missing or unreadable
         return None
-    for attributes in found:
+    for attributes in candidates:
         if attributes.get(FORMAT_KEY) == FORMAT and attributes[ABOUT]["experiment"] == spec.name:
             return ABOUT_JSON.validate_python(attributes[ABOUT]).command
     return None

@@ -1,4 +1,4 @@
-"""Data of an experiment: read, split, checked for leaks, tokenised; what workers and the study need of it."""
+"""Prepare the data of an experiment: read, split, check for leaks and tokenise it."""
 
 from __future__ import annotations
 
@@ -35,17 +35,19 @@ from ratio_hpo.training.spec import SourceData, SourceSpec, StageSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """An experiment with its data at hand.
+    """Prepared data of an experiment.
 
     Attributes:
-        sources: windows of each source of each stage.
-        tasks: by the name of their head, or of their target where they have none.
-        targets: with the window sets that trials are scored on; `test` in a confirmation alone.
-        splits: number of items by target, language and split.
-        prints: fingerprint of the items of each target, language and split.
-        leaks: what training sources share with the evaluation data.
-        problems: lines about bad records.
-        tokenizer: folder of the tokenizer, kept beside weights.
+        base: Pretrained encoder.
+        sources: Windows of each source of each stage.
+        tasks: Tasks by the name of their head, or of their target if they have no head.
+        targets: Targets with the window sets that trials are scored on; `test` only for a confirmation.
+        splits: Number of items by target, language and split.
+        prints: Fingerprint of the items of all targets, languages and splits.
+        tokenizer: Folder of the tokenizer, saved with weights.
+        vocabulary: Special tokens and size of the vocabulary.
+        leaks: Overlaps of training sources and evaluation data.
+        problems: Lines about bad records.
     """
 
     base: Base
@@ -62,7 +64,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class NamedSource:
-    """A source of a stage with the task and head that it trains."""
+    """Source of a stage, with its task and head."""
 
     spec: SourceSpec
     task: str
@@ -70,7 +72,7 @@ class NamedSource:
 
 
 def source_specs(experiment: ExperimentSpec, stage: StageSpec) -> dict[str, NamedSource]:
-    """The sources of a stage; parts of corpora make one source a language, and a task where there are several."""
+    """Return the sources of a stage by name; corpus parts are grouped by language, and by task if there are several."""
     if isinstance(stage.sources, dict):
         named = {key: (spec, experiment.task_of(spec.data[0])) for key, spec in stage.sources.items()}
         return {key: NamedSource(spec, task, spec.head or task) for key, (spec, task) in named.items()}
@@ -96,15 +98,21 @@ def prepare(
     trusted: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Prepared:
-    """Read and tokenise everything that a search needs; what was tokenised before is found below the run folder.
+    """Read and tokenise all data of a search; window sets below the run folder are reused.
 
     Args:
-        confirming: whether trials are scored on `test` too at their end.
-        trusted: whether code that the base brings along may run.
-        say: told what is being done.
+        experiment: The experiment.
+        folder: The run folder.
+        data_dir: Folder that relative paths of corpora start from.
+        strict: Refuse data files with bad records instead of repairing or dropping the records.
+        keep_leaks: Keep training examples that also occur in the evaluation data.
+        confirming: Score trials on `test` too at their end.
+        trusted: Allow custom code of the base to run.
+        say: Callback that prints progress.
 
     Raises:
-        ConfigError, DataError: with one line a mistake.
+        ConfigError: The experiment is invalid; one line per mistake.
+        DataError: The data is invalid; one line per mistake.
     """
     base = find_base(experiment.base.name, experiment.base.revision, Digests(folder.digests), trusted=trusted)
     positions = most_positions(base)
@@ -112,17 +120,19 @@ def prepare(
     tokenizer = load_tokenizer(base)
     reader = CorpusReader(experiment.corpora, data_dir, seed=experiment.seed, strict=strict)
     say("reading data")
-    held = held_out(experiment, reader)
+    evaluation = held_out(experiment, reader)
     leaks: dict[str, Leak] = {}
     read: dict[str, dict[str, tuple[NamedSource, list[Any]]]] = {}
     for name, stage in experiment.all_stages().items():
         read[name] = {}
         for key, source in source_specs(experiment, stage).items():
-            leak, examples = _without_leaks(f"{name} source {key}", source.spec, reader, held, keep_leaks=keep_leaks)
+            leak, examples = _without_leaks(
+                f"{name} source {key}", source.spec, reader, evaluation, keep_leaks=keep_leaks
+            )
             if leak.found:
                 leaks[leak.source] = leak
             if not examples:
-                raise ConfigError(f"{name} sources: {key} holds no example; give it data, or drop it")
+                raise ConfigError(f"{name} sources: {key} has no example; add data, or remove the source")
             read[name][key] = (source, examples)
     trained = {
         stage: [(source.head, source.task, examples) for source, examples in group.values()]
@@ -137,24 +147,24 @@ def prepare(
             for key, (source, examples) in group.items()
         ],
     )
-    making = cache(lambda: say("tokenising (once; kept for the next time)"))
+    announce = cache(lambda: say("tokenising (cached for later runs)"))
 
     def windows(task: str, examples: list[Any]) -> str:
         design = tasks[task]
-        made = make_task(design.task, design.settings, design.labels)
+        instance = make_task(design.task, design.settings, design.labels)
         identity = [design.task, design.settings.model_dump(), list(design.labels)]
-        return str(write_windows(examples, tokenizer, made, identity, folder.windows, making))
+        return str(write_windows(examples, tokenizer, instance, identity, folder.windows, announce))
 
     targets = []
     for name, spec in experiment.all_targets().items():
         task = spec.head or (spec.task if spec.stage is not None else name)
         if not TASKS[spec.task].on_layer:
-            own = held.parts[name]
-            for language, parts in own.items():
+            by_language = evaluation.parts[name]
+            for language, parts in by_language.items():
                 check_scored(name, language, tasks[task], [example for part in parts.values() for example in part])
             sets = {
                 (language, split): windows(task, parts[split])
-                for language, parts in own.items()
+                for language, parts in by_language.items()
                 for split in ((VALIDATION, TEST) if confirming else (VALIDATION,))
             }
             folders = {key: folder for key, folder in sets.items() if key[1] != TEST}
@@ -192,13 +202,13 @@ def prepare(
         splits={
             name: {
                 lang: {split: sum(example.is_asked for example in part) for split, part in parts.items()}
-                for lang, parts in own.items()
+                for lang, parts in by_language.items()
             }
-            for name, own in held.parts.items()
+            for name, by_language in evaluation.parts.items()
         },
         prints=fingerprint(
-            {f"{name}/{lang}/{s}": fingerprint_examples(p) for name, own in held.parts.items()
-             for lang, parts in own.items() for s, p in parts.items()}
+            {f"{name}/{lang}/{s}": fingerprint_examples(p) for name, by_language in evaluation.parts.items()
+             for lang, parts in by_language.items() for s, p in parts.items()}
         ),
         tokenizer=save_tokenizer(tokenizer, folder.tokenizers),
         vocabulary=Vocabulary(
@@ -214,7 +224,7 @@ def prepare(
 
 
 def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
-    """What is trained and scored, by key, for the study's identity."""
+    """Return the training and evaluation part of the study's identity, by key."""
     return {
         "base": prepared.base.identity,
         "data": {f"{n}/{k}": s.fingerprint for n, group in prepared.sources.items() for k, s in group.items()},
@@ -229,7 +239,7 @@ def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
 
 
 def _source_data(source: NamedSource, folder: str, experiment: ExperimentSpec) -> SourceData:
-    opened = open_windows(folder)
+    windows = open_windows(folder)
     corpora = [experiment.corpora[entry.partition("/")[0]] for entry in source.spec.data]
     return SourceData(
         folder=folder,
@@ -237,32 +247,38 @@ def _source_data(source: NamedSource, folder: str, experiment: ExperimentSpec) -
         language=source.spec.language,
         head=source.head,
         size=SourceSize(
-            windows=len(opened),
-            questions=opened.num_items,
-            tokens=opened.num_tokens,
+            windows=len(windows),
+            questions=windows.num_items,
+            tokens=windows.num_tokens,
             reference=source.spec.language == experiment.reference,
             task=source.task,
             auxiliary=source.task == "mlm",
         ),
-        rows=opened.num_rows,
-        longest=int(np.diff(opened.bounds).max()),
+        rows=windows.num_rows,
+        longest=int(np.diff(windows.bounds).max()),
         translated_from=next((c.translated_from for c in corpora if c.translated_from), None),
     )
 
 
 def _without_leaks(
-    name: str, source: SourceSpec, reader: CorpusReader, held: EvaluationSplits, *, keep_leaks: bool
+    name: str, source: SourceSpec, reader: CorpusReader, evaluation: EvaluationSplits, *, keep_leaks: bool
 ) -> tuple[Leak, list[Example]]:
-    """What a source shares with the evaluation data, and its examples without it, or with it where that is asked."""
+    """Return the overlap of a source with the evaluation data, and its examples (without the overlap by default)."""
     examples: list[Example] = []
     parallel: list[bool] = []
     for entry in source.data:
         corpus, _, part = entry.partition("/")
-        found = [e for e in reader.part(corpus, part or WHOLE, source.language) if e.is_asked and e.is_trained]
-        examples += found
-        parallel += [example.id in held.parallel.get(corpus, ()) for example in found]
-    generated = held.generated and all(reader.is_generated(entry.partition("/")[0]) for entry in source.data)
+        usable = [e for e in reader.part(corpus, part or WHOLE, source.language) if e.is_asked and e.is_trained]
+        examples += usable
+        parallel += [example.id in evaluation.parallel.get(corpus, ()) for example in usable]
+    generated = evaluation.generated and all(reader.is_generated(entry.partition("/")[0]) for entry in source.data)
     leak, clean = find_leaks(
-        name, source.language, examples, held.of(source.language), near=not generated, parallel=parallel, ids=held.ids
+        name,
+        source.language,
+        examples,
+        evaluation.of(source.language),
+        near=not generated,
+        parallel=parallel,
+        ids=evaluation.ids,
     )
     return leak, examples if keep_leaks else clean

@@ -1,4 +1,4 @@
-"""What a search would do: first proposals and a time estimate. The study itself is not touched."""
+"""Preview a search, without changing its study: first proposals and a time estimate."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from ratio_hpo.study import TrialAssignment
 from ratio_hpo.study.storage import default_url
 
 SHOWN = 8
-"""Proposals to show: as many as are drawn before a result can change them."""
+"""Default number of proposals to show."""
 
 
 def first_proposals(search: Search, count: int = SHOWN) -> list[TrialAssignment]:
-    """The first trials of the search as a new study: baselines, what is enqueued, then what the sampler draws."""
+    """Return the first trials of the search as a new study: baselines, enqueued trials, then sampled ones."""
     with scratch_folder() as folder:
         study = open_for(search, default_url(folder))
         try:
-            jobs = []
-            while len(jobs) < count and (job := study.next(search.spec.trials)) is not None:
-                jobs.append(job)
-            return jobs
+            proposals = []
+            while len(proposals) < count and (assignment := study.next(search.spec.trials)) is not None:
+                proposals.append(assignment)
+            return proposals
         finally:
             study.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeEstimate:
-    """What a search takes at most, in seconds; pruning and shared stages make it less."""
+    """Upper bound on the duration of a search, in seconds; pruning and shared stages reduce it."""
 
     seconds_per_window: float
     seconds_per_evaluation: float
@@ -41,9 +41,9 @@ class TimeEstimate:
 
 
 def estimate_time(search: Search) -> TimeEstimate | None:
-    """From a short calibration on this machine; None for objectives that cannot be calibrated.
+    """Estimate the time from a short calibration on this machine; None for objectives that cannot be calibrated.
 
-    Workers that share a memory bus make it more.
+    The estimate does not include the slowdown of workers that share a memory bus.
     """
     if search.calibrate is None:
         return None

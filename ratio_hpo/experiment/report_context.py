@@ -1,4 +1,4 @@
-"""What a report is made of: a study, what was trained again of it, and where its runs are."""
+"""Collect the input of a report: a study, its confirmation and links to its runs."""
 
 from __future__ import annotations
 
@@ -17,40 +17,49 @@ from ratio_hpo.study.view import StudyView, view_study
 
 
 def report_context(storage: Storage, view: StudyView, folder: RunFolder) -> Facts:
-    """A study with its confirmation as it was last read, and the noise of its baselines; reads nothing of `test` anew."""
+    """Return a study with its last confirmation result and the noise of its baselines.
+
+    This does not count as a new reading of `test`.
+    """
     name = view.name + CONFIRMATION
     if not has_study(storage, name):
         return Facts(view)
-    again, confirmed, floor = view_study(storage, name), None, None
+    again, confirmed, noise_floor = view_study(storage, name), None, None
     if again.readings:
         last = again.readings[-1]
-        found = Replicates(view, again, last["trials"], last["seeds"], folder)
-        if len(found.seeds) > 1:
-            confirmed = confirmation(found, [dict(each) for each in again.readings])
+        replicates = Replicates(view, again, last["trials"], last["seeds"], folder)
+        if len(replicates.seeds) > 1:
+            confirmed = confirmation(replicates, [dict(reading) for reading in again.readings])
     seeds = sorted({record.seed for record in again.records if record.seed is not None})
-    fixed = Replicates(view, again, [record.number for record in baselines(view)], seeds, folder)
-    if len(fixed.seeds) > 1:
-        floor = noise(fixed)
-    return Facts(view, confirmed, floor)
+    of_baselines = Replicates(view, again, [record.number for record in baselines(view)], seeds, folder)
+    if len(of_baselines.seeds) > 1:
+        noise_floor = noise(of_baselines)
+    return Facts(view, confirmed, noise_floor)
 
 
 def report_column(
     storage: Storage, view: StudyView, folder: RunFolder, links: Mapping[int, str] | None = None
 ) -> Column:
-    """A study as the report shows it.
+    """Return the column of a study in the report.
 
     Args:
-        links: to the MLflow run of each trial.
+        storage: Storage of the study.
+        view: The study.
+        folder: The run folder.
+        links: Address of the MLflow run of each trial, by trial number.
     """
     return Column(report_context(storage, view, folder), links or {})
 
 
 def tracked_column(storage: Storage, view: StudyView, folder: RunFolder) -> Column | None:
-    """What lies with the runs of a study; None: it is a confirmation, which the report of its study tells of."""
+    """Return the column of the report that is stored in MLflow, or None for a confirmation study.
+
+    The report of the searched study includes its confirmation.
+    """
     return None if view.name.endswith(CONFIRMATION) else report_column(storage, view, folder)
 
 
 def confirmed_mark(storage: Storage, view: StudyView) -> str:
-    """How often the confirmation of a study was read, in a word; nothing where there is none."""
+    """Return how often the confirmation of a study was read, as text; empty without a confirmation."""
     name = view.name + CONFIRMATION
     return f"readings {len(view_study(storage, name).readings)}" if has_study(storage, name) else ""

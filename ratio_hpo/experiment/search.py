@@ -1,4 +1,4 @@
-"""A search, run: study, backend and tracking wired together."""
+"""Run a search: connect study, backend and tracking."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from ratio_hpo.training.remote_files import DriverRemoteStore, put_windows
 from ratio_hpo.training.store import StageStore, store_budget
 
 SOURCE = "objective_source"
-"""The attribute of a study that names the source of its objective, when it began."""
+"""Study attribute with the fingerprint of the objective's source code at the start of the study."""
 
 ProgressCallback = Callable[[StudyState], None]
 
 
 class Watcher(Protocol):
-    """Who is shown how a search goes."""
+    """Receiver of messages and progress of a search."""
 
     def say(self, line: str) -> None: ...
 
@@ -48,29 +48,33 @@ class Watcher(Protocol):
 
 
 def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
-    """Run or continue a search until its budget is spent; returns all trials.
+    """Run or resume a search until its budget is spent, and return all trials.
+
+    Args:
+        search: The search.
+        watcher: Receiver of messages and progress.
 
     Raises:
-        RatioHpoError: a study of another identity, or trial 0 failed.
-        WorkLeft: trials are left, though no limit was reached.
-        KeyboardInterrupt: everything is kept.
+        RatioHpoError: The study has another identity, or trial 0 failed.
+        WorkLeft: Trials are left although no limit was reached.
+        KeyboardInterrupt: The user stopped the search; nothing is lost.
     """
     for line in [*search.data.problems, *search.data.leaks]:
         watcher.say(line)
     study = open_for(search, say=watcher.say)
     options = search.options
-    _outlasting(options, watcher.say, lambda: remember_storage(options.folder, options.storage))
+    _retry_file_access(options, watcher.say, lambda: remember_storage(options.folder, options.storage))
     try:
         failure = study.first_failure()
         if failure:
             raise FirstTrialFailed(
-                f"study {search.plan.name}: trial 0, which sets the target, failed: {failure}; mend its cause and "
-                f"start anew with ⟨study⟩ {search.plan.name}-2"
+                f"study {search.plan.name}: trial 0, which sets the target, failed: {failure}; fix the cause and "
+                f"start a new study: ⟨study⟩ {search.plan.name}-2"
             )
         _check_source(search, study, watcher)
         trials = search.spec.trials
         if study.is_done(trials):
-            watcher.say(f"study {search.plan.name}: all {trials} trials are done; ask for more with ⟨trials⟩")
+            watcher.say(f"study {search.plan.name}: all {trials} trials are done; raise ⟨trials⟩ to run more")
         limit = _run(search, study, watcher)
         records = study.records()
         line = _unfinished(records, search, study, limit)
@@ -82,7 +86,7 @@ def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
 
 
 def _check_source(search: Search, study: Study, watcher: Watcher) -> None:
-    """Store what the objective's source is, and tell where it was edited since the study began."""
+    """Store the fingerprint of the objective's source, and warn if the source was edited since the study began."""
     source = source_of(search.objective)
     stored = study.provenance(SOURCE)
     if source is None or source == stored:
@@ -92,17 +96,18 @@ def _check_source(search: Search, study: Study, watcher: Watcher) -> None:
         return
     name = search.plan.name
     watcher.say(
-        f"study {name}: its objective, or the module of it, was edited since the study began; what was trained before "
-        f"stays as it was. For the new version, name a new study: ⟨study⟩ {name}-2"
+        f"study {name}: the objective or its module was edited since the study began; earlier trials keep their "
+        f"results. To search with the new version alone, start a new study: ⟨study⟩ {name}-2"
     )
 
 
 def open_for(search: Search, url: str | None = None, say: Callable[[str], None] | None = None) -> Study:
-    """The study of a search, opened for work.
+    """Create or open the study of a search.
 
     Args:
-        url: of its storage; None: the one that the options name.
-        say: is told when the storage is waited for.
+        search: The search.
+        url: Storage URL. None: the storage of the options.
+        say: Callback that prints a line when the storage is unavailable.
     """
     options, spec, workers = search.options, search.spec, search.workers
     settings = {
@@ -111,7 +116,7 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         "versions": _versions(),
         "git_commit": _git_commit(),
     }
-    remote_store = options.folder.remote_store(options.remote_store, say)  # one, which keeps its listing
+    remote_store = options.folder.remote_store(options.remote_store, say)  # shared, because it caches its listing
     storage = retry_call(
         lambda: open_storage(url or options.storage or options.folder.studies_url), what="storage", passes=is_passing,
         reason_of=reason_of, patience=60.0 * options.storage_patience, say=say,
@@ -123,45 +128,45 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
         sampler=(spec.sampler.name, spec.sampler.options),
         pruner=(spec.pruner.name, spec.pruner.options),
         settings=settings,
-        plan_trial=partial(_patiently, storage, search.plan_trial),
+        plan_trial=partial(_plan_with_retries, storage, search.plan_trial),
         stored=lambda identity: StageStore(options.folder.stages, remote_store=remote_store).steps(identity),
         known=None if url is None else partial(_stored_study, options),
     )
 
 
-def _patiently(storage: RetryingStorage, plan: PlanTrial, params: Params, seed: int) -> TrialPlan:
-    """What parameters come to; a fault of the files that are read for it is waited for as the storage is."""
+def _plan_with_retries(storage: RetryingStorage, plan: PlanTrial, params: Params, seed: int) -> TrialPlan:
+    """Return the plan of a trial; retry file errors for as long as storage errors."""
     return retry_call(
         lambda: plan(params, seed), what="data", passes=is_fault, reason_of=reason_of, patience=storage.patience,
         say=storage.say,
     )  # fmt: skip
 
 
-def _outlasting(options: SearchOptions, say: Callable[[str], None], call: Callable[[], None]) -> None:
-    """Do something below the run folder; a fault of its disk is waited for as the storage is."""
+def _retry_file_access(options: SearchOptions, say: Callable[[str], None], call: Callable[[], None]) -> None:
+    """Call a function that accesses the run folder; retry disk errors for as long as storage errors."""
     patience = 60.0 * options.storage_patience
     retry_call(call, what=str(options.root), passes=is_fault, reason_of=reason_of, patience=patience, say=say)
 
 
 def _stored_study(options: SearchOptions, name: str) -> StudyView:
-    """A study of the storage that the options name, for a search that is only looked at.
+    """Read a study of the options' storage for a preview.
 
     Raises:
-        StudyError: there is none of that name.
+        StudyError: No study has this name.
     """
     url = options.storage or options.folder.studies_url
     return view_study(open_storage(url, create=False, only_read=True), name)
 
 
 def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
-    """Work until the budget is spent; returns the limit that was reached, if one was."""
+    """Run trials until the budget is spent; return the limit that was reached, or None."""
     options, resources, workers = search.options, search.options.resources, search.workers
     folder, trials = options.folder, search.spec.trials
     store_bytes = store_budget(search.spec.store_gb, search.checkpoint_bytes or 0)
     done = study.is_done(trials)
     if search.checkpoint_bytes and not done:
         needed = search.checkpoint_bytes
-        _outlasting(options, watcher.say, lambda: StageStore(folder.stages, store_bytes).check_room(needed))
+        _retry_file_access(options, watcher.say, lambda: StageStore(folder.stages, store_bytes).check_room(needed))
     budget = Budget(
         trials=trials, hours=options.hours, cost=options.cost, failures=options.failures,
         retries=options.retries,        trial_minutes=options.trial_timeout, stall_minutes=options.stall_timeout,
@@ -170,7 +175,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
     if remote_store is not None and not done:
         remote_store.check()
         if isinstance(search.objective, Pipeline):
-            watcher.say(f"sharing token windows at {shown_url(remote_store.url)}")
+            watcher.say(f"uploading token windows to {shown_url(remote_store.url)}")
             put_windows(search.objective.design.window_folders, remote_store)
     with ExitStack() as stack:
         if options.tracking:
@@ -186,7 +191,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
             threads=resources.threads_for(workers),
             store_gb=search.spec.store_gb,
             system_metrics=options.system_metrics,
-            watch=_watching(stack.enter_context(watcher.running(search, study)), search, watcher),
+            watch=_warn_once(stack.enter_context(watcher.running(search, study)), search, watcher),
             retention=CheckpointRetention(
                 folder.weights(search.plan.name),
                 folder.stages,
@@ -212,62 +217,62 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
         else:
             run_local(session, search.objective, isolated=search.isolated or (budget.is_timed and options.isolated))
         study.adviser.update(study.records())
-        session.keep_weights()  # those of the trial that is recommended in the end
+        session.keep_weights()  # the final recommendation may differ
         return session.limit
 
 
-def _watching(watch: ProgressCallback, search: Search, watcher: Watcher) -> ProgressCallback:
-    """The same watch, which tells once where no model can learn languages by themselves."""
-    about, said = search.plan.about, False
+def _warn_once(watch: ProgressCallback, search: Search, watcher: Watcher) -> ProgressCallback:
+    """Return a callback that also warns once if the sampler cannot model each language separately."""
+    about, has_warned = search.plan.about, False
 
-    def watching(view: StudyState) -> None:
-        nonlocal said
-        if not said and not about.targets and not names_languages(view.records[:2], about.weights):
-            said = True
+    def callback(view: StudyState) -> None:
+        nonlocal has_warned
+        if not has_warned and not about.targets and not names_languages(view.records[:2], about.weights):
+            has_warned = True
             watcher.say(
-                f"study {search.plan.name}: score/mean is not the mean of the languages' scores, so that the sampler "
-                "learns score/mean alone, which takes more trials; if it is a weighted mean, name the `weights`"
+                f"study {search.plan.name}: score/mean is not the mean of the languages' scores, so the sampler "
+                "models only score/mean, which takes more trials; if it is a weighted mean, set `weights`"
             )
         watch(view)
 
-    return watching
+    return callback
 
 
 def _unfinished(records: list[TrialRecord], search: Search, study: Study, limit: str | None) -> str | None:
-    """Why a search ends before all trials are done; None: they are.
+    """Return why a search ended before all trials were done, or None if all are done.
 
     Raises:
-        WorkLeft: nothing says why.
+        WorkLeft: No limit explains it.
     """
     trials, name = search.spec.trials, search.plan.name
     done = sum(record.state.finished or record.done for record in records)
     if done >= trials:
         return None
     if limit is not None:
-        return f"study {name}: stopped at {limit} with {done} of {trials} trials; the same command goes on"
+        return f"study {name}: stopped at {limit} with {done} of {trials} trials; run the same command again to resume"
     elsewhere = sum(record.state is State.RUNNING and record.worker is not None for record in records)
     if elsewhere:
-        return f"study {name}: {elsewhere} trial(s) are worked on by other processes"
+        return f"study {name}: {elsewhere} trial(s) are running in other processes"
     if all(record.state.finished for record in records) and study.is_exhausted():
         return f"study {name}: the sampler has nothing left to propose after {done} of {trials} trials"
-    raise WorkLeft(f"study {name}: ended with {done} of {trials} trials; the same command goes on")
+    raise WorkLeft(f"study {name}: ended with {done} of {trials} trials; run the same command again to resume")
 
 
 def _versions() -> dict[str, Any]:
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in ("ratio-hpo", "torch", "transformers", "optuna", "ray", "mlflow"):
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+            versions[name] = "absent"
+    return versions
 
 
 def _git_commit() -> str | None:
-    """The commit of the working folder, with a mark where files differ from it; None outside of git."""
+    """Return the git commit of the working folder, marked `-dirty` if files differ; None outside a repository."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return result.stdout.strip() or None

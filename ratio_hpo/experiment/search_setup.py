@@ -1,4 +1,4 @@
-"""What an experiment becomes: options in, a search that is ready to run out, whatever it trains."""
+"""Options of a search, the search that is built from them, and the interface of experiment kinds."""
 
 from __future__ import annotations
 
@@ -30,24 +30,35 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchOptions:
-    """What to search, where and how.
+    """Options of a search: what to search, where and how.
 
     Attributes:
-        experiment: name or path; None: the settings say it all.
-        settings: laid over the experiment's keys, later ones over earlier ones.
-        study: name of the study; None: `<experiment>-<space>`.
-        hours, cost, failures: when to stop, beside the number of trials; `failures` in a row, by the same error.
-        retries: of a trial whose process dies, and of Ray, without a new evaluation in between.
-        trial_timeout, stall_timeout: minutes that a trial may take in all, and without an evaluation; None: no limit.
-        storage_patience: minutes that a storage which is locked, full or away is waited for.
-        remote_store: address at which machines without a common disk share what is below `root`; None: they have one.
-        tracking_uri: of an MLflow store; None: the SQLite one below `root`.
-        isolated: whether an objective of the user's own runs in a process of its own.
-        confirming: whether trials are scored on `test` too at their end.
-        trust_remote_code: whether code that a base brings along may run.
+        experiment: Name or path. None: the settings define the whole experiment.
+        settings: Overrides of the experiment's keys; later ones win.
+        study: Name of the study. None: `<experiment>-<space>`.
+        hours: Stop after this many hours.
+        cost: Start no trial after the study has paid this cost.
+        failures: Stop after this many consecutive trials that fail with the same error.
+        retries: Crashes tolerated per trial, and of Ray, without a new evaluation in between.
+        trial_timeout: Fail a trial that runs longer than this (minutes). None: no limit.
+        stall_timeout: Restart a trial that reports nothing for this long (minutes). None: no limit.
+        root: The run folder.
+        remote_store: Address of a remote store for machines without a common disk. None: not used.
+        storage: Optuna storage URL. None: the SQLite file below `root`.
+        storage_patience: How long to keep retrying an unavailable storage (minutes).
+        data_dir: Folder that relative paths of corpora start from.
+        strict: Refuse data files with bad records instead of repairing or dropping the records.
+        keep_leaks: Keep training examples that also occur in the evaluation data.
+        tracking: Write to MLflow.
+        tracking_uri: URI of an MLflow store. None: the SQLite store below `root`.
+        system_metrics: Record system metrics.
+        isolated: Run a custom objective in a separate process.
+        confirming: Score trials on `test` too at their end.
+        trust_remote_code: Allow custom code of the base to run.
+        resources: Workers, backend and devices.
 
     Raises:
-        ConfigError: a name of a study that cannot stand in paths.
+        ConfigError: The study's name is not valid in paths.
     """
 
     experiment: str | None = "polyglot-world"
@@ -75,7 +86,7 @@ class SearchOptions:
     resources: Resources = field(default_factory=Resources)
 
     def __post_init__(self) -> None:
-        for key in ("storage", "tracking_uri", "remote_store"):  # other commands and workers may run in other folders
+        for key in ("storage", "tracking_uri", "remote_store"):  # relative URLs would break in other folders
             if getattr(self, key) is not None:
                 object.__setattr__(self, key, lasting_url(getattr(self, key)))
         object.__setattr__(self, "data_dir", self.data_dir.expanduser().absolute())
@@ -84,18 +95,18 @@ class SearchOptions:
             if self.study.endswith(CONFIRMATION) and not self.confirming:
                 of = self.study.removesuffix(CONFIRMATION)
                 raise ConfigError(
-                    f"⟨study⟩: {self.study} is the confirmation of {of}; `ratio-hpo confirm {of}` goes on"
+                    f"⟨study⟩: {self.study} is the confirmation of {of}; run `ratio-hpo confirm {of}` to resume it"
                 )
 
     @property
     def folder(self) -> RunFolder:
-        """The run folder; whole, since workers may run elsewhere."""
+        """The run folder, as an absolute path, because workers may run in other folders."""
         return RunFolder(self.root.resolve())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFacts:
-    """A source of a stage, as people are told of it."""
+    """Displayed facts about a source of a stage."""
 
     language: str
     size: SourceSize
@@ -105,12 +116,13 @@ class SourceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
-    """What there is to train and to evaluate on; empty for an objective of the user's own.
+    """Displayed facts about training and evaluation data; empty for a custom objective.
 
     Attributes:
-        sources: by stage and name.
-        splits: number of items by target, language and split.
-        problems, leaks: lines about bad records, and about what training and evaluation share.
+        sources: Sources by stage and name.
+        splits: Number of items by target, language and split.
+        problems: Lines about bad records.
+        leaks: Lines about overlaps of training and evaluation data.
     """
 
     sources: Mapping[str, Mapping[str, SourceFacts]] = field(default_factory=dict)
@@ -121,15 +133,20 @@ class DataFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """A search that is ready to run.
+    """Search that is ready to run.
 
     Attributes:
-        plan_trial: what parameters come to under a seed, before anything is trained.
-        isolated: whether the objective may take its process down, and so gets one of its own.
-        checkpoint_bytes: of the model that each worker trains; None: not known.
-        tokenizer: folder of files that belong to every kept model; None: nothing.
-        calibrate: times a few steps and a small evaluation; None: it cannot be known.
-        largest_windows: windows of its largest trial, whatever its cost counts; 0: not known.
+        options: Options that the search was built from.
+        spec: The experiment.
+        plan: Plan of the study.
+        objective: Function that trains a trial.
+        plan_trial: Function that returns the plan of a trial from its parameters and seed, without training.
+        isolated: Run the objective in a separate process, because it may crash the process.
+        data: Displayed facts about the data.
+        checkpoint_bytes: Size of a checkpoint. None: unknown.
+        tokenizer: Folder of the tokenizer, copied to every kept model. None: no tokenizer.
+        calibrate: Function that times a few steps and a small evaluation. None: not available.
+        largest_windows: Windows of the largest trial, for any cost unit. 0: unknown.
     """
 
     options: SearchOptions
@@ -146,37 +163,38 @@ class Search:
 
     @property
     def workers(self) -> int:
-        """Trials at once."""
+        """Number of trials that run at the same time."""
         return self.options.resources.workers_for(self.checkpoint_bytes)
 
 
 class ExperimentKind(Protocol):
-    """A kind of experiment: with the built-in objective, or with one of the user's own."""
+    """Kind of experiment: with the built-in objective or a custom objective."""
 
     def check(self) -> str:
-        """Refuse what can be seen without data; returns what it is on, in words.
+        """Check the experiment without reading data, and return a short description of it.
 
         Raises:
-            ConfigError: one line a mistake.
+            ConfigError: The experiment is invalid; one line per mistake.
         """
         ...
 
     def source_names(self) -> tuple[str, ...]:
-        """Names of what its mixtures are made of; none, where only the objective knows."""
+        """Return the names of the sources of its mixtures; empty if only the objective knows them."""
         ...
 
     def needs(self, digests: Digests) -> tuple[str, int]:
-        """Find on this machine what its objective needs; returns it in words, and the bytes of a checkpoint.
+        """Check that this machine has what the objective needs; return a description and the bytes of a checkpoint.
 
         Raises:
-            ConfigError: it is not here.
+            ConfigError: Something is missing.
         """
         ...
 
     def ready(self, options: SearchOptions, say: Say) -> Search:
-        """Load, check and prepare; trains nothing and opens no study.
+        """Load, check and prepare a search, without training or opening a study.
 
         Raises:
-            ConfigError, DataError: one line a mistake.
+            ConfigError: The experiment is invalid; one line per mistake.
+            DataError: The data is invalid; one line per mistake.
         """
         ...

@@ -1,4 +1,4 @@
-"""The experiment file: on what a search is run. Knobs are declared by their owners and only composed here."""
+"""Experiment file of the built-in objective, composed of the specifications of its parts."""
 
 from __future__ import annotations
 
@@ -25,94 +25,93 @@ RESERVED = ("score", "xtreme", *SPLITS, "mean", "worst", "f1", "accuracy", "em",
 
 
 class BaseSpec(Spec):
-    """A base by name, with the commit that pins it on the hub."""
+    """Base model by name, with the commit that pins it on the Hugging Face Hub."""
 
     name: Text
-    """`polyglot-base`, `minilm`, a folder, or a name on the hub."""
+    """`polyglot-base`, `minilm`, a folder, or a name on the Hub."""
 
     revision: Text | None = None
-    """Commit of 40 hexadecimal digits of a hub base; none: the one that is known for its name."""
+    """Commit of a Hub base, 40 hexadecimal digits; none: the commit that this package pins for the name."""
 
 
 class TargetSpec(Spec):
-    """What trials are scored on: a task in some languages, and the stage that is trained for it, if one is."""
+    """Target that trials are scored on: a task, its languages, and optionally a stage."""
 
     task: Text
-    """Which one: `qa`, `nli`, `pos`, `tatoeba`, …"""
+    """Task of the target: `qa`, `nli`, `pos`, `tatoeba`, …"""
 
     languages: list[Text] = Field(min_length=1)
-    """The languages of its unweighted mean."""
+    """Languages of the target's score, which is their unweighted mean."""
 
     evaluation: list[Text] = Field(min_length=1)
-    """Corpora with the parts `validation` and `test`."""
+    """Corpora of the target, with the parts `validation` and `test`."""
 
     metric: Metric | None = None
-    """Of question answering: as SQuAD v1.1 does in every language, as MLQA in its seven, or as SQuAD 2.0 does."""
+    """Metric of question answering: SQuAD v1.1 for any language, MLQA for its seven languages, or SQuAD 2.0."""
 
     primary: Text | None = None
-    """The measure of its mean; none: the task's first one."""
+    """Measure of the target's score; none: the task's first measure."""
 
     weight: Real = Field(default=1.0, gt=0)
-    """In the primary score, the weighted mean over targets."""
+    """Weight of the target in the primary score."""
 
     stage: StageSpec | None = None
-    """What is trained for it, from the end of the intermediate stage; none: it is scored on that stage's encoder."""
+    """Stage trained after the intermediate stage; none: the target is scored on the intermediate stage's encoder."""
 
     at: Literal["rungs", "end"] = "rungs"
-    """Without a stage: whether it is scored at each rung of the intermediate stage, or at its end alone."""
+    """When a target without a stage is scored: at each rung of the intermediate stage, or only at its end."""
 
     items: Whole | Literal["all"] = 500
-    """Of retrieval: items of each split that are scored, over all its languages, drawn once."""
+    """Number of scored items per split of a retrieval target, over all languages; the sample is fixed."""
 
     head: Text | None = None
-    """Name of the head that it is scored with; none: the task's name."""
+    """Name of the head that scores the target; none: the task's name."""
 
 
 class ExperimentSpec(StudySpec):
-    """An experiment with the built-in objective."""
+    """Experiment with the built-in objective."""
 
     task: Literal["qa"] = "qa"
-    """What the one target is, where `targets` names none: extractive question answering."""
+    """Task of the only target if `targets` is empty: extractive question answering."""
 
     baselines: list[BaselineName] = Field(
         default=["reference_only", "none", "proportional", "uniform", "non_reference_only"]
     )
-    """What runs first and is never pruned, in this order; `none` is the base without intermediate training. Beside
-    these: `all_tasks`, the reference language's data of every task, capped by size; `task:<name>`, that of one."""
+    """Trials that run first, in this order, and are never pruned. `none` skips the intermediate stage; `all_tasks`
+    trains on the reference-language data of all tasks, capped by size; `task:<name>` on that of one task."""
 
     metric: Metric = "squad"
-    """How its answers are scored, where `targets` names none: as SQuAD v1.1, MLQA or SQuAD 2.0 does."""
+    """Metric of the only target if `targets` is empty: SQuAD v1.1, MLQA or SQuAD 2.0."""
 
     base: BaseSpec
-    """The pretrained encoder that every trial starts from."""
+    """Pretrained encoder that every trial starts from."""
 
     target_languages: list[Text] = Field(default_factory=list)
-    """The languages of the unweighted mean, where `targets` names none."""
+    """Languages of the primary score if `targets` is empty."""
 
     windows: WindowSpec = WindowSpec()
-    """How passages are cut into windows, for question answering."""
+    """How question answering splits passages into windows."""
 
     tasks: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Settings of the other tasks by name: `nli: {max_length: 128}`."""
+    """Settings of other tasks by name: `nli: {max_length: 128}`."""
 
     engine: EngineSpec = EngineSpec()
-    """How windows go through the model."""
+    """Precision and batch sizes of training and evaluation."""
 
     corpora: dict[str, Corpus] = Field(min_length=1)
-    """Where examples come from, by name."""
+    """Corpora by name."""
 
     evaluation: list[Text] = Field(default_factory=list)
-    """Corpora with the parts `validation` and `test`, where `targets` names none."""
+    """Evaluation corpora if `targets` is empty, with the parts `validation` and `test`."""
 
     targets: dict[TargetName, TargetSpec] = Field(default_factory=dict)
-    """What trials are scored on, by name; none: one target of question answering, as the keys above say it."""
+    """Targets by name; empty: one question answering target, defined by the keys above."""
 
     stages: StagesSpec
-    """What is trained, in order."""
+    """Stages in training order."""
 
     cost_unit: Literal["windows", "tokens"] = "windows"
-    """What the cost of a trial counts, which the front weighs against its score: windows, or tokens without padding,
-    which are fairer where the windows of tasks differ in length."""
+    """Unit of cost: windows, or tokens without padding. Use tokens if the windows of tasks differ in length."""
 
     @field_validator("base", mode="before")
     @classmethod
@@ -124,7 +123,7 @@ class ExperimentSpec(StudySpec):
         self._check_targets()
         for name in self.tasks:
             if name == "qa":
-                raise ValueError("tasks.qa is said by the key `windows`; move it there")
+                raise ValueError("configure question answering under `windows`, not `tasks.qa`")
             try:
                 self.settings(name)
             except ConfigError as error:
@@ -137,22 +136,22 @@ class ExperimentSpec(StudySpec):
                 for key, source in stage.sources.items():
                     tasks = {self.task_of(entry) for entry in source.data}
                     if len(tasks) > 1:
-                        raise ValueError(f"{_key(name)}.sources.{key} holds several tasks; make it one source each")
+                        raise ValueError(f"{_key(name)}.sources.{key} has several tasks; make one source per task")
             self._check_trained(name, stage)
         for target in self.all_targets().values():
             for corpus in target.evaluation:
-                held = {f"{corpus}/{split}" for split in SPLITS}
+                evaluated = {f"{corpus}/{split}" for split in SPLITS}
                 for name, stage in stages.items():
-                    used = [entry for entry in stage_parts(stage) if entry in held]
+                    used = [entry for entry in stage_parts(stage) if entry in evaluated]
                     if used:
-                        raise ValueError(f"{_key(name)}.sources trains on {used[0]}, which is for evaluation; drop it")
+                        raise ValueError(f"{_key(name)}.sources has {used[0]}, which is evaluation data; remove it")
         self.check_target()
         if self.reference not in self._source_languages():
-            raise ValueError(f"reference {self.reference} is the language of no intermediate source; name one that is")
+            raise ValueError(f"reference {self.reference} is the language of no intermediate source; change it")
         return self
 
     def all_targets(self) -> dict[str, TargetSpec]:
-        """The targets by name: those of `targets`, or the one of question answering."""
+        """Return the targets by name; without `targets`, the only target is question answering."""
         if self.targets:
             return dict(self.targets)
         return {
@@ -166,7 +165,7 @@ class ExperimentSpec(StudySpec):
         }
 
     def all_stages(self) -> dict[str, StageSpec]:
-        """The stages by name: `intermediate`, and `target`, or several `target.<name>`."""
+        """Return the stages by name: `intermediate`, then `target` or several `target.<name>`."""
         stages = {INTERMEDIATE: self.stages.intermediate}
         for name, target in self.all_targets().items():
             if target.stage is not None:
@@ -174,32 +173,32 @@ class ExperimentSpec(StudySpec):
         return stages
 
     def stage_of(self, target: str) -> str | None:
-        """The name of the stage that is trained for a target."""
+        """Return the name of a target's stage, or None if it has no stage."""
         trained = [name for name, spec in self.all_targets().items() if spec.stage is not None]
         if target not in trained:
             return None
         return TARGET if len(trained) == 1 else f"{TARGET}.{target}"
 
     def languages(self) -> list[str]:
-        """The languages of all targets, in their order."""
+        """Return the languages of all targets, in order, without duplicates."""
         return list(dict.fromkeys(language for target in self.all_targets().values() for language in target.languages))
 
     def settings(self, task: str) -> TaskSettings:
-        """What is set of a task.
+        """Return the settings of a task.
 
         Raises:
-            ConfigError: an unknown task, key or value.
+            ConfigError: The task, a key or a value is unknown.
         """
         if task == "qa":
             return self.windows
         return parse_settings(task, kind_of_task(task).settings, self.tasks.get(task, {}))
 
     def task_of(self, entry: str) -> str:
-        """The task of a part of a corpus."""
+        """Return the task of a `corpus/part` entry."""
         return self.corpora[entry.partition("/")[0]].kind_of_task
 
     def primary(self, target: TargetSpec) -> str:
-        """The measure of a target's mean."""
+        """Return the measure of a target's score."""
         return target.primary or TASKS[target.task].measures[0]
 
     def _check_targets(self) -> None:
@@ -207,7 +206,7 @@ class ExperimentSpec(StudySpec):
             if not self.target_languages or not self.evaluation or self.stages.target is None:
                 raise ValueError("needs target_languages, evaluation and stages.target, or targets; add them")
         elif self.target_languages or self.evaluation or self.stages.target is not None:
-            raise ValueError("says its targets twice: in `targets`, and in target_languages, evaluation or "
+            raise ValueError("defines targets twice: in `targets`, and in target_languages, evaluation or "
                              "stages.target; keep one")  # fmt: skip
         for name, target in self.all_targets().items():
             where = f"targets.{name}" if self.targets else ""
@@ -219,56 +218,56 @@ class ExperimentSpec(StudySpec):
     def _check_one_target(self, name: str, target: TargetSpec) -> None:
         kind = kind_of_task(target.task)
         if not kind.measures:
-            raise ValueError(f"task {target.task} is trained alone and is no target; name another")
+            raise ValueError(f"task {target.task} can only be trained, not scored; choose another task")
         if name in RESERVED:
-            raise ValueError(f"a target cannot be called {name}, which names scores; choose another name")
+            raise ValueError(f"{name} is a reserved name of scores; choose another name for the target")
         if target.primary is not None and target.primary not in kind.measures:
             raise ValueError(
-                f"primary {target.primary} is no measure of {target.task}; known: {', '.join(kind.measures)}"
+                f"primary {target.primary} is not a measure of {target.task}; use one of {', '.join(kind.measures)}"
             )
         if target.stage is not None and not kind.is_trained:
-            raise ValueError(f"task {target.task} is scored on a layer and has no stage; drop it")
+            raise ValueError(f"task {target.task} is scored on a layer and cannot have a stage; remove it")
         if target.stage is not None and target.at == "end":
-            raise ValueError("at `end` is of targets without a stage, whose pruning does not need them; drop it")
+            raise ValueError("`at: end` is only valid for targets without a stage; remove it")
         if target.stage is None and not kind.on_layer:
-            raise ValueError(f"task {target.task} needs a stage to be trained in; add it")
+            raise ValueError(f"task {target.task} needs a stage; add it")
         if target.metric is not None and target.task != "qa":
-            raise ValueError(f"metric {target.metric} is of question answering, not of {target.task}; drop it")
+            raise ValueError(f"metric {target.metric} is only valid for task qa, not {target.task}; remove it")
         for corpus in target.evaluation:
             if corpus not in self.corpora:
-                raise ValueError(f"evaluation names {corpus}, which is no corpus; known: {', '.join(self.corpora)}")
+                raise ValueError(f"evaluation: unknown corpus {corpus}; use one of {', '.join(self.corpora)}")
             if self.task_of(corpus) != target.task:
                 raise ValueError(f"evaluation names {corpus}, whose task is {self.task_of(corpus)}, not {target.task}")
             absent = [split for split in SPLITS if split not in self.corpora[corpus].parts]
             if absent:
                 raise ValueError(f"corpora.{corpus}.parts needs {', '.join(SPLITS)}, but lacks {absent[0]}; add it")
-        held = {language for corpus in target.evaluation for language in self.corpora[corpus].languages}
+        evaluated = {language for corpus in target.evaluation for language in self.corpora[corpus].languages}
         key = "languages" if self.targets else "target_languages"
         for language in target.languages:
-            if language not in held:
-                raise ValueError(f"{key} has {language}, but no evaluation corpus does; add one or drop it")
+            if language not in evaluated:
+                raise ValueError(f"{key} has {language}, but no evaluation corpus does; add one or remove it")
             if language in ("mean", "worst"):
-                raise ValueError(f"{key} has {language}, which names scores over languages; choose another code")
+                raise ValueError(f"{key} has {language}, which is a reserved name of scores; choose another code")
         if target.metric == "mlqa":
-            odd = [language for language in target.languages if language not in mlqa.LANGUAGES]
-            if odd:
-                raise ValueError(f"metric mlqa is not defined for {odd[0]}; use metric: squad")
+            unsupported = [language for language in target.languages if language not in mlqa.LANGUAGES]
+            if unsupported:
+                raise ValueError(f"metric mlqa is not defined for {unsupported[0]}; use metric: squad")
         if len(set(target.languages)) != len(target.languages):
-            raise ValueError(f"{key} names a language twice; drop one")
+            raise ValueError(f"{key} names a language twice; remove one")
 
     def _check_trained(self, name: str, stage: StageSpec) -> None:
         tasks = {self.task_of(entry) for entry in stage_parts(stage)}
         untrained = sorted(task for task in tasks if not kind_of_task(task).is_trained)
         if untrained:
-            raise ValueError(f"{_key(name)}.sources has {untrained[0]}, which is scored and not trained; drop it")
+            raise ValueError(f"{_key(name)}.sources has {untrained[0]}, which cannot be trained; remove it")
         target = next((t for n, t in self.all_targets().items() if self.stage_of(n) == name), None)
         if target is not None and tasks != {target.task}:
-            odd = min(tasks - {target.task})
-            raise ValueError(f"{_key(name)}.sources has {odd}, but the stage is for {target.task}; drop it")
+            other = min(tasks - {target.task})
+            raise ValueError(f"{_key(name)}.sources has {other}, but the stage is for {target.task}; remove it")
         if stage.mlm_share > 0 and "mlm" not in tasks:
-            raise ValueError(f"{_key(name)}.mlm_share needs a source of task mlm; add one, or drop it")
+            raise ValueError(f"{_key(name)}.mlm_share needs a source of task mlm; add one, or remove the key")
         if tasks == {"mlm"}:
-            raise ValueError(f"{_key(name)}.sources has no labelled source, which the ratio is over; add one")
+            raise ValueError(f"{_key(name)}.sources has no labelled source, which the ratio needs; add one")
 
     def _source_languages(self) -> set[str]:
         sources = self.stages.intermediate.sources
@@ -282,20 +281,20 @@ class ExperimentSpec(StudySpec):
     def _check_part(self, entry: str, where: str) -> None:
         corpus, _, part = entry.partition("/")
         if corpus not in self.corpora:
-            raise ValueError(f"{where} names {corpus}, which is no corpus; known: {', '.join(self.corpora)}")
+            raise ValueError(f"{where}: unknown corpus {corpus}; use one of {', '.join(self.corpora)}")
         parts = list(self.corpora[corpus].parts) or [WHOLE]
         if (part or WHOLE) not in parts:
-            raise ValueError(f"{where} names the part {part or WHOLE} of {corpus}; known: {', '.join(parts)}")
+            raise ValueError(f"{where}: {corpus} has no part {part or WHOLE}; use one of {', '.join(parts)}")
 
 
 def _key(stage: str) -> str:
-    """The key of a stage in the file."""
+    """Return the key of a stage in the file."""
     kind, _, target = stage.partition(".")
     return f"targets.{target}.stage" if target else f"stages.{kind}"
 
 
 def stage_parts(stage: StageSpec) -> list[str]:
-    """All `corpus/part` entries of a stage."""
+    """Return all `corpus/part` entries of a stage."""
     if isinstance(stage.sources, list):
         return stage.sources
     return [entry for source in stage.sources.values() for entry in source.data]

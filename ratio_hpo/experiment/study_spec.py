@@ -1,4 +1,4 @@
-"""What every experiment file says of its study, whatever it trains."""
+"""Study part of every experiment file."""
 
 from __future__ import annotations
 
@@ -19,94 +19,94 @@ BaselineName = Annotated[
 
 
 class TargetScoreSpec(Spec):
-    """The primary score that trials are timed to; without `score`, a part of the English-only baseline's last one."""
+    """Target score of the cost to target; without `score`, a fraction of the reference-only baseline's final score."""
 
     score: Real | None = Field(default=None, gt=0, le=1)
-    """Primary score, in (0, 1]; none: `fraction` decides."""
+    """Target score, in (0, 1]; none: `fraction` sets it."""
 
     fraction: Real = Field(default=0.95, gt=0)
-    """Of the last primary score of trial 0."""
+    """Fraction of the final primary score of trial 0."""
 
 
 SAMPLER, PRUNER = "mixture", "front"
-"""The defaults."""
+"""Default sampler and pruner."""
 
 
 class NamedSpec(Spec):
-    """A sampler or a pruner by name, with its options."""
+    """Sampler or pruner by name, with its options."""
 
     name: Text
-    """Which one; a mistyped name is told with the nearest known one."""
+    """Name of the sampler or pruner."""
 
     options: dict[str, Any] = Field(default_factory=dict)
-    """Of `mixture` `warm_start`, another study, and `prior`, values by parameter; of Optuna's its class's arguments."""
+    """Options: for `mixture`, `warm_start` (a study) and `prior` (values by parameter); for Optuna's, arguments."""
 
 
 class StudySpec(Spec):
-    """The study of an experiment."""
+    """Study of an experiment."""
 
     name: Text = Field(min_length=1)
-    """What studies and MLflow's experiment are called by: letters, digits, '.', '_', '+' and '-'."""
+    """Name of the experiment, also in MLflow: letters, digits, '.', '_', '+' and '-'."""
 
     description: Text = ""
-    """For people."""
+    """Description for readers."""
 
     space: Text = "default"
-    """Name or path of a space."""
+    """Name or path of the search space."""
 
     reference: Text = "en"
-    """The language or source whose share is 1 - ratio."""
+    """Reference language or source, whose share is 1 - ratio."""
 
     seed: Whole = Field(default=0, ge=0, le=MAX_SEED)
-    """Of samplers, splits and training."""
+    """Seed of samplers, splits and training."""
 
     trials: Whole = Field(default=16, ge=1, le=10**7)
-    """In the study in all: baselines, pruned and failed ones included."""
+    """Total number of trials of the study, including baselines, pruned and failed trials."""
 
     target: TargetScoreSpec = TargetScoreSpec()
-    """The primary score whose cost is the second objective."""
+    """Target score, whose cost is the second objective."""
 
     baselines: list[BaselineName] = Field(default=["reference_only", "proportional", "uniform", "non_reference_only"])
-    """Mixtures that run first and are never pruned, in this order."""
+    """Baselines that run first, in this order, and are never pruned."""
 
     enqueue: list[dict[str, Any]] = Field(default_factory=list)
-    """Parameters to try right after the baselines, in absolute values; those left out are sampled."""
+    """Parameters of trials that run after the baselines, in absolute values; missing parameters are sampled."""
 
     prune_enqueued: bool = False
-    """Whether the pruner may stop those."""
+    """Whether the pruner may stop enqueued trials."""
 
     sampler: NamedSpec = NamedSpec(name=SAMPLER)
-    """What proposes parameters."""
+    """Sampler, which proposes parameters."""
 
     pruner: NamedSpec = NamedSpec(name=PRUNER)
-    """What stops trials that are not worth going on with."""
+    """Pruner, which stops unpromising trials."""
 
     keep: Keep = "front"
-    """Whose weights are kept: `front`, `best`, `all`, `none`."""
+    """Trials whose weights are kept: `front`, `best`, `all`, `none`."""
 
     store_gb: Real | None = Field(default=None, gt=0)
-    """Gigabytes of the stage store; none: the larger of 20 and four checkpoints of the base."""
+    """Size limit of the stage store, in GB; none: 20 GB or four checkpoints of the base, whichever is larger."""
 
     @field_validator("sampler", "pruner", mode="before")
     @classmethod
-    def _chosen_by_name(cls, value: Any, about: ValidationInfo) -> Any:
-        """A name alone, or options alone, which are of the default."""
+    def _chosen_by_name(cls, value: Any, info: ValidationInfo) -> Any:
+        """Accept a name alone, or options alone for the default sampler or pruner."""
         if isinstance(value, str):
             return {"name": value}
-        default = SAMPLER if about.field_name == "sampler" else PRUNER
+        default = SAMPLER if info.field_name == "sampler" else PRUNER
         return {"name": default, **value} if isinstance(value, dict) else value
 
     def languages(self) -> list[str]:
-        """The languages that trials are scored in; none: what the first evaluation has."""
+        """Return the languages that trials are scored on; empty: the languages of the first evaluation."""
         return []
 
     def check_target(self) -> None:
-        """Refuse an experiment that nothing sets the target of.
+        """Check that the target score is given or that the first baseline sets it.
 
         Raises:
-            ValueError: with the remedy.
+            ValueError: Neither is the case.
         """
         if self.target.score is None and self.baselines[:1] != ["reference_only"]:
             raise ValueError(
-                "target needs `score`, since `reference_only`, which would set it, is not the first baseline; mend either"
+                "target needs `score`, because the first baseline is not `reference_only`, which sets it; change either"
             )

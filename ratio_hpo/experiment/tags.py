@@ -1,4 +1,4 @@
-"""Whether the tags of training and evaluation data are those that their head is trained on."""
+"""Check that the tags of training and evaluation data match the labels of their head."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ratio_hpo.data.tasks.registry import TASKS
 from ratio_hpo.objective.design import TaskDesign
 
 MIN_KNOWN = 0.5
-"""Share of the words' tags that a task with labels of its own must know."""
+"""Minimum fraction of words whose tag a task with fixed labels must know."""
 
 
 def check_trained(tasks: Mapping[str, TaskDesign], trained: Iterable[tuple[str, str, Sequence[Example]]]) -> None:
-    """Refuse sources whose tags teach their head nothing.
+    """Check that the tags of each source match its head's labels, and that each head has a tag other than `O`.
 
     Args:
-        tasks: by head.
-        trained: name, head and examples of each source.
+        tasks: Tasks by head.
+        trained: Name, head and examples of each source.
 
     Raises:
-        DataError: with the tags that were seen.
+        DataError: They do not match; the message lists the tags of the data.
     """
     entities: dict[str, int] = {}
     for name, head, examples in trained:
@@ -36,30 +36,31 @@ def check_trained(tasks: Mapping[str, TaskDesign], trained: Iterable[tuple[str, 
         entities[head] = entities.get(head, 0) + sum(n for tag, n in counts.items() if tag != OUTSIDE)
     for head, number in entities.items():
         if not number:
-            raise DataError(f"head {head}: no word of its training data has a tag but {OUTSIDE}; check its files")
+            raise DataError(f"head {head}: all words of its training data have the tag {OUTSIDE}; check its files")
 
 
 def check_scored(target: str, language: str, design: TaskDesign, examples: Sequence[Example]) -> None:
-    """Refuse evaluation data none of whose tags the head knows.
+    """Check that the tags of evaluation data match the labels of the head.
 
     Raises:
-        DataError: with the tags that were seen.
+        DataError: They do not match; the message lists the tags of the data.
     """
     counts = {tag: number for tag, number in _counts(examples).items() if tag != OUTSIDE}
     if counts:
         least = MIN_KNOWN if TASKS[design.task].labels is not None else 0.0
         _check_known(f"targets.{target} in {language}", design, counts, least)
     elif any(isinstance(example, Sentence) for example in examples):
-        raise DataError(f"targets.{target} in {language}: no word has a tag but {OUTSIDE}; check its files")
+        raise DataError(f"targets.{target} in {language}: all words have the tag {OUTSIDE}; check its files")
 
 
 def _check_known(name: str, design: TaskDesign, counts: Mapping[str, int], least: float) -> None:
     unknown = {tag: number for tag, number in counts.items() if tag not in design.labels}
-    known, number = sum(counts.values()) - sum(unknown.values()), sum(counts.values())
-    if not known or known < least * number:
+    num_words = sum(counts.values())
+    num_known = num_words - sum(unknown.values())
+    if not num_known or num_known < least * num_words:
         raise DataError(
-            f"{name}: task {design.task} knows {known} of the tags of {number} words; it has {shown(unknown)}, where "
-            f"{shown(dict.fromkeys(design.labels, 1))} are known; name the task and files that belong together"
+            f"{name}: task {design.task} knows the tags of {num_known} of {num_words} words; unknown tags: "
+            f"{shown(unknown)}; labels: {shown(dict.fromkeys(design.labels, 1))}; check that task and files match"
         )
 
 

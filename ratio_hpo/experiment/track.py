@@ -1,4 +1,4 @@
-"""A study and a tracker, brought together: beside a search, or from storage afterwards."""
+"""Track a study: during a search, or later from storage."""
 
 from __future__ import annotations
 
@@ -31,30 +31,32 @@ if TYPE_CHECKING:
 LOCAL = "local"
 
 UI_ADDRESS = "http://127.0.0.1:5000"
-"""Where `ratio-hpo ui` serves a store below the run folder."""
+"""Default address at which `ratio-hpo ui` serves the store below the run folder."""
 
 
 def store_key(uri: str | None) -> str:
-    """A short name of a store, for the cursor: `local` for the one below the run folder."""
+    """Return the key of a store in study attributes: `local` for the store below the run folder, else a hash."""
     return LOCAL if uri is None else fingerprint(without_login(lasting_url(uri)))[:8]
 
 
 def check_apart(storage_url: str | None, uri: str | None, root: Path) -> None:
-    """Refuse one database for studies and runs: Optuna and MLflow both keep their version in `alembic_version`.
+    """Check that studies and runs use separate databases.
+
+    Optuna and MLflow both keep their schema version in the table `alembic_version`.
 
     Raises:
-        ConfigError: they are the same.
+        ConfigError: Both use the same database.
     """
     studies, runs = storage_url or RunFolder(root).studies_url, uri or RunFolder(root).runs_url
     if place_of(studies) == place_of(runs):
         raise ConfigError(
             f"⟨tracking_uri⟩: needs another database than ⟨storage⟩, but both are {shown_url(runs)}; "
-            "make a second one (Optuna and MLflow overwrite each other's version table)"
+            "create a second one (Optuna and MLflow overwrite each other's version table)"
         )
 
 
 def open_tracker(uri: str | None, folder: RunFolder, experiment: str) -> MlflowTracker:
-    """The tracker of an experiment; by default, the store below the run folder."""
+    """Open the tracker of an experiment; by default, its store is below the run folder."""
     from ratio_hpo.tracking.mlflow import MlflowTracker
     from ratio_hpo.tracking.mlflow_store import make_store
 
@@ -64,25 +66,25 @@ def open_tracker(uri: str | None, folder: RunFolder, experiment: str) -> MlflowT
 
 
 def uri_of(view: StudyView, asked: str | None) -> str | None:
-    """The store to use for a study: the one asked for, or the one of its last search.
+    """Return the requested store, or the store of the study's last search.
 
     Raises:
-        StudyError: the one of its last search has a password, which is not stored.
+        StudyError: The store of the last search needs a password, which is not stored.
     """
     stored = view.about.tracking_uri
     if asked is None and stored and "***" in stored:
-        raise StudyError(f"study {view.name} was tracked at {stored}; name it with its password: ⟨tracking_uri⟩")
+        raise StudyError(f"study {view.name} was tracked at {stored}; give the URI with its password as ⟨tracking_uri⟩")
     return asked or stored
 
 
 @contextmanager
 def tracking_beside(study: Study, folder: RunFolder, uri: str | None, say: Callable[[str], None]) -> Iterator[None]:
-    """Track a study while the block runs, and to the end of what is stored after it."""
-    seen: list[StudyView] = []
+    """Track a study while the block runs; on exit, write everything that is stored."""
+    snapshots: list[StudyView] = []
 
     def read() -> tuple[Sequence[TrialRecord], StudyFacts]:
-        seen[:] = [study.snapshot()]
-        return seen[0].records, facts_of(seen[0], folder)
+        snapshots[:] = [study.snapshot()]
+        return snapshots[0].records, facts_of(snapshots[0], folder)
 
     def save(number: int, mark: str) -> None:
         save_tracked(study.storage, study.plan.name, store_key(uri), number, mark)
@@ -94,7 +96,7 @@ def tracking_beside(study: Study, folder: RunFolder, uri: str | None, say: Calla
         stored=study.snapshot().tracked,
         save=save,
         say=say,
-        artifacts=lambda place: write_artifacts(seen[0], place, tracked_column(study.storage, seen[0], folder)),
+        artifacts=lambda path: write_artifacts(snapshots[0], path, tracked_column(study.storage, snapshots[0], folder)),
         alone=lambda: alone(folder),
         may_write=writer.wait,
     )
@@ -115,18 +117,23 @@ def track_study(
     say: Callable[[str], None] = lambda line: None,
     alive: Callable[[], None] = lambda: None,
 ) -> int:
-    """Write a study from storage into a store; what is there already stays as it is.
+    """Write a study from storage into an MLflow store; runs that are up to date are not changed.
 
     Args:
-        wrote: told of each trial after it was written.
-        say: told of runs that were there twice.
-        alive: called after each trial's weights, which may take long.
+        storage: Storage of the study.
+        view: The study.
+        folder: The run folder.
+        uri: URI of the MLflow store. None: the store below the run folder.
+        wrote: Callback for each trial that was written.
+        say: Callback that prints a line about duplicate runs.
+        alive: Callback after each upload of weights, which may take long.
 
     Returns:
-        How many trials were written.
+        Number of trials that were written.
 
     Raises:
-        Exception: whatever the store or server raises.
+        StudyError: A running search writes the study.
+        Exception: Any error of the store or server.
     """
     key, facts, count = store_key(uri), facts_of(view, folder), 0
     stored = view.tracked if key == view.about.store else {}
@@ -139,25 +146,32 @@ def track_study(
 
     writer = Writer(storage, storage.get_study_id_from_name(view.name))
     if not writer.wait(TERM + RENEWAL):
-        raise StudyError(f"study {view.name} is being written by a search that runs; it writes what is missing")
+        raise StudyError(
+            f"study {view.name} is being tracked by a running search, which will write the missing trials; wait for it"
+        )
     with writing(writer), alone(folder):
         tracker = open_tracker(uri, folder, view.about.experiment)
         written = tracker.written(view.name)
         if tracker.duplicates:
-            say(f"{tracker.duplicates} run(s) were of a trial that has another one; they are marked as its duplicates")
+            say(f"{tracker.duplicates} run(s) belong to a trial that has another run; they are marked as duplicates")
         for number in [number for number in written if stored.get(number) != written[number]]:
             save_tracked(storage, view.name, key, number, written[number])
         write_trials(tracker, view.records, facts, written, after)
-        column, beside = tracked_column(storage, view, folder), confirmed_mark(storage, view)
+        column, confirmation_mark = tracked_column(storage, view, folder), confirmed_mark(storage, view)
         write_ending(
-            tracker, view.records, facts, lambda place: write_artifacts(view, place, column), alive, beside=beside
+            tracker,
+            view.records,
+            facts,
+            lambda path: write_artifacts(view, path, column),
+            alive,
+            beside=confirmation_mark,
         )
     return count
 
 
 @contextmanager
 def alone(folder: RunFolder) -> Iterator[None]:
-    """Hold off other processes that write to the store below `root`: making its tables at once breaks it."""
+    """Lock the store below the run folder, because creating its tables from two processes corrupts it."""
     folder.root.mkdir(parents=True, exist_ok=True)
     with folder.tracking_lock.open("a") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -165,7 +179,7 @@ def alone(folder: RunFolder) -> Iterator[None]:
 
 
 def facts_of(view: StudyView, folder: RunFolder) -> StudyFacts:
-    """What a tracker needs to know of a study."""
+    """Return the facts about a study that a tracker needs."""
     target, largest = view.target, view.largest_cost
 
     def ends(record: TrialRecord) -> Mapping[str, float]:
@@ -200,23 +214,26 @@ def facts_of(view: StudyView, folder: RunFolder) -> StudyFacts:
 
 
 def rename_runs(storage: Storage, old: str, new: str, folder: RunFolder, uri: str | None) -> None:
-    """Give the runs of a study that is being renamed its new name, where it was tracked."""
+    """Rename the MLflow runs of a study, if it was tracked."""
     view = view_study(storage, old)
     if view.stores:
         open_tracker(uri_of(view, uri), folder, view.about.experiment).rename(old, new)
 
 
 def delete_runs(view: StudyView, folder: RunFolder, uri: str | None) -> None:
-    """Delete the runs of a study that is being deleted, where it was tracked."""
+    """Delete the MLflow runs of a study, if it was tracked."""
     if view.stores:
         open_tracker(uri_of(view, uri), folder, view.about.experiment).delete(view.name)
 
 
 def run_links(view: StudyView, folder: RunFolder, uri: str | None, ui: str | None = None) -> dict[int, str]:
-    """The address of the run of each trial: on its server, or where `ratio-hpo ui` serves the store below the root.
+    """Return the address of each trial's MLflow run, by trial number.
 
     Args:
-        ui: address at which it does; None: the one without options.
+        view: The study.
+        folder: The run folder.
+        uri: URI of the MLflow store. None: the store of the last search.
+        ui: Address at which `ratio-hpo ui` serves the store below the run folder. None: `UI_ADDRESS`.
     """
     if not view.stores:
         return {}
@@ -229,7 +246,7 @@ def run_links(view: StudyView, folder: RunFolder, uri: str | None, ui: str | Non
 
 
 def show_view(view: StudyView, folder: RunFolder, uri: str | None) -> str:
-    """Make the chart view of a study in its store; returns its place below the server's address."""
+    """Create the chart view of a study in its store, and return its path below the server's address."""
     tracker = open_tracker(uri, folder, view.about.experiment)
     tracker.show_view(facts_of(view, folder))
     return tracker.view_path(view.name)

@@ -1,4 +1,4 @@
-"""Files checked before anything is run: spaces against what could search them, experiments against themselves."""
+"""Validate experiment and space files without running them."""
 
 from __future__ import annotations
 
@@ -15,33 +15,36 @@ from ratio_hpo.training.parameters import check_names
 
 
 def check_experiment(path: Path) -> str:
-    """What an experiment is on, in words.
+    """Check an experiment file, and return a short description of it.
 
     Raises:
-        ConfigError: one line a mistake.
+        ConfigError: The file is invalid; one line per mistake.
     """
-    mistakes, what = Mistakes(), ""
+    mistakes, description = Mistakes(), ""
     try:
         with mistakes.among():
-            what = kind_of(load_experiment(str(path))).check()
+            description = kind_of(load_experiment(str(path))).check()
         mistakes.tell()
-    except ConfigError:  # its space may have mistakes of its own, which are told too
+    except ConfigError:  # report the mistakes of its space as well
         space = load_yaml(path).get("space")
         with mistakes.among():
             if isinstance(space, str):
                 load_space(space)
         mistakes.tell()
-    return what
+    return description
 
 
 def check_space(path: Path, experiment: str | None = None) -> str:
-    """What a space holds, in words; unless it says `objective: custom`, the built-in objective must know all of it.
+    """Check a space file, and return a short description of it.
+
+    Without `objective: custom`, every parameter must be one of the built-in objective.
 
     Args:
-        experiment: whose sources shares may name; None: those of any experiment at hand.
+        path: The file.
+        experiment: Experiment whose sources `shares` may name. None: any available experiment.
 
     Raises:
-        ConfigError: one line a mistake.
+        ConfigError: The file is invalid; one line per mistake.
     """
     mistakes = Mistakes()
     space = read_space(str(path), mistakes.lines)
@@ -53,30 +56,31 @@ def check_space(path: Path, experiment: str | None = None) -> str:
                 with mistakes.among():
                     _check_parts(f"{path}: parameters.{key}.parts", domain.parts, experiment)
     mistakes.tell()
-    whose = "for an objective of your own" if space.custom else "for the built-in objective"
-    return f"{whose} with {len(space.parameters)} parameter(s)"
+    purpose = "for a custom objective" if space.custom else "for the built-in objective"
+    return f"{purpose} with {len(space.parameters)} parameter(s)"
 
 
 def _check_parts(where: str, parts: tuple[str, ...], experiment: str | None) -> None:
-    known = {name for each in _experiments(experiment) for name in _sources(each, required=experiment is not None)}
-    whose = experiment or "any experiment at hand; name yours with ⟨experiment⟩"
+    required = experiment is not None
+    sources = {source for name in _experiments(experiment) for source in _sources(name, required=required)}
+    owner = experiment or "any available experiment; name yours with ⟨experiment⟩"
     lines = [
-        f"{where}: {part} is no source of {whose} ({did_you_mean(part, sorted(known))})"
+        f"{where}: {part} is not a source of {owner} ({did_you_mean(part, sorted(sources))})"
         for part in parts
-        if part not in known
+        if part not in sources
     ]
     if lines:
         raise ConfigError(*lines)
 
 
-def _experiments(asked: str | None) -> list[str]:
-    return [asked] if asked is not None else [str(path) for path in shipped_files("experiments")]
+def _experiments(requested: str | None) -> list[str]:
+    return [requested] if requested is not None else [str(path) for path in shipped_files("experiments")]
 
 
 def _sources(experiment: str, *, required: bool) -> tuple[str, ...]:
     try:
         return kind_of(load_experiment(experiment)).source_names()
-    except RatioHpoError:  # of those at hand, a broken one has no say
+    except RatioHpoError:  # skip packaged experiments that are invalid
         if required:
             raise
         return ()

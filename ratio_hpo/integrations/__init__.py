@@ -1,1 +1,1 @@
-"""Training loops of others as objectives: Hugging Face's Trainer, Lightning, and the mixer in a PyTorch DataLoader."""
+"""Integrations with the Hugging Face `Trainer`, Lightning and the PyTorch `DataLoader`."""

@@ -1,4 +1,4 @@
-"""A Lightning loop as an objective."""
+"""Use a Lightning training loop as an objective."""
 
 from __future__ import annotations
 
@@ -21,23 +21,25 @@ def lightning_progress(
     cost_before: float = 0.0,
     **fit: Any,
 ) -> Iterator[Progress]:
-    """Fit, and yield progress at the end of every validation (`val_check_interval`).
+    """Fit a model, and yield progress at the end of every validation (`val_check_interval`).
 
-    A trial that is pruned stops the trainer.
+    If the trial is pruned, the trainer stops.
 
     Args:
-        metrics: what the model logs in validation, in [0, 1], by language, which gives `score/<language>`; or one name,
-            which gives `score/mean`. The same stands under the metric's own name, without the language at its end.
-        batch_size: examples of one optimiser step, over all devices and accumulated batches.
-        stage: name of the stage, as in the rungs of the search.
-        cost_before: windows of the stages before, which count for the cost.
-        fit: further arguments of `Trainer.fit`: data loaders, a data module, a checkpoint.
+        trainer: The Lightning trainer.
+        model: The model to fit.
+        metrics: Names of logged validation metrics in [0, 1] by language, which become `score/<language>`; or one name,
+            which becomes `score/mean`. Each value is also reported under its metric name, without the language suffix.
+        batch_size: Examples of one optimiser step, over all devices and accumulated batches.
+        stage: Name of the stage, as in the rungs of the search.
+        cost_before: Windows of earlier stages, which are added to the cost.
+        fit: Further arguments of `Trainer.fit`: data loaders, a data module, a checkpoint.
 
     Raises:
-        KeyError: the model logs no such metric.
+        KeyError: The model does not log a metric.
 
     Examples:
-        >>> def train(params, context):  # what `search` gets; examples/lightning_loop.py is a whole one
+        >>> def train(params, context):  # an objective; examples/lightning_loop.py is a complete example
         ...     trainer, model, loader = make_loop(params, context.seed)
         ...     metrics = {"en": "accuracy/en", "sw": "accuracy/sw"}
         ...     yield from lightning_progress(trainer, model, metrics, batch_size=32, train_dataloaders=loader)
@@ -56,7 +58,7 @@ def lightning_progress(
 
 
 class _Reporter(Callback):
-    """Reports what the model logged in a validation."""
+    """Callback that reports the logged metrics of a validation."""
 
     def __init__(
         self, report: Report, names: Mapping[str, str], batch_size: int, stage: str, cost_before: float

@@ -1,4 +1,4 @@
-"""From a loop that calls back to a generator that yields."""
+"""Convert a training loop with callbacks into a generator of progress."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from ratio_hpo.core.trial import Decision, Progress
 
 Report = Callable[[Progress], Decision]
-"""Hands on an evaluation, waits for the study, and gives its answer: on STOP, training is to end."""
+"""Function that reports an evaluation and returns the study's decision; on STOP, training must end."""
 
 
 def scores_of(measure: str, language: str, value: float) -> dict[str, float]:
-    """A score under the name of its measure, and as what trials are compared by.
+    """Return a score under `score/` and under the name of its measure.
 
     Examples:
         >>> scores_of("accuracy", "sw", 0.5)
@@ -23,20 +23,20 @@ def scores_of(measure: str, language: str, value: float) -> dict[str, float]:
 
 
 class TrainingStopped(Exception):
-    """A loop that was told to stop has evaluated again."""
+    """Raised in a training loop that reports again after the decision STOP."""
 
 
 def progress_stream(train: Callable[[Report], object]) -> Iterator[Progress]:
-    """Run a loop that owns its control flow, and yield what it reports.
+    """Run a training loop, and yield the progress that it reports.
 
-    The loop runs in a thread, but never at the same time as whoever takes the progress: each report waits for the
-    answer. Closing the generator answers STOP and waits until the loop has ended.
+    The loop runs in a thread, but never at the same time as the consumer of the generator: each report waits for the
+    decision. Closing the generator returns STOP to the loop and waits until the loop has ended.
 
     Args:
-        train: runs the loop with a function to report to.
+        train: Function that runs the loop; its argument is the function to report with.
 
     Raises:
-        Exception: whatever the loop raises.
+        Exception: Any error of the loop.
 
     Examples:
         >>> def train(report):
@@ -47,7 +47,7 @@ def progress_stream(train: Callable[[Report], object]) -> Iterator[Progress]:
         >>> stream = progress_stream(train)
         >>> next(stream).windows, next(stream).windows
         (100, 200)
-        >>> stream.close()  # the study says stop
+        >>> stream.close()  # the trial is pruned
     """
     reports: queue.Queue[Progress | None] = queue.Queue()
     answers: queue.Queue[Decision] = queue.Queue()
@@ -56,14 +56,14 @@ def progress_stream(train: Callable[[Report], object]) -> Iterator[Progress]:
 
     def report(progress: Progress) -> Decision:
         if stopped.is_set():
-            raise TrainingStopped("the study said stop, but training went on; end the loop on Decision.STOP")
+            raise TrainingStopped("training continued after Decision.STOP; end the loop when `report` returns it")
         reports.put(progress)
         return answers.get()
 
     def run() -> None:
         try:
             train(report)
-        except BaseException as error:  # it is raised again where the generator is read
+        except BaseException as error:  # raised again in the thread that reads the generator
             errors.append(error)
         finally:
             reports.put(None)

@@ -1,4 +1,4 @@
-"""Hugging Face's `Trainer`: as an objective, and with a mixture of sources as its training data."""
+"""Use the Hugging Face `Trainer` as an objective, and train it on a mixture of sources."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from ratio_hpo.integrations.stream import Report, progress_stream, scores_of
 from ratio_hpo.integrations.torch import MixtureBatchSampler
 
 MEASURES = {"loss": "loss", "learning_rate": "lr"}
-"""What the Trainer logs, by what it is called here."""
+"""Measure names by the names that the Trainer logs."""
 
 
 def trainer_progress(
     trainer: Trainer, metric: str, *, stage: str = "target", cost_before: float = 0.0
 ) -> Iterator[Progress]:
-    """Train, and yield progress at every evaluation that the Trainer makes (`eval_strategy`, `eval_steps`).
+    """Train, and yield progress at every evaluation of the Trainer (`eval_strategy`, `eval_steps`).
 
-    An `eval_dataset` that maps languages to data sets gives `score/<language>` and `<metric>/<language>`; a single one
-    gives `score/mean` and `<metric>/mean`. A trial that is pruned stops the Trainer.
+    An `eval_dataset` that maps languages to data sets yields `score/<language>` and `<metric>/<language>`; a single
+    data set yields `score/mean` and `<metric>/mean`. If the trial is pruned, the Trainer stops.
 
     Args:
-        metric: what `compute_metrics` calls the score, in [0, 1].
-        stage: name of the stage, as in the rungs of the search.
-        cost_before: windows of the stages before, which count for the cost.
+        trainer: The Trainer.
+        metric: Name of the score in the result of `compute_metrics`, in [0, 1].
+        stage: Name of the stage, as in the rungs of the search.
+        cost_before: Windows of earlier stages, which are added to the cost.
 
     Raises:
-        KeyError: the evaluation has no such metric.
+        KeyError: The evaluation does not have the metric.
 
     Examples:
-        >>> def train(params, context):  # what `search` gets; examples/trainer_classification.py is a whole one
+        >>> def train(params, context):  # an objective; see examples/trainer_classification.py
         ...     trainer = make_trainer(params, context.seed)
         ...     yield from trainer_progress(trainer, "accuracy")
     """
@@ -51,19 +52,20 @@ def trainer_progress(
 
 
 class MixtureTrainerMixin:
-    """Lets a `MixtureSampler` choose a Trainer's training examples.
+    """Mixin that makes a Trainer sample its training examples with a `MixtureBatchSampler`.
 
-    Everything else of the Trainer's own data loader stays: collator, workers, pinned memory. With several processes,
-    give the sampler `rank=arguments.process_index` and `world_size=arguments.world_size`.
+    Other settings of the Trainer's data loader are kept: collator, workers, pinned memory. With several processes,
+    pass `rank=arguments.process_index` and `world_size=arguments.world_size` to the sampler.
 
     Args:
-        mixture: over `concatenate(sources)`, which is the `train_dataset`.
+        mixture: Sampler over `concatenate(sources)`, which must be the `train_dataset`.
 
     Examples:
         >>> class MixtureTrainer(MixtureTrainerMixin, Trainer):
         ...     pass
         >>> def make_trainer(model, arguments, sources, shares, draws):
-        ...     mixture = MixtureBatchSampler(sizes_of(sources), shares, draws=draws, batch_size=arguments.train_batch_size)
+        ...     batch_size = arguments.train_batch_size
+        ...     mixture = MixtureBatchSampler(sizes_of(sources), shares, draws=draws, batch_size=batch_size)
         ...     return MixtureTrainer(model, arguments, train_dataset=concatenate(sources), mixture=mixture)
     """
 
@@ -75,35 +77,35 @@ class MixtureTrainerMixin:
         self.mixture = mixture
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """The Trainer's own data loader, with the mixture's examples.
+        """Return the Trainer's data loader with the mixture as its sampler.
 
         Raises:
-            ValueError: the data set has another number of examples than the mixture draws from.
+            ValueError: The data set and the mixture differ in their number of examples.
         """
-        plain: DataLoader[Any] = super().get_train_dataloader()  # type: ignore[misc]
-        size = len(plain.dataset)  # type: ignore[arg-type]
+        loader: DataLoader[Any] = super().get_train_dataloader()  # type: ignore[misc]
+        size = len(loader.dataset)  # type: ignore[arg-type]
         if size != self.mixture.num_examples:
             raise ValueError(
-                f"the mixture draws from {self.mixture.num_examples} examples, but train_dataset has {size}; give it "
-                "concatenate(sources), of the sources whose sizes the mixture has"
+                f"the mixture samples from {self.mixture.num_examples} examples, but train_dataset has {size}; pass "
+                "concatenate(sources) with the sources of the mixture as train_dataset"
             )
         return DataLoader(
-            plain.dataset,
+            loader.dataset,
             self.state.train_batch_size or self.args.train_batch_size,
             sampler=self.mixture,
-            collate_fn=plain.collate_fn,
-            num_workers=plain.num_workers,
-            pin_memory=plain.pin_memory,
+            collate_fn=loader.collate_fn,
+            num_workers=loader.num_workers,
+            pin_memory=loader.pin_memory,
             drop_last=self.args.dataloader_drop_last,
-            worker_init_fn=plain.worker_init_fn,
-            multiprocessing_context=plain.multiprocessing_context,
-            prefetch_factor=plain.prefetch_factor,
-            persistent_workers=plain.persistent_workers,
+            worker_init_fn=loader.worker_init_fn,
+            multiprocessing_context=loader.multiprocessing_context,
+            prefetch_factor=loader.prefetch_factor,
+            persistent_workers=loader.persistent_workers,
         )
 
 
 class _Reporter(TrainerCallback):
-    """Gathers the scores of one evaluation, which the Trainer makes one data set at a time."""
+    """Callback that collects the scores of an evaluation, which the Trainer runs on one data set at a time."""
 
     def __init__(self, report: Report, metric: str, names: list[str], stage: str, cost_before: float) -> None:
         self._report, self._metric, self._names = report, metric, names
@@ -121,7 +123,7 @@ class _Reporter(TrainerCallback):
                 self._scores |= scores_of(self._metric, name or "mean", float(metrics[key]))
                 self._seen.add(name)
         if not self._scores:
-            raise KeyError(f"the evaluation needs a metric {self._metric!r}, but gave {sorted(metrics)}")
+            raise KeyError(f"the evaluation needs a metric {self._metric!r}, but has {sorted(metrics)}")
         if len(self._seen) < len(self._names):
             return control
         windows = state.global_step * args.train_batch_size * args.gradient_accumulation_steps * args.world_size
@@ -131,7 +133,7 @@ class _Reporter(TrainerCallback):
             windows=windows,
             cost=self._before + windows,
             scores=dict(self._scores),
-            measures={ours: float(logged[theirs]) for theirs, ours in MEASURES.items() if theirs in logged},
+            measures={name: float(logged[key]) for key, name in MEASURES.items() if key in logged},
         )
         self._scores.clear()
         self._seen.clear()

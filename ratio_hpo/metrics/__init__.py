@@ -1,1 +1,1 @@
-"""Scores of answers, and measures of convergence. Pure Python and NumPy."""
+"""Task scores, measures of convergence, and paired comparisons. Python, NumPy and SciPy only."""

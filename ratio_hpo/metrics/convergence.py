@@ -1,6 +1,6 @@
-"""Cost to target, area over the curve, the anytime front and its hypervolume, as docs/semantics.md defines them.
+"""Cost to target, area over the curve, the anytime front and its hypervolume, as defined in docs/semantics.md.
 
-A curve is a sequence of (attributed cost, mean F1) in order of cost.
+A curve is a sequence of (attributed cost, score) in order of cost.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ Curve = Sequence[tuple[float, float]]
 
 
 def cost_to_target(curve: Curve, target: float) -> float:
-    """The cost at which the running maximum of F1, linear between evaluations, first reaches `target`.
+    """Return the cost at which the running maximum of the score, linear between evaluations, first reaches `target`.
 
-    The curve starts at F1 0 and cost 0. Infinity where it never gets there: the trial is censored.
+    The curve starts at score 0 and cost 0. Return infinity if it never reaches the target: the trial is censored.
 
     Examples:
         >>> cost_to_target([(100, 0.4), (200, 0.6)], 0.5)
@@ -31,16 +31,19 @@ def cost_to_target(curve: Curve, target: float) -> float:
 
 
 def area_over_curve(curve: Curve, largest_cost: float) -> float:
-    """The mean of 1 - F1 over cost from 0 to `largest_cost`, by trapezoids.
+    """Return the mean of 1 - score over costs from 0 to `largest_cost`, by the trapezoidal rule.
 
-    F1 is 0 at cost 0 and holds its last value to the end; a point beyond `largest_cost` counts up to it.
+    The score is 0 at cost 0 and keeps its last value to the end; a segment beyond `largest_cost` is cut off there.
+
+    Raises:
+        ValueError: if `largest_cost` is not positive.
 
     Examples:
         >>> area_over_curve([(100, 0.5)], 200)
         0.625
     """
     if largest_cost <= 0.0:
-        raise ValueError(f"the area needs a largest cost over 0, but got {largest_cost}")
+        raise ValueError(f"area_over_curve needs largest_cost > 0, but got {largest_cost}; raise it")
     area, cost, last = 0.0, 0.0, 0.0
     for next_cost, value in curve:
         if next_cost >= largest_cost:
@@ -52,9 +55,9 @@ def area_over_curve(curve: Curve, largest_cost: float) -> float:
 
 
 def anytime_front(points: Iterable[tuple[float, float]]) -> list[int]:
-    """Indices of the points (cost, F1) that no other one beats in both, by rising cost.
+    """Return the indices of the points (cost, score) that no other point dominates, by increasing cost.
 
-    Of equal points the first is kept; a point with the same F1 at a higher cost is beaten.
+    Of equal points, the first one is kept. A point with the same score at a higher cost is dominated.
 
     Examples:
         >>> anytime_front([(200, 0.5), (100, 0.4), (300, 0.5), (150, 0.3)])
@@ -71,16 +74,19 @@ def anytime_front(points: Iterable[tuple[float, float]]) -> list[int]:
 
 
 def hypervolume(points: Iterable[tuple[float, float]], largest_cost: float) -> float:
-    """The part of the rectangle [0, largest_cost] x [0, 1] that the points dominate, in [0, 1].
+    """Return the fraction of the rectangle [0, largest_cost] x [0, 1] that the points dominate, in [0, 1].
 
-    The reference point is (largest_cost, 0): a point at cost c and F1 f dominates what costs more and scores less.
+    The reference point is (largest_cost, 0). A point dominates every higher cost combined with a lower score.
+
+    Raises:
+        ValueError: if `largest_cost` is not positive.
 
     Examples:
         >>> hypervolume([(100, 0.5)], 200)
         0.25
     """
     if largest_cost <= 0.0:
-        raise ValueError(f"the hypervolume needs a largest cost over 0, but got {largest_cost}")
+        raise ValueError(f"hypervolume needs largest_cost > 0, but got {largest_cost}; raise it")
     inside = [point for point in points if point[0] < largest_cost]
     front = [inside[k] for k in anytime_front(inside)]
     area = 0.0

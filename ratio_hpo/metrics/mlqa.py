@@ -1,7 +1,7 @@
 """MLQA exact match and F1 (Lewis et al. 2020, arXiv 1910.07475, section 4.1), written from the definition.
 
-Against SQuAD v1.1: articles of each language are dropped, all Unicode punctuation counts as punctuation, ASCII
-symbols too, and Chinese is compared character by character. Defined for the seven languages of MLQA alone.
+Differences from SQuAD v1.1: the articles of each language are removed, punctuation is all of Unicode punctuation and
+the ASCII symbols, and Chinese is compared by character. The metric is defined only for the seven languages of MLQA.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _CHINESE = re.compile(r"[\u4e00-\u9fa5]")
 
 
 def normalise(text: str, language: str) -> str:
-    """Lower case without punctuation, the language's articles and extra white space.
+    """Return the text in lower case, without punctuation, articles of the language and extra white space.
 
     Raises:
-        ConfigError: a language that MLQA does not define.
+        ConfigError: if MLQA does not define the language.
     """
     if language not in _ARTICLES:
         raise ConfigError(
-            f"mlqa scores need a language of {', '.join(LANGUAGES)}, but got {language}; use metric: squad"
+            f"metric: mlqa is defined for {', '.join(LANGUAGES)}, but got language {language}; use metric: squad"
         )
     bare = "".join(c for c in text.lower() if c not in _ASCII and not unicodedata.category(c).startswith("P"))
     if _ARTICLES[language]:
@@ -48,15 +48,15 @@ def normalise(text: str, language: str) -> str:
 
 
 def score(prediction: str, golds: Sequence[str], language: str) -> Score:
-    """F1 and exact match of an answer, against the gold answer that suits it best, in [0, 1]."""
-    said = normalise(prediction, language)
-    wanted = [normalise(gold, language) for gold in golds]
-    best_f1 = max((f1(_tokens(said, language), _tokens(gold, language)) for gold in wanted), default=0.0)
-    return best_f1, float(any(said == gold for gold in wanted))
+    """Return F1 and exact match of an answer against the best-matching gold answer, in [0, 1]."""
+    predicted = normalise(prediction, language)
+    normalised_golds = [normalise(gold, language) for gold in golds]
+    best_f1 = max((f1(_tokens(predicted, language), _tokens(gold, language)) for gold in normalised_golds), default=0.0)
+    return best_f1, float(any(predicted == gold for gold in normalised_golds))
 
 
 def _tokens(text: str, language: str) -> list[str]:
-    """White-space tokens; in Chinese each Han character by itself and other runs whole."""
+    """Split into white-space tokens; in Chinese, each Han character is also a separate token."""
     if language != "zh":
         return text.split()
     return _CHINESE.sub(lambda match: f" {match.group()} ", text).split()

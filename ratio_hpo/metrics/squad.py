@@ -1,7 +1,7 @@
-"""SQuAD v1.1 exact match and F1 (Rajpurkar et al. 2016, evaluate-v1.1), as XQuAD and TyDiQA-GoldP use them.
+"""SQuAD v1.1 exact match and F1 (Rajpurkar et al. 2016, evaluate-v1.1), as used by XQuAD and TyDiQA-GoldP.
 
-The normalisation is English: lower case, ASCII punctuation, English articles, white-space tokens. For Chinese
-and Thai, F1 is therefore close to exact match.
+The normalisation is made for English: lower case, no ASCII punctuation, no English articles, white-space tokens. F1 is
+therefore close to exact match for Chinese and Thai.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Score = tuple[float, float]
 
 
 def normalise(text: str) -> str:
-    """Lower case without punctuation, articles and extra white space."""
+    """Return the text in lower case, without punctuation, articles and extra white space."""
     bare = "".join(character for character in text.lower() if character not in _PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", bare).split())
 
 
 def f1(prediction: Sequence[str], gold: Sequence[str]) -> float:
-    """Harmonic mean of the precision and recall of tokens, in [0, 1]."""
+    """Return the harmonic mean of token precision and recall, in [0, 1]."""
     shared = sum((Counter(prediction) & Counter(gold)).values())
     if shared == 0:
         return 0.0
@@ -35,11 +35,11 @@ def f1(prediction: Sequence[str], gold: Sequence[str]) -> float:
 
 
 def score(prediction: str, golds: Sequence[str], language: str = "en") -> Score:
-    """F1 and exact match of an answer, against the gold answer that suits it best."""
-    said = normalise(prediction)
-    wanted = [normalise(gold) for gold in golds]
-    best_f1 = max((f1(said.split(), gold.split()) for gold in wanted), default=0.0)
-    return best_f1, float(any(said == gold for gold in wanted))
+    """Return F1 and exact match of an answer against the best-matching gold answer."""
+    predicted = normalise(prediction)
+    normalised_golds = [normalise(gold) for gold in golds]
+    best_f1 = max((f1(predicted.split(), gold.split()) for gold in normalised_golds), default=0.0)
+    return best_f1, float(any(predicted == gold for gold in normalised_golds))
 
 
 def question_scores(
@@ -48,28 +48,34 @@ def question_scores(
     language: str = "en",
     scorer: Callable[[str, Sequence[str], str], Score] = score,
 ) -> list[Score]:
-    """F1 and exact match of every question, in order; an empty prediction scores 0.
+    """Return F1 and exact match of every question, in order.
+
+    Args:
+        predictions: the predicted answer to each question.
+        golds: the gold answers to each question.
+        language: language of the questions.
+        scorer: scoring function of one answer.
 
     Raises:
-        ValueError: no question, or not one prediction for each.
+        ValueError: if there are no questions, or if the numbers of predictions and questions differ.
     """
     if not golds or len(golds) != len(predictions):
         raise ValueError(
-            f"scores need one prediction a question, but got {len(predictions)} for {len(golds)} question(s)"
+            f"scores need one prediction per question, but got {len(predictions)} for {len(golds)} question(s)"
         )
-    return [scorer(said, answers, language) for said, answers in zip(predictions, golds, strict=True)]
+    return [scorer(prediction, answers, language) for prediction, answers in zip(predictions, golds, strict=True)]
 
 
 def mean_scores(scores: Sequence[Score]) -> Score:
-    """Mean F1 and exact match."""
+    """Return mean F1 and mean exact match."""
     return sum(s[0] for s in scores) / len(scores), sum(s[1] for s in scores) / len(scores)
 
 
 def standard_error(by_language: Sequence[Sequence[Score]]) -> float:
-    """Of the unweighted mean over languages of the mean F1 over questions, were other questions drawn.
+    """Return the standard error over questions of the mean over languages of the mean F1 over questions.
 
-    sqrt(sum over languages of s^2 / n) / L, with the sample variance s^2; a language of one question counts
-    with the largest variance that a score in [0, 1] can have, 1/4. Seeds and training data are not in it.
+    The error is sqrt(sum over languages of s^2 / n) / L, with the sample variance s^2. A language with one question
+    counts with the largest variance of a score in [0, 1], 1/4. Variation over seeds and training data is not included.
     """
     total = 0.0
     for scores in by_language:

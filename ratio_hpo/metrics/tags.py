@@ -1,6 +1,6 @@
-"""Scores of tagged sentences: runs of equal tags (XTREME's F1 of parts of speech), spans in IOB2, accuracy.
+"""Scores of tagged sentences: F1 of runs of equal tags (parts of speech in XTREME), F1 of IOB2 spans, accuracy.
 
-Each gives a numerator and a denominator a sentence; the score is the ratio of their sums, micro over all of them.
+Each score has a numerator and a denominator per sentence and is the ratio of their sums (micro average).
 """
 
 from __future__ import annotations
@@ -13,47 +13,47 @@ from numpy.typing import NDArray
 Counts = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 SINGLE = ("S", "B", "E")
-"""First letters that make each tag an entity of its own: SCONJ and SYM."""
+"""First letters of tags whose runs are split into single words: SCONJ and SYM."""
 
 
 def runs(tags: Sequence[str]) -> set[tuple[int, int, str]]:
-    """Maximal runs of one equal tag, as (first, last, tag); a tag that begins with S, B or E is a run a word.
+    """Return maximal runs of equal tags as (first, last, tag); each word tagged S..., B... or E... is a separate run.
 
-    That is what seqeval 0.0.12 makes of bare tags, which XTREME scores with it: written from its behaviour, not its
-    code. `O` is no run.
+    This reproduces the behaviour of seqeval 0.0.12 on tags without a prefix, as XTREME uses it; no code is taken from
+    it. `O` does not form runs.
 
     Examples:
         >>> sorted(runs(["DET", "NOUN", "NOUN", "SYM", "SYM"]))
         [(0, 0, 'DET'), (1, 2, 'NOUN'), (3, 3, 'SYM'), (4, 4, 'SYM')]
     """
-    found: set[tuple[int, int, str]] = set()
+    run_set: set[tuple[int, int, str]] = set()
     first = 0
     for k, tag in enumerate(tags):
         ends = k + 1 == len(tags) or tags[k + 1] != tag or tag.startswith(SINGLE)
         if ends and tag != "O":
-            found.add((first, k, tag))
+            run_set.add((first, k, tag))
         if ends:
             first = k + 1
-    return found
+    return run_set
 
 
 def spans(tags: Sequence[str]) -> set[tuple[int, int, str]]:
-    """Entities as (first, last, type) by conlleval's rules: an `I-X` that continues no X opens one.
+    """Return entities as (first, last, type) by the rules of conlleval: an `I-X` not preceded by X opens an entity.
 
     Examples:
         >>> sorted(spans("I-PER I-PER O B-LOC I-ORG I-ORG B-ORG I-LOC".split()))
         [(0, 1, 'PER'), (3, 3, 'LOC'), (4, 5, 'ORG'), (6, 6, 'ORG'), (7, 7, 'LOC')]
     """
-    found: set[tuple[int, int, str]] = set()
+    entities: set[tuple[int, int, str]] = set()
     first, kind = 0, ""
     for k, tag in enumerate([*tags, "O"]):
         mark, _, name = tag.partition("-")
         if kind and (mark != "I" or name != kind):
-            found.add((first, k - 1, kind))
+            entities.add((first, k - 1, kind))
             kind = ""
         if mark in ("B", "I") and not kind:
             first, kind = k, name
-    return found
+    return entities
 
 
 def f1_counts(
@@ -61,16 +61,16 @@ def f1_counts(
     gold: Sequence[Sequence[str]],
     entities: Callable[[Sequence[str]], set[tuple[int, int, str]]],
 ) -> Counts:
-    """Twice what agrees, and what was said and what is right, of each sentence."""
-    pairs = [(entities(ours), entities(theirs)) for ours, theirs in zip(said, gold, strict=True)]
+    """Return, for each sentence, twice the number of matching entities, and the number of predicted and gold ones."""
+    pairs = [(entities(predicted), entities(correct)) for predicted, correct in zip(said, gold, strict=True)]
     return (
-        np.array([2.0 * len(ours & theirs) for ours, theirs in pairs]),
-        np.array([float(len(ours) + len(theirs)) for ours, theirs in pairs]),
+        np.array([2.0 * len(predicted & correct) for predicted, correct in pairs]),
+        np.array([float(len(predicted) + len(correct)) for predicted, correct in pairs]),
     )
 
 
 def accuracy_counts(said: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> Counts:
-    """Right words, and all words, of each sentence."""
+    """Return the number of correct words and the number of words, for each sentence."""
     return (
         np.array([float(sum(a == b for a, b in zip(x, y, strict=True))) for x, y in zip(said, gold, strict=True)]),
         np.array([float(len(sentence)) for sentence in gold]),

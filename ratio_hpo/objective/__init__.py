@@ -1,4 +1,4 @@
-"""Objectives: from parameters to a stream of progress; the built-in one trains two stages."""
+"""Objectives: functions from parameters to a stream of progress; the built-in one trains stages."""
 
 from ratio_hpo.objective.base import Objective
 from ratio_hpo.objective.checked import CheckedObjective

@@ -1,4 +1,4 @@
-"""The one interface that users extend."""
+"""Interface of objectives, which users implement."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from collections.abc import Callable, Iterator
 from ratio_hpo.core.trial import Context, Params, Progress
 
 Objective = Callable[[Params, Context], Iterator[Progress]]
-"""What users extend: a generator of progress. Pruning closes it."""
+"""Function that takes parameters and a context and returns a generator of `Progress`; pruning closes the generator."""

@@ -1,4 +1,4 @@
-"""A user's own objective, with what it yields checked before anybody relies on it."""
+"""Validate the progress of a custom objective."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from ratio_hpo.objective.base import Objective
 
 @dataclass(frozen=True, slots=True)
 class CheckedObjective:
-    """Runs a function that yields progress, and refuses what breaks the rules, with the rule as the reason.
+    """Custom objective whose progress is validated.
 
     Attributes:
-        rungs: windows of each stage at which trials are compared.
-        languages: what every evaluation needs a score of; none: what the first one has.
-        measure: what `score/<lang>` is made of, where the function gives none.
-        weights: of languages in the primary score; none: the same for all.
-        largest_cost: the trial ends at the first evaluation that costs so much, whether the function goes on or not.
+        function: The custom objective.
+        rungs: Windows of each stage at which trials are compared.
+        languages: Languages that every evaluation must score. Empty: the languages of the first evaluation.
+        largest_cost: The trial ends at the first evaluation that reaches this cost.
+        measure: Measure that `score/<lang>` is copied from if the function yields no `score/<lang>`.
+        weights: Weights of languages in the primary score. Empty: equal weights.
     """
 
     function: Objective
@@ -38,33 +39,34 @@ class CheckedObjective:
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, params: Params, context: Context) -> Generator[Progress, None, None]:
-        """The function's progress.
+        """Yield the validated progress of the function.
 
         Raises:
-            TypeError, ValueError: it is no generator of `Progress`, or one of them breaks a rule.
-            Diverged: a score or a loss is not finite.
+            TypeError: The function is not a generator of `Progress`.
+            ValueError: A progress is invalid.
+            Diverged: A score or a loss is not finite.
         """
         stream: Any = self.function(params, context)
         if not hasattr(stream, "__next__") or not hasattr(stream, "close"):
             raise TypeError(f"an objective needs to be a generator of Progress, but it returned {_kind(stream)}")
-        before: Progress | None = None
+        previous: Progress | None = None
         with closing(stream):
             for progress in stream:
-                plain = self._plain(progress).with_means(self.measure, self.weights)
-                self._check(plain, params, before)
-                before = plain
-                yield plain
-                if plain.cost >= self.largest_cost:
+                converted = self._to_python_types(progress).with_means(self.measure, self.weights)
+                self._check(converted, params, previous)
+                previous = converted
+                yield converted
+                if converted.cost >= self.largest_cost:
                     return
 
-    def _plain(self, progress: Any) -> Progress:
-        """The progress with Python's own numbers, whatever arrays and tensors gave; measures that are not finite go."""
+    def _to_python_types(self, progress: Any) -> Progress:
+        """Convert array and tensor scalars to Python numbers, and drop measures that are not finite."""
         if not isinstance(progress, Progress):
             raise TypeError(f"an objective needs to yield Progress, but it yielded {_kind(progress)}")
         for name in ("stage", "weights", "items"):
             value = getattr(progress, name)
             if not isinstance(value, str) and (name == "stage" or value is not None):
-                raise TypeError(f"progress needs {name} as a text, but got {_kind(value)}")
+                raise TypeError(f"progress needs {name} as a string, but got {_kind(value)}")
         measures = {key: float(value) for key, value in progress.measures.items()}
         return replace(
             progress,
@@ -77,20 +79,20 @@ class CheckedObjective:
             measures={key: value for key, value in measures.items() if key == "loss" or math.isfinite(value)},
         )
 
-    def _check(self, progress: Progress, params: Params, before: Progress | None) -> None:
+    def _check(self, progress: Progress, params: Params, previous: Progress | None) -> None:
         if progress.stage not in self.rungs:
-            what = did_you_mean(progress.stage, list(self.rungs))
-            raise ValueError(f"progress needs a stage of the rungs, but got {progress.stage!r} ({what})")
-        cost = before.cost if before is not None else 0.0
+            hint = did_you_mean(progress.stage, list(self.rungs))
+            raise ValueError(f"progress needs a stage of the rungs, but got {progress.stage!r} ({hint})")
+        cost = previous.cost if previous is not None else 0.0
         if not progress.cost >= cost or progress.windows < 0:
             raise ValueError(
                 f"progress needs windows >= 0 and a cost that never falls, but got windows={progress.windows} and "
                 f"cost={progress.cost:g} after {cost:g}"
             )
-        if before is not None and progress.stage == before.stage and progress.cost == cost:
+        if previous is not None and progress.stage == previous.stage and progress.cost == cost:
             raise ValueError(
                 f"progress needs a cost that rises within a stage, but got {progress.cost:g} twice in "
-                f"{progress.stage}, at windows {before.windows} and {progress.windows}"
+                f"{progress.stage}, at windows {previous.windows} and {progress.windows}"
             )
         numbers = {**progress.scores, "loss": progress.measures.get("loss", 0.0)}
         if not all(math.isfinite(value) for value in numbers.values()):
@@ -99,23 +101,24 @@ class CheckedObjective:
         outside = [key for key, value in progress.scores.items() if not 0.0 <= value <= 1.0]
         if outside:
             raise ValueError(f"scores need to be in [0, 1], but {outside[0]} is {progress.scores[outside[0]]:g}")
-        known = self.languages or tuple(self.weights) or (tuple(before.by_language()) if before is not None else ())
-        absent = [language for language in known if f"score/{language}" not in progress.scores]
+        scored_before = tuple(previous.by_language()) if previous is not None else ()
+        required = self.languages or tuple(self.weights) or scored_before
+        absent = [language for language in required if f"score/{language}" not in progress.scores]
         if absent:
             raise ValueError(
                 f"scores need {self.measure}/{absent[0]} or score/{absent[0]} at every evaluation, but at "
                 f"{progress.stage} window {progress.windows} got {sorted(progress.scores)}"
             )
-        wanted = weighted_mean(progress.by_language(), self.weights) if self.weights else None
-        if wanted is not None and not math.isclose(wanted, progress.primary_score, abs_tol=1e-6):
+        expected = weighted_mean(progress.by_language(), self.weights) if self.weights else None
+        if expected is not None and not math.isclose(expected, progress.primary_score, abs_tol=1e-6):
             raise ValueError(
-                f"{PRIMARY_SCORE} needs to be the mean of the languages by `weights`, {wanted:.6f}, but is "
-                f"{progress.primary_score:.6f}; leave it out, or correct the weights"
+                f"{PRIMARY_SCORE} needs to be the mean of the languages by `weights`, {expected:.6f}, but is "
+                f"{progress.primary_score:.6f}; omit it, or correct the weights"
             )
         if not progress.has_primary_score:
             raise ValueError(
                 f"an evaluation needs a score named {self.measure}/<language> or {self.measure}/mean (or score/…), "
-                f"got {list(progress.scores)}"
+                f"but got {list(progress.scores)}"
             )
 
 
@@ -124,7 +127,7 @@ def _kind(value: object) -> str:
 
 
 def source_of(objective: Any) -> str | None:
-    """A name of the source of an objective of one's own, and of its module; None: it is not at hand."""
+    """Return a fingerprint of a custom objective's source code and module, or None if the source is not available."""
     function = objective.function if isinstance(objective, CheckedObjective) else None
     while (
         function is not None

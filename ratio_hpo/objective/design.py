@@ -1,4 +1,4 @@
-"""All that a worker needs to run any trial of a study, and how parameters become stages and what they come to."""
+"""Design of a study: everything a worker needs to turn parameters into stages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ratio_hpo.training.stage import Stage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDesign:
-    """A task of a study, and the head that it is trained and scored with; the head is None on a layer."""
+    """Task of a study with its head; the head is None for a task that is scored on a layer."""
 
     task: str
     settings: TaskSettings
@@ -27,20 +27,25 @@ class TaskDesign:
     head: Head | None = None
 
     def print(self) -> Any:
-        """What shapes the head."""
+        """Return the values that determine the head, for fingerprints."""
         return [self.task, self.head.auto_class if self.head else None, list(self.labels)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetDesign:
-    """A target of a study.
+    """Target of a study.
 
     Attributes:
-        task: name in the design's tasks.
-        metric: how it is scored, where its task knows several ways.
-        stage: that is trained for it; None: it is scored on the intermediate stage alone.
-        folders: window set of each (language, split); of a retrieval set one, under ("", "").
-        last: those that the end of a trial is scored on beside, or in the place of, these: `test` of a confirmation.
+        name: Name of the target.
+        task: Key in the design's tasks.
+        primary: Measure of the target's score.
+        metric: Metric, for tasks with several metrics.
+        languages: Languages of the target's score.
+        folders: Window set of each (language, split); a retrieval target has one, under ("", "").
+        weight: Weight in the primary score.
+        stage: Stage trained for the target. None: it is scored on the intermediate stage.
+        at_rungs: Score the target at each rung, not only at the end.
+        last: Extra or replacement window sets scored at the final step: `test` in a confirmation.
     """
 
     name: str
@@ -57,15 +62,19 @@ class TargetDesign:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
-    """Made once by the experiment.
+    """Design of a study, created once by the experiment.
 
     Attributes:
-        tasks: by the name of their head, or of their target where they have none.
-        stages: reference configuration of each stage: `intermediate`, then `target`, or several `target.<name>`.
-        sources: of each stage, by name.
-        seed: of the heads that are made first; a trial's own is in its context.
-        rungs: steps of each stage at which trials are compared.
-        cost_unit: what cost counts: `windows` or `tokens`.
+        base: Pretrained encoder.
+        engine: Precision and batch sizes.
+        seed: Seed of the initial heads; a trial's training seed is in its context.
+        vocabulary: Special tokens and size of the vocabulary.
+        tasks: Tasks by the name of their head, or of their target if they have no head.
+        stages: Reference configuration of each stage: `intermediate`, then `target` or several `target.<name>`.
+        sources: Sources of each stage, by name.
+        targets: Targets that trials are scored on.
+        rungs: Steps of each stage at which trials are compared.
+        cost_unit: Unit of cost: `windows` or `tokens`.
     """
 
     base: Base
@@ -81,18 +90,18 @@ class Design:
 
     @property
     def heads(self) -> list[Head]:
-        """Every head that a trial may train or be scored with, by name."""
+        """All heads that trials train or score, sorted by name."""
         return [task.head for _, task in sorted(self.tasks.items()) if task.head is not None]
 
     @property
     def window_folders(self) -> list[str]:
-        """Every window set that a trial may train or be scored on."""
+        """All window sets that trials train on or are scored on."""
         trained = {source.folder for group in self.sources.values() for source in group.values()}
         scored = {folder for t in self.targets for folder in (*t.folders.values(), *t.last.values())}
         return sorted(trained | scored)
 
     def make_stages(self, params: Params, seed: int, *, precision: str) -> list[tuple[Stage, StageMixture]]:
-        """The stages of a trial, each with what its mixture was solved to; target stages branch from the first one."""
+        """Return the stages of a trial with their solved mixtures; target stages branch from the intermediate stage."""
         parent = self.base.identity
         stages = []
         for name in self.stages:
@@ -106,8 +115,8 @@ class Design:
 
     def _stage(self, name: str, params: Params, seed: int, precision: str, parent: str) -> tuple[Stage, StageMixture]:
         spec, sources = self._spec(name, params), self.sources[name]
-        sizes, asked = sizes_of(sources), params if name == INTERMEDIATE else {}
-        solution = solve(sizes, spec.wanted(), shares=asked.get("shares"), ratio=asked.get("ratio"))
+        sizes, requested = sizes_of(sources), params if name == INTERMEDIATE else {}
+        solution = solve(sizes, spec.wanted(), shares=requested.get("shares"), ratio=requested.get("ratio"))
         mixture = Mixture(
             shares=solution.shares,
             sizes={key: size.windows for key, size in sizes.items()},
@@ -137,7 +146,10 @@ class Design:
         return stage, solution
 
     def _spec(self, name: str, params: Params) -> StageSpec:
-        """The stage's reference configuration with the trial's parameters put in; those of this stage alone last."""
+        """Return the stage's reference configuration with the trial's parameters.
+
+        Parameters of one stage (with a dot in their name) override parameters of all stages.
+        """
         changes: dict[str, Any] = {}
         for parameter, value in sorted(params.items(), key=lambda item: "." in item[0]):
             for stage, key in owners(parameter, self.stages):
@@ -151,39 +163,39 @@ class Design:
 def plan_stage(
     stage: Stage, solution: StageMixture, sources: Mapping[str, SourceData], windows: Callable[[str], WindowSet]
 ) -> StagePlan:
-    """What a stage comes to before it is trained: shares, epochs, caps."""
+    """Return the plan of a stage without training it: realised shares, epochs and caps."""
     stream, draws = MixtureStream(stage.mixture, stage.seed), stage.steps * stage.batch_size
     source, index = stream.take(0, draws)
     capped = stream.caps(draws)
     drawn = {name: index[source == k] for k, name in enumerate(stream.sources)}
-    opened = {name: windows(sources[name].folder) for name in drawn}
-    tokens = {name: int(opened[name].lengths(chosen).sum()) for name, chosen in drawn.items()}
-    whole = max(sum(tokens.values()), 1)
+    window_sets = {name: windows(sources[name].folder) for name in drawn}
+    tokens = {name: int(window_sets[name].lengths(positions).sum()) for name, positions in drawn.items()}
+    total_tokens = max(sum(tokens.values()), 1)
     plans = {
         name: SourcePlan(
             requested=float(solution.shares[name]),
-            windows=len(chosen),
-            questions=len(set(opened[name].columns["item"][chosen].tolist())),
+            windows=len(positions),
+            questions=len(set(window_sets[name].columns["item"][positions].tolist())),
             tokens=tokens[name],
-            rows=opened[name].rows_among(chosen),
-            share_windows=len(chosen) / max(draws, 1),
-            share_tokens=tokens[name] / whole,
-            epochs=len(chosen) / max(len(opened[name]), 1),
+            rows=window_sets[name].rows_among(positions),
+            share_windows=len(positions) / max(draws, 1),
+            share_tokens=tokens[name] / total_tokens,
+            epochs=len(positions) / max(len(window_sets[name]), 1),
             task=sources[name].size.task,
             language=sources[name].language,
             capped=capped.get(name),
         )
-        for name, chosen in drawn.items()
+        for name, positions in drawn.items()
     }
     labelled = {name: plan for name, plan in plans.items() if name not in stage.mixture.auxiliary}
-    others = [plan for name, plan in labelled.items() if name not in stage.mixture.reference]
+    non_reference = [plan for name, plan in labelled.items() if name not in stage.mixture.reference]
     return StagePlan(
         steps=stage.steps,
         windows=draws,
         ratio=solution.requested_ratio,
-        ratio_realised=_part([p.windows for p in others], [p.windows for p in labelled.values()]),
-        ratio_realised_tokens=_part([p.tokens for p in others], [p.tokens for p in labelled.values()]),
-        ratio_realised_all=_part(
+        ratio_realised=_fraction([p.windows for p in non_reference], [p.windows for p in labelled.values()]),
+        ratio_realised_tokens=_fraction([p.tokens for p in non_reference], [p.tokens for p in labelled.values()]),
+        ratio_realised_all=_fraction(
             [p.windows for name, p in plans.items() if not sources[name].size.reference],
             [p.windows for p in plans.values()],
         ),
@@ -191,5 +203,5 @@ def plan_stage(
     )
 
 
-def _part(some: list[int], every: list[int]) -> float:
-    return sum(some) / max(sum(every), 1)
+def _fraction(part: list[int], whole: list[int]) -> float:
+    return sum(part) / max(sum(whole), 1)

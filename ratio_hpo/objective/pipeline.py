@@ -1,7 +1,8 @@
-"""The built-in objective: parameters become an intermediate stage and target stages, the stages a stream of progress.
+"""Built-in objective: train an intermediate stage and target stages, and yield progress.
 
-Target stages branch from the end of the intermediate one, which is trained once. They advance in rounds: each to its
-first rung, then each to its second; a round is one piece of progress, after which the trial can be stopped.
+Target stages branch from the end of the intermediate stage, which is trained once. They advance in rounds: each stage
+trains to its first rung, then each to its second, and so on. Each round yields one progress, after which the trial can
+be pruned.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 
 
 class Pipeline:
-    """The built-in objective. The engine is made at the first trial and kept for the next ones."""
+    """Built-in objective, which creates its engine at the first trial and reuses it.
+
+    Args:
+        design: The study's design.
+    """
 
     def __init__(self, design: Design) -> None:
         self.design = design
@@ -39,10 +44,10 @@ class Pipeline:
         self._opened: dict[str, WindowSet] = {}
 
     def plan(self, params: Params, seed: int) -> TrialPlan:
-        """What parameters come to, before anything is trained: shares, epochs, caps, steps and cost.
+        """Return the plan of a trial without training it: realised shares, epochs, caps, steps and cost.
 
         Raises:
-            FileFault: the windows that it counts cannot be read.
+            FileFault: A window set cannot be read.
         """
         with faults_of_files():
             return self._plan(params, seed)
@@ -53,10 +58,10 @@ class Pipeline:
             stage.name: plan_stage(stage, solution, self.design.sources[stage.name], self._open)
             for stage, solution in stages
         }
-        first = plans.get(INTERMEDIATE)
+        intermediate = plans.get(INTERMEDIATE)
         return TrialPlan(
-            ratio=first.ratio if first is not None else None,
-            ratio_realised=first.ratio_realised if first is not None else None,
+            ratio=intermediate.ratio if intermediate is not None else None,
+            ratio_realised=intermediate.ratio_realised if intermediate is not None else None,
             cost=float(sum(plan.cost(self.design.cost_unit) for plan in plans.values())),
             stages=plans,
         )
@@ -77,23 +82,23 @@ class Pipeline:
             fetch_windows(self.design.window_folders, remote_store)
         engine, evaluation = self._warm(context)
         engine.reset(context.seed)
-        room = checkpoint_bytes(self.design.base) or 3 * 4 * engine.num_parameters
-        store = StageStore(folder.stages, store_budget(context.store_gb, room), remote_store)
+        checkpoint_size = checkpoint_bytes(self.design.base) or 3 * 4 * engine.num_parameters
+        store = StageStore(folder.stages, store_budget(context.store_gb, checkpoint_size), remote_store)
         store.sweep()
         loop = StageLoop(engine, Stores(store, ItemStore(folder.items, remote_store)), evaluation)
         stages = [stage for stage, _ in self.design.make_stages(params, context.seed, precision=engine.precision)]
         if context.smaller:
             engine.shrink(context.smaller, max(stage.batch_size for stage in stages))
-        first = [stage for stage in stages if stage.name == INTERMEDIATE]
+        intermediate = [stage for stage in stages if stage.name == INTERMEDIATE]
         branches = [stage for stage in stages if stage.name != INTERMEDIATE]
         run = TrialRun(
             self.trained, loop, engine, evaluation, context, ends_here=not branches, cost_unit=self.design.cost_unit
         )
-        with ExitStack() as used:
+        with ExitStack() as stages_in_use:
             for stage in branches if len(branches) > 1 else ():
-                used.enter_context(store.using(stage))
-            if first:
-                yield from run.intermediate(first[0])
+                stages_in_use.enter_context(store.using(stage))
+            if intermediate:
+                yield from run.intermediate(intermediate[0])
             else:
                 yield from run.base(fingerprint([self.design.base.identity, context.seed]))
             if len(branches) == 1:
@@ -102,7 +107,7 @@ class Pipeline:
                 yield from run.rounds(branches)
 
     def calibrate(self, params: Params, context: Context) -> Calibration:
-        """Time a few steps and a small evaluation on this machine; stores nothing."""
+        """Time a few steps and a small evaluation on this machine, without storing results."""
         from ratio_hpo.training.calibration import calibrate
 
         engine, evaluation = self._warm(context)
@@ -110,7 +115,7 @@ class Pipeline:
         return calibrate(engine, stage, self.trained(stage.name), evaluation)
 
     def trained(self, stage: str) -> dict[str, TrainingSource]:
-        """The sources of a stage as the engine trains them."""
+        """Return the training sources of a stage."""
         from ratio_hpo.training.engine import TrainingSource
 
         return {
@@ -125,7 +130,7 @@ class Pipeline:
         return self._tasks[name]
 
     def _scorer(self, target: TargetDesign) -> Task:
-        """The task of a target, scored its way: two targets of one task may differ in it."""
+        """Return the task of a target with its metric; two targets of one task may use different metrics."""
         design = self.design.tasks[target.task]
         return make_task(design.task, design.settings, design.labels, target.metric)
 
@@ -135,7 +140,7 @@ class Pipeline:
         return self._opened[folder]
 
     def _warm(self, context: Context) -> tuple[Engine, Evaluation]:
-        """The engine and the evaluation, made at the first call."""
+        """Return the engine and the evaluation, and create them at the first call."""
         import torch
 
         from ratio_hpo.training.engine import Engine

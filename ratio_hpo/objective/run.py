@@ -1,4 +1,4 @@
-"""One trial of the built-in objective: its stages one after another, target stages in rounds, as progress."""
+"""Run one trial of the built-in objective and yield its progress."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ if TYPE_CHECKING:
     from ratio_hpo.training.loop import StageLoop, StagePoint
 
 Stream = Generator[Progress]
-"""Progress along a trial."""
+"""Progress of a trial."""
 
 
 class TrialRun:
-    """A trial: its stages one after another, and the totals of those before.
+    """Trial of the built-in objective, with totals over its stages.
 
     Args:
-        trained: the sources of a stage, by its name.
-        ends_here: whether the intermediate stage is the last one.
-        cost_unit: what cost counts: `windows` or `tokens`.
+        trained: Function that returns the training sources of a stage by its name.
+        loop: Loop that trains a stage.
+        engine: Engine that trains the model.
+        evaluation: Evaluation of all targets.
+        context: Context of the trial.
+        ends_here: Whether the intermediate stage is the last stage.
+        cost_unit: Unit of cost: `windows` or `tokens`.
     """
 
     def __init__(
@@ -52,27 +56,27 @@ class TrialRun:
         self._items: dict[str, str] = {}
 
     def base(self, name: str) -> Stream:
-        """The base as it is, scored on what has no stage; the rest of the trial starts from it."""
+        """Score the base model on targets without a stage; the target stages then start from the base model."""
         targets = self._evaluation.of_base()
         if targets:
-            found = self._loop.score_here(f"{name}/{0:08d}", targets)
-            self._totals.spent += found.spent
-            self._take(targets, found.scores, found.items)
-            yield self._progress(INTERMEDIATE, 0, dict(_NOTHING_YET))
+            result = self._loop.score_here(f"{name}/{0:08d}", targets)
+            self._totals.spent += result.spent
+            self._set_scores(targets, result.scores, result.items)
+            yield self._progress(INTERMEDIATE, 0, dict(_UNTRAINED))
 
     def intermediate(self, stage: Stage) -> Stream:
-        """The stage that all others start from."""
+        """Train the intermediate stage."""
         final = self._ends_here or any(target.head is None for target in self._evaluation.targets)
         yield from self._stage(stage, final=final)
 
     def only(self, stage: Stage) -> Stream:
-        """The one target stage, at each of its rungs."""
+        """Train the only target stage, and yield progress at each rung."""
         yield from self._stage(stage, final=True)
 
     def rounds(self, stages: list[Stage]) -> Stream:
-        """Several target stages in turns; each time all of them have gone on by one rung."""
+        """Train several target stages in rounds, and yield progress when all of them have reached their next rung."""
         start, inexact = self._engine.copy(), self._totals.inexact
-        places = {stage.name: 0 for stage in stages}
+        positions = {stage.name: 0 for stage in stages}
         grids = {stage.name: sorted(stage.scored(final=True)) for stage in stages}
         last: dict[str, StagePoint] = {}
         spent = self._totals.spent
@@ -84,17 +88,17 @@ class TrialRun:
                 self._engine.restore(start)
                 points = self._loop.run(
                     stage, self._trained(stage.name), final=True, inexact=inexact, until=until,
-                    since=places[stage.name],
+                    since=positions[stage.name],
                 )  # fmt: skip
                 for point in points:
                     self._totals.inexact |= bool(point.measures["inexact"])
                     last[stage.name] = point
-                places[stage.name] = until
-                spent += self._really(last[stage.name])
-                self._note(stage, last[stage.name])
+                positions[stage.name] = until
+                spent += self._paid(last[stage.name])
+                self._record(stage, last[stage.name])
             self._totals.spent = spent
-            windows = {stage.name: places[stage.name] * stage.batch_size for stage in stages}
-            measures = self._together([last[stage.name] for stage in stages])
+            windows = {stage.name: positions[stage.name] * stage.batch_size for stage in stages}
+            measures = self._combine([last[stage.name] for stage in stages])
             yield self._progress(TARGET, sum(windows.values()), measures, parts=windows)
 
     def _stage(self, stage: Stage, *, final: bool) -> Stream:
@@ -104,40 +108,43 @@ class TrialRun:
         for point in points:
             self._totals.inexact = bool(point.measures["inexact"])
             seconds, tokens = point.measures["seconds"], point.measures["tokens"]
-            self._totals.spent = before + self._really(point)
+            self._totals.spent = before + self._paid(point)
             if point.scores:
-                self._note(stage, point)
+                self._record(stage, point)
                 windows, measures = point.step * stage.batch_size, dict(point.measures)
                 yield self._progress(stage.name, windows, measures)
         self._totals.windows += stage.steps * stage.batch_size
         self._totals.seconds += seconds
         self._totals.tokens += tokens
 
-    def _really(self, point: StagePoint) -> PaidCost:
+    def _paid(self, point: StagePoint) -> PaidCost:
+        """Return the paid cost of a point in the study's cost unit, with FLOPs."""
         flops = 6.0 * self._engine.num_parameters * point.spent_tokens
         return replace(point.spent, flops=flops, cost=point.spent_tokens if self._by_tokens else point.spent.cost)
 
-    def _note(self, stage: Stage, point: StagePoint) -> None:
-        """Take in what a point has scored, and where its weights and items are."""
+    def _record(self, stage: Stage, point: StagePoint) -> None:
+        """Record the scores of a point, and the names of its weights and item scores."""
         targets = self._evaluation.scored_at(stage.trained, stage=stage.name, end=point.step == stage.steps)
-        self._take(targets, point.scores, point.items)
+        self._set_scores(targets, point.scores, point.items)
         self._checkpoint = point.weights
         for target in targets:
-            head = target.head or (stage.trained[0] if self._ends_here else None)  # of retrieval alone any head will do
+            head = target.head or (
+                stage.trained[0] if self._ends_here else None
+            )  # retrieval uses no head, so any will do
             if point.weights is not None and head is not None:
                 several = len(stage.trained) > 1
                 self._models[target.name] = f"{point.weights}#{head}" if several else point.weights
 
-    def _take(self, targets: Sequence[Target], scores: Mapping[str, float], items: str | None) -> None:
-        """Take in what some targets have scored, in the place of what they had."""
+    def _set_scores(self, targets: Sequence[Target], scores: Mapping[str, float], items: str | None) -> None:
+        """Replace the scores and item scores of some targets."""
         for target in targets:
             self._scores[target.name] = self._evaluation.only(scores, [target])
             self._items.pop(target.name, None)
             if items is not None:
                 self._items[target.name] = items
 
-    def _together(self, points: list[StagePoint]) -> dict[str, float]:
-        """Measures of several stages as one."""
+    def _combine(self, points: list[StagePoint]) -> dict[str, float]:
+        """Return the measures of several stages: totals of time and tokens, means of loss and speed."""
         total = {key: sum(point.measures[key] for point in points) for key in ("seconds", "tokens")}
         loss = sum(point.measures["loss"] for point in points) / len(points)
         speed = sum(point.measures["examples_per_second"] for point in points) / len(points)
@@ -147,17 +154,19 @@ class TrialRun:
     def _progress(
         self, stage: str, windows: int, measures: dict[str, float], parts: Mapping[str, int] | None = None
     ) -> Progress:
-        scores = self._evaluation.with_primary_score({k: v for own in self._scores.values() for k, v in own.items()})
+        scores = self._evaluation.with_primary_score(
+            {k: v for of_target in self._scores.values() for k, v in of_target.items()}
+        )
         names = [target.name for target in self._evaluation.targets]
         single = len(names) == 1
-        measured = self._system.read() if self._system is not None else {}
+        system_measures = self._system.read() if self._system is not None else {}
         return Progress(
             stage=stage,
             windows=windows,
             cost=self._totals.tokens + measures["tokens"] if self._by_tokens else self._totals.windows + windows,
             scores=scores,
             paid=self._totals.spent.cost,
-            measures={**self._totals.measures(measures, self._engine.num_parameters), **measured},
+            measures={**self._totals.measures(measures, self._engine.num_parameters), **system_measures},
             weights=self._models.get(names[0]) if single else self._checkpoint if stage == INTERMEDIATE else None,
             items=self._items.get(names[0]) if single else None,
             models={} if single else dict(self._models),
@@ -166,13 +175,13 @@ class TrialRun:
         )
 
 
-_NOTHING_YET = {"seconds": 0.0, "tokens": 0.0, "inexact": 0.0}
-"""Measures of the base before anything is trained."""
+_UNTRAINED = {"seconds": 0.0, "tokens": 0.0, "inexact": 0.0}
+"""Measures of the base model before training."""
 
 
 @dataclass(slots=True)
 class _Totals:
-    """What the stages before came to."""
+    """Totals over the earlier stages of a trial."""
 
     spent: PaidCost
     inexact: bool = False
@@ -181,7 +190,7 @@ class _Totals:
     tokens: float = 0.0
 
     def measures(self, stage: Mapping[str, float], num_parameters: int) -> dict[str, float]:
-        """Measures of a stage with its totals counted from the base on; FLOPs are 6 x parameters x tokens."""
+        """Return the measures of a stage with totals since the base model; FLOPs are 6 x parameters x tokens."""
         tokens = self.tokens + stage["tokens"]
         return {
             **stage,

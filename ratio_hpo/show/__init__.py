@@ -1,1 +1,1 @@
-"""What people see of a search while it runs."""
+"""Progress display and report of a search while it runs."""

@@ -1,4 +1,4 @@
-"""Numbers and messages in words, the same everywhere: data on stdout, messages on stderr."""
+"""Formatting of numbers and messages. Data goes to stdout, messages go to stderr."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from ratio_hpo.core.option_names import spelled
 
 
 def say(line: str) -> None:
-    """A message on stderr."""
+    """Print a message on stderr."""
     click.echo(printable(spelled(line)), err=True)
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number for a table; `-` for none."""
+    """Return a number for a table; `-` for None."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def count(value: float | None) -> str:
-    """A number of windows for a table."""
+    """Return a number of windows for a table; `-` for None."""
     return "-" if value is None else f"{value:,.0f}"
 
 
 SHORT = {"learning_rate": "lr", "intermediate_steps": "steps", "target_learning_rate": "target_lr"}
-"""How parameters are called where there is little room."""
+"""Short names of parameters for narrow tables."""
 
 
 def settings(params: dict[str, Any]) -> str:
-    """Parameters beside the mixture, in a few words."""
+    """Return the parameters other than the mixture as short text."""
     shown = {SHORT.get(key, key): value for key, value in params.items() if key not in ("ratio", "shares")}
     return " ".join(
         f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in shown.items()
@@ -38,7 +38,7 @@ def settings(params: dict[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words that suit their size."""
+    """Return a duration in seconds, minutes or hours."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""Progress on stderr: a live picture of the study in a terminal, a line for each finished trial elsewhere."""
+"""Progress on stderr: a live display in a terminal, otherwise a line for each finished trial."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 ProgressCallback = Callable[["StudyState"], None]
 MAX_LINES = 16
 FRONT_SECONDS = 1.0
-"""Seconds between two looks at the front, which takes longer the more a study holds."""
+"""Minimum time between two computations of the front, in seconds; large studies take longer."""
 
 
 class Display:
-    """Shows how a search goes."""
+    """Progress display of a search."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -41,22 +41,26 @@ class Display:
 
     @contextmanager
     def running(self, search: Search, study: Study) -> Iterator[ProgressCallback]:
-        """Follow the trials of a search; finished ones of earlier runs are not shown again."""
+        """Show the trials of a search; trials that finished in earlier runs are not shown again.
+
+        Yields:
+            The callback that updates the display with the study state.
+        """
         past = {record.number for record in study.records() if record.state.finished}
         total = max(search.spec.trials, len(past))
         target = f"{study.target:.3f}" if study.target is not None else "from trial 0"
         say(
             f"study {search.plan.name}: {len(past)} of {total} trials done; target {search.plan.about.measure} {target}"
         )
-        picture = StudyProgress(search.plan.name, total, len(past), search.plan.largest_cost)
+        progress = StudyProgress(search.plan.name, total, len(past), search.plan.largest_cost)
         shown, unit = set(past), search.plan.about.cost_unit
-        live = Live(picture.render(), console=self._console, refresh_per_second=4) if self._is_terminal() else None
+        live = Live(progress.render(), console=self._console, refresh_per_second=4) if self._is_terminal() else None
 
         def watch(view: StudyState) -> None:
             records = view.records
             if live is not None:
-                picture.update(view)
-                live.update(picture.render())
+                progress.update(view)
+                live.update(progress.render())
             ended = [r for r in records if r.state.finished and r.number not in shown]
             for record in sorted(ended, key=lambda r: r.ended or 0.0):
                 shown.add(record.number)
@@ -76,7 +80,7 @@ class Display:
 
 
 class StudyProgress:
-    """A bar for the study, what its front has come to, and a line for each running trial; fits into 80 columns."""
+    """Progress bar of the study, summary of its front and a line for each running trial, within 80 columns."""
 
     def __init__(self, name: str, total: int, done: int, largest_cost: float) -> None:
         self._began, self._past, self._largest = time.monotonic(), done, largest_cost
@@ -95,7 +99,7 @@ class StudyProgress:
         )
 
     def update(self, view: StudyState) -> None:
-        """Take in the study as it stands."""
+        """Update the display with the study state."""
         self._records = view.records
         done = [record for record in view.records if record.state.finished]
         self._bar.update(self._task, completed=len(done), eta=self._eta(len(done)))
@@ -104,7 +108,7 @@ class StudyProgress:
             self._measured = time.monotonic()
 
     def render(self) -> Group:
-        """The picture now."""
+        """Return the current display."""
         running = [r for r in self._records if r.state is State.RUNNING and r.worker]
         lines = [Text(running_line(record), no_wrap=True, overflow="ellipsis") for record in running[:MAX_LINES]]
         if len(running) > MAX_LINES:
@@ -121,11 +125,11 @@ class StudyProgress:
         volume = front_hypervolume(members, self._largest)
         best = members[-1]
         ratio = "" if best.trial.ratio is None else f" at ratio {best.trial.ratio:.2f}"
-        front_ = f"front of {len(members)} · hypervolume {volume:.3f}"
-        return f"{pruned} pruned · {front_} · best rung {best.progress.primary_score:.3f}{ratio}"
+        summary = f"front of {len(members)} · hypervolume {volume:.3f}"
+        return f"{pruned} pruned · {summary} · best rung {best.progress.primary_score:.3f}{ratio}"
 
     def _eta(self, done: int) -> str:
-        """From the work done since the start, parts of running trials included."""
+        """Return the estimated remaining time, from the work since the start including running trials."""
         parts = [
             min(r.curve[-1].cost / (r.plan.cost or self._largest), 1.0)
             for r in self._records
@@ -138,16 +142,16 @@ class StudyProgress:
 
 
 def running_line(record: TrialRecord) -> str:
-    """A running trial: ratio, learning rate, where it is, score so far."""
+    """Return the line of a running trial: ratio, learning rate, position and current score."""
     rate = record.params.get("learning_rate")
-    place, score = "starting", ""
+    position, score = "starting", ""
     if record.curve:
         last = record.curve[-1]
-        place, score = f"{last.stage} {last.windows:,}", _score(last)
+        position, score = f"{last.stage} {last.windows:,}", _score(last)
     return (
-        f"  trial {record.number:>3}  ratio {_short(record.ratio)}  lr {rate:<8.2g}  {place:<20}  {score}"
+        f"  trial {record.number:>3}  ratio {_short(record.ratio)}  lr {rate:<8.2g}  {position:<20}  {score}"
         if isinstance(rate, float)
-        else f"  trial {record.number:>3}  ratio {_short(record.ratio)}  {place:<20}  {score}"
+        else f"  trial {record.number:>3}  ratio {_short(record.ratio)}  {position:<20}  {score}"
     )
 
 
@@ -156,7 +160,7 @@ def _score(point: Evaluated) -> str:
 
 
 def trial_line(record: TrialRecord, cost_unit: str = WINDOWS) -> str:
-    """A finished trial."""
+    """Return the line of a finished trial."""
     score = "no score"
     if record.scored:
         score = f"score {record.scored[-1].primary_score:.3f} after {record.scored[-1].cost:,.0f} {cost_unit}"

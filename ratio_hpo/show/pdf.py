@@ -1,4 +1,4 @@
-"""A page printed into a PDF by Chromium, where it is installed."""
+"""Print a page to PDF with an installed Chromium."""
 
 from __future__ import annotations
 
@@ -11,35 +11,38 @@ from ratio_hpo.core.files import written_whole
 from ratio_hpo.core.scratch import scratch_folder
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-"""What Chromium is called."""
+"""Command names of Chromium."""
 
 PATIENCE = 120.0
+"""Time limit for printing, in seconds."""
 
 
 def find_chromium() -> str | None:
-    """Its command; None: it is not installed."""
+    """Return the path of Chromium; None if it is not installed."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def print_page(page: Path, path: Path) -> Path:
-    """Print a page.
+    """Print a page to a PDF file.
 
     Raises:
-        RatioHpoError: Chromium is not installed, or did not print.
-        OSError: the file cannot be written.
+        RatioHpoError: If Chromium is not installed or fails.
+        OSError: If the file cannot be written.
     """
     command = find_chromium()
     if command is None:
         raise RatioHpoError("--pdf needs Chromium, which is not installed; open the page and print it from any browser")
     with written_whole(path) as whole, scratch_folder() as profile:
         flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", "--no-pdf-header-footer"]
-        words = [command, *flags, f"--print-to-pdf={whole}", page.resolve().as_uri()]
+        arguments = [command, *flags, f"--print-to-pdf={whole}", page.resolve().as_uri()]
         try:
-            done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
+            completed = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE, check=False)
         except subprocess.TimeoutExpired as error:
             raise RatioHpoError(
-                f"{command} did not print {page} within {PATIENCE:.0f} s; print it from a browser"
+                f"{command} did not print {page} within {PATIENCE:.0f} s; print from a browser"
             ) from error
         if not whole.is_file():
-            raise RatioHpoError(f"{command} did not print {page} (code {done.returncode}); print it from a browser")
+            raise RatioHpoError(
+                f"{command} did not print {page} (exit code {completed.returncode}); print from a browser"
+            )
     return path

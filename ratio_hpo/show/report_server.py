@@ -1,4 +1,4 @@
-"""The report of a study in a browser, made anew when more is known: on this machine alone."""
+"""Local server for the report of a study, which is rebuilt when the study changes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from urllib.parse import unquote
 from ratio_hpo.core.urls import reason_of
 
 Known = Callable[[], str]
-"""What is known of the study, in a word that changes when it does."""
+"""Returns a version of the study that changes whenever the study changes."""
 
 
 MAX_REQUESTS, TIMEOUT = 32, 10.0
-"""Requests that are answered at once, and seconds that one may be silent."""
+"""Maximum number of concurrent requests, and timeout of a request in seconds."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def _server_of(host: str) -> type[ThreadingHTTPServer]:
-    """A server for the family of an address."""
+    """Return the server class for an IPv4 or IPv6 host."""
 
     class Server(ThreadingHTTPServer):
         address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -32,15 +32,16 @@ def _server_of(host: str) -> type[ThreadingHTTPServer]:
 
 
 class ReportServer:
-    """Answers requests for one page, from a thread of its own.
+    """A server of one page in a separate thread.
 
     Args:
-        make: makes the page.
-        known: of the page's study; while it stays, so does the page.
-        port: to listen on; 0: any that is free.
+        make: Returns the page.
+        known: Returns the version of the study; the page is rebuilt when it changes.
+        host: Address to listen on.
+        port: Port to listen on; 0: any free port.
 
     Raises:
-        OSError: the port is taken.
+        OSError: If the port is in use.
     """
 
     def __init__(self, make: Callable[[], str], known: Known, *, host: str = "127.0.0.1", port: int = 0) -> None:
@@ -65,15 +66,15 @@ class ReportServer:
         self._server.server_close()
 
     def page(self) -> bytes:
-        """The page as of now; one at a time makes it."""
+        """Return the current page; only one thread at a time builds it."""
         with self._lock:
-            known = self._known()
-            if self._page is None or self._page[0] != known:
-                self._page = (known, self._make().encode())
+            version = self._known()
+            if self._page is None or self._page[0] != version:
+                self._page = (version, self._make().encode())
             return self._page[1]
 
     def is_ours(self, asked: str) -> bool:
-        """Whether a request asks for this machine by its own name: another one may be of a page that was led here."""
+        """Return whether the Host header of a request names this server, which prevents DNS rebinding."""
         name = asked.rpartition(":")[0] if not asked.endswith("]") and ":" in asked else asked
         return self._host not in LOOPBACK or name.strip("[]").lower() in LOOPBACK
 
@@ -88,7 +89,7 @@ class ReportServer:
                 if not server._free.acquire(timeout=TIMEOUT):
                     return
                 try:
-                    with suppress(ConnectionError, TimeoutError):  # a reader that has left needs no answer
+                    with suppress(ConnectionError, TimeoutError):  # the client has disconnected
                         super().handle()
                 finally:
                     server._free.release()
@@ -98,14 +99,14 @@ class ReportServer:
 
             def do_GET(self) -> None:
                 if not server.is_ours(self.headers.get("Host", "")):
-                    self.send_error(403, explain="this page is for the address that it is served at")
+                    self.send_error(403, explain="open this page at the address that it is served at")
                     return
                 if unquote(self.path.partition("?")[0]) != "/":
                     self.send_error(404)
                     return
                 try:
                     content = server.page()
-                except Exception as error:  # the storage may be away for a while; the next request asks again
+                except Exception as error:  # the storage may be unavailable for a while; the next request retries
                     self.send_error(503, explain=reason_of(error))
                     return
                 self.send_response(200)
@@ -117,6 +118,6 @@ class ReportServer:
                     self.wfile.write(content)
 
             def log_message(self, format: str, *args: object) -> None:
-                """Nothing is said of requests."""
+                """Do not log requests."""
 
         return Handler

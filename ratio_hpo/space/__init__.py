@@ -1,4 +1,4 @@
-"""What varies, and how far: domains, and their bijections to the unit cube."""
+"""Search spaces: domains of parameters, and their bijections to the unit cube."""
 
 from ratio_hpo.space.domains import Choice, Domain, LogUniform, Ratio, Steps, StepSweep, Uniform
 from ratio_hpo.space.groups import Grouped

@@ -1,7 +1,7 @@
-"""Domains: frozen values that know their bounds and their place in the unit cube.
+"""Domains of parameters: bounds, and the mapping to the unit cube.
 
-Each is one dataclass with `encode` and `decode`, registered in `space.DOMAINS`. Scale-bearing domains (`Steps`,
-`LogUniform`, `Uniform`) hold factors of the experiment's reference value until `resolve` makes them absolute.
+Each domain is a frozen dataclass with `encode` and `decode`, registered in `space.DOMAINS`. Domains with a scale
+(`Steps`, `LogUniform`, `Uniform`) hold factors of the experiment's reference value until `resolve` makes them absolute.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STRICT = ConfigDict(extra="forbid")
 
 @runtime_checkable
 class Domain(Protocol):
-    """The values that one parameter may take."""
+    """The set of values of one parameter."""
 
     @property
     def dimensions(self) -> int:
@@ -28,28 +28,28 @@ class Domain(Protocol):
         ...
 
     def encode(self, value: Any) -> tuple[float, ...]:
-        """Coordinates in [0, 1] of a value; a value outside is taken to the nearest one inside."""
+        """Return the coordinates in [0, 1] of a value; values outside the domain map to the nearest value inside."""
         ...
 
     def decode(self, cube: tuple[float, ...]) -> Any:
-        """The value at coordinates in [0, 1]."""
+        """Return the value at coordinates in [0, 1]."""
         ...
 
     def contains(self, value: Any) -> bool:
-        """Whether the domain holds `value`."""
+        """Return whether the domain contains `value`."""
         ...
 
     def resolve(self, reference: float | None) -> Domain:
-        """This domain in absolute values, given the experiment's reference value."""
+        """Return this domain in absolute values, given the experiment's reference value."""
         ...
 
     def describe(self) -> str:
-        """The domain in a few words, for tables."""
+        """Return a short description of the domain, for tables and messages."""
         ...
 
 
 class _Interval:
-    """Numbers from `low` to `high`, laid evenly over the cube's axis."""
+    """Numbers from `low` to `high`, mapped linearly to one coordinate."""
 
     __slots__ = ()
     low: float
@@ -71,7 +71,7 @@ class _Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio(_Interval):
-    """The total share of the non-English sources: a number in [low, high] within [0, 1].
+    """The total share of the non-reference sources: a number in [low, high] within [0, 1].
 
     Examples:
         >>> Ratio(low=0.2).decode((0.75,))
@@ -85,7 +85,7 @@ class Ratio(_Interval):
     def __post_init__(self) -> None:
         if not 0.0 <= self.low < self.high <= 1.0:
             raise ValueError(
-                f"ratio needs 0 <= low < high <= 1, but got low={self.low}, high={self.high}; swap or widen"
+                f"ratio needs 0 <= low < high <= 1, but got low={self.low}, high={self.high}; correct them"
             )
 
     def resolve(self, reference: float | None) -> Ratio:
@@ -97,7 +97,7 @@ class Ratio(_Interval):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uniform(_Interval):
-    """A number in [low, high], uniform; factors of the reference value unless `absolute`.
+    """A number in [low, high], uniform; bounds are factors of the reference value unless `absolute`.
 
     Examples:
         >>> Uniform(low=0.5, high=1.5).resolve(0.1).decode((0.5,))
@@ -123,7 +123,7 @@ class Uniform(_Interval):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogUniform(_Interval):
-    """A positive number in [low, high], uniform in its logarithm; factors of the reference unless `absolute`.
+    """A positive number in [low, high], uniform in its logarithm; bounds are factors unless `absolute`.
 
     Examples:
         >>> domain = LogUniform(low=1e-4, high=1e-2, absolute=True)
@@ -161,7 +161,7 @@ class LogUniform(_Interval):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
-    """One of a few numbers of steps, in rising order; factors of the reference number unless `absolute`.
+    """One of several numbers of steps, in increasing order; factors of the reference number unless `absolute`.
 
     Examples:
         >>> Steps(values=(0.5, 1, 2)).resolve(100).decode((0.9,))
@@ -173,11 +173,11 @@ class Steps:
     absolute: Annotated[bool, Strict()] = False
 
     def __post_init__(self) -> None:
-        rising = all(a < b for a, b in zip(self.values, self.values[1:], strict=False))
-        if not self.values or not rising or self.values[0] <= 0:
-            raise ValueError(f"steps needs rising values over 0, but got {list(self.values)}; sort and correct them")
+        is_increasing = all(a < b for a, b in zip(self.values, self.values[1:], strict=False))
+        if not self.values or not is_increasing or self.values[0] <= 0:
+            raise ValueError(f"steps needs increasing values over 0, but got {list(self.values)}; correct them")
         if self.absolute and any(value != int(value) for value in self.values):
-            raise ValueError(f"absolute steps needs whole numbers, but got {list(self.values)}; round them")
+            raise ValueError(f"steps with `absolute: true` needs integers, but got {list(self.values)}; round them")
 
     @property
     def dimensions(self) -> int:
@@ -205,7 +205,7 @@ class Steps:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSweep(Steps):
-    """Numbers of steps that are read off: a mixture is trained to each of them, as far as the front may gain.
+    """Numbers of steps that form a step sweep: each mixture is trained to all of them that may improve the front.
 
     Examples:
         >>> StepSweep(values=(0.5, 1, 2)).resolve(100).describe()
@@ -218,7 +218,7 @@ class StepSweep(Steps):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One of a few unordered values.
+    """One of several unordered values.
 
     Examples:
         >>> Choice(options=("constant", "wsd")).decode((0.7,))
@@ -230,7 +230,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         if len(self.options) < 1 or len(set(self.options)) != len(self.options):
-            raise ValueError(f"choice needs different options, but got {list(self.options)}; drop the repeated ones")
+            raise ValueError(f"choice needs one or more distinct options, but got {list(self.options)}; correct them")
 
     @property
     def dimensions(self) -> int:
@@ -265,7 +265,7 @@ def _factor(domain: Uniform | LogUniform | Steps, reference: float | None) -> fl
     if domain.absolute:
         return 1.0
     if reference is None:
-        raise ValueError("holds factors, but the experiment gives no reference value; add it, or say `absolute: true`")
+        raise ValueError("holds factors, but the experiment gives no reference value; add one or set `absolute: true`")
     return float(reference)
 
 

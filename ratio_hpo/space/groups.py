@@ -1,8 +1,8 @@
-"""Shares by groups of sources: a small simplex over tasks times one over languages, in place of one over all sources.
+"""Grouped shares: a simplex over tasks times a simplex over languages, instead of one simplex over all sources.
 
-A source of task t and language l has a share proportional to a_t b_l, of those (task, language) pairs that exist; a
-and b are each uniform on their simplex. Its inverse is the fit of quasi-independence by iterative scaling (Bishop,
-Fienberg and Holland 1975, section 5.2): exact where shares are such a product, the nearest in likelihood elsewhere.
+A source of task t and language l has a share proportional to a_t b_l, over the (task, language) pairs that exist; a and
+b are each uniform on their simplex. The inverse is the quasi-independence fit by iterative scaling (Bishop, Fienberg
+and Holland 1975, section 5.2). It is exact for shares of this form, and the maximum-likelihood fit for other shares.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ratio_hpo.space import simplex
 Key = Literal["task", "language"]
 
 ROUNDS, SETTLED, CLOSE = 2000, 1e-14, 1e-3
-"""Of the fit, which is slow where shares are 0: shares this close to a product are one."""
+"""Limits of the fit, which is slow if shares are 0: maximum rounds, convergence, and tolerance of `contains`."""
 
 LEAST = 1e-9
-"""What a group counts as where the groups that have a share have no source in common."""
+"""Share that is added to each group if the groups with a share have no source in common."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ class Grouped:
     """Shares of the sources by their task, by their language, or by both.
 
     Attributes:
-        by: what they are grouped by; sources of one group share it evenly.
-        sources: task and language of each source; empty: those of the experiment, put in by `with_sources`.
+        by: keys of the groups; sources in the same group have equal shares.
+        sources: task and language of each source; empty for the experiment's sources, which `with_sources` sets.
 
     Examples:
         >>> sources = {"qa.en": ("qa", "en"), "qa.sw": ("qa", "sw"), "nli.en": ("nli", "en")}
@@ -49,10 +49,12 @@ class Grouped:
         if not self.by or len(set(self.by)) != len(self.by):
             raise ValueError(f"grouped needs `by` of task, language or both, but got {list(self.by)}; correct it")
         if self.sources and self.dimensions == 0:
-            raise ValueError(f"grouped needs two or more groups by {' and '.join(self.by)}; add sources, or drop it")
+            raise ValueError(
+                f"grouped needs two or more groups by {' and '.join(self.by)}; add sources or remove the parameter"
+            )
 
     def with_sources(self, sources: Mapping[str, tuple[str, str]]) -> Grouped:
-        """This domain over `sources`, where it has none of its own."""
+        """Return this domain over `sources`, unless it already has sources."""
         return self if self.sources else replace(self, sources=dict(sorted(sources.items())))
 
     @property
@@ -74,10 +76,10 @@ class Grouped:
             end = begin + max(len(names) - 1, 0)
             parts.append(np.asarray(simplex.from_cube(cube[begin:end], *_bounds(len(names)))))
             begin = end
-        of, sharing = self._places()
-        weights = _product(parts, of, sharing)
+        group_indices, sharing = self._group_indices()
+        weights = _product(parts, group_indices, sharing)
         if weights.sum() <= 0.0:
-            weights = _product([part + LEAST for part in parts], of, sharing)
+            weights = _product([part + LEAST for part in parts], group_indices, sharing)
         return dict(zip(self.sources, (weights / weights.sum()).tolist(), strict=True))
 
     def contains(self, value: Any) -> bool:
@@ -96,30 +98,32 @@ class Grouped:
         return " times ".join(f"shares by {key}" for key in self.by)
 
     def _groups(self) -> list[tuple[list[str], NDArray[np.int64]]]:
-        """Names of the groups of each key, and the group of each source [sources]."""
-        found = []
+        """Return, for each key, the names of the groups and the group of each source [sources]."""
+        groups = []
         for key in self.by:
-            of = [pair[0 if key == "task" else 1] for pair in self.sources.values()]
-            names = sorted(set(of))
-            found.append((names, np.array([names.index(name) for name in of], dtype=np.int64)))
-        return found
+            labels = [pair[0 if key == "task" else 1] for pair in self.sources.values()]
+            names = sorted(set(labels))
+            groups.append((names, np.array([names.index(name) for name in labels], dtype=np.int64)))
+        return groups
 
-    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The group of each source by each key [keys, sources], and how many share all of them with it [sources]."""
-        of = np.stack([of for _, of in self._groups()])
-        _, cell, count = np.unique(of, axis=1, return_inverse=True, return_counts=True)
-        return of, count[cell.reshape(-1)]
+    def _group_indices(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the groups of each source [keys, sources], and the number of sources in the same groups [sources]."""
+        group_indices = np.stack([group_indices for _, group_indices in self._groups()])
+        _, cell, count = np.unique(group_indices, axis=1, return_inverse=True, return_counts=True)
+        return group_indices, count[cell.reshape(-1)]
 
     def _fit(self, shares: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        """The shares of groups whose product comes nearest to shares of sources [sources]."""
-        groups, (places, sharing) = self._groups(), self._places()
+        """Fit the shares of groups to shares of sources [sources]."""
+        groups, (group_indices, sharing) = self._groups(), self._group_indices()
         parts = [np.full(len(names), 1.0 / len(names)) for names, _ in groups]
         for _ in range(ROUNDS):
             before = [part.copy() for part in parts]
-            for k, (names, of) in enumerate(groups):
-                weights = _product(parts, places, sharing)
-                made, wanted = (np.bincount(of, x, len(names)) for x in (weights / weights.sum(), shares))
-                parts[k] = parts[k] * np.divide(wanted, made, out=np.zeros(len(names)), where=made > 0)
+            for k, (names, group_of_source) in enumerate(groups):
+                weights = _product(parts, group_indices, sharing)
+                fitted, target = (
+                    np.bincount(group_of_source, x, len(names)) for x in (weights / weights.sum(), shares)
+                )
+                parts[k] = parts[k] * np.divide(target, fitted, out=np.zeros(len(names)), where=fitted > 0)
                 parts[k] = parts[k] / parts[k].sum()
             if max(float(np.abs(a - b).max()) for a, b in zip(parts, before, strict=True)) < SETTLED:
                 break
@@ -127,16 +131,17 @@ class Grouped:
 
 
 def _product(
-    parts: Sequence[NDArray[np.float64]], of: NDArray[np.int64], sharing: NDArray[np.int64]
+    parts: Sequence[NDArray[np.float64]], group_indices: NDArray[np.int64], sharing: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The product of its groups' shares, of each source [sources]; those that share all groups share it evenly.
+    """Return the product of group shares for each source [sources], divided evenly among sources in the same groups.
 
     Args:
-        of, sharing: as `_places` gives them.
+        parts: shares of the groups of each key.
+        group_indices, sharing: the result of `_group_indices`.
     """
-    weights = np.ones(of.shape[1])
-    for part, place in zip(parts, of, strict=True):
-        weights = weights * part[place]
+    weights = np.ones(group_indices.shape[1])
+    for part, group_of_source in zip(parts, group_indices, strict=True):
+        weights = weights * part[group_of_source]
     return weights / sharing
 
 

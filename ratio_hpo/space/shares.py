@@ -17,15 +17,15 @@ from ratio_hpo.space import simplex
 class Simplex:
     """Named shares that sum to 1, each within its bounds.
 
-    Coordinates that are uniform in the cube give shares that are uniform within the bounds: the flat Dirichlet law, cut
-    to the bounds. `grid` and `presence` then move them.
+    Coordinates that are uniform in the cube give shares that are uniform within the bounds (the flat Dirichlet
+    distribution, truncated to the bounds). `grid` and `presence` are applied afterwards.
 
     Attributes:
-        parts: K >= 2 names; empty: the sources of the experiment, put in by `with_parts`. They are kept in the order of
-            their bounds, then of their names, so that the order in a file changes nothing.
-        low, high: bounds by name; without one, 0 and 1.
+        parts: K >= 2 names; empty for the experiment's sources, which `with_parts` sets. They are sorted by their
+            bounds, then by name, so the order in a file has no effect.
+        low, high: bounds by name; the defaults are 0 and 1.
         grid: shares are multiples of 1/grid.
-        presence: shares under it become exactly zero.
+        presence: shares below this become exactly zero.
 
     Examples:
         >>> domain = Simplex(parts=("en", "fi", "sw"), low={"en": 0.2})
@@ -44,19 +44,17 @@ class Simplex:
     def __post_init__(self) -> None:
         low, high = self.low or {}, self.high or {}
         for name in (*low, *high):
-            least, most = low.get(name, 0.0), high.get(name, 1.0)
-            if not 0.0 <= least <= most <= 1.0:
+            lower, upper = low.get(name, 0.0), high.get(name, 1.0)
+            if not 0.0 <= lower <= upper <= 1.0:
                 raise ValueError(
-                    f"simplex needs 0 <= low <= high <= 1, but {name} has low={least}, high={most}; correct them"
+                    f"simplex needs 0 <= low <= high <= 1, but {name} has low={lower}, high={upper}; correct them"
                 )
         if sum(low.values()) > 1.0 + simplex.TOLERANCE:
-            raise ValueError(
-                f"shares must sum to 1, but the lower bounds alone sum to {sum(low.values()):g}; lower them"
-            )
+            raise ValueError(f"shares must sum to 1, but the lower bounds sum to {sum(low.values()):g}; lower them")
         if self.grid is not None and self.grid < 1:
-            raise ValueError(f"simplex needs grid >= 1, but got {self.grid}; leave it out for none")
+            raise ValueError(f"simplex needs grid >= 1, but got {self.grid}; raise it, or remove it for no grid")
         if self.presence is not None and not 0.0 < self.presence < 0.5:
-            raise ValueError(f"simplex needs 0 < presence < 0.5, but got {self.presence}; leave it out for none")
+            raise ValueError(f"simplex needs 0 < presence < 0.5, but got {self.presence}; correct or remove it")
         if self.grid and self.presence and self.presence * self.grid > 1.0 + simplex.TOLERANCE:
             raise ValueError(
                 f"simplex needs presence <= 1/grid, but got {self.presence} and 1/{self.grid}; lower presence"
@@ -69,12 +67,10 @@ class Simplex:
 
     def _check_parts(self) -> None:
         if len(self.parts) < 2 or len(set(self.parts)) != len(self.parts):
-            raise ValueError(f"simplex needs two or more different parts, but got {list(self.parts)}; correct them")
+            raise ValueError(f"simplex needs two or more distinct parts, but got {list(self.parts)}; correct them")
         unknown = [name for name in {**(self.low or {}), **(self.high or {})} if name not in self.parts]
         if unknown:
-            raise ValueError(
-                f"simplex bounds name {unknown[0]}, which is none of its parts {list(self.parts)}; correct it"
-            )
+            raise ValueError(f"simplex bounds name an unknown part {unknown[0]}; known: {', '.join(self.parts)}")
         low, high = self._bounds()
         if high.sum() < 1.0 - simplex.TOLERANCE:
             raise ValueError(f"shares must sum to 1, but the upper bounds sum to {high.sum():g}; raise them")
@@ -82,10 +78,10 @@ class Simplex:
             least = np.ceil(low * self.grid - simplex.TOLERANCE).sum()
             most = np.floor(high * self.grid + simplex.TOLERANCE).sum()
             if not least <= self.grid <= most:
-                raise ValueError(f"no shares on a grid of 1/{self.grid} lie within the bounds; refine the grid")
+                raise ValueError(f"simplex has no shares on a grid of 1/{self.grid} within the bounds; refine the grid")
 
     def with_parts(self, parts: tuple[str, ...]) -> Simplex:
-        """This simplex over `parts`, where it names none of its own."""
+        """Return this simplex over `parts`, unless it already names parts."""
         return self if self.parts else replace(self, parts=parts)
 
     @property
@@ -102,7 +98,7 @@ class Simplex:
         return self.project(dict(zip(self.parts, simplex.from_cube(cube, low, high).tolist(), strict=True)))
 
     def project(self, value: Mapping[str, float]) -> dict[str, float]:
-        """The shares moved to the grid and with explicit zeros, where the simplex has them. Idempotent."""
+        """Return shares with `presence` and `grid` applied, if the simplex has them. Idempotent."""
         low, high = self._bounds()
         shares = np.array([value[name] for name in self.parts])
         if self.presence:

@@ -1,17 +1,17 @@
 """The bijection between the unit cube and the (bounded) simplex, and projections onto grids and supports.
 
-The uniform law on the cube becomes the uniform law on the simplex, bounded or not, whatever the order of the parts: the
-flat Dirichlet law, cut to the bounds. A point is built part by part, each from its law given the parts before it
-(Rosenblatt 1952, "Remarks on a multivariate transformation"). What part k leaves, of the rest r, is y with
-P(y < Y) from the volumes of the later parts:
+The uniform distribution on the cube maps to the uniform distribution on the simplex (the flat Dirichlet distribution,
+truncated to the bounds), for any order of the parts. A point is built part by part, each from its conditional
+distribution given the earlier parts (Rosenblatt 1952, "Remarks on a multivariate transformation"). Of the rest r, part
+k leaves y, whose distribution follows from the volumes of the later parts:
 
     coordinate = (G(y) - G(least)) / (G(most) - G(least)),
-    least = max(0, r - u_k),  most = min(r, what the later parts hold)
+    least = max(0, r - u_k),  most = min(r, sum of the upper bounds of the later parts)
 
-Without upper bounds G(y) = y^(K-1-k), and this is breaking a stick by Beta(1, K-1-k) (Devroye 1986, Non-Uniform Random
+Without upper bounds, G(y) = y^(K-1-k), which is stick breaking with Beta(1, K-1-k) (Devroye 1986, Non-Uniform Random
 Variate Generation, ch. XI.4). All lengths are measured above the lower bounds. The coordinate is the survival function
 of the taken share, not its distribution function: near a corner it is as small as 1e-279 for 32 parts, which a float
-holds, while one minus it would round to 1 and lose the later shares.
+can represent, while one minus it would round to 1 and lose the later shares.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TOLERANCE = 1e-9
 
 
 def from_cube(cube: Sequence[float], low: Vector, high: Vector) -> Vector:
-    """Shares [K] of a point [K-1] of the unit cube; they sum to 1 and stay within `low` and `high`.
+    """Return the shares [K] at a point [K-1] of the unit cube; they sum to 1 and are within `low` and `high`.
 
     Examples:
         >>> from_cube([0.25, 0.5], np.zeros(3), np.ones(3)).tolist()
@@ -50,9 +50,9 @@ def from_cube(cube: Sequence[float], low: Vector, high: Vector) -> Vector:
 
 
 def to_cube(shares: Sequence[float], low: Vector, high: Vector) -> tuple[float, ...]:
-    """The point [K-1] of the unit cube that `from_cube` sends to `shares` [K].
+    """Return the point [K-1] of the unit cube that `from_cube` maps to `shares` [K].
 
-    Where the earlier parts leave nothing to choose, the coordinate is 0.5.
+    If the earlier parts determine a share, its coordinate is 0.5.
     """
     size = len(low)
     room = high - low
@@ -67,13 +67,13 @@ def to_cube(shares: Sequence[float], low: Vector, high: Vector) -> tuple[float, 
 
 
 class _Cut:
-    """Where a part is cut off from the rest: what it may leave to the later ones, and with which weight.
+    """The conditional distribution of the amount that one part leaves to the later parts.
 
     Args:
-        volume: of the later parts.
-        rest: what this part and the later ones share.
-        room: what this part may take.
-        later: what the later ones may take together.
+        volume: volume of the later parts.
+        rest: amount that this part and the later parts share.
+        room: maximum amount of this part.
+        later: maximum amount of the later parts together.
     """
 
     def __init__(self, volume: Volume, rest: float, room: float, later: float) -> None:
@@ -85,11 +85,11 @@ class _Cut:
 
     @property
     def is_free(self) -> bool:
-        """Whether there is anything to choose."""
+        """Whether more than one amount is possible."""
         return self.most > 0.0 and self.least < self.most and self._log_least < 0.0
 
     def left_at(self, coordinate: float) -> float:
-        """What is left to the later parts at a coordinate in [0, 1]."""
+        """Return the amount left to the later parts at a coordinate in [0, 1]."""
         if not self.is_free:
             return self.most
         weight = math.exp(self._log_least)
@@ -101,7 +101,7 @@ class _Cut:
         return self._solve(math.log(weight))
 
     def coordinate_of(self, left: float) -> float:
-        """The coordinate at which so much is left."""
+        """Return the coordinate at which this amount is left."""
         if not self.is_free:
             return 0.5
         if left <= self.least:
@@ -113,14 +113,14 @@ class _Cut:
         return min(max(gained / -math.expm1(self._log_least), 0.0), 1.0)
 
     def _solve(self, log_weight: float) -> float:
-        """What is left where the volume is exp(log_weight) of that of `most`."""
+        """Return the amount whose volume is exp(log_weight) times the volume at `most`."""
         from scipy.optimize import brentq
 
         volume = self._volume
         at_bend = volume.log_ratio(volume.bend, self.most)
-        if log_weight <= at_bend:  # the volume is s^n there, however small
-            place = volume.bend * math.exp((log_weight - at_bend) / volume.parts)
-            return min(max(place, self.least), self.most)
+        if log_weight <= at_bend:  # below the bend, the volume is proportional to s^n
+            solution = volume.bend * math.exp((log_weight - at_bend) / volume.parts)
+            return min(max(solution, self.least), self.most)
 
         def miss(s: float) -> float:
             return volume.log_ratio(s, self.most) - log_weight
@@ -133,7 +133,7 @@ class _Cut:
 
 
 def _volumes(room: Vector, whole: float) -> Sequence[Volume]:
-    """The volume of the parts after each one; without a bound that binds, powers of what is left."""
+    """Return the volumes of the parts after each part; powers of the amount left if no bound is active."""
     size = len(room)
     if np.all(room >= whole):
         return [Volume(size - 1 - k, 0.0, math.inf) for k in range(size - 1)]
@@ -141,9 +141,9 @@ def _volumes(room: Vector, whole: float) -> Sequence[Volume]:
 
 
 def project_presence(shares: Vector, threshold: float, low: Vector, high: Vector) -> Vector:
-    """Set shares under `threshold` to zero where bounds allow it, and spread what they held. Idempotent.
+    """Set shares below `threshold` to zero if the bounds allow it, and redistribute them. Idempotent.
 
-    One share goes at a time, the smallest first, so that a spread may lift the next one over the threshold.
+    Shares are removed one at a time, the smallest first, since redistribution may lift another above the threshold.
     """
     present = np.ones(len(shares), dtype=bool)
     current = shares.copy()
@@ -157,10 +157,13 @@ def project_presence(shares: Vector, threshold: float, low: Vector, high: Vector
 
 
 def project_grid(shares: Vector, parts: int, low: Vector, high: Vector) -> Vector:
-    """The nearest multiples of 1/parts that sum to 1 within the bounds (largest remainder). Idempotent.
+    """Return the nearest multiples of 1/parts that sum to 1 within the bounds (largest remainder). Idempotent.
 
     Args:
-        parts: how many equal parts the whole is cut into.
+        shares: shares to project.
+        parts: number of grid intervals in [0, 1].
+        low: lower bound of each share.
+        high: upper bound of each share.
     """
     floor = np.ceil(low * parts - TOLERANCE).astype(int)
     ceiling = np.floor(high * parts + TOLERANCE).astype(int)
@@ -174,12 +177,12 @@ def project_grid(shares: Vector, parts: int, low: Vector, high: Vector) -> Vecto
 
 
 def _suffix_sums(values: Vector) -> Vector:
-    """[K+1] sums of values[k:], added from the end so that small tails keep their precision."""
+    """Return the sums of values[k:] [K+1], added from the end so that small tails keep their precision."""
     return np.concatenate([np.cumsum(values[::-1])[::-1], [0.0]])
 
 
 def _fill(shares: Vector, low: Vector, high: Vector) -> Vector:
-    """Scale shares in proportion until they sum to 1, holding each at its upper bound once it is reached."""
+    """Scale shares in proportion until they sum to 1, fixing each share that reaches its upper bound."""
     result = shares.copy()
     free = high > 0.0
     while True:

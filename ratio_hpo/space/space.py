@@ -1,4 +1,4 @@
-"""A space: named domains, read from `search_spaces/*.yaml`, mapped as one to the unit cube."""
+"""Search spaces: named domains, read from `search_spaces/*.yaml` and mapped to one unit cube."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ DOMAINS: dict[str, type] = {
     "grouped": Grouped,
     "log_uniform": LogUniform,
     "uniform": Uniform,
-    "step_sweep": StepSweep,  # before what it is a kind of
+    "step_sweep": StepSweep,  # a subclass of `Steps`, so it must come first
     "steps": Steps,
     "choice": Choice,
 }
-"""Every kind of domain, by its name in YAML."""
+"""The domain classes, by their names in YAML."""
 
 KEYS = ["name", "description", "objective", "parameters"]
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Named domains in a fixed order.
+    """A search space: named domains in a fixed order.
 
     Attributes:
-        name: how studies name the space.
+        name: name of the space in studies.
         parameters: domain of each parameter.
-        source: the file it was read from, for messages.
-        custom: whether it says that it is for an objective of the user's own.
+        description: text for listings.
+        source: file of the space, for messages.
+        custom: whether the space is for a custom objective (`objective: custom`).
 
     Examples:
         >>> space = Space("mine", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-5, high=1e-3, absolute=True)})
@@ -55,15 +56,15 @@ class Space:
     custom: bool = False
 
     def coordinates(self) -> list[str]:
-        """Names of the unit-cube coordinates, in order: `learning_rate`, or `shares[0]`, `shares[1]`, …."""
+        """Return the names of the unit-cube coordinates in order: `learning_rate`, or `shares[0]`, `shares[1]`, …."""
         return [name for key, domain in self.parameters.items() for name in _coordinate_names(key, domain)]
 
     def categories(self) -> dict[str, int]:
-        """Coordinates without an order, with their number of options."""
+        """Return the number of options of each unordered coordinate."""
         return {key: len(d.options) for key, d in self.parameters.items() if isinstance(d, Choice)}
 
     def encode(self, params: Params) -> dict[str, float]:
-        """Coordinates in [0, 1] by name of absolute parameters; what is outside goes to the nearest inside."""
+        """Return coordinates in [0, 1] by name; values outside a domain map to the nearest value inside."""
         encoded: dict[str, float] = {}
         for key, domain in self.parameters.items():
             if key in params:
@@ -71,58 +72,62 @@ class Space:
         return encoded
 
     def decode(self, cube: Mapping[str, float]) -> Params:
-        """Parameters at coordinates in [0, 1] by name."""
+        """Return the parameters at coordinates in [0, 1], given by name."""
         return {
             key: domain.decode(tuple(cube[name] for name in _coordinate_names(key, domain)))
             for key, domain in self.parameters.items()
         }
 
     def contains(self, params: Params) -> bool:
-        """Whether every parameter of the space is given and within its domain."""
+        """Return whether every parameter of the space is given and within its domain."""
         return all(key in params and domain.contains(params[key]) for key, domain in self.parameters.items())
 
     def check(self, params: Params, where: str = "") -> None:
-        """Refuse parameters that are not of this space.
-
-        Raises:
-            ConfigError: a parameter that the space lacks, or a value outside its domain.
-        """
-        place = f"{where}." if where else ""
-        for key, value in params.items():
-            if key not in self.parameters:
-                what = did_you_mean(key, list(self.parameters))
-                raise ConfigError(f"{place}{key}: no parameter of space {self.name} ({what})")
-            domain = self.parameters[key]
-            if not domain.contains(value):
-                raise ConfigError(f"{place}{key}: needs a value in {domain.describe()}, but got {value}; correct it")
-
-    def resolve(self, reference: Mapping[str, float], *, parts: Mapping[str, tuple[str, str]] | None = None) -> Space:
-        """The space in absolute values.
+        """Check that parameters belong to this space.
 
         Args:
-            reference: the experiment's reference value of each scale-bearing parameter.
-            parts: the experiment's sources with their tasks and languages, for shares that name none.
+            params: parameters by name.
+            where: prefix of the key, for messages.
 
         Raises:
-            ConfigError: a domain of factors without a reference value, or a simplex that does not fit `parts`.
+            ConfigError: if the space has no such parameter, or a value is outside its domain.
+        """
+        prefix = f"{where}." if where else ""
+        for key, value in params.items():
+            if key not in self.parameters:
+                hint = did_you_mean(key, list(self.parameters))
+                raise ConfigError(f"{prefix}{key}: no parameter of space {self.name} ({hint})")
+            domain = self.parameters[key]
+            if not domain.contains(value):
+                raise ConfigError(f"{prefix}{key}: value must be in {domain.describe()}, but got {value}; correct it")
+
+    def resolve(self, reference: Mapping[str, float], *, parts: Mapping[str, tuple[str, str]] | None = None) -> Space:
+        """Return the space in absolute values.
+
+        Args:
+            reference: the experiment's reference value of each parameter with a scale.
+            parts: task and language of each source of the experiment, for share domains that name no sources.
+
+        Raises:
+            ConfigError: if a domain of factors has no reference value, or a simplex does not match `parts`.
         """
         resolved: dict[str, Domain] = {}
         for key, domain in self.parameters.items():
             try:
-                whole = domain.with_parts(tuple(parts or ())) if isinstance(domain, Simplex) else domain
-                whole = whole.with_sources(parts or {}) if isinstance(whole, Grouped) else whole
-                resolved[key] = whole.resolve(reference.get(key))
+                complete = domain.with_parts(tuple(parts or ())) if isinstance(domain, Simplex) else domain
+                complete = complete.with_sources(parts or {}) if isinstance(complete, Grouped) else complete
+                resolved[key] = complete.resolve(reference.get(key))
             except ValueError as error:
                 raise ConfigError(f"{self.source or self.name}: parameters.{key}: {error}") from error
         return Space(self.name, resolved, self.description, self.source, self.custom)
 
     def to_json(self) -> dict[str, Any]:
-        """A stable form for the study's identity."""
+        """Return a stable form for the study's identity."""
         return {key: _domain_json(domain) for key, domain in self.parameters.items()}
 
 
 def space_from_json(name: str, content: Mapping[str, Any]) -> Space:
-    """The space that `Space.to_json` described.
+    """Return the space that `Space.to_json` serialised.
 
     Examples:
         >>> space_from_json("mine", {"ratio": {"type": "ratio", "low": 0.0, "high": 1.0}}).parameters["ratio"].high
@@ -132,10 +137,10 @@ def space_from_json(name: str, content: Mapping[str, Any]) -> Space:
 
 
 def load_space(name_or_path: str) -> Space:
-    """A space by shipped name (`default`) or by path.
+    """Read a space by shipped name (`default`) or by path.
 
     Raises:
-        ConfigError: one line a mistake.
+        ConfigError: if the space has mistakes, with one line for each.
 
     Examples:
         >>> list(load_space("default").parameters)
@@ -149,52 +154,53 @@ def load_space(name_or_path: str) -> Space:
 
 
 def read_space(name_or_path: str, mistakes: list[str]) -> Space:
-    """What can be read of a space: the parameters without a mistake, if any has one.
+    """Read a space, omitting parameters that have mistakes.
 
     Args:
-        mistakes: takes a line for each.
+        name_or_path: shipped name or path.
+        mistakes: list to which a line is added for each mistake.
 
     Raises:
-        ConfigError: there is no such file, or it is no YAML.
+        ConfigError: if the file does not exist or is not valid YAML.
     """
     path = find_shipped("search_spaces", name_or_path)
     content = load_yaml(path)
-    odd = [key for key in content if key not in KEYS]
-    mistakes += [unknown_key(str(path), odd[0], "key", KEYS)] if len(odd) == 1 else []
-    if len(odd) > 1:
-        mistakes.append(f"{path}: {', '.join(odd)}: unknown keys (known: {', '.join(KEYS)})")
+    unknown = [key for key in content if key not in KEYS]
+    mistakes += [unknown_key(str(path), unknown[0], "key", KEYS)] if len(unknown) == 1 else []
+    if len(unknown) > 1:
+        mistakes.append(f"{path}: {', '.join(unknown)}: unknown keys (known: {', '.join(KEYS)})")
     name = content.get("name", path.stem)
     if not isinstance(name, str) or not name:
-        mistakes.append(f"{path}: name: needs a text, but got {show(name)}; give it one")
+        mistakes.append(f"{path}: name: must be a non-empty string, but got {show(name)}; set one")
     elif not NAME.fullmatch(name):
         mistakes.append(f"{path}: name: needs letters, digits, '.', '_', '+' or '-', but got {name!r}; rename it")
     description = content.get("description", "")
     if not isinstance(description, str):
-        mistakes.append(f"{path}: description: needs a text, but got {show(description)}; quote it")
+        mistakes.append(f"{path}: description: must be a string, but got {show(description)}; quote it")
     objective = content.get("objective", "built-in")
     if objective not in ("built-in", "custom"):
-        mistakes.append(f"{path}: objective: needs custom or built-in, but got {show(objective)}; correct it")
+        mistakes.append(f"{path}: objective: must be `custom` or `built-in`, but got {show(objective)}; correct it")
     entries = content.get("parameters")
     if not isinstance(entries, dict) or not entries:
         mistakes.append(
-            f"{path}: parameters: needs a mapping of one or more parameters, but got {show(entries)}; add it"
+            f"{path}: parameters: needs a mapping of one or more parameters, but got {show(entries)}; add one"
         )
         entries = {}
     parameters: dict[str, Domain] = {}
     for key, entry in entries.items():
         try:
             if isinstance(entry, dict) and entry.get("type") == "grouped" and "sources" in entry:
-                raise ConfigError(f"{path}: parameters.{key}.sources: are the experiment's; drop it")
+                raise ConfigError(f"{path}: parameters.{key}.sources: the experiment sets the sources; remove this key")
             parameters[key] = _domain(str(path), f"parameters.{key}", entry)
         except ConfigError as error:
             mistakes.extend(error.lines)
     if "ratio" in parameters and "shares" in parameters:
-        mistakes.append(f"{path}: parameters: ratio and shares both set the mixture; keep one of them")
+        mistakes.append(f"{path}: parameters: ratio and shares both set the mixture; remove one of them")
     return Space(str(name), parameters, str(description).strip(), str(path), objective == "custom")
 
 
 def space_files() -> list[Path]:
-    """The spaces at hand: those of ./search_spaces first, then the shipped ones.
+    """Return the available spaces: those in ./search_spaces first, then the shipped ones.
 
     Examples:
         >>> "default" in {path.stem for path in space_files()}
@@ -205,12 +211,12 @@ def space_files() -> list[Path]:
 
 def _domain(where: str, key: str, entry: Any) -> Domain:
     if not isinstance(entry, dict):
-        raise ConfigError(f"{where}: {key}: needs a mapping with a `type`, but got {show(entry)}; write it as one")
+        raise ConfigError(f"{where}: {key}: needs a mapping with a `type`, but got {show(entry)}; correct it")
     kind = entry.get("type")
     if not isinstance(kind, str) or kind not in DOMAINS:
-        known = sorted(DOMAINS)
+        domain_names = sorted(DOMAINS)
         raise ConfigError(
-            f"{where}: {key}.type: needs a domain, but got {show(kind)} ({did_you_mean(show(kind), known)})"
+            f"{where}: {key}.type: needs a domain, but got {show(kind)} ({did_you_mean(show(kind), domain_names)})"
         )
     schema = DOMAINS[kind]
     names = [field.name for field in fields(schema)]

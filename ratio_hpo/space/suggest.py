@@ -1,4 +1,4 @@
-"""Proportions for those who use Optuna directly: K shares on K - 1 coordinates, with nothing redundant."""
+"""Suggest functions for direct use with Optuna: K shares from K - 1 parameters, without redundancy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ratio_hpo.space.shares import Simplex
 
 
 class SuggestsFloats(Protocol):
-    """What is needed of a trial: Optuna's `Trial` and `FrozenTrial` have it."""
+    """The required interface of a trial, which Optuna's `Trial` and `FrozenTrial` have."""
 
     def suggest_float(self, name: str, low: float, high: float) -> float: ...
 
@@ -25,23 +25,25 @@ def suggest_simplex(
     grid: int | None = None,
     presence: float | None = None,
 ) -> dict[str, float]:
-    """Shares of `parts` that sum to 1, uniform on the simplex where every coordinate is uniform.
+    """Suggest shares of `parts` that sum to 1, uniform on the simplex if every coordinate is uniform.
 
-    The trial gets K - 1 parameters in [0, 1], named `<name>[0]`, `<name>[1]`, …. Optuna's documented way (K uniforms,
-    -log, normalise) spends K parameters on K - 1 degrees of freedom.
+    The trial gets K - 1 parameters in [0, 1], named `<name>[0]`, `<name>[1]`, …. The recipe in Optuna's documentation
+    (K uniforms, -log, normalise) uses K parameters for K - 1 degrees of freedom.
 
     Args:
-        parts: K >= 2 different names.
-        low: smallest shares by name; 0 for a part without one.
-        high: largest shares by name; 1 for a part without one.
+        trial: an Optuna trial.
+        name: prefix of the parameter names.
+        parts: K >= 2 distinct names.
+        low: lower bounds by name; the default is 0.
+        high: upper bounds by name; the default is 1.
         grid: shares are multiples of 1/grid.
-        presence: shares under it become exactly zero.
+        presence: shares below this become exactly zero.
 
     Returns:
-        Share of each part, in the order of bounds, then of names, which is that of the coordinates.
+        Share of each part, sorted by bounds, then by name, like the coordinates.
 
     Raises:
-        ValueError: bounds that no shares meet, repeated or too few parts.
+        ValueError: if no shares satisfy the bounds, or if parts are repeated or too few.
 
     Examples:
         >>> import optuna
@@ -61,7 +63,7 @@ def suggest_simplex(
 
 
 def suggest_ratio(trial: SuggestsFloats, name: str = "ratio", *, low: float = 0.0, high: float = 1.0) -> float:
-    """The total share of the sources that are not the reference, a number in [low, high] within [0, 1].
+    """Suggest the total share of the non-reference sources, a number in [low, high] within [0, 1].
 
     Raises:
         ValueError: unless 0 <= low < high <= 1.

@@ -1,4 +1,4 @@
-"""Ask, report and tell over Optuna: samplers, pruning, storage, leases. Decides; trains nothing."""
+"""Ask, report and tell on top of Optuna: samplers, pruners, storage and leases. No training happens here."""
 
 from ratio_hpo.study.plan import Baseline, StudyPlan, TargetScore
 from ratio_hpo.study.running_trials import TrialAssignment

@@ -1,4 +1,4 @@
-"""What is done to studies from outside a search: list, enqueue, retry, rename, delete."""
+"""Administration of stored studies: list, enqueue, retry, rename, delete."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from ratio_hpo.study.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 from ratio_hpo.study.view import view_of
 
 CHANGING = "changing"
-"""The attribute of a study that is being renamed or deleted: the words of the command."""
+"""Study attribute that holds the words of the rename or delete command in progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudySummary:
-    """A study in one line.
+    """A one-line summary of a study.
 
     Attributes:
-        counts: trials by state.
-        started: of its first trial, in seconds since the epoch; None: no trial has begun.
+        counts: number of trials by state.
+        target: target score; None if it is not set yet.
+        started: start of the first trial, in seconds since the epoch; None if no trial has started.
     """
 
     name: str
@@ -41,13 +42,13 @@ class StudySummary:
 
 
 def list_studies(storage: RetryingStorage) -> list[StudySummary]:
-    """All studies of the storage, in the order in which they were made."""
-    found = []
+    """Return a summary of each study in the storage, in order of creation."""
+    summaries = []
     for name, study_id in study_ids(storage).items():
         attributes = storage.get_study_user_attrs(study_id)
         check_format(name, attributes)
-        counts, started = _trials_in_short(storage, study_id)
-        found.append(
+        counts, started = _count_trials(storage, study_id)
+        summaries.append(
             StudySummary(
                 name=name,
                 experiment=attributes[ABOUT]["experiment"],
@@ -57,20 +58,22 @@ def list_studies(storage: RetryingStorage) -> list[StudySummary]:
                 started=started,
             )
         )
-    return found
+    return summaries
 
 
 def enqueue(storage: RetryingStorage, name: str | None, params: Params, *, prunable: bool = False) -> tuple[str, int]:
-    """Have a trial with these parameters run next; those left out are sampled.
+    """Enqueue a trial with these parameters as the next one; missing parameters are sampled.
 
     Args:
-        prunable: whether the pruner may stop it.
+        name: name of the study; None for the most recently used study.
+        params: fixed parameters of the trial.
+        prunable: whether the pruner may stop the trial.
 
     Returns:
         The study's name and the trial's number.
 
     Raises:
-        ConfigError: a parameter that the space lacks, or a value outside its domain.
+        ConfigError: a parameter is not in the space, or a value is outside its domain.
     """
     study = find_study(storage, name)
     view = view_of(storage, study)
@@ -80,29 +83,31 @@ def enqueue(storage: RetryingStorage, name: str | None, params: Params, *, pruna
 
 
 def retry(storage: RetryingStorage, name: str | None, numbers: Sequence[int]) -> tuple[str, dict[int, int]]:
-    """Have failed trials run again, as new trials with the same parameters; each failure once.
+    """Enqueue failed trials again as new trials with the same parameters; each failed trial is retried once.
 
     Args:
-        numbers: of failed trials; none: all that failed for another reason than `diverged` and were not retried yet.
+        name: name of the study; None for the most recently used study.
+        numbers: numbers of failed trials; if empty, retry every failed trial that was not retried yet and whose
+            reason is not `diverged`.
 
     Returns:
-        The study's name, and the new trial's number by the failed one's.
+        The study's name, and a mapping from the failed trial's number to the new trial's number.
 
     Raises:
-        StudyError: a trial that did not fail or was retried already, or trial 0 while the target hangs on it.
+        StudyError: a trial did not fail or was already retried, or trial 0 is requested before the target is set.
     """
     study = find_study(storage, name)
     view = view_of(storage, study)
     retried = {record.retry_of: record.number for record in view.records if record.retry_of is not None}
     chosen = [view.trial(number) for number in dict.fromkeys(numbers)]
     if not numbers:
-        left = (record for record in view.records if record.is_failure and record.number not in retried)
-        chosen = [record for record in left if record.params and (record.number > 0 or view.target is not None)]
+        not_retried = (record for record in view.records if record.is_failure and record.number not in retried)
+        chosen = [record for record in not_retried if record.params and (record.number > 0 or view.target is not None)]
     for record in chosen:
         _check_retry(record, retried, view.target)
-    made, space = {}, view.space
+    new_numbers, space = {}, view.space
     for record in chosen:
-        made[record.number] = len(view.records) + len(made)
+        new_numbers[record.number] = len(view.records) + len(new_numbers)
         attributes = {rec.KIND: record.kind, rec.RETRY_OF: record.number}
         if record.replicate_of is not None:
             attributes |= {rec.REPLICATE_OF: record.replicate_of, rec.SEED: record.seed}
@@ -111,53 +116,56 @@ def retry(storage: RetryingStorage, name: str | None, numbers: Sequence[int]) ->
             study.enqueue_trial(fixed_values(space, record.params), user_attrs=attributes)
         else:
             enqueue_params(study, space, record.params, attributes)
-    return study.study_name, made
+    return study.study_name, new_numbers
 
 
 def check_rename(storage: RetryingStorage, old: str, new: str) -> None:
-    """Refuse what `rename_study` would, before anything is changed.
+    """Check that `rename_study` can rename a study; nothing is changed.
 
     Raises:
-        StudyError: there is none of the old name, one of the new name, or somebody works on it.
-        ConfigError: a name that cannot stand in paths.
+        StudyError: no study has the old name, a study has the new name, or a process is running one of its trials.
+        ConfigError: the new name is not valid in paths.
     """
     check_name(new, "new name")
     check_idle(storage, old, "rename")
     if new in optuna.get_all_study_names(storage):
-        raise StudyError(f"a study named {new!r} is there already; choose another name")
+        raise StudyError(f"a study named {new!r} already exists; choose another name")
 
 
 def check_idle(storage: RetryingStorage, name: str, what: str) -> None:
-    """Refuse to do something to a study that is worked on.
+    """Check that no process is running a trial of a study.
+
+    Args:
+        what: verb of the command that needs an idle study, for the error message.
 
     Raises:
-        StudyError: there is none of that name, or somebody works on it.
+        StudyError: the study does not exist, or a process is running one of its trials.
     """
     _check_idle(storage, find_study(storage, name), what)
 
 
 def begin_change(storage: RetryingStorage, name: str, change: Sequence[str]) -> None:
-    """Note what is about to be done to a study, so that it is known if it is cut off.
+    """Record the change that is about to be made to a study, so that an interrupted change can be detected.
 
     Args:
-        change: the command's words, `delete` or `rename` and the new name.
+        change: words of the command: `delete`, or `rename` and the new name.
 
     Raises:
-        StudyError: another change was begun, and not finished.
+        StudyError: another change was started and not finished.
     """
     study_id = storage.get_study_id_from_name(name)
     begun = storage.get_study_user_attrs(study_id).get(CHANGING)
     if begun is not None and begun != list(change):
-        raise StudyError(f"study {name}: {_command(name, begun)} was cut off; run it again to finish it")
+        raise StudyError(f"study {name}: {_command(name, begun)} was interrupted; run it again to finish it")
     storage.set_study_user_attr(study_id, CHANGING, list(change))
 
 
 def unfinished(storage: RetryingStorage) -> list[str]:
-    """The commands that finish what was begun to be done to studies."""
-    begun = {
+    """Return the commands that finish interrupted changes of studies."""
+    changes = {
         name: storage.get_study_user_attrs(study_id).get(CHANGING) for name, study_id in study_ids(storage).items()
     }
-    return [_command(name, change) for name, change in begun.items() if change is not None]
+    return [_command(name, change) for name, change in changes.items() if change is not None]
 
 
 def _command(name: str, change: Sequence[str]) -> str:
@@ -165,10 +173,10 @@ def _command(name: str, change: Sequence[str]) -> str:
 
 
 def rename_study(storage: RetryingStorage, old: str, new: str) -> None:
-    """Give a study another name.
+    """Rename a study.
 
     Raises:
-        StudyError, ConfigError: as `check_rename`.
+        StudyError, ConfigError: as for `check_rename`.
     """
     check_rename(storage, old, new)
     study_id = storage.get_study_id_from_name(old)
@@ -183,10 +191,10 @@ def rename_study(storage: RetryingStorage, old: str, new: str) -> None:
 
 
 def delete_study(storage: RetryingStorage, name: str) -> None:
-    """Delete a study with its trials.
+    """Delete a study and its trials.
 
     Raises:
-        StudyError: there is none of that name, or somebody works on it.
+        StudyError: the study does not exist, or a process is running one of its trials.
     """
     study = find_study(storage, name)
     check_idle(storage, name, "delete")
@@ -196,15 +204,15 @@ def delete_study(storage: RetryingStorage, name: str) -> None:
 
 def _check_retry(record: TrialRecord, retried: dict[int, int], target: float | None) -> None:
     if record.state is not State.FAIL:
-        raise StudyError(f"trial {record.number} is {record.state.value}; only failed trials can be tried again")
+        raise StudyError(f"trial {record.number} is {record.state.value}; only failed trials can be retried")
     if record.number in retried:
-        raise StudyError(f"trial {record.number} is tried again already, as trial {retried[record.number]}")
+        raise StudyError(f"trial {record.number} was already retried, as trial {retried[record.number]}")
     if record.number == 0 and target is None:
         raise StudyError(
-            "trial 0 sets the target and cannot be another trial; mend its cause and start with another ⟨study⟩"
+            "trial 0 sets the target and cannot be retried; fix the cause of its failure and start another ⟨study⟩"
         )
     if not record.params:
-        raise StudyError(f"trial {record.number} failed before it had parameters; there is nothing to try again")
+        raise StudyError(f"trial {record.number} failed before it had parameters, so it cannot be retried")
 
 
 def _check_idle(storage: RetryingStorage, study: optuna.Study, what: str) -> None:
@@ -212,15 +220,16 @@ def _check_idle(storage: RetryingStorage, study: optuna.Study, what: str) -> Non
     busy = [record for record in view.records if record.worker]
     if busy:
         raise StudyError(
-            f"study {view.name}: {busy[0].worker} works on trial {busy[0].number}; stop it before you {what} the study"
+            f"study {view.name}: {busy[0].worker} is running trial {busy[0].number}; stop it before you {what} the "
+            "study"
         )
 
 
-def _trials_in_short(storage: RetryingStorage, study_id: int) -> tuple[dict[str, int], float | None]:
-    """How many trials there are in each state, and when the first one began."""
+def _count_trials(storage: RetryingStorage, study_id: int) -> tuple[dict[str, int], float | None]:
+    """Return the number of trials in each state, and the start time of the first trial."""
     state, start = TRIALS.c.state, TRIALS.c.datetime_start
     query = sql.select(state, sql.func.count(), sql.func.min(start)).where(TRIALS.c.study_id == study_id)
     rows = storage.run(lambda connection: connection.execute(query.group_by(state)).all())
     counts = {state.name: int(count) for state, count, _ in rows}
     starts = [moment.timestamp() for _, _, moment in rows if moment is not None]
-    return {each.value: counts.get(each.value, 0) for each in State}, min(starts, default=None)
+    return {member.value: counts.get(member.value, 0) for member in State}, min(starts, default=None)

@@ -1,7 +1,7 @@
-"""What to take from a study, by what the response model expects: the trial to take, and how sure the front is.
+"""Recommendations from the response model: the recommended trial and the probable members of the front.
 
-The driver stores it as trials end, so that readers need no model; where more is known than it was made of, it is
-stale.
+The driver stores the advice in the study as trials end, so that readers need no model. Advice is stale if trials or
+evaluations were added after it was computed.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from ratio_hpo.study.response import Response
 from ratio_hpo.study.retrying_storage import RetryingStorage
 
 KEY = "advice"
-"""Attribute of the study."""
+"""Study attribute that stores the advice."""
 
 MIN_TRIALS = 8
-"""Trials that must have ended before the model is asked."""
+"""Number of ended trials that the model needs."""
 
 WORK = 0.05
-"""Part of a driver's time that advice takes at most."""
+"""Maximum fraction of a driver's time that is spent on advice."""
 
 SHOWN = 0.05
-"""Points that belong to the front with less probability are not named."""
+"""Minimum probability of being on the front at which a point is listed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A point that may belong to the front.
+    """A point that may be on the front.
 
     Attributes:
-        trial, stage, windows, cost: which.
-        mean, sd: of its primary score as the model expects it.
-        probability: that no point at most so expensive has a higher expected score.
+        trial, stage, windows, cost: the trial's number, and the stage, windows and attributed cost of the evaluation.
+        mean, sd: posterior mean and standard deviation of the primary score.
+        probability: probability that no point of equal or lower cost has a higher expected score.
     """
 
     trial: int
@@ -51,19 +51,19 @@ class Member:
 
     @property
     def key(self) -> str:
-        """As that of a `FrontPoint`."""
+        """Key of the point, in the same format as `FrontPoint.key`."""
         return point_key(self.trial, self.stage, self.windows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """What the model says of a study.
+    """The response model's recommendation for a study.
 
     Attributes:
-        ended, points: trials that had ended, and evaluations, of which it was made.
-        trial: COMPLETE, with the highest expected final primary score.
-        mean, sd: of that primary score.
-        front: points that may belong to the front, by cost.
+        ended, points: numbers of ended trials and of evaluations that the advice is based on.
+        trial: number of the COMPLETE trial with the highest expected final primary score.
+        mean, sd: posterior mean and standard deviation of that primary score.
+        front: points that may be on the front, sorted by cost.
     """
 
     ended: int
@@ -74,7 +74,7 @@ class Advice:
     front: tuple[Member, ...]
 
     def is_of(self, records: Sequence[TrialRecord]) -> bool:
-        """Whether it was made of all that is known."""
+        """Return whether the advice is based on all these records."""
         return (self.ended, self.points) == extent(records)
 
 
@@ -82,32 +82,32 @@ JSON: TypeAdapter[Advice] = TypeAdapter(Advice)
 
 
 def read_advice(attributes: Mapping[str, Any]) -> Advice | None:
-    """The advice among a study's attributes."""
+    """Return the advice stored in a study's attributes; None if there is none."""
     return JSON.validate_python(attributes[KEY]) if KEY in attributes else None
 
 
 def extent(records: Sequence[TrialRecord]) -> tuple[int, int]:
-    """Trials that have ended, and evaluations with a primary score."""
+    """Return the number of ended trials and the number of evaluations with a primary score."""
     return sum(r.state.finished or r.done for r in records), sum(len(r.scored) for r in records)
 
 
 def advise(response: Response, records: Sequence[TrialRecord]) -> Advice | None:
-    """What the model says; None: too few trials have ended, or none is COMPLETE."""
-    ended_ones = response.ended(records)
-    whole = [record.number for record in ended_ones if record.state is State.COMPLETE or record.done]
-    if len(ended_ones) < MIN_TRIALS or not whole:
+    """Return the model's advice; None if too few trials have ended or none is COMPLETE."""
+    ended_records = response.ended(records)
+    complete = [record.number for record in ended_records if record.state is State.COMPLETE or record.done]
+    if len(ended_records) < MIN_TRIALS or not complete:
         return None
     model = response.model(records)
     expected = model.finals()
-    whole = [number for number in whole if number in expected]  # of very many trials not all have a place in the model
-    trial = max(whole, key=lambda number: (expected[number][0], -number))
+    complete = [number for number in complete if number in expected]  # the model leaves trials out of a large study
+    trial = max(complete, key=lambda number: (expected[number][0], -number))
     members = []
-    for each in model.standings():
-        if each.probability >= SHOWN:
-            point = next(p for p in records[each.trial].scored if p.cost == each.cost)
+    for candidate in model.standings():
+        if candidate.probability >= SHOWN:
+            point = next(p for p in records[candidate.trial].scored if p.cost == candidate.cost)
             members.append(
-                Member(trial=each.trial, stage=point.stage, windows=point.windows, cost=each.cost, mean=each.mean,
-                       sd=each.sd, probability=each.probability)
+                Member(trial=candidate.trial, stage=point.stage, windows=point.windows, cost=candidate.cost,
+                       mean=candidate.mean, sd=candidate.sd, probability=candidate.probability)
             )  # fmt: skip
     ended, points = extent(records)
     mean, sd = expected[trial]
@@ -116,22 +116,24 @@ def advise(response: Response, records: Sequence[TrialRecord]) -> Advice | None:
 
 
 def best_trial(records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The COMPLETE trial with the highest final primary score; None: there is none."""
+    """Return the COMPLETE trial with the highest final primary score; None if no trial is COMPLETE."""
     complete = [record for record in records if record.state is State.COMPLETE and record.scored]
     return max(complete, key=lambda record: (record.scored[-1].primary_score, -record.number), default=None)
 
 
 def recommended_trial(records: Sequence[TrialRecord], advice: Advice | None) -> TrialRecord | None:
-    """The trial that advice recommends; before there is any, the one with the highest final primary score."""
+    """Return the trial that the advice recommends; without advice, the one with the highest final primary score."""
     return best_trial(records) if advice is None else records[advice.trial]
 
 
 class Adviser:
-    """Stores advice as a study goes on, for a small part of the driver's time.
+    """Computes and stores advice during a study, within a small fraction of the driver's time.
 
     Args:
-        study_id: Optuna's.
-        idle: whether there is nothing to advise: trials of a confirmation differ in their seeds.
+        response: builds the response model.
+        storage: storage of the study.
+        study_id: Optuna's id of the study.
+        idle: whether to compute no advice, as in a confirmation, whose trials differ in their seeds only.
     """
 
     def __init__(self, response: Response, storage: RetryingStorage, study_id: int, *, idle: bool = False) -> None:
@@ -141,14 +143,14 @@ class Adviser:
         self._next = 0.0
 
     def recommended(self, records: Sequence[TrialRecord]) -> TrialRecord | None:
-        """The trial that is recommended as far as the model was asked."""
+        """Return the trial that the latest advice recommends."""
         return recommended_trial(records, self._stored)
 
     def update(self, records: Sequence[TrialRecord], *, hurried: bool = False) -> None:
-        """Store what the model says now.
+        """Compute the advice for these records and store it.
 
         Args:
-            hurried: pass over it where the last time was too short ago for what it took.
+            hurried: skip the update if it would exceed the fraction of time reserved for advice.
         """
         began = time.monotonic()
         if self._idle or (hurried and began < self._next) or (self._stored is not None and self._stored.is_of(records)):

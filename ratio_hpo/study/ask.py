@@ -1,4 +1,4 @@
-"""How trials begin: the next one is claimed, and gets its parameters; the counterpart of `endings.py`."""
+"""Claim the next trial and assign its parameters; `tell.py` is the counterpart."""
 
 from __future__ import annotations
 
@@ -23,24 +23,31 @@ from ratio_hpo.study.step_sweep import StepSweeps
 from ratio_hpo.study.tell import TrialFinisher
 
 PlanTrial = Callable[[Params, int], TrialPlan]
-"""What parameters come to under a training seed."""
+"""Resolves parameters and a training seed to a trial plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Refusal:
-    """Why a trial cannot have parameters."""
+    """Error that prevents a trial from getting parameters."""
 
     reason: str
     traceback: str
 
 
 class TrialStarter:
-    """Begins trials.
+    """Starts trials.
 
     Args:
-        plan_trial: what parameters come to; raises what it refuses.
-        settings: recorded for each trial.
-        look: takes in what was stored.
+        plan: plan of the study.
+        study_id: Optuna's id of the study.
+        sampler: proposes parameters.
+        step_sweeps: proposes the other numbers of steps for a proposal.
+        claims: running trials of this process.
+        view: study state.
+        endings: ends a trial that cannot get parameters.
+        plan_trial: resolves parameters to a trial plan; raises an error for parameters that it refuses.
+        settings: settings that are recorded for each trial.
+        look: refreshes the study state from the storage.
     """
 
     def __init__(
@@ -57,68 +64,74 @@ class TrialStarter:
         look: Callable[[], None],
     ) -> None:
         self._plan, self._study_id, self._sampler, self._step_sweeps = plan, study_id, sampler, step_sweeps
-        self._claims, self._view, self._endings = claims, view, endings
-        self._plan_trial, self._settings, self._look = plan_trial, dict(settings), look
+        self._running, self._state, self._finisher = claims, view, endings
+        self._plan_trial, self._settings, self._refresh = plan_trial, dict(settings), look
         self._domains = distributions(plan.space)
 
     def next(self, most_trials: int) -> TrialAssignment | None:
-        """The next waiting trial, or a new one; None where the asked number is there, or nothing is left to propose.
+        """Claim the next waiting trial, or create a new one.
 
-        In one transaction the study is counted and the trial begun, which fails where another driver was faster: then
-        one looks again. All that the trial has is written with it, but for samplers that need it to be there first.
+        One transaction counts the study's trials and starts this one. It fails if another driver was faster; the state
+        is then refreshed and the claim repeated. The same transaction writes the trial's initial attributes, unless
+        the sampler needs the trial to exist first.
+
+        Args:
+            most_trials: maximum number of trials of the study.
+
+        Returns:
+            The assignment; None if the study has `most_trials` trials, or if nothing is left to propose.
         """
         while True:
-            waiting, count = self._view.numbers(State.WAITING), len(self._view.records)
+            waiting, count = self._state.numbers(State.WAITING), len(self._state.records)
             ready = self._ready(waiting)
             if count - len(waiting) >= most_trials or (waiting and not ready and count >= most_trials):
                 return None
-            if not waiting and self._sampler.exhausted(self._view):
+            if not waiting and self._sampler.exhausted(self._state):
                 return None
             number = ready[0] if ready else count
-            trial_id = self._view.trial_id(number) if ready else None
-            content = None if self._sampler.needs_trial else self._content(number)
-            whole = content if isinstance(content, TrialInit) else None
-            claim = self._claims.begin(self._study_id, count, trial_id, whole)
-            job = None
+            trial_id = self._state.trial_id(number) if ready else None
+            init = None if self._sampler.needs_trial else self._trial_init(number)
+            claim = self._running.begin(self._study_id, count, trial_id, init if isinstance(init, TrialInit) else None)
+            assignment = None
             if claim is not None:
-                job = self.begin(number, claim) if content is None else self._begun(number, claim, content)
-            if job is not None:
-                return job
-            self._look()
+                assignment = self.begin(number, claim) if init is None else self._add(number, claim, init)
+            if assignment is not None:
+                return assignment
+            self._refresh()
 
     def begin(self, number: int, claim: RunningTrial) -> TrialAssignment | None:
-        """Give a trial that was begun its parameters."""
-        content = self._content(number)
-        if isinstance(content, TrialInit) and not self._claims.settle(self._study_id, claim, content):
+        """Assign parameters to a claimed trial; return None if the trial was failed or its lease was lost."""
+        init = self._trial_init(number)
+        if isinstance(init, TrialInit) and not self._running.settle(self._study_id, claim, init):
             return None
-        return self._begun(number, claim, content)
+        return self._add(number, claim, init)
 
-    def _begun(self, number: int, claim: RunningTrial, content: TrialInit | _Refusal) -> TrialAssignment | None:
-        """Take in a trial that was begun; one that cannot have parameters fails, and the search goes on."""
-        if isinstance(content, _Refusal):
-            self._look()
-            self._endings.fail(number, claim, content.reason, content.traceback)
+    def _add(self, number: int, claim: RunningTrial, init: TrialInit | _Refusal) -> TrialAssignment | None:
+        """Add a claimed trial to the study state; fail it and return None if it cannot get parameters."""
+        if isinstance(init, _Refusal):
+            self._refresh()
+            self._finisher.fail(number, claim, init.reason, init.traceback)
             return None
-        attributes = {**self._view.attributes(number), **content.attributes}
+        attributes = {**self._state.attributes(number), **init.attributes}
         claim.fill(attributes)
-        self._view.begin(number, claim.trial_id, attributes, claim.lease)
-        self._claims.add(number, claim)
-        if content.step_sweeps:
-            self._look()
+        self._state.begin(number, claim.trial_id, attributes, claim.lease)
+        self._running.add(number, claim)
+        if init.step_sweeps:
+            self._refresh()
         return claim.job(number)
 
-    def _content(self, number: int) -> TrialInit | _Refusal:
-        """What a trial has from its beginning."""
-        stored = self._view.attributes(number)
+    def _trial_init(self, number: int) -> TrialInit | _Refusal:
+        """Return what is stored of a trial when it starts."""
+        stored = self._state.attributes(number)
         seed = int(stored.get(rec.SEED, self._plan.seed))
         try:
-            place, params, step_sweeps = self._place(number, stored)
+            coordinates, params, step_sweeps = self._resolve(number, stored)
             plan = self._plan_trial(params, seed)
-        except Exception as error:  # parameters that the objective refuses belong to their trial
+        except Exception as error:  # the objective may refuse parameters with any error; it fails only this trial
             if of_database(error) is not None or isinstance(error, WorkBlocked) or is_fault(error):
                 raise
             return _Refusal(shown_words(in_one_line(error)), shown_words(traceback.format_exc()))
-        about: dict[str, Any] = {
+        attributes: dict[str, Any] = {
             rec.KIND: stored.get(rec.KIND, "sampled"),
             rec.PARAMS: params,
             rec.PLAN: TRIAL_PLAN.dump_python(plan, mode="json"),
@@ -126,39 +139,44 @@ class TrialStarter:
             rec.SEED: seed,
         }
         return TrialInit(
-            attributes=json.loads(json.dumps(about)),  # as it is read again
-            place=place,
+            attributes=json.loads(json.dumps(attributes)),  # the same values as after a restart
+            place=coordinates,
             domains=self._domains,
-            step_sweeps=[{rec.ASKED: each, rec.SWEEP_OF: number} for each in step_sweeps],
+            step_sweeps=[{rec.ASKED: sweep_params, rec.SWEEP_OF: number} for sweep_params in step_sweeps],
         )
 
     def _ready(self, waiting: Sequence[int]) -> list[int]:
-        """The trials of which no sibling runs: they would train the same stage beside each other."""
-        running = self._view.numbers(State.RUNNING)
-        busy = {self._family(number) for number in running if not self._view.records[number].done}
-        return [number for number in waiting if self._family(number) not in busy]
+        """Return the waiting trials without a running trial in their step sweep, which would train the same stage."""
+        running = self._state.numbers(State.RUNNING)
+        busy = {self._sweep(number) for number in running if not self._state.records[number].done}
+        return [number for number in waiting if self._sweep(number) not in busy]
 
-    def _family(self, number: int) -> int:
-        """The proposal that a trial is a sibling of, or it itself."""
-        proposal = self._view.records[number].sweep_of
+    def _sweep(self, number: int) -> int:
+        """Return the number of the trial that started the step sweep of a trial; the trial itself without a sweep."""
+        proposal = self._state.records[number].sweep_of
         return number if proposal is None else proposal
 
-    def _place(self, number: int, stored: Mapping[str, Any]) -> tuple[Coordinates, Params, list[Params]]:
-        """Where a trial lies, as Optuna holds it, its absolute parameters, and those of siblings that are to follow.
+    def _resolve(self, number: int, stored: Mapping[str, Any]) -> tuple[Coordinates, Params, list[Params]]:
+        """Resolve the parameters of a trial.
 
-        A baseline has its own; what was asked for stays, and what was left out of it is proposed.
+        A baseline has fixed parameters. Requested parameters are kept, and the sampler proposes the missing ones.
+
+        Returns:
+            The coordinates that Optuna stores, the absolute parameters, and those of further trials of the step sweep.
         """
         space = self._plan.space
         if stored.get(rec.KIND) == NO_INTERMEDIATE:
             return {}, dict(stored[rec.PARAMS]), []
         if rec.PARAMS in stored:
             return fixed_values(space, stored[rec.PARAMS]), stored[rec.PARAMS], []
-        asked = {key: value for key, value in stored.get(rec.ASKED, {}).items() if key in space.parameters}
-        place = fixed_values(space, asked) if asked else {}
-        if any(name not in place for name in self._domains):
-            place = {**self._sampler.propose(self._view, number), **place}
-        params = {**space.decode(cube_of(space, place)), **asked}
-        if asked:
-            return place, params, []
-        first, *others = self._step_sweeps.of(params, self._view.records[:number])
-        return (place if first == params else {**place, **fixed_values(space, first)}), first, others
+        requested = {key: value for key, value in stored.get(rec.ASKED, {}).items() if key in space.parameters}
+        coordinates = fixed_values(space, requested) if requested else {}
+        if any(name not in coordinates for name in self._domains):
+            coordinates = {**self._sampler.propose(self._state, number), **coordinates}
+        params = {**space.decode(cube_of(space, coordinates)), **requested}
+        if requested:
+            return coordinates, params, []
+        first, *others = self._step_sweeps.of(params, self._state.records[:number])
+        if first != params:
+            coordinates = {**coordinates, **fixed_values(space, first)}
+        return coordinates, first, others

@@ -1,6 +1,6 @@
-"""Mixtures by rule, as samplers: what people set where they do not search. What else is searched is drawn at random.
+"""Samplers of baseline mixtures, which follow fixed rules; all other parameters are sampled at random.
 
-They stand in benchmarks beside samplers that learn, and tell a user what a rule would have given.
+Benchmarks compare samplers that learn with these rules.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 Shares = dict[str, float]
 Sizes = Mapping[str, SourceSize]
 Rule = Callable[[Sizes, float, Sequence[float]], list[Shares]]
-"""From sources, the windows of the longest first stage, and temperatures, to mixtures."""
+"""Maps sources, the windows of the longest first stage, and temperatures to mixtures."""
 
 TEMPERATURES = (1.0, 2.0, 3.0, 5.0, 10.0)
-"""T of p_i proportional to n_i^(1/T), from by size to nearly uniform: about 3 is that of XLM-R (Conneau et al. 2020,
-arXiv 1911.02116, alpha 0.3), 5 that of translation in many languages (Arivazhagan et al. 2019, arXiv 1907.05019)."""
+"""Values of T in p_i proportional to n_i^(1/T), from proportional to nearly uniform. XLM-R uses about 3 (Conneau et al.
+2020, arXiv 1911.02116, alpha 0.3); massively multilingual translation uses 5 (Arivazhagan et al. 2019, arXiv
+1907.05019)."""
 
 
 def _reference_only(sources: Sizes, windows: float, temperatures: Sequence[float]) -> list[Shares]:
@@ -38,45 +39,49 @@ def _reference_only(sources: Sizes, windows: float, temperatures: Sequence[float
         raise ConfigError(
             "sampler: reference_only needs a source in the reference language, but there is none; add one"
         )
-    known = all(sources[name].windows for name in reference)
-    among = SPREADS["proportional" if known else "uniform"](_windows(sources, reference), windows, 1.0)
-    return [{name: among.get(name, 0.0) for name in sources}]
+    has_sizes = all(sources[name].windows for name in reference)
+    shares = SPREADS["proportional" if has_sizes else "uniform"](_windows(sources, reference), windows, 1.0)
+    return [{name: shares.get(name, 0.0) for name in sources}]
 
 
-def _by(spread: str) -> Rule:
+def _spread_rule(spread: str) -> Rule:
     def mixtures(sources: Sizes, windows: float, temperatures: Sequence[float]) -> list[Shares]:
         if spread != "uniform" and not all(size.windows for size in sources.values()):
             raise ConfigError(
-                f"sampler: {spread} needs the sizes of sources, which an objective of your own keeps to itself; "
-                "take uniform"
+                f"sampler: {spread} needs the sizes of the sources, but a custom objective does not declare them; "
+                "use uniform"
             )
         chosen = temperatures if spread == "temperature" else (1.0,)
-        return [SPREADS[spread](_windows(sources, sources), windows, float(each)) for each in chosen]
+        return [SPREADS[spread](_windows(sources, sources), windows, float(t)) for t in chosen]
 
     return mixtures
 
 
 RULES: dict[str, Rule] = {
     "reference_only": _reference_only,
-    "proportional": _by("proportional"),
-    "uniform": _by("uniform"),
-    "temperature": _by("temperature"),
-    "unimax": _by("unimax"),
+    "proportional": _spread_rule("proportional"),
+    "uniform": _spread_rule("uniform"),
+    "temperature": _spread_rule("temperature"),
+    "unimax": _spread_rule("unimax"),
 }
-"""Mixtures of labelled sources by rule: those of the reference language alone (Phang et al. 2020, arXiv 2005.13013), by
-size, evenly, by size to the power of 1 / T, and evenly up to a number of epochs (arXiv 2304.09151)."""
+"""Rules for mixtures of labelled sources: the reference language only (Phang et al. 2020, arXiv 2005.13013),
+proportional to size, uniform, proportional to size to the power of 1 / T, and uniform with a maximum number of epochs
+(arXiv 2304.09151)."""
 
 
 class RuleSampler:
-    """A sampler of mixtures by rule; several are taken in turn.
+    """A sampler that cycles through the mixtures of one rule.
 
     Args:
-        sources: of the first stage.
-        windows: of the longest first stage.
-        options: `temperatures`, of `temperature`.
+        name: key of `RULES`.
+        options: `temperatures` for `temperature`; the other rules have no options.
+        space: search space with absolute domains.
+        sources: sizes of the sources of the first stage, by name.
+        windows: number of windows of the longest first stage.
+        seed: seed of the other parameters.
 
     Raises:
-        ConfigError: options that it does not take, sizes that are not known, no mixture in the space.
+        ConfigError: an option is unknown or invalid, sizes are missing, or the space has no mixture.
     """
 
     needs_trial = False
@@ -94,14 +99,14 @@ class RuleSampler:
         check_options(f"sampler: {name}", options, ["temperatures"] if name == "temperature" else [])
         wanted = options.get("temperatures", TEMPERATURES)
         if not isinstance(wanted, list | tuple) or not wanted or not all(_is_number(t) and t >= 1 for t in wanted):
-            raise ConfigError(f"sampler: temperature: temperatures needs numbers from 1 on, but got {wanted!r}")
+            raise ConfigError(f"sampler: temperature: temperatures must be numbers >= 1, but got {wanted!r}")
         labelled = {key: size for key, size in sources.items() if not size.auxiliary}
         if not labelled:
-            raise ConfigError(f"sampler: {name} needs sources, but this experiment names none; take another sampler")
+            raise ConfigError(f"sampler: {name} needs sources, but this experiment has none; use another sampler")
         check_mixture(space, name)
-        mixtures = [mixture_params(space, each, window_ratio(each, labelled))
-                    for each in RULES[name](labelled, windows, wanted)]  # fmt: skip
-        self._mixtures = list({repr(each): each for each in mixtures}.values())
+        mixtures = [mixture_params(space, shares, window_ratio(shares, labelled))
+                    for shares in RULES[name](labelled, windows, wanted)]  # fmt: skip
+        self._mixtures = list({repr(mixture): mixture for mixture in mixtures}.values())
         self._space, self._seed = space, seed
         self._rest = [key for key in space.parameters if key not in mixtures[0]]
 
@@ -111,23 +116,23 @@ class RuleSampler:
         return fixed_values(self._space, {**even(self._space, rng, 1)[0], **mixture})
 
     def exhausted(self, view: StudyState) -> bool:
-        """Where nothing but the mixture is searched, each is tried once."""
-        tried = sum(record.kind == "sampled" for record in view.records)
-        return not self._rest and tried >= len(self._mixtures)
+        """Return whether every mixture was tried; never true if other parameters are searched too."""
+        num_sampled = sum(record.kind == "sampled" for record in view.records)
+        return not self._rest and num_sampled >= len(self._mixtures)
 
 
 def check_mixture(space: Space, sampler: str) -> None:
-    """Refuse a space without a mixture.
+    """Check that a space has a mixture.
 
     Raises:
-        ConfigError: one line.
+        ConfigError: the space has neither `shares` nor `ratio`.
     """
     if not {"shares", "ratio"} & set(space.parameters):
-        raise ConfigError(f"sampler: space {space.name} searches no mixture, which {sampler} is for; take another")
+        raise ConfigError(f"sampler: {sampler} needs a mixture, but space {space.name} has none; use another sampler")
 
 
 def mixture_params(space: Space, shares: Shares, ratio: float) -> Params:
-    """A mixture as the space says it, by its shares or else by its ratio, as near as the space holds it."""
+    """Return a mixture as a parameter of the space, `shares` or else `ratio`, with the nearest valid value."""
     name, value = ("shares", shares) if "shares" in space.parameters else ("ratio", ratio)
     domain = space.parameters[name]
     return {name: domain.decode(domain.encode(value))}

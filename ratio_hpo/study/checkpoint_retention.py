@@ -1,4 +1,4 @@
-"""Weights that are kept: those of the front, of its best point, of every trial's end, or none."""
+"""Checkpoint retention: keep the weights of the front, of its best point, of every trial's end, or none."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.study.front import FrontPoint, front
 
 Keep = Literal["front", "best", "all", "none"]
-"""`front`: every point of the front; `best`: its most accurate one; `all`: also the end of each trial; `none`.
+"""`front`: every point of the front; `best`: the point of the front with the highest score; `all`: the front and the
+last point of each trial; `none`: nothing.
 
-The end of the recommended trial is kept with each but `none`."""
+All but `none` also keep the last point of the recommended trial."""
 
 MODEL_FILES = ("model.safetensors", "config.json")
 META, STAGE_STATE = "ratio-hpo.json", "state.json"
@@ -32,11 +33,13 @@ def kept_points(
     recommended: TrialRecord | None,
     members: Sequence[FrontPoint] | None = None,
 ) -> list[FrontPoint]:
-    """The points (trial, rung) whose weights are kept.
+    """Return the points (trial, rung) whose weights are kept.
 
     Args:
-        recommended: the trial that is recommended now; its end is kept.
-        members: of the front, where they are known; None: worked out.
+        records: all trials of the study.
+        keep: one of the values of `Keep`.
+        recommended: currently recommended trial, whose last point is kept; None if there is none.
+        members: points of the front; None to compute them.
     """
     if keep == "none":
         return []
@@ -50,15 +53,16 @@ def kept_points(
 
 
 class CheckpointRetention:
-    """Keeps one loadable folder for each point that is kept.
+    """Maintains one loadable model folder for each point whose weights are kept.
 
     Args:
-        root: folder of this study's kept weights.
-        stages: the stage store, which names of checkpoints start from.
-        extras: a folder whose files belong to every model (its tokenizer); None: nothing.
-        remote_store: where stages of other machines are, which are copied; None: here, or there are none.
-        patience: seconds that a fault of the disk is waited for.
-        say: is told when it is waited for.
+        root: folder of the kept weights of this study.
+        stages: folder of the stage store; checkpoint names are relative to it.
+        extras: folder whose files are added to every model (the tokenizer); None to add nothing.
+        keep: points whose weights are kept.
+        remote_store: remote store to copy stages of other machines from; None if there is none.
+        patience: how long to keep retrying after a disk error, in seconds.
+        say: called with a message when retrying starts and ends.
     """
 
     root: Path
@@ -84,20 +88,25 @@ class CheckpointRetention:
         recommended: TrialRecord | None = None,
         members: Sequence[FrontPoint] | None = None,
     ) -> None:
-        """Make the kept folders those that are to be kept.
+        """Add the folders of new points, and delete the folders of points that are no longer kept.
 
-        A point whose checkpoint the stage store has let go of already is left without weights.
+        A point whose checkpoint was already evicted from the stage store gets no folder.
 
         Raises:
-            FileFault: the disk is at fault for longer than it is waited for.
+            FileFault: a disk error lasted longer than `patience`.
         """
 
-        def once() -> None:
+        def update_once() -> None:
             with faults_of_files():
                 self._update(records, recommended, members)
 
         retry_call(
-            once, what="kept weights", passes=is_fault, reason_of=in_one_line, patience=self._patience, say=self._say
+            update_once,
+            what="kept weights",
+            passes=is_fault,
+            reason_of=in_one_line,
+            patience=self._patience,
+            say=self._say,
         )
 
     def _update(
@@ -113,19 +122,19 @@ class CheckpointRetention:
                 self._copy(models, self.root / key, point)
 
     def _models(self, point: FrontPoint) -> dict[str, dict[str, Path]]:
-        """The files of each model of a point that is stored, by the folder that it goes to; of one, the point's."""
+        """Return the files of each stored model of a point, by target folder; a single model has the target `""`."""
         progress = point.progress
         names = dict(progress.models) or ({"": progress.weights} if progress.weights else {})
-        found = {target: model_files(self._stages / name.partition("#")[0], name.partition("#")[2])
-                 for target, name in names.items()}  # fmt: skip
-        return {target: files for target, files in found.items() if all(map(self._is_stored, files.values()))}
+        models = {target: model_files(self._stages / name.partition("#")[0], name.partition("#")[2])
+                  for target, name in names.items()}  # fmt: skip
+        return {target: files for target, files in models.items() if all(map(self._is_stored, files.values()))}
 
     def _is_stored(self, file: Path) -> bool:
         return file.is_file() or (self._remote_store is not None and self._remote_store.has(file))
 
     def _copy(self, models: Mapping[str, Mapping[str, Path]], folder: Path, point: FrontPoint) -> None:
         extras = entries(self._extras) if self._extras else []
-        about = {
+        metadata = {
             "trial": point.trial.number,
             "stage": point.progress.stage,
             "windows": point.progress.windows,
@@ -139,44 +148,45 @@ class CheckpointRetention:
                 for target, files in models.items():
                     (part / target).mkdir(exist_ok=True)
                     for name, file in files.items():
-                        self._bring(file, part / target / name)
+                        self._add_file(file, part / target / name)
                     for file in extras:
                         _link(file, part / target / file.name)
                 files = {path.relative_to(part).as_posix(): path for path, _ in files_below(part)}
                 sums = {name: fingerprint_file(path) for name, path in sorted(files.items())}
-                (part / META).write_text(json.dumps({**about, "sums": sums}, indent=1))
+                (part / META).write_text(json.dumps({**metadata, "sums": sums}, indent=1))
         except OSError as error:
             if not isinstance(error, FileNotFoundError) and not is_disk_full(error):
                 raise
-            return  # evicted meanwhile, or no room: the point stays without weights
+            return  # the checkpoint was evicted meanwhile or the disk is full: the point gets no weights
 
-    def _bring(self, file: Path, copy: Path) -> None:
-        """A file of a model into its place.
+    def _add_file(self, file: Path, copy: Path) -> None:
+        """Link or copy one file of a model.
 
         Raises:
-            OSError: it was evicted meanwhile, or there is no room.
+            OSError: the file was evicted meanwhile, or the disk is full.
         """
         if file.is_file():
-            written_once = (file.parent / STAGE_STATE).is_file()  # a stored stage never changes in its place
+            written_once = (file.parent / STAGE_STATE).is_file()  # stored stages never change: a link is safe
             _link(file, copy) if written_once else shutil.copy2(file, copy)
         elif self._remote_store is None or not self._remote_store.copy(file, copy):
             raise FileNotFoundError(file)
 
 
 def damaged(folder: Path) -> str | None:
-    """The file of kept weights that is not as it was written; None: all are."""
+    """Return the name of the first damaged file in a folder of kept weights; None if all files are intact."""
     try:
         sums = json.loads((folder / META).read_text())["sums"]
-        return next((name for name, known in sums.items() if fingerprint_file(folder / name) != known), None)
+        return next((name for name, expected in sums.items() if fingerprint_file(folder / name) != expected), None)
     except (OSError, ValueError, KeyError, TypeError):
         return META
 
 
 def model_files(checkpoint: Path, head: str) -> dict[str, Path]:
-    """What transformers loads a model from: name of each file, and where it is in a checkpoint.
+    """Return the files that transformers loads a model from, as a mapping from file name to path in a checkpoint.
 
     Args:
-        head: of a checkpoint of several, which is a model in parts; empty: it has one.
+        checkpoint: folder of the checkpoint.
+        head: name of the head in a checkpoint with several heads, which stores a sharded model; empty if it has one.
     """
     if not head:
         return {name: checkpoint / name for name in MODEL_FILES}
@@ -189,7 +199,7 @@ def model_files(checkpoint: Path, head: str) -> dict[str, Path]:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A hard link costs no space; across file systems it is a copy."""
+    """Create a hard link, which takes no space, or a copy if the file system does not allow a link."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""Making a study once, finding it again, and refusing another one under its name."""
+"""Create a study or load it, and refuse a plan whose identity differs from the stored one."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from ratio_hpo.study.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 IDENTITY, ABOUT, FORMAT_KEY = "identity", "about", "format"
 
 FORMAT = 6
-"""How studies are stored; another number is another version's."""
+"""Version of the storage format; studies with another number are refused."""
 
 PATIENCE = 20.0
-"""Seconds that a second driver waits for the first one to finish making a study."""
+"""Seconds that a second driver waits for the first driver to finish creating a study."""
 
 
 def open_study(plan: StudyPlan, storage: RetryingStorage) -> optuna.Study:
-    """The study of a plan: made, with its baselines waiting, if it is not there.
+    """Load the study of a plan; create it and enqueue its baselines if it does not exist.
 
     Raises:
-        StudyError: one of that name is there with another identity.
+        StudyError: a study of that name exists with another identity or storage format.
     """
     try:
         study = optuna.create_study(
@@ -64,25 +64,30 @@ def open_study(plan: StudyPlan, storage: RetryingStorage) -> optuna.Study:
 
 
 def check_format(name: str, attributes: Mapping[str, Any]) -> None:
-    """Refuse a study that another version has stored.
+    """Check that a study has the current storage format.
 
     Raises:
-        StudyError: one line.
+        StudyError: another version of ratio-hpo stored the study.
     """
-    found = attributes.get(FORMAT_KEY, 1)
-    if found != FORMAT:
-        when = "an earlier" if not isinstance(found, int) or found < FORMAT else "a newer"
+    stored = attributes.get(FORMAT_KEY, 1)
+    if stored != FORMAT:
+        version = "an earlier" if not isinstance(stored, int) or stored < FORMAT else "a newer"
         raise StudyError(
-            f"study {name} was made by {when} version (format {found}, not {FORMAT}); read it with that version, or "
-            "start anew in another ⟨root⟩"
+            f"study {name} was made by {version} version (format {stored}, not {FORMAT}); export it with that version "
+            "(`ratio-hpo export trials`, `ratio-hpo export config`), or start a new study in another ⟨root⟩"
         )
 
 
 def find_study(storage: RetryingStorage, name: str | None) -> optuna.Study:
-    """A study by name; without one, the one that was worked on last; a confirmation counts as work on its study.
+    """Return a study by name.
+
+    Args:
+        storage: storage of the studies.
+        name: name of the study; None for the most recently used one, where using a confirmation counts as using its
+            study.
 
     Raises:
-        StudyError: there is none, or none of that name.
+        StudyError: the storage has no studies, or none of that name.
     """
     names = study_ids(storage)
     if not names:
@@ -98,28 +103,31 @@ def find_study(storage: RetryingStorage, name: str | None) -> optuna.Study:
 
 
 def has_study(storage: RetryingStorage, name: str) -> bool:
-    """Whether a study of that name was made by us."""
+    """Return whether ratio-hpo has created a study of that name."""
     return name in study_ids(storage)
 
 
 def study_ids(storage: RetryingStorage) -> dict[str, int]:
-    """The studies of the storage that were made by us, in the order in which they were made."""
+    """Return the ids of the studies that ratio-hpo has created, by name, in order of creation."""
     joined = STUDIES.join(STUDY_ATTRIBUTES, STUDIES.c.study_id == STUDY_ATTRIBUTES.c.study_id)
     query = sql.select(STUDIES.c.study_name, STUDIES.c.study_id).select_from(joined)
     ours = query.where(STUDY_ATTRIBUTES.c.key == IDENTITY).order_by(STUDIES.c.study_id)
-    found = storage.run(lambda connection: connection.execute(ours).all())
-    return {str(name): int(study_id) for name, study_id in found}
+    rows = storage.run(lambda connection: connection.execute(ours).all())
+    return {str(name): int(study_id) for name, study_id in rows}
 
 
 def last_start(storage: RetryingStorage, study_id: int) -> float:
-    """When the last trial of a study was begun, in seconds since the epoch; 0 where none was."""
+    """Return the latest start of a study's trials, in seconds since the epoch; 0 if no trial has started."""
     query = sql.select(sql.func.max(TRIALS.c.datetime_start)).where(TRIALS.c.study_id == study_id)
     moment = storage.run(lambda connection: connection.execute(query).scalar())
     return moment.timestamp() if moment else 0.0
 
 
 def resolve_target(study: optuna.Study, target: TargetScore, past: Sequence[TrialRecord]) -> float | None:
-    """The mean F1 that trials are timed to: as stored, as given, or from trial 0 once it is done. Stored once."""
+    """Return the target score: the stored one, the given one, or the one from trial 0 once it is done.
+
+    The target is stored when it is first known, and never changes. None if it is not known yet.
+    """
     stored = study.user_attrs.get("target")
     if stored is not None:
         return stored
@@ -132,7 +140,7 @@ def resolve_target(study: optuna.Study, target: TargetScore, past: Sequence[Tria
 
 
 def _about(plan: StudyPlan) -> dict[str, Any]:
-    about = replace(
+    metadata = replace(
         plan.about,
         largest_cost=plan.largest_cost,
         languages=plan.languages,
@@ -140,11 +148,11 @@ def _about(plan: StudyPlan) -> dict[str, Any]:
         parameters=tuple(plan.space.parameters),
         looks_ahead=plan.looks_ahead,
     )
-    return ABOUT_JSON.dump_python(about, mode="json")
+    return ABOUT_JSON.dump_python(metadata, mode="json")
 
 
 def _enqueue_baselines(study: optuna.Study, plan: StudyPlan) -> None:
-    """Baselines that are not there yet wait in their order; a crash in between leaves no second copy."""
+    """Enqueue missing baselines in order; after a crash, none is enqueued twice."""
     present = {trial.user_attrs.get(KIND) for trial in study.get_trials(deepcopy=False)}
     for baseline in plan.baselines:
         if baseline.kind not in present:
@@ -154,7 +162,7 @@ def _enqueue_baselines(study: optuna.Study, plan: StudyPlan) -> None:
 
 
 def _enqueue_planned(study: optuna.Study, plan: StudyPlan) -> None:
-    """Parameters that the plan asks for, each once, however often the study is opened."""
+    """Enqueue each set of parameters of the plan once, however often the study is opened."""
     if not plan.enqueue:
         return
     present = {trial.user_attrs.get(PLANNED) for trial in study.get_trials(deepcopy=False)}
@@ -164,28 +172,30 @@ def _enqueue_planned(study: optuna.Study, plan: StudyPlan) -> None:
 
 
 def enqueue_params(study: optuna.Study, space: Space, params: Params, attributes: dict[str, Any]) -> None:
-    """Have a trial with these parameters wait; those left out are sampled when its turn comes."""
+    """Enqueue a trial with these parameters; missing parameters are sampled when it starts."""
     study.enqueue_trial(fixed_values(space, params), user_attrs={KIND: "enqueued", ASKED: params, **attributes})
 
 
 def _enqueue_replicates(study: optuna.Study, plan: StudyPlan) -> None:
-    """Each (trial, seed) that the plan asks for, once; one that failed can be retried as any other trial."""
+    """Enqueue each (trial, seed) of the plan once; failed replicates are retried like other trials."""
     if not plan.replicates:
         return
     trials = study.get_trials(deepcopy=False)
     present = {(trial.user_attrs.get(REPLICATE_OF), trial.user_attrs.get(SEED)) for trial in trials}
-    for each in plan.replicates:
-        if (each.of, each.seed) not in present:
-            attributes = {KIND: each.kind, PARAMS: each.params, SEED: each.seed, REPLICATE_OF: each.of}
-            fixed = {} if each.kind == NO_INTERMEDIATE else fixed_values(plan.space, each.params)
+    for replicate in plan.replicates:
+        if (replicate.of, replicate.seed) not in present:
+            attributes = {
+                KIND: replicate.kind, PARAMS: replicate.params, SEED: replicate.seed, REPLICATE_OF: replicate.of
+            }  # fmt: skip
+            fixed = {} if replicate.kind == NO_INTERMEDIATE else fixed_values(plan.space, replicate.params)
             study.enqueue_trial(fixed, user_attrs=attributes)
 
 
 def check_identity(stored: Mapping[str, Any], plan: StudyPlan) -> None:
-    """Refuse a plan of another identity than the stored one.
+    """Check that a plan has the stored identity.
 
     Raises:
-        StudyError: with the keys that differ.
+        StudyError: the identities differ; the message lists the keys that differ.
     """
     wanted = canonical(plan.identity)
     differing = [key for key in sorted({*stored, *wanted}) if stored.get(key) != wanted.get(key)]

@@ -1,4 +1,4 @@
-"""Numbers of a study that its curves give: the anytime front, cost to target, area, hypervolume, paid cost."""
+"""Measures of a study's curves: anytime front, cost to target, area over the curve, hypervolume and paid cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ratio_hpo.metrics.convergence import anytime_front, area_over_curve, cost_t
 
 @dataclass(frozen=True, slots=True)
 class FrontPoint:
-    """A member of the front: a trial, stopped at a rung."""
+    """A point of the front: one evaluation of one trial."""
 
     trial: TrialRecord
     progress: Progress
@@ -24,58 +24,64 @@ class FrontPoint:
 
 
 def point_key(trial: int, stage: str, windows: int) -> str:
-    """What a point of a trial is called, in names of folders too."""
+    """Return the key of a point, which also names its folder of kept weights."""
     return f"{trial}-{stage}-{windows}"
 
 
 @dataclass(slots=True)
 class Front:
-    """The anytime front of a study that grows: each new point costs one search, whatever the study holds.
+    """The anytime front of a growing study; adding a point takes one binary search.
 
     Attributes:
-        places: (cost, -primary score, trial, number of the evaluation) of each member, by cost.
-        joined: how many points have joined so far, so that a watcher sees whether it changed.
+        places: (cost, -primary score, trial, index of the evaluation) of each point, sorted by cost.
+        joined: number of points that have joined the front so far; a change means that the front has changed.
     """
 
     places: list[tuple[float, float, int, int]] = field(default_factory=list)
     joined: int = 0
 
     def add(self, trial: int, index: int, progress: Progress) -> bool:
-        """Take in a point; returns whether it joined. Of equal points the one of the earlier trial stays.
+        """Add a point, and return whether it joined the front.
 
-        One without a primary score is no candidate.
+        A point without a primary score never joins. Of equal points, the one of the earlier trial stays.
         """
         if not progress.has_primary_score:
             return False
-        place = (progress.cost, -progress.primary_score, trial, index)
-        at = bisect_left(self.places, place)
-        if at > 0 and self.places[at - 1][1] <= place[1]:
+        candidate = (progress.cost, -progress.primary_score, trial, index)
+        start = bisect_left(self.places, candidate)
+        if start > 0 and self.places[start - 1][1] <= candidate[1]:
             return False
-        beaten = at
-        while beaten < len(self.places) and self.places[beaten][1] >= place[1]:
-            beaten += 1
-        self.places[at:beaten] = [place]
+        end = start
+        while end < len(self.places) and self.places[end][1] >= candidate[1]:
+            end += 1
+        self.places[start:end] = [candidate]
         self.joined += 1
         return True
 
     def points(self, records: Sequence[TrialRecord]) -> list[FrontPoint]:
-        """The members, by cost, with their trials as they stand."""
+        """Return the points of the front sorted by cost, with the current records of their trials."""
         return [FrontPoint(records[trial], records[trial].curve[index]) for _, _, trial, index in self.places]
 
 
 def front(records: Iterable[TrialRecord]) -> list[FrontPoint]:
-    """Points (attributed cost, primary score) that no other one beats in both, pruned trials included, by cost."""
+    """Return the points that no other point beats in both attributed cost and primary score, sorted by cost.
+
+    Points of pruned trials are included.
+    """
     points = [FrontPoint(record, progress) for record in records for progress in record.scored]
     return [points[k] for k in anytime_front((p.progress.cost, p.progress.primary_score) for p in points)]
 
 
 def curve_points(record: TrialRecord) -> list[tuple[float, float]]:
-    """The curve as (attributed cost, primary score)."""
+    """Return the curve as pairs (attributed cost, primary score)."""
     return [(progress.cost, progress.primary_score) for progress in record.scored]
 
 
 def summary(record: TrialRecord, target: float | None, largest_cost: float) -> dict[str, float | None]:
-    """Final primary score, cost to target (infinity: censored; None: no target yet) and area over the curve."""
+    """Return final primary score, total cost, cost to target and area over the curve of a trial.
+
+    The cost to target is infinite for a censored trial, and None if the target is not known yet.
+    """
     points = curve_points(record)
     return {
         "score": points[-1][1] if points else None,
@@ -86,16 +92,16 @@ def summary(record: TrialRecord, target: float | None, largest_cost: float) -> d
 
 
 def study_hypervolume(records: Sequence[TrialRecord], largest_cost: float) -> float:
-    """Of the anytime front, as a part of [0, largest cost] x [0, 1]."""
+    """Return the hypervolume of the anytime front as a fraction of [0, largest cost] x [0, 1]."""
     return hypervolume([point for record in records for point in curve_points(record)], largest_cost)
 
 
 def front_hypervolume(members: Sequence[FrontPoint], largest_cost: float) -> float:
-    """Of a front that is known, as a part of [0, largest cost] x [0, 1]."""
+    """Return the hypervolume of a given front as a fraction of [0, largest cost] x [0, 1]."""
     return hypervolume([(member.progress.cost, member.progress.primary_score) for member in members], largest_cost)
 
 
 def spent_on(records: Iterable[TrialRecord]) -> PaidCost:
-    """What the study really spent."""
-    most = (max(record.curve, key=lambda point: point.paid_cost) for record in records if record.curve)
-    return sum((point.spent for point in most), NOTHING)
+    """Return the paid cost of the trials, summed."""
+    last_points = (max(record.curve, key=lambda point: point.paid_cost) for record in records if record.curve)
+    return sum((point.spent for point in last_points), NOTHING)

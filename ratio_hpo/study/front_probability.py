@@ -1,4 +1,4 @@
-"""What a model says of the points and trials of a study."""
+"""Probabilities of being on the front, for the evaluated points and the running trials of a study."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FrontCandidate:
-    """A point that was measured, and how it stands to the front.
+    """An evaluated point with its probability of being on the front.
 
     Attributes:
-        mean, sd: of its primary score as it is expected.
-        probability: that no point at most so expensive has a higher expected score.
+        trial, cost: the trial's number, and the attributed cost of the point.
+        mean, sd: posterior mean and standard deviation of its primary score.
+        probability: probability that no point of equal or lower cost has a higher expected score.
     """
 
     trial: int
@@ -23,11 +24,12 @@ class FrontCandidate:
 
 @dataclass(frozen=True, slots=True)
 class ImprovementChance:
-    """What is left to hope for from a trial.
+    """The probability that a running trial still improves the front.
 
     Attributes:
-        chance: probability that any later point of its curve joins the front of the others.
-        rival: the trial with the best expected score at a cost within what is left; None: there is none.
+        chance: probability that any later point of its curve joins the front of the other trials.
+        rival: number of the other trial with the highest expected score at a cost up to the total cost of this trial;
+            None if there is none.
     """
 
     chance: float

@@ -1,7 +1,7 @@
-"""The `front` pruner: a trial whose later points will hardly join the anytime front is not worth going on with.
+"""The `front` pruner: stop a trial whose later points are unlikely to join the anytime front.
 
-It stops on evidence, not by quota: where all trials are good, none is stopped. The response model, which has seen the
-curve so far, says how probable it is that any later point joins the front that the other trials have.
+The pruner has no quota: if all trials are good, it stops none. The response model is fitted to the curve so far, and
+predicts the probability that any later point joins the front of the other trials.
 """
 
 from __future__ import annotations
@@ -15,36 +15,38 @@ from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
 from ratio_hpo.study.response import Response, shown
 
 THRESHOLD = 0.1
-"""Probability of joining the front below which a trial is stopped."""
+"""Stop a trial whose probability of joining the front is below this."""
 
 MIN_TRIALS = 6
-"""Trials that must have ended before the model is trusted."""
+"""Number of ended trials that the model needs before the pruner stops any."""
 
 DEFAULTS = {"threshold": THRESHOLD, "least_trials": MIN_TRIALS}
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options that the pruner does not take.
+    """Check the options of the pruner.
 
     Raises:
-        ConfigError: one line.
+        ConfigError: an option is unknown or invalid.
     """
     check_names("pruner: front", options, list(DEFAULTS))
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-            raise ConfigError(f"pruner: front: {name} needs a number from 0 on, but got {value!r}; correct it")
+            raise ConfigError(f"pruner: front: {name} must be a number >= 0, but got {value!r}")
     if options.get("threshold", THRESHOLD) >= 1:
-        raise ConfigError(f"pruner: front: threshold needs a number below 1, but got {options['threshold']}; lower it")
+        raise ConfigError(f"pruner: front: threshold must be a number < 1, but got {options['threshold']}")
 
 
 class FrontPruner:
-    """The pruner.
+    """A pruner that stops trials which are unlikely to join the front.
 
     Args:
-        records: all trials so far.
+        options: `threshold` and `least_trials`; missing ones have the values of `DEFAULTS`.
+        response: builds the response model.
+        records: returns all trials of the study.
 
     Raises:
-        ConfigError: options that it does not take.
+        ConfigError: an option is unknown or invalid.
     """
 
     def __init__(
@@ -52,35 +54,35 @@ class FrontPruner:
     ) -> None:
         check_options(options)
         chosen = {**DEFAULTS, **options}
-        self._threshold, self._least = float(chosen["threshold"]), int(chosen["least_trials"])
+        self._threshold, self._min_trials = float(chosen["threshold"]), int(chosen["least_trials"])
         self._response, self._records = response, records
         self._reasons: dict[int, str] = {}
 
     def observe(self, number: int, progress: Progress) -> None:
-        """Nothing to do: the model reads the study."""
+        """Do nothing: the model reads the study."""
 
     def follow(self, number: int, progress: Progress) -> None:
-        """Nothing to do either."""
+        """Do nothing: the model reads the study."""
 
     def decide(self, number: int, progress: Progress) -> Decision:
-        """Whether the trial goes on; between scores of all targets nothing is decided."""
+        """Decide whether the trial continues; an evaluation without a primary score never stops it."""
         records = shown(self._records(), number, progress)
         if (
             not progress.has_primary_score
-            or len(self._response.ended(records)) < self._least
+            or len(self._response.ended(records)) < self._min_trials
             or not self._response.learned([records[number]])
         ):
             return Decision.CONTINUE
         improvement = self._response.model(records).improvement_chance(number)
         if improvement.chance >= self._threshold:
             return Decision.CONTINUE
-        above = f"; trial {improvement.rival} is ahead" if improvement.rival is not None else ""
-        self._reasons[number] = f"a later point joins the front with probability {improvement.chance:.2g}{above}"
+        rival = f"; trial {improvement.rival} is ahead" if improvement.rival is not None else ""
+        self._reasons[number] = f"a later point joins the front with probability {improvement.chance:.2g}{rival}"
         return Decision.STOP
 
     def close(self, number: int, state: State) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def why(self, number: int) -> str | None:
-        """Why the trial was stopped; None where this process did not stop it."""
+        """Return why the trial was stopped; None if this process did not stop it."""
         return self._reasons.get(number)

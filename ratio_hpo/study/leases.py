@@ -1,9 +1,9 @@
-"""Leases: whose a running trial is.
+"""Leases: identify the process that owns a running trial.
 
-A lease has a token of its own, names host, boot, process and when the process started, and is renewed. Whoever writes
-of a trial does so only while the token still stands, in the same transaction: a driver that was stopped, lost its lease
-and woke up again writes nothing. Nobody's clock is trusted but one's own: a lease is lost when its holder is seen to be
-dead on this host, or when it was not renewed while it was watched for a whole term.
+A lease has a unique token, identifies host, boot, process and process start time, and is renewed regularly. Every write
+to a trial checks the token in the same transaction, so a driver that was suspended and has lost its lease writes
+nothing. Expiry is judged by the observer's own clock: a lease is lost if its holder is known to be dead on this host,
+or if it was observed for a whole term without being renewed.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ from ratio_hpo.study.tables import (
 T = TypeVar("T")
 
 TERM = 60.0
-"""Seconds that a lease must go without renewal, as one watches it, until it is lost."""
+"""Seconds after which a lease is lost if the observer sees no renewal."""
 
 RENEWAL = 15.0
-"""Seconds between renewals, and the most that counts between two looks: what was not looked at was not watched."""
+"""Seconds between renewals; also the maximum time that counts as observed between two checks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A claim to a trial.
+    """A lease of a running trial.
 
     Attributes:
-        trial_id: Optuna's.
-        token: of this claim alone.
+        trial_id: Optuna's id of the trial.
+        token: unique token of this lease.
         host: name of the host, with its process namespace.
         boot: id of the host's boot.
-        pid, started: process and when it started, in clock ticks since boot (elsewhere in seconds since the epoch).
-        beats: how often it was renewed.
-        renewed: when it was last, in seconds since the epoch by its holder's clock, for people to read.
+        pid, started: process id and start time, in clock ticks since boot (without `/proc`: seconds since the epoch).
+        beats: number of renewals.
+        renewed: time of the last renewal, in seconds since the epoch by the holder's clock; for display.
     """
 
     trial_id: int
@@ -72,85 +72,85 @@ class Lease:
 
     @property
     def holder(self) -> str:
-        """Host and process."""
+        """Host and process id of the holder, for display."""
         return f"{self.host.split('/')[0]}:{self.pid}"
 
     @property
     def is_here(self) -> bool:
-        """Whether its holder is, or was, a process of this host since it was started."""
+        """Whether the holder is or was a process of the current boot of this host."""
         return (self.host, self.boot) == (host_name(), boot_id())
 
     def is_orphaned(self) -> bool:
-        """Whether its holder is known to be dead."""
+        """Return whether the holder is known to be dead."""
         return self.is_here and not is_alive(self.pid, self.started)
 
     def seems_live(self, now: float) -> bool:
-        """What a reader takes it for: it cannot watch, and goes by the holder's clock."""
+        """Return whether a reader shows the lease as active; a reader cannot observe it and uses the holder's clock."""
         return not self.is_orphaned() and now - self.renewed < TERM
 
 
 def own_lease(trial_id: int, clock: Clock = CLOCK) -> Lease:
-    """A fresh lease of this process."""
+    """Return a new lease that is held by this process."""
     return Lease(trial_id=trial_id, token=uuid.uuid4().hex, host=host_name(), boot=boot_id(), pid=os.getpid(),
                  started=own_start(os.getpid()), renewed=clock.time())  # fmt: skip
 
 
 class LeaseWatch:
-    """Judges leases of others by what this process has seen of them."""
+    """Detects lost leases of other processes by observing their renewals."""
 
     def __init__(self, clock: Clock = CLOCK) -> None:
         self._clock = clock
-        self._seen: dict[int, tuple[str, int, float, float]] = {}
+        self._observed: dict[int, tuple[str, int, float, float]] = {}
 
     def is_lost(self, lease: Lease) -> bool:
-        """Whether its holder is dead here, or it was watched for a whole term and not renewed."""
+        """Return whether the holder is dead on this host, or a whole term was observed without renewal."""
         return lease.is_orphaned() or self.waited(lease) >= TERM
 
     def waited(self, lease: Lease) -> float:
-        """Seconds that it was watched since its last renewal; times without a look do not count."""
+        """Return the seconds observed since the last renewal; a gap between checks counts at most `RENEWAL`."""
         now = self._clock.monotonic()
-        token, beats, waited, last = self._seen.get(lease.trial_id, ("", -1, 0.0, now))
+        token, beats, waited, last = self._observed.get(lease.trial_id, ("", -1, 0.0, now))
         waited = waited + min(now - last, RENEWAL) if (token, beats) == (lease.token, lease.beats) else 0.0
-        self._seen[lease.trial_id] = (lease.token, lease.beats, waited, now)
+        self._observed[lease.trial_id] = (lease.token, lease.beats, waited, now)
         return waited
 
 
 def lease_of(row: Any) -> Lease:
-    """A lease from its row in the table."""
+    """Return the lease that a row of the table stores."""
     return Lease(trial_id=row.trial_id, token=row.token, beats=row.beats, renewed=row.renewed, **json.loads(row.holder))
 
 
 def begin_trial(
     storage: RetryingStorage, study_id: int, mine: Lease, count: int, waiting: int | None, write: Callable[..., None]
 ) -> int | None:
-    """Begin a trial and take its lease, in one transaction, which nobody else begins one beside.
+    """Start a trial and take its lease in one transaction, during which no other driver can start one.
 
     Args:
-        mine: its trial is not known yet.
-        count: trials that the study is taken to have.
-        waiting: Optuna's id of the trial that waits; None: a new one is made.
-        write: writes what else there is of it, given the connection and its id.
+        mine: the new lease; its `trial_id` is not used.
+        count: expected number of trials of the study.
+        waiting: Optuna's id of the waiting trial to start; None to create a new trial.
+        write: called with the connection and the trial's id to write its other data.
 
     Returns:
-        Optuna's id of it; None where the study is not as it was taken to be any more.
+        Optuna's id of the trial; None if the study is no longer as expected.
     """
 
     def work(connection: sql.Connection) -> int | None:
-        at = datetime.fromtimestamp(mine.renewed)
+        now = datetime.fromtimestamp(mine.renewed)
         lock_study(connection, study_id)
-        taken, last = connection.execute(_BEFORE, {"by": mine.token, "of": study_id}).one()
-        if taken is not None:  # it was cut off after it was written
-            return taken
+        started, last = connection.execute(_BEFORE, {"by": mine.token, "of": study_id}).one()
+        if started is not None:  # an earlier attempt was interrupted after it was committed
+            return started
         if waiting is not None:
-            begun = start_trial(connection, waiting, at)
+            trial_id = start_trial(connection, waiting, now)
         elif count == (0 if last is None else last + 1):
-            begun = new_trial(connection, study_id, count, at)
+            trial_id = new_trial(connection, study_id, count, now)
         else:
             return None
-        if begun is not None:
-            connection.execute(sql.insert(LEASES).values(trial_id=begun, **_content(mine)))
-            write(connection, begun)
-        return begun
+        if trial_id is not None:
+            connection.execute(sql.insert(LEASES).values(trial_id=trial_id, **_columns(mine)))
+            write(connection, trial_id)
+        return trial_id
 
     return storage.run(work)
 
@@ -158,17 +158,18 @@ def begin_trial(
 def take_lease(
     storage: RetryingStorage, mine: Lease, over: Lease | None, read: Callable[[sql.Connection], T]
 ) -> T | None:
-    """Take the lease of a trial that has work left and no holder, or whose holder is lost.
+    """Take the lease of a trial that is not done and has no holder, or whose lease is lost.
 
-    What was seen of the trial before may be old: its holder may have gone on with it, or ended it, in between. So the
-    statement that takes the lease asks whether there is work left, and the trial is read again in its transaction.
+    An earlier reading of the trial may be outdated, because its holder may have continued or ended it since. Therefore
+    the statement that takes the lease checks that the trial is not done, and its transaction reads the trial again.
 
     Args:
-        over: the lease that was seen to be lost; None: none was seen.
-        read: reads the trial, once the lease is taken.
+        mine: the new lease.
+        over: the lost lease to replace; None if the trial had no lease.
+        read: reads the trial after the lease is taken.
 
     Returns:
-        What `read` gave; None where the trial has ended, or somebody else holds it.
+        The result of `read`; None if the trial has ended or another process holds its lease.
     """
     work_left = sql.exists(
         sql.select(TRIALS.c.trial_id).where(TRIALS.c.trial_id == mine.trial_id, TRIALS.c.state == TrialState.RUNNING)
@@ -182,12 +183,12 @@ def take_lease(
 
 
 def take_writer(storage: RetryingStorage, mine: Lease, over: Lease | None) -> bool:
-    """Take the lease of whoever writes a study elsewhere, under `writer_of`; False where somebody else holds it."""
+    """Take the lease for writing a study to a tracker, stored under `writer_of`; False if another process holds it."""
     return _take(storage, mine, over, sql.true(), lambda connection: True) or False
 
 
 def read_lease(storage: RetryingStorage, trial_id: int) -> Lease | None:
-    """The lease of a trial, or of a study's writer, as it is stored."""
+    """Return the stored lease of a trial or of a study's writer; None if there is none."""
     query = sql.select(LEASES).where(LEASES.c.trial_id == trial_id)
     row = storage.read(lambda connection: connection.execute(query).first())
     return None if row is None else lease_of(row)
@@ -196,63 +197,63 @@ def read_lease(storage: RetryingStorage, trial_id: int) -> Lease | None:
 def _take(
     storage: RetryingStorage, mine: Lease, over: Lease | None, allowed: Any, read: Callable[[sql.Connection], T]
 ) -> T | None:
-    content = _content(mine)
+    columns = _columns(mine)
 
     def work(connection: sql.Connection) -> T | None:
         if over is not None:
-            still = (LEASES.c.trial_id == over.trial_id, LEASES.c.token == over.token, LEASES.c.beats == over.beats)
-            taken = connection.execute(sql.update(LEASES).where(*still, allowed).values(**content)).rowcount == 1
+            is_same = (LEASES.c.trial_id == over.trial_id, LEASES.c.token == over.token, LEASES.c.beats == over.beats)
+            taken = connection.execute(sql.update(LEASES).where(*is_same, allowed).values(**columns)).rowcount == 1
         else:
             is_held = sql.exists(sql.select(LEASES.c.trial_id).where(LEASES.c.trial_id == mine.trial_id))
-            row = sql.select(*(sql.literal(value) for value in (mine.trial_id, *content.values())))
-            insert = sql.insert(LEASES).from_select(["trial_id", *content], row.where(~is_held, allowed))
+            row = sql.select(*(sql.literal(value) for value in (mine.trial_id, *columns.values())))
+            insert = sql.insert(LEASES).from_select(["trial_id", *columns], row.where(~is_held, allowed))
             taken = connection.execute(insert).rowcount == 1
-        return read(connection) if taken or connection.execute(_OURS, _named(mine)).first() is not None else None
+        return read(connection) if taken or connection.execute(_HELD, _binds(mine)).first() is not None else None
 
     try:
         return storage.run(work)
-    except sqlalchemy.exc.IntegrityError:  # two at once
+    except sqlalchemy.exc.IntegrityError:  # two processes inserted a lease at once
         return None
 
 
 def renew_lease(storage: RetryingStorage, mine: Lease, now: float) -> Lease | None:
-    """The lease with another beat; None where it was lost."""
+    """Renew a lease and return it; None if it was lost."""
     fresh = replace(mine, beats=mine.beats + 1, renewed=now)
-    values = {**_named(mine), "new_beats": fresh.beats, "new_renewed": now}
-    renewed = storage.run(lambda connection: connection.execute(_RENEWED, values).rowcount, whole=False)
+    values = {**_binds(mine), "new_beats": fresh.beats, "new_renewed": now}
+    renewed = storage.run(lambda connection: connection.execute(_RENEW, values).rowcount, whole=False)
     return fresh if renewed == 1 else None
 
 
 def drop_leases_of(storage: RetryingStorage, study_id: int) -> None:
-    """Delete all leases of a study, whoever holds them."""
+    """Delete all leases of a study, regardless of their holders."""
     of_study = sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
-    gone = sql.delete(LEASES).where(LEASES.c.trial_id.in_(of_study) | (LEASES.c.trial_id == writer_of(study_id)))
-    storage.run(lambda connection: connection.execute(gone))
+    delete = sql.delete(LEASES).where(LEASES.c.trial_id.in_(of_study) | (LEASES.c.trial_id == writer_of(study_id)))
+    storage.run(lambda connection: connection.execute(delete))
 
 
 class LeaseLost(Exception):
-    """Somebody else has taken over what we meant to write of."""
+    """Another process has taken over the trial that this process tried to write to."""
 
 
 def drop_lease(connection: sql.Connection, mine: Lease) -> None:
-    """Let go of what is ours, and go on with the transaction only where it was.
+    """Release a lease; the transaction continues only if the lease was still held.
 
     Raises:
-        LeaseLost: it was not; what was lost is left to whom it belongs.
+        LeaseLost: the lease was lost; the lease of the new holder is not changed.
     """
-    _check(connection.execute(_DROPPED, _named(mine)), mine)
+    _check(connection.execute(_DROP, _binds(mine)), mine)
 
 
 def put_while_held(connection: sql.Connection, mine: Lease, values: Mapping[str, Any]) -> None:
-    """Set user attributes of a trial while its lease is ours, in one statement: the most frequent write there is.
+    """Set user attributes of a trial if its lease is still held; one statement, since this is the most frequent write.
 
     Raises:
-        LeaseLost: it is not, and nothing was written.
+        LeaseLost: the lease was lost; nothing was written.
     """
-    named: dict[str, Any] = _named(mine)
+    binds: dict[str, Any] = _binds(mine)
     for k, (key, value) in enumerate(values.items()):
-        named |= {f"key{k}": key, f"value{k}": json.dumps(value)}
-    _check(connection.execute(_put(connection.dialect.name, len(values)), named), mine, len(values))
+        binds |= {f"key{k}": key, f"value{k}": json.dumps(value)}
+    _check(connection.execute(_put(connection.dialect.name, len(values)), binds), mine, len(values))
 
 
 def _check(written: sql.CursorResult[Any], mine: Lease, rows: int = 1) -> None:
@@ -262,34 +263,34 @@ def _check(written: sql.CursorResult[Any], mine: Lease, rows: int = 1) -> None:
 
 @cache
 def _put(database: str, count: int) -> Any:
-    """So many attributes, each a row of the lease that is held, which is locked with it."""
-    held = sql.select(LEASES.c.trial_id).where(*_MINE).with_for_update().subquery("held")
+    """Return a statement that sets `count` attributes if the lease is held; it locks the row of the lease."""
+    lease = sql.select(LEASES.c.trial_id).where(*_IS_MINE).with_for_update().subquery("held")
     pairs = [(sql.bindparam(f"key{k}", type_=sql.String), sql.bindparam(f"value{k}", type_=sql.String))
              for k in range(count)]  # fmt: skip
-    rows = sql.union_all(*(sql.select(held.c.trial_id, *pair).where(sql.true()) for pair in pairs))
+    rows = sql.union_all(*(sql.select(lease.c.trial_id, *pair).where(sql.true()) for pair in pairs))
     columns = [column.name for column in ATTRIBUTES.columns]
     put = putting(INSERTS[database](ATTRIBUTES).from_select(columns, rows), ATTRIBUTES)
     return put.execution_options(preserve_rowcount=True)
 
 
-_MINE = (LEASES.c.trial_id == sql.bindparam("mine"), LEASES.c.token == sql.bindparam("by"))
-_OURS = sql.select(LEASES.c.trial_id).where(*_MINE)
+_IS_MINE = (LEASES.c.trial_id == sql.bindparam("mine"), LEASES.c.token == sql.bindparam("by"))
+_HELD = sql.select(LEASES.c.trial_id).where(*_IS_MINE)
 _BEFORE = sql.select(
     sql.select(LEASES.c.trial_id).where(LEASES.c.token == sql.bindparam("by")).scalar_subquery(), LAST.scalar_subquery()
 )
-"""The trial that is begun already, and the number of the study's last one."""
-_DROPPED = sql.delete(LEASES).where(*_MINE)
-_RENEWED = (
-    sql.update(LEASES).where(*_MINE).values(beats=sql.bindparam("new_beats"), renewed=sql.bindparam("new_renewed"))
+"""Id of the trial that this lease has already started, and number of the study's last trial."""
+_DROP = sql.delete(LEASES).where(*_IS_MINE)
+_RENEW = (
+    sql.update(LEASES).where(*_IS_MINE).values(beats=sql.bindparam("new_beats"), renewed=sql.bindparam("new_renewed"))
 )
 
 
-def _named(lease: Lease) -> dict[str, int | str]:
+def _binds(lease: Lease) -> dict[str, int | str]:
     return {"mine": lease.trial_id, "by": lease.token}
 
 
-def _content(lease: Lease) -> dict[str, int | float | str]:
-    """What is stored of a fresh lease, beside whose it is."""
+def _columns(lease: Lease) -> dict[str, int | float | str]:
+    """Return the stored columns of a new lease, without the trial's id."""
     return {
         "token": lease.token,
         "holder": json.dumps({"host": lease.host, "boot": lease.boot, "pid": lease.pid, "started": lease.started}),

@@ -1,9 +1,9 @@
-"""Samplers that fit a law of mixtures: RegMix, and sequential Olmix. What else is searched is drawn at random.
+"""Samplers that fit a mixing law: RegMix and sequential Olmix; all other parameters are sampled at random.
 
-RegMix (Liu et al. 2024, arXiv 2407.01492) regresses the score on shares, and takes the mean of the best of many
-mixtures that it simulates. Olmix (Chen et al. 2026, arXiv 2602.12237) fits a log-linear law (Ye et al. 2024, arXiv
-2403.16952) to each domain, here each language, and takes the mixture whose mean error over them is least; it is fitted
-again as trials end. Both begin with mixtures drawn from Dirichlet laws around the sizes of the sources.
+RegMix (Liu et al. 2024, arXiv 2407.01492) regresses the score on the shares, simulates many mixtures, and proposes the
+mean of the best ones. Olmix (Chen et al. 2026, arXiv 2602.12237) fits a log-linear mixing law (Ye et al. 2024, arXiv
+2403.16952) to each domain (here: each language) and proposes the mixture with the lowest mean error over the domains;
+it fits again as trials end. Both start with mixtures from Dirichlet distributions around the sizes of the sources.
 """
 
 from __future__ import annotations
@@ -33,26 +33,28 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 SIMULATED, TAKEN = 5000, 50
-"""Mixtures that RegMix simulates, and the best ones whose mean it takes."""
+"""Number of mixtures that RegMix simulates, and number of the best ones that it averages."""
 
 CONCENTRATIONS = (0.1, 5.0)
-"""Of the Dirichlet laws around the sizes, log-uniform (RegMix scales the sizes by factors in this range)."""
+"""Range of the log-uniform concentration of the Dirichlet distributions (RegMix scales the sizes by such factors)."""
 
 RIDGE = 1e-2
 MIN_ERROR = 1e-3
 
 
 class LawSampler:
-    """A sampler that fits a law.
+    """A sampler that fits a mixing law.
 
     Args:
         name: `regmix` or `olmix`.
-        options: `design`, the trials before the law is asked (one more than there are sources, at least 6), and of
-            regmix `model`: `linear`, or `lightgbm` where that is installed.
-        sources: of the first stage; those that the space has no name for do not matter.
+        options: `design`, the number of trials before the mixing law is fitted (default: one more than there are
+            sources, at least 6); for `regmix` also `model`: `linear`, or `lightgbm` if that package is installed.
+        response: provides the ended trials and their features.
+        sources: sizes of the sources of the first stage, by name; sources that the space does not name are ignored.
+        seed: seed of the proposals.
 
     Raises:
-        ConfigError: options that it does not take, or no mixture in the space.
+        ConfigError: an option is unknown or invalid, or the space has no mixture.
     """
 
     needs_trial = False
@@ -65,10 +67,10 @@ class LawSampler:
         self._name, self._response, self._space, self._seed = name, response, response.space, seed
         self._design = options.get("design", max(len(self._response.features.parts) + 1, 6))
         if not isinstance(self._design, int) or isinstance(self._design, bool) or self._design < 2:
-            raise ConfigError(f"sampler: {name}: design needs a whole number from 2 on, but got {self._design!r}")
+            raise ConfigError(f"sampler: {name}: design must be a whole number >= 2, but got {self._design!r}")
         self._model = options.get("model", "linear")
         if self._model not in ("linear", "lightgbm"):
-            raise ConfigError(f"sampler: regmix: model {self._model!r} is not known; say linear or lightgbm")
+            raise ConfigError(f"sampler: regmix: unknown model {self._model!r}; use linear or lightgbm")
         if self._model == "lightgbm":
             _lightgbm()
         self._sizes = {key: float(size.windows) for key, size in sources.items() if not size.auxiliary}
@@ -77,9 +79,9 @@ class LawSampler:
         rng = np.random.default_rng(integer_hash(self._name, self._seed, number))
         records = self._response.ended(view.records[:number])
         if len(records) < self._design:
-            shares = self._simulated(rng, 1)[0]
+            shares = self._simulate(rng, 1)[0]
         else:
-            shares = self._chosen(records, rng)
+            shares = self._best_mixture(records, rng)
         named = dict(zip(self._response.features.parts, shares.tolist(), strict=True))
         mixture = mixture_params(self._space, named, named.get(OTHERS, 0.0))
         return fixed_values(self._space, {**drawn(self._space, rng), **mixture})
@@ -87,14 +89,14 @@ class LawSampler:
     def exhausted(self, view: StudyState) -> bool:
         return False
 
-    def _chosen(self, records: Sequence[TrialRecord], rng: np.random.Generator) -> Array:
-        """The mixture that the law says is best."""
-        known = self._response.observations(records)
-        last = {trial: k for k, trial in enumerate(known.trials.tolist())}
-        ends = np.array(list(last.values()), dtype=np.intp)
-        table = self._response.features.table([known.points[k] for k in ends])
-        scores, weights = known.scores[ends], known.weights
-        mixtures = self._simulated(rng, SIMULATED)
+    def _best_mixture(self, records: Sequence[TrialRecord], rng: np.random.Generator) -> Array:
+        """Return the mixture that the mixing law predicts to be best."""
+        observations = self._response.observations(records)
+        last_index = {trial: k for k, trial in enumerate(observations.trials.tolist())}
+        ends = np.array(list(last_index.values()), dtype=np.intp)
+        table = self._response.features.table([observations.points[k] for k in ends])
+        scores, weights = observations.scores[ends], observations.weights
+        mixtures = self._simulate(rng, SIMULATED)
         if self._name == "olmix":
             errors = np.log(np.maximum(1.0 - scores, MIN_ERROR))
             expected = -np.exp(_linear(table.shares, table.others, errors, mixtures)) @ weights
@@ -107,33 +109,37 @@ class LawSampler:
             expected = np.asarray(model.predict(mixtures), dtype=float)
         else:
             expected = _linear(table.shares, table.others, primary_score[:, None], mixtures)[:, 0]
-        middle: Array = mixtures[np.argsort(-expected, kind="stable")[:TAKEN]].mean(0)
-        return middle
+        mean_of_best: Array = mixtures[np.argsort(-expected, kind="stable")[:TAKEN]].mean(0)
+        return mean_of_best
 
-    def _simulated(self, rng: np.random.Generator, number: int) -> Array:
+    def _simulate(self, rng: np.random.Generator, count: int) -> Array:
+        """Sample mixtures from Dirichlet distributions around the sizes of the sources."""
         names = self._response.features.parts
         sizes = np.array([self._sizes.get(name, 0.0) for name in names])
         natural = sizes / sizes.sum() if sizes.all() else np.full(len(names), 1.0 / len(names))
-        reach = np.exp(rng.uniform(*np.log(CONCENTRATIONS), size=number))
-        weights = np.maximum(natural[None] * reach[:, None] * len(names), 1e-3)
-        drawn_ones = rng.standard_gamma(weights) + 1e-300
-        shares: Array = drawn_ones / drawn_ones.sum(1, keepdims=True)
+        concentrations = np.exp(rng.uniform(*np.log(CONCENTRATIONS), size=count))
+        weights = np.maximum(natural[None] * concentrations[:, None] * len(names), 1e-3)
+        gammas = rng.standard_gamma(weights) + 1e-300
+        shares: Array = gammas / gammas.sum(1, keepdims=True)
         return shares
 
 
 def _linear(shares: Array, others: Array, outputs: Array, mixtures: Array) -> Array:
-    """Ridge regression on shares, with the other parameters beside them, at mixtures and the mean of those [n, m]."""
-    centre, middle, level = shares.mean(0), others.mean(0), outputs.mean(0)
-    columns = np.concatenate([shares - centre, others - middle], axis=1)
-    inner = columns.T @ columns + RIDGE * np.eye(columns.shape[1])
-    slopes = np.linalg.solve(inner, columns.T @ (outputs - level))
-    expected: Array = level + (mixtures - centre) @ slopes[: shares.shape[1]]
+    """Predict the outputs [n, m] of mixtures by ridge regression on shares and other parameters.
+
+    The other parameters of the mixtures are set to their means over the observations.
+    """
+    mean_shares, mean_others, mean_outputs = shares.mean(0), others.mean(0), outputs.mean(0)
+    columns = np.concatenate([shares - mean_shares, others - mean_others], axis=1)
+    gram = columns.T @ columns + RIDGE * np.eye(columns.shape[1])
+    slopes = np.linalg.solve(gram, columns.T @ (outputs - mean_outputs))
+    expected: Array = mean_outputs + (mixtures - mean_shares) @ slopes[: shares.shape[1]]
     return expected
 
 
 def _lightgbm() -> Any:
     if find_spec("lightgbm") is None:
         raise ConfigError(
-            "sampler: regmix: model lightgbm needs the package lightgbm; install it, or say model: linear"
+            "sampler: regmix: model lightgbm needs the package lightgbm; install it, or use model: linear"
         )
     return import_module("lightgbm")

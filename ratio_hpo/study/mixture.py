@@ -1,10 +1,11 @@
-"""The `mixture` sampler: what is expected to widen the anytime front most, for what it costs to find out.
+"""The `mixture` sampler: propose the trial with the largest expected gain of the anytime front per cost.
 
-It begins with a spread design; then the response model is fitted on every point of every curve, stopped and running
-trials included. Of many places the one is taken whose curve is expected to add most area to the front of posterior
-means, by what is left to pay for it: stages that are stored cost nothing again, so that a good mixture is tried at
-other numbers of steps where that is worth it. Hyperparameters are fitted at fixed numbers of trials, and all draws are
-made of (seed, number): with one worker a continued study proposes the same.
+The first trials are a space-filling design. After that, the response model is fitted to every point of every curve,
+including pruned and running trials. Of many candidates, the sampler proposes the one whose curve is expected to add the
+most area to the front of posterior means, divided by the cost that is still to be paid. Stored stages cost nothing
+again, so a good mixture is also tried at other numbers of steps if that is worth its cost. Hyperparameters are fitted
+at fixed numbers of trials, and all random numbers depend on (seed, trial number) only: with one worker, a resumed study
+makes the same proposals.
 """
 
 from __future__ import annotations
@@ -26,28 +27,28 @@ from ratio_hpo.surrogate.candidates import even, many
 Array = NDArray[np.float64]
 
 MIN_DESIGN, MAX_DESIGN = 5, 10
-"""Trials before the model is asked: one more than the space has dimensions, within these."""
+"""Limits on the number of trials before the model is used, which is one more than the dimensions of the space."""
 
 SPREAD, FARTHEST = 256, 60
-"""Places of which the next one of the design is taken: half of the time the farthest from all others, half of the time
-any of the farthest."""
+"""Number of candidates for the next trial of the design, and number of the farthest ones: half of the time the farthest
+candidate from all trials is proposed, half of the time any of these."""
 
 WIDE, NEAR, REFINED, BEST = 240, 120, 60, 6
-"""Places that are drawn over the space, around the best trials, and in each of two refinements, around so many."""
+"""Number of candidates over the whole space, near the best trials, and in each of two refinements; number of the best
+trials or candidates to sample near."""
 
 RANKED = 200
-"""Places that are looked through for one that no trial has come to."""
+"""Number of the best candidates that are searched for one that was not tried yet."""
 
 SAME, EQUAL = 0.5, 1e-9
-"""Windows of a source, and distance of another parameter, below which two trials are the same."""
-
+"""Differences in windows of a source, and in another parameter, below which two trials are the same."""
 
 OPTIONS = ("warm_start", "prior")
-"""What is believed beforehand: see `prior.py`."""
+"""Options for priors: see `warm_start.py`."""
 
 
 class Watched(Protocol):
-    """What the sampler looks at: `StudyState` has it."""
+    """The part of `StudyState` that the sampler reads."""
 
     records: list[TrialRecord]
 
@@ -56,10 +57,11 @@ class Watched(Protocol):
 
 
 class MixtureProposals:
-    """The sampler.
+    """Proposes trials for the `mixture` sampler.
 
     Args:
-        response: what the study's model is made by, with what is believed beforehand.
+        response: builds the response model, with its priors.
+        seed: seed of the proposals.
     """
 
     needs_trial = False
@@ -73,69 +75,72 @@ class MixtureProposals:
         rng = np.random.default_rng(integer_hash("mixture", self._seed, number))
         records = view.records[:number]
         if len(self._response.ended(records)) < self._design:
-            chosen = self._spread(records, rng)
+            params = self._design_point(records, rng)
         else:
-            chosen = self._best(self._response.model(records), reuses=view.reuses, rng=rng)
-        return fixed_values(self._space, chosen)
+            params = self._best_candidate(self._response.model(records), reuses=view.reuses, rng=rng)
+        return fixed_values(self._space, params)
 
     def exhausted(self, view: Watched) -> bool:
         return False
 
-    def _spread(self, records: Sequence[TrialRecord], rng: np.random.Generator) -> Params:
-        """A place far from all others; where something is believed, the best by it and a far one take turns."""
-        places = even(self._space, rng, SPREAD)
-        known = self._response.learned(records)
-        if self._response.priors and sum(not record.is_baseline for record in known) % 2 == 0:
-            table = self._response.ends(places)
-            ranked = np.argsort(-sum(prior(table) for prior in self._response.priors), kind="stable")
-            best = [places[k] for k in ranked]
-            return best[int(self._is_new(best, [record.params for record in known]).argmax())]
-        if not known:
-            return places[0]
-        ends = self._response.ends([self._inside(record.params) for record in known])
-        away = self._response.ends(places).distances(ends).min(1)
-        order = np.argsort(-away, kind="stable")
-        return places[order[0] if rng.random() < 0.5 else order[rng.integers(FARTHEST)]]
+    def _design_point(self, records: Sequence[TrialRecord], rng: np.random.Generator) -> Params:
+        """Return a candidate far from all trials; with priors, alternate with the best candidate of the priors."""
+        candidates = even(self._space, rng, SPREAD)
+        learned = self._response.learned(records)
+        if self._response.priors and sum(not record.is_baseline for record in learned) % 2 == 0:
+            table = self._response.ends(candidates)
+            order = np.argsort(-sum(prior(table) for prior in self._response.priors), kind="stable")
+            ranked = [candidates[k] for k in order]
+            return ranked[int(self._is_new(ranked, [record.params for record in learned]).argmax())]
+        if not learned:
+            return candidates[0]
+        ends = self._response.ends([self._project(record.params) for record in learned])
+        distances = self._response.ends(candidates).distances(ends).min(1)
+        order = np.argsort(-distances, kind="stable")
+        return candidates[order[0] if rng.random() < 0.5 else order[rng.integers(FARTHEST)]]
 
-    def _best(self, model: StudyModel, *, reuses: bool, rng: np.random.Generator) -> Params:
-        """The place with the largest expected gain by what is left to pay."""
-        leading = [self._inside(params) for params in model.leading(BEST)]
-        places = [
+    def _best_candidate(self, model: StudyModel, *, reuses: bool, rng: np.random.Generator) -> Params:
+        """Return the new candidate with the largest expected gain per cost."""
+        leading = [self._project(params) for params in model.leading(BEST)]
+        candidates = [
             *many(self._space, rng, WIDE),
             *many(self._space, rng, NEAR, leading),
             *self._step_sweeps(leading, model),
         ]
-        gain_per_cost = model.gain_per_cost(places, reuses=reuses)
+        gain_per_cost = model.gain_per_cost(candidates, reuses=reuses)
         for _ in range(2):
-            best = [places[k] for k in np.argsort(-gain_per_cost, kind="stable")[:BEST]]
+            best = [candidates[k] for k in np.argsort(-gain_per_cost, kind="stable")[:BEST]]
             more = [*many(self._space, rng, REFINED, best), *self._step_sweeps(best, model)]
-            places += more
+            candidates += more
             gain_per_cost = np.concatenate([gain_per_cost, model.gain_per_cost(more, reuses=reuses)])
-        ranked = [places[k] for k in np.argsort(-gain_per_cost, kind="stable")[:RANKED]]
+        ranked = [candidates[k] for k in np.argsort(-gain_per_cost, kind="stable")[:RANKED]]
         return ranked[int(self._is_new(ranked, model.tried).argmax())]
 
-    def _is_new(self, places: Sequence[Params], tried: Sequence[Params]) -> NDArray[np.bool_]:
-        """Whether no trial draws the same windows under the same settings, as ratios of 0 and .0001 may do."""
-        if not tried:
-            return np.ones(len(places), dtype=bool)
-        here, there = self._response.ends(places), self._response.ends([self._inside(params) for params in tried])
-        longest = np.array([self._response.courses.of(place).windows[-1].max() for place in places])
-        shares = np.abs(here.shares[:, None] - there.shares[None]).max(axis=2, initial=0.0) * longest[:, None]
-        others = np.abs(here.others[:, None] - there.others[None]).max(axis=2, initial=0.0)
-        new: NDArray[np.bool_] = ~((shares < SAME) & (others < EQUAL)).any(axis=1)
-        return new
+    def _is_new(self, candidates: Sequence[Params], tried: Sequence[Params]) -> NDArray[np.bool_]:
+        """Return which candidates are new; a candidate with the same windows and settings as a trial is not.
 
-    def _step_sweeps(self, places: Sequence[Params], model: StudyModel) -> list[Params]:
-        """The same places at all other numbers of steps that were not tried."""
-        found = []
-        for place in places:
+        Different parameters may give the same windows, such as ratios of 0 and 0.0001.
+        """
+        if not tried:
+            return np.ones(len(candidates), dtype=bool)
+        new, old = self._response.ends(candidates), self._response.ends([self._project(params) for params in tried])
+        longest = np.array([self._response.courses.of(params).windows[-1].max() for params in candidates])
+        windows = np.abs(new.shares[:, None] - old.shares[None]).max(axis=2, initial=0.0) * longest[:, None]
+        others = np.abs(new.others[:, None] - old.others[None]).max(axis=2, initial=0.0)
+        is_new: NDArray[np.bool_] = ~((windows < SAME) & (others < EQUAL)).any(axis=1)
+        return is_new
+
+    def _step_sweeps(self, candidates: Sequence[Params], model: StudyModel) -> list[Params]:
+        """Return the candidates at all other numbers of steps that were not tried."""
+        sweeps = []
+        for params in candidates:
             for name, domain in self._space.parameters.items():
                 if isinstance(domain, Steps):
-                    others = [{**place, name: domain.decode(((k + 0.5) / len(domain.values),))}
+                    others = [{**params, name: domain.decode(((k + 0.5) / len(domain.values),))}
                               for k in range(len(domain.values))]  # fmt: skip
-                    found += [other for other in others if not model.was_tried(other)]
-        return found
+                    sweeps += [other for other in others if not model.was_tried(other)]
+        return sweeps
 
-    def _inside(self, params: Params) -> Params:
-        """Parameters of a trial as the nearest that the space holds: a baseline may lie outside."""
+    def _project(self, params: Params) -> Params:
+        """Return the nearest parameters within the space: a baseline may lie outside."""
         return self._space.decode(self._space.encode(params))

@@ -1,4 +1,4 @@
-"""Our sampler for those who use Optuna directly: `optuna.create_study(sampler=MixtureSampler(space))`."""
+"""The `mixture` sampler for plain Optuna studies: `optuna.create_study(sampler=MixtureSampler(space))`."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ from ratio_hpo.study.response import Response
 from ratio_hpo.study.samplers import SEEDS, cube_of
 
 SCORES = "scores"
-"""User attribute of a trial with what its value is the mean of, by name: each is modelled by itself."""
+"""User attribute of a trial: maps names to the scores whose mean is its value; each score is modelled separately."""
 
 _STAGE = "training"
 
 
 @dataclass
 class _View:
-    """What the sampler is shown."""
+    """The study state that the sampler reads."""
 
     records: list[TrialRecord]
     reuses: bool = field(default=False)
 
 
 class MixtureSampler(samplers.BaseSampler):
-    """Models mixtures and what else is searched, by a Gaussian process of scores; proposes by expected gain.
+    """An Optuna sampler that models scores with a Gaussian process and proposes trials by expected gain.
 
-    It needs Optuna's public interface alone, so that every storage will do. Suggest a ratio by `suggest_ratio`, shares
-    by `suggest_simplex`, `LogUniform` by `suggest_float(..., log=True)`, `Steps` and `Choice` by
-    `suggest_categorical`. Where a trial has the user attribute `scores`, a mapping of names to the scores that its
-    value is the mean of, each is modelled by itself, which takes far fewer trials. In a study of several objectives
-    each trial looks for the best of another weighting of them. Stopped trials are passed over.
+    The sampler uses Optuna's public interface only, so it works with every storage. Suggest a ratio with
+    `suggest_ratio`, shares with `suggest_simplex`, a `LogUniform` with `suggest_float(..., log=True)`, and `Steps` and
+    `Choice` with `suggest_categorical`. Set the user attribute `scores` of a trial to a mapping from names to the
+    scores whose mean is its value: each score is then modelled separately, which takes far fewer trials. In a
+    multi-objective study, each trial optimises a different random weighting of the objectives. Pruned trials are
+    ignored.
 
     Args:
-        space: absolute domains.
-        seed: proposals follow from it and the trial's number; None: another one each time.
+        space: search space with absolute domains.
+        seed: seed of the proposals, which depend on it and the trial's number; None for a random seed.
 
     Examples:
         >>> import optuna
@@ -62,9 +63,13 @@ class MixtureSampler(samplers.BaseSampler):
     def __init__(self, space: Space, *, seed: int | None = None) -> None:
         self._space = space
         self._seed = int(np.random.default_rng(seed).integers(SEEDS)) if seed is None else seed
-        self._said: set[str] = set()
+        self._warnings_given: set[str] = set()
         self._independent = samplers.RandomSampler(seed=self._seed % SEEDS)
-        self._distributions = {name: each for key in space.parameters for name, each in _native(space, key).items()}
+        self._distributions = {
+            name: distribution
+            for key in space.parameters
+            for name, distribution in _optuna_distributions(space, key).items()
+        }
 
     def reseed_rng(self) -> None:
         self._independent.reseed_rng()
@@ -75,33 +80,33 @@ class MixtureSampler(samplers.BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        trials = [each for each in study.get_trials(deepcopy=False) if each.number != trial.number]
+        trials = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
         count = len(study.directions)
         weights = np.ones(1)
         if count > 1:
             weights = np.random.default_rng(integer_hash("weights", self._seed, trial.number)).dirichlet(np.ones(count))
         targets = {f"objective {k}": float(weight) for k, weight in enumerate(weights)} if count > 1 else {}
-        courses = PlannedCurves(self._space, {_STAGE: (1,)}, 1.0, "windows")
-        sampler = MixtureProposals(Response(self._space, courses, targets), seed=self._seed)
-        place = sampler.propose(_View(self._records(trials, study.directions, weights)), trial.number)
-        plain = cube_of(self._space, place)
-        return self._suggested(self._space.decode(plain), plain)
+        curves = PlannedCurves(self._space, {_STAGE: (1,)}, 1.0, "windows")
+        sampler = MixtureProposals(Response(self._space, curves, targets), seed=self._seed)
+        coordinates = sampler.propose(_View(self._records(trials, study.directions, weights)), trial.number)
+        cube = cube_of(self._space, coordinates)
+        return self._suggested(self._space.decode(cube), cube)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         if param_name not in self._distributions:
             self._warn(
-                f"{param_name} is not in the space of MixtureSampler, and is drawn at random; it knows "
+                f"{param_name} is not in the space of MixtureSampler, so it is sampled at random; the space has "
                 + ", ".join(self._distributions)
             )
         return self._independent.sample_independent(study, trial, param_name, param_distribution)
 
     def params(self, trial: FrozenTrial) -> Params:
-        """Absolute parameters of a trial: its simplices as shares, not as `<name>[0]`, `<name>[1]`, ….
+        """Return the absolute parameters of a trial, with simplices as shares instead of `<name>[0]`, `<name>[1]`, ….
 
         Raises:
-            KeyError: the trial lacks a parameter of the space.
+            KeyError: the trial has no value for a parameter of the space.
 
         Examples:
             >>> import optuna
@@ -114,28 +119,28 @@ class MixtureSampler(samplers.BaseSampler):
         """
         missing = [name for name in self._distributions if name not in trial.params]
         if missing:
-            raise KeyError(f"trial {trial.number} lacks {missing[0]} of the space; suggest it by that name")
-        found = self._params(trial)
-        assert found is not None
-        return found
+            raise KeyError(f"trial {trial.number} has no parameter {missing[0]}; suggest it by that name")
+        params = self._params(trial)
+        assert params is not None
+        return params
 
     def _warn(self, message: str) -> None:
-        """Say it once."""
-        if message not in self._said:
-            self._said.add(message)
+        """Give each warning once."""
+        if message not in self._warnings_given:
+            self._warnings_given.add(message)
             warnings.warn(message, UserWarning, stacklevel=2)
 
     def _suggested(self, params: Params, cube: dict[str, float]) -> dict[str, Any]:
-        """Parameters under the names that Optuna has for them."""
+        """Return the parameters under their names in Optuna."""
         return {name: params[name] if name in params else cube[name] for name in self._distributions}
 
     def _params(self, trial: FrozenTrial) -> Params | None:
-        """Absolute parameters of a trial; None where it lacks one."""
+        """Return the absolute parameters of a trial; None if one is missing."""
         missing = [name for name in self._distributions if name not in trial.params]
         if missing:
             if trial.state is TrialState.COMPLETE:
                 self._warn(
-                    f"MixtureSampler learns nothing from trials that lack {missing[0]}, such as trial {trial.number}: "
+                    f"MixtureSampler ignores trials without the parameter {missing[0]}, such as trial {trial.number}; "
                     "suggest every parameter of its space by its name"
                 )
             return None
@@ -145,31 +150,35 @@ class MixtureSampler(samplers.BaseSampler):
     def _records(
         self, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection], weights: Any
     ) -> list[TrialRecord]:
-        """Trials as ours: values as scores in [0, 1], of which the higher are better."""
-        known = [(trial, params) for trial in trials if (params := self._params(trial)) is not None]
+        """Convert trials to records; values become scores in [0, 1], higher is better."""
+        usable = [(trial, params) for trial in trials if (params := self._params(trial)) is not None]
         signs = np.array([1.0 if direction is StudyDirection.MAXIMIZE else -1.0 for direction in directions])
         values = {
             trial.number: signs * np.array(trial.values)
-            for trial, _ in known
+            for trial, _ in usable
             if trial.state is TrialState.COMPLETE and np.isfinite(trial.values).all()
         }
         sign = float(signs[0])
-        told = [(trial, values[trial.number]) for trial, _ in known if trial.number in values]
-        outputs = {trial.number: self._outputs(trial, own, sign) for trial, own in told}
-        names = set.intersection(*(set(each) for each in outputs.values())) if outputs else set()
-        fits = all(np.isclose(np.mean(list(outputs[trial.number].values())), own.mean()) for trial, own in told)
-        if outputs and not (names and fits):
-            self._warn(f"some values are not the means of their trials' `{SCORES}`: MixtureSampler models values alone")
-            outputs = {trial.number: self._as_they_are(own) for trial, own in told}
+        valued = [(trial, values[trial.number]) for trial, _ in usable if trial.number in values]
+        outputs = {trial.number: self._outputs(trial, signed, sign) for trial, signed in valued}
+        names = set.intersection(*(set(scores) for scores in outputs.values())) if outputs else set()
+        are_means = all(
+            np.isclose(np.mean(list(outputs[trial.number].values())), signed.mean()) for trial, signed in valued
+        )
+        if outputs and not (names and are_means):
+            self._warn(
+                f"some values are not the mean of the trial's `{SCORES}`, so MixtureSampler models the values only"
+            )
+            outputs = {trial.number: self._unnamed(signed) for trial, signed in valued}
             names = set(next(iter(outputs.values())))
-        table = np.array([[each[name] for name in sorted(names)] for each in outputs.values()])
+        table = np.array([[scores[name] for name in sorted(names)] for scores in outputs.values()])
         low, high = (table.min(), table.max()) if len(directions) == 1 and table.size else (0.0, 1.0)
         if len(directions) > 1 and table.size:
             low, high = table.min(0), table.max(0)
         scaled = (table - low) / np.maximum(high - low, 1e-12)
         rows = dict(zip(outputs, scaled, strict=True))
         records = []
-        for number, (trial, params) in enumerate(known):
+        for number, (trial, params) in enumerate(usable):
             curve: tuple[Progress, ...] = ()
             state = State.RUNNING if not trial.state.is_finished() else State.FAIL
             if trial.number in rows:
@@ -184,21 +193,21 @@ class MixtureSampler(samplers.BaseSampler):
 
     @staticmethod
     def _outputs(trial: FrozenTrial, values: Any, sign: float) -> dict[str, float]:
-        """What a trial's value is made of, if it says so in numbers; else the values."""
-        told = trial.user_attrs.get(SCORES)
-        if len(values) == 1 and isinstance(told, dict) and told:
-            scores = {str(name): score for name, score in told.items()}
+        """Return the scores in a trial's user attributes if they are all finite numbers; else its values."""
+        stored = trial.user_attrs.get(SCORES)
+        if len(values) == 1 and isinstance(stored, dict) and stored:
+            scores = {str(name): score for name, score in stored.items()}
             if all(isinstance(s, int | float) and math.isfinite(s) for s in scores.values()):
                 return {name: sign * float(score) for name, score in scores.items()}
-        return MixtureSampler._as_they_are(values)
+        return MixtureSampler._unnamed(values)
 
     @staticmethod
-    def _as_they_are(values: Any) -> dict[str, float]:
+    def _unnamed(values: Any) -> dict[str, float]:
         return {f"{k:03d}": float(value) for k, value in enumerate(values)}
 
 
-def _native(space: Space, key: str) -> dict[str, BaseDistribution]:
-    """How Optuna's users suggest a parameter."""
+def _optuna_distributions(space: Space, key: str) -> dict[str, BaseDistribution]:
+    """Return the distributions with which users of Optuna suggest a parameter, by name."""
     domain = space.parameters[key]
     if isinstance(domain, Choice):
         return {key: CategoricalDistribution(domain.options)}

@@ -1,4 +1,4 @@
-"""What a study is about: the values that a driver hands to it."""
+"""The plan of a study: the values that a driver passes to it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from ratio_hpo.space import Space
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetScore:
-    """The mean F1 that trials are timed to: given, or a part of the last mean F1 of trial 0.
+    """The target score for cost to target: a given score, or a fraction of the final primary score of trial 0.
 
     Attributes:
-        score: in (0, 1]; None: `fraction` decides once trial 0 is done.
+        score: target score in (0, 1]; None to use `fraction` once trial 0 is done.
+        fraction: fraction of the final primary score of trial 0.
     """
 
     score: float | None = None
@@ -29,8 +30,8 @@ class Baseline:
     """A trial that runs first and is never pruned.
 
     Attributes:
-        kind: `reference_only`, `proportional`, `uniform` or `non_reference_only`; merged ones are joined by `+`.
-        params: absolute; shares as `shares`.
+        kind: name of the baseline, such as `reference_only`; names of merged baselines are joined by `+`.
+        params: absolute parameters; the mixture is in `shares`.
     """
 
     kind: str
@@ -38,17 +39,17 @@ class Baseline:
 
 
 CONFIRMATION = "+confirm"
-"""How the name of a study's confirmation ends, after that of the study."""
+"""Suffix that is added to a study's name to name its confirmation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replicate:
-    """A trial of another study that is trained again with a seed of its own.
+    """A trial of another study that is trained again with a separate seed.
 
     Attributes:
-        of: its number there.
-        kind, params: as there; its shares where it has some.
-        seed: of its draw, dropout and head.
+        of: number of the original trial in its study.
+        kind, params: kind and parameters of the original trial, including its shares if it has any.
+        seed: seed of the data order, dropout and head.
     """
 
     of: int
@@ -59,21 +60,24 @@ class Replicate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyPlan:
-    """A study as its experiment means it.
+    """The complete plan of a study, resolved from its experiment.
 
     Attributes:
-        basis: what is trained and scored, by key: the part of the identity that the rest of the plan does not say.
-        space: absolute domains.
-        rungs: windows of each stage, in the order of the stages, at which trials are compared.
-        largest_cost: the most that any trial of the space can cost, in `about`'s unit.
-        languages: target languages, the instances of the Wilcoxon pruner.
-        seed: of the samplers, and of training where a trial has none of its own.
-        looks_ahead: whether a schedule depends on the steps that are still to come.
-        sources: of the first stage, for samplers that follow their sizes; without windows where they are not known.
-        enqueue: parameters to try right after the baselines; those left out are sampled.
-        prune_enqueued: whether the pruner may stop those.
-        replicates: in the place of baselines and proposals: all that is to be trained, pruned by nobody.
-        about: what is stored for readers; languages, rungs, parameters and largest cost are put in from the plan.
+        name: name of the study.
+        basis: what is trained and scored, by key: the part of the identity that the other attributes do not cover.
+        space: search space with absolute domains.
+        rungs: windows of each stage at which trials are compared, in the order of the stages.
+        target: target score.
+        baselines: baselines, in the order in which they run.
+        largest_cost: largest cost of any trial of the space, in the cost unit of `about`.
+        languages: target languages, which are the instances of the Wilcoxon pruner.
+        seed: seed of the samplers, and training seed of trials without a separate seed.
+        about: study metadata for readers; languages, rungs, parameters and largest cost are filled in from the plan.
+        looks_ahead: whether a schedule depends on the number of remaining steps.
+        sources: sources of the first stage, for samplers that use their sizes; without windows if sizes are unknown.
+        enqueue: parameters to try right after the baselines; missing parameters are sampled.
+        prune_enqueued: whether the pruner may stop the enqueued trials.
+        replicates: trials to train instead of baselines and proposals; they are never pruned.
     """
 
     name: str
@@ -94,7 +98,7 @@ class StudyPlan:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must not change under this name, by key."""
+        """The values that must not change for a study of this name, by key."""
         return {
             **self.basis,
             "rungs": {stage: list(grid) for stage, grid in self.rungs.items()},

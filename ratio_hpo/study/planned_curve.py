@@ -1,4 +1,4 @@
-"""The course of a trial before it is run: the rungs that it passes, and what each costs."""
+"""Planned curves: the rungs that a trial will be evaluated at, with the cost of each, before it runs."""
 
 from __future__ import annotations
 
@@ -19,38 +19,42 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlannedCurve:
-    """Evaluations of a trial, in order.
+    """The planned evaluations of a trial, in order.
 
     Attributes:
-        windows: of every stage [r, s], in the order of the stages.
-        costs: attributed [r].
+        windows: windows of each stage at each evaluation [r, s], in the order of the stages.
+        costs: attributed cost of each evaluation [r].
     """
 
     windows: Array
     costs: Array
 
     def after(self, cost: float) -> PlannedCurve:
-        """What is left of it from a cost on."""
-        left = self.costs > cost
-        return PlannedCurve(self.windows[left], self.costs[left])
+        """Return the part of the curve after a cost."""
+        remaining = self.costs > cost
+        return PlannedCurve(self.windows[remaining], self.costs[remaining])
 
     def thinned(self, most: int) -> PlannedCurve:
-        """So many points of it, evenly spread, the last one among them."""
+        """Return at most `most` points of the curve, evenly spaced and including the last one."""
         if len(self.costs) <= most:
             return self
-        kept = np.linspace(len(self.costs) - 1, 0, most).round().astype(int)[::-1]
-        return PlannedCurve(self.windows[kept], self.costs[kept])
+        indices = np.linspace(len(self.costs) - 1, 0, most).round().astype(int)[::-1]
+        return PlannedCurve(self.windows[indices], self.costs[indices])
 
 
 class PlannedCurves:
-    """Courses of trials; those with equal steps and choices, and about the same ratio, have the same.
+    """The planned curves of trials; trials with equal steps, equal choices and nearly equal ratio share one curve.
 
     Args:
+        space: search space with absolute domains.
         rungs: windows of each stage at which trials are compared, in the order of the stages.
-        plan_trial: what parameters come to; None, or an answer without stages: courses are like those of trials.
+        largest_cost: largest cost of any trial of the space.
+        cost_unit: unit of the costs.
+        plan_trial: resolves parameters to a trial plan; if None, or if its plans have no stages, curves are derived
+            from the trials that were learned.
 
     Attributes:
-        are_planned: whether plans say them.
+        are_planned: whether any curve is based on a trial plan.
     """
 
     def __init__(
@@ -64,87 +68,92 @@ class PlannedCurves:
         self.rungs, self.largest_cost = {stage: tuple(grid) for stage, grid in rungs.items()}, largest_cost
         self._space, self._cost_unit, self._plan_trial = space, cost_unit, plan_trial
         self._discrete = [name for name, domain in space.parameters.items() if isinstance(domain, Steps | Choice)]
-        self._known: dict[Any, PlannedCurve] = {}
+        self._curves: dict[Any, PlannedCurve] = {}
         self._plans: dict[Any, TrialPlan] = {}
         self.are_planned = False
 
     def learn(self, records: Sequence[TrialRecord]) -> None:
-        """Take in the courses that finished trials have shown, of objectives that cannot be asked before."""
+        """Learn plans and curves from trials, for objectives that cannot plan trials in advance."""
         for record in records:
             if record.plan.stages and NO_INTERMEDIATE_PARAM not in record.params:
                 self.are_planned = True
                 self._plans.setdefault(self._key(record.params), record.plan)
             elif record.scored and (record.state is State.COMPLETE or record.done) and record.params:
                 key = self._key(record.params)
-                if key not in self._known:
-                    places = self._columns(windows_at(record, point) for point in record.scored)
-                    self._known[key] = PlannedCurve(
-                        places, np.array([point.cost for point in record.scored], dtype=float)
+                if key not in self._curves:
+                    windows = self._windows_array(windows_at(record, point) for point in record.scored)
+                    self._curves[key] = PlannedCurve(
+                        windows, np.array([point.cost for point in record.scored], dtype=float)
                     )
 
     def of(self, params: Params) -> PlannedCurve:
-        """The course of a trial with these parameters."""
+        """Return the planned curve of a trial with these parameters."""
         key = self._key(params)
-        if key not in self._known:
+        if key not in self._curves:
             plan = self._plan_trial(params) if self._plan_trial is not None else None
             if plan is not None and plan.stages:
                 self.are_planned = True
-                self._known[key] = self._planned(plan)
+                self._curves[key] = self._planned(plan)
             elif self._plan_trial is None and self._plans:
-                return self._planned(self._like(key), params)
+                return self._planned(self._nearest_plan(key), params)
             else:
                 return self._every_rung()
-        return self._known[key]
+        return self._curves[key]
 
-    def _like(self, key: Any) -> TrialPlan:
-        """The plan of the trial that differs in the fewest discrete parameters, and then least in its ratio."""
+    def _nearest_plan(self, key: Any) -> TrialPlan:
+        """Return the plan of the trial with the fewest different discrete parameters, and then the nearest ratio."""
 
-        def away(other: Any) -> tuple[int, float]:
+        def distance(other: Any) -> tuple[int, float]:
             differing = sum(a != b for a, b in zip(key[:-1], other[:-1], strict=True))
             return differing, abs((key[-1] or 0.0) - (other[-1] or 0.0))
 
-        return self._plans[min(self._plans, key=away)]
+        return self._plans[min(self._plans, key=distance)]
 
     def _key(self, params: Params) -> Any:
         discrete = [params.get(name) for name in self._discrete]
         return (*discrete, round(float(params["ratio"]), 1) if "ratio" in params else None)
 
-    def _columns(self, places: Iterable[Mapping[str, float]]) -> Array:
-        return np.array([[place.get(stage, 0.0) for stage in self.rungs] for place in places], dtype=float)
+    def _windows_array(self, positions: Iterable[Mapping[str, float]]) -> Array:
+        return np.array([[position.get(stage, 0.0) for stage in self.rungs] for position in positions], dtype=float)
 
     def _planned(self, plan: TrialPlan, params: Params | None = None) -> PlannedCurve:
-        """First the first stage, then the others in turns, a rung each.
+        """Return the curve of a plan: first the rungs of the first stage, then those of the other stages in parallel.
 
         Args:
-            params: of another trial, whose steps take the place of those planned.
+            plan: trial plan.
+            params: parameters of another trial, whose steps replace the planned ones; None to keep the planned ones.
         """
         rate = {name: stage.cost(self._cost_unit) / max(stage.windows, 1) for name, stage in plan.stages.items()}
-        grids = {name: self._passed(name, self._windows(name, stage, params)) for name, stage in plan.stages.items()}
+        grids = {
+            name: self._rungs_up_to(name, self._stage_windows(name, stage, params))
+            for name, stage in plan.stages.items()
+        }
         first, *others = grids
-        places = [{first: float(windows)} for windows in grids[first]]
+        positions = [{first: float(windows)} for windows in grids[first]]
         for k in range(max((len(grids[name]) for name in others), default=0)):
             reached = {name: float(grids[name][min(k, len(grids[name]) - 1)]) for name in others}
-            places.append({first: float(grids[first][-1]), **reached})
-        costs = [sum(windows * rate[name] for name, windows in place.items()) for place in places]
-        return PlannedCurve(self._columns(places), np.array(costs))
+            positions.append({first: float(grids[first][-1]), **reached})
+        costs = [sum(windows * rate[name] for name, windows in position.items()) for position in positions]
+        return PlannedCurve(self._windows_array(positions), np.array(costs))
 
     @staticmethod
-    def _windows(name: str, stage: StagePlan, params: Params | None) -> int:
-        """Of a stage: as planned, or as many a step for the steps of other parameters."""
+    def _stage_windows(name: str, stage: StagePlan, params: Params | None) -> int:
+        """Return the planned windows of a stage, scaled to the steps in `params` if they are given."""
         steps = (params or {}).get(f"{name}_steps")
         return stage.windows if steps is None else round(float(steps) * stage.windows / max(stage.steps, 1))
 
-    def _passed(self, stage: str, windows: int) -> list[int]:
-        """The rungs of a stage up to its end, which is always evaluated where anything is."""
+    def _rungs_up_to(self, stage: str, windows: int) -> list[int]:
+        """Return the rungs of a stage up to its end, which is always evaluated."""
         return [*(rung for rung in self.rungs.get(stage, ()) if rung < windows), windows]
 
     def _every_rung(self) -> PlannedCurve:
-        places: list[dict[str, float]] = []
-        done: dict[str, float] = {}
+        """Return a curve through all rungs of all stages, one stage after the other, up to the largest cost."""
+        positions: list[dict[str, float]] = []
+        finished: dict[str, float] = {}
         for stage, grid in self.rungs.items():
-            places += [{**done, stage: float(windows)} for windows in grid]
-            done[stage] = float(grid[-1]) if grid else 0.0
-        costs = np.array([sum(place.values()) for place in places])
-        fitting = costs <= self.largest_cost
-        fitting[0] = True
-        return PlannedCurve(self._columns(places)[fitting], costs[fitting])
+            positions += [{**finished, stage: float(windows)} for windows in grid]
+            finished[stage] = float(grid[-1]) if grid else 0.0
+        costs = np.array([sum(position.values()) for position in positions])
+        is_affordable = costs <= self.largest_cost
+        is_affordable[0] = True
+        return PlannedCurve(self._windows_array(positions)[is_affordable], costs[is_affordable])

@@ -1,4 +1,4 @@
-"""Which process this is, and whether another one of this host still runs."""
+"""Identify this process, and check whether another process of this host is still running."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psutil
 
 
 def is_alive(pid: int, started: float) -> bool:
-    """Whether a process of this host runs that was started then."""
+    """Return whether the process with this id and start time is running on this host."""
     try:
         return _start_of(pid) == started and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -20,7 +20,7 @@ def is_alive(pid: int, started: float) -> bool:
 
 @cache
 def host_name() -> str:
-    """This host, with its process namespace: numbers of processes mean nothing in another one."""
+    """Return the name of this host with its process namespace: process ids are only valid within one namespace."""
     try:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -30,22 +30,24 @@ def host_name() -> str:
 
 @cache
 def boot_id() -> str:
-    """This boot of the host."""
+    """Return an identifier of the current boot of this host."""
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text().strip() if path.is_file() else str(int(psutil.boot_time()))
 
 
 @cache
 def own_start(pid: int) -> float:
-    """When this process was started."""
+    """Return the start time of this process; see `_start_of`."""
     return _start_of(pid)
 
 
 def _start_of(pid: int) -> float:
-    """When a process started: in clock ticks since boot where the kernel tells, which no change of the clock moves.
+    """Return the start time of a process, in clock ticks since boot, which changes of the system clock do not affect.
+
+    Without `/proc`, return it in seconds since the epoch.
 
     Raises:
-        psutil.NoSuchProcess: there is none of that number.
+        psutil.NoSuchProcess: no process has this id.
     """
     stat = Path(f"/proc/{pid}/stat")
     try:

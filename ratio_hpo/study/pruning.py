@@ -1,12 +1,12 @@
-"""Pruners: what one must answer, and Optuna's in a study of two objectives, through shadow studies.
+"""The pruner interface, and Optuna's pruners for a study of two objectives, run on shadow studies.
 
-A pruner of Optuna's needs one objective and intermediate values, which a study of two cannot have. So each stage has a
-single-objective shadow in memory, whose values are the primary score at rungs 1..R; a trial enters the next
-shadow when it enters that stage, and is COMPLETE in the one that it left. Target stages that advance in turns have a
-shadow each, with that target's own mean; a trial is stopped where more than half of those that it has just advanced
-say so. Where only some targets were scored, trials are compared with those that have scored the same ones. Wilcoxon
-has a shadow for each rung, with languages as instances. Shadows are rebuilt from the recorded curves when a study is
-opened.
+An Optuna pruner needs one objective and intermediate values, which a study of two objectives cannot have. So each stage
+has a single-objective shadow study in memory, whose values are the primary score at rungs 1..R. A trial enters the next
+shadow when it enters that stage, and is COMPLETE in the previous one. Target stages that alternate have one shadow
+each, with the mean of that target; a trial is stopped if more than half of the shadows that it has just advanced in
+vote to stop it. If only some targets were scored, a trial is compared with trials that scored the same targets. The
+Wilcoxon pruner has one shadow for each rung, with languages as instances. The shadows are rebuilt from the recorded
+curves when a study is opened.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ratio_hpo.study.front_pruner import check_options
 WILCOXON_LANGUAGES = 4
 
 
-_MAKERS: dict[str, Callable[..., pruners.BasePruner]] = {
+_FACTORIES: dict[str, Callable[..., pruners.BasePruner]] = {
     "successive_halving": lambda rungs, **o: pruners.SuccessiveHalvingPruner(
         **{"min_resource": 1, "reduction_factor": 2, **o}
     ),
@@ -46,20 +46,20 @@ _MAKERS: dict[str, Callable[..., pruners.BasePruner]] = {
 
 
 def check_pruner_name(name: str) -> None:
-    """Refuse an unknown pruner.
+    """Check that a pruner exists.
 
     Raises:
-        ConfigError: with the nearest known name.
+        ConfigError: the name is unknown; the message suggests the nearest known name.
     """
     if name not in PRUNERS:
         raise ConfigError(f"pruner: unknown pruner {name!r} ({did_you_mean(name, list(PRUNERS))})")
 
 
 def check_pruner(name: str, options: Mapping[str, Any], languages: Sequence[str]) -> None:
-    """Refuse an unknown pruner, options that it does not take, and Wilcoxon below four languages.
+    """Check the name and the options of a pruner, and that Wilcoxon has at least four languages.
 
     Raises:
-        ConfigError: one line.
+        ConfigError: one of these checks fails.
     """
     check_pruner_name(name)
     if name == "wilcoxon" and len(languages) < WILCOXON_LANGUAGES:
@@ -74,8 +74,13 @@ def check_pruner(name: str, options: Mapping[str, Any], languages: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A rung of a shadow, from 1, of so many, with the value there."""
+class _RungValue:
+    """A value at a rung of a shadow study.
+
+    Attributes:
+        key: name of the shadow study.
+        rung: from 1 to `rungs`.
+    """
 
     key: str
     rung: int
@@ -84,8 +89,8 @@ class _Place:
 
 
 @dataclass(slots=True)
-class _Last:
-    """The stage that a trial is in: the last rung and value of each shadow, and the shadows just advanced."""
+class _CurrentStage:
+    """The current stage of a trial: last rung and value in each shadow study, and the shadows that just advanced."""
 
     stage: str
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -93,35 +98,37 @@ class _Last:
 
 
 class Pruner(Protocol):
-    """Says which trials are not worth going on with. Made with the rungs and languages of its study."""
+    """Interface of a pruner, which decides whether trials stop early."""
 
     def observe(self, number: int, progress: Progress) -> None:
-        """Take in an evaluation of a trial, in the order in which they were measured."""
+        """Record an evaluation of a trial. Evaluations arrive in the order in which they were measured."""
         ...
 
     def decide(self, number: int, progress: Progress) -> Decision:
-        """Whether the trial goes on from the evaluation that was observed last; asked of each evaluation, once."""
+        """Decide whether the trial continues after the last observed evaluation. Called once for each evaluation."""
         ...
 
     def follow(self, number: int, progress: Progress) -> None:
-        """Take in an evaluation that another driver has decided on."""
+        """Record an evaluation that another driver has already decided on."""
         ...
 
     def close(self, number: int, state: State) -> None:
-        """The trial has ended; RUNNING means that it did all its work and waits to be told."""
+        """Record the end of a trial; RUNNING means that all its work is done and only its values are missing."""
         ...
 
     def why(self, number: int) -> str | None:
-        """Why the trial was stopped, beyond the pruner's name; None: no more is known."""
+        """Return why the trial was stopped, or None if the pruner gives no reason."""
         ...
 
 
 class OptunaPruner:
-    """A pruner of Optuna's on shadow studies.
+    """An Optuna pruner that runs on shadow studies.
 
     Args:
+        name: name of the pruner.
+        options: keyword arguments of Optuna's class.
         rungs: windows of each stage at which trials are compared, in the order of the stages.
-        languages: the instances of Wilcoxon.
+        languages: instances of the Wilcoxon test.
     """
 
     def __init__(
@@ -133,33 +140,37 @@ class OptunaPruner:
         self._make = lambda number: _make(name, options, number)
         self._studies: dict[str, optuna.Study] = {}
         self._entered: dict[tuple[str, int], optuna.Trial] = {}
-        self._last: dict[int, _Last] = {}
+        self._current: dict[int, _CurrentStage] = {}
 
     def observe(self, number: int, progress: Progress) -> None:
-        """A place off the rungs is passed over."""
-        places = self._places(progress)
-        if not places:
+        """Record an evaluation; one that is not at a rung is ignored."""
+        rung_values = self._rung_values(progress)
+        if not rung_values:
             return
         if self._by_language:
-            self._observe_languages(number, progress, max(place.rung for place in places))
+            self._observe_languages(number, progress, max(rung_value.rung for rung_value in rung_values))
             return
-        last = self._last.get(number)
-        if last is None or last.stage != progress.stage:
-            for key, (_, value) in last.seen.items() if last is not None else ():
+        current = self._current.get(number)
+        if current is None or current.stage != progress.stage:
+            for key, (_, value) in current.seen.items() if current is not None else ():
                 self._finish(key, number, TrialState.COMPLETE, value)
-            last = self._last[number] = _Last(progress.stage)
-        last.new = [p.key for p in places if p.key not in last.seen or last.seen[p.key][0] < p.rung]
-        for place in (place for place in places if place.key in last.new):
-            self._enter(place.key, number, place.rungs).report(place.value, place.rung)
-            last.seen[place.key] = (place.rung, place.value)
+            current = self._current[number] = _CurrentStage(progress.stage)
+        current.new = [
+            rung_value.key
+            for rung_value in rung_values
+            if rung_value.key not in current.seen or current.seen[rung_value.key][0] < rung_value.rung
+        ]
+        for rung_value in (rung_value for rung_value in rung_values if rung_value.key in current.new):
+            self._enter(rung_value.key, number, rung_value.rungs).report(rung_value.value, rung_value.rung)
+            current.seen[rung_value.key] = (rung_value.rung, rung_value.value)
 
     def decide(self, number: int, progress: Progress) -> Decision:
-        """Off the rungs nothing is decided."""
-        places = self._places(progress)
-        if not places or (self._by_language and not progress.has_primary_score):
+        """Decide whether the trial continues; it always does between rungs."""
+        rung_values = self._rung_values(progress)
+        if not rung_values or (self._by_language and not progress.has_primary_score):
             return Decision.CONTINUE
-        rung = max(place.rung for place in places)
-        keys = [f"{progress.stage}/{rung}"] if self._by_language else self._last[number].new
+        rung = max(rung_value.rung for rung_value in rung_values)
+        keys = [f"{progress.stage}/{rung}"] if self._by_language else self._current[number].new
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             stops = [self._entered[key, number].should_prune() for key in keys]
@@ -168,7 +179,7 @@ class OptunaPruner:
         return Decision.STOP if sum(stops) * 2 > len(stops) else Decision.CONTINUE
 
     def follow(self, number: int, progress: Progress) -> None:
-        """Verdicts of some pruners are part of what later ones rest on."""
+        """Record an evaluation and repeat the decision, because later decisions of some pruners depend on it."""
         self.observe(number, progress)
         self.decide(number, progress)
 
@@ -176,37 +187,37 @@ class OptunaPruner:
         return None
 
     def close(self, number: int, state: State) -> None:
-        last = self._last.pop(number, None)
-        for key, (_, value) in last.seen.items() if last is not None else ():
+        current = self._current.pop(number, None)
+        for key, (_, value) in current.seen.items() if current is not None else ():
             if state in (State.COMPLETE, State.RUNNING):
                 self._finish(key, number, TrialState.COMPLETE, value)
             else:
                 self._finish(key, number, TrialState.PRUNED if state is State.PRUNED else TrialState.FAIL, None)
 
-    def _places(self, progress: Progress) -> list[_Place]:
-        """Where a trial is compared: in the stage that it is in, or in each of those that it advances in turns."""
+    def _rung_values(self, progress: Progress) -> list[_RungValue]:
+        """Return the rungs of an evaluation: one in its stage, or one in each of several alternating stages."""
         if progress.parts:
-            named = {stage: stage.partition(".")[2] for stage in progress.parts}
-            found = [
-                self._place(stage, stage, windows, _mean_of(progress.scores, named[stage]))
+            targets = {stage: stage.partition(".")[2] for stage in progress.parts}
+            rung_values = [
+                self._rung_value(stage, stage, windows, _mean_of(progress.scores, targets[stage]))
                 for stage, windows in progress.parts.items()
             ]
         elif progress.has_primary_score:
-            found = [self._place(progress.stage, progress.stage, progress.windows, progress.primary_score)]
+            rung_values = [self._rung_value(progress.stage, progress.stage, progress.windows, progress.primary_score)]
         else:
             means = {name: _mean_of(progress.scores, name) for name in scored_targets(progress.scores)}
-            known = [value for value in means.values() if value is not None]
+            target_means = [value for value in means.values() if value is not None]
             key = f"{progress.stage}/{'+'.join(means)}"
-            value = sum(known) / len(known) if known else None
-            found = [self._place(key, progress.stage, progress.windows, value)]
-        return [place for place in found if place is not None]
+            value = sum(target_means) / len(target_means) if target_means else None
+            rung_values = [self._rung_value(key, progress.stage, progress.windows, value)]
+        return [rung_value for rung_value in rung_values if rung_value is not None]
 
-    def _place(self, key: str, stage: str, windows: int, value: float | None) -> _Place | None:
-        """A place on the rungs of a stage; None between rungs, or without a value."""
+    def _rung_value(self, key: str, stage: str, windows: int, value: float | None) -> _RungValue | None:
+        """Return a rung of a stage with its value, or None between rungs or without a value."""
         grid = self._rungs.get(stage, [])
         if value is None or windows not in grid:
             return None
-        return _Place(key, grid.index(windows) + 1, len(grid), value)
+        return _RungValue(key, grid.index(windows) + 1, len(grid), value)
 
     def _observe_languages(self, number: int, progress: Progress, rung: int) -> None:
         if not progress.has_primary_score:
@@ -216,7 +227,7 @@ class OptunaPruner:
             trial.report(progress.scores[f"score/{language}"], step)
 
     def _enter(self, key: str, number: int, rungs: int) -> optuna.Trial:
-        """The trial's shadow; numbers are kept equal, since Hyperband files trials by number."""
+        """Return the shadow of a trial, which has the same number because Hyperband assigns brackets by number."""
         if (key, number) not in self._entered:
             study = self._study(key, rungs)
             while (key, number) not in self._entered:
@@ -243,7 +254,7 @@ class OptunaPruner:
 
 
 def scored_targets(scores: Mapping[str, float]) -> list[str]:
-    """The targets that an evaluation of several has scored, by name.
+    """Return the names of the targets that an evaluation has scored, sorted.
 
     Examples:
         >>> scored_targets({"nli/mean": 0.5, "nli/accuracy/mean": 0.5, "score/mean": 0.5})
@@ -263,6 +274,6 @@ def _make(name: str, options: Mapping[str, Any], rungs: int) -> pruners.BasePrun
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _MAKERS[name](rungs, **options)
+            return _FACTORIES[name](rungs, **options)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"pruner: {name} refuses its options ({error}); correct them") from error

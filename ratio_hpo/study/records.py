@@ -1,4 +1,4 @@
-"""From stored attributes to records of trials: names of attributes, and how a curve is stored."""
+"""Attribute names of stored trials, and the conversion from stored attributes to trial records."""
 
 from __future__ import annotations
 
@@ -19,53 +19,53 @@ from ratio_hpo.study.tables import DONE, Rows, read_rows
 
 KIND, PARAMS, PLAN, SETTINGS, SEED = "kind", "params", "plan", "settings", "seed"
 ASKED, PLANNED, RETRY_OF, PRUNABLE, REPLICATE_OF = "asked", "planned", "retry_of", "prunable", "replicate_of"
-SWEEP_OF = "sibling_of"
+SWEEP_OF = "sweep_of"
 ATTEMPTS, ADOPTIONS, REASON, TRACEBACK = "attempts", "adoptions", "reason", "traceback"
 Attributes = Mapping[str, Any]
-"""What is stored of a trial or a study, by name."""
+"""Stored attributes of a trial or a study, by name."""
 
 NO_NUMBER = 2**31 - 1
-"""More than any trial has."""
+"""Greater than the number of any trial."""
 
 CURVE = "curve:"
 CURSOR = "tracked:"
 
 
 def curve_key(index: int) -> str:
-    """Each evaluation has an attribute of its own: one growing list would be rewritten at every report."""
+    """Return the attribute of one evaluation: a single growing list would be rewritten at every report."""
     return f"{CURVE}{index:05d}"
 
 
 def curve_entry(progress: Progress, decision: Decision) -> dict[str, Any]:
-    """An evaluation with the answer to it, written as one."""
+    """Return an evaluation and its decision as one stored value."""
     return {"progress": progress.to_json(), "decision": decision.value}
 
 
 def read_curve(attributes: Attributes) -> tuple[list[Progress], Decision]:
-    """The evaluations of a trial in order, and the answer to the last one."""
+    """Return the evaluations of a trial in order, and the decision on the last one."""
     entries = [attributes[key] for key in sorted(key for key in attributes if key.startswith(CURVE))]
     last = Decision(entries[-1]["decision"]) if entries else Decision.CONTINUE
     return [Progress.from_json(entry["progress"]) for entry in entries], last
 
 
 def cursor_key(store: str, number: int) -> str:
-    """The attribute of a study that says what was written of a trial to a store."""
+    """Return the study attribute that records what tracking has written of a trial to a store."""
     return f"{CURSOR}{store}:{number}"
 
 
 def read_cursor(attributes: Attributes, store: str | None) -> dict[int, str]:
-    """From a study's attributes, the token of what was written of each trial to a store."""
+    """Return the tracking token of each trial for a store, from the attributes of a study."""
     prefix = cursor_key(store, 0)[:-1] if store is not None else None
     return {int(k[len(prefix) :]): str(v) for k, v in attributes.items() if k.startswith(prefix)} if prefix else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A trial as it is stored.
+    """A stored trial.
 
     Attributes:
-        trial_id: Optuna's.
-        lease: whose it is; None: nobody's.
+        trial_id: Optuna's id of the trial.
+        lease: identifies the process that owns the trial; None if no process does.
     """
 
     trial_id: int
@@ -77,23 +77,23 @@ class Stored:
 def read_trials(
     storage: RetryingStorage, study_id: int, *, since: int = 0, among: Sequence[int] = (), waiting: bool = True
 ) -> list[Stored]:
-    """Trials of a study as they are at one moment, by number: Optuna's own reading takes four times as long.
+    """Read a consistent snapshot of a study's trials, by number, four times as fast as Optuna does.
 
     Args:
-        since: those of this number and after it.
-        among: and those of these ids.
-        waiting: whether those of `among` that wait are wanted.
+        since: read the trials with this number or a higher one.
+        among: read the trials with these Optuna ids as well.
+        waiting: whether to include waiting trials of `among`.
     """
     return storage.read(partial(_read, study_id, since=since, among=among, waiting=waiting))
 
 
 def read_trial(connection: Connection, study_id: int, trial_id: int) -> Stored:
-    """One trial, as a transaction sees it."""
+    """Read one trial within a transaction."""
     return _read(study_id, connection, since=NO_NUMBER, among=[trial_id])[0]
 
 
-def _read(study_id: int, connection: Connection, **which: Any) -> list[Stored]:
-    rows = read_rows(connection, study_id, **which)
+def _read(study_id: int, connection: Connection, **selection: Any) -> list[Stored]:
+    rows = read_rows(connection, study_id, **selection)
     return [_stored(row, rows) for row in rows.trials]
 
 
@@ -101,13 +101,13 @@ def _stored(row: Any, rows: Rows) -> Stored:
     attributes, values = rows.attributes.get(row.trial_id, {}), rows.values.get(row.trial_id)
     lease = lease_of(rows.leases[row.trial_id]) if row.trial_id in rows.leases else None
     state = State(row.state.name)
-    held = state is State.RUNNING and lease is not None and lease.seems_live(time.time())
+    is_owned = state is State.RUNNING and lease is not None and lease.seems_live(time.time())
     record = record_of(
         row.number,
         state,
         attributes,
         values=tuple(values) if values else None,
-        worker=lease.holder if lease is not None and held else None,
+        worker=lease.holder if lease is not None and is_owned else None,
         started=_seconds(row.datetime_start),
         ended=_seconds(row.datetime_complete),
     )
@@ -115,10 +115,10 @@ def _stored(row: Any, rows: Rows) -> Stored:
 
 
 def record_of(number: int, state: State, attributes: Attributes, **others: Any) -> TrialRecord:
-    """A record from a trial's attributes.
+    """Return the record of a trial, built from its attributes.
 
     Args:
-        others: fields of the record that are no attributes.
+        others: fields of the record that are not stored as attributes.
     """
     plan = attributes.get(PLAN)
     return TrialRecord(

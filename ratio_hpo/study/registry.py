@@ -1,5 +1,7 @@
-"""Which sampler and pruner a study has: ours ask a response model; others are rules of mixtures,
-laws that are fitted to them, or Optuna's."""
+"""Build the sampler and the pruner of a study by name.
+
+The default ones use the response model; the others are baseline mixtures, mixing laws, or Optuna's.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ Named = tuple[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """What a study works with; the response makes its models."""
+    """Sampler, step sweeps, pruner and response model of a study."""
 
     sampler: Sampler
     step_sweeps: StepSweeps
@@ -45,49 +47,54 @@ def make_components(
     records: Callable[[], Sequence[TrialRecord]],
     known: Known,
 ) -> Components:
-    """The sampler and the pruner by name and options.
+    """Build the components of a study.
 
     Args:
-        records: all trials so far.
-        known: stored studies by name, of which a search may learn.
+        sampler: name and options.
+        pruner: name and options.
+        plan_trial: returns the plan of a trial from its parameters and seed.
+        records: returns all trials so far.
+        known: returns a stored study by name, for a warm start.
 
     Raises:
-        ConfigError: unknown name, or options that it does not take.
-        StudyError: a study to learn from is not there, or says nothing of this one.
+        ConfigError: a name is unknown, or an option is invalid.
+        StudyError: the study of the warm start does not exist or does not match this one.
     """
 
     def planned(params: Params) -> TrialPlan:
         try:
             return plan_trial(params, plan.seed)
-        except (ConfigError, ValueError):  # what cannot be planned fails as a trial, where its reason is shown
+        except (ConfigError, ValueError):  # the trial itself fails later and reports the reason
             return UNPLANNED
 
-    courses = PlannedCurves(plan.space, plan.rungs, plan.largest_cost, plan.about.cost_unit, planned)
+    curves = PlannedCurves(plan.space, plan.rungs, plan.largest_cost, plan.about.cost_unit, planned)
 
     def response() -> Response:
-        about = plan.about
-        return Response(plan.space, courses, about.targets, weights=about.weights, looks_ahead=plan.looks_ahead)
+        metadata = plan.about
+        return Response(plan.space, curves, metadata.targets, weights=metadata.weights, looks_ahead=plan.looks_ahead)
 
     name, options = sampler
-    known_so_far = response()
-    chosen: Sampler
+    study_response = response()
+    chosen_sampler: Sampler
     if name == "mixture":
         check_options(f"sampler: {name}", options, mixture.OPTIONS)
-        proposing = known_so_far
-        if options:  # what is shown of a study is what it has seen itself
-            proposing = response()
-            proposing.priors += beliefs(proposing, plan.name, options, known)
-        chosen = mixture.MixtureProposals(proposing, seed=plan.seed)
+        sampler_response = study_response
+        if options:  # reports use a model without priors
+            sampler_response = response()
+            sampler_response.priors += beliefs(sampler_response, plan.name, options, known)
+        chosen_sampler = mixture.MixtureProposals(sampler_response, seed=plan.seed)
     elif name in RULED:
         longest = float(next(iter(plan.rungs.values()), (1,))[-1])
-        chosen = RuleSampler(name, options, space=plan.space, sources=plan.sources, windows=longest, seed=plan.seed)
+        chosen_sampler = RuleSampler(
+            name, options, space=plan.space, sources=plan.sources, windows=longest, seed=plan.seed
+        )
     elif name in LAWS:
-        chosen = LawSampler(name, options, known_so_far, sources=plan.sources, seed=plan.seed)
+        chosen_sampler = LawSampler(name, options, study_response, sources=plan.sources, seed=plan.seed)
     else:
-        chosen = OptunaSampler(name, options, space=plan.space, seed=plan.seed)
-    step_sweeps = StepSweeps(plan.space, known_so_far)
+        chosen_sampler = OptunaSampler(name, options, space=plan.space, seed=plan.seed)
+    step_sweeps = StepSweeps(plan.space, study_response)
     name, options = pruner
     if name == "front":
-        return Components(chosen, step_sweeps, FrontPruner(options, known_so_far, records), known_so_far)
-    stopping = OptunaPruner(name, options, plan.rungs, plan.languages)
-    return Components(chosen, step_sweeps, stopping, known_so_far)
+        return Components(chosen_sampler, step_sweeps, FrontPruner(options, study_response, records), study_response)
+    optuna_pruner = OptunaPruner(name, options, plan.rungs, plan.languages)
+    return Components(chosen_sampler, step_sweeps, optuna_pruner, study_response)

@@ -1,4 +1,4 @@
-"""The response model of a study: fitted on what it has seen, asked about trials that it may run."""
+"""The response model of a study: fitted to its trials, and used to predict new ones."""
 
 from __future__ import annotations
 
@@ -25,31 +25,32 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 FIRST_FIT, GROWTH = 8, 1.5
-"""Trials at which hyperparameters are fitted: 8, 12, 18, 27, …"""
+"""Hyperparameters are refitted after 8, 12, 18, 27, … ended trials."""
 
 
 class Evidence(NamedTuple):
-    """Points as columns, with their scores [n, m]."""
+    """Feature columns of points, with the scores of the points [n, m]."""
 
     table: FeatureTable
     scores: Array
 
     def and_then(self, table: FeatureTable, scores: Array) -> Evidence:
-        """With more points."""
+        """Return the evidence with more points appended."""
         return Evidence(self.table.with_rows(table), np.concatenate([self.scores, scores]))
 
 
 class Response:
-    """Makes models of a study, the same whenever it has seen the same.
+    """Builds models of a study; equal trials give equal models.
 
     Args:
-        courses: the rungs that trials pass.
+        space: the search space.
+        courses: planned curves of trials.
         targets: weight of each target in the primary score.
-        weights: of languages in the primary score; none: the same for all.
-        looks_ahead: whether a schedule depends on the steps that are still to come.
+        weights: weight of each language in the primary score; equal weights if empty.
+        looks_ahead: whether a learning-rate schedule depends on the number of remaining steps.
 
     Attributes:
-        priors: what is believed before anything is seen.
+        priors: mean functions known before the first trial.
     """
 
     space: Space
@@ -69,32 +70,32 @@ class Response:
         self._steps = [name for name, domain in space.parameters.items() if isinstance(domain, Steps)]
         self.priors: list[MeanFunction] = []
         self._fitted: dict[int, Fitted] = {}
-        self._made: tuple[Any, StudyModel] | None = None
+        self._current_model: tuple[Any, StudyModel] | None = None
 
     @cached_property
     def features(self) -> Features:
-        """Columns of the model."""
+        """Feature columns of the model."""
         stages = {stage: float(grid[0]) if grid else 1.0 for stage, grid in self.courses.rungs.items()}
         return Features(self.space, stages, looks_ahead=self.looks_ahead)
 
     def learned(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-        """The trials that have a place in the space."""
+        """Return the trials whose parameters lie in the search space."""
         return learned_from(records)
 
     def ended(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
-        """Those of them that have ended, or did all their work, with a score."""
+        """Return the trials in the search space that have a score and have ended or done all their work."""
         return [r for r in self.learned(records) if r.scored and (r.state.finished or r.done)]
 
     def observations(self, records: Sequence[TrialRecord]) -> Observations:
-        """Points of every curve."""
+        """Return the points of every curve."""
         return observations(records, self._targets, self._weights)
 
     def run_of(self, params: Params) -> str:
-        """What trials that differ in their steps alone have in common: they are one run, stopped at other places."""
+        """Return the key of a run: trials that differ only in steps are one run, stopped at different points."""
         return repr(sorted((name, value) for name, value in params.items() if name not in self._steps))
 
     def runs(self, known: Observations) -> list[str]:
-        """The run of each point, worked out once a trial."""
+        """Return the run of each point."""
         of_trial: dict[int, str] = {}
         for point, trial in zip(known.points, known.trials.tolist(), strict=True):
             if trial not in of_trial:
@@ -103,45 +104,45 @@ class Response:
 
     @staticmethod
     def first_trials(runs: Sequence[str], known: Observations) -> dict[str, int]:
-        """The first trial of each run, whose number is the run's.
+        """Return the first trial of each run; its number identifies the run.
 
         Args:
-            runs: of each point.
+            runs: run of each point.
         """
         return dict(reversed(list(zip(runs, known.trials.tolist(), strict=True))))
 
     def evidence(self, known: Observations, table: FeatureTable | None = None) -> Evidence:
-        """Points and their scores, each once: trials of one run pass through the same ones, which says nothing new.
+        """Return distinct points and their scores: trials of one run share points, which count only once.
 
         Args:
-            table: the points as columns, where they are at hand.
+            table: feature columns of the points; computed if None.
         """
         runs = self.runs(known)
         first = self.first_trials(runs, known)
         table = self.features.table(known.points) if table is None else table
         table = table.of_runs(np.array([first[run] for run in runs], dtype=np.intp))
-        places = [(run, other.tobytes()) for run, other in zip(table.runs.tolist(), table.others, strict=True)]
+        keys = [(run, other.tobytes()) for run, other in zip(table.runs.tolist(), table.others, strict=True)]
         rows: dict[tuple[int, bytes, bytes], int] = {}
-        for k, (place, score) in enumerate(zip(places, known.scores, strict=True)):
-            rows.setdefault((*place, score.tobytes()), k)
-        once = np.array(list(rows.values()), dtype=np.intp)
-        return Evidence(table.rows(once), known.scores[once])
+        for index, (key, score) in enumerate(zip(keys, known.scores, strict=True)):
+            rows.setdefault((*key, score.tobytes()), index)
+        distinct = np.array(list(rows.values()), dtype=np.intp)
+        return Evidence(table.rows(distinct), known.scores[distinct])
 
     def ends(self, params: Sequence[Params]) -> FeatureTable:
-        """Where trials with these parameters end."""
-        places = [Point(params=each, windows={}) for each in params]
-        return self.features.along(places, [self.courses.of(each).windows[-1:] for each in params])
+        """Return the feature columns of the last points of trials with these parameters."""
+        points = [Point(params=trial_params, windows={}) for trial_params in params]
+        return self.features.along(points, [self.courses.of(trial_params).windows[-1:] for trial_params in params])
 
     def model(self, records: Sequence[TrialRecord]) -> StudyModel:
-        """The model of what is known; running trials are taken to come out as it expects."""
+        """Return the model of the trials so far; running trials are imputed with its predictions."""
         state = tuple((r.number, r.state, len(r.curve), r.done) for r in records)
-        if self._made is None or self._made[0] != state:
+        if self._current_model is None or self._current_model[0] != state:
             self.courses.learn(records)
-            self._made = (state, StudyModel(self, records))
-        return self._made[1]
+            self._current_model = (state, StudyModel(self, records))
+        return self._current_model[1]
 
     def fitted(self, records: Sequence[TrialRecord]) -> Fitted:
-        """Hyperparameters as of the last number of ended trials at which they are fitted."""
+        """Return the hyperparameters fitted at the last scheduled number of ended trials."""
         ended = self.ended(records)
         count = min(len(ended), FIRST_FIT)
         while count >= FIRST_FIT and round(count * GROWTH) <= len(ended):
@@ -149,25 +150,30 @@ class Response:
         if count not in self._fitted:
             from ratio_hpo.surrogate.model import ResponseModel
 
-            known = self.observations(ended[:count])
-            found, stages = self.evidence(known), len(self.courses.rungs)
+            first_observations = self.observations(ended[:count])
+            evidence, stages = self.evidence(first_observations), len(self.courses.rungs)
             model = ResponseModel(
-                self.features.blocks, stages, found.table, found.scores, known.weights, priors=self.priors
+                self.features.blocks,
+                stages,
+                evidence.table,
+                evidence.scores,
+                first_observations.weights,
+                priors=self.priors,
             )
             self._fitted[count] = model.fitted
         return self._fitted[count]
 
 
 def shown(records: Sequence[TrialRecord], number: int, progress: Progress) -> list[TrialRecord]:
-    """Records with an evaluation of a trial among them that is not stored yet."""
-    found = list(records)
-    if progress not in found[number].curve[-1:]:
-        found[number] = replace(found[number], curve=(*found[number].curve, progress))
-    return found
+    """Return the records with an evaluation added that is not stored yet."""
+    updated = list(records)
+    if progress not in updated[number].curve[-1:]:
+        updated[number] = replace(updated[number], curve=(*updated[number].curve, progress))
+    return updated
 
 
 def response_of(view: StudyView) -> Response:
-    """What makes models of a stored study."""
-    courses = PlannedCurves(view.space, view.about.rungs, view.largest_cost, view.about.cost_unit)
-    about = view.about
-    return Response(view.space, courses, about.targets, weights=about.weights, looks_ahead=about.looks_ahead)
+    """Return the response of a stored study."""
+    curves = PlannedCurves(view.space, view.about.rungs, view.largest_cost, view.about.cost_unit)
+    metadata = view.about
+    return Response(view.space, curves, metadata.targets, weights=metadata.weights, looks_ahead=metadata.looks_ahead)

@@ -1,7 +1,7 @@
-"""Storage calls that outlast a hiccup: tried again, with back-off, while the database is locked, full or away.
+"""A storage that retries its calls with back-off while the database is locked, full or unreachable.
 
-A call that was cut off may have been written or not. So what is tried again does no harm where it was: attributes are
-put, not added; a lease that is ours already counts as taken; an end that is there already stays.
+An interrupted call may or may not have been written. So every retried call is idempotent: attributes are overwritten,
+not appended; a lease that this process already holds counts as taken; a trial that has already ended stays ended.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PATIENCE = 600.0
-"""Seconds that a search waits for its storage."""
+"""Seconds for which a search retries an unavailable storage."""
 
 PERMANENT_ERRORS = (
     "no such table", "no such column", "readonly", "read-only", "malformed", "not a database", "syntax error",
     "does not exist", "authentication failed", "permission denied", "UNIQUE constraint", "duplicate key",
 )  # fmt: skip
-"""Signs of what no waiting mends."""
+"""Messages of permanent errors."""
 
 DATABASE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, StorageInternalError)
-"""What a storage raises: the database's own, or Optuna's wrapping of it."""
+"""Exceptions of a storage: those of SQLAlchemy, and Optuna's wrapper around them."""
 
 WRAPPED = (
     "create_new_study", "delete_study", "set_study_user_attr", "set_study_system_attr", "get_study_id_from_name",
@@ -43,11 +43,11 @@ WRAPPED = (
     "set_trial_state_values", "set_trial_intermediate_value", "set_trial_user_attr", "set_trial_system_attr",
     "get_trial", "get_all_trials", "_get_trials", "get_n_trials",
 )  # fmt: skip
-"""What Optuna calls of its storage, each a transaction."""
+"""Methods that Optuna calls on its storage; each is one transaction."""
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether an error of the database may pass by itself."""
+    """Return whether a database error is transient."""
     cause = of_database(error)
     if isinstance(cause, sqlalchemy.exc.TimeoutError):
         return True
@@ -58,18 +58,19 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _lost_connection(error: BaseException) -> bool:
-    """Whether it was the connection, which the pool has let go of."""
+    """Return whether the error is a lost connection, which the pool has discarded."""
     cause = of_database(error)
     return isinstance(cause, sqlalchemy.exc.DBAPIError) and cause.connection_invalidated
 
 
 class RetryingStorage(RDBStorage):
-    """Optuna's storage, whose calls are tried again.
+    """Optuna's relational storage with retried calls.
 
     Attributes:
-        patience: seconds that a call is tried for; 0: once.
-        say: is told once when a wait begins, and once when it ends.
-        guards: of the studies that are worked on here; each transaction of ours raises their counters.
+        patience: seconds for which a call is retried; 0 means a single attempt.
+        say: receives one message when a wait begins and one when it ends.
+        clock: measures time and sleeps.
+        guards: guards of the studies that are open in this process; each transaction increases their counters.
     """
 
     patience: float = 0.0
@@ -78,13 +79,13 @@ class RetryingStorage(RDBStorage):
     guards: tuple[Guard, ...] = ()
 
     def retried(self, call: Callable[[], T]) -> T:
-        """What a call gives, once it does; one over a connection that has died meanwhile is made again at once.
+        """Return the result of a call, retried on transient errors, and at once after a lost connection.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError, StorageInternalError: it still fails after so long, or for good.
+            sqlalchemy.exc.SQLAlchemyError, StorageInternalError: the error is permanent or outlasts `patience`.
         """
 
-        def afresh() -> T:
+        def call_with_reconnect() -> T:
             try:
                 return call()
             except DATABASE_ERRORS as error:
@@ -93,62 +94,63 @@ class RetryingStorage(RDBStorage):
                 return call()
 
         try:
-            return retry_call(afresh, what="storage", passes=is_transient, reason_of=reason_of, patience=self.patience,
-                         say=self.say, clock=self.clock)  # fmt: skip
+            return retry_call(call_with_reconnect, what="storage", passes=is_transient, reason_of=reason_of,
+                              patience=self.patience, say=self.say, clock=self.clock)  # fmt: skip
         except DATABASE_ERRORS as error:
             if is_transient(error):
-                self.patience = 0.0  # what comes after it, to end in order, does not wait as long again
+                self.patience = 0.0  # the calls of an orderly shutdown must not wait as long again
             raise
 
     def run(self, work: Callable[[sql.Connection], T], *, whole: bool = True) -> T:
-        """What some statements give.
+        """Execute statements and return their result.
 
         Args:
-            whole: in one transaction; otherwise each is one by itself, unless a study is guarded.
+            work: executes the statements on a connection.
+            whole: use one transaction; if False, commit each statement separately unless a study is guarded.
 
         Raises:
             StorageReplaced: the database is not the one that was written to before.
         """
 
-        def once() -> T:
+        def attempt() -> T:
             guards = self.guards
             for guard in guards:
                 guard.check_file()
-            with self.engine.begin() if whole or guards else self._each_by_itself.connect() as connection:
+            with self.engine.begin() if whole or guards else self._autocommit_engine.connect() as connection:
                 result = work(connection)
-                # last, since others that write to the study wait for its counter until this is written
+                # last, because other writers of the study wait for its counter until this transaction ends
                 generations = [guard.raised(connection) for guard in guards]
             for guard, generation in zip(guards, generations, strict=True):
                 guard.seen(generation)
             return result
 
-        return self.retried(once)
+        return self.retried(attempt)
 
     def read(self, work: Callable[[sql.Connection], T]) -> T:
-        """What some statements read, all as of one moment."""
+        """Execute statements on one consistent snapshot and return their result."""
 
-        def once() -> T:
-            engine = self._each_by_itself if self.engine.name == "sqlite" else self._as_of_one_moment
+        def attempt() -> T:
+            engine = self._autocommit_engine if self.engine.name == "sqlite" else self._snapshot_engine
             with engine.connect() as connection:
-                if self.engine.name == "sqlite":  # its driver begins nothing before a SELECT
+                if self.engine.name == "sqlite":  # its driver does not begin a transaction before a SELECT
                     connection.exec_driver_sql("BEGIN")
                 result = work(connection)
                 connection.connection.rollback()
                 return result
 
-        return self.retried(once)
+        return self.retried(attempt)
 
     @functools.cached_property
-    def _as_of_one_moment(self) -> sql.Engine:
+    def _snapshot_engine(self) -> sql.Engine:
         return self.engine.execution_options(isolation_level="REPEATABLE READ")
 
     @functools.cached_property
-    def _each_by_itself(self) -> sql.Engine:
+    def _autocommit_engine(self) -> sql.Engine:
         return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def of_database(error: BaseException) -> sqlalchemy.exc.SQLAlchemyError | None:
-    """The database's own error behind another one; None: there is none."""
+    """Return the database error that caused an error, or None."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, sqlalchemy.exc.SQLAlchemyError):
         cause = cause.__cause__
@@ -156,20 +158,20 @@ def of_database(error: BaseException) -> sqlalchemy.exc.SQLAlchemyError | None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The database's own words, in one line; of another error, its own."""
+    """Return the message of the underlying database error in one line, or that of the error itself."""
     cause = of_database(error) or error
     return urls.reason_of(getattr(cause, "orig", None) or cause)
 
 
-def _patient(name: str) -> Callable[..., Any]:
-    plain = getattr(RDBStorage, name)
+def _retrying(name: str) -> Callable[..., Any]:
+    original = getattr(RDBStorage, name)
 
-    @functools.wraps(plain)
+    @functools.wraps(original)
     def method(self: RetryingStorage, *args: Any, **kwargs: Any) -> Any:
-        return self.retried(lambda: plain(self, *args, **kwargs))
+        return self.retried(lambda: original(self, *args, **kwargs))
 
     return method
 
 
 for _name in WRAPPED:
-    setattr(RetryingStorage, _name, _patient(_name))
+    setattr(RetryingStorage, _name, _retrying(_name))

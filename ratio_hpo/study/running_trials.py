@@ -1,4 +1,4 @@
-"""Trials that this process works on, and its claims to them in the storage."""
+"""Trials that this process runs, and their leases in the storage."""
 
 from __future__ import annotations
 
@@ -35,18 +35,21 @@ from ratio_hpo.study.retrying_storage import DATABASE_ERRORS, RetryingStorage
 from ratio_hpo.study.tables import End, add_waiting, has_attributes, lock_study, put_attributes, put_end, put_params
 
 UNKNOWN = -1
-"""The id of a trial that is not begun yet."""
+"""The id of a trial that has not been started yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialAssignment:
-    """A trial to work on.
+    """A trial to run.
 
     Attributes:
-        seed: of its draw, dropout and head.
-        position: stage and windows of its last recorded evaluation, where an earlier attempt got so far.
-        smaller: attempts in this process that ran out of memory.
-        spent: by earlier attempts.
+        number: number of the trial.
+        params: its parameters.
+        kind: name of a baseline, `sampled` or `enqueued`.
+        seed: seed of the data order, dropout and head.
+        position: stage and windows of the last evaluation recorded by an earlier attempt; None if there is none.
+        smaller: number of attempts in this process that ran out of memory.
+        spent: cost paid by earlier attempts.
     """
 
     number: int
@@ -60,11 +63,13 @@ class TrialAssignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialInit:
-    """What a trial is begun with.
+    """Data that is stored when a trial starts.
 
     Attributes:
-        place: in the space, as Optuna holds it, with the domain of each coordinate.
-        siblings: attributes of trials that are to wait from then on.
+        attributes: user attributes of the trial.
+        place: its coordinates in the search space, in Optuna's representation.
+        domains: distribution of each coordinate.
+        step_sweeps: attributes of the waiting trials of its step sweep, which are added at the same time.
     """
 
     attributes: Mapping[str, Any]
@@ -75,17 +80,20 @@ class TrialInit:
 
 @dataclass(slots=True, kw_only=True)
 class RunningTrial:
-    """A trial that this process works on.
+    """A trial that this process runs.
 
     Attributes:
-        lost: somebody else has taken it over.
+        trial_id: Optuna's id of the trial.
+        lease: identifies this process as its owner.
+        curve: recorded evaluations.
+        lost: whether another process has taken the trial over.
         prunable: whether the pruner may stop it.
-        budget: attributed cost at its end; None: not known.
-        attempts: begun since its last new evaluation, this one included, whose process died while its driver lived.
-        adoptions: begun since then because the driver died.
-        smaller: attempts in this process that ran out of memory.
-        spent_before: before this process took it.
-        spent_again: that by which a restarted worker's own account is short.
+        budget: planned attributed cost; None if unknown.
+        attempts: attempts since the last new evaluation, including this one; a worker crash starts a new one.
+        adoptions: number of times it was taken over since then because its driver died.
+        smaller: number of attempts in this process that ran out of memory.
+        spent_before: cost paid before this process took it over.
+        spent_again: cost paid in this process that a restarted worker does not count.
     """
 
     trial_id: int
@@ -105,18 +113,18 @@ class RunningTrial:
 
     @property
     def cost(self) -> float:
-        """Of its last evaluation; 0 before the first."""
+        """Attributed cost at the last evaluation; 0 before the first."""
         return self.curve[-1].cost if self.curve else 0.0
 
     def fill(self, attributes: Mapping[str, Any]) -> None:
-        """Put in what is stored of the trial: kind, parameters, seed, budget, whether it may be pruned."""
+        """Set kind, parameters, seed, budget and prunability from the stored attributes."""
         self.kind, self.params, self.seed = attributes[rec.KIND], attributes[rec.PARAMS], attributes[rec.SEED]
         self.budget = TRIAL_PLAN.validate_python(attributes[rec.PLAN]).cost
         self.prunable = self.kind == "sampled" or bool(attributes.get(rec.PRUNABLE))
         self.spent_before = self.curve[-1].spent if self.curve else NOTHING
 
     def is_end(self, progress: Progress, plan: StudyPlan) -> bool:
-        """Whether a trial has run to its budget: then it is COMPLETE, whatever the pruner says."""
+        """Return whether the trial has reached its budget; it is then COMPLETE, and the pruner cannot stop it."""
         if self.budget is not None:
             return progress.cost >= self.budget
         last_stage, grid = list(plan.rungs.items())[-1]
@@ -124,7 +132,7 @@ class RunningTrial:
         return at_last_rung or progress.cost >= plan.largest_cost
 
     def job(self, number: int) -> TrialAssignment:
-        """What is left to do of it, in another process."""
+        """Return the assignment with which another process resumes the trial."""
         return TrialAssignment(
             number=number,
             params=self.params,
@@ -137,35 +145,36 @@ class RunningTrial:
 
 
 class RunningTrials:
-    """The trials of this process, by number, with their leases in the storage."""
+    """The running trials of this process, by number, with their leases in the storage."""
 
     def __init__(self, storage: RetryingStorage, clock: Clock = CLOCK) -> None:
         self._storage, self._clock = storage, clock
-        self._claims: dict[int, RunningTrial] = {}
+        self._trials: dict[int, RunningTrial] = {}
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.watch = LeaseWatch(clock)
 
     def __contains__(self, number: int) -> bool:
-        return number in self._claims
+        return number in self._trials
 
     def __getitem__(self, number: int) -> RunningTrial:
-        return self._claims[number]
+        return self._trials[number]
 
     def numbers(self) -> list[int]:
-        return list(self._claims)
+        return list(self._trials)
 
     def held(self) -> set[int]:
-        """The trials that nobody else writes of."""
-        return {number for number, claim in list(self._claims.items()) if not claim.lost}
+        """Return the trials whose leases this process still holds."""
+        return {number for number, trial in list(self._trials.items()) if not trial.lost}
 
     def begin(self, study_id: int, count: int, waiting: int | None, content: TrialInit | None) -> RunningTrial | None:
-        """Begin the trial that waits, or a new one; None where the study is not as it was looked at any more.
+        """Start a waiting trial or a new one; return None if the study has changed since it was read.
 
         Args:
-            count: trials that it had.
-            waiting: Optuna's id of the one that waits; None: a new one is made.
-            content: written with it; None: it comes later, or cannot be had.
+            study_id: Optuna's id of the study.
+            count: number of trials that the study had when it was read.
+            waiting: Optuna's id of the waiting trial; None creates a new trial.
+            content: data to store with it; None if it is written later or does not exist.
         """
 
         def write(connection: Connection, trial_id: int) -> None:
@@ -179,39 +188,43 @@ class RunningTrials:
         return None if trial_id is None else RunningTrial(trial_id=trial_id, lease=replace(lease, trial_id=trial_id))
 
     def claim(self, study_id: int, trial_id: int, held: Lease | None) -> tuple[RunningTrial, rec.Stored] | None:
-        """Take the lease of a trial that is free, or lost by another; None where it has ended, or somebody was faster.
+        """Take the lease of a trial that no live process owns.
+
+        Args:
+            held: the lost lease; None if the trial has none.
 
         Returns:
-            What this process knows of it now, and the trial as it was stored when the lease was taken.
+            The running trial, and its stored state at that moment; None if the trial has ended or another process was
+            faster.
         """
         lease = own_lease(trial_id, self._clock)
         stored = take_lease(self._storage, lease, held, partial(rec.read_trial, study_id=study_id, trial_id=trial_id))
         return None if stored is None else (RunningTrial(trial_id=trial_id, lease=lease), stored)
 
     def add(self, number: int, claim: RunningTrial) -> None:
-        self._claims[number] = claim
+        self._trials[number] = claim
 
     def get(self, number: int) -> RunningTrial | None:
-        """A trial that is still ours."""
-        claim = self._claims.get(number)
-        return None if claim is None or claim.lost else claim
+        """Return a trial that this process still owns, or None."""
+        trial = self._trials.get(number)
+        return None if trial is None or trial.lost else trial
 
     def pop(self, number: int) -> RunningTrial | None:
-        """Stop working on a trial; None where it is not ours any more."""
-        claim = self._claims.pop(number, None)
-        return None if claim is None or claim.lost else claim
+        """Remove a trial; return None if this process no longer owns it."""
+        trial = self._trials.pop(number, None)
+        return None if trial is None or trial.lost else trial
 
     def write(self, claim: RunningTrial, values: Mapping[str, Any]) -> bool:
-        """Set attributes of a trial while it is ours; False, and nothing is written, where it is not any more."""
+        """Set attributes of a trial; write nothing and return False if this process no longer owns it."""
         return self._run(claim, lambda connection: put_while_held(connection, claim.lease, values), whole=False)
 
     def settle(self, study_id: int, claim: RunningTrial, content: TrialInit) -> bool:
-        """Write what a trial that was begun before lacks, while it is ours; False where it is not any more."""
+        """Write the missing data of a started trial; return False if this process no longer owns it."""
 
         def work(connection: Connection) -> None:
             if content.step_sweeps:
                 lock_study(connection, study_id)
-                if has_attributes(connection, claim.trial_id, content.attributes):  # cut off after it was written
+                if has_attributes(connection, claim.trial_id, content.attributes):  # an interrupted call wrote it
                     return
                 add_waiting(connection, study_id, content.step_sweeps)
             put_while_held(connection, claim.lease, content.attributes)
@@ -220,24 +233,26 @@ class RunningTrials:
         return self._run(claim, work)
 
     def release(self, number: int) -> None:
-        """Let go of a trial without ending it: that was no attempt."""
-        claim = self.pop(number)
-        if claim is None:
+        """Release a trial without ending it; this does not count as an attempt."""
+        trial = self.pop(number)
+        if trial is None:
             return
-        self.finish(claim, {rec.ADOPTIONS: max(claim.adoptions - 1, 0)}, None)
+        self.finish(trial, {rec.ADOPTIONS: max(trial.adoptions - 1, 0)}, None)
 
     def finish(self, claim: RunningTrial, values: Mapping[str, Any], end: End | None) -> bool:
-        """Set attributes of a trial and end it at once, then let go of it; False, and nothing is written, where it is
-        not ours any more.
+        """Set attributes of a trial, end it and release it, in one transaction.
 
         Args:
-            end: None: it goes on in other hands, or did its work and is told later.
+            end: state and values; None if another process resumes the trial or its values are stored later.
+
+        Returns:
+            False, with nothing written, if this process no longer owns the trial.
         """
 
         def work(connection: Connection) -> None:
             try:
                 drop_lease(connection, claim.lease)
-            except LeaseLost:  # by ourselves, where this is tried again after it was written and then cut off
+            except LeaseLost:  # also raised when a retried call had already dropped the lease
                 if not has_attributes(connection, claim.trial_id, values):
                     raise
                 return
@@ -248,34 +263,34 @@ class RunningTrials:
         return self._run(claim, work)
 
     def renew(self) -> None:
-        """Renew all leases; one that was taken over is marked lost."""
+        """Renew all leases, and mark trials that were taken over as lost."""
         with self._lock:
-            for claim in list(self._claims.values()):
-                fresh = renew_lease(self._storage, claim.lease, self._clock.time())
-                claim.lost = claim.lost or fresh is None
-                claim.lease = fresh or claim.lease
+            for trial in list(self._trials.values()):
+                renewed = renew_lease(self._storage, trial.lease, self._clock.time())
+                trial.lost = trial.lost or renewed is None
+                trial.lease = renewed or trial.lease
 
-    def _run(self, claim: RunningTrial, work: Callable[[Connection], None], *, whole: bool = True) -> bool:
-        """Write of a trial; False where it is not ours any more."""
+    def _run(self, trial: RunningTrial, work: Callable[[Connection], None], *, whole: bool = True) -> bool:
+        """Execute statements on a trial; return False if this process no longer owns it."""
         try:
             self._storage.run(work, whole=whole)
         except LeaseLost:
-            claim.lost = True
+            trial.lost = True
             return False
         return True
 
     def start_renewing(self) -> None:
-        """Renew from a thread, until `close`."""
+        """Renew all leases from a thread until `close` is called."""
         threading.Thread(target=self._renew_forever, name="leases", daemon=True).start()
 
     def close(self) -> None:
-        """Release everything, and stop renewing."""
+        """Release all trials, and stop renewing their leases."""
         self._stop.set()
-        with suppress(*DATABASE_ERRORS, StorageReplaced):  # where it is gone, they are lost by themselves
+        with suppress(*DATABASE_ERRORS, StorageReplaced):  # without the storage, the leases expire
             for number in self.numbers():
                 self.release(number)
 
     def _renew_forever(self) -> None:
         while not self._stop.wait(RENEWAL):
-            with suppress(*DATABASE_ERRORS, StorageReplaced):  # it was away for long: the next renewal counts
+            with suppress(*DATABASE_ERRORS, StorageReplaced):  # the next renewal tries again
                 self.renew()

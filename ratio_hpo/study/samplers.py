@@ -1,4 +1,4 @@
-"""Samplers: what one must answer, and Optuna's as adapters."""
+"""The sampler interface, and adapters of Optuna's samplers."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from ratio_hpo.study.state import StudyState
 
 SEEDS = 2**32
-"""Seeds of NumPy's older generators, which Optuna's samplers use, are below it."""
+"""Upper bound of the seeds of NumPy's legacy generators, which Optuna's samplers use."""
 
 GRID_PARTS = 5
-"""Values that the grid takes of a coordinate without steps of its own."""
+"""Number of grid values of a continuous coordinate."""
 
-_PLAIN: dict[str, Callable[..., samplers.BaseSampler]] = {
+_CLASSES: dict[str, Callable[..., samplers.BaseSampler]] = {
     "tpe": samplers.TPESampler,
     "gp": samplers.GPSampler,
     "nsga2": samplers.NSGAIISampler,
@@ -38,16 +38,16 @@ _PLAIN: dict[str, Callable[..., samplers.BaseSampler]] = {
 }
 
 
-_BETTER: dict[str, dict[str, Any]] = {
+_DEFAULTS: dict[str, dict[str, Any]] = {
     "tpe": {"n_startup_trials": 8, "multivariate": True},
     "nsga2": {"population_size": 10},
     "nsga3": {"population_size": 10},
 }
-"""Defaults that fit studies of some dozen trials: Optuna's populations of 50 are 50 draws by chance."""
+"""Defaults for studies of a few dozen trials: with Optuna's population of 50, the first 50 trials are random."""
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
-    """What Optuna sees: each coordinate of the unit cube; unordered choices as categories."""
+    """Return Optuna's distributions: one for each coordinate of the unit cube; unordered choices are categorical."""
     categories = space.categories()
     return {
         name: CategoricalDistribution(range(categories[name])) if name in categories else FloatDistribution(0.0, 1.0)
@@ -56,75 +56,78 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
 
 
 def fixed_values(space: Space, params: Params) -> dict[str, float | int]:
-    """Parameters as Optuna holds them: coordinates of the unit cube, and the index of an unordered choice."""
+    """Return parameters in Optuna's representation: unit-cube coordinates, and the index of an unordered choice."""
     categories = space.categories()
     cube = space.encode(params)
     return {name: int(value * categories[name]) if name in categories else value for name, value in cube.items()}
 
 
 def cube_of(space: Space, place: Mapping[str, float]) -> dict[str, float]:
-    """A place as Optuna holds it in the unit cube: an unordered choice is the middle of its part."""
+    """Return unit-cube coordinates from Optuna's representation; a category maps to the middle of its interval."""
     categories = space.categories()
     return {name: (v + 0.5) / categories[name] if name in categories else v for name, v in place.items()}
 
 
 Coordinates = dict[str, float]
-"""A place in the unit cube by coordinate: a number in [0, 1], or the index of an unordered choice."""
+"""A point in Optuna's representation, by coordinate: a number in [0, 1], or the index of an unordered choice."""
 
 
 class Sampler(Protocol):
-    """Proposes where to look next. Made with the space and the seed of its study.
+    """Interface of a sampler, which proposes the parameters of trials.
 
     Attributes:
-        needs_trial: whether a trial has to be stored before it is proposed.
+        needs_trial: whether the trial must be stored before its parameters are proposed.
     """
 
     needs_trial: bool
 
     def propose(self, view: StudyState, number: int) -> Coordinates:
-        """Every coordinate of a trial, from the study as it stands."""
+        """Return every coordinate of a trial, given the study state."""
         ...
 
     def exhausted(self, view: StudyState) -> bool:
-        """Whether there is nothing left to propose."""
+        """Return whether the sampler has no more proposals."""
         ...
 
 
 class OptunaSampler:
-    """A sampler of Optuna's, made anew for each trial from (seed, number), so that a continued study draws the same.
+    """An Optuna sampler, rebuilt for each trial from (seed, number), so that a resumed study proposes the same trials.
 
-    The sequence samplers (qmc, grid) keep their place in the storage instead.
+    The sequence samplers (qmc, grid) store their position in the storage instead.
 
     Args:
+        name: name of the sampler.
         options: keyword arguments of Optuna's class.
+        space: the search space.
+        seed: seed of the study.
 
     Raises:
-        ConfigError: unknown name, or options that the sampler does not take.
+        ConfigError: the name is unknown, or an option is invalid.
     """
 
     def __init__(self, name: str, options: Mapping[str, Any], *, space: Space, seed: int) -> None:
         check_sampler(name)
         self._name, self._options, self._space, self._seed = name, dict(options), space, seed
-        self.needs_trial = name != "random"  # the others keep what they know of a trial with it
+        self.needs_trial = name != "random"  # the other samplers store attributes with the trial
         self._distributions = distributions(space)
         self._make(0)
 
     def propose(self, view: StudyState, number: int) -> Coordinates:
         sampler, study = self._make(number), shown(view.optuna)
-        if self._name == "random":  # it looks at nothing, so nothing is read for it
+        if self._name == "random":  # it ignores earlier trials, so none are read
             trial = create_trial(state=TrialState.WAITING)
             return {name: sampler.sample_independent(study, trial, name, d) for name, d in self._distributions.items()}
         trial = view.optuna.get_trials(deepcopy=False)[number]
         if self._name == "grid" and "fixed_params" in trial.system_attrs:
-            # what a user enqueued is on no point of the grid: what was left out of it is drawn
+            # an enqueued trial is not a grid point: draw the parameters that the user left out
             sampler = samplers.RandomSampler(seed=integer_hash("sampler", self._seed, number) % SEEDS)
         sampler.before_trial(study, trial)
         trial = view.optuna.get_trials(deepcopy=False)[number]
-        chosen = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
+        coordinates = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
         for name, distribution in self._distributions.items():
-            if name not in chosen:
-                chosen[name] = sampler.sample_independent(study, trial, name, distribution)
-        return chosen
+            if name not in coordinates:
+                coordinates[name] = sampler.sample_independent(study, trial, name, distribution)
+        return coordinates
 
     def exhausted(self, view: StudyState) -> bool:
         sampler = self._make(len(view.records))
@@ -138,33 +141,33 @@ class OptunaSampler:
                 return samplers.GridSampler(_grid(self._space, **options), seed=seed % SEEDS)
             if name == "qmc":
                 return samplers.QMCSampler(seed=seed, scramble=True, **options)
-            chosen = {**_BETTER.get(name, {}), **options}
-            return _PLAIN[name](seed=integer_hash("sampler", seed, number) % SEEDS, **chosen)
+            keywords = {**_DEFAULTS.get(name, {}), **options}
+            return _CLASSES[name](seed=integer_hash("sampler", seed, number) % SEEDS, **keywords)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"sampler: {name} refuses its options ({error}); correct them") from error
 
 
 def shown(study: Study) -> Study:
-    """The study as samplers see it: without the baseline that has no mixture, and so no place in the space.
+    """Return a view of the study for samplers that hides the baseline without a mixture.
 
-    Its trial has no parameters, which would leave nothing that all trials have in common.
+    The trial of that baseline has no parameters, so the trials would have no parameter in common.
     """
-    study._thread_local.cached_all_trials = None  # as Optuna's `ask` does: samplers read it instead of the storage
-    seen = copy.copy(study)
+    study._thread_local.cached_all_trials = None  # samplers would read this cache; Optuna's `ask` clears it too
+    visible_study = copy.copy(study)
     get_trials = study._get_trials
 
-    def without(*args: Any, **kwargs: Any) -> list[FrozenTrial]:
+    def get_visible_trials(*args: Any, **kwargs: Any) -> list[FrozenTrial]:
         return [trial for trial in get_trials(*args, **kwargs) if trial.user_attrs.get(KIND) != NO_INTERMEDIATE]
 
-    seen._get_trials = without  # type: ignore[method-assign]
-    return seen
+    visible_study._get_trials = get_visible_trials  # type: ignore[method-assign]
+    return visible_study
 
 
 def check_sampler(name: str) -> None:
-    """Refuse an unknown sampler.
+    """Check that a sampler exists.
 
     Raises:
-        ConfigError: with the nearest known name.
+        ConfigError: the name is unknown; the message suggests the nearest known name.
     """
     if name not in SAMPLERS:
         raise ConfigError(f"sampler: unknown sampler {name!r} ({did_you_mean(name, list(SAMPLERS))})")
@@ -177,7 +180,7 @@ def _grid(space: Space, parts: int = GRID_PARTS) -> dict[str, list[Any]]:
         domain = space.parameters.get(name)
         if name in categories:
             grid[name] = list(range(categories[name]))
-        elif isinstance(domain, StepSweep):  # siblings come of themselves
+        elif isinstance(domain, StepSweep):  # the step sweep adds the other values itself
             grid[name] = [0.5 / len(domain.values)]
         elif isinstance(domain, Steps):
             grid[name] = [(k + 0.5) / len(domain.values) for k in range(len(domain.values))]

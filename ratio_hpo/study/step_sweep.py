@@ -1,7 +1,7 @@
-"""Siblings: trials of one mixture that differ in steps alone, where the space asks to read them off (`type: step_sweep`).
+"""Step sweeps: trials that differ only in steps, requested by a domain of `type: step_sweep`.
 
-Trained in rising order, each goes on from the stored stage of the one before and pays only for what is new: so a
-mixture shows the whole trade-off of steps for little more than its longest trial.
+They are trained in ascending order of steps, and each resumes from the stored stage of the previous one. So all numbers
+of steps of a mixture together cost little more than the longest trial.
 """
 
 from __future__ import annotations
@@ -16,35 +16,37 @@ from ratio_hpo.study.response import Response
 
 
 class StepSweeps:
-    """Says at which numbers of steps a mixture is trained.
+    """Chooses the numbers of steps at which a mixture is trained.
 
     Args:
-        response: makes the model that says where the front may gain.
+        space: the search space.
+        response: builds the model that predicts which points improve the front.
     """
 
     def __init__(self, space: Space, response: Response) -> None:
         self._response = response
-        self._read_off = {name: d.values for name, d in space.parameters.items() if isinstance(d, StepSweep)}
+        self._sweep_steps = {name: d.values for name, d in space.parameters.items() if isinstance(d, StepSweep)}
 
     def of(self, params: Params, records: Sequence[TrialRecord]) -> list[Params]:
-        """A proposal and its siblings that were not tried, in rising order of steps.
+        """Return the untried trials of a proposal's step sweep, the proposal included, in ascending order of steps.
 
-        All of them until the model is trusted; then those of whose new points one joins the front with a probability
-        that would not stop a trial either.
+        All of them are returned until the model has enough trials. After that, a trial is kept if the probability
+        that one of its new points joins the front reaches the threshold of the front pruner.
 
         Args:
-            records: of the trials before the proposal.
+            params: the proposal.
+            records: trials before the proposal.
         """
-        if not self._read_off:
+        if not self._sweep_steps:
             return [params]
-        every = [
-            {**params, **{name: int(value) for name, value in zip(self._read_off, steps, strict=True)}}
-            for steps in itertools.product(*self._read_off.values())
+        sweep = [
+            {**params, **{name: int(value) for name, value in zip(self._sweep_steps, steps, strict=True)}}
+            for steps in itertools.product(*self._sweep_steps.values())
         ]
         tried = [record.params for record in records]
-        family = [each for each in every if each not in tried]
-        if params not in family or len(self._response.ended(records)) < MIN_TRIALS:
-            return family or [params]
-        chances = self._response.model(records).chances(every)
-        return [each for each, chance in zip(every, chances.tolist(), strict=True)
-                if each in family and (chance >= THRESHOLD or each == params)]  # fmt: skip
+        untried = [trial_params for trial_params in sweep if trial_params not in tried]
+        if params not in untried or len(self._response.ended(records)) < MIN_TRIALS:
+            return untried or [params]
+        chances = self._response.model(records).chances(sweep)
+        return [trial_params for trial_params, chance in zip(sweep, chances.tolist(), strict=True)
+                if trial_params in untried and (chance >= THRESHOLD or trial_params == params)]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The Optuna storage: opened with one writer in mind, and what to say where it cannot be."""
+"""Open the Optuna storage, and describe its errors."""
 
 from __future__ import annotations
 
@@ -26,35 +26,36 @@ from ratio_hpo.study.retrying_storage import RetryingStorage, of_database, reaso
 from ratio_hpo.study.tables import ATTRIBUTES, INSERTS, check_tables, make_tables
 
 Storage = RetryingStorage
-"""What studies are kept in."""
+"""The storage class of studies."""
 
 LOCK_TIMEOUT, READ_TIMEOUT, BUSY = 60.0, 5.0, 5.0
-"""Seconds that a lock of another process is waited for: to open it, to read, and then by each statement."""
+"""Seconds to wait for the lock of another process: when opening, when reading, and for each later statement."""
 
 MAKING_TABLES = 0x726174696F
-"""PostgreSQL's advisory lock of whoever makes tables."""
+"""Key of the PostgreSQL advisory lock that is held while tables are created."""
 
 
 def default_url(root: Path) -> str:
-    """The SQLite file below the run folder."""
+    """Return the URL of the SQLite file in a run folder."""
     return RunFolder(root).studies_url
 
 
 def open_storage(
     url: str, *, create: bool = True, only_read: bool = False, patience: float = LOCK_TIMEOUT
 ) -> RetryingStorage:
-    """A storage by URL: `sqlite:///…` or `postgresql://…`.
+    """Open a storage.
 
-    SQLite is put into write-ahead mode, so that readers never wait for the writer.
+    SQLite is set to write-ahead logging, so that readers never wait for the writer.
 
     Args:
-        create: make a SQLite file, and the folders above it, where there is none.
-        only_read: open at once: no tables are made, no versions compared, and a lock is not waited for long.
-        patience: seconds that a lock of another process is waited for.
+        url: `sqlite:///…` or `postgresql://…`.
+        create: create a missing SQLite file and its parent folders.
+        only_read: open for reading: do not create tables, do not compare versions, and do not wait long for a lock.
+        patience: seconds to wait for the lock of another process.
 
     Raises:
-        StudyError: no such file, no driver, no server, or another kind of database.
-        StorageError: a file that is locked, read-only, full or no database.
+        StudyError: the file, driver or server is missing, or the database is of an unsupported kind.
+        StorageError: the file is locked, read-only, full or not a database.
     """
     check_tables()
     _check_kind(url)
@@ -67,32 +68,32 @@ def open_storage(
         raise StudyError(f"{path}: no studies here yet; run `ratio-hpo search`, or name the folder with ⟨root⟩")
     try:
         if path is None:
-            with nullcontext() if only_read else _one_at_a_time(url):
-                storage = _make(url, {}, checked=not only_read)
+            with nullcontext() if only_read else _table_lock(url):
+                storage = _create_storage(url, {}, checked=not only_read)
                 storage.engine.connect().close()
             return storage
         if only_read:
-            return _make(_readable(path), _timeout(READ_TIMEOUT), checked=False)
+            return _create_storage(_read_only_url(path), _timeout(READ_TIMEOUT), checked=False)
         _check_not_emptied(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.with_name(f"{path.name}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two drivers that make the tables at once would fail
+            fcntl.flock(lock, fcntl.LOCK_EX)  # creating the tables from two drivers at once would fail
             _set_wal(path, patience)
-            storage = _make(url, _timeout(patience), checked=True)
-        sqlalchemy.event.listen(storage.engine, "connect", _relax)
+            storage = _create_storage(url, _timeout(patience), checked=True)
+        sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
         sqlalchemy.event.listen(storage.engine, "handle_error", partial(_reopen, path))
         storage.engine.dispose()
         return storage
-    except optuna.exceptions.StorageInternalError as error:  # Optuna's wrapping of the database's own
+    except optuna.exceptions.StorageInternalError as error:
         raise _not_opened(url, path, error.__cause__ or error) from error
     except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError, OSError, RuntimeError, ValueError) as error:
         raise _not_opened(url, path, error) from error
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether a storage that could not be opened may be opened later: its disk is at fault.
+    """Return whether opening a storage failed because of its disk, so that a later attempt may succeed.
 
-    A wrong address or missing rights are a mistake, which no waiting mends.
+    A wrong address or missing permissions are permanent errors.
     """
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, sqlite3.Error):
@@ -101,7 +102,7 @@ def is_passing(error: BaseException) -> bool:
 
 
 def _reopen(path: Path, context: sqlalchemy.engine.ExceptionContext) -> None:
-    """Drop a connection that SQLite could open for reading only, though the file can be written."""
+    """Discard a connection that SQLite opened as read-only although the file is writable."""
     if "readonly database" in str(context.original_exception) and all(
         os.access(p, os.W_OK) for p in (path, path.parent)
     ):
@@ -109,28 +110,27 @@ def _reopen(path: Path, context: sqlalchemy.engine.ExceptionContext) -> None:
 
 
 def _check_not_emptied(path: Path) -> None:
-    """Refuse a file that has lost its studies; one that was never written to is made.
+    """Check that a file has not lost its studies; a file that was never used may be empty.
 
     Raises:
-        StorageError: it is empty, and studies that were in it keep weights beside it.
+        StorageError: the file is empty, but its folder records that it was used.
     """
-    is_known = path == RunFolder(path.parent).studies and RunFolder(path.parent).storages.is_file()
-    if path.is_file() and path.stat().st_size == 0 and is_known:
+    was_used = path == RunFolder(path.parent).studies and RunFolder(path.parent).storages.is_file()
+    if path.is_file() and path.stat().st_size == 0 and was_used:
         raise StorageError(
-            f"{path}: is empty, though studies were kept in it; put back a copy of it, or delete it to begin anew"
+            f"{path}: the file is empty, but it held studies before; restore it from a copy, or delete it to start anew"
         )
 
 
 def _check_kind(url: str) -> None:
-    """Refuse databases that studies are not kept in."""
+    """Check that the database is of a supported kind."""
     kind = read_url(with_driver(url)).get_backend_name()
     if kind not in INSERTS:
-        shown, known = shown_url(url), " or ".join(INSERTS)
-        raise StudyError(f"{shown}: studies are kept in {known}, not in {kind}; name one of these")
+        raise StudyError(f"{shown_url(url)}: {kind} is not supported; use {' or '.join(INSERTS)}")
 
 
 def _not_opened(url: str, path: Path | None, error: BaseException) -> RatioHpoError:
-    """What to tell of a storage that cannot be opened."""
+    """Return the error of a storage that cannot be opened."""
     shown = shown_url(url)
     reason = reason_of(error)
     if path is not None and isinstance(error, OSError | sqlite3.Error | sqlalchemy.exc.OperationalError):
@@ -138,8 +138,8 @@ def _not_opened(url: str, path: Path | None, error: BaseException) -> RatioHpoEr
     return StudyError(f"{shown}: cannot be opened ({reason}); check the URL, the server and permissions")
 
 
-def _make(url: str, options: dict[str, Any], *, checked: bool) -> RetryingStorage:
-    """Optuna's storage; `checked`: tables are made, and its version compared."""
+def _create_storage(url: str, options: dict[str, Any], *, checked: bool) -> RetryingStorage:
+    """Return the storage; if `checked`, create missing tables and check Optuna's version of them."""
     storage = RetryingStorage(
         url, engine_kwargs=options, skip_compatibility_check=not checked, skip_table_creation=not checked
     )
@@ -149,8 +149,8 @@ def _make(url: str, options: dict[str, Any], *, checked: bool) -> RetryingStorag
 
 
 @contextmanager
-def _one_at_a_time(url: str) -> Iterator[None]:
-    """Keep other drivers from making PostgreSQL's tables at the same time: all but one would fail."""
+def _table_lock(url: str) -> Iterator[None]:
+    """Prevent drivers from creating PostgreSQL's tables at the same time: all but one would fail."""
     if not url.startswith("postgresql"):
         yield
         return
@@ -167,14 +167,14 @@ def _timeout(seconds: float) -> dict[str, Any]:
     return {"connect_args": {"timeout": seconds}}
 
 
-def _readable(path: Path) -> str:
-    """The URL to read a SQLite file by, also where nothing can be written beside it (no permission, a full disk).
+def _read_only_url(path: Path) -> str:
+    """Return a URL for reading a SQLite file, even if its folder is not writable (no permission, full disk).
 
-    With write-ahead logging, reading too needs a small file beside the database. Where it cannot be made, the file
-    is taken as it is, which is whole unless a log of its last changes is left beside it.
+    With write-ahead logging, reading also needs a small file next to the database. If it cannot be created, the
+    database is opened as immutable, which is complete unless a log of recent changes is left next to it.
 
     Raises:
-        sqlite3.OperationalError: it cannot be read.
+        sqlite3.OperationalError: the file cannot be read.
     """
     with closing(sqlite3.connect(path, timeout=READ_TIMEOUT)) as connection:
         try:
@@ -188,7 +188,7 @@ def _readable(path: Path) -> str:
 
 
 def describe_problem(error: BaseException) -> str | None:
-    """One line on an error of the database, with what to do; None where it is none of its errors."""
+    """Return one line that describes a database error and its remedy, or None for any other error."""
     if of_database(error) is None:
         return None
     reason = reason_of(error)
@@ -196,16 +196,16 @@ def describe_problem(error: BaseException) -> str | None:
 
 
 def _remedy(reason: str) -> str:
-    found = [remedy for sign, remedy in _REMEDIES.items() if sign in reason]
-    return found[0] if found else "check the server, the disk and permissions"
+    remedies = [remedy for sign, remedy in _REMEDIES.items() if sign in reason]
+    return remedies[0] if remedies else "check the server, the disk and permissions"
 
 
 _REMEDIES = {
     "locked": "another process holds the database; wait for it, or stop it",
     "full": "free some disk, then run the same command again",
-    "I/O": "the disk may be full; free some, then run the same command again",
+    "I/O": "the disk may be full; free some disk, then run the same command again",
     "No space": "free some disk, then run the same command again",
-    "readonly": "you may not write there; change permissions, or name another ⟨root⟩",
+    "readonly": "it is not writable; change its permissions, or name another ⟨root⟩",
     "Permission": "change its permissions, or name another ⟨root⟩",
     "Read-only": "it is read-only; name another ⟨root⟩",
     "malformed": "the file is damaged; restore it from a copy",
@@ -214,7 +214,7 @@ _REMEDIES = {
 
 
 def check_writable(storage: RetryingStorage) -> None:
-    """Begin to write, and take it back.
+    """Check that the storage is writable, with a write that is rolled back.
 
     Raises:
         sqlalchemy.exc.SQLAlchemyError: the database is read-only, locked or gone.
@@ -225,13 +225,16 @@ def check_writable(storage: RetryingStorage) -> None:
 
 
 def _set_wal(path: Path, patience: float) -> None:
-    """Write-ahead logging is a property of the file, set before anything else opens it."""
+    """Turn on write-ahead logging, a property of the file that is set before any other connection opens it."""
     with closing(sqlite3.connect(path, timeout=patience)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
-def _relax(connection: Any, record: Any) -> None:
-    """With write-ahead logging, NORMAL loses no committed trial when a process dies. A lock is waited for by whoever
-    asked, who can say so."""
+def _set_pragmas(connection: Any, record: Any) -> None:
+    """Set `synchronous` and `busy_timeout` of a new connection.
+
+    With write-ahead logging, NORMAL loses no committed trial when a process dies. The timeout is short because
+    `RetryingStorage` retries a locked database and reports the wait.
+    """
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute(f"PRAGMA busy_timeout={1000 * BUSY:.0f}")

@@ -1,4 +1,4 @@
-"""The study: asks for parameters, answers progress with decisions, records ends. The storage is the only truth."""
+"""The study: assigns trials, decides on their evaluations and records their ends. The storage is the only truth."""
 
 from __future__ import annotations
 
@@ -27,22 +27,25 @@ from ratio_hpo.study.view import StudyView, view_of, view_study
 from ratio_hpo.study.warm_start import Known
 
 MAX_ADOPTIONS = 10
-"""Drivers that may die over a trial without a new evaluation: most die of something else, but a trial that kills its
-driver each time must end some day."""
+"""Driver crashes tolerated per trial without a new evaluation before it is failed. Most crashes have another cause, but
+a trial that crashes its driver each time must end."""
 
 
 class Study:
-    """A study, open in this process.
+    """A study that is open in this process.
 
     Args:
-        sampler, pruner: name, and options.
-        settings: what may change on the way, recorded for each trial (backend, workers, versions, …).
-        plan_trial: what parameters come to; raises what it refuses.
-        stored: the steps of a stage, by its identity, whose weights are stored here.
-        known: stored studies, by name, that a sampler may learn from; None: those of this storage.
+        plan: identity and settings of the study.
+        storage: the storage of the study.
+        sampler: name and options.
+        pruner: name and options.
+        settings: settings that may change between runs, recorded for each trial (backend, workers, versions, …).
+        plan_trial: returns the plan of a trial from its parameters and seed, or raises an error for invalid ones.
+        stored: returns the steps of a stage with stored weights, given its identity.
+        known: returns a stored study by name, for a warm start; None looks in this storage.
 
     Raises:
-        StudyError: it is there with another identity; the message lists the keys that differ.
+        StudyError: the study exists with another identity; the message lists the keys that differ.
     """
 
     plan: StudyPlan
@@ -73,191 +76,194 @@ class Study:
         self._lock = threading.RLock()
         self.view = StudyState(storage, self._optuna, stored)
         self.adviser = Adviser(self._by.response, storage, self._optuna._study_id, idle=bool(plan.replicates))
-        self._look()
-        self._endings = TrialFinisher(plan, storage, self._optuna, self.live, self.view, self._by.pruner, self._look)
-        of_each = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
-        self._beginnings = TrialStarter(
-            plan, self._optuna._study_id, self._by.sampler, self._by.step_sweeps, self.live, self.view, self._endings,
-            planned, of_each, self._look,
+        self._refresh()
+        self._finisher = TrialFinisher(
+            plan, storage, self._optuna, self.live, self.view, self._by.pruner, self._refresh
+        )
+        trial_settings = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
+        self._starter = TrialStarter(
+            plan, self._optuna._study_id, self._by.sampler, self._by.step_sweeps, self.live, self.view, self._finisher,
+            planned, trial_settings, self._refresh,
         )  # fmt: skip
-        self._endings.settle()
+        self._finisher.settle()
 
     @property
     def target(self) -> float | None:
-        """The mean F1 that trials are timed to; None until trial 0 is done."""
-        return self._endings.target
+        """Target score of the cost to target; None until trial 0 is done."""
+        return self._finisher.target
 
     def provenance(self, key: str) -> str | None:
-        """What was stored of where the study comes from, which is no part of what it is."""
+        """Return a stored fact about the origin of the study that is not part of its identity, or None."""
         return self._optuna.user_attrs.get(key)
 
     def save_provenance(self, key: str, value: str) -> None:
         self.storage.set_study_user_attr(self._optuna._study_id, key, value)
 
     def records(self) -> list[TrialRecord]:
-        """All trials, by number, as they are stored."""
+        """Return the stored records of all trials, by number."""
         with self._lock:
-            self._look()
+            self._refresh()
             return list(self.view.records)
 
     def is_done(self, most_trials: int) -> bool:
-        """Whether the asked number of trials is there, and none of them waits to be worked on."""
+        """Return whether the requested number of trials has been started and all of them have ended."""
         states = [record.state for record in self.records() if record.state is not State.WAITING]
         return len(states) >= most_trials and all(state.finished for state in states)
 
     def is_exhausted(self) -> bool:
-        """Whether the sampler has nothing left to propose."""
+        """Return whether the sampler has no more proposals."""
         return self._by.sampler.exhausted(self.view)
 
     def next(self, most_trials: int) -> TrialAssignment | None:
-        """A trial to work on: an orphaned one, a waiting one, or a new one; None where there is nothing to do."""
+        """Return a trial to run: an orphaned one, a waiting one or a new one; None if there is nothing to do."""
         with self._lock:
-            self._look()
+            self._refresh()
             for number in self.view.numbers(State.RUNNING):
-                job = self._adopt(number) if number not in self.live else None
-                if job is not None:
-                    return job
-            return self._beginnings.next(most_trials)
+                assignment = self._adopt(number) if number not in self.live else None
+                if assignment is not None:
+                    return assignment
+            return self._starter.next(most_trials)
 
     def held_elsewhere(self) -> dict[int, Lease]:
-        """Leases of running trials that others hold."""
+        """Return the leases of running trials that other processes hold."""
         with self._lock:
-            self._look()
+            self._refresh()
             running = [n for n in self.view.numbers(State.RUNNING) if not self.view.records[n].done]
             leases = {n: self.view.lease(n) for n in running if n not in self.live}
             return {number: lease for number, lease in leases.items() if lease is not None}
 
     def report(self, number: int, progress: Progress) -> Decision:
-        """Record an evaluation and decide; one that is recorded already changes nothing.
+        """Record an evaluation and decide whether the trial continues; a recorded evaluation is ignored.
 
         Raises:
-            ScoreError: it is scored in other languages than the study: their means do not compare.
+            ScoreError: it scores other languages than the study, so that means are not comparable.
         """
         with self._lock:
-            claim = self.live.get(number)
-            if claim is None:
+            trial = self.live.get(number)
+            if trial is None:
                 return Decision.STOP
-            if any(point.place == progress.place for point in claim.curve):
-                claim.spent_again = claim.curve[-1].spent - claim.spent_before
+            if any(point.place == progress.place for point in trial.curve):
+                trial.spent_again = trial.curve[-1].spent - trial.spent_before
                 return Decision.CONTINUE
-            self._look(at_once=False)
+            self._refresh(at_once=False)
             progress = replace(progress.with_means(), time=progress.time or time.time())
             self.view.check_languages(progress)
-            progress = progress.with_spent(progress.spent + claim.spent_again)
+            progress = progress.with_spent(progress.spent + trial.spent_again)
             self._by.pruner.observe(number, progress)
             decision = self._by.pruner.decide(number, progress)
-            if not claim.prunable or claim.is_end(progress, self.plan):
+            if not trial.prunable or trial.is_end(progress, self.plan):
                 decision = Decision.CONTINUE
-            entry = {rec.curve_key(len(claim.curve)): rec.curve_entry(progress, decision)}
-            deaths = {rec.ATTEMPTS: 0, rec.ADOPTIONS: 0} if claim.attempts or claim.adoptions else {}
-        if not self.live.write(claim, {**entry, **deaths}):  # others report meanwhile
+            entry = {rec.curve_key(len(trial.curve)): rec.curve_entry(progress, decision)}
+            deaths = {rec.ATTEMPTS: 0, rec.ADOPTIONS: 0} if trial.attempts or trial.adoptions else {}
+        if not self.live.write(trial, {**entry, **deaths}):  # without the lock, so that other trials can report
             return Decision.STOP
         with self._lock:
-            claim.curve.append(progress)
-            claim.attempts = claim.adoptions = 0
-            if not claim.lost:
+            trial.curve.append(progress)
+            trial.attempts = trial.adoptions = 0
+            if not trial.lost:
                 self.view.add(number, progress)
             return decision
 
     def complete(self, number: int) -> None:
-        """The trial ran to its budget. It is told to the sampler once the target is stored."""
+        """Complete a trial that reached its budget; its values are stored once the target is known."""
         with self._lock:
-            claim = self.live.pop(number)
-            if claim is None:
+            trial = self.live.pop(number)
+            if trial is None:
                 return
-            if not claim.curve:
-                self._endings.fail(number, claim, "the objective ended without any progress", None)
-            elif claim.budget is not None and claim.cost < claim.budget:
-                spent = f"{claim.cost:,.0f} {self.plan.about.cost_unit}"
-                reason = f"the objective ended at a cost of {spent}, but {claim.budget:,.0f} were planned"
-                self._endings.fail(number, claim, reason, None)
+            if not trial.curve:
+                self._finisher.fail(number, trial, "the objective ended without reporting an evaluation", None)
+            elif trial.budget is not None and trial.cost < trial.budget:
+                spent = f"{trial.cost:,.0f} {self.plan.about.cost_unit}"
+                reason = f"the objective ended at a cost of {spent}, but the plan was {trial.budget:,.0f}"
+                self._finisher.fail(number, trial, reason, None)
             else:
-                self._endings.done(number, claim)
+                self._finisher.done(number, trial)
 
     def prune(self, number: int) -> None:
-        """The trial was stopped by the pruner."""
+        """End a trial that the pruner stopped."""
         with self._lock:
-            claim = self.live.pop(number)
-            if claim is not None:
-                stopped = claim.curve[-1]
-                what = f"pruned by {self._pruned_by} at {stopped.stage} window {stopped.windows}"
+            trial = self.live.pop(number)
+            if trial is not None:
+                stopped = trial.curve[-1]
+                reason = f"pruned by {self._pruned_by} at {stopped.stage} window {stopped.windows}"
                 why = self._by.pruner.why(number)
-                self._endings.prune(number, claim, f"{what}: {why}" if why else what)
+                self._finisher.prune(number, trial, f"{reason}: {why}" if why else reason)
 
     def fail(self, number: int, reason: str, trace: str | None) -> None:
-        """The trial ended in an error.
+        """End a trial that raised an error.
 
         Raises:
-            FirstTrialFailed: it was trial 0, and the target hangs on it.
+            FirstTrialFailed: the trial is trial 0, and the target depends on it.
         """
         with self._lock:
-            claim = self.live.pop(number)
-            if claim is not None:
-                self._endings.fail(number, claim, reason, trace)
+            trial = self.live.pop(number)
+            if trial is not None:
+                self._finisher.fail(number, trial, reason, trace)
 
     def died(self, number: int, how: str, retries: int, *, smaller: bool = False) -> TrialAssignment | None:
-        """The process that ran a trial has died: what to go on with, or None where it has died too often.
+        """Return the assignment for restarting a trial whose process died, or fail the trial and return None.
 
         Args:
-            how: the process ended, in words.
-            retries: that the trial has without a new evaluation.
-            smaller: whether memory ran out, so that it is to take less.
+            number: number of the trial.
+            how: description of how the process ended.
+            retries: restarts allowed without a new evaluation.
+            smaller: whether the process ran out of memory, so that the next attempt must use less.
 
         Raises:
-            FirstTrialFailed: it was trial 0, and the target hangs on it.
+            FirstTrialFailed: the trial is trial 0, and the target depends on it.
         """
         with self._lock:
-            claim = self.live.get(number)
-            if claim is None:
+            trial = self.live.get(number)
+            if trial is None:
                 return None
-            if claim.attempts > retries:
-                self.fail(number, f"its process died {claim.attempts} times without a new evaluation ({how})", None)
+            if trial.attempts > retries:
+                self.fail(number, f"its process died {trial.attempts} times without a new evaluation ({how})", None)
                 return None
-            claim.attempts += 1
-            claim.smaller += smaller
-            return claim.job(number) if self.live.write(claim, {rec.ATTEMPTS: claim.attempts}) else None
+            trial.attempts += 1
+            trial.smaller += smaller
+            return trial.job(number) if self.live.write(trial, {rec.ATTEMPTS: trial.attempts}) else None
 
     def close(self) -> None:
-        """Release what is live, and stop renewing leases."""
+        """Release the running trials, and stop renewing their leases."""
         self.live.close()
         self.storage.guards = tuple(guard for guard in self.storage.guards if guard is not self._guard)
 
     def snapshot(self) -> StudyView:
-        """The study as readers see it."""
+        """Return a read-only view of the study."""
         return view_of(self.storage, self._optuna, self.records())
 
     def first_failure(self) -> str | None:
-        """Why trial 0 failed, where the target hangs on it."""
-        return self._endings.first_failure()
+        """Return why trial 0 failed if the target depends on it; None otherwise."""
+        return self._finisher.first_failure()
 
-    def _look(self, *, at_once: bool = True) -> None:
-        """Take in what others have stored, and show it to the pruner."""
+    def _refresh(self, *, at_once: bool = True) -> None:
+        """Refresh the study state, and pass new records of other processes to the pruner."""
         self.view.look(but=self.live.held(), at_once=at_once).show(self._by.pruner)
 
     def _adopt(self, number: int) -> TrialAssignment | None:
-        """Take over a running trial that nobody works on any more."""
+        """Take over a running trial that no live process owns."""
         trial_id, lease = self.view.trial_id(number), self.view.lease(number)
         if self.view.records[number].done or (lease is not None and not self.live.watch.is_lost(lease)):
             return None
         claimed = self.live.claim(self._optuna._study_id, trial_id, lease)
         if claimed is None:
             return None
-        claim, stored = claimed
+        trial, stored = claimed
         self.view.take_in([stored]).show(self._by.pruner)
         attributes = stored.attributes
-        claim.attempts = int(attributes.get(rec.ATTEMPTS, 1))
-        claim.adoptions = int(attributes.get(rec.ADOPTIONS, 0)) + 1
-        self.live.write(claim, {rec.ATTEMPTS: claim.attempts, rec.ADOPTIONS: claim.adoptions})
-        if rec.PLAN not in attributes:  # its driver died before the parameters were written
-            return self._beginnings.begin(number, claim)
-        claim.curve, last = rec.read_curve(attributes)
-        claim.fill(attributes)
-        self.live.add(number, claim)
-        if last is Decision.STOP:
+        trial.attempts = int(attributes.get(rec.ATTEMPTS, 1))
+        trial.adoptions = int(attributes.get(rec.ADOPTIONS, 0)) + 1
+        self.live.write(trial, {rec.ATTEMPTS: trial.attempts, rec.ADOPTIONS: trial.adoptions})
+        if rec.PLAN not in attributes:  # the driver died before it wrote the parameters
+            return self._starter.begin(number, trial)
+        trial.curve, last_decision = rec.read_curve(attributes)
+        trial.fill(attributes)
+        self.live.add(number, trial)
+        if last_decision is Decision.STOP:
             self.prune(number)
             return None
-        if claim.adoptions > MAX_ADOPTIONS:
+        if trial.adoptions > MAX_ADOPTIONS:
             how = "killed, out of memory, or crashed"
-            self.fail(number, f"its driver died {claim.adoptions - 1} times without a new evaluation ({how})", None)
+            self.fail(number, f"its driver died {trial.adoptions - 1} times without a new evaluation ({how})", None)
             return None
-        return claim.job(number)
+        return trial.job(number)

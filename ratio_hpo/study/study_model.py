@@ -1,4 +1,4 @@
-"""A study as the response model sees it: what is expected of its trials, and of trials that it may run."""
+"""Predictions of the response model for the trials of a study and for proposed trials."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 TRIAL_COST = 0.25
-"""What a trial costs beside its training, as a part of the largest cost: its evaluations, its start, its place among
-the trials that were asked for. Without it a search runs after tiny gains that cost next to nothing."""
+"""Overhead of a trial as a fraction of the largest cost: its evaluations, its start and its use of the trial budget.
+Without this term, a search prefers tiny gains that cost almost nothing."""
 
 
 FRONT_DRAWS = 400
-"""Of all scores at once, from which the probabilities of the front are told."""
+"""Number of joint draws of all scores from which front probabilities are estimated."""
 
 LOOKED_AT = 6
-"""Points of a course at which a place that may be tried is looked at."""
+"""Number of points of a planned curve at which a proposal is evaluated."""
 
 
 class _Unmodelled(NamedTuple):
-    """Points that the model says nothing of, each [n]."""
+    """Points that the model does not cover, as columns of shape [n]."""
 
     trials: Array
     costs: Array
@@ -45,152 +45,169 @@ class _Unmodelled(NamedTuple):
 
 
 class StudyModel:
-    """A model of a study as it stands.
+    """A model of the current state of a study.
 
     Args:
-        records: of all trials so far.
+        response: the response of the study.
+        records: all trials so far.
+
+    Attributes:
+        observations: points of all curves.
+        posterior: predictions at these points.
     """
 
     def __init__(self, response: Response, records: Sequence[TrialRecord]) -> None:
         self._response, self._records = response, list(records)
         self._features, self._fit = response.features, response.fitted(records)
         self.observations = response.observations(records)
-        self._runs, self._places = response.runs(self.observations), self._features.table(self.observations.points)
-        self._evidence = self._with_diverged(response.evidence(self.observations, self._places))
+        self._runs, self._table = response.runs(self.observations), self._features.table(self.observations.points)
+        self._evidence = self._with_diverged(response.evidence(self.observations, self._table))
         self._model = self._make(self._evidence)
-        self.posterior = self._model.quick(self._places)
+        self.posterior = self._model.quick(self._table)
 
     @cached_property
     def _last(self) -> dict[int, int]:
-        """The last point of each trial, by its number."""
+        """Index of the last point of each trial, by trial number."""
         return {trial: k for k, trial in enumerate(self.observations.trials.tolist())}
 
     def finals(self) -> dict[int, tuple[float, float]]:
-        """Mean and standard deviation of the primary score at the last point of each trial, by its number."""
-        told = self.posterior
-        return {trial: (float(told.mean[k]), float(told.sd[k])) for trial, k in self._last.items()}
+        """Return the posterior mean and standard deviation of each trial's final primary score, by trial number."""
+        posterior = self.posterior
+        return {trial: (float(posterior.mean[k]), float(posterior.sd[k])) for trial, k in self._last.items()}
 
     def standings(self) -> list[FrontCandidate]:
-        """How each point stands to the front."""
+        """Return each point with its probability of being on the front."""
         rng, auxiliary = np.random.default_rng(0), self._unmodelled
-        drawn = self._model.draws(self._places, FRONT_DRAWS, rng)
-        drawn = np.hstack(
-            [drawn, auxiliary.means + auxiliary.sds * rng.standard_normal((FRONT_DRAWS, len(auxiliary.means)))]
+        draws = self._model.draws(self._table, FRONT_DRAWS, rng)
+        draws = np.hstack(
+            [draws, auxiliary.means + auxiliary.sds * rng.standard_normal((FRONT_DRAWS, len(auxiliary.means)))]
         )
         trials = np.concatenate([self.observations.trials, auxiliary.trials])
-        every = np.concatenate([self.observations.costs, auxiliary.costs])
+        all_costs = np.concatenate([self.observations.costs, auxiliary.costs])
         means = np.concatenate([self.posterior.mean, auxiliary.means])
         sds = np.concatenate([self.posterior.sd, auxiliary.sds])
-        order = np.lexsort((np.arange(len(every)), every))
-        values, costs = drawn[:, order], every[order]
+        order = np.lexsort((np.arange(len(all_costs)), all_costs))
+        values, costs = draws[:, order], all_costs[order]
         best = np.maximum.accumulate(values, axis=1)
-        before = np.searchsorted(costs, costs, side="right") - 1  # the best of all at most so expensive
-        found = np.empty(len(every))
-        found[order] = (values >= best[:, before]).mean(0)
-        rows = (trials.astype(int).tolist(), every.tolist(), means.tolist(), sds.tolist(), found.tolist())
+        last_affordable = np.searchsorted(costs, costs, side="right") - 1  # last point of at most this cost
+        probabilities = np.empty(len(all_costs))
+        probabilities[order] = (values >= best[:, last_affordable]).mean(0)
+        rows = (trials.astype(int).tolist(), all_costs.tolist(), means.tolist(), sds.tolist(), probabilities.tolist())
         return [FrontCandidate(*row) for row in zip(*rows, strict=True)]
 
     def leading(self, number: int) -> list[Params]:
-        """Parameters of the trials with the best expected last scores, and of as many on the expected front."""
+        """Return parameters of the trials with the best predicted final scores, and of trials on the predicted front.
+
+        Args:
+            number: how many trials of each kind.
+        """
         best = sorted(self._last, key=lambda trial: -self.posterior.mean[self._last[trial]])[:number]
         reached = self._gain.at(self.observations.costs)
         on_front = self.observations.trials[self.posterior.mean >= reached - 1e-12].tolist()
         return [self._records[trial].params for trial in dict.fromkeys([*best, *on_front[:number]])]
 
     def table_of(self, places: Sequence[Params], courses: Sequence[PlannedCurve]) -> FeatureTable:
-        """Columns of courses, one after another, of no run in particular."""
+        """Return the feature columns of planned curves, concatenated, without a run effect."""
         points = [Point(params=params, windows={}) for params in places]
         return self._features.along(points, [course.windows for course in courses])
 
     def predict(self, table: FeatureTable, *, measured: bool = False) -> Posterior:
-        """What is expected at places: on average over runs, or of one more run with its luck."""
+        """Predict scores: the average over runs, or, if `measured`, the score of one more run."""
         return self._model.predict(table, measured=measured)
 
     def draw(self, table: FeatureTable, number: int) -> Array:
-        """What runs may score on average at all places at once, by output [number, n, m]; the same at every call."""
+        """Draw jointly from the posterior of average scores, by output [number, n, m]; equal calls draw the same."""
         return self._model.draw_outputs(table, number, np.random.default_rng(0))
 
     def tendency(self, table: FeatureTable) -> Array:
-        """How far above the common curve the primary score is expected at places, in standard deviations [n]."""
+        """Predict how far the primary score lies above the common curve, in standard deviations [n]."""
         return self._model.tendency(table)
 
     @property
     def tried(self) -> list[Params]:
-        """Parameters of all trials that have a place in the space."""
+        """Parameters of all trials that lie in the search space."""
         return [record.params for record in self._response.learned(self._records)]
 
     def was_tried(self, params: Params) -> bool:
-        """Whether a trial with these parameters is there."""
+        """Return whether a trial with these parameters exists."""
         return repr(sorted(params.items())) in self._tried
 
     def gain_per_cost(self, places: Sequence[Params], *, reuses: bool) -> Array:
-        """Expected area that trials add to the front, by what is left to pay for them [n]."""
+        """Return the expected area that each proposal adds to the front, divided by its remaining cost [n].
+
+        Args:
+            places: parameters of the proposals.
+            reuses: whether stages that are already trained cost nothing.
+        """
         if not places:
             return np.zeros(0)
-        courses = [self._response.courses.of(params) for params in places]
-        paid = np.array([course.costs[-1] for course in courses])
+        curves = [self._response.courses.of(params) for params in places]
+        paid = np.array([curve.costs[-1] for curve in curves])
         if reuses and self._response.courses.are_planned and not self._response.looks_ahead:
-            paid = paid - [self._stored(params, course) for params, course in zip(places, courses, strict=True)]
-        gains = self._gain.expected(self._curves(places, [course.thinned(LOOKED_AT) for course in courses]))
+            paid = paid - [self._trained_cost(params, curve) for params, curve in zip(places, curves, strict=True)]
+        gains = self._gain.expected(self._curves(places, [curve.thinned(LOOKED_AT) for curve in curves]))
         return gains / (paid + TRIAL_COST * self._response.courses.largest_cost)
 
     def chances(self, places: Sequence[Params]) -> Array:
-        """Probability that a point of a trial joins the front which no earlier one of them has passed through [n]."""
-        found, passed = np.zeros(len(places)), set[bytes]()
+        """Return the probability that a point of each proposal joins the front [n].
+
+        Points that an earlier proposal of `places` also passes through do not count.
+        """
+        probabilities, passed_windows = np.zeros(len(places)), set[bytes]()
         for k, params in enumerate(places):
-            course = self._response.courses.of(params)
-            new = np.array([row.tobytes() not in passed for row in course.windows])
-            passed |= {row.tobytes() for row in course.windows}
+            curve = self._response.courses.of(params)
+            new = np.array([row.tobytes() not in passed_windows for row in curve.windows])
+            passed_windows |= {row.tobytes() for row in curve.windows}
             if new.any():
-                left = PlannedCurve(course.windows[new], course.costs[new]).thinned(LOOKED_AT)
-                found[k] = float(self._gain.joins(self._curves([params], [left]))[0])
-        return found
+                new_curve = PlannedCurve(curve.windows[new], curve.costs[new]).thinned(LOOKED_AT)
+                probabilities[k] = float(self._gain.joins(self._curves([params], [new_curve]))[0])
+        return probabilities
 
     def improvement_chance(self, number: int) -> ImprovementChance:
-        """What is left to hope for from a trial that runs."""
+        """Return the chance that the rest of a running trial improves the front, and its strongest rival."""
         record = self._records[number]
-        left = self._left(record)
-        if not len(left.costs):
+        remaining = self._remaining_curve(record)
+        if not len(remaining.costs):
             return ImprovementChance(1.0, None)
         others, front = self._rivals(number)
-        chance = float(front.joins(self._course_of(record, left))[0])
-        ahead = others & (self.observations.costs <= left.costs[-1])
-        rival = int(self.observations.trials[ahead][self.posterior.mean[ahead].argmax()]) if ahead.any() else None
+        chance = float(front.joins(self._predicted_curve(record, remaining))[0])
+        rivals = others & (self.observations.costs <= remaining.costs[-1])
+        rival = int(self.observations.trials[rivals][self.posterior.mean[rivals].argmax()]) if rivals.any() else None
         return ImprovementChance(chance, rival)
 
     def _rivals(self, number: int) -> tuple[NDArray[np.bool_], FrontGain]:
-        """Which points are of other trials, and their front."""
+        """Return a mask of the points of other trials, and the front of these points."""
         others = self.observations.trials != number
         return others, self._front(self.observations.costs[others], self.posterior.mean[others])
 
-    def _course_of(self, record: TrialRecord, course: PlannedCurve) -> Curves:
-        """What is expected of a part of a trial, with the luck of its run."""
+    def _predicted_curve(self, record: TrialRecord, curve: PlannedCurve) -> Curves:
+        """Predict a part of a trial, including its run effect."""
         from ratio_hpo.surrogate.acquisition import stacked
 
-        places = self._features.along([drawn_by(record, {})], [course.windows])
+        table = self._features.along([drawn_by(record, {})], [curve.windows])
         runs = self._response.first_trials(self._runs, self.observations)
         run = runs.get(self._response.run_of(record.params), record.number)
-        told = self._model.predict(places.of_runs(np.full(len(places), run, dtype=np.intp)))
-        return stacked(course.costs, told, [len(course.costs)])
+        posterior = self._model.predict(table.of_runs(np.full(len(table), run, dtype=np.intp)))
+        return stacked(curve.costs, posterior, [len(curve.costs)])
 
-    def _with_diverged(self, found: Evidence) -> Evidence:
-        """Points, and the ends of trials that diverged, which are taken to be as bad as the worst that was seen."""
+    def _with_diverged(self, evidence: Evidence) -> Evidence:
+        """Add the last points of diverged trials, imputed with the worst observed scores."""
         diverged = [record for record in self._response.learned(self._records) if record.diverged]
         if not diverged:
-            return found
-        more = self._response.ends([record.params for record in diverged])
-        return found.and_then(more, np.repeat(found.scores.min(0)[None], len(diverged), axis=0))
+            return evidence
+        ends = self._response.ends([record.params for record in diverged])
+        return evidence.and_then(ends, np.repeat(evidence.scores.min(0)[None], len(diverged), axis=0))
 
     @cached_property
     def _unmodelled(self) -> _Unmodelled:
-        """Points of the base without intermediate training: without a mixture, they are taken as they were measured."""
-        found = [
+        """Points of the baseline without intermediate training; it has no mixture, so its measured scores are used."""
+        rows = [
             (record.number, point.cost, point.primary_score, point.scores.get(ERROR, 0.0))
             for record in self._records
             if NO_INTERMEDIATE_PARAM in record.params
             for point in record.scored
         ]
-        return _Unmodelled(*np.array(found, dtype=float).reshape(-1, 4).T)
+        return _Unmodelled(*np.array(rows, dtype=float).reshape(-1, 4).T)
 
     @cached_property
     def _tried(self) -> set[str]:
@@ -198,27 +215,27 @@ class StudyModel:
 
     @cached_property
     def _running(self) -> list[tuple[TrialRecord, PlannedCurve]]:
-        """Trials that run, with what is left of their courses."""
-        open_ones = [r for r in self._response.learned(self._records) if not (r.state.finished or r.done)]
-        left = [(record, self._left(record)) for record in open_ones]
-        return [(record, course) for record, course in left if len(course.costs)]
+        """Running trials, with the rest of their planned curves."""
+        running = [r for r in self._response.learned(self._records) if not (r.state.finished or r.done)]
+        remaining = [(record, self._remaining_curve(record)) for record in running]
+        return [(record, curve) for record, curve in remaining if len(curve.costs)]
 
     @cached_property
-    def _ahead(self) -> tuple[ResponseModel, FrontGain]:
-        """The model and the front as they are expected once all running trials have ended."""
+    def _imputed(self) -> tuple[ResponseModel, FrontGain]:
+        """Model and front with all running trials imputed to their ends."""
         if not self._running:
             return self._model, self._front(self.observations.costs, self.posterior.mean)
-        places = [drawn_by(record, {}) for record, _ in self._running]
-        table = self._features.along(places, [course.windows for _, course in self._running])
-        told = self._model.quick(table)
-        costs = np.concatenate([course.costs for _, course in self._running])
-        model = self._make(self._evidence.and_then(table, told.outputs))
-        means = np.concatenate([self.posterior.mean, told.mean])
+        points = [drawn_by(record, {}) for record, _ in self._running]
+        table = self._features.along(points, [curve.windows for _, curve in self._running])
+        posterior = self._model.quick(table)
+        costs = np.concatenate([curve.costs for _, curve in self._running])
+        model = self._make(self._evidence.and_then(table, posterior.outputs))
+        means = np.concatenate([self.posterior.mean, posterior.mean])
         return model, self._front(np.concatenate([self.observations.costs, costs]), means)
 
     @property
     def _gain(self) -> FrontGain:
-        return self._ahead[1]
+        return self._imputed[1]
 
     def _front(self, costs: Array, means: Array) -> FrontGain:
         from ratio_hpo.surrogate.acquisition import FrontGain
@@ -227,38 +244,38 @@ class StudyModel:
         costs, means = np.concatenate([costs, auxiliary.costs]), np.concatenate([means, auxiliary.means])
         return FrontGain(costs, means, self._response.courses.largest_cost)
 
-    def _make(self, found: Evidence) -> ResponseModel:
+    def _make(self, evidence: Evidence) -> ResponseModel:
         from ratio_hpo.surrogate.model import ResponseModel
 
         stages = len(self._response.courses.rungs)
         priors = self._response.priors
         return ResponseModel(
-            self._features.blocks, stages, found.table, found.scores, self.observations.weights, self._fit, priors
+            self._features.blocks, stages, evidence.table, evidence.scores, self.observations.weights, self._fit, priors
         )
 
-    def _curves(self, places: Sequence[Params], courses: Sequence[PlannedCurve]) -> Curves:
+    def _curves(self, places: Sequence[Params], curves: Sequence[PlannedCurve]) -> Curves:
         from ratio_hpo.surrogate.acquisition import stacked
 
         points = [Point(params=params, windows={}) for params in places]
-        told = self._ahead[0].quick(self._features.along(points, [course.windows for course in courses]))
-        costs = np.concatenate([course.costs for course in courses])
-        return stacked(costs, told, [len(course.costs) for course in courses])
+        posterior = self._imputed[0].quick(self._features.along(points, [curve.windows for curve in curves]))
+        costs = np.concatenate([curve.costs for curve in curves])
+        return stacked(costs, posterior, [len(curve.costs) for curve in curves])
 
-    def _left(self, record: TrialRecord) -> PlannedCurve:
-        """What is left of the course of a trial."""
+    def _remaining_curve(self, record: TrialRecord) -> PlannedCurve:
+        """Return the rest of the planned curve of a trial."""
         return self._response.courses.of(record.params).after(record.curve[-1].cost if record.curve else 0.0)
 
-    def _stored(self, params: Params, course: PlannedCurve) -> float:
-        """Cost of the part of the first stage that earlier trials went through."""
-        reached = self._went.get(self._response.run_of(params), 0.0)
-        in_first = (course.windows[:, 0] <= reached) & (course.windows[:, 1:].sum(1) == 0)
-        return float(course.costs[in_first].max(initial=0.0))
+    def _trained_cost(self, params: Params, curve: PlannedCurve) -> float:
+        """Return the cost of the part of the first stage that earlier trials have trained."""
+        reached = self._trained_windows.get(self._response.run_of(params), 0.0)
+        in_first = (curve.windows[:, 0] <= reached) & (curve.windows[:, 1:].sum(1) == 0)
+        return float(curve.costs[in_first].max(initial=0.0))
 
     @cached_property
-    def _went(self) -> dict[str, float]:
-        """Windows of the first stage that were trained of each mixture and what goes with it."""
-        first = next(iter(self._response.courses.rungs), "")
-        went: dict[str, float] = {}
-        for key, point in zip(self._runs, self.observations.points, strict=True):
-            went[key] = max(went.get(key, 0.0), point.windows.get(first, 0.0))
-        return went
+    def _trained_windows(self) -> dict[str, float]:
+        """Windows of the first stage that have been trained, by run."""
+        first_stage = next(iter(self._response.courses.rungs), "")
+        trained: dict[str, float] = {}
+        for run, point in zip(self._runs, self.observations.points, strict=True):
+            trained[run] = max(trained.get(run, 0.0), point.windows.get(first_stage, 0.0))
+        return trained

@@ -1,7 +1,7 @@
-"""Optuna's tables, and what we do to them below its API: names, queries, one transaction for what belongs together.
+"""Direct access to Optuna's tables: names, queries, and transactions that write several values at once.
 
-Optuna's storage writes one attribute a transaction, knows no lease that a write could hang on, and copies whatever it
-reads. So these few statements go to the tables themselves; all that is known of them stands here. One table is ours.
+Optuna's storage writes one attribute per transaction, cannot make a write depend on a lease, and copies what it reads.
+So these statements use the tables directly; no other module depends on their layout. The lease table is our own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ratio_hpo.core.errors import StorageError
 
 KNOWN = ("5.0",)
-"""Releases of Optuna whose tables were looked at."""
+"""Releases of Optuna whose table layout is supported."""
 
 TRIALS = sql.table(
     "trials",
@@ -41,10 +41,10 @@ STUDIES = sql.table("studies", *map(sql.column, ("study_id", "study_name")))
 STUDY_ATTRIBUTES = sql.table("study_user_attributes", *map(sql.column, ("study_id", "key", "value_json")))
 
 DONE = "done"
-"""The attribute of a trial that did all its work; it may still run, until the target is known."""
+"""Attribute of a trial that has done all its work; it stays RUNNING until the target is known."""
 
 INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-"""The databases that studies are kept in, with how each inserts what may be there."""
+"""Supported databases, with the insert construct of each, which can overwrite existing rows."""
 
 _OURS = sql.MetaData()
 LEASES = sql.Table(
@@ -56,7 +56,7 @@ LEASES = sql.Table(
     sql.Column("beats", sql.Integer, nullable=False),
     sql.Column("renewed", sql.Float, nullable=False),
 )
-"""Who works on what; `leases.py` says how."""
+"""The lease of each running trial; see `leases.py`."""
 
 OF_OPTUNA = {
     "trials": models.TrialModel,
@@ -69,29 +69,29 @@ OF_OPTUNA = {
 
 
 def check_tables() -> None:
-    """Refuse an Optuna that keeps its studies in other tables than those we write to.
+    """Check that the installed Optuna has the expected table layout.
 
     Raises:
-        StorageError: with the releases that are known.
+        StorageError: it does not; the message names the supported releases.
     """
     for table in (TRIALS, VALUES, ATTRIBUTES, TRIAL_PARAMS, STUDIES, STUDY_ATTRIBUTES):
         model: Any = OF_OPTUNA[table.name]
         missing = [c.name for c in table.columns if c.name not in model.__table__.columns]
         if model.__tablename__ != table.name or missing:
-            place = f"{table.name}.{missing[0]}" if missing else table.name
+            missing_name = f"{table.name}.{missing[0]}" if missing else table.name
             raise StorageError(
-                f"optuna {optuna.__version__} keeps no {place}; install one of those that are known: "
-                + ", ".join(f"optuna=={known}.*" for known in KNOWN)
+                f"optuna {optuna.__version__} has no {missing_name} in its tables; install a supported release: "
+                + ", ".join(f"optuna=={release}.*" for release in KNOWN)
             )
 
 
 def make_tables(engine: sql.Engine) -> None:
-    """Make the tables that are ours, where they are not there."""
+    """Create our own tables if they do not exist."""
     _OURS.create_all(engine)
 
 
 def writer_of(study_id: int) -> int:
-    """The number that the lease of a study's writer has in the place of a trial's."""
+    """Return the number that stands for a trial id in the lease of a study's writer."""
     return -study_id
 
 
@@ -99,72 +99,72 @@ _LOCK = sql.update(STUDIES).where(STUDIES.c.study_id == sql.bindparam("of")).val
 LAST = (
     sql.select(TRIALS.c.number).where(TRIALS.c.study_id == sql.bindparam("of")).order_by(TRIALS.c.trial_id.desc())
 ).limit(1)
-"""The number of a study's last trial: numbers have no gaps, and counting them takes longer with each."""
+"""The number of a study's last trial. Numbers have no gaps, and counting trials would be slower in large studies."""
 
 
 def putting(insert: Any, table: sql.TableClause) -> Any:
-    """An insert into a table of trials that takes the place of what is there of a trial under the same key."""
+    """Return an insert that overwrites the row of the same trial and key."""
     trial, key, *others = (column.name for column in table.columns)
     return insert.on_conflict_do_update(
         index_elements=[trial, key], set_={name: insert.excluded[name] for name in others}
     )
 
 
-_PUT = {name: putting(insert(ATTRIBUTES), ATTRIBUTES) for name, insert in INSERTS.items()}
-_PLACE = {name: putting(insert(TRIAL_PARAMS), TRIAL_PARAMS) for name, insert in INSERTS.items()}
+_PUT_ATTRIBUTES = {name: putting(insert(ATTRIBUTES), ATTRIBUTES) for name, insert in INSERTS.items()}
+_PUT_PARAMS = {name: putting(insert(TRIAL_PARAMS), TRIAL_PARAMS) for name, insert in INSERTS.items()}
 
 
 def lock_study(connection: sql.Connection, study_id: int) -> None:
-    """Keep others from making or beginning trials of a study until the transaction ends; Optuna's own do so too."""
+    """Prevent others from creating or starting trials of a study until the transaction ends, as Optuna does."""
     connection.execute(_LOCK, {"of": study_id})
 
 
 def new_trial(connection: sql.Connection, study_id: int, number: int, at: datetime) -> int:
-    """Make a trial that runs, in a locked study.
+    """Create a running trial in a locked study.
 
     Returns:
-        Optuna's id of it.
+        Optuna's id of the trial.
     """
     row = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": at}
     return connection.execute(sql.insert(TRIALS).returning(TRIALS.c.trial_id), row).scalar_one()
 
 
 def start_trial(connection: sql.Connection, trial_id: int, at: datetime) -> int | None:
-    """Have a trial that waits run; None where it does not wait any more."""
+    """Start a waiting trial and return its id; return None if it is no longer waiting."""
     waits = sql.update(TRIALS).where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.WAITING)
     started = connection.execute(waits.values(state=TrialState.RUNNING, datetime_start=at))
     return trial_id if started.rowcount == 1 else None
 
 
 def add_waiting(connection: sql.Connection, study_id: int, attributes: Sequence[Mapping[str, Any]]) -> None:
-    """Have trials wait, after all others of a locked study."""
+    """Append waiting trials to a locked study."""
     if not attributes:
         return
     last = connection.execute(LAST, {"of": study_id}).scalar()
     number = 0 if last is None else last + 1
-    for k, each in enumerate(attributes):
+    for k, values in enumerate(attributes):
         row = {"number": number + k, "study_id": study_id, "state": TrialState.WAITING}
         trial_id = connection.execute(sql.insert(TRIALS).returning(TRIALS.c.trial_id), row).scalar_one()
-        put_attributes(connection, trial_id, each)
+        put_attributes(connection, trial_id, values)
 
 
 def put_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, Any]) -> None:
-    """Set user attributes of a trial; past Optuna's API, which would pass over those of finished trials."""
+    """Set user attributes of a trial, also of a finished one, which Optuna's API does not do."""
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in values.items()]
-    connection.execute(_PUT[connection.dialect.name], rows)
+    connection.execute(_PUT_ATTRIBUTES[connection.dialect.name], rows)
 
 
 def has_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, Any]) -> bool:
-    """Whether a trial has these user attributes."""
+    """Return whether a trial has these user attributes."""
     query = sql.select(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key.in_(list(values)))
-    found = {row.key: from_json(row.value_json) for row in connection.execute(query)}
-    return found == dict(values)
+    stored = {row.key: from_json(row.value_json) for row in connection.execute(query)}
+    return stored == dict(values)
 
 
 def put_params(
     connection: sql.Connection, trial_id: int, place: Mapping[str, float], domains: Mapping[str, BaseDistribution]
 ) -> None:
-    """Set the parameters of a trial as Optuna holds them, in the place of any that are there."""
+    """Set the parameters of a trial in Optuna's representation, overwriting existing ones."""
     rows = [
         {
             "trial_id": trial_id,
@@ -175,12 +175,12 @@ def put_params(
         for name, value in place.items()
     ]
     if rows:
-        connection.execute(_PLACE[connection.dialect.name], rows)
+        connection.execute(_PUT_PARAMS[connection.dialect.name], rows)
 
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How and when a trial ends; only a COMPLETE one has values."""
+    """Final state, values and time of a trial; only a COMPLETE trial has values."""
 
     state: TrialState
     values: Sequence[float] = ()
@@ -188,7 +188,7 @@ class End:
 
 
 def put_end(connection: sql.Connection, trial_id: int, end: End) -> bool:
-    """End a running trial, as Optuna's `set_trial_state_values` does; False where it has ended."""
+    """End a running trial, as Optuna's `set_trial_state_values` does; return False if it is not running."""
     running = sql.update(TRIALS).where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.RUNNING)
     if connection.execute(running.values(state=end.state, datetime_complete=end.moment)).rowcount != 1:
         return False
@@ -205,11 +205,11 @@ def put_end(connection: sql.Connection, trial_id: int, end: End) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What is stored of some trials.
+    """Stored data of trials.
 
     Attributes:
         trials: rows of `TRIALS`, by number.
-        attributes, values, leases: by Optuna's id; leases are rows of `LEASES`.
+        attributes, values, leases: by Optuna's trial id; leases are rows of `LEASES`.
     """
 
     trials: Sequence[Any]
@@ -221,24 +221,24 @@ class Rows:
 def read_rows(
     connection: sql.Connection, study_id: int, *, since: int = 0, among: Sequence[int] = (), waiting: bool = True
 ) -> Rows:
-    """What is stored of a study's trials.
+    """Read the stored data of a study's trials.
 
     Args:
-        since: those of this number and after it.
-        among: and those of these ids.
-        waiting: whether those of `among` that wait are wanted.
+        since: read the trials with this number or a higher one.
+        among: read the trials with these Optuna ids as well.
+        waiting: whether to include waiting trials of `among`.
     """
-    wanted = TRIALS.c.number >= since
+    condition = TRIALS.c.number >= since
     if among:
-        among_them = TRIALS.c.trial_id.in_(list(among))
+        listed = TRIALS.c.trial_id.in_(list(among))
         if not waiting:
-            among_them &= TRIALS.c.state != TrialState.WAITING
-        wanted = sql.or_(wanted, among_them)
-    query = sql.select(TRIALS).where(TRIALS.c.study_id == study_id, wanted).order_by(TRIALS.c.number)
+            listed &= TRIALS.c.state != TrialState.WAITING
+        condition = sql.or_(condition, listed)
+    query = sql.select(TRIALS).where(TRIALS.c.study_id == study_id, condition).order_by(TRIALS.c.number)
     trials = connection.execute(query).all()
     if not trials:
         return Rows((), {}, {}, {})
-    whole = since == 0  # a study has more trials than a statement may name
+    whole = since == 0  # a study may have more trials than one statement can list
     of_study = sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
     ids = of_study if whole else [row.trial_id for row in trials]
     attributes: dict[int, dict[str, Any]] = {}
@@ -252,6 +252,6 @@ def read_rows(
         for row in connection.execute(ordered):
             values.setdefault(row.trial_id, []).append(row.value)
     if TrialState.RUNNING in states:
-        held = connection.execute(sql.select(LEASES).where(LEASES.c.trial_id.in_(ids)))
-        leases = {row.trial_id: row for row in held}
+        lease_rows = connection.execute(sql.select(LEASES).where(LEASES.c.trial_id.in_(ids)))
+        leases = {row.trial_id: row for row in lease_rows}
     return Rows(trials, attributes, values, leases)

@@ -1,4 +1,4 @@
-"""How trials end: told with their values once the target is known, pruned, or failed."""
+"""End trials: complete them with values once the target is known, prune them, or fail them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ratio_hpo.study.state import StudyState
 from ratio_hpo.study.tables import End, put_end
 
 CENSORED = 2.0
-"""What samplers are told of a trial that never reached the target: this many times the largest cost."""
+"""Cost to target of a trial that never reached the target, in multiples of the largest cost, for samplers."""
 
 
 class TrialFinisher:
-    """Writes the ends of trials; the pruner and the picture of the study learn of them.
+    """Writes the ends of trials, and updates the pruner and the study state.
 
     Args:
-        look: takes in what was stored.
+        look: refreshes the study state.
     """
 
     target: float | None
@@ -45,36 +45,36 @@ class TrialFinisher:
         pruner: Pruner,
         look: Callable[[], None],
     ) -> None:
-        self._plan, self._storage, self._optuna, self._claims = plan, storage, study, claims
+        self._plan, self._storage, self._optuna, self._running_trials = plan, storage, study, claims
         self._view, self._pruner, self._look = view, pruner, look
         self.target = study.user_attrs.get("target")
 
     def done(self, number: int, claim: RunningTrial) -> None:
-        """The trial did all its work; it is told now, or when the target is known."""
+        """Complete a trial that has done all its work, or mark it as done until the target is known."""
         if self.target is not None:
             self._end(number, claim, {rec.DONE: True}, State.COMPLETE, self._values(self._view.records[number]))
         else:
-            if self._claims.finish(claim, {rec.DONE: True}, None):
+            if self._running_trials.finish(claim, {rec.DONE: True}, None):
                 self._pruner.close(number, State.COMPLETE)
             self._look()
         self.settle()
 
     def prune(self, number: int, claim: RunningTrial, reason: str) -> None:
-        """The pruner has stopped the trial."""
+        """End a trial that the pruner stopped."""
         self._end(number, claim, {rec.REASON: reason}, State.PRUNED)
 
     def fail(self, number: int, claim: RunningTrial, reason: str, trace: str | None) -> None:
-        """The trial ended in an error.
+        """End a trial that raised an error.
 
         Raises:
-            FirstTrialFailed: it was trial 0, and the target hangs on it.
+            FirstTrialFailed: the trial is trial 0, and the target depends on it.
         """
         ended = self._end(number, claim, {rec.REASON: reason, rec.TRACEBACK: trace}, State.FAIL)
         if ended and number == 0 and self.target is None:
             raise FirstTrialFailed(f"trial 0, which sets the target, failed: {reason}")
 
     def settle(self) -> None:
-        """Tell the trials that did all their work and waited for the target."""
+        """Complete the trials that have done all their work and waited for the target."""
         if self.target is None:
             self.target = resolve_target(self._optuna, self._plan.target, self._view.records)
         if self.target is None:
@@ -83,40 +83,45 @@ class TrialFinisher:
         waiting = [record for record in running if record.done]
         for record in waiting:
             end = End(TrialState.COMPLETE, self._values(record))
-            told = partial(put_end, trial_id=self._view.trial_id(record.number), end=end)
-            self._storage.run(told)  # another driver may tell it too
+            write_end = partial(put_end, trial_id=self._view.trial_id(record.number), end=end)
+            self._storage.run(write_end)  # harmless if another driver completes it too
         if waiting:
             self._look()
 
     def first_failure(self) -> str | None:
-        """Why trial 0 failed, where the target hangs on it."""
+        """Return why trial 0 failed if the target depends on it; None otherwise."""
         first = self._view.records[:1]
         if self.target is not None or not first or first[0].state is not State.FAIL:
             return None
         return first[0].reason or "unknown reason"
 
     def _values(self, record: TrialRecord) -> list[float]:
-        """What samplers are told of a trial that is done: its last score, and what it cost to reach the target."""
+        """Return the objective values of a done trial: its last score and its cost to target."""
         assert self.target is not None
         points = curve_points(record)
         return [points[-1][1], min(cost_to_target(points, self.target), CENSORED * self._plan.largest_cost)]
 
     def _end(
-        self, number: int, claim: RunningTrial, about: Mapping[str, Any], state: State, values: Sequence[float] = ()
+        self,
+        number: int,
+        trial: RunningTrial,
+        attributes: Mapping[str, Any],
+        state: State,
+        values: Sequence[float] = (),
     ) -> bool:
-        """Write an end; False where the trial is not ours any more."""
+        """Write the end of a trial; return False if this process no longer owns it."""
         end = End(TrialState[state.name], values)
-        if not self._claims.finish(claim, about, end):
+        if not self._running_trials.finish(trial, attributes, end):
             self._look()
             return False
         self._pruner.close(number, state)
         self._view.end(
             number,
             state=state,
-            done=bool(about.get(rec.DONE)),
+            done=bool(attributes.get(rec.DONE)),
             values=tuple(values) or None,
-            reason=about.get(rec.REASON),
-            traceback=about.get(rec.TRACEBACK),
+            reason=attributes.get(rec.REASON),
+            traceback=attributes.get(rec.TRACEBACK),
             ended=end.moment.timestamp(),
             worker=None,
         )

@@ -1,4 +1,4 @@
-"""A study as readers see it: nothing is opened for work, nothing is written."""
+"""Read-only views of stored studies, and the few attributes that reporting and tracking write."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from ratio_hpo.study.retrying_storage import RetryingStorage
 
 @dataclass(frozen=True, slots=True)
 class StudyView:
-    """All that is stored of a study.
+    """A read-only view of a stored study.
 
     Attributes:
-        target: mean F1 that trials are timed to; None until trial 0 is done.
-        about: the facts that its last search stored.
-        stores: keys of all stores that something was written to.
-        advice: what the response model said when the driver last asked it.
-        readings: of `test`, one for each time that a confirmation was asked for its answer.
+        records: all trials, by number.
+        target: target score of the cost to target; None until trial 0 is done.
+        about: study metadata stored by the last search.
+        identity: the facts that identify the study.
         tracked: token of what tracking has written of each trial to the store of the last search.
+        stores: keys of all stores that tracking has written to.
+        advice: the last stored advice of the response model.
+        readings: one entry for each time that a confirmation read `test`.
     """
 
     name: str
@@ -48,7 +50,7 @@ class StudyView:
 
     @property
     def languages(self) -> list[str]:
-        """Those of the experiment; where it names none, those that scores were given for."""
+        """Languages of the experiment, or the scored languages if the experiment names none."""
         seen = {
             language: None for record in self.records for point in record.curve[-1:] for language in point.by_language()
         }
@@ -59,10 +61,10 @@ class StudyView:
         return space_from_json(self.about.space, self.identity["space"])
 
     def trial(self, number: int) -> TrialRecord:
-        """A trial by number.
+        """Return a trial by number.
 
         Raises:
-            StudyError: there is none.
+            StudyError: the study has no such trial.
         """
         if not 0 <= number < len(self.records):
             raise StudyError(f"study {self.name} has no trial {number}; it has 0 to {len(self.records) - 1}")
@@ -70,66 +72,70 @@ class StudyView:
 
 
 def view_study(storage: RetryingStorage, name: str | None) -> StudyView:
-    """A study by name; without one, the one that was made last.
+    """Return the view of a study by name, or of the newest study if the name is None.
 
     Raises:
-        StudyError: there is none.
+        StudyError: no such study exists.
     """
     return view_of(storage, find_study(storage, name))
 
 
 def view_of(storage: RetryingStorage, study: optuna.Study, records: list[TrialRecord] | None = None) -> StudyView:
-    """The view of an open Optuna study.
+    """Return the view of an open Optuna study.
 
     Args:
-        records: its trials, where they were read already.
+        records: its trials, if they have already been read.
     """
     attributes = study.user_attrs
     if records is None:
         stored = rec.read_trials(storage, storage.get_study_id_from_name(study.study_name))
-        records = [each.record for each in stored]
-    about = ABOUT_JSON.validate_python(attributes[ABOUT])
-    about = replace(about, measure=_measure_of(records, about.measure))
+        records = [trial.record for trial in stored]
+    metadata = ABOUT_JSON.validate_python(attributes[ABOUT])
+    metadata = replace(metadata, measure=_measure_of(records, metadata.measure))
     return StudyView(
         name=study.study_name,
         records=records,
         target=attributes.get("target"),
-        about=about,
+        about=metadata,
         identity=attributes[IDENTITY],
-        tracked=rec.read_cursor(attributes, about.store),
+        tracked=rec.read_cursor(attributes, metadata.store),
         advice=read_advice(attributes),
         readings=tuple(attributes[key] for key in sorted(attributes) if key.startswith(READING)),
         stores=frozenset(key.split(":")[1] for key in attributes if key.startswith(rec.CURSOR)),
     )
 
 
-def _measure_of(records: Sequence[TrialRecord], said: str) -> str:
-    """What scores are of: an objective of one's own may give `score/…` itself, which is of no measure that is known."""
+def _measure_of(records: Sequence[TrialRecord], measure: str) -> str:
+    """Return the measure of the scores; `score` if a custom objective reports only `score/…`, whose measure is unknown.
+
+    Args:
+        measure: measure in the study metadata.
+    """
     first = next((point for record in records for point in record.scored), None)
-    if said != "F1" or first is None or any(key.startswith(F1) for key in first.scores):
-        return said
+    if measure != "F1" or first is None or any(key.startswith(F1) for key in first.scores):
+        return measure
     return "score"
 
 
 F1 = "f1/"
-"""Scores that are F1."""
+"""Prefix of F1 scores."""
 
 READING = "reading:"
-"""Attributes of a confirmation: when `test` was read, and for what."""
+"""Prefix of the attributes that record when a confirmation read `test`, and for what."""
 
 
 def save_reading(storage: RetryingStorage, view: StudyView, content: Mapping[str, Any]) -> None:
-    """Store that the answer of a confirmation was read."""
+    """Record that a confirmation has read `test`."""
     study_id = storage.get_study_id_from_name(view.name)
     storage.set_study_user_attr(study_id, f"{READING}{len(view.readings) + 1:05d}", dict(content))
 
 
 def save_tracked(storage: RetryingStorage, name: str, store: str, number: int, mark: str) -> None:
-    """Store what tracking has written of a trial to a store."""
+    """Record what tracking has written of a trial to a store."""
     study_id = storage.get_study_id_from_name(name)
     storage.set_study_user_attr(study_id, rec.cursor_key(store, number), mark)
 
 
 def recommended_of(view: StudyView) -> TrialRecord | None:
-    """The trial that was recommended when the driver last asked the model; its weights are kept."""
+    """Return the trial of the last stored recommendation, whose weights are kept."""
     return recommended_trial(view.records, view.advice)

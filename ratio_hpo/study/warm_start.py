@@ -1,8 +1,9 @@
-"""What a search knows before its first trial: another study's model, or what its user believes.
+"""Priors of a search before its first trial: the model of another study, or values that the user expects.
 
-Both say how far scores lie above the common curve (`surrogate/mean_function.py`). A study over other languages, with a smaller
-base or a smaller budget is read at the same mixture, the same values of other parameters in the unit cube (as factors
-of that study's own reference values) and the same part of each stage's last rung.
+Both are mean functions: they give how far scores lie above the common curve (`surrogate/mean_function.py`). The other
+study may have other languages, a smaller base model or a smaller budget. Its model is evaluated at the same mixture,
+the same unit-cube values of other parameters (factors of that study's reference values), and the same fraction of each
+stage's last rung.
 """
 
 from __future__ import annotations
@@ -25,18 +26,19 @@ from ratio_hpo.surrogate.mean_function import MeanFunction
 Array = NDArray[np.float64]
 
 WIDTH, HEIGHT = 0.2, 2.0
-"""Of a belief in a value: standard deviation of its bump, in the unit cube or in Hellinger distance, and how far scores
-at its top lie above those far from it, in standard deviations."""
+"""Width and height of the Gaussian bump of a user prior: its standard deviation, in the unit cube or in Hellinger
+distance, and how far scores at its top lie above distant scores, in standard deviations."""
 
 
 class UserPrior:
-    """That the best values of some parameters lie near these.
+    """A prior that the best values of some parameters lie near given ones.
 
     Args:
-        values: by parameter, absolute; shares whole.
+        response: the response of the study.
+        values: absolute values by parameter; `shares` must be complete.
 
     Raises:
-        ConfigError: a parameter that the space lacks, or a value outside its domain.
+        ConfigError: a parameter is not in the space, or a value is outside its domain.
     """
 
     def __init__(self, response: Response, values: Mapping[str, Any]) -> None:
@@ -48,40 +50,41 @@ class UserPrior:
         self._columns = [k for name in values for k in features.columns_of(name)]
         steps = [name for name in values if name not in ("ratio", "shares") and not features.columns_of(name)]
         if steps:
-            raise ConfigError(f"sampler: ⟨prior⟩ {steps[0]}: what steps do is read off curves; name another parameter")
+            raise ConfigError(f"sampler: ⟨prior⟩ {steps[0]}: a prior cannot be set on steps; name another parameter")
         middle = {"ratio": 0.5} if "ratio" in response.space.parameters else {}
         self._at = features.table([Point(params={**middle, **values}, windows={})])
 
     def __call__(self, table: FeatureTable) -> Array:
-        away = ((table.others[:, self._columns] - self._at.others[:, self._columns]) ** 2).sum(1)
+        distance = ((table.others[:, self._columns] - self._at.others[:, self._columns]) ** 2).sum(1)
         if self._mixed:
-            away = away + ((np.sqrt(table.shares) - np.sqrt(self._at.shares)) ** 2).sum(1)
-        bump: Array = HEIGHT * np.exp(-0.5 * away / WIDTH**2)
+            distance = distance + ((np.sqrt(table.shares) - np.sqrt(self._at.shares)) ** 2).sum(1)
+        bump: Array = HEIGHT * np.exp(-0.5 * distance / WIDTH**2)
         return bump
 
 
 class TransferPrior:
-    """What another study found.
+    """A prior that is the response model of another study.
 
     Args:
-        here, there: what makes models of this study, and of the other one.
-        records: the other study's trials.
-        name: of the other study.
+        here: the response of this study.
+        there: the response of the other study.
+        records: trials of the other study.
+        name: name of the other study.
 
     Raises:
-        StudyError: too few of its trials have ended, or it mixes other sources.
+        StudyError: the other study has too few ended trials, or mixes other sources.
     """
 
     def __init__(self, here: Response, there: Response, records: Sequence[TrialRecord], name: str) -> None:
         ended = there.ended(records)
         if len(ended) < MIN_TRIALS:
             raise StudyError(
-                f"study {name}: a warm start needs {MIN_TRIALS} ended trials of it, but {len(ended)} have ended"
+                f"study {name}: a warm start needs {MIN_TRIALS} ended trials, but only {len(ended)} have ended"
             )
         ours, theirs = here.features, there.features
         if set(ours.parts) != set(theirs.parts):
             raise StudyError(
-                f"study {name} mixes {', '.join(theirs.parts) or 'nothing'}, but this study "
+                f"study {name} mixes {', '.join(theirs.parts) or 'nothing'}, but this study mixes "
                 f"{', '.join(ours.parts) or 'nothing'}; a warm start needs the same sources"
             )
         self._model = there.model(ended)
@@ -109,39 +112,41 @@ class TransferPrior:
 
 
 Known = Callable[[str], StudyView]
-"""A stored study by name; raises StudyError where there is none."""
+"""Returns a stored study by name, or raises StudyError if it does not exist."""
 
 
 def beliefs(here: Response, study: str, options: Mapping[str, Any], known: Known) -> list[MeanFunction]:
-    """What the options of the sampler say, each as a belief.
+    """Return the mean functions that the options of the sampler request.
 
     Args:
-        study: that they are for. Of another study, what had ended before the first trial of this one counts, so that
-            this one proposes the same after an interruption.
+        here: the response of the study.
+        study: name of the study. Only trials of another study that ended before its first trial count, so that a
+            resumed study proposes the same trials.
         options: `prior`, values by parameter; `warm_start`, the name of another study.
+        known: returns a stored study by name.
 
     Raises:
-        ConfigError, StudyError: see `Belief` and `Elsewhere`; there is no study of that name, or it is this one.
+        ConfigError, StudyError: see `UserPrior` and `TransferPrior`; or the other study does not exist or is this one.
     """
-    found: list[MeanFunction] = []
+    priors: list[MeanFunction] = []
     if "prior" in options:
         values = options["prior"]
         if not isinstance(values, Mapping):
             raise ConfigError(f"sampler: ⟨prior⟩ needs values by parameter, as in ratio=0.3, but got {values!r}")
-        found.append(UserPrior(here, values))
+        priors.append(UserPrior(here, values))
     if "warm_start" in options:
         name = str(options["warm_start"])
         if name == study:
-            raise ConfigError(f"sampler: ⟨warm_start⟩ {name}: a study does not begin with itself; name another one")
+            raise ConfigError(f"sampler: ⟨warm_start⟩ {name}: a study cannot be its own warm start; name another study")
         other = known(name)
         began = _began(study, known)
         records = [r for r in other.records if r.ended is not None and (began is None or r.ended < began)]
-        found.append(TransferPrior(here, response_of(other), records, name))
-    return found
+        priors.append(TransferPrior(here, response_of(other), records, name))
+    return priors
 
 
 def _began(study: str, known: Known) -> float | None:
-    """When the first trial of a study was started; None: there is none yet."""
+    """Return when the first trial of a study was started, or None if it has no trials."""
     try:
         records = known(study).records
     except StudyError:

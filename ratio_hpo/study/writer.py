@@ -1,4 +1,4 @@
-"""The one process that writes a study to a tracker: two that look and then create would make two runs of a trial."""
+"""The lease of the single process that writes a study to a tracker: two writers would create two runs of a trial."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ from ratio_hpo.study.tables import writer_of
 
 
 class Writer:
-    """A claim to write a study, in the study's storage, renewed from a thread while it is held.
+    """The lease for writing a study to a tracker, renewed from a thread while it is held.
 
     Args:
-        study_id: Optuna's.
+        storage: the storage of the study.
+        study_id: Optuna's id of the study.
+        clock: measures time and sleeps.
     """
 
     def __init__(self, storage: RetryingStorage, study_id: int, clock: Clock = CLOCK) -> None:
@@ -38,24 +40,24 @@ class Writer:
         self._thread: threading.Thread | None = None
 
     def hold(self) -> bool:
-        """Take the claim where nobody has it, or its holder is lost; False where somebody else writes."""
+        """Take the lease if it is free or lost; return False if another process holds it."""
         with self._lock:
             if self._lease is not None:
                 return True
-            held = read_lease(self._storage, self._number)
-            if held is not None and not self._watch.is_lost(held):
+            current = read_lease(self._storage, self._number)
+            if current is not None and not self._watch.is_lost(current):
                 return False
-            mine = own_lease(self._number, self._clock)
-            if not take_writer(self._storage, mine, held):
+            lease = own_lease(self._number, self._clock)
+            if not take_writer(self._storage, lease, current):
                 return False
-            self._lease = mine
+            self._lease = lease
         if self._thread is None:
             self._thread = threading.Thread(target=self._renew_forever, name="writer", daemon=True)
             self._thread.start()
         return True
 
     def wait(self, patience: float) -> bool:
-        """Take the claim as soon as its holder lets go of it; False where it has not after so many seconds."""
+        """Take the lease as soon as it is released; return False after `patience` seconds."""
         began = self._clock.monotonic()
         while not self.hold():
             if self._clock.monotonic() - began > patience:
@@ -64,12 +66,12 @@ class Writer:
         return True
 
     def release(self) -> None:
-        """Let somebody else write."""
+        """Release the lease."""
         self._stop.set()
         with (
             self._lock,
             suppress(LeaseLost, StorageReplaced, *DATABASE_ERRORS),
-        ):  # where it is gone, it is lost by itself
+        ):  # without the storage, the lease expires
             lease, self._lease = self._lease, None
             if lease is not None:
                 self._storage.run(lambda connection: drop_lease(connection, lease))
@@ -83,7 +85,7 @@ class Writer:
 
 @contextmanager
 def writing(writer: Writer) -> Iterator[Writer]:
-    """A writer that lets go at the end of the block."""
+    """Release a writer at the end of a `with` block."""
     try:
         yield writer
     finally:

@@ -1,4 +1,4 @@
-"""The response model over realised shares, parameters and curves: one face for sampler, pruner and report.
+"""The response model over realised shares, parameters and curves, used by the sampler, the pruner and reports.
 
-`model` and `gain` load SciPy: who only reads a study imports neither.
+`model` and `acquisition` import SciPy, so code that only reads a study must not import them.
 """

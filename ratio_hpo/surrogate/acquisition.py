@@ -1,8 +1,8 @@
-"""What a curve is expected to add to the anytime front, as area of (cost, score).
+"""Acquisition: the area of (cost, score) that a curve is expected to add to the anytime front.
 
-A trial's later scores follow from its earlier ones, so that a curve's error is taken as one: where its model is wrong,
-it is wrong in the same direction and measure everywhere. The last score of the front is held to twice the largest
-cost, as cost to target is for trials that never reach it: so the best final score has a worth of its own.
+Later scores of a trial follow from earlier ones, so the prediction errors along a curve are assumed to be perfectly
+correlated. The last score of the front extends to twice the largest cost, the same bound as for the cost to target of
+trials that never reach it. So a better final score always adds area.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from ratio_hpo.surrogate.model import Posterior
 Array = NDArray[np.float64]
 
 NODES = 9
-"""Places at which the normal law of a curve's error is looked at."""
+"""Nodes of the Gauss-Hermite quadrature over the error of a curve."""
 
 HORIZON = 2.0
-"""The front is valued up to so many times the largest cost."""
+"""Cost up to which the area under the front counts, in multiples of the largest cost."""
 
-_PLACES, _WEIGHTS = hermegauss(NODES)
+_NODES, _WEIGHTS = hermegauss(NODES)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Curves that are expected, with as many points each; a shorter one repeats its last point.
+    """Predicted curves with equal numbers of points; a shorter curve repeats its last point.
 
     Attributes:
-        costs: [n, r], attributed.
-        medians, room, spread: [n, r], of scores whose law below a ceiling is that of `Posterior`.
+        costs: attributed costs [n, r].
+        medians, headroom, spread: parameters of the score distribution, as in `Posterior` [n, r].
     """
 
     costs: Array
@@ -44,29 +44,29 @@ class Curves:
     spread: Array
 
     def at(self, deviations: float) -> Array:
-        """Scores so many standard deviations up."""
+        """Return the scores that lie this many standard deviations above the median."""
         values: Array = self.medians - self.headroom * np.expm1(-deviations * self.spread)
         return values
 
     def deviations(self, scores: Array) -> Array:
-        """How many standard deviations up scores are; infinity from the ceiling on."""
-        left = np.maximum(1.0 - (scores - self.medians) / np.maximum(self.headroom, 1e-12), 0.0)
+        """Return how many standard deviations scores lie above the median; infinity at or above the ceiling."""
+        remaining = np.maximum(1.0 - (scores - self.medians) / np.maximum(self.headroom, 1e-12), 0.0)
         with np.errstate(divide="ignore"):
-            away: Array = -np.log(left) / np.maximum(self.spread, 1e-12)
-        return away
+            deviations: Array = -np.log(remaining) / np.maximum(self.spread, 1e-12)
+        return deviations
 
     def reaching(self, scores: Array) -> Array:
-        """Probability that any point of each curve reaches the score at its place [n]."""
+        """Return the probability that any point of each curve reaches the corresponding score [n]."""
         probability: Array = norm.sf(self.deviations(scores).min(axis=1))
         return probability
 
 
 class FrontGain:
-    """The front as a staircase over cost.
+    """The front as a step function of cost.
 
     Args:
-        costs, scores: of the points that it is made of.
-        largest: the largest cost that a trial may have.
+        costs, scores: points from which the front is computed.
+        largest: largest cost of a trial.
 
     Examples:
         >>> import numpy as np
@@ -82,35 +82,35 @@ class FrontGain:
         self._end = HORIZON * largest
 
     def at(self, costs: Array) -> Array:
-        """The best score at most so expensive; 0 before the first."""
-        found = np.searchsorted(self._costs, costs, side="right")
-        values: Array = np.concatenate([[0.0], self._scores])[found]
+        """Return the best score at each cost or below it; 0 below the lowest cost."""
+        positions = np.searchsorted(self._costs, costs, side="right")
+        values: Array = np.concatenate([[0.0], self._scores])[positions]
         return values
 
     def expected(self, curves: Curves) -> Array:
-        """Expected area that each curve adds [n]."""
+        """Return the expected area that each curve adds to the front [n]."""
         grid = np.unique(np.concatenate([self._costs, curves.costs.ravel()]))
         widths = np.diff(np.append(grid, max(self._end, grid[-1])))
-        before, places = self.at(grid), np.searchsorted(grid, curves.costs)
+        before, positions = self.at(grid), np.searchsorted(grid, curves.costs)
         rows = np.arange(len(curves.costs))
         added = np.zeros(len(rows))
-        for place, weight in zip(_PLACES, _WEIGHTS, strict=True):
-            values = curves.at(float(place))
+        for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+            values = curves.at(float(node))
             reached = np.zeros((len(rows), len(grid)))
             for column in range(values.shape[1]):
-                at = places[:, column]
-                reached[rows, at] = np.maximum(reached[rows, at], values[:, column])
+                columns_reached = positions[:, column]
+                reached[rows, columns_reached] = np.maximum(reached[rows, columns_reached], values[:, column])
             better = np.maximum(np.maximum.accumulate(reached, axis=1) - before, 0.0)
             added += weight * (better @ widths)
         return added
 
     def joins(self, curves: Curves) -> Array:
-        """Probability that any point of each curve joins the front [n]."""
+        """Return the probability that any point of each curve joins the front [n]."""
         return curves.reaching(self.at(curves.costs))
 
 
 def stacked(costs: Array, told: Posterior, lengths: Sequence[int]) -> Curves:
-    """Curves of different lengths, laid one after another, as one table."""
+    """Return concatenated curves of different lengths as one table."""
     ends = np.cumsum(lengths)
     begins = ends - lengths
     index = np.minimum(begins[:, None] + np.arange(max(lengths))[None, :], ends[:, None] - 1)

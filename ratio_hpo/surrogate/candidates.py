@@ -1,4 +1,4 @@
-"""Places to look at: drawn over a space, or around places that are good."""
+"""Candidate parameters, drawn from the whole search space or near given parameters."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from ratio_hpo.space import Choice, Domain, Grouped, Ratio, Simplex, Space, Step
 Rng = np.random.Generator
 
 CONCENTRATIONS, REACHES = (0.05, 3.0), (0.02, 0.3)
-"""Of the Dirichlet laws that shares are drawn from, and of steps away from a place, in square-root shares and the cube:
-both log-uniform, so that corners and neighbours are looked at as well as the middle."""
+"""Range of the Dirichlet concentration of random shares, and range of the step size of `around`, in square-root shares
+and in the unit cube. Both are drawn log-uniformly, so that corners and close neighbours are sampled too."""
 
 MOVED = 0.3
-"""Part of unordered and stepped values that change in a step."""
+"""Probability that `around` redraws an unordered or stepped value."""
 
 
 def drawn(space: Space, rng: Rng) -> Params:
-    """A place of the space."""
+    """Draw parameters from the search space."""
     return {name: _draw(domain, rng) for name, domain in space.parameters.items()}
 
 
 def even(space: Space, rng: Rng, number: int) -> list[Params]:
-    """Places drawn evenly over the unit cube."""
+    """Draw parameters uniformly from the unit cube."""
     names = space.coordinates()
     return [space.decode(dict(zip(names, cube, strict=True))) for cube in rng.random((number, len(names))).tolist()]
 
 
 def around(space: Space, place: Params, rng: Rng) -> Params:
-    """A place near another one."""
+    """Draw parameters near given ones."""
     reach = _log_uniform(rng, *REACHES)
     return {
         name: _step(domain, place[name], reach, rng) if name in place else _draw(domain, rng)
@@ -41,7 +41,7 @@ def around(space: Space, place: Params, rng: Rng) -> Params:
 
 
 def many(space: Space, rng: Rng, number: int, near: Sequence[Params] = ()) -> list[Params]:
-    """Places drawn over the space, or around some in turn."""
+    """Draw parameters from the search space, or near each of the given parameters in turn."""
     if not near:
         return [drawn(space, rng) for _ in range(number)]
     return [around(space, near[k % len(near)], rng) for k in range(number)]
@@ -68,7 +68,7 @@ def _step(domain: Domain, value: Any, reach: float, rng: Rng) -> Any:
 
 
 def _within(domain: Simplex, shares: Mapping[str, float]) -> dict[str, float]:
-    """Shares that the domain holds: within its bounds, on its grid."""
+    """Project shares onto the domain: within its bounds and on its grid."""
     return domain.decode(domain.encode(shares))
 
 

@@ -1,8 +1,8 @@
-"""Where a point lies for the model: shares of a mixture, other parameters in the unit cube, and how far each stage got.
+"""Features of the response model: shares of a mixture, other parameters in the unit cube, and progress of each stage.
 
-A trial's point is what the model sees: the mixture, the learning rate, and the windows that each stage has consumed. So
-an intermediate stage of 400 windows passes through the places of 100 and 200, and a trial's `intermediate_steps` is no
-parameter of its own, unless the schedule looks ahead.
+A point consists of the mixture, other parameters such as learning rates, and the windows that each stage has consumed.
+So an intermediate stage of 400 windows passes through the points of 100 and 200 windows, and `intermediate_steps` is
+not a separate feature unless the learning-rate schedule looks ahead.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from ratio_hpo.space import Choice, Grouped, Simplex, Space, Steps
 Array = NDArray[np.float64]
 
 REFERENCE, OTHERS = "reference", "others"
-"""The two shares of a ratio."""
+"""Names of the two shares of a ratio."""
 
 ANY = -1
-"""In the place of a run's number: of none in particular."""
+"""Run number of points that belong to no particular run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A place on the curve of a trial.
+    """A point on the curve of a trial.
 
     Attributes:
-        params: absolute.
-        ratio, shares: realised, the latter by source; None: as asked for.
-        windows: consumed, by stage; a stage that was not begun may be left out.
+        params: absolute parameters.
+        ratio: realised ratio; None for the requested one.
+        shares: realised share of each source; None for the requested ones.
+        windows: windows consumed, by stage; stages that have not started may be omitted.
     """
 
     params: Params
@@ -43,13 +44,12 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """Points as columns.
+    """Feature columns of points.
 
     Attributes:
-        shares: [n, k], rows on the simplex; without columns where no mixture is searched.
-        others: [n, q].
-        runs: number of each point's run, whose luck its points share; -1: what any run may expect there, without the
-            luck of one [n].
+        shares: shares that sum to 1 in each row [n, k]; no columns if no mixture is searched.
+        others: other parameters and progress [n, q].
+        runs: run of each point, whose points share a run effect; -1 stands for the average over runs [n].
     """
 
     shares: Array
@@ -60,39 +60,41 @@ class FeatureTable:
         return len(self.others)
 
     def rows(self, which: NDArray[np.intp] | slice) -> FeatureTable:
-        """Some of the points."""
+        """Return the selected points."""
         return FeatureTable(self.shares[which], self.others[which], self.runs[which])
 
     def distances(self, others: FeatureTable) -> Array:
-        """From each point to each of others [n, m], Hellinger's in shares."""
+        """Return the distances to the points of another table [n, m]; shares contribute the Hellinger distance."""
         columns = [np.concatenate([np.sqrt(table.shares), table.others], axis=1) for table in (self, others)]
-        away: Array = np.linalg.norm(columns[0][:, None] - columns[1][None], axis=2)
-        return away
+        distances: Array = np.linalg.norm(columns[0][:, None] - columns[1][None], axis=2)
+        return distances
 
     def with_rows(self, more: FeatureTable) -> FeatureTable:
-        """These points and then others."""
+        """Return these points followed by others."""
         pairs = [(self.shares, more.shares), (self.others, more.others), (self.runs, more.runs)]
         return FeatureTable(*(np.concatenate(pair) for pair in pairs))
 
     def of_runs(self, runs: NDArray[np.intp]) -> FeatureTable:
-        """The same places, as points of runs."""
+        """Return the same points with other run numbers."""
         return FeatureTable(self.shares, self.others, runs)
 
     def of_any_run(self) -> FeatureTable:
-        """The same places, without the luck of the runs that were there."""
+        """Return the same points without their run effects."""
         return self.of_runs(np.full(len(self), ANY, dtype=np.intp))
 
 
 class Features:
-    """From points to columns.
+    """Converts points to feature columns.
 
     Args:
-        stages: of a trial, in order, with the windows of their first rung, which set the scale of progress.
-        looks_ahead: whether a schedule depends on the steps that are still to come: then steps stay parameters.
+        space: the search space.
+        stages: windows of the first rung of each stage, in order; they set the scale of progress.
+        looks_ahead: whether a learning-rate schedule depends on the number of remaining steps; if so, steps are also
+            features.
 
     Attributes:
-        blocks: columns of `others` that share a length scale.
-        width: how many columns `others` has.
+        blocks: groups of columns of `others` that share a length scale.
+        width: number of columns of `others`.
 
     Examples:
         >>> from ratio_hpo.space import Ratio
@@ -121,33 +123,38 @@ class Features:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the shares; of a ratio `reference` and `others`; none where no mixture is searched."""
+        """Names of the shares; `reference` and `others` for a ratio; empty if no mixture is searched."""
         return self._parts
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Those that columns of `others` stand for."""
+        """Names of the parameters that have columns in `others`."""
         return tuple(self._rest)
 
     def columns_of(self, parameter: str) -> range:
-        """The columns of `others` that stand for a parameter; none for the mixture and for steps."""
+        """Return the columns of a parameter in `others`; empty for the mixture and for steps."""
         if parameter not in self._rest:
             return range(0)
         block = self.blocks[self._rest.index(parameter)]
         return range(block.start, block.stop)
 
     def stage_column(self, stage: str) -> int:
-        """The column of `others` that stands for how far a stage got."""
+        """Return the column of `others` with the progress of a stage."""
         return self.width - len(self._stages) + list(self._stages).index(stage)
 
     def table(self, points: Sequence[Point]) -> FeatureTable:
-        """Columns of points."""
+        """Return the feature columns of points."""
         windows = [np.array([[point.windows.get(stage, 0.0) for stage in self._stages]]) for point in points]
         return self.along(points, windows)
 
     def along(self, places: Sequence[Point], windows: Sequence[Array]) -> FeatureTable:
-        """Columns of courses: each place at several windows of its stages [r, s], one after another."""
-        lengths = [len(each) for each in windows]
+        """Return the feature columns of curves, concatenated.
+
+        Args:
+            places: one point for each curve; its windows are ignored.
+            windows: windows of the stages at each point of a curve [r, s].
+        """
+        lengths = [len(curve_windows) for curve_windows in windows]
         shares = np.array([self._shares(place) for place in places]).reshape(len(places), len(self._parts))
         others = np.array([self._others(place) for place in places]).reshape(len(places), -1)
         progress = np.concatenate(windows) if windows else np.zeros((0, len(self._stages)))
@@ -156,7 +163,7 @@ class Features:
         return FeatureTable(np.repeat(shares, lengths, axis=0), columns, np.full(len(progress), ANY, dtype=np.intp))
 
     def _is_progress(self, name: str, domain: object) -> bool:
-        """Whether a parameter only says how many windows a stage goes to."""
+        """Return whether a parameter is only the length of a stage."""
         return isinstance(domain, Steps) and name.removesuffix("_steps") in self._stages and name.endswith("_steps")
 
     def _width(self, name: str) -> int:
@@ -176,8 +183,8 @@ class Features:
             ratio = float(point.params["ratio"] if point.ratio is None else point.ratio)
             ratio = min(max(ratio, 0.0), 1.0)
             return np.array([1.0 - ratio, ratio])
-        found = point.params.get("shares", {}) if point.shares is None else point.shares
-        shares = np.array([max(float(found.get(name, 0.0)), 0.0) for name in self._parts])
+        share_by_source = point.params.get("shares", {}) if point.shares is None else point.shares
+        shares = np.array([max(float(share_by_source.get(name, 0.0)), 0.0) for name in self._parts])
         return shares / shares.sum() if shares.sum() > 0 else shares
 
     def _others(self, point: Point) -> list[float]:

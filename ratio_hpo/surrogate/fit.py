@@ -1,6 +1,6 @@
-"""Hyperparameters of the response model: the mode of their posterior, and the share that each output answers to.
+"""Fit the hyperparameters of the response model: their posterior mode, and the share that each output depends on most.
 
-All outputs share their hyperparameters, so that a few points of many languages say what a few points of one cannot.
+All outputs share their hyperparameters, so that a few points of many languages are enough to fit them.
 """
 
 from __future__ import annotations
@@ -19,33 +19,37 @@ Array = NDArray[np.float64]
 
 JITTER = 1e-8
 LENGTH = 1.0
-"""Length scale of other parameters, in the unit cube, before anything is seen."""
+"""Prior median of the length scale of other parameters, in the unit cube."""
 
 STAGE_LENGTH = 2.0
-"""The same of progress, in doublings."""
+"""Prior median of the length scale of progress, in doublings."""
 
 SPREADS = (1.0, 1.5, 1.0, 1.0, 1.0, 0.5, 0.5, 1.0)
-"""Standard deviations of the logarithms of weights, lengths of shares and noise, before anything is seen."""
+"""Prior standard deviations of the logarithms of weights, length scales of shares, and noise."""
 
 LENGTH_SPREAD = 0.7
+"""Prior standard deviation of the logarithm of the length scales of other parameters and progress."""
+
 BOUND = 4.0
-"""Hyperparameters stay within so many standard deviations of where they begin."""
+"""Bound on the distance of hyperparameters from their prior medians, in prior standard deviations."""
 
 MAX_ROUNDS = 30
 
 
 def start(blocks: Sequence[slice], stages: int) -> Hyper:
-    """Where hyperparameters begin: medians of what is expected of them before anything is seen."""
-    others = len(blocks) - stages
-    return Hyper(lengths=(LENGTH,) * others + (STAGE_LENGTH,) * stages)
+    """Return the prior medians of the hyperparameters, from which the fit starts."""
+    num_others = len(blocks) - stages
+    return Hyper(lengths=(LENGTH,) * num_others + (STAGE_LENGTH,) * stages)
 
 
 def choose_parts(common: Shared, outputs: Array, noise: float | Array, parts: int) -> tuple[int | None, ...]:
-    """The share that each output answers to most, or None, by evidence.
+    """Choose the share that each output depends on most, or None, by marginal likelihood.
 
     Args:
-        outputs: scaled [n, m].
-        noise: variance of all points, or of each.
+        common: covariance terms that all outputs share.
+        outputs: scaled outputs [n, m].
+        noise: noise variance, of all points or of each point.
+        parts: number of shares.
     """
     choices: list[int | None] = [None, *range(parts)]
     evidence = np.array([_evidence(common.of(part), outputs, noise) for part in choices])
@@ -55,34 +59,40 @@ def choose_parts(common: Shared, outputs: Array, noise: float | Array, parts: in
 def fit(
     table: FeatureTable, outputs: Array, blocks: Sequence[slice], begin: Hyper
 ) -> tuple[Hyper, tuple[int | None, ...]]:
-    """Hyperparameters and each output's share.
+    """Fit the hyperparameters, and choose the share that each output depends on most.
 
     Args:
-        outputs: scaled to mean 0 and variance 1 [n, m].
-        begin: the centre of the prior, where the search for the mode begins.
+        table: points [n].
+        outputs: outputs scaled to mean 0 and variance 1 [n, m].
+        blocks: groups of columns of the other parameters that share a length scale.
+        begin: centre of the prior, from which the fit starts.
     """
     pairs = Pairs(table, table, blocks)
     mixed, parts = table.shares.shape[1] > 0, table.shares.shape[1]
-    chosen = choose_parts(shared(pairs, begin, mixed=mixed), outputs, begin.noise, parts)
+    chosen_parts = choose_parts(shared(pairs, begin, mixed=mixed), outputs, begin.noise, parts)
     centre = begin.logs()
     spread = np.array([*SPREADS, *[LENGTH_SPREAD] * len(begin.lengths)])
 
     def objective(logs: Array) -> tuple[float, Array]:
-        away = (logs - centre) / spread
-        value, slope = _likelihood(pairs, outputs, chosen, Hyper.from_logs(logs), mixed=mixed)
-        return value + 0.5 * float(away @ away), slope + away / spread
+        deviations = (logs - centre) / spread
+        value, slope = _likelihood(pairs, outputs, chosen_parts, Hyper.from_logs(logs), mixed=mixed)
+        return value + 0.5 * float(deviations @ deviations), slope + deviations / spread
 
     bounds = list(zip(centre - BOUND * spread, centre + BOUND * spread, strict=True))
-    found = minimize(objective, centre, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MAX_ROUNDS})
-    hyper = Hyper.from_logs(found.x)
+    optimum = minimize(objective, centre, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": MAX_ROUNDS})
+    hyper = Hyper.from_logs(optimum.x)
     return hyper, choose_parts(shared(pairs, hyper, mixed=mixed), outputs, hyper.noise, parts)
 
 
 def factor(covariance: Array, noise: float | Array) -> Array:
-    """The lower Cholesky factor of a covariance with noise; more of it where rounding asks for it.
+    """Return the lower Cholesky factor of a covariance with noise, which is increased if rounding requires it.
 
     Args:
-        noise: variance of all points, or of each.
+        covariance: covariance without noise [n, n].
+        noise: noise variance, of all points or of each point.
+
+    Raises:
+        ArithmeticError: the covariance is not positive definite, even with more noise.
     """
     for _ in range(6):
         try:
@@ -90,11 +100,11 @@ def factor(covariance: Array, noise: float | Array) -> Array:
             return lower
         except LinAlgError:
             noise = 10.0 * np.maximum(noise, JITTER)
-    raise ArithmeticError("the covariance of the response model is not positive")
+    raise ArithmeticError("the covariance of the response model is not positive definite")
 
 
 def _evidence(covariance: Array, outputs: Array, noise: float | Array) -> Array:
-    """Log marginal likelihood of each output, less a constant [m]."""
+    """Return the log marginal likelihood of each output, up to a constant [m]."""
     lower = factor(covariance, noise)
     solved = solve_triangular(lower, outputs, lower=True)
     evidence: Array = -0.5 * (solved**2).sum(0) - np.log(np.diag(lower)).sum()
@@ -102,32 +112,33 @@ def _evidence(covariance: Array, outputs: Array, noise: float | Array) -> Array:
 
 
 def _likelihood(
-    pairs: Pairs, outputs: Array, chosen: Sequence[int | None], hyper: Hyper, *, mixed: bool
+    pairs: Pairs, outputs: Array, chosen_parts: Sequence[int | None], hyper: Hyper, *, mixed: bool
 ) -> tuple[float, Array]:
-    """Negative log likelihood of all outputs, and its slope over the logarithms of the hyperparameters.
+    """Return the negative log likelihood of all outputs, and its gradient in the logarithms of the hyperparameters.
 
-    Rasmussen and Williams 2006, equations 2.30 and 5.9.
+    See Rasmussen and Williams 2006, equations 2.30 and 5.9.
     """
     common = shared(pairs, hyper, mixed=mixed)
     shape = common.outer.shape
     value, own_slope = 0.0, 0.0
-    whole, of_own = np.zeros(shape), np.zeros(shape)
-    for part in sorted(set(chosen), key=lambda part: -1 if part is None else part):
-        mine = outputs[:, [j for j, its in enumerate(chosen) if its == part]]
+    total_gradient, own_gradient = np.zeros(shape), np.zeros(shape)
+    for part in sorted(set(chosen_parts), key=lambda part: -1 if part is None else part):
+        part_outputs = outputs[:, [j for j, output_part in enumerate(chosen_parts) if output_part == part]]
         lower = factor(common.of(part), hyper.noise)
-        weights = cho_solve((lower, True), mine)
-        value += 0.5 * float((mine * weights).sum()) + mine.shape[1] * float(np.log(np.diag(lower)).sum())
-        pull = mine.shape[1] * cho_solve((lower, True), np.eye(len(mine))) - weights @ weights.T
-        whole += pull
+        weights = cho_solve((lower, True), part_outputs)
+        count = part_outputs.shape[1]
+        value += 0.5 * float((part_outputs * weights).sum()) + count * float(np.log(np.diag(lower)).sum())
+        gradient = count * cho_solve((lower, True), np.eye(len(part_outputs))) - weights @ weights.T
+        total_gradient += gradient
         if part is not None:
-            near = pairs.own(part)
-            of_own += pull * pairs.at_points(hyper.own * matern(near, hyper.own_length))
-            slope = pairs.at_points(matern_slope(near, hyper.own_length) * near / hyper.own_length**2)
-            own_slope += 0.5 * hyper.own * float((pull * common.outer * slope).sum())
-    inner = whole * common.inner + of_own
-    away = sum((d / length**2 for d, length in zip(pairs.others, hyper.lengths, strict=True)), np.zeros(shape))
-    outer_slope = matern_slope(away, 1.0)
-    outer = whole * common.outer
+            squared = pairs.own(part)
+            own_gradient += gradient * pairs.at_points(hyper.own * matern(squared, hyper.own_length))
+            slope = pairs.at_points(matern_slope(squared, hyper.own_length) * squared / hyper.own_length**2)
+            own_slope += 0.5 * hyper.own * float((gradient * common.outer * slope).sum())
+    inner = total_gradient * common.inner + own_gradient
+    distance = sum((d / length**2 for d, length in zip(pairs.others, hyper.lengths, strict=True)), np.zeros(shape))
+    outer_slope = matern_slope(distance, 1.0)
+    outer = total_gradient * common.outer
     hellinger = pairs.hellinger
     smooth_slope = matern_slope(hellinger, hyper.smooth_length) * hellinger / hyper.smooth_length**2
     products, smooth, smooth_slope = (
@@ -138,11 +149,11 @@ def _likelihood(
             0.5 * hyper.constant * float(outer.sum()),
             0.5 * hyper.linear * float((outer * products).sum()) if mixed else 0.0,
             0.5 * hyper.smooth * float((outer * smooth).sum()) if mixed else 0.0,
-            0.5 * float((common.outer * of_own).sum()),
+            0.5 * float((common.outer * own_gradient).sum()),
             0.5 * hyper.run_effect * float((outer * pairs.same_run).sum()),
             0.5 * hyper.smooth * float((outer * smooth_slope).sum()) if mixed else 0.0,
             own_slope,
-            0.5 * hyper.noise * float(np.trace(whole)),
+            0.5 * hyper.noise * float(np.trace(total_gradient)),
             *(
                 0.5 * float((outer_slope * (d / length**2) * inner).sum())
                 for d, length in zip(pairs.others, hyper.lengths, strict=True)

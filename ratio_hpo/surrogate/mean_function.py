@@ -1,9 +1,9 @@
-"""What is believed before anything is seen, as a mean that the response model may come to distrust.
+"""Mean functions: prior knowledge as a mean of the response model, weighted by the data.
 
-Scores are taken to follow a belief f by an unknown factor b, for each output by itself: b f(x) + GP(x), b ~ N(1, 1).
-That is a Gaussian process again (Rasmussen and Williams 2006, section 2.7): its mean is f, and its covariance has one
-more term, f(x) f(x'). So data decide how far the belief is trusted: they draw the factor to 0 where it says nothing,
-and below 0 where the opposite is true, at which it says as much as a true one.
+Each output is modelled as b f(x) + GP(x), with a mean function f and an unknown factor b ~ N(1, 1). This is again a
+Gaussian process (Rasmussen and Williams 2006, section 2.7): its mean is f, and its covariance has the additional term
+f(x) f(x'). So the data decide how much f counts: its factor moves to 0 if f is uninformative, and below 0 if scores do
+the opposite of f, which is as informative as a correct f.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from ratio_hpo.surrogate.features import FeatureTable
 Array = NDArray[np.float64]
 
 MeanFunction = Callable[[FeatureTable], Array]
-"""How far scores are believed to lie above the common curve at each point, in standard deviations [n]."""
+"""Returns how far scores are expected to lie above the common curve at each point, in standard deviations [n]."""
 
 TRUST, DOUBT = 1.0, 1.0
-"""Mean and variance of the factor, before anything is seen."""
+"""Prior mean and variance of the factor."""
 
 
 def followed(believed: Array, scaled: Array) -> Array:
-    """The part of scaled outputs that follows beliefs [n, m], by the most probable factors.
+    """Return the part of scaled outputs that the mean functions explain, with the most probable factors [n, m].
 
     Args:
-        believed: of each point by each belief [n, k].
-        scaled: outputs [n, m].
+        believed: value of each mean function at each point [n, k].
+        scaled: scaled outputs [n, m].
     """
-    size = believed.shape[1]
-    if not size:
+    num_priors = believed.shape[1]
+    if not num_priors:
         return np.zeros_like(scaled)
-    before = np.full((size, 1), TRUST / DOUBT)
-    factors = np.linalg.solve(believed.T @ believed + np.eye(size) / DOUBT, believed.T @ scaled + before)
-    part: Array = believed @ factors
-    return part
+    prior_term = np.full((num_priors, 1), TRUST / DOUBT)
+    factors = np.linalg.solve(believed.T @ believed + np.eye(num_priors) / DOUBT, believed.T @ scaled + prior_term)
+    explained: Array = believed @ factors
+    return explained

@@ -1,7 +1,7 @@
-"""The response model: what each language is expected to score at any place, from every point of every curve.
+"""The response model: predicts the score of each language for any parameters, from all points of all curves.
 
-A Gaussian process an output, whose hyperparameters all outputs share. Outputs are taken as -log(ceiling - score), a
-little above the best score that was seen: laws of mixtures are laws of the logarithm of the loss that is left.
+Each output is a Gaussian process, and all outputs share their hyperparameters. An output is -log(ceiling - score), with
+a ceiling a little above the best observed score, because mixing laws describe the logarithm of the remaining loss.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from ratio_hpo.surrogate.mean_function import DOUBT, TRUST, MeanFunction, follow
 Array = NDArray[np.float64]
 
 HEADROOM = 0.2
-"""The ceiling lies above the best score by so much of the range of scores."""
+"""Distance of the ceiling above the best score, as a fraction of the range of scores."""
 
 NEIGHBOURHOOD = 0.5
-"""Doublings of progress within which points have the same level."""
+"""Bandwidth of the common curve, in doublings of progress."""
 
 SHRUNK = 3.0
-"""The spread at a level is drawn to that of all points as if it had been seen in so many more."""
+"""Weight of the overall standard deviation in the local one, in equivalent points."""
 
 MAX_FITTED = 150
-"""Points that hyperparameters are fitted on, at most; the posterior takes all points."""
+"""Maximum number of points for fitting hyperparameters; the posterior uses all points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Hyperparameters, and the share that each output answers to."""
+    """Hyperparameters, and the share that each output depends on most."""
 
     hyper: Hyper
     parts: tuple[int | None, ...]
@@ -43,13 +43,14 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """What is expected at some points, without noise.
+    """Predictions at points, without noise.
 
     Attributes:
         outputs, output_sd: mean and standard deviation of each output [n, m].
-        mean, sd: of the weighted mean over outputs [n].
-        median, room, spread: of its law [n], z standard deviations up: median + room (1 - exp(-z spread)). Below a
-            ceiling doubt reaches further down than up; whoever looks for gains must not take the one for the other.
+        mean, sd: mean and standard deviation of the weighted mean over outputs [n].
+        median, headroom, spread: parameters of the distribution of the weighted mean [n]. The value z standard
+            deviations up is median + headroom (1 - exp(-z spread)). Because of the ceiling, the distribution reaches
+            further down than up, so a symmetric interval would overstate gains.
     """
 
     outputs: Array
@@ -65,13 +66,13 @@ class ResponseModel:
     """A model of scores.
 
     Args:
-        blocks: columns of the other parameters that share a length scale; the last ones are of stages.
-        stages: how many of them.
+        blocks: groups of columns of other parameters that share a length scale; the last groups are stages.
+        stages: number of stages.
         table: points [n].
-        scores: of each point [n, m].
-        weights: of the outputs in their mean [m]; None: all the same.
-        fitted: kept from a model on fewer points; None: fitted on these.
-        priors: what is believed beforehand; how far each is to be trusted is learned, by output.
+        scores: scores of each point [n, m].
+        weights: weight of each output in the weighted mean [m]; None for equal weights.
+        fitted: hyperparameters from a model of fewer points; None to fit them on these points.
+        priors: mean functions; their factors are learned for each output.
 
     Examples:
         >>> import numpy as np
@@ -100,139 +101,150 @@ class ResponseModel:
         self._ceiling = high + HEADROOM * np.maximum(high - low, 1e-6)
         logs = -np.log(self._ceiling - scores)
         self._stages, self._logs = stages, logs
-        self._believed = self._beliefs(table)
+        self._observed_priors = self._prior_values(table)
         centre, scale = self._level(table)
         scaled = (logs - centre) / scale
         if fitted is None:
-            some = _spread_over(len(table), MAX_FITTED)
-            left = scaled - followed(self._believed, scaled)
-            fitted = Fitted(*fit(table.rows(some), left[some], blocks, start(blocks, stages)))
+            selected_rows = _spread_over(len(table), MAX_FITTED)
+            residuals = scaled - followed(self._observed_priors, scaled)
+            fitted = Fitted(*fit(table.rows(selected_rows), residuals[selected_rows], blocks, start(blocks, stages)))
         self.fitted = fitted
         self._mixed = table.shares.shape[1] > 0
         self._condition(scaled)
 
     def predict(self, table: FeatureTable, *, measured: bool = False) -> Posterior:
-        """Means and standard deviations at points, each output by itself.
+        """Return means and standard deviations at points, computed separately for each output.
 
         Args:
-            measured: of what one more run would score there, with its luck and the noise of its scores, and not of
-                what runs score there on average.
+            table: points to predict.
+            measured: predict the score of one more run, with its run effect and noise, instead of the average over
+                runs.
         """
-        hyper, believed = self.fitted.hyper, self._beliefs(table)
-        across_by = self._across(table, believed)
+        hyper, prior_values = self.fitted.hyper, self._prior_values(table)
+        across_by = self._across(table, prior_values)
         means, sds = np.empty((len(table), len(self._weights))), np.empty((len(table), len(self._weights)))
         for part, columns in self._columns.items():
             across = across_by(part)
             means[:, columns] = across @ self._solved[part]
-            sds[:, columns] = self._deviations(table, believed, part, across)[:, None]
-        means += TRUST * believed.sum(1, keepdims=True)
+            sds[:, columns] = self._deviations(table, prior_values, part, across)[:, None]
+        means += TRUST * prior_values.sum(1, keepdims=True)
         if measured:
             sds = np.sqrt(sds**2 + hyper.run_effect + hyper.noise)
         return self._in_scores(table, means, sds)
 
     def quick(self, table: FeatureTable) -> Posterior:
-        """The same, with the standard deviations of the largest group of outputs for all: a fraction of the time."""
-        believed = self._beliefs(table)
-        across_by = self._across(table, believed)
+        """Predict faster, using the standard deviations of the largest group of outputs for all outputs."""
+        prior_values = self._prior_values(table)
+        across_by = self._across(table, prior_values)
         means = np.empty((len(table), len(self._weights)))
         for part, columns in self._columns.items():
             means[:, columns] = across_by(part) @ self._solved[part]
-        means += TRUST * believed.sum(1, keepdims=True)
+        means += TRUST * prior_values.sum(1, keepdims=True)
         part = max(self._columns, key=lambda part: len(self._columns[part]))
-        sds = self._deviations(table, believed, part, across_by(part))
+        sds = self._deviations(table, prior_values, part, across_by(part))
         return self._in_scores(table, means, np.broadcast_to(sds[:, None], means.shape))
 
     def draws(self, table: FeatureTable, number: int, rng: np.random.Generator) -> Array:
-        """What the weighted mean may be at all points at once, drawn from its law [number, n]."""
+        """Draw the weighted mean jointly at all points from its posterior [number, n]."""
         values = np.zeros((number, len(table)))
-        for column, drawn in self._drawn(table, number, rng):
-            values += self._weights[column] * drawn
+        for column, output_draws in self._draw_each(table, number, rng):
+            values += self._weights[column] * output_draws
         return values
 
     def draw_outputs(self, table: FeatureTable, number: int, rng: np.random.Generator) -> Array:
-        """What each output may be at all points at once [number, n, m]."""
+        """Draw each output jointly at all points from its posterior [number, n, m]."""
         values = np.empty((number, len(table), len(self._weights)))
-        for column, drawn in self._drawn(table, number, rng):
-            values[..., column] = drawn
+        for column, output_draws in self._draw_each(table, number, rng):
+            values[..., column] = output_draws
         return values
 
-    def _drawn(self, table: FeatureTable, number: int, rng: np.random.Generator) -> Iterator[tuple[int, Array]]:
-        """Outputs drawn from their law [number, n]; a group of outputs errs together as much as residuals do."""
-        believed = self._beliefs(table)
-        here = shared(Pairs(table, table, self._blocks), self.fitted.hyper, mixed=self._mixed)
-        across_by = self._across(table, believed)
+    def _draw_each(self, table: FeatureTable, number: int, rng: np.random.Generator) -> Iterator[tuple[int, Array]]:
+        """Yield each output with its posterior draws [number, n]; errors of outputs correlate as residuals do."""
+        prior_values = self._prior_values(table)
+        common = shared(Pairs(table, table, self._blocks), self.fitted.hyper, mixed=self._mixed)
+        across_by = self._across(table, prior_values)
         level, scale = self._level(table)
-        together = rng.standard_normal((number, len(table)))
-        own, all_one = np.sqrt(1.0 - self._correlation), np.sqrt(self._correlation)
+        common_noise = rng.standard_normal((number, len(table)))
+        own_weight, common_weight = np.sqrt(1.0 - self._correlation), np.sqrt(self._correlation)
         for part, columns in self._columns.items():
             across = across_by(part)
             solved = solve_triangular(self._lower[part], across.T, lower=True)
-            lower = factor(here.of(part) + DOUBT * believed @ believed.T - solved.T @ solved, JITTER)
-            means = across @ self._solved[part] + TRUST * believed.sum(1, keepdims=True)
+            lower = factor(common.of(part) + DOUBT * prior_values @ prior_values.T - solved.T @ solved, JITTER)
+            means = across @ self._solved[part] + TRUST * prior_values.sum(1, keepdims=True)
             for k, column in enumerate(columns):
-                noise = all_one * together + own * rng.standard_normal(together.shape)
+                noise = common_weight * common_noise + own_weight * rng.standard_normal(common_noise.shape)
                 scaled = level[:, column] + scale[:, column] * (means[:, k] + noise @ lower.T)
                 yield column, self._ceiling[column] - np.exp(-scaled)
 
-    def _across(self, table: FeatureTable, believed: Array) -> Callable[[int | None], Array]:
-        """The covariance of points with what was seen, of outputs that answer to a share."""
+    def _across(self, table: FeatureTable, prior_values: Array) -> Callable[[int | None], Array]:
+        """Return a function from a share to the covariance of points with the observed points."""
         common = shared(Pairs(table, self._table, self._blocks), self.fitted.hyper, mixed=self._mixed)
         if not self._priors:
             return common.of
-        trend = DOUBT * believed @ self._believed.T
+        trend = DOUBT * prior_values @ self._observed_priors.T
         return lambda part: common.of(part) + trend
 
-    def _deviations(self, table: FeatureTable, believed: Array, part: int | None, across: Array) -> Array:
-        """Standard deviations of scaled outputs that answer to a share [n], from the covariance with what was seen."""
+    def _deviations(self, table: FeatureTable, prior_values: Array, part: int | None, across: Array) -> Array:
+        """Return the standard deviations of scaled outputs that depend on a share [n].
+
+        Args:
+            across: covariance of the points with the observed points.
+        """
         solved = solve_triangular(self._lower[part], across.T, lower=True)
-        before = variances(table, self.fitted.hyper, part) + DOUBT * (believed**2).sum(1)
-        deviations: Array = np.sqrt(np.maximum(before - (solved**2).sum(0), 1e-10))
+        prior_variances = variances(table, self.fitted.hyper, part) + DOUBT * (prior_values**2).sum(1)
+        deviations: Array = np.sqrt(np.maximum(prior_variances - (solved**2).sum(0), 1e-10))
         return deviations
 
-    def _beliefs(self, table: FeatureTable) -> Array:
-        """What each prior says of points [n, priors], above what it says of those seen about as far on."""
+    def _prior_values(self, table: FeatureTable) -> Array:
+        """Return each prior at points, relative to its mean at observed points of similar progress [n, priors]."""
         if not self._priors:
             return np.zeros((len(table), 0))
-        there = np.stack([prior(self._table) for prior in self._priors], axis=1)
-        here = there if table is self._table else np.stack([prior(table) for prior in self._priors], axis=1)
+        observed_values = np.stack([prior(self._table) for prior in self._priors], axis=1)
+        values = observed_values if table is self._table else np.stack([prior(table) for prior in self._priors], axis=1)
         near = self._near(table)
-        return here - (near @ there + 1e-12 * there.mean(0)) / (near.sum(1)[:, None] + 1e-12)
+        return values - (near @ observed_values + 1e-12 * observed_values.mean(0)) / (near.sum(1)[:, None] + 1e-12)
 
     def tendency(self, table: FeatureTable) -> Array:
-        """How far the weighted mean lies above the common curve at points, in standard deviations [n]: a prior."""
-        across_by = self._across(table, self._beliefs(table))
+        """Return how far the weighted mean lies above the common curve, in standard deviations [n].
+
+        A warm start uses this as the mean function of another study.
+        """
+        across_by = self._across(table, self._prior_values(table))
         means: Array = np.zeros(len(table))
         for part, columns in self._columns.items():
             means += across_by(part) @ self._solved[part] @ self._weights[columns]
         return means
 
     def _near(self, table: FeatureTable) -> Array:
-        """How near what was seen lies to each point in progress [n, seen]."""
+        """Return the weights of observed points by similarity of progress [n, observed]."""
         if not self._stages:
             return np.ones((len(table), len(self._table)))
-        here, there = table.others[:, -self._stages :], self._table.others[:, -self._stages :]
-        near: Array = np.exp(-0.5 * ((here[:, None] - there[None]) ** 2).sum(2) / NEIGHBOURHOOD**2)
-        return near
+        progress, observed_progress = table.others[:, -self._stages :], self._table.others[:, -self._stages :]
+        weights: Array = np.exp(-0.5 * ((progress[:, None] - observed_progress[None]) ** 2).sum(2) / NEIGHBOURHOOD**2)
+        return weights
 
     def _level(self, table: FeatureTable) -> tuple[Array, Array]:
-        """Mean and standard deviation [n, m] of what was seen about as far on as each point: the common curve.
+        """Return mean and standard deviation of observed points of similar progress: the common curve [n, m].
 
-        The process is of what is above and below it.
+        The Gaussian process models deviations from it.
         """
-        whole, every = self._logs.mean(0), np.maximum(self._logs.std(0), 1e-9)
+        overall_mean, overall_sd = self._logs.mean(0), np.maximum(self._logs.std(0), 1e-9)
         if not self._stages:
-            return np.broadcast_to(whole, (len(table), len(whole))), np.broadcast_to(every, (len(table), len(whole)))
+            shape = len(table), len(overall_mean)
+            return np.broadcast_to(overall_mean, shape), np.broadcast_to(overall_sd, shape)
         near = self._near(table)
         count = near.sum(1)[:, None] + 1e-12
-        centre = (near @ self._logs + 1e-12 * whole) / count
-        about = np.maximum(near @ self._logs**2 / count - (near @ self._logs / count) ** 2, 0.0)
-        return centre, np.sqrt((count * about + SHRUNK * every**2) / (count + SHRUNK))
+        centre = (near @ self._logs + 1e-12 * overall_mean) / count
+        variance = np.maximum(near @ self._logs**2 / count - (near @ self._logs / count) ** 2, 0.0)
+        return centre, np.sqrt((count * variance + SHRUNK * overall_sd**2) / (count + SHRUNK))
 
     def _condition(self, scaled: Array) -> None:
         hyper, parts = self.fitted.hyper, self.fitted.parts
-        scaled = scaled - TRUST * self._believed.sum(1, keepdims=True)
-        across_by = self._across(self._table, self._believed)
-        self._columns = {part: [j for j, its in enumerate(parts) if its == part] for part in dict.fromkeys(parts)}
+        scaled = scaled - TRUST * self._observed_priors.sum(1, keepdims=True)
+        across_by = self._across(self._table, self._observed_priors)
+        self._columns = {
+            part: [j for j, output_part in enumerate(parts) if output_part == part] for part in dict.fromkeys(parts)
+        }
         self._lower = {part: factor(across_by(part), hyper.noise) for part in self._columns}
         self._solved = {
             part: cho_solve((self._lower[part], True), scaled[:, columns]) for part, columns in self._columns.items()
@@ -244,43 +256,43 @@ class ResponseModel:
         self._correlation = _mean_correlation(residuals)
 
     def _in_scores(self, table: FeatureTable, means: Array, sds: Array) -> Posterior:
-        """Means and standard deviations of log-normal distances to the ceiling."""
+        """Convert scaled predictions to scores, whose distances to the ceiling are log-normal."""
         level, scale = self._level(table)
         centre, spread = level + scale * means, scale * sds
-        left = np.exp(-centre + 0.5 * spread**2)
-        outputs, output_sd = self._ceiling - left, left * np.sqrt(np.expm1(np.minimum(spread**2, 20.0)))
+        remaining = np.exp(-centre + 0.5 * spread**2)
+        outputs, output_sd = self._ceiling - remaining, remaining * np.sqrt(np.expm1(np.minimum(spread**2, 20.0)))
         middle = np.exp(-centre)
-        headroom, up = middle @ self._weights, np.sqrt(self._together(middle * -np.expm1(-spread)))
+        headroom, up = middle @ self._weights, np.sqrt(self._variance_of_mean(middle * -np.expm1(-spread)))
         return Posterior(
             outputs=outputs,
             output_sd=output_sd,
             mean=outputs @ self._weights,
-            sd=np.sqrt(self._together(output_sd)),
+            sd=np.sqrt(self._variance_of_mean(output_sd)),
             median=(self._ceiling - middle) @ self._weights,
             headroom=headroom,
             spread=-np.log1p(-np.minimum(up / headroom, 1.0 - 1e-9)),
         )
 
-    def _together(self, sds: Array) -> Array:
-        """Variance of the weighted mean [n] of outputs whose errors go together as residuals do."""
-        parts = sds * self._weights
-        alone, all_one = (parts**2).sum(1), parts.sum(1) ** 2
-        together: Array = (1.0 - self._correlation) * alone + self._correlation * all_one
-        return together
+    def _variance_of_mean(self, sds: Array) -> Array:
+        """Return the variance of the weighted mean of outputs whose errors correlate as residuals do [n]."""
+        weighted_sds = sds * self._weights
+        uncorrelated, correlated = (weighted_sds**2).sum(1), weighted_sds.sum(1) ** 2
+        variance: Array = (1.0 - self._correlation) * uncorrelated + self._correlation * correlated
+        return variance
 
 
 def _mean_correlation(residuals: Array) -> float:
-    """How outputs' leave-one-out residuals go together, in [0, 1]; half-way where there are few."""
+    """Return the mean correlation of the outputs' leave-one-out residuals, shrunk to 0.5 for few points, in [0, 1]."""
     count, size = residuals.shape
     if size == 1 or count < 3:
         return 1.0
     scaled = residuals / np.maximum(residuals.std(0), 1e-12)
-    found = scaled.T @ scaled / count
-    mean = (found.sum() - np.trace(found)) / (size * (size - 1))
-    part = count / (count + 10.0)
-    return float(np.clip(part * mean + (1.0 - part) * 0.5, 0.0, 1.0))
+    correlations = scaled.T @ scaled / count
+    mean = (correlations.sum() - np.trace(correlations)) / (size * (size - 1))
+    weight = count / (count + 10.0)
+    return float(np.clip(weight * mean + (1.0 - weight) * 0.5, 0.0, 1.0))
 
 
-def _spread_over(count: int, most: int) -> NDArray[np.intp]:
-    """Numbers below `count`, evenly spread, at most so many."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
+def _spread_over(count: int, limit: int) -> NDArray[np.intp]:
+    """Return at most `most` evenly spaced integers below `count`."""
+    return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(np.intp))

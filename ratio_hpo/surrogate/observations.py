@@ -1,4 +1,4 @@
-"""What a study has seen, as the model takes it: points of every curve, stopped and running trials among them."""
+"""Observations of the response model: points of every curve, including those of pruned and running trials."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from ratio_hpo.surrogate.features import Point
 Array = NDArray[np.float64]
 
 MAX_POINTS = 400
-"""Points that a model is made of, at most: of so many trials the better ends, then all others, the latest ones first;
-then what else of curves, the latest ones first."""
+"""Maximum number of points of a model. At most half of them are the best last points of trials; then come the other
+last points and then all other points, newest trials first."""
 
 CLOSE = 1e-6
+"""Tolerance for the primary score as the weighted mean of its outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,12 @@ class Observations:
     """Points with their scores.
 
     Attributes:
-        points: in the order of trials and costs.
-        trials: number of each point's trial [n].
-        costs: attributed [n].
-        scores: [n, m].
-        names: of the outputs: languages, or targets, or the primary score.
-        weights: of the outputs in the primary score [m].
+        points: points in the order of trials and costs.
+        trials: trial number of each point [n].
+        costs: attributed cost of each point [n].
+        scores: score of each output at each point [n, m].
+        names: score keys of the outputs: languages, targets or the primary score.
+        weights: weight of each output in the primary score [m].
     """
 
     points: list[Point]
@@ -46,30 +47,30 @@ class Observations:
 
 
 def windows_at(record: TrialRecord, progress: Progress) -> dict[str, float]:
-    """Windows of every stage at an evaluation."""
-    done: dict[str, float] = {}
+    """Return the windows consumed by each stage at an evaluation."""
+    windows: dict[str, float] = {}
     if progress.stage in record.plan.stages or progress.parts:
         for stage, plan in record.plan.stages.items():
             if stage == progress.stage or stage in progress.parts:
                 break
-            done[stage] = plan.windows
+            windows[stage] = plan.windows
     else:
         for point in record.curve:
             if point.stage == progress.stage:
                 break
-            done[point.stage] = point.windows
-    return {**done, **(progress.parts or {progress.stage: progress.windows})}
+            windows[point.stage] = point.windows
+    return {**windows, **(progress.parts or {progress.stage: progress.windows})}
 
 
 def drawn_by(record: TrialRecord, windows: Mapping[str, float]) -> Point:
-    """A place on the course of a trial, with what was really drawn in its first stage, where that is known."""
+    """Return a point of a trial, with the realised shares of its first stage if they are known."""
     stage = next(iter(record.plan.stages.values()), None)
     shares = {name: source.share_windows for name, source in stage.sources.items()} if stage is not None else None
     return Point(params=record.params, ratio=record.plan.ratio_realised, shares=shares or None, windows=windows)
 
 
 def learned_from(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The trials that have a place in the space."""
+    """Return the trials whose parameters lie in the search space."""
     return [record for record in records if record.kind != NO_INTERMEDIATE and record.params]
 
 
@@ -78,18 +79,19 @@ def observations(
     targets: Mapping[str, float] | None = None,
     weights: Mapping[str, float] | None = None,
 ) -> Observations:
-    """The points of trials.
+    """Return the scored points of trials that have not failed.
 
     Args:
-        targets: weight in the primary score of each target, by name.
-        weights: of languages in the primary score; none: the same for all.
+        records: trials.
+        targets: weight of each target in the primary score, by name.
+        weights: weight of each language in the primary score; equal weights if empty.
     """
     pairs = [
         (record, point) for record in learned_from(records) if record.state is not State.FAIL for point in record.scored
     ]
     if len(pairs) > MAX_POINTS:
-        pairs = [pairs[k] for k in _chosen(pairs)]
-    names, shares, scores = _outputs([point.scores for _, point in pairs], _Makeup(targets or {}, weights or {}))
+        pairs = [pairs[k] for k in _selected_points(pairs)]
+    names, shares, scores = _outputs([point.scores for _, point in pairs], _ScoreWeights(targets or {}, weights or {}))
     return Observations(
         points=[drawn_by(record, windows_at(record, point)) for record, point in pairs],
         trials=np.array([record.number for record, _ in pairs], dtype=np.intp),
@@ -101,20 +103,20 @@ def observations(
 
 
 def names_languages(records: Sequence[TrialRecord], weights: Mapping[str, float] | None = None) -> bool:
-    """Whether a model learns each language by itself; True where there is none to learn.
+    """Return whether a model has one output for each language; True if no language is scored.
 
     Args:
-        weights: of languages in the primary score; none: the same for all.
+        weights: weight of each language in the primary score; equal weights if empty.
     """
     points = [point for record in records for point in record.scored]
     languages = set.intersection(*(set(languages_of(point.scores, "score/")) for point in points)) if points else set()
-    return not languages or _outputs([point.scores for point in points], _Makeup({}, weights or {}))[0] != (
+    return not languages or _outputs([point.scores for point in points], _ScoreWeights({}, weights or {}))[0] != (
         PRIMARY_SCORE,
     )
 
 
-def _chosen(pairs: Sequence[tuple[TrialRecord, Progress]]) -> list[int]:
-    """Which points a model is made of, where there are too many."""
+def _selected_points(pairs: Sequence[tuple[TrialRecord, Progress]]) -> list[int]:
+    """Return the indices of the points to use if there are more than `MAX_POINTS`."""
     ends = [k for k, (record, point) in enumerate(pairs) if point is record.scored[-1]]
     best = sorted(ends, key=lambda k: (-pairs[k][1].primary_score, pairs[k][0].number))[: MAX_POINTS // 2]
     is_end = set(ends)
@@ -123,27 +125,29 @@ def _chosen(pairs: Sequence[tuple[TrialRecord, Progress]]) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Makeup:
-    """What the primary score is the weighted mean of: targets, or languages, which weigh the same where nothing is said."""
+class _ScoreWeights:
+    """Weights of targets and languages in the primary score; languages have equal weights if none are given."""
 
     targets: Mapping[str, float]
     languages: Mapping[str, float]
 
 
-def _outputs(points: Sequence[Mapping[str, float]], makeup: _Makeup) -> tuple[tuple[str, ...], Array, Array]:
-    """Names, weights and scores of what makes up the primary score: languages, else targets, else the primary score alone."""
+def _outputs(
+    points: Sequence[Mapping[str, float]], score_weights: _ScoreWeights
+) -> tuple[tuple[str, ...], Array, Array]:
+    """Return names, weights and scores of the outputs: languages, else targets, else only the primary score."""
     primary_score = np.array([point[PRIMARY_SCORE] for point in points])
     languages = set.intersection(*(set(languages_of(point, "score/")) for point in points)) if points else set()
-    by_language = makeup.languages or dict.fromkeys(languages, 1.0)
+    by_language = score_weights.languages or dict.fromkeys(languages, 1.0)
     keys = {
         tuple(f"score/{language}" for language in sorted(languages)): [
             by_language.get(language, 0.0) for language in sorted(languages)
         ],
-        tuple(f"{target}/mean" for target in makeup.targets): [*makeup.targets.values()],
+        tuple(f"{target}/mean" for target in score_weights.targets): [*score_weights.targets.values()],
     }
-    for names, given in keys.items():
+    for names, output_weights in keys.items():
         if names and all(name in point for point in points for name in names):
-            scores, weights = np.array([[point[name] for name in names] for point in points]), np.array(given)
+            scores, weights = np.array([[point[name] for name in names] for point in points]), np.array(output_weights)
             if weights.sum() > 0 and np.allclose(scores @ (weights / weights.sum()), primary_score, atol=CLOSE):
                 return names, weights / weights.sum(), scores
     return (PRIMARY_SCORE,), np.ones(1), primary_score[:, None]

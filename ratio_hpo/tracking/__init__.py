@@ -1,4 +1,4 @@
-"""Writes down what happened, beside the search and never in its way."""
+"""Tracking: write studies to MLflow in the background, without delaying the search."""
 
 from ratio_hpo.tracking.base import StudyFacts, Tracker
 from ratio_hpo.tracking.loop import TrackingLoop

@@ -1,4 +1,4 @@
-"""What a tracker must do, and what it is told."""
+"""The tracker interface, and the facts about a study that a tracker receives."""
 
 from __future__ import annotations
 
@@ -11,34 +11,38 @@ from ratio_hpo.core.plans import WINDOWS
 from ratio_hpo.core.trial import TrialRecord
 
 Ends = Callable[[TrialRecord], Mapping[str, float]]
-"""Final numbers of a finished trial (F1, cost, cost to target, area over the curve); infinity: censored."""
+"""Returns the final metrics of a finished trial (score, cost, cost to target, area over curve); infinity: censored."""
 
 
 def no_ends(record: TrialRecord) -> Mapping[str, float]:
-    """The final numbers of a study that has none."""
+    """Return no final metrics."""
     return {}
 
 
 def whole(folder: Path) -> str | None:
-    """Nothing is known to be damaged."""
+    """Return None: the folder is not known to be damaged."""
     return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyFacts:
-    """What a tracker is told of a study beside its trials.
+    """Facts about a study, apart from its trials, that a tracker receives.
 
     Attributes:
-        experiment: groups studies.
+        study: name of the study.
+        experiment: name of the MLflow experiment that groups studies.
+        ends: computes the final metrics of a finished trial.
         front: numbers of the trials that have a point on the front.
-        kept: names of the points of each trial whose weights are kept, wherever they are.
-        checkpoints: folders of those that are on this machine, by trial number.
-        damaged: names the file of such a folder that is not as it was written; None: all are.
-        timed: whether the target is known, so that cost to target is.
+        kept: names of each trial's points whose weights are kept, on any machine.
+        checkpoints: folders of the kept weights on this machine, by trial number.
+        damaged: returns the name of a damaged file in such a folder, or None if all files are intact.
+        timed: whether the target, and therefore cost to target, is known.
         datasets: fingerprint of each data set, by `<stage>/<source>`.
-        base: name and fingerprint of the base model; None: there is none.
-        measure: what the primary score is called.
-        cost_unit: what costs count: `windows` or `tokens`.
+        base: name and fingerprint of the base model; None: no base model.
+        languages: target languages.
+        measure: name of the primary score.
+        cost_unit: unit of costs: `windows` or `tokens`.
+        parameters: names of the parameters of the space.
     """
 
     study: str
@@ -58,44 +62,44 @@ class StudyFacts:
 
 
 def token(record: TrialRecord, *, on_front: bool, timed: bool) -> str:
-    """What is to be written of a trial, in a few characters: equal tokens mean that nothing has changed."""
+    """Return a short token of what is written about a trial; equal tokens mean that nothing has changed."""
     ends = "timed" if timed and record.state.finished else "-"
     return f"{_letters(record)}/{record.state.value}/{'front' if on_front else '-'}/{ends}"
 
 
 def written_evaluations(mark: str | None, record: TrialRecord) -> int:
-    """How many evaluations a token says were written as they are now."""
+    """Return how many evaluations are already written in their current form, according to a token."""
     letters = (mark or "").partition("/")[0]
     return len(letters) if _letters(record).startswith(letters) else 0
 
 
 def _letters(record: TrialRecord) -> str:
-    """A letter an evaluation: whether it has a primary score."""
+    """Return one letter per evaluation: `s` if it has a primary score, else `-`."""
     return "".join("s" if point.has_primary_score else "-" for point in record.curve)
 
 
 class Refused(Exception):
-    """A store that answers refuses what it is given, now and whenever it is tried again."""
+    """The tracking store rejects a value permanently; retrying cannot help."""
 
 
 class Tracker(Protocol):
-    """Somewhere to write trials to. Any method may raise anything; it will be tried again."""
+    """A destination that trials are written to. Any method may raise any exception; the call is retried later."""
 
     def written(self, study: str) -> Mapping[int, str]:
-        """The token of each trial of a study that is there already."""
+        """Return the token of each trial of a study that is already written."""
         ...
 
     def write(self, facts: StudyFacts, record: TrialRecord, since: int, mark: str) -> None:
-        """Write a trial: its facts, evaluations from number `since` on, its end if it has one, and its token.
+        """Write a trial: its facts, the evaluations from index `since`, its end if it has one, and its token.
 
-        Writing the same again changes nothing.
+        The call is idempotent: writing the same content again changes nothing.
         """
         ...
 
     def write_checkpoints(self, facts: StudyFacts, record: TrialRecord) -> None:
-        """Store those of a trial's kept weights that are on this machine; delete what is no longer kept."""
+        """Store a trial's kept weights that are on this machine; delete stored weights that are no longer kept."""
         ...
 
     def write_study(self, facts: StudyFacts, mark: str, make: Callable[[Path], None]) -> None:
-        """Store what `make` writes into a folder, with the study; nothing where `mark` is there already."""
+        """Store the files that `make` writes with the study; do nothing if `mark` is already stored."""
         ...

@@ -1,7 +1,7 @@
-"""The ready-made chart view of a study: the tag that MLflow's page reads it from.
+"""The prepared chart view of a study, stored in a tag that MLflow's web page reads.
 
-The format is MLflow's own and undocumented (read from the page of version 3.17): whatever it does to a later
-version, no run depends on it.
+The format is undocumented (taken from the web page of MLflow 3.17). If a later version does not read it, only the view
+is lost; runs do not depend on it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ TAG = "mlflow.sharedViewState."
 
 
 def view_id(study: str) -> str:
-    """The name of a study's view."""
+    """Return the name of the view of a study."""
     return safe_name(f"ratio-hpo-{study}"[:200])
 
 
 def view_path(experiment_id: str, study: str) -> str:
-    """Where the view of a study is, below the address of the server."""
+    """Return the path of the view of a study, relative to the address of the server."""
     share = quote(view_id(study))
     return (
         f"#/experiments/{experiment_id}/runs?viewStateShareKey={share}"
@@ -37,13 +37,13 @@ def view_path(experiment_id: str, study: str) -> str:
 def view_tag(
     study: str, languages: Sequence[str], parameters: Sequence[str], measure: str = "F1", cost_unit: str = WINDOWS
 ) -> tuple[str, str]:
-    """Key and value of the experiment's tag that holds the view.
+    """Return the key and the value of the experiment's tag that holds the view.
 
     Args:
-        languages: for the charts of the score by language.
-        parameters: names of parameters, for the parallel coordinates.
-        measure: what the score is called.
-        cost_unit: what costs count.
+        languages: target languages; each gets a chart of its score.
+        parameters: names of the parameters in the parallel coordinates.
+        measure: name of the score.
+        cost_unit: unit of costs.
     """
     state = _state(study, languages, parameters, measure, cost_unit)
     packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()

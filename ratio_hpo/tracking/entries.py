@@ -1,4 +1,4 @@
-"""What is written of a trial: names and values, as every MLflow store takes them."""
+"""The params, tags and metrics that are written for a trial, in a form that every MLflow store accepts."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ COSTS = {
     "paid_scored": "paid/scored_windows",
     "paid_scoring_seconds": "paid/scoring_seconds",
 }
-"""Measures of an objective that are costs: attributed ones, and what was really spent."""
+"""Metric names of the measures that are costs: attributed (`cost/`) and paid (`paid/`)."""
 
 
 def params_of(record: TrialRecord) -> dict[str, str]:
-    """What `_params` yields, under names that MLflow takes; of two of one name the first one."""
-    found: dict[str, str] = {}
+    """Return the params of a trial under names that MLflow accepts; if two names coincide, the first one counts."""
+    params: dict[str, str] = {}
     for name, value in _params(record):
-        found.setdefault(safe_name(name), value)
-    return found
+        params.setdefault(safe_name(name), value)
+    return params
 
 
 def real_names_of(record: TrialRecord) -> dict[str, str]:
-    """Tags with the real names of parameters, scores and measures that had to be called otherwise."""
+    """Return tags with the real names of parameters, scores and measures whose names MLflow does not accept."""
     names = {name for name, _ in _params(record)}
     names |= {key for point in record.curve for key in (*point.scores, *point.measures)}
     return {f"{REAL_NAME}{safe_name(name)}": name for name in sorted(names) if safe_name(name) != name}
 
 
 def _params(record: TrialRecord) -> Iterator[tuple[str, str]]:
-    """Parameters; steps, shares as asked and as realised, and epochs of each source of each stage."""
+    """Yield parameters, and the steps, requested and realised shares and epochs of each stage's sources."""
     for key, value in record.params.items():
         if key != "shares":
             yield key, _text(value)
@@ -61,16 +61,16 @@ def _params(record: TrialRecord) -> Iterator[tuple[str, str]]:
     for k, (name, stage) in enumerate(plan.stages.items()):
         prefix = "" if k == 0 else f"{name}/"
         yield f"{prefix}steps" if k else f"{name}/steps", _text(stage.steps)
-        for source, got in stage.sources.items():
-            yield f"{prefix}requested/{source}", _text(got.requested)
-            yield f"{prefix}realised/{source}", _text(got.share_windows)
-            yield f"{prefix}epochs/{source}", _text(got.epochs)
-            if got.capped is not None:
-                yield f"{prefix}capped/{source}", _text(got.capped)
+        for source, planned in stage.sources.items():
+            yield f"{prefix}requested/{source}", _text(planned.requested)
+            yield f"{prefix}realised/{source}", _text(planned.share_windows)
+            yield f"{prefix}epochs/{source}", _text(planned.epochs)
+            if planned.capped is not None:
+                yield f"{prefix}capped/{source}", _text(planned.capped)
 
 
 def run_name(study: str, number: int | str, ratio: float | str | None) -> str:
-    """How the run of a trial is called: study, number, and the ratio where it has one.
+    """Return the name of a trial's run: study, number, and the ratio if it has one.
 
     Examples:
         >>> run_name("polyglot-world-default", 7, 0.61803)
@@ -80,16 +80,16 @@ def run_name(study: str, number: int | str, ratio: float | str | None) -> str:
 
 
 def description(study: str, number: int | str) -> str:
-    """What the run is, and the command that shows it."""
+    """Return the description of a trial's run, with the command that shows the trial."""
     return (
-        f"Trial {number} of study {study}: an intermediate stage on a mixture, then the target stage, evaluated along "
-        f"the way; the step is the cost from the base model on.\n\n"
+        f"Trial {number} of study {study}: an intermediate stage on a mixture, then the target stage, evaluated at "
+        f"each rung. The step axis is the cumulative cost from the base model.\n\n"
         f"`ratio-hpo trial {number} {study}` shows its parameters, mixture and curve."
     )
 
 
 def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
-    """State, baseline, membership of the front, reason, versions and commit."""
+    """Return tags with state, baseline, front membership, reason, versions and commit."""
     settings = record.settings
     tags = {
         STUDY: facts.study,
@@ -102,7 +102,7 @@ def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
         "front": "yes" if record.number in facts.front else "no",
         "experiment": facts.experiment,
         **{key: str(settings[key]) for key in ("sampler", "pruner", "backend") if key in settings},
-        **{safe_name(f"version/{name}"): str(found) for name, found in settings.get("versions", {}).items()},
+        **{safe_name(f"version/{name}"): str(version) for name, version in settings.get("versions", {}).items()},
         **{key: printable(name) for key, name in real_names_of(record).items()},
     }
     commit = settings.get("git_commit")
@@ -119,7 +119,7 @@ def tags_of(facts: StudyFacts, record: TrialRecord) -> dict[str, str]:
 
 
 def metrics_of(point: Progress, cost_unit: str) -> dict[str, float]:
-    """Scores, measures and costs of one evaluation."""
+    """Return the finite scores, measures and costs of one evaluation."""
     values: dict[str, float] = dict(point.scores)
     values[f"cost/{cost_unit}"] = point.cost
     values[f"paid/{cost_unit}"] = point.paid_cost
@@ -129,7 +129,7 @@ def metrics_of(point: Progress, cost_unit: str) -> dict[str, float]:
 
 
 def end_metrics_of(facts: StudyFacts, record: TrialRecord) -> Mapping[str, float]:
-    """Final numbers; a censored cost to target has no number, but a tag."""
+    """Return the final metrics; a censored cost to target is a tag, not a metric."""
     return {key: float(value) for key, value in facts.ends(record).items() if math.isfinite(value)}
 
 

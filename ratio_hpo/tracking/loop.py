@@ -1,4 +1,4 @@
-"""What is new in the storage goes to the tracker, from a thread that no search waits for."""
+"""A background thread that writes new results from the storage to the tracker without delaying the search."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ratio_hpo.core.urls import reason_of
 from ratio_hpo.tracking.base import Refused, StudyFacts, Tracker, token, written_evaluations
 
 PERIOD = 2.0
-"""Seconds between two looks at the storage."""
+"""Seconds between two reads of the storage."""
 
 PATIENCE = 60.0
-"""Seconds without a sign of life from the tracker after which the end of a search waits for it no longer."""
+"""Seconds without progress of the tracker after which an ending search stops waiting for it."""
 
 HANDOVER = 10.0
-"""Seconds that the end of a search waits for another driver to let go of writing; one that goes on writes it all."""
+"""Seconds that an ending search waits for another driver to hand over writing; if none does, that driver writes it."""
 
 Artifacts = Callable[[Path], None]
-"""Writes the study's pictures and tables into a folder."""
+"""Writes the study's plots and tables into a folder."""
 
 
 def token_of(facts: StudyFacts, record: TrialRecord) -> str:
-    """A trial's token as the study stands."""
+    """Return a trial's token for the current state of the study."""
     return token(record, on_front=record.number in facts.front, timed=facts.timed)
 
 
@@ -38,14 +38,14 @@ def write_trials(
     written: Mapping[int, str],
     wrote: Callable[[TrialRecord, str], None],
 ) -> None:
-    """Write what differs from what was written.
+    """Write the trials whose token differs from the written one.
 
     Args:
-        written: token of each trial that is there already.
-        wrote: told of each trial after it was written.
+        written: token of each trial that is already written.
+        wrote: called with each trial and its token after it was written.
 
     Raises:
-        Refused: the store does not take some trial; the others are written.
+        Refused: the store rejects some trials; the others are written.
     """
     refused: list[str] = []
     for record in records:
@@ -71,11 +71,11 @@ def write_ending(
     alive: Callable[[], None] = lambda: None,
     beside: str = "",
 ) -> None:
-    """Write what goes with a study as a whole: kept weights, pictures and tables.
+    """Write the artifacts of a study: kept weights, plots and tables.
 
     Args:
-        beside: what else artifacts are made of, in a word that changes when it does.
-        alive: called after each trial's weights, which may take long.
+        beside: a string that changes whenever other inputs of the artifacts change.
+        alive: called after each trial's weights, since uploading them may take long.
     """
     for record in records:
         if record.curve:
@@ -86,17 +86,17 @@ def write_ending(
 
 
 class TrackingLoop:
-    """Keeps a tracker up to date from a thread of its own.
+    """Keeps a tracker up to date from a background thread.
 
     Args:
-        make: makes the tracker, in the thread, since that may take seconds.
-        read: records and facts of the study as stored.
+        make: creates the tracker; called in the thread, since it may take seconds.
+        read: returns the stored records and facts of the study.
         stored: token of each trial that is known to be written.
         save: stores the token of a trial that was written.
-        say: told, once for each reason, that tracking lags.
-        artifacts: writes the study's pictures and tables.
-        alone: holds off other processes that write to the same store, for the time of a pass.
-        may_write: whether this is the one process that writes the study; with a number, waits so many seconds for it.
+        say: prints a message, once per reason, that tracking lags.
+        artifacts: writes the study's plots and tables.
+        alone: keeps other processes from writing to the same store during a pass.
+        may_write: returns whether this process is the only writer of the study; waits up to the given seconds for it.
     """
 
     def __init__(
@@ -120,13 +120,14 @@ class TrackingLoop:
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def finish(self, patience: float = PATIENCE) -> bool:
-        """Write what is left, and stop; a tracker that shows no life for `patience` seconds is left behind.
+        """Write the remaining results and stop; give up on a tracker that makes no progress for `patience` seconds.
 
         Returns:
-            False where something could not be written; it is written later.
+            False if something could not be written; `ratio-hpo track` can write it later.
         """
         self._stop.set()
         self._moved = time.monotonic()
@@ -138,16 +139,18 @@ class TrackingLoop:
         return self._whole
 
     def pass_once(self, *, last: bool = False) -> bool:
-        """Write all that is new; with `last`, weights, pictures and tables too."""
+        """Write all new results; with `last`, also weights, plots and tables. Return False if something failed."""
         try:
             if not self._may_write(HANDOVER if last else 0.0):
-                return True  # somebody else writes the study, and will write what is new here too
+                return True  # another process writes the study, and will write these results too
             with self._alone():
                 self._write_all(last=last)
         except Refused as error:
-            self._lag(f"the store {error}", remedy="it will be refused again: `ratio-hpo trial` shows what it holds")
+            self._lag(
+                f"the store {error}", remedy="`ratio-hpo trial` shows the values, which the store will refuse again"
+            )
             return False
-        except Exception as error:  # whatever a tracking server does must not end a search; it is tried again
+        except Exception as error:  # no error of a tracking server may end a search; the next pass retries
             self._lag(f"{type(error).__name__}: {reason_of(error)}")
             return False
         return True
@@ -173,7 +176,7 @@ class TrackingLoop:
         self._save(record.number, mark)
         self._written[record.number] = mark
 
-    def _lag(self, reason: str, remedy: str = "nothing is lost: `ratio-hpo track` writes what is missing") -> None:
+    def _lag(self, reason: str, remedy: str = "no results are lost; `ratio-hpo track` writes the missing ones") -> None:
         if reason not in self._said:
             self._said.add(reason)
             self._say(f"tracking lags ({reason}); {remedy}")

@@ -1,4 +1,4 @@
-"""MLflow's SQLite store of a run folder: made whole or not at all."""
+"""MLflow's SQLite store in a run folder, created completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from ratio_hpo.core.files import remove
 from ratio_hpo.core.urls import file_url
 
 ARTIFACTS = "artifacts"
-"""The folder of artifacts, beside the file."""
+"""Name of the folder of artifacts, next to the file."""
 
 
 def make_store(file: Path) -> None:
-    """Make the SQLite store of a run folder, whole or not at all; one that is there and whole stays.
+    """Create the SQLite store of a run folder completely or not at all; keep an existing complete store.
 
-    MLflow makes its tables in many steps and checks none of them later: killed in between, it leaves a file that it
-    refuses for good. So the tables are made in a file beside it, which takes the name when all is there. One that was
-    left half-made, by whatever else, is known by MLflow's refusal and by holding no run; it is made anew.
+    MLflow creates its tables in many steps and does not check them later: if it is killed in between, it rejects the
+    file forever. So the tables are created in a temporary file, which is then linked to its final name. A file that
+    MLflow rejects and that holds no runs is incomplete and is created again.
 
     Raises:
-        Exception: whatever MLflow raises of a file that holds runs.
+        Exception: any error of MLflow on a file that holds runs.
     """
     quiet()
     if file.is_file():
         problem = _problem_of(file)
         if problem is None:
-            _follow(file)
+            _update_locations(file)
             return
         if _holds_runs(file):
             raise problem
@@ -47,7 +47,7 @@ def make_store(file: Path) -> None:
         problem = _problem_of(part)
         if problem is not None:
             raise problem
-        with suppress(FileExistsError):  # another process was faster: its store may hold runs by now
+        with suppress(FileExistsError):  # another process was faster, and its store may already hold runs
             os.link(part, file)
     finally:
         for left in file.parent.glob(f"{part.name}*"):
@@ -55,39 +55,39 @@ def make_store(file: Path) -> None:
 
 
 def _problem_of(file: Path) -> Exception | None:
-    """What MLflow says against a store, which it makes where there is none; None: nothing."""
+    """Return MLflow's error on opening a store, or None; MLflow creates the store if it is absent."""
     address = file_url(file, driver="sqlite+pysqlite")
     try:
         SqlAlchemyStore(address, (file.parent / ARTIFACTS).as_uri()).search_experiments(max_results=1)
         return None
-    except Exception as error:  # MLflow raises its own, alembic's and SQLAlchemy's
+    except Exception as error:  # MLflow raises its own errors and those of alembic and SQLAlchemy
         return error
-    finally:  # MLflow keeps engines by address, and theirs would go on with a file that was replaced
+    finally:  # MLflow caches engines by address, and a cached one would keep using a replaced file
         SqlAlchemyStore._get_or_create_engine(address).dispose()
 
 
-def _follow(file: Path) -> None:
-    """Let artifacts be found where they are now, after the run folder was moved or copied.
+def _update_locations(file: Path) -> None:
+    """Update the paths of artifacts after the run folder was moved or copied.
 
-    MLflow stores where they are by the full path that they had when an experiment was made.
+    MLflow stores the absolute path that the artifacts had when an experiment was created.
     """
-    here = (file.parent / ARTIFACTS).as_uri()
+    current = (file.parent / ARTIFACTS).as_uri()
     with closing(sqlite3.connect(file)) as connection, connection:
         rows = connection.execute("SELECT artifact_location FROM experiments WHERE artifact_location LIKE 'file:%'")
         for (location,) in rows.fetchall():
-            before, found, _ = location.rpartition(f"/{ARTIFACTS}/")
-            before = f"{before}/{ARTIFACTS}" if found else location
-            if before == here or not before.endswith(f"/{ARTIFACTS}"):
+            before, separator, _ = location.rpartition(f"/{ARTIFACTS}/")
+            before = f"{before}/{ARTIFACTS}" if separator else location
+            if before == current or not before.endswith(f"/{ARTIFACTS}"):
                 continue
             for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
                 connection.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
-                    (here, len(before) + 1, len(before), before),
+                    (current, len(before) + 1, len(before), before),
                 )
 
 
 def _holds_runs(file: Path) -> bool:
-    """Whether there is a run in it; what cannot be read at all may hold some."""
+    """Return whether a store holds runs; assume that an unreadable file does."""
     try:
         with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as connection:
             return connection.execute("SELECT count(*) FROM runs").fetchone()[0] > 0
@@ -98,6 +98,6 @@ def _holds_runs(file: Path) -> bool:
 
 
 def quiet() -> None:
-    """What goes wrong is told by our own lines, from the errors that are raised."""
+    """Silence the loggers of MLflow and alembic; raised errors are reported by this package."""
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

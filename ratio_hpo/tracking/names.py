@@ -1,4 +1,4 @@
-"""Names as MLflow takes them: it refuses many that measures, languages and parameters may have."""
+"""Names that MLflow accepts; it rejects many names that measures, languages and parameters may have."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import re
 MAX_NAME = 250
 
 REAL_NAME = "name/"
-"""Prefix of the tag that holds the real name of what had to be called otherwise."""
+"""Prefix of the tag that holds the real name of a renamed parameter, score or measure."""
 
 _ODD = re.compile(r"[^\w/.\- :]|\n")
 
 
 def safe_name(name: str) -> str:
-    """A name of a metric, parameter or tag that MLflow takes: itself, or one of its own for each other name.
+    """Return a metric, parameter or tag name that MLflow accepts: the name itself, or a unique replacement.
 
     Examples:
         >>> safe_name("f1/sw"), safe_name("recall@10/zh (Hans)")

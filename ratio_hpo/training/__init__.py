@@ -1,1 +1,1 @@
-"""Stages: identity, one training loop, checkpoints, and the store that lets stages be shared."""
+"""Training: stages and their identity, the training loop, checkpoints, and the store of shared stages."""

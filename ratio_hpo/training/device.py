@@ -1,4 +1,4 @@
-"""Which device, in which precision, and what of it may change the last bits of a result."""
+"""Devices, precision, and the provenance that may change the last bits of a result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def resolve_precision(asked: str, device: str) -> str:
-    """`bf16` or `fp32`: what `auto` means on a device."""
+    """Return `bf16` or `fp32`, resolving `auto` for a device."""
     import torch
 
     if asked != "auto":
@@ -22,21 +22,21 @@ def resolve_precision(asked: str, device: str) -> str:
 
 
 def resolve_eval_batch(asked: int | None, device: str) -> int:
-    """Windows that are scored at once: what none means on a device."""
+    """Return the number of windows scored at once, resolving None for a device."""
     return asked or (32 if device == "cpu" else 128)
 
 
 def default_device() -> str:
-    """`cuda` where there is one, else `cpu`."""
+    """Return `cuda` if available, else `cpu`."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Device, its model, threads, the versions and the switches of the libraries that compute.
+    """Return the device, its model, threads, and the versions and switches of the numerical libraries.
 
-    Where all of it is equal, a stage that goes on equals one never interrupted, bit for bit.
+    With equal provenance, a resumed stage equals an uninterrupted one bit for bit.
     """
     import torch
 
@@ -71,10 +71,10 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 @cache
 def cpu_model() -> str:
-    """The CPU's name, as the kernel tells it."""
+    """Return the CPU's model name as reported by the kernel."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

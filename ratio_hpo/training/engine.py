@@ -1,8 +1,8 @@
-"""An encoder of transformers with its heads, on a device: one update, and the outputs of windows.
+"""The engine: a transformers encoder with heads on a device, which runs single updates and inference.
 
-Every random draw is a function of position: which windows a step takes, what is masked in them, and the seed of their
-dropout. A batch is grouped by task, and within a task sorted by length, so that micro-batches carry little padding;
-the gradient is the same up to rounding.
+Every random draw is a function of position: the windows of a step, the masked tokens in them, and the dropout seed.
+A batch is grouped by task and sorted by length within a task, so that micro-batches contain little padding; the
+gradient is the same up to rounding.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ratio_hpo.training.stage import Stage
 
 @dataclass(frozen=True, slots=True)
 class TrainingSource:
-    """A source as the engine trains it: its windows, and the task and head that they are of."""
+    """A training source of the engine: windows with their task and head."""
 
     windows: WindowSet
     task: Task
@@ -39,7 +39,7 @@ class TrainingSource:
 
 @dataclass(frozen=True, slots=True)
 class EvalSet:
-    """A window set to be scored; a task without a head is scored on the encoder."""
+    """A window set to score; a task without a head is scored on the encoder."""
 
     windows: WindowSet
     task: Task
@@ -51,9 +51,12 @@ class StageMetrics:
     """Running totals of a stage.
 
     Attributes:
+        seconds, tokens: training time and non-padding tokens so far.
         loss, updates: sum and number of the losses since the last evaluation.
-        by_head: numerator and denominator of what each head's training tells since then, as `loss/<head>`.
-        measures: of the last place where it was stored or evaluated.
+        by_head: numerator and denominator of each head's training measures since then, by key such as `loss/<head>`.
+        measures: measures at the last stop.
+        evaluations: evaluations so far, as the state of a checkpoint holds them.
+        inexact: whether provenance differed somewhere, so that results may differ in the last bits.
     """
 
     seconds: float = 0.0
@@ -67,14 +70,18 @@ class StageMetrics:
 
 
 class Engine:
-    """A model on a device; reused from trial to trial.
+    """A model on a device, reused by successive trials.
 
     Args:
-        heads: all that a trial of the study may train or score.
-        seed: of the heads, where the base has none; `reset` may give another.
+        base: base model.
+        heads: all heads that a trial of the study may train or score.
+        settings: precision and batch sizes of the engine.
+        vocabulary: special tokens of the tokenizer.
+        seed: seed of new heads; `reset` can set another one.
+        device: `cpu` or `cuda`; None: `cuda` if available.
 
     Raises:
-        ResumeError: the base is no longer what its identity names.
+        ResumeError: the base no longer matches its identity.
     """
 
     precision: str
@@ -97,7 +104,7 @@ class Engine:
         self.precision = resolve_precision(settings.precision, device)
         self.settings, self._heads = settings, tuple(heads)
         self.micro_batch = settings.micro_batch
-        self._most_scored = self._eval_batch = resolve_eval_batch(settings.eval_batch, device)
+        self._max_eval_batch = self._eval_batch = resolve_eval_batch(settings.eval_batch, device)
         self._vocabulary = vocabulary
         self.accelerator = Accelerator(mixed_precision=self.precision.replace("fp32", "no"), cpu=device == "cpu")
         self._base, self._seed = base, seed
@@ -107,42 +114,42 @@ class Engine:
         self.num_parameters = sum(parameter.numel() for parameter in counted.parameters())
 
     def reset(self, seed: int | None = None) -> None:
-        """Put the base's weights back, with the heads of a seed; None: of the last one."""
+        """Restore the base's weights, with heads drawn from a seed; None: from the last seed."""
         if seed is not None and seed != self._seed:
             self._fresh = _copied(load_heads(self._base, self._heads, seed))
             self._seed = seed
         self.restore(self._fresh)
 
     def shrink(self, halvings: int, batch_size: int) -> None:
-        """Begin with micro-batches of a batch that are halved so often, and with smaller ones to score."""
-        whole = min(self.settings.micro_batch or batch_size, batch_size)
-        self.micro_batch = max(whole >> halvings, 1)
-        self._eval_batch = max(self._most_scored >> halvings, 1)
+        """Start with micro-batches and evaluation batches that are halved this many times."""
+        largest = min(self.settings.micro_batch or batch_size, batch_size)
+        self.micro_batch = max(largest >> halvings, 1)
+        self._eval_batch = max(self._max_eval_batch >> halvings, 1)
 
     def copy(self) -> dict[str, torch.Tensor]:
-        """The weights as they are, to be restored."""
+        """Return a copy of the current weights."""
         return _copied(self.model)
 
     def restore(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Put weights back that `copy` gave."""
+        """Restore weights that `copy` returned."""
         with torch.no_grad():
             for name, tensor in self.model.tensors().items():
                 tensor.copy_(weights[name])
 
     def provenance(self) -> dict[str, Any]:
-        """What may change the last bits of a result."""
+        """Return everything that may change the last bits of a result."""
         return {**provenance(self.accelerator.device), "micro_batch": self.micro_batch}
 
     def infer(self, sets: Sequence[EvalSet]) -> list[dict[int, Any]]:
-        """What was reduced of every window of every set, by index; windows of like length share a batch."""
+        """Return the reduced outputs of each set by window index; batches hold windows of similar length."""
         self.model.eval()
         results: list[dict[int, Any]] = [{} for _ in sets]
         for group in _grouped(sets):
-            every = [(k, i) for k in group for i in range(len(sets[k].windows))]
-            every.sort(key=lambda place: sets[place[0]].windows.longest(place[1]))
+            windows = [(k, i) for k in group for i in range(len(sets[k].windows))]
+            windows.sort(key=lambda pair: sets[pair[0]].windows.longest(pair[1]))
             begin = 0
-            while begin < len(every):
-                chosen = every[begin : begin + self._eval_batch]
+            while begin < len(windows):
+                chosen = windows[begin : begin + self._eval_batch]
                 try:
                     outputs = self.forward([(sets[k], i) for k, i in chosen])
                 except MEMORY_ERRORS as error:
@@ -156,9 +163,9 @@ class Engine:
         return results
 
     def forward(self, chosen: list[tuple[EvalSet, int]]) -> dict[str, Any]:
-        """What was reduced of windows of one task."""
+        """Return the reduced outputs of windows of one task and head."""
         task, head = chosen[0][0].task, chosen[0][0].head
-        batch = self._batch(task, [Drawn(one.windows, index) for one, index in chosen])
+        batch = self._batch(task, [Drawn(eval_set.windows, index) for eval_set, index in chosen])
         with torch.inference_mode(), self.accelerator.autocast():
             outputs = self.model(head, **task.inputs(batch))
             reduced = task.reduce(outputs, batch)
@@ -173,7 +180,7 @@ class Engine:
         optimizer: torch.optim.Optimizer,
         tally: StageMetrics,
     ) -> float:
-        """One update; halves the micro-batch and repeats it where memory runs out."""
+        """Run one update and return its loss; if memory runs out, halve the micro-batch and repeat the update."""
         first = step * stage.batch_size
         drawn = stream.take(first, first + stage.batch_size)
         names = [stream.sources[k] for k in drawn[0]]
@@ -193,15 +200,15 @@ class Engine:
                 if size == 1 or not is_out_of_memory(error):
                     raise
                 self.micro_batch = (size + 1) // 2
-        loss = sum(told["loss"][0] for _, told in losses) / len(batch)
+        loss = sum(measures["loss"][0] for _, measures in losses) / len(batch)
         if not np.isfinite(loss):
             raise Diverged(stage.name, step, {"learning_rate": stage.learning_rate, "batch_size": stage.batch_size})
-        for head, told in losses:
-            for measure, (part, count) in told.items():
+        for head, measures in losses:
+            for measure, (numerator, count) in measures.items():
                 total = tally.by_head.setdefault(f"{measure}/{head}", [0.0, 0.0])
-                total[0] += part
+                total[0] += numerator
                 total[1] += count
-        self.accelerator.clip_grad_norm_(self._trained_by(optimizer), stage.clip)
+        self.accelerator.clip_grad_norm_(self._parameters_of(optimizer), stage.clip)
         scale = factor(stage.schedule, step, steps=stage.steps, warmup=stage.warmup)
         for group in optimizer.param_groups:
             group["lr"] = stage.learning_rate * scale
@@ -210,33 +217,33 @@ class Engine:
         return float(loss)
 
     def _micro_batches(self, batch: list[tuple[TrainingSource, Drawn]]) -> list[list[tuple[TrainingSource, Drawn]]]:
-        """The batch in parts of one task each, of windows of like length."""
+        """Split a batch into parts of one head and task each, with windows of similar length."""
         size = min(self.micro_batch or len(batch), len(batch))
         groups: dict[tuple[str, str], list[tuple[TrainingSource, Drawn]]] = {}
         for source, drawn in batch:
             groups.setdefault((source.head, source.task.name), []).append((source, drawn))
         parts = []
         for _, group in sorted(groups.items()):
-            whole = len(group) if group[0][0].task.in_batch else size
-            if whole < len(group):
+            part_size = len(group) if group[0][0].task.in_batch else size
+            if part_size < len(group):
                 group.sort(key=lambda pair: -pair[1].windows.longest(pair[1].index))
-            parts += [group[k : k + whole] for k in range(0, len(group), whole)]
+            parts += [group[k : k + part_size] for k in range(0, len(group), part_size)]
         return parts
 
     def _backward(
-        self, chosen: list[tuple[TrainingSource, Drawn]], whole: int
+        self, chosen: list[tuple[TrainingSource, Drawn]], batch_size: int
     ) -> tuple[str, dict[str, tuple[float, float]]]:
-        """Add the gradient of a micro-batch, as part of the whole batch; its head, and numerators and denominators of
-        its loss and of what else its task tells."""
+        """Add the gradient of a micro-batch, scaled to the whole batch; return its head, and the numerator and
+        denominator of its loss and of other measures of its task."""
         task, head = chosen[0][0].task, chosen[0][0].head
         batch = self._batch(task, [drawn for _, drawn in chosen])
         try:
             with self.accelerator.autocast():
                 outputs = self.model(head, **task.inputs(batch))
             total = task.loss(outputs, batch).sum()
-            self.accelerator.backward(total / whole)
+            self.accelerator.backward(total / batch_size)
         except MEMORY_ERRORS as error:
-            if task.in_batch and is_out_of_memory(error):  # a smaller micro-batch would not make it smaller
+            if task.in_batch and is_out_of_memory(error):  # the batch of such a task cannot be split
                 raise BatchTooLarge(task.name, len(chosen)) from error
             raise
         return head, {"loss": (total.item(), float(len(chosen))), **task.watch(outputs, batch)}
@@ -246,37 +253,37 @@ class Engine:
         return {key: value.to(self.accelerator.device, non_blocking=True) for key, value in batch.items()}
 
     def optimizer(self, stage: Stage) -> torch.optim.Optimizer:
-        """AdamW over the encoder and the heads that are trained; biases and norms are not decayed."""
+        """Return AdamW over the encoder and the trained heads, without weight decay on biases and norms."""
         parameters = list(self.model.names(stage.trained).values())
         decayed = [p for p in parameters if p.ndim > 1]
         others = [p for p in parameters if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": stage.weight_decay}, {"params": others, "weight_decay": 0.0}]
         return torch.optim.AdamW(groups, lr=stage.learning_rate, fused=self.accelerator.device.type == "cuda")
 
-    def _trained_by(self, optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
-        """Its parameters, in the model's order: what a stage before has left on other heads is not of this one."""
-        own = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        return [parameter for parameter in self.model.parameters() if id(parameter) in own]
+    def _parameters_of(self, optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
+        """Return an optimiser's parameters in the model's order; gradients left on other heads are not included."""
+        optimized = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        return [parameter for parameter in self.model.parameters() if id(parameter) in optimized]
 
 
 MEMORY_ERRORS = (RuntimeError, MemoryError)
-"""What is raised where memory runs out: of a GPU by torch, of the host by torch or NumPy, each in its own way."""
+"""Errors raised when memory runs out: GPU memory by torch, host memory by torch or NumPy."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out."""
-    known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return known or "can't allocate memory" in str(error)  # torch's allocator of the host
+    """Return whether an error reports that memory ran out."""
+    is_typed = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return is_typed or "can't allocate memory" in str(error)  # from torch's host allocator
 
 
 def _grouped(sets: Sequence[EvalSet]) -> list[list[int]]:
-    """The sets of each task and head, which may share batches."""
+    """Return the indices of the sets of each task and head, which may share batches."""
     groups: dict[tuple[int, str | None], list[int]] = {}
-    for k, one in enumerate(sets):
-        groups.setdefault((id(one.task), one.head), []).append(k)
+    for k, eval_set in enumerate(sets):
+        groups.setdefault((id(eval_set.task), eval_set.head), []).append(k)
     return list(groups.values())
 
 
 def _copied(model: SharedEncoder) -> dict[str, torch.Tensor]:
-    """The weights of a model, apart from it."""
+    """Return a copy of the weights of a model on the CPU."""
     return {name: tensor.detach().cpu().clone() for name, tensor in model.tensors().items()}

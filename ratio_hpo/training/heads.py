@@ -1,7 +1,7 @@
-"""Named heads on one encoder: each a whole model of transformers whose base model is the shared one.
+"""Named heads on a shared encoder. Each head is a complete transformers model whose base model is the shared encoder.
 
-A stage of one head costs nothing: its model is that class as it stands, and its weights load as that class. Of several
-heads the encoder is there once.
+With one head, the model is an ordinary transformers class, and its weights load as that class. With several heads, the
+encoder exists once.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from ratio_hpo.training.model import load_model
 
 
 class SharedEncoder(nn.Module):
-    """Heads by name on one encoder.
+    """Named heads on one encoder.
 
     Attributes:
-        heads: whole models, whose base model is `encoder`; one that has no head of its own is the encoder.
-        own: names of the tensors that each head's class has, without those that only others need of the encoder.
+        encoder: shared encoder.
+        heads: complete models whose base model is `encoder`; a head without layers of its own class is the encoder.
+        own: names of each head's tensors, without encoder tensors that only other heads use.
     """
 
     encoder: Any
@@ -38,18 +39,18 @@ class SharedEncoder(nn.Module):
         self.own = own
 
     def forward(self, head: str | None, **inputs: Any) -> Any:
-        """Outputs of a head, or of the encoder alone."""
+        """Return the outputs of a head, or of the encoder if `head` is None."""
         model = self.encoder if head is None else self.heads[head]
         return model(**inputs)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Every tensor once, by name."""
+        """Return every tensor once, by name."""
         return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
     def layout(self, heads: Sequence[str]) -> dict[str, dict[str, torch.Tensor]]:
-        """Tensors of some heads by file: of one head all in `model`; of several `encoder` and `head-<name>`.
+        """Return the tensors of some heads by file: `model` for one head; `encoder` and `head-<name>` for several.
 
-        Names are those of the heads' own classes, so that a file, or two of them, load as such.
+        Tensor names are those of the heads' classes, so that transformers can load the files.
         """
         if len(heads) == 1:
             return {"model": self._own_tensors(heads[0])}
@@ -63,19 +64,19 @@ class SharedEncoder(nn.Module):
         return files
 
     def names(self, heads: Sequence[str]) -> dict[str, nn.Parameter]:
-        """Parameters of some heads with the encoder, by a name that does not hang on which others there are."""
+        """Return the parameters of some heads and the encoder, by names that do not depend on other heads."""
         if len(heads) == 1:
             own = self.own[heads[0]]
             return {name: p for name, p in self.heads[heads[0]].named_parameters() if name in own}
-        wanted = tuple(f"heads.{head}." for head in heads)
-        return {name: p for name, p in self.named_parameters() if name.startswith(("encoder.", *wanted))}
+        prefixes = tuple(f"heads.{head}." for head in heads)
+        return {name: p for name, p in self.named_parameters() if name.startswith(("encoder.", *prefixes))}
 
     def put(self, heads: Sequence[str], files: Mapping[str, Mapping[str, torch.Tensor]]) -> None:
-        """Put tensors back that `layout` gave."""
+        """Restore tensors in the form that `layout` returns."""
         with torch.no_grad():
-            for file, wanted in self.layout(heads).items():
+            for file, tensors in self.layout(heads).items():
                 stored = files[file]
-                for name, tensor in wanted.items():
+                for name, tensor in tensors.items():
                     tensor.copy_(stored[name])
 
     def _own_tensors(self, head: str) -> dict[str, torch.Tensor]:
@@ -84,17 +85,19 @@ class SharedEncoder(nn.Module):
 
 
 def load_heads(base: Base, heads: Sequence[Head], seed: int) -> SharedEncoder:
-    """The base with its heads, in float32. What the base lacks is drawn from (seed, name of the head).
+    """Load the base model with its heads, in float32. Missing head weights are drawn from (seed, name of the head).
 
     Raises:
-        ConfigError: it cannot be loaded.
-        ResumeError: its files are no longer those that its identity names.
+        ConfigError: the base cannot be loaded.
+        ResumeError: the files of the base no longer match its identity.
     """
     models = {
-        head.name: load_model(base, head.auto_class, integer_hash("head", seed, head.name), _size_of(head))
+        head.name: load_model(base, head.auto_class, integer_hash("head", seed, head.name), _num_labels(head))
         for head in heads
     }
-    encoders = {head.name for head in heads if head.auto_class == ENCODER}  # which are read by token, not by pooler
+    encoders = {
+        head.name for head in heads if head.auto_class == ENCODER
+    }  # these heads use token outputs, not the pooler
     own = {
         name: frozenset(key for key in model.state_dict() if not (name in encoders and key.startswith("pooler.")))
         for name, model in models.items()
@@ -114,16 +117,16 @@ def load_heads(base: Base, heads: Sequence[Head], seed: int) -> SharedEncoder:
 
 
 def _read_first_token(model: Any) -> None:
-    """Have heads that summarise a row by its last token take the first one: the last may be padding.
+    """Make heads that summarise a row by its last token use the first one, since the last may be padding.
 
-    So does RoFormer's multiple choice. The configuration says it too, so that kept weights load alike.
+    RoFormer's multiple choice is such a head. The configuration is changed too, so that kept weights load the same way.
     """
     for module in model.modules():
         if getattr(module, "summary_type", None) == "last":
             module.summary_type = model.config.summary_type = "first"
 
 
-def _size_of(head: Head) -> int | None:
+def _num_labels(head: Head) -> int | None:
     return len(head.labels) or None
 
 

@@ -1,8 +1,8 @@
-"""Scores of single evaluation items: kept beside the store that evicts, to compare trials item by item later on.
+"""Scores of single evaluation items, kept apart from evictable stages, for item-level comparisons of trials.
 
-A file is an evaluation: `<stage identity>/<step>-<evaluation>.parquet` with one row for each item and measure: target,
-language, split, id, group (what a bootstrap must not cut: the passage), measure, and its numerator and denominator: a
-score is the ratio of their sums.
+Each evaluation is one file `<stage identity>/<step>-<evaluation>.parquet`, with one row per item and measure: target,
+language, split, id, group (the passage, which a bootstrap must not split), measure, numerator and denominator. A score
+is the ratio of the sums of numerators and denominators.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class TargetScores:
-    """The scores of a target's items in a language and split."""
+    """Scores of a target's items in one language and split."""
 
     target: str
     scores: Scores
 
 
 class ItemStore:
-    """Item scores by name.
+    """A store of item scores by name.
 
     Args:
-        root: its folder; made when something is kept.
-        remote_store: where other machines keep theirs; None: here, or there are none.
+        root: folder of the store; created on the first write.
+        remote_store: store shared with other machines; None: no other machines, or a common disk.
     """
 
     root: Path
@@ -60,11 +60,11 @@ class ItemStore:
         self.root, self._remote_store = root, remote_store
 
     def write(self, name: str, parts: Sequence[TargetScores]) -> None:
-        """Keep the items of an evaluation; what is there under its name stays.
+        """Store the items of an evaluation; do nothing if the name already exists.
 
         Raises:
-            OSError: it cannot be written.
-            RemoteStoreError: the remote store is away for longer than it is waited for.
+            OSError: the file cannot be written.
+            RemoteStoreError: the remote store stays unavailable.
         """
         path = self._path(name)
         if path.is_file():
@@ -81,18 +81,18 @@ class ItemStore:
                 columns["measure"] += [measure] * number
                 columns["numerator"] += numerators.tolist()
                 columns["denominator"] += denominators.tolist()
-        with written_whole(path) as whole:
+        with written_whole(path) as part_file:
             table = pa.table(columns, schema=SCHEMA)
-            pq.write_table(table, whole, compression="zstd", write_page_checksum=True)
+            pq.write_table(table, part_file, compression="zstd", write_page_checksum=True)
         if self._remote_store is not None:
             self._remote_store.put(path)
 
     def read(self, name: str) -> pa.Table:
-        """The items of an evaluation, as `SCHEMA` has them.
+        """Read the items of an evaluation as a table with `SCHEMA`.
 
         Raises:
-            OSError: there are none.
-            DataError: they are not as they were written.
+            OSError: the items are not stored.
+            DataError: the file is damaged.
         """
         path = self._path(name)
         try:
@@ -102,20 +102,20 @@ class ItemStore:
             table.validate(full=True)
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:  # Arrow's are of these
+        except (OSError, ValueError, TypeError, KeyError, NotImplementedError) as error:  # bases of Arrow's errors
             raise DataError(
-                f"{path}: item scores are not as they were written ({str(error).splitlines()[0][:100]}); delete the "
-                "file: without it, differences are those of whole scores"
+                f"{path}: item scores are damaged ({str(error).splitlines()[0][:100]}); delete the file; "
+                "comparisons then use whole scores"
             ) from error
         return table
 
     def has(self, name: str) -> bool:
-        """Whether they are kept, here or in the remote store."""
+        """Return whether the items are stored, locally or in the remote store."""
         path = self._path(name)
         return path.is_file() or (self._remote_store is not None and self._remote_store.has(path))
 
     def fetch(self, name: str) -> None:
-        """Bring the items of an evaluation here, where another machine has kept them."""
+        """Copy the items of an evaluation from the remote store, if they are not stored locally."""
         path = self._path(name)
         if self._remote_store is not None and not path.is_file():
             self._remote_store.fetch(path)
@@ -125,11 +125,11 @@ class ItemStore:
 
 
 def sums_by_part(table: pa.Table, split: str) -> dict[tuple[str, str, str], tuple[list[str], Sums]]:
-    """Ids and sums of each (target, language, measure) of a split, in the order of the file."""
-    chosen = table.to_pandas()
-    chosen = chosen[chosen["split"] == split]
-    found = {}
-    for key, part in chosen.groupby(["target", "language", "measure"], observed=True, sort=False):
+    """Return ids and sums of each (target, language, measure) of a split, in the order of the file."""
+    rows = table.to_pandas()
+    rows = rows[rows["split"] == split]
+    by_part = {}
+    for key, part in rows.groupby(["target", "language", "measure"], observed=True, sort=False):
         sums = (np.asarray(part["numerator"], dtype=float), np.asarray(part["denominator"], dtype=float))
-        found[(str(key[0]), str(key[1]), str(key[2]))] = (part["id"].tolist(), sums)
-    return found
+        by_part[(str(key[0]), str(key[1]), str(key[2]))] = (part["id"].tolist(), sums)
+    return by_part

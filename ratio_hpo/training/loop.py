@@ -1,7 +1,7 @@
-"""The training loop: a stage from its longest stored prefix to its end, evaluated at its rungs, stored at its stops.
+"""The training loop: run a stage from its longest stored prefix, evaluate it at rungs, and store it at stops.
 
-A stage that goes on from a checkpoint equals one that was never interrupted, bit for bit where the provenance is
-equal, and its curve does not depend on what was stored before.
+With equal provenance, a stage resumed from a checkpoint equals an uninterrupted one bit for bit. Its curve does not
+depend on what was stored before.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from ratio_hpo.training.store import StageStore, fits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StagePoint:
-    """A place in a stage where it was evaluated or stored.
+    """A step of a stage that was evaluated or stored.
 
     Attributes:
-        step: updates so far.
-        scores: empty where the place is stored but not evaluated.
+        step: number of updates so far.
+        scores: scores; empty if the step is stored but not evaluated.
         measures: loss, lr, examples_per_second, and cumulative seconds and tokens of the stage.
-        weights: name of the checkpoint; None where it is no longer stored.
-        items: name of the scores of single items; None where they are not kept.
-        spent: by this call; without FLOPs, which hang on the model.
+        weights: name of the checkpoint; None if it is no longer stored.
+        items: name of the item scores; None if they are not stored.
+        spent: cost paid by this call, without FLOPs, which depend on the model.
         spent_tokens: non-padding tokens trained by this call.
     """
 
@@ -55,7 +55,7 @@ class StagePoint:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Where a stage keeps what it comes to: weights, which may be evicted, and scores of items, which stay."""
+    """Stores of stage results: weights, which may be evicted, and item scores, which are kept."""
 
     stages: StageStore
     items: ItemStore
@@ -65,8 +65,9 @@ class StageLoop:
     """Runs stages on an engine.
 
     Args:
-        stores: where weights and scores of items are kept.
-        evaluation: what stages are scored on.
+        engine: engine that holds the model.
+        stores: stores of weights and item scores.
+        evaluation: targets that stages are scored on.
     """
 
     def __init__(self, engine: Engine, stores: Stores, evaluation: Evaluation) -> None:
@@ -86,29 +87,31 @@ class StageLoop:
         """Run a stage from its longest stored prefix, yielding at every stop.
 
         Args:
-            inexact: whether the weights that it starts from were.
-            final: whether its end is evaluated whether it is a rung or not.
-            until: the last step, where the stage is to go on later; None: its end.
-            since: what was yielded before, and is not again.
+            stage: stage to run.
+            sources: training sources of the stage by name.
+            final: whether the end is evaluated even if it is not a rung.
+            inexact: whether the initial weights are inexact.
+            until: step to stop at, if the stage is resumed later; None: the end of the stage.
+            since: last step that was already yielded; only later steps are yielded.
 
         Raises:
-            Diverged: a loss that is not finite.
+            Diverged: a loss is not finite.
         """
         optimizer, store = self._engine.optimizer(stage), self._store
         tally, last = StageMetrics(inexact=inexact), stage.steps if until is None else until
         with store.using(stage):
-            step = self._go_on(stage, optimizer, tally, last)
+            step = self._load_prefix(stage, optimizer, tally, last)
             scored = self._scores.steps(stage, final=final)
             spent = NOTHING
             if step in scored and past_at(tally.evaluations, step, scored[step]) is None:
-                spent += self._evaluate(stage, step, tally)  # stored by a stage that was not scored here
-                with unless_disk_is_full():  # then it is scored again the next time
+                spent += self._evaluate(stage, step, tally)  # stored by a stage that was not scored at this step
+                with unless_disk_is_full():  # if the disk is full, it is scored again next time
                     update_state(store.folder(stage.name_at(step)), self._state(stage, step, tally))
                     store.publish(store.folder(stage.name_at(step)))
             for point in self._replay(stage, tally, scored.keys()):
                 if since < point.step <= last:
                     yield replace(point, spent=spent) if point.step == step else point
-            if step == stage.steps and step not in scored and step > since:  # its totals are the stage's
+            if step == stage.steps and step not in scored and step > since:  # the caller needs the stage's totals
                 yield self._unscored(stage, step, tally)
             first_tokens = tally.tokens
             for stop in [stop for stop in stage.stops() if step < stop <= last]:
@@ -132,10 +135,11 @@ class StageLoop:
                 )
 
     def score_here(self, name: str, targets: Sequence[Target]) -> PlaceScores:
-        """Score the weights as they are on some targets.
+        """Score the current weights on some targets.
 
         Args:
-            name: that their items are kept by.
+            name: name under which the item scores are stored.
+            targets: targets to score.
         """
         scores, spent = self._scores.score(name, targets)
         return PlaceScores(scores, self._scores.kept(name, targets), spent)
@@ -149,31 +153,31 @@ class StageLoop:
         optimizer: torch.optim.Optimizer,
         tally: StageMetrics,
     ) -> PaidCost:
-        """The updates from one stop to the next; returns what they took."""
-        began, tokens, stream = time.monotonic(), tally.tokens, MixtureStream(stage.mixture, stage.seed)
+        """Run the updates from one stop to the next and return their cost."""
+        start_time, tokens, stream = time.monotonic(), tally.tokens, MixtureStream(stage.mixture, stage.seed)
         for step in range(start, stop):
             tally.loss += self._engine.step(stage, step, stream, sources, optimizer, tally)
             tally.updates += 1
-        passed, windows = time.monotonic() - began, (stop - start) * stage.batch_size
-        tally.seconds += passed
+        seconds, windows = time.monotonic() - start_time, (stop - start) * stage.batch_size
+        tally.seconds += seconds
         tally.measures = {
             "loss": tally.loss / tally.updates,
             "lr": stage.learning_rate * factor(stage.schedule, stop - 1, steps=stage.steps, warmup=stage.warmup),
-            "examples_per_second": windows / passed,
-            "tokens_per_second": (tally.tokens - tokens) / passed,
+            "examples_per_second": windows / seconds,
+            "tokens_per_second": (tally.tokens - tokens) / seconds,
             "seconds": tally.seconds,
             "tokens": float(tally.tokens),
             "inexact": float(tally.inexact),
         }
         if len(stage.trained) > 1:
             tally.measures |= {name: total / number for name, (total, number) in tally.by_head.items() if number}
-        return PaidCost(windows, passed)
+        return PaidCost(windows, seconds)
 
-    def _go_on(self, stage: Stage, optimizer: torch.optim.Optimizer, tally: StageMetrics, last: int) -> int:
-        """Load the longest intact prefix of at most `last` steps; returns its steps."""
+    def _load_prefix(self, stage: Stage, optimizer: torch.optim.Optimizer, tally: StageMetrics, last: int) -> int:
+        """Load the longest intact prefix of at most `last` steps and return its number of steps."""
         store, due = self._store, self._scores.steps(stage, final=True)
-        while (found := store.longest_prefix(stage, self._scores.fingerprint(stage), due, last)) is not None:
-            step, state = found
+        while (prefix := store.longest_prefix(stage, self._scores.fingerprint(stage), due, last)) is not None:
+            step, state = prefix
             folder = store.folder(stage.name_at(step))
             try:
                 load_checkpoint(folder, self._engine.model, optimizer)
@@ -190,7 +194,7 @@ class StageLoop:
         return 0
 
     def _evaluate(self, stage: Stage, step: int, tally: StageMetrics) -> PaidCost:
-        """Score the model as it is, and keep the items; returns what it took."""
+        """Score the current model, store the item scores and return the cost."""
         targets = self._scores.due(stage, step)
         scores, spent = self._scores.score(stage.name_at(step), targets)
         tally.evaluations = with_scores(tally.evaluations, step, targets, scores, tally.measures)
@@ -198,13 +202,13 @@ class StageLoop:
         return spent
 
     def _save(self, folder: Path, stage: Stage, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        """Store a checkpoint; on a full disk in the place of older ones, or not at all: the training goes on."""
+        """Store a checkpoint. On a full disk, evict older ones, or skip storing; training continues in either case."""
         store = self._store
         try:
             save_checkpoint(folder, self._engine.model, stage.trained, optimizer, state)
         except StorageFullError:
-            room = 3 * 4 * self._engine.num_parameters
-            if not store.free(room):
+            num_bytes = 3 * 4 * self._engine.num_parameters  # float32 weights and AdamW's two moments
+            if not store.free(num_bytes):
                 return
             with suppress(StorageFullError):
                 save_checkpoint(folder, self._engine.model, stage.trained, optimizer, state)
@@ -212,7 +216,7 @@ class StageLoop:
         store.evict()
 
     def _replay(self, stage: Stage, tally: StageMetrics, scored: Set[int]) -> Iterator[StagePoint]:
-        """The evaluations that a stored prefix has been through."""
+        """Yield the evaluations of a stored prefix."""
         for past in (past for past in tally.evaluations if past["step"] in scored):
             name, due = stage.name_at(past["step"]), self._scores.due(stage, past["step"])
             yield StagePoint(
@@ -224,7 +228,7 @@ class StageLoop:
             )
 
     def _unscored(self, stage: Stage, step: int, tally: StageMetrics) -> StagePoint:
-        """The end of a stage that was stored whole."""
+        """Return the point at the end of a completely stored stage that is not scored there."""
         measures = {**tally.measures, "inexact": float(tally.inexact)}
         return StagePoint(step=step, scores={}, measures=measures, weights=stage.name_at(step), items=None)
 

@@ -1,4 +1,4 @@
-"""Tokenizers and models of a base, loaded by transformers."""
+"""Loading of a base's tokenizer and models with transformers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from ratio_hpo.training.base_model import Base
 AFTER_PADDING = frozenset(
     {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "data2vec-text", "ibert", "xmod"}
 )
-"""Models whose first position comes after that of padding: XLM-R has 514 positions for 512 tokens."""
+"""Model types whose positions start after the padding index: XLM-R has 514 positions for 512 tokens."""
 
 
 def load_tokenizer(base: Base, *, offline: bool = False) -> Any:
-    """The base's fast tokenizer.
+    """Load the fast tokenizer of a base.
 
     Args:
-        offline: take only what is on this machine.
+        base: base model.
+        offline: use only local files.
 
     Raises:
-        ConfigError: it cannot be loaded, or is not a fast one.
+        ConfigError: the tokenizer cannot be loaded, or is not a fast one.
     """
     from transformers import AutoTokenizer
 
@@ -38,20 +39,22 @@ def load_tokenizer(base: Base, *, offline: bool = False) -> Any:
             f"base: {base.name}: its tokenizer cannot be loaded ({_reason(error)}); {_remedy(base, error)}"
         ) from error
     if not tokenizer.is_fast:
-        raise ConfigError(f"base: {base.name}: needs a fast tokenizer for offsets; convert it to tokenizer.json")
+        raise ConfigError(f"base: {base.name}: needs a fast tokenizer, for offsets; convert it to tokenizer.json")
     return tokenizer
 
 
 def load_model(base: Base, auto_class: str, seed: int, num_labels: int | None = None) -> Any:
-    """The base with a head on it, in float32; a head that the base lacks is drawn from `seed`.
+    """Load a base with a head, in float32; missing head weights are drawn from `seed`.
 
     Args:
+        base: base model.
         auto_class: a class of transformers, such as `AutoModelForQuestionAnswering`.
-        num_labels: of its head; None: what the class takes.
+        seed: seed of missing weights.
+        num_labels: number of labels of the head; None: the default of the class.
 
     Raises:
-        ConfigError: it cannot be loaded.
-        ResumeError: its files are no longer those that its identity names.
+        ConfigError: the model cannot be loaded.
+        ResumeError: the files of the base no longer match its identity.
     """
     import torch
     import transformers
@@ -75,10 +78,10 @@ def load_model(base: Base, auto_class: str, seed: int, num_labels: int | None = 
 
 
 def most_positions(base: Base) -> int | None:
-    """The longest window that the encoder has positions for, in tokens; None: its configuration sets no limit.
+    """Return the longest window that the encoder supports, in tokens, or None if its configuration sets no limit.
 
     Raises:
-        ConfigError: its configuration cannot be loaded.
+        ConfigError: the configuration cannot be loaded.
     """
     from transformers import AutoConfig
 
@@ -97,7 +100,7 @@ def most_positions(base: Base) -> int | None:
 
 
 def _quiet() -> None:
-    """Failures are told by our own errors; notes on missing heads and retries are noise."""
+    """Silence notes of transformers on missing heads and retries; failures are raised as errors of this package."""
     import huggingface_hub
     import transformers
 
@@ -112,7 +115,7 @@ def _reason(error: Exception) -> str:
 
 def _remedy(base: Base, error: Exception) -> str:
     if "trust_remote_code" in str(error):
-        return "it brings code of its own, which runs with ⟨trust_remote_code⟩ alone: read that code first"
+        return "it needs its custom code, which runs only with ⟨trust_remote_code⟩; read that code first"
     if base.revision is None:
-        return "check the folder"
-    return "download it once where there is a network, or name a local folder"
+        return "check the files in the folder"
+    return "download it once with a network connection, or name a local folder"

@@ -1,4 +1,4 @@
-"""Which parameters a space may vary, and what part of which stages each of them is."""
+"""Parameters of the built-in objective, and the stages and keys that each of them sets."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ PARAMETERS = {
     "target_weight_decay": (TARGET, "weight_decay"),
     "target_schedule": (TARGET, "schedule"),
 }
-"""Parameters that a space may vary beside `ratio` and `shares`: the stage that they belong to, and its key.
+"""Parameters that a space may vary in addition to `ratio` and `shares`: the stage and its key.
 
-Those of `target` act on every target stage; `<target>.<key>` acts on one, where there are several.
+Parameters of `target` act on every target stage; with several target stages, `<target>.<key>` acts on one of them.
 """
 
 TARGET_KEYS = tuple(key for owner, key in PARAMETERS.values() if owner == TARGET)
@@ -43,16 +43,16 @@ WHOLE_NUMBERS = frozenset({"steps", "warmup", "size_cap"})
 OPTIONS = {"schedule": list(SCHEDULES), "spread": list(SPREADS)}
 
 NO_CAP = 2**31
-"""A `size_cap` that no source reaches: what none is among parameters."""
+"""A `size_cap` that no source reaches; it stands for no cap among parameters."""
 
 BELOW_ONE = frozenset({"mlm_share"})
 
 Stages = Mapping[str, StageSpec]
-"""The stages of an experiment by name: `intermediate`, and `target`, or several `target.<name>`."""
+"""Stages of an experiment by name: `intermediate`, and either `target` or several `target.<name>`."""
 
 
 def owners(name: str, stages: Stages) -> list[tuple[str, str]]:
-    """The stages that a parameter acts on, with its key there; empty: it is no parameter."""
+    """Return the stages that a parameter acts on, with its key in each; empty if the name is no parameter."""
     if name in PARAMETERS:
         owner, key = PARAMETERS[name]
         return [(stage, key) for stage in stages if stage.partition(".")[0] == owner]
@@ -62,29 +62,29 @@ def owners(name: str, stages: Stages) -> list[tuple[str, str]]:
 
 
 def known_names(stages: Stages) -> list[str]:
-    """Every parameter that has a stage to act on, `ratio` and `shares` aside."""
+    """Return every parameter that acts on an existing stage, without `ratio` and `shares`."""
     single = [f"{stage.partition('.')[2]}.{key}" for stage in stages if "." in stage for key in TARGET_KEYS]
     return [name for name in (*PARAMETERS, *single) if owners(name, stages)]
 
 
 def reference_value(name: str, stages: Stages) -> Any:
-    """The experiment's value of a parameter, of the first stage that it acts on."""
+    """Return the experiment's value of a parameter in the first stage that it acts on."""
     stage, key = owners(name, stages)[0]
     value = getattr(stages[stage], key)
     return NO_CAP if key == "size_cap" and value is None else value
 
 
 def reference_values(stages: Stages) -> dict[str, float]:
-    """The experiment's value of each scale-bearing parameter."""
+    """Return the experiment's value of each numerical parameter."""
     values = {name: reference_value(name, stages) for name in known_names(stages)}
     return {name: value for name, value in values.items() if isinstance(value, int | float)}
 
 
 def check_names(space: Space) -> None:
-    """Refuse parameters that the built-in objective has no use for, whatever the experiment.
+    """Check that every parameter of a space belongs to the built-in objective, for any experiment.
 
     Raises:
-        ConfigError: one line each.
+        ConfigError: with one line per wrong parameter.
     """
     problems = {}
     for name, domain in space.parameters.items():
@@ -94,10 +94,10 @@ def check_names(space: Space) -> None:
 
 
 def check_parameters(space: Space, stages: Stages) -> None:
-    """Refuse parameters that the built-in objective has no use for, and domains that they cannot have.
+    """Check that every parameter of a space acts on a stage of the experiment and has a valid domain.
 
     Raises:
-        ConfigError: one line each.
+        ConfigError: with one line per wrong parameter.
     """
     problems: dict[str, str | None] = {}
     for name, domain in space.parameters.items():
@@ -105,7 +105,7 @@ def check_parameters(space: Space, stages: Stages) -> None:
         if name in ("ratio", "shares") or not acts:
             problems[name] = _misfit(name, domain, name, known_names(stages))
             if problems[name] is None and not acts and name in PARAMETERS:
-                problems[name] = "acts on a target stage, but no target has one; drop it"
+                problems[name] = "acts on a target stage, but no target has a stage; remove it"
         else:
             kind = name if name in PARAMETERS else f"target_{acts[0][1]}"
             problems[name] = _misfit(name, domain, kind) or _out_of_range(name, domain, stages)
@@ -119,24 +119,27 @@ def _refuse(space: Space, problems: Mapping[str, str | None]) -> None:
 
 
 def _misfit(name: str, domain: Domain, kind: str, names: list[str] | None = None) -> str | None:
-    """Why a parameter of this name, or with such a domain, is of no use; None: it is.
+    """Return why a name is no parameter or its domain has a wrong type, or None if both are valid.
 
     Args:
-        kind: the parameter in `PARAMETERS` that it is like.
+        name: name of the parameter.
+        domain: its domain in the space.
+        kind: the key of `PARAMETERS` whose rules apply.
+        names: parameters of the experiment, for suggestions; None: all of `PARAMETERS`.
     """
-    known = ["ratio", "shares", *(names or PARAMETERS)]
+    suggestions = ["ratio", "shares", *(names or PARAMETERS)]
     if kind not in ("ratio", "shares", *PARAMETERS):
-        return f"no parameter of the built-in objective ({did_you_mean(name, known)}){_odd_letters(name)}"
-    wanted = {"ratio": (Ratio, "ratio"), "shares": (Simplex | Grouped, "simplex or grouped")}.get(kind)
-    if wanted is not None:
-        return None if isinstance(domain, wanted[0]) else f"needs type {wanted[1]}; correct it"
+        return f"no parameter of the built-in objective ({did_you_mean(name, suggestions)}){_odd_letters(name)}"
+    required = {"ratio": (Ratio, "ratio"), "shares": (Simplex | Grouped, "simplex or grouped")}.get(kind)
+    if required is not None:
+        return None if isinstance(domain, required[0]) else f"needs type {required[1]}; correct it"
     _, key = PARAMETERS[kind]
     if key in OPTIONS:
-        bad = [option for option in getattr(domain, "options", [None]) if option not in OPTIONS[key]]
-        if not bad:
+        invalid = [option for option in getattr(domain, "options", [None]) if option not in OPTIONS[key]]
+        if not invalid:
             return None
-        got = "" if bad == [None] else f", but got {bad[0]!r}"
-        return f"needs a choice of {', '.join(OPTIONS[key])}{got}; correct it"
+        actual = "" if invalid == [None] else f", but got {invalid[0]!r}"
+        return f"needs a choice of {', '.join(OPTIONS[key])}{actual}; correct it"
     if key in WHOLE_NUMBERS:
         return (
             None
@@ -147,26 +150,28 @@ def _misfit(name: str, domain: Domain, kind: str, names: list[str] | None = None
 
 
 def _out_of_range(name: str, domain: Domain, stages: Stages) -> str | None:
-    """Why the domain comes to impossible values in an experiment; None: it does not."""
+    """Return why a domain has invalid absolute values in an experiment, or None if they are valid."""
     stage, key = owners(name, stages)[0]
     reference = reference_value(name, stages)
     if isinstance(domain, Steps) and reference in (0, NO_CAP) and not domain.absolute:
         none = "none" if reference == NO_CAP else "0"
-        return f"holds factors of {key} {none}; say `absolute: true`, or give stages.{stage}.{key} a value"
+        return f"holds factors, but stages.{stage}.{key} is {none}; set it, or use `absolute: true`"
     if isinstance(domain, Steps) and key == "steps":
-        most = max(domain.values) * (1.0 if domain.absolute else reference)
-        return f"needs at most {MAX_STEPS:,} steps, but comes to {most:,.0f}; lower it" if most > MAX_STEPS else None
+        largest = max(domain.values) * (1.0 if domain.absolute else reference)
+        return (
+            f"needs at most {MAX_STEPS:,} steps, but reaches {largest:,.0f}; lower it" if largest > MAX_STEPS else None
+        )
     if isinstance(domain, Uniform | LogUniform):
         scale = 1.0 if domain.absolute else reference
         low, high = domain.low * scale, domain.high * scale
-        least = 1.0 if key == "temperature" else 0.0
+        minimum = 1.0 if key == "temperature" else 0.0
         if key in BELOW_ONE and (high >= 1.0 or high <= low):
-            return f"needs values in [0, 1), but comes to {low:g} to {high:g}; say `absolute: true`, or lower it"
-        return f"needs values of {least:g} or more, but low comes to {low:g}; raise it" if low < least else None
+            return f"needs values in [0, 1), but ranges from {low:g} to {high:g}; lower it, or use `absolute: true`"
+        return f"needs values of {minimum:g} or more, but low is {low:g}; raise it" if low < minimum else None
     return None
 
 
 def _odd_letters(name: str) -> str:
-    """What to add of a name that looks like a known one and is not: letters of another script."""
-    odd = [letter for letter in name if not letter.isascii()]
-    return f": {odd[0]!r} is {unicodedata.name(odd[0], 'a letter beyond ASCII')}" if odd else ""
+    """Return a note on letters of another script in a name, or an empty string."""
+    foreign = [letter for letter in name if not letter.isascii()]
+    return f": {foreign[0]!r} is {unicodedata.name(foreign[0], 'a non-ASCII letter')}" if foreign else ""

@@ -1,8 +1,7 @@
-"""What machines without a common disk share of a search: token windows, stages, scores of items.
+"""Files that machines without a common disk share through the remote store: token windows, stages, item scores.
 
-Workers fetch the windows of a search once, and put there what they make; the driver puts the windows there, fetches
-the scores of items, and evicts stages. When a stage was last used is what the storage says: the time of the evaluations
-that name it.
+The driver uploads windows, downloads item scores, and evicts stages. Workers download windows once and upload stages
+and item scores. The last use of a stage is the time of the latest evaluation in the storage that names it.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ from ratio_hpo.training.checkpoint import STATE
 from ratio_hpo.training.items import ItemStore
 
 BETWEEN = 60.0
-"""Seconds between two evictions."""
+"""Minimum seconds between two evictions."""
 
 ABANDONED = 3600.0
-"""Seconds after which what was put there in part, and never ended, is deleted."""
+"""Seconds after which an incomplete upload is deleted."""
 
 
 def put_windows(folders: Iterable[str], remote_store: RemoteStore) -> None:
-    """Put window sets into the remote store, where they are not there.
+    """Upload window sets that are missing in the remote store.
 
     Raises:
-        RemoteStoreError: it is away for longer than it is waited for.
+        RemoteStoreError: the remote store stays unavailable.
     """
     for folder in map(Path, folders):
         if not remote_store.has(folder / META):
@@ -40,27 +39,30 @@ def put_windows(folders: Iterable[str], remote_store: RemoteStore) -> None:
 
 
 def fetch_windows(folders: Iterable[str], remote_store: RemoteStore) -> None:
-    """Bring window sets here, where they are not here.
+    """Download window sets that are missing on this machine.
 
     Raises:
-        RemoteStoreError: they are not there, or not as they were written.
+        RemoteStoreError: a window set is missing in the remote store, or damaged.
     """
     for folder in map(Path, folders):
         if not (folder / META).is_file() and not (remote_store.fetch(folder, META) and is_whole(folder)):
             shown = shown_url(remote_store.url)
             raise RemoteStoreError(
-                f"{shown}: holds no whole {folder.name} below {folder.parent.name}; run the same command again"
+                f"{shown}: holds no complete {folder.name} in {folder.parent.name}; run the same command again"
             )
 
 
 class DriverRemoteStore:
-    """The driver's part.
+    """The remote store as the driver uses it.
 
     Attributes:
-        url: of the remote store.
+        url: URL of the remote store.
 
     Args:
-        budget: bytes of stages that the remote store may hold.
+        remote_store: the remote store.
+        folder: run folder of the driver.
+        budget: maximum bytes of stages in the remote store.
+        clock: source of time.
     """
 
     url: str
@@ -72,50 +74,51 @@ class DriverRemoteStore:
         self._evicted = clock.monotonic()
 
     def take(self, progress: Progress) -> None:
-        """Fetch what an evaluation has kept of its items."""
+        """Download the item scores of an evaluation."""
         for name in sorted(progress.item_names):
             self._items.fetch(name)
 
     def catch_up(self, records: Sequence[TrialRecord]) -> None:
-        """Fetch what a driver that died had not fetched yet."""
+        """Download item scores that a crashed driver had not downloaded."""
         for record in records:
             for progress in record.curve:
                 self.take(progress)
 
     def evict(self, records: Sequence[TrialRecord], *, at_once: bool = False) -> list[str]:
-        """Delete the least recently used checkpoints until the budget holds; those of running trials stay.
+        """Delete the least recently used checkpoints until the budget is met; keep those of running trials.
 
-        Several drivers that do so at once take the same ones.
+        Several concurrent drivers select the same checkpoints.
 
         Args:
-            at_once: whether or not the last time was less than a minute ago.
+            records: all trials of the study.
+            at_once: evict even if the last eviction was less than a minute ago.
 
         Returns:
-            Names of the checkpoints that are gone.
+            Names of the deleted checkpoints.
         """
         if not at_once and self._clock.monotonic() - self._evicted < BETWEEN:
             return []
         self._evicted = self._clock.monotonic()
         sizes: dict[str, int] = {}
         used: dict[str, float] = {}
-        whole: set[str] = set()
+        complete: set[str] = set()
         for path, file in self._remote_store.files(self._stages).items():
             name, _, last = path.rpartition("/")
             sizes[name] = sizes.get(name, 0) + file.size
             used[name] = max(used.get(name, 0.0), file.changed)
-            whole |= {name} if last == STATE else set()
+            complete |= {name} if last == STATE else set()
         busy: set[str] = set()
         for record in records:
             for progress in record.curve:
                 for name in progress.checkpoints & sizes.keys():
                     used[name] = max(used[name], progress.time or 0.0)
                     busy |= {name.partition("/")[0]} if record.state is State.RUNNING else set()
-        left, gone = sum(sizes.values()), []
+        total, deleted = sum(sizes.values()), []
         for name in sorted(sizes, key=lambda name: used[name]):
-            abandoned = name not in whole and self._clock.time() - used[name] > ABANDONED
-            over = left > self._budget and name.partition("/")[0] not in busy
+            abandoned = name not in complete and self._clock.time() - used[name] > ABANDONED
+            over = total > self._budget and name.partition("/")[0] not in busy
             if abandoned or over:
                 self._remote_store.delete(self._stages / name, STATE)
-                left -= sizes[name]
-                gone.append(name)
-        return gone
+                total -= sizes[name]
+                deleted.append(name)
+        return deleted

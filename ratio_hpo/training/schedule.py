@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WSD_DECAY = 0.3
-"""Part of a `wsd` stage that decays (warm-up, stable, decay: Hu et al. 2024, arXiv 2404.06395)."""
+"""Fraction of a `wsd` stage that decays (warm-up, stable, decay: Hu et al. 2024, arXiv 2404.06395)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Where a schedule stands: `step` of `steps`, after `warmup` steps of warm-up."""
+    """A position in a schedule: `step` of `steps`, of which `warmup` are warm-up."""
 
     step: int
     steps: int
@@ -20,7 +20,7 @@ class Span:
 
 
 def decay_start(steps: int) -> int:
-    """The first step of the decay of a `wsd` stage."""
+    """Return the first step of the decay of a `wsd` stage."""
     return steps - round(steps * WSD_DECAY)
 
 
@@ -49,11 +49,11 @@ SCHEDULES: dict[str, Callable[[Span], float]] = {
 }
 
 LOOKS_AHEAD = frozenset({"linear", "cosine"})
-"""Schedules whose every step depends on the number of steps."""
+"""Schedules in which every learning rate depends on the total number of steps."""
 
 
 def factor(schedule: str, step: int, *, steps: int, warmup: int) -> float:
-    """What the learning rate is multiplied by at update `step` (from 0), in [0, 1]."""
+    """Return the factor of the learning rate at update `step` (from 0), in [0, 1]."""
     if step < warmup:
         return (step + 1) / warmup
     return SCHEDULES[schedule](Span(step=step, steps=steps, warmup=warmup))

@@ -1,4 +1,4 @@
-"""What an experiment says of a stage, and what its data came to: enough to make a stage of any parameters."""
+"""Configuration of stages and engine, and the prepared data of a stage's sources."""
 
 from __future__ import annotations
 
@@ -16,97 +16,98 @@ Schedule = Literal["constant", "wsd", "linear", "cosine"]
 
 
 MAX_STEPS, MAX_BATCH = 10**8, 10**6
-"""Updates of a stage, and windows of an update, at most: more is a slip of the pen, and outgrows the memory."""
+"""Largest number of updates of a stage, and of windows of an update; larger values are mistakes and exhaust memory."""
 
 
 class EverySpec(Spec):
-    """Evaluate after each so many steps."""
+    """Evaluate at regular intervals."""
 
     every: Whole = Field(ge=1)
     """Steps between two rungs."""
 
 
 class SourceSpec(Spec):
-    """A named source: a language, and the parts of corpora of one task that it draws from (`corpus/part`)."""
+    """A named source: a language, and parts of corpora (`corpus/part`) of one task."""
 
     language: str
-    """Whose it is; those of the experiment's `reference` have 1 - ratio of the windows."""
+    """Language of the source. Sources in the experiment's `reference` language receive 1 - ratio of the windows."""
 
     data: list[str] = Field(min_length=1)
-    """Parts of corpora that hold the language, one after another."""
+    """Parts of corpora in this language, concatenated in this order."""
 
     head: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
-    """Name of the head that it trains; sources that say the same one share it; none: the task's name."""
+    """Name of the head to train; sources with the same name share the head. Default: the name of the task."""
 
 
 class StageSpec(Spec):
-    """The reference configuration of a stage: what baselines take, and what factors of a space multiply."""
+    """Reference configuration of a stage: baselines use its values, and factors of a space multiply them."""
 
     sources: list[str] | dict[str, SourceSpec] = Field(min_length=1)
-    """What it draws from: parts of corpora (`corpus/part`), made into one source a language; or sources by name."""
+    """Training data: parts of corpora (`corpus/part`), which become one source per language, or sources by name."""
 
     steps: Whole = Field(ge=1, le=MAX_STEPS)
-    """Optimiser updates; with `budget: add`, those at ratio 0."""
+    """Number of optimiser updates; with `budget: add`, the number at ratio 0."""
 
     batch_size: Whole = Field(ge=1, le=MAX_BATCH)
-    """Windows of one update."""
+    """Number of windows per update."""
 
     learning_rate: Real = Field(gt=0)
-    """Peak of the schedule, for AdamW."""
+    """Peak learning rate of AdamW."""
 
     schedule: Schedule = "constant"
-    """How the rate moves after warm-up. `constant` and `wsd` share stored stages between numbers of steps; `linear` and
-    `cosine` look ahead, so that each number of steps is trained by itself."""
+    """Learning-rate schedule after warm-up. With `constant` and `wsd`, trials with different numbers of steps share
+    stored stages; `linear` and `cosine` depend on the number of steps, so each one is trained separately."""
 
     warmup: Whole = Field(default=0, ge=0)
-    """Updates over which the rate rises to its peak, in a line; the first one has 1/warmup of it."""
+    """Number of updates in which the learning rate rises linearly to its peak; the first uses 1/warmup of it."""
 
     weight_decay: Real = Field(default=0.01, ge=0)
-    """AdamW's, on matrices; biases and norms are not decayed."""
+    """Weight decay of AdamW, on matrices only; biases and norms are not decayed."""
 
     clip: Real = Field(default=1.0, gt=0)
-    """Largest norm of the gradient of an update."""
+    """Maximum gradient norm; larger gradients are scaled down."""
 
     evaluate: list[Whole] | EverySpec
-    """Steps of the rungs, at which trials are scored and compared, or `{every: n}`."""
+    """Rungs, at which trials are scored and compared: a list of steps, or `{every: n}`."""
 
     reference_spread: Spread = "proportional"
-    """How the reference language's share is split over its sources, where there are several: as `spread`."""
+    """How the reference language's share is split over its sources, with the options of `spread`."""
 
     size_cap: Whole | None = Field(default=None, ge=1)
-    """A source counts as no larger than that when shares go by size, in the unit; T5's is 131072; none: no cap."""
+    """Maximum size, in `unit`, at which a source counts when shares depend on size. T5 used 131072. Default: no cap."""
 
     balance: Literal["language", "task"] = "language"
-    """Whether the ratio is one over all labelled sources, or holds inside each task, which keeps its share."""
+    """`language`: one ratio over all labelled sources. `task`: the same ratio within each task of fixed share."""
 
     mlm_share: Real = Field(default=0.0, ge=0, lt=1)
-    """Share of all windows that text for masked language modelling has; the labelled sources have the rest."""
+    """Share of all windows for masked language modelling; labelled sources receive the rest."""
 
     spread: Spread = "proportional"
-    """How the non-English share is split over its sources: by size, evenly, tempered, or evenly up to 4 epochs each."""
+    """How the non-reference share is split over its sources: `proportional` to size, `uniform`, `temperature`, or
+    `unimax` (uniform up to 4 epochs of each source)."""
 
     temperature: Real = Field(default=1.0, ge=1)
-    """T of `spread: temperature`: shares go with size^(1/T); 1 is proportional, large is uniform."""
+    """T of `spread: temperature`: shares are proportional to size^(1/T); large values approach uniform."""
 
     unit: Literal["examples", "tokens"] = "examples"
-    """What shares and ratio count: windows, or tokens without padding."""
+    """Unit of shares and ratio: windows (`examples`), or tokens without padding."""
 
     budget: Literal["replace", "add"] = "replace"
-    """Whether a higher ratio takes the place of English, or comes on top of it and lengthens the stage."""
+    """`replace`: a higher ratio replaces windows of the reference language. `add`: it adds windows and steps."""
 
     max_epochs: Real | None = Field(default=None, gt=0)
-    """Passes over a source after which its share goes to the others; none: no cap."""
+    """Maximum number of epochs over a source, after which its share goes to the others. Default: no cap."""
 
     @model_validator(mode="after")
     def _rungs_rise(self) -> StageSpec:
         if isinstance(self.evaluate, list):
             rising = all(a < b for a, b in zip(self.evaluate, self.evaluate[1:], strict=False))
             if not self.evaluate or not rising or self.evaluate[0] < 1:
-                raise ValueError(f"evaluate needs rising steps from 1 on, but got {self.evaluate}; sort them")
+                raise ValueError(f"evaluate needs increasing steps >= 1, but got {self.evaluate}; sort them")
         return self
 
     def wanted(self) -> MixtureSpec:
-        """What its mixture and length are solved from."""
+        """Return the specification from which the mixture and the number of steps are computed."""
         return MixtureSpec(
             steps=self.steps,
             batch_size=self.batch_size,
@@ -121,7 +122,7 @@ class StageSpec(Spec):
         )
 
     def rungs(self, most_steps: int) -> list[int]:
-        """Steps at which every trial of the study is evaluated, up to `most_steps`."""
+        """Return the steps at which every trial of the study is evaluated, up to `most_steps`."""
         if isinstance(self.evaluate, EverySpec):
             return list(range(self.evaluate.every, most_steps + 1, self.evaluate.every))
         return [step for step in self.evaluate if step <= most_steps]
@@ -131,37 +132,38 @@ class StagesSpec(Spec):
     """The two stages, in order."""
 
     intermediate: StageSpec
-    """On plentiful data, with the mixture that is searched."""
+    """Intermediate stage, with the searched mixture."""
 
     target: StageSpec | None = None
-    """On the task and languages that one cares about; by size over its sources. None where `targets` has stages."""
+    """Target stage, on the target task and languages, proportional to size. Omit it if `targets` define stages."""
 
 
 class EngineSpec(Spec):
-    """None of it but the precision is meant to change what comes out."""
+    """Configuration of the engine. Apart from the precision, it does not change results beyond rounding."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Of the forward pass: `auto` takes bf16 where the device has it. Part of a stage's identity."""
+    """Precision of the forward pass; `auto` uses bf16 if the device supports it. Part of a stage's identity."""
 
     micro_batch: Whole | None = Field(default=None, ge=1)
-    """Windows that go through the model at once; none: the whole batch, halved where memory runs out."""
+    """Number of windows per forward pass in training. Default: the whole batch, halved if memory runs out."""
 
     eval_batch: Whole | None = Field(default=None, ge=1)
-    """Windows that are scored at once, halved where memory runs out; none: 128, on a CPU 32, which its caches hold."""
+    """Number of windows per forward pass in evaluation, halved if memory runs out. Default: 128, on a CPU 32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceData:
-    """The windows of a source.
+    """The prepared windows of a source.
 
     Attributes:
-        folder: its window set.
-        fingerprint: of its content, tokenizer and task settings.
-        head: that it trains; the task behind it is known by its name.
-        size: how much it holds.
-        rows: rows of tokens: more than windows where an example has several.
-        longest: tokens of its longest window.
-        translated_from: the language that a machine translated it from.
+        folder: folder of the window set.
+        fingerprint: fingerprint of content, tokenizer and task settings.
+        language: language of the source.
+        head: name of the head that it trains, which identifies the task.
+        size: number of questions, windows and tokens.
+        rows: number of token rows, which exceeds windows if an example has several rows.
+        longest: tokens in the longest window.
+        translated_from: original language of machine-translated data; None: not translated.
     """
 
     folder: str
@@ -175,5 +177,5 @@ class SourceData:
 
 
 def sizes_of(sources: Mapping[str, SourceData]) -> dict[str, SourceSize]:
-    """How much each source holds."""
+    """Return the size of each source."""
     return {name: source.size for name, source in sources.items()}

@@ -1,4 +1,4 @@
-"""A stage and its identity: a fingerprint of all that shapes its weights."""
+"""Stages and their identity, a fingerprint of everything that affects the weights."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ class Stage:
     """One stage of a trial.
 
     Attributes:
-        heads: name of each source's head.
-        prints: what shapes each head: its task, class and labels.
-        data: fingerprint of each source's windows.
-        unit: what the requested shares counted; `mixture` is in windows already.
-        steps: optimiser updates.
-        batch_size: windows of one update.
-        parent: what it starts from: the base's fingerprint, or `identity@step` of the stage before.
+        heads: name of the head of each source.
+        prints: identity of each head: its task, class and labels.
+        mixture: share of each source, in windows.
+        data: fingerprint of the windows of each source.
+        unit: unit of the requested shares; `mixture` is already converted to windows.
+        steps: number of optimiser updates.
+        batch_size: number of windows per update.
+        parent: initial weights: the base's fingerprint, or `identity@step` of the preceding stage.
+        rungs: steps at which trials are evaluated.
     """
 
     name: str
@@ -44,7 +46,7 @@ class Stage:
     rungs: tuple[int, ...] = field(default=())
 
     def trunk(self) -> str:
-        """Name of the part that does not depend on the number of steps; `wsd` shares it with `constant`."""
+        """Return the identity of the part independent of the number of steps; `wsd` shares it with `constant`."""
         content = {
             "task": self._tasks(),
             "mixture": self.mixture.identity(),
@@ -63,41 +65,41 @@ class Stage:
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """The heads that are trained: those of the sources that can be drawn."""
+        """Names of the trained heads: the heads of sources that can be drawn."""
         return tuple(sorted({head for source, head in self.heads.items() if self._is_drawn(source)}))
 
     def branch(self) -> str:
-        """Name of the decay of a `wsd` stage, which belongs to one number of steps."""
+        """Return the identity of the decay of a `wsd` stage, which depends on the number of steps."""
         return fingerprint({"decay": self.steps}, parents=[self.trunk()])
 
     def identity_at(self, step: int) -> str:
-        """The name under which the weights after `step` updates are stored."""
+        """Return the identity under which the weights after `step` updates are stored."""
         if self.schedule == "wsd" and step > decay_start(self.steps):
             return self.branch()
         return self.trunk()
 
     def name_at(self, step: int) -> str:
-        """The name of the checkpoint after `step` updates, wherever the store is."""
+        """Return the name of the checkpoint after `step` updates, relative to the store."""
         return f"{self.identity_at(step)}/{step:08d}"
 
     def scored(self, *, final: bool) -> frozenset[int]:
-        """Steps at which it is evaluated: its rungs, and the end of a trial's last stage, on a rung or not."""
+        """Return the steps at which the stage is evaluated: its rungs, and its end if `final`."""
         rungs = {step for step in self.rungs if 0 < step <= self.steps}
         return frozenset(rungs | ({self.steps} if final else set()))
 
     def stops(self) -> list[int]:
-        """Steps at which a checkpoint is worth keeping: rungs, the end, and where a `wsd` decay branches off."""
+        """Return the steps at which a checkpoint is stored: rungs, the end, and the start of a `wsd` decay."""
         stops = {step for step in self.rungs if 0 < step <= self.steps} | {self.steps}
         if self.schedule == "wsd":
             stops.add(decay_start(self.steps))
         return sorted(stop for stop in stops if stop > 0)
 
     def _is_drawn(self, source: str) -> bool:
-        """Whether a source has a share, or can be drawn without one, once others are capped."""
-        opens = self.mixture.max_epochs is not None and source in self.mixture.reference
-        return self.mixture.shares.get(source, 0.0) > 0.0 or opens
+        """Return whether a source has a share, or can be drawn once capped sources give up their share."""
+        is_fallback = self.mixture.max_epochs is not None and source in self.mixture.reference
+        return self.mixture.shares.get(source, 0.0) > 0.0 or is_fallback
 
     def _tasks(self) -> Any:
-        """What is trained, of what has a share: a task that has none changes no identity."""
+        """Return the identity of trained heads and sources; a task without a share does not affect it."""
         sources = {source: head for source, head in sorted(self.heads.items()) if self._is_drawn(source)}
         return {"heads": {head: self.prints[head] for head in self.trained}, "sources": sources}

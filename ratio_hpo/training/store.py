@@ -1,10 +1,10 @@
-"""The stage store: checkpoints by stage identity and step, so that stages are trained once.
+"""The stage store: checkpoints by stage identity and step, so that a stage is trained only once.
 
-Checkpoints are named `<identity>/<step>`, below the store's folder: names hold wherever it is copied to. A worker
-holds a shared lock on the stages that it uses; the kernel lets go of it when the worker dies, and eviction passes
-over whatever is locked.
+Checkpoints are named `<identity>/<step>` relative to the store's folder, so names stay valid when it is moved. A worker
+holds a shared lock on the stages that it uses. The kernel releases the lock when the worker dies, and eviction skips
+locked stages.
 
-Machines without a common disk share what they store: a checkpoint that is only in the remote store is fetched where it is the
+Machines without a common disk use a remote store: a checkpoint that exists only there is downloaded if it is the
 longest prefix.
 """
 
@@ -33,9 +33,9 @@ class StageStore:
     """Checkpoints on disk within a size budget.
 
     Args:
-        root: folder of the store; made if absent.
-        budget: bytes that it may hold; the least recently used checkpoints go first.
-        remote_store: what other machines have stored; None: they have this disk, or there are none.
+        root: folder of the store; created if absent.
+        budget: maximum bytes in the store; the least recently used checkpoints are evicted first.
+        remote_store: store shared with other machines; None: no other machines, or a common disk.
     """
 
     root: Path
@@ -46,11 +46,11 @@ class StageStore:
         root.mkdir(parents=True, exist_ok=True)
 
     def folder(self, name: str) -> Path:
-        """Where the checkpoint of a name is kept, whether it is there or not."""
+        """Return the folder of a checkpoint, which need not exist."""
         return self.root / name
 
     def steps(self, identity: str) -> list[int]:
-        """The steps of a stage that are stored, latest first."""
+        """Return the stored steps of a stage, latest first."""
         folder = self.root / identity
         names = {path.name for path in entries(folder)}
         if self._remote_store is not None:
@@ -58,15 +58,15 @@ class StageStore:
         return sorted((int(name) for name in names if name.isdigit()), reverse=True)
 
     def has(self, name: str) -> bool:
-        """Whether the checkpoint of a name is stored."""
+        """Return whether a checkpoint is stored, locally or in the remote store."""
         folder = self.folder(name)
         return folder.is_dir() or (self._remote_store is not None and self._remote_store.has(folder / STATE))
 
     def publish(self, folder: Path) -> None:
-        """Let other machines have a checkpoint that is stored here.
+        """Upload a local checkpoint to the remote store.
 
         Raises:
-            RemoteStoreError: the remote store is away for longer than it is waited for.
+            RemoteStoreError: the remote store stays unavailable.
         """
         if self._remote_store is not None and (folder / STATE).is_file():
             self._remote_store.put(folder, STATE)
@@ -74,19 +74,20 @@ class StageStore:
     def longest_prefix(
         self, stage: Stage, evaluation: str, due: Mapping[int, Set[str]], most: int | None = None
     ) -> tuple[int, dict[str, Any]] | None:
-        """The stored checkpoint with most steps that a stage passes through, with its state.
+        """Return the step and state of the latest stored checkpoint that a stage passes through, or None.
 
         Args:
-            due: steps at which it is evaluated, with the labels of what is scored there.
-            most: steps; None: those of the stage.
-            evaluation: fingerprint of what the stage is scored on; a checkpoint scored on something else,
-                or not at every rung, is passed over, since its curve would be of other numbers.
+            stage: stage to continue.
+            evaluation: fingerprint of what the stage is scored on; checkpoints scored on other data, or not at every
+                rung, are skipped, since their curves are not comparable.
+            due: steps at which the stage is evaluated, with the labels of what is scored at each.
+            most: largest step; None: the end of the stage.
         """
         branch, trunk = stage.branch(), stage.trunk()
         most = stage.steps if most is None else most
         last = decay_start(stage.steps) if stage.schedule == "wsd" else stage.steps
-        places = [(branch, decay_start(stage.steps) + 1, stage.steps)] if stage.schedule == "wsd" else []
-        for identity, low, high in [*places, (trunk, 1, last)]:
+        ranges = [(branch, decay_start(stage.steps) + 1, stage.steps)] if stage.schedule == "wsd" else []
+        for identity, low, high in [*ranges, (trunk, 1, last)]:
             for step in self.steps(identity):
                 if low <= step <= min(high, most):
                     state = self.state(self.root / identity / f"{step:08d}")
@@ -99,14 +100,14 @@ class StageStore:
         os.utime(folder / STATE)
 
     def discard(self, folder: Path) -> None:
-        """Remove a checkpoint that turned out to be damaged, wherever it is."""
+        """Delete a damaged checkpoint, locally and in the remote store."""
         remove(folder)
         if self._remote_store is not None:
             self._remote_store.delete(folder, STATE)
 
     @contextmanager
     def using(self, stage: Stage) -> Iterator[None]:
-        """Keep a stage from being evicted while it is trained or continued."""
+        """Protect a stage from eviction while the block runs."""
         handles = []
         try:
             for identity in {stage.trunk(), stage.branch()} if stage.schedule == "wsd" else {stage.trunk()}:
@@ -120,21 +121,21 @@ class StageStore:
                 handle.close()
 
     def evict(self) -> list[Path]:
-        """Delete least recently used checkpoints until the budget holds; stages in use stay."""
+        """Delete the least recently used checkpoints until the budget is met; keep stages in use."""
         sizes = self._sizes()
         return self._drop(sizes, sum(sizes.values()) - self.budget)
 
     def free(self, wanted: int) -> bool:
-        """Delete least recently used checkpoints until so many bytes are free again; False where there are too few."""
+        """Delete the least recently used checkpoints to free some bytes; return whether enough bytes were freed."""
         sizes = self._sizes()
         return sum(sizes[folder] for folder in self._drop(sizes, wanted)) >= wanted
 
     def _sizes(self) -> dict[Path, int]:
-        """Bytes of each checkpoint, the least recently used one first."""
-        return {folder: folder_size(folder) for _, folder in sorted(self._kept())}
+        """Return the bytes of each checkpoint, least recently used first."""
+        return {folder: folder_size(folder) for _, folder in sorted(self._checkpoints())}
 
     def _drop(self, sizes: Mapping[Path, int], wanted: int) -> list[Path]:
-        """Delete checkpoints in order until so many bytes are gone; those of stages in use stay."""
+        """Delete checkpoints in order until enough bytes are freed; skip stages in use. Return the deleted folders."""
         removed: list[Path] = []
         for folder, size in sizes.items():
             if wanted <= 0:
@@ -147,7 +148,7 @@ class StageStore:
         return removed
 
     def remove(self, folder: Path) -> bool:
-        """Delete a checkpoint, and its stage if it was the last one; False where somebody uses the stage."""
+        """Delete a checkpoint, and its stage if it was the last one; return False if the stage is in use."""
         with self._unused(folder.parent) as unused:
             if unused:
                 remove(folder)
@@ -156,7 +157,7 @@ class StageStore:
         return unused
 
     def sweep(self) -> None:
-        """Delete what workers that were killed left half-written."""
+        """Delete incomplete files of killed workers."""
         for stage in entries(self.root):
             for folder in unfinished(stage):
                 with self._unused(stage) as unused:
@@ -164,30 +165,30 @@ class StageStore:
                         remove(folder)
 
     def check_room(self, checkpoint_bytes: int) -> None:
-        """Refuse to start where the free disk cannot hold four checkpoints of the base.
+        """Check that the disk has space for four checkpoints of the base.
 
         Raises:
-            StorageFullError: with what is free and what is needed.
+            StorageFullError: it has not; the message names the free and the required space.
         """
-        evictable = sum(folder_size(folder) for _, folder in self._kept())
+        evictable = sum(folder_size(folder) for _, folder in self._checkpoints())
         free, needed = shutil.disk_usage(self.root).free + evictable, 4 * checkpoint_bytes
         if free < needed:
             raise StorageFullError(
                 f"{self.root}: needs {in_bytes(needed)} for four checkpoints, but the disk has {in_bytes(free)} free; "
-                "free some, or name another ⟨root⟩"
+                "free space, or set another ⟨root⟩"
             )
 
-    def _kept(self) -> list[tuple[float, Path]]:
-        """Stored checkpoints with the time of their last use; what vanishes meanwhile is passed over."""
-        kept = []
+    def _checkpoints(self) -> list[tuple[float, Path]]:
+        """Return stored checkpoints with the time of their last use; skip those deleted meanwhile."""
+        checkpoints = []
         for folder in (folder for stage in entries(self.root) for folder in entries(stage)):
             with suppress(FileNotFoundError):
-                kept.append(((folder / STATE).stat().st_mtime, folder))
-        return kept
+                checkpoints.append(((folder / STATE).stat().st_mtime, folder))
+        return checkpoints
 
     @contextmanager
     def _unused(self, stage: Path) -> Iterator[bool]:
-        """Whether nobody uses a stage; while the block runs, nobody begins to."""
+        """Yield whether a stage is unused; if so, keep others from using it while the block runs."""
         with ExitStack() as stack:
             try:
                 handle = stack.enter_context((stage / LOCK).open("a"))
@@ -198,9 +199,9 @@ class StageStore:
             yield unused
 
     def state(self, folder: Path) -> dict[str, Any] | None:
-        """The state of a checkpoint, or None where another process has just evicted it or it is unreadable.
+        """Return the state of a checkpoint, or None if another process has just evicted it or it is unreadable.
 
-        One that is only in the remote store is fetched.
+        A checkpoint that exists only in the remote store is downloaded.
         """
         try:
             return read_stage_state(folder)
@@ -215,9 +216,9 @@ class StageStore:
 
 
 def fits(state: Mapping[str, Any], due: Mapping[int, Set[str]], step: int, evaluation: str) -> bool:
-    """Whether a checkpoint carries the part of the curve that a stage needs before `step`.
+    """Return whether a checkpoint holds the part of the curve that a stage needs before `step`.
 
-    What is missing at `step` itself can be scored from its weights.
+    Missing scores at `step` itself can be computed from its weights.
     """
     scored = {past["step"]: set(past["targets"]) for past in state["evaluations"]}
     is_whole = all(labels <= scored.get(rung, set()) for rung, labels in due.items() if rung < step)
@@ -225,7 +226,7 @@ def fits(state: Mapping[str, Any], due: Mapping[int, Set[str]], step: int, evalu
 
 
 def store_budget(asked_gb: float | None, checkpoint_bytes: int) -> int:
-    """Bytes: what was asked for, or the larger of 20 GB and four checkpoints of the base."""
+    """Return the budget in bytes: the requested size, or the larger of 20 GB and four checkpoints of the base."""
     if asked_gb is not None:
         return int(asked_gb * 1e9)
     return max(DEFAULT_BUDGET, 4 * checkpoint_bytes)

@@ -1,4 +1,4 @@
-"""What the machine is doing, measured at evaluations, under the names that MLflow shows as system metrics."""
+"""System metrics measured at evaluations, under MLflow's names for system metrics."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ MEGABYTE = 1e6
 
 
 class SystemMeasures:
-    """CPU use since the last reading, memory of this process and of the machine, memory of each GPU."""
+    """Reader of CPU use since the last reading, and of the memory of this process, the machine and each GPU."""
 
     def __init__(self) -> None:
         self._process = psutil.Process()
-        psutil.cpu_percent()  # the first reading has nothing to compare with
+        psutil.cpu_percent()  # start the interval of the first reading
 
     def read(self) -> dict[str, float]:
-        """Percentages, and megabytes."""
+        """Return the metrics in percent and megabytes."""
         memory = psutil.virtual_memory()
         values = {
             "system/cpu_utilization_percentage": psutil.cpu_percent(),

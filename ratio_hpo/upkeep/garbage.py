@@ -1,4 +1,4 @@
-"""What below the run folder nothing refers to any more."""
+"""Find and delete files below the run folder that no study uses."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from ratio_hpo.study.view import StudyView, recommended_of, view_study
 from ratio_hpo.training.store import StageStore
 
 YOUNG = 3600.0
-"""Seconds for which nothing is taken for garbage: a search may be about to refer to it."""
+"""Minimum age of garbage in seconds, because a search may be about to use a new file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """A folder or file that can go.
+    """Folder or file that can be deleted.
 
     Attributes:
-        why: what it was, and why nothing refers to it.
-        size: bytes that are freed with it.
+        path: The folder or file.
+        why: What it is, and why it is not used.
+        size: Bytes that its deletion frees.
     """
 
     path: Path
@@ -39,30 +40,33 @@ class Garbage:
 def find_garbage(
     storages: Sequence[Storage], folder: RunFolder, *, ended: bool = False, young: float = YOUNG
 ) -> list[Garbage]:
-    """Everything below the run folder that no study refers to, and nobody has touched for `young` seconds.
+    """Return everything below the run folder that no study uses and that has not changed for `young` seconds.
 
     Args:
-        ended: also stored stages of trials that have ended: nothing but later trials would start from them.
+        storages: All storages whose studies use the run folder.
+        folder: The run folder.
+        ended: Also include stored stages of ended trials, which only later trials could reuse.
+        young: Minimum age in seconds.
 
     Raises:
-        ConfigError: a path is given twice, or a study is of another version.
+        ConfigError: A path is given twice, or a study has another format.
     """
     views = [view_study(storage, study.name) for storage in storages for study in list_studies(storage)]
-    found = [
+    candidates = [
         *_stages(views, folder, ended=ended),
         *_items(views, folder.items),
         *_weights(views, folder.checkpoints),
         *_windows(views, folder.windows),
-        *_pictures(views, folder.plots),
+        *_plots(views, folder.plots),
     ]
     now = time.time()
-    old = [garbage for garbage in found if now - _touched(garbage.path) >= young]
-    left = [Garbage(path, "left by a process that was killed", _size(path)) for path in abandoned(folder.root, young)]
-    return old + left
+    old = [garbage for garbage in candidates if now - _touched(garbage.path) >= young]
+    abandoned_paths = abandoned(folder.root, young)
+    return old + [Garbage(path, "left by a killed process", _size(path)) for path in abandoned_paths]
 
 
 def free(garbage: Sequence[Garbage], folder: RunFolder) -> int:
-    """Delete; returns the bytes that were freed. A stage that somebody has begun to use meanwhile stays."""
+    """Delete garbage, except stages that are in use by now, and return the number of freed bytes."""
     store = StageStore(folder.stages) if folder.stages.is_dir() else None
     freed = 0
     for item in garbage:
@@ -76,7 +80,7 @@ def free(garbage: Sequence[Garbage], folder: RunFolder) -> int:
 
 
 def _stages(views: Sequence[StudyView], folder: RunFolder, *, ended: bool) -> Iterator[Garbage]:
-    """Stored stages that are in no curve of any study, or, where that is asked, only in those of ended trials."""
+    """Yield stored stages that no curve refers to; with `ended`, also those that only ended trials refer to."""
     points = [
         (record, name)
         for view in views
@@ -85,21 +89,25 @@ def _stages(views: Sequence[StudyView], folder: RunFolder, *, ended: bool) -> It
         for name in point.checkpoints
     ]
     used = {name for record, name in points if not (ended and record.state.finished)}
-    known = {name for _, name in points}
-    identities = {name.partition("/")[0] for name in known}
+    referenced = {name for _, name in points}
+    identities = {name.partition("/")[0] for name in referenced}
     for checkpoint in (checkpoint for stage in entries(folder.stages) for checkpoint in entries(stage)):
         name = "/".join(checkpoint.parts[-2:])
         if name in used:
             continue
-        if name in known:
-            why = "a stage of trials that have ended"
+        if name in referenced:
+            why = "a stage of ended trials"
         else:
-            why = "a stage at a step of no curve" if checkpoint.parent.name in identities else "a stage of no study"
+            why = (
+                "a stage at a step that is in no curve"
+                if checkpoint.parent.name in identities
+                else "a stage of no study"
+            )
         yield Garbage(checkpoint, why, _size(checkpoint))
 
 
 def _items(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
-    """Item scores of evaluations that are in no curve."""
+    """Yield item scores of evaluations that are in no curve."""
     used = {name for view in views for record in view.records for point in record.curve for name in point.item_names}
     for file in (file for stage in entries(folder) for file in entries(stage) if file.suffix == ".parquet"):
         if file.relative_to(folder).with_suffix("").as_posix() not in used:
@@ -107,13 +115,13 @@ def _items(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
 
 
 def _weights(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
-    """Kept weights of studies that are gone, and of points that are no longer kept."""
+    """Yield weights of deleted studies and of points that are no longer kept."""
     kept = {
         view.name: {p.key for p in kept_points(view.records, view.about.keep, recommended_of(view))} for view in views
     }
     for study in entries(folder):
         if study.name not in kept:
-            yield Garbage(study, "weights of a study that is gone", _size(study))
+            yield Garbage(study, "weights of a deleted study", _size(study))
             continue
         for point in entries(study):
             if point.name not in kept[study.name]:
@@ -121,7 +129,7 @@ def _weights(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
 
 
 def _windows(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
-    """Tokenised data that no study trains on or is scored on."""
+    """Yield tokenised data that no study trains on or is scored on."""
     used = {print_ for view in views for print_ in view.identity.get("data", {}).values()}
     scored = {print_ for view in views for print_ in view.about.evaluation_sets}
     for windows in entries(folder):
@@ -129,27 +137,27 @@ def _windows(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
             yield Garbage(windows, "tokenised data of no study", _size(windows))
 
 
-def _pictures(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
+def _plots(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
     names = {view.name for view in views}
-    for picture in (file for file in entries(folder) if file.suffix == ".png"):
-        if picture.stem.removesuffix("-transfer") not in names:
-            yield Garbage(picture, "a picture of a study that is gone", _size(picture))
+    for plot in (file for file in entries(folder) if file.suffix == ".png"):
+        if plot.stem.removesuffix("-transfer") not in names:
+            yield Garbage(plot, "a plot of a deleted study", _size(plot))
 
 
 def _size(path: Path) -> int:
-    """Bytes on the disk; a file with other names elsewhere frees nothing."""
+    """Return the bytes that a deletion frees; a file with other hard links frees none."""
     return sum(state.st_size for state in _states(path) if state.st_nlink == 1)
 
 
 def _touched(path: Path) -> float:
-    """When something in it was changed last, in seconds since the epoch."""
+    """Return the latest modification time in a path, in seconds since the epoch."""
     with suppress(FileNotFoundError):
         return max(state.st_mtime for state in (path.stat(), *_states(path)))
-    return math.inf  # gone meanwhile
+    return math.inf  # deleted in the meantime
 
 
 def _states(path: Path) -> list[os.stat_result]:
-    """The state of a file, or of each in a folder; of what is gone meanwhile, none."""
+    """Return the state of a file, or of all files in a folder; empty if it no longer exists."""
     if path.is_dir():
         return [state for _, state in files_below(path, hidden=True)]
     with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Whole studies: given another name, deleted, their failed trials tried again; weights and runs go along."""
+"""Rename, delete and retry studies, including their weights and MLflow runs."""
 
 from __future__ import annotations
 
@@ -17,24 +17,31 @@ from ratio_hpo.study.view import view_study
 
 
 def rename(storage: Storage, folder: RunFolder, old: str, new: str, tracking_uri: str | None = None) -> str | None:
-    """Give a study another name, with its kept weights and its runs in MLflow; so too its confirmation.
+    """Rename a study, its kept weights, its MLflow runs and its confirmation.
 
-    The name in the storage is changed last: where this process is killed before, the same command does what is left.
+    The name in the storage changes last, so that the same call completes an interrupted rename.
+
+    Args:
+        storage: Storage of the study.
+        folder: The run folder.
+        old: Current name.
+        new: New name.
+        tracking_uri: URI of the MLflow store. None: the store of the last search.
 
     Returns:
-        Why its runs could not be changed; None: they were.
+        Why the runs could not be renamed, or None if they were.
 
     Raises:
-        StudyError: there is none of the old name, one of the new name, or somebody works on it.
-        ConfigError: a name that cannot stand in paths.
+        StudyError: The old name does not exist, the new name exists, or the study is in use.
+        ConfigError: The new name is not valid in paths.
     """
     weights, new_weights = folder.weights(old), folder.weights(new)
     if weights.is_dir() and new_weights.exists():
-        raise StudyError(f"{new_weights} holds weights already; choose another name, or move them away")
+        raise StudyError(f"{new_weights} already holds weights; choose another name, or move them")
     admin.check_rename(storage, old, new)
     admin.begin_change(storage, old, ("rename", new))
-    confirmed, problem = has_study(storage, old + CONFIRMATION), None
-    if confirmed:
+    problem = None
+    if has_study(storage, old + CONFIRMATION):
         problem = rename(storage, folder, old + CONFIRMATION, new + CONFIRMATION, tracking_uri)
     problem = _in_mlflow(lambda: rename_runs(storage, old, new, folder, tracking_uri)) or problem
     if weights.is_dir():
@@ -44,16 +51,22 @@ def rename(storage: Storage, folder: RunFolder, old: str, new: str, tracking_uri
 
 
 def delete(storage: Storage, folder: RunFolder, name: str, tracking_uri: str | None = None) -> str | None:
-    """Delete a study: its trials, its kept weights, its runs in MLflow, and its confirmation.
+    """Delete a study: its trials, kept weights, MLflow runs and confirmation.
 
-    Stored stages stay for other studies. The trials go last: where this process is killed before, the same command
-    does what is left.
+    Stored stages are kept for other studies. Trials are deleted last, so that the same call completes an interrupted
+    deletion.
+
+    Args:
+        storage: Storage of the study.
+        folder: The run folder.
+        name: Name of the study.
+        tracking_uri: URI of the MLflow store. None: the store of the last search.
 
     Returns:
-        Why its runs could not be deleted; None: they were.
+        Why the runs could not be deleted, or None if they were.
 
     Raises:
-        StudyError: there is none of that name, or somebody works on it.
+        StudyError: The study does not exist, or is in use.
     """
     view, confirmed = view_study(storage, name), has_study(storage, name + CONFIRMATION)
     admin.check_idle(storage, name, "delete")
@@ -66,24 +79,26 @@ def delete(storage: Storage, folder: RunFolder, name: str, tracking_uri: str | N
 
 
 def retry(storage: Storage, name: str | None = None, numbers: Sequence[int] = ()) -> tuple[str, dict[int, int]]:
-    """Have failed trials run again, as new trials with the same parameters; each failure once.
+    """Queue failed trials again, as new trials with the same parameters; each failed trial at most once.
 
     Args:
-        numbers: of failed trials; none: all that failed for another reason than `diverged` and were not retried yet.
+        storage: Storage of the study.
+        name: Name of the study. None: the study that was used last.
+        numbers: Numbers of failed trials. Empty: all failed trials that did not diverge and were not retried yet.
 
     Returns:
-        The study's name, and the new trial's number by the failed one's.
+        The study's name, and the numbers of new trials by the numbers of failed trials.
 
     Raises:
-        StudyError: a trial that did not fail or was retried already, or trial 0 while the target hangs on it.
+        StudyError: A trial did not fail or was already retried, or trial 0 has to set the target.
     """
     return admin.retry(storage, name, numbers)
 
 
 def _in_mlflow(act: Callable[[], object]) -> str | None:
-    """Do to the runs what was done to the study; a store that cannot be reached takes nothing back."""
+    """Change the MLflow runs, and return the reason if the store cannot be reached."""
     try:
         act()
-    except Exception as error:  # a tracking store may raise anything; the study is the truth and is done with
+    except Exception as error:  # a tracking store may raise any error, which must not stop the change of the study
         return reason_of(error)
     return None

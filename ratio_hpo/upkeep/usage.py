@@ -1,4 +1,4 @@
-"""What a study's run folder takes of the disk."""
+"""Disk usage of a study's run folder."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ratio_hpo.study.view import StudyView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskUsage:
-    """Bytes below a run folder; a file that is stored and kept, as one by hard links, counts as stored.
+    """Bytes below a run folder; hard-linked files in both the stage store and the kept weights count as stages.
 
     Attributes:
-        keep: whose weights are kept, as the last search was told.
-        stages: of the stage store, which all studies of the folder share.
-        stages_budget: that it may hold; the least recently used stages go first. 0: not known.
-        weights: of the study's kept weights.
-        items: of scores of single items, of all studies.
-        windows: of tokenised data, of all studies.
+        keep: Trials whose weights are kept, as set by the last search.
+        stages: Bytes of the stage store, which all studies of the folder share.
+        stages_budget: Size limit of the stage store, which evicts the least recently used stages. 0: unknown.
+        weights: Bytes of the study's kept weights.
+        items: Bytes of item scores of all studies.
+        windows: Bytes of tokenised data of all studies.
     """
 
     keep: str
@@ -33,7 +33,7 @@ class DiskUsage:
 
 
 def disk_usage(view: StudyView, folder: RunFolder) -> DiskUsage:
-    """What the folder holds now; all zero where it is not on this machine."""
+    """Return the current disk usage; all zero if the folder is not on this machine."""
     seen: set[tuple[int, int]] = set()
     return DiskUsage(
         keep=view.about.keep,
@@ -46,7 +46,7 @@ def disk_usage(view: StudyView, folder: RunFolder) -> DiskUsage:
 
 
 def _new_bytes(folder: Path, seen: set[tuple[int, int]]) -> int:
-    """Bytes of the files that were not counted before."""
+    """Return the bytes of files that were not counted before."""
     total = 0
     for inode, size in _files(folder):
         if inode not in seen:

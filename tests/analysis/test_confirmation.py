@@ -128,9 +128,9 @@ def test_another_objective_is_refused(root: Path) -> None:
 
 def test_a_confirmation_cannot_be_searched_or_confirmed(root: Path) -> None:
     confirmed(root, top=1, seeds=2)
-    with pytest.raises(ratio_hpo.RatioHpoError, match="is the confirmation of known; `ratio-hpo confirm known`"):
+    with pytest.raises(ratio_hpo.RatioHpoError, match="is the confirmation of known; run `ratio-hpo confirm known`"):
         search(seeded, SPACE, rungs=[50, 100], study="known+confirm", root=root, **QUIET)
-    with pytest.raises(StudyError, match="name the study that was searched, known"):
+    with pytest.raises(StudyError, match="name the searched study, known"):
         confirm("known+confirm", objective=seeded, space=SPACE, root=root, **QUIET)
 
 

@@ -78,11 +78,11 @@ def test_what_does_nothing_matters_least(told: dict[str, Any]) -> None:
 
 def test_a_cost_limit_is_kept(told: dict[str, Any], study: LoadedStudy) -> None:
     assert told["within"]["cost"] <= 50
-    with pytest.raises(StudyError, match="nothing costs 10 windows or less; the cheapest rung costs 25"):
+    with pytest.raises(StudyError, match="no rung costs 10 windows or less; the cheapest rung costs 25"):
         study.ask(max_cost=10)
 
 
-def test_less_training_than_english_alone_is_needed(told: dict[str, Any]) -> None:
+def test_less_training_than_reference_only_is_needed(told: dict[str, Any]) -> None:
     assert told["speed"]["low"] <= told["speed"]["times"] <= told["speed"]["high"]
     assert told["speed"]["times"] > 1.0
 
@@ -92,9 +92,9 @@ def test_its_json_is_what_the_documentation_says(told: dict[str, Any]) -> None:
 
 
 def test_what_cannot_be_asked_is_told(study: LoadedStudy, tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="lr is no parameter of the space"):
+    with pytest.raises(StudyError, match="the space has no parameter lr"):
         study.ask({"lr": 1})
-    with pytest.raises(StudyError, match=r"weights: ru cannot be; known: \['en', 'sw'\]"):
+    with pytest.raises(StudyError, match=r"weights: ru is not a scored language; use en, sw"):
         study.ask(weights={"ru": 1})
     few = search(peaked, {"ratio": Ratio()}, rungs=[25, 50, 100], trials=4, root=tmp_path, **QUIET)
     with pytest.raises(StudyError, match="needs 8 ended trials, one of them COMPLETE, but 4 have ended"):
@@ -135,8 +135,8 @@ def test_a_stored_study_knows_where_steps_of_another_length_end(tmp_path: Path) 
     space = Space("steps", {"ratio": Ratio(), "intermediate_steps": Steps(values=(50.0, 100.0, 200.0), absolute=True)})
     courses = PlannedCurves(space, {"intermediate": (400, 800, 1600), "target": (40, 80)}, 1680.0, "windows")
     courses.learn([
-        TrialRecord(number=0, state=State.COMPLETE, kind="reference_only", params={"ratio": 0.0, "intermediate_steps": 100},
-                    plan=plan(100))
+        TrialRecord(number=0, state=State.COMPLETE, kind="reference_only",
+                    params={"ratio": 0.0, "intermediate_steps": 100}, plan=plan(100))
     ])  # fmt: skip
     assert courses.of({"ratio": 0.5, "intermediate_steps": 50}).costs.tolist() == [400, 440, 480]
     assert courses.of({"ratio": 0.5, "intermediate_steps": 200}).costs.tolist() == [400, 800, 1600, 1640, 1680]

@@ -222,7 +222,7 @@ def test_a_picture_is_a_file_for_papers(ending: str, tmp_path: Path) -> None:
 def test_axes_are_named_with_units(name: str) -> None:
     facts = Facts(studies()["some stopped"])
     if PICTURES[name].missing(facts) is not None:
-        with pytest.raises(StudyError, match=f"no picture {name}: "):
+        with pytest.raises(StudyError, match=f"cannot plot {name}: "):
             draw(facts, name)
         return
     figure, axes = draw(facts, name)
@@ -232,5 +232,5 @@ def test_axes_are_named_with_units(name: str) -> None:
 
 
 def test_an_unknown_picture_is_told_with_the_nearest() -> None:
-    with pytest.raises(StudyError, match=r"no picture is called 'fron' \(did you mean 'front'"):
+    with pytest.raises(StudyError, match=r"unknown plot 'fron' \(did you mean 'front'"):
         draw(Facts(studies()["one trial"]), "fron")

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from ratio_hpo import load_study
-from ratio_hpo.backends import memory, session
+from ratio_hpo.backends import memory
+from ratio_hpo.backends import session as session_module
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.backends.session import Budget, Session, TooManyFailures, kind_of_error
 from ratio_hpo.core.errors import ConfigError, FirstTrialFailed
@@ -52,7 +53,7 @@ from tests.conftest import Hand, curve_objective, plan_of
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between attempts of a trial whose process dies, of which there are many here."""
-    monkeypatch.setattr(session, "PAUSE", 0.01)
+    monkeypatch.setattr(session_module, "PAUSE", 0.01)
 
 
 Run = Callable[..., list[TrialRecord]]
@@ -126,14 +127,14 @@ def test_a_language_that_is_missing_or_new_fails_its_trial(run: Run) -> None:
 def test_a_trial_in_other_languages_than_the_study_fails(run: Run) -> None:
     records = run(adds_a_language)
     assert [r.state.value for r in records] == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE"]
-    assert "score/ko was not there before at target window 100" in str(records[2].reason)
+    assert "score/ko is new at target window 100" in str(records[2].reason)
     assert records[2].curve == ()
 
 
 def test_a_first_evaluation_without_languages_sets_the_rule_too(run: Run) -> None:
     records = run(says_little_at_first, 3)
     assert [r.state.value for r in records] == ["COMPLETE", "FAIL", "FAIL"]
-    assert "score/en was not there before" in str(records[1].reason)
+    assert "score/en is new" in str(records[1].reason)
 
 
 @pytest.mark.parametrize("isolated", [True, False])
@@ -154,7 +155,7 @@ def test_a_reason_is_one_line(run: Run) -> None:
 
 def test_what_no_message_can_hold_is_told_at_once(run: Run) -> None:
     record = run(names_weights_by_a_path, 2)[1]
-    assert record.reason == "TypeError: progress needs weights as a text, but got a PosixPath"
+    assert record.reason == "TypeError: progress needs weights as a string, but got a PosixPath"
 
 
 def test_a_trial_that_has_cost_all_it_may_is_complete_whatever_the_pruner_says(tmp_path: Path) -> None:
@@ -201,7 +202,7 @@ def test_what_cannot_be_sent_is_told(run: Run) -> None:
         with lock:
             yield point(100)
 
-    with pytest.raises(ConfigError, match="cannot be sent to a process of its own"):
+    with pytest.raises(ConfigError, match="cannot be sent to a subprocess"):
         run(holds_a_lock)
     assert run(holds_a_lock, 2, isolated=False)[1].state is State.COMPLETE
 
@@ -391,7 +392,7 @@ def test_pauses_between_attempts_grow(tmp_path: Path) -> None:
     pauses = []
     for _ in range(3):
         session.died(0, "killed")
-        pauses.append(session.pause(0) / session.PAUSE)
+        pauses.append(session.pause(0) / session_module.PAUSE)
     assert pauses == [1, 2, 4]
     study.close()
 

@@ -171,7 +171,7 @@ def test_a_killed_server_of_ray_is_noticed_and_the_trials_go_on_in_the_same_sear
     killer.join()
     assert outcome(study) == outcome(local)
     assert len(noticed) == 2
-    assert all("its trials go on" in line for _, line in noticed)
+    assert all("resuming its trials" in line for _, line in noticed)
     for (seen, _), done in zip(noticed, killed.values(), strict=True):
         assert seen - done < 15  # the promise; a look takes place every 5 s
     assert [p.name() for p in psutil.Process().children(recursive=True) if p.name() in killed] == []

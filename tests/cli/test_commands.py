@@ -72,7 +72,7 @@ def test_a_study_that_is_worked_on_is_neither_renamed_nor_deleted(
 ) -> None:
     answer = run(in_progress, *words)
     one_line(answer, 2)
-    assert "works on trial 1; stop it before" in answer.err
+    assert "is running trial 1; stop it before" in answer.err
     assert run(in_progress, "status", "--study", "fragile").code == 0
 
 
@@ -89,19 +89,19 @@ def test_a_finished_study_can_be_read(words: tuple[str, ...], run: Any, made: Pa
         (("status", "--study", "fragle"), "did you mean 'fragile'"),
         (("trial", "99"), "has no trial 99; it has 0 to 7"),
         (("compare", "0", "99"), "has no trial 99"),
-        (("compare", "0", "fragile"), "trials alone or studies alone"),
+        (("compare", "0", "fragile"), "only trials or only studies"),
         (("compare", "fragile", "nothing"), "no study named 'nothing'"),
         (("enqueue", "ratoi=0.4"), "did you mean 'ratio'"),
-        (("enqueue", "ratio=1.4"), "needs a value in [0, 1], but got 1.4"),
+        (("enqueue", "ratio=1.4"), "value must be in [0, 1], but got 1.4"),
         (("retry", "0"), "trial 0 is COMPLETE; only failed trials"),
         (("retry", "\u00b2"), "no study named '\u00b2'"),
-        (("compare", "0", "\u00b2"), "trials alone or studies alone"),
+        (("compare", "0", "\u00b2"), "only trials or only studies"),
         (("rename", "nothing", "x"), "no study named"),
         (("rename", "fragile", "a/b"), "needs letters, digits"),
-        (("rename", "fragile", "fragile"), "is there already"),
+        (("rename", "fragile", "fragile"), "already exists"),
         (("delete", "nothing", "--yes"), "no study named"),
         (("delete", "fragile"), "needs --yes without a terminal"),
-        (("export", "recipe", "--trial", "4"), "has no evaluation; name another with --trial"),
+        (("export", "recipe", "--trial", "4"), "has no evaluation; name another trial with --trial"),
         (("export", "trials", "--format", "yaml"), "csv, parquet, json, but not as yaml"),
         (("export", "curves", "--format", "parquet"), "name a file with --output"),
         (("pareto", "--png", "front.xyz"), "end it in .png, .svg, .pdf"),
@@ -109,7 +109,7 @@ def test_a_finished_study_can_be_read(words: tuple[str, ...], run: Any, made: Pa
         (("search", "--experiment", "polyglot-world", "-S", "trials"), "needs KEY=VALUE"),
         (("search", "-S", "stages.target.step=2", "--show-config"), "-S: stages.target.step: unknown key"),
         (("search", "-S", "trials.x=2", "--show-config"), "trials holds no keys"),
-        (("search", "--objective", "math", "--rungs", "1,2"), "needs package.module:function"),
+        (("search", "--objective", "math", "--rungs", "1,2"), "needs the form package.module:function"),
         (("search", "--objective", "math:sin", "--rungs", "1,b"), "needs whole numbers"),
         (("search", "--objective", "math:sin"), "rungs: is required"),
         (("search", "--storage", "postgresql://a@b/c", "--tracking-uri", "postgresql://a@b/c", "--dry-run"),
@@ -132,7 +132,7 @@ def test_failed_trials_are_tried_again_once(run: Any, finished: Path) -> None:
     answer = run(finished, "retry", "--json").json()
     assert answer["retried"] == [{"failed": 4, "trial": 8}, {"failed": 6, "trial": 9}]
     assert run(finished, "retry", "--json").json()["retried"] == []
-    assert "is tried again already, as trial 8" in run(finished, "retry", "4").err
+    assert "was already retried, as trial 8" in run(finished, "retry", "4").err
     space = {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2)}
     search(fragile, space, rungs=RUNGS, trials=10, root=finished / "mlruns", progress=False, pruner="median")
     trials = {t["number"]: t for t in run(finished, "status", "--json").json()["trials"]}
@@ -237,7 +237,7 @@ def test_gc_asks_for_every_storage_that_uses_the_folder(run: Any, finished: Path
     search(fragile, {"ratio": Ratio()}, rungs=RUNGS, trials=2, root=finished / "mlruns", storage=other, tracking=False)
     answer = run(finished, "gc")
     one_line(answer, 2)
-    assert "other.db; name every one of them" in answer.err
+    assert "other.db; name all of its storages" in answer.err
     assert run(finished, "gc", "--storage", other, "--storage", "default", "--dry-run").code == 0
 
 
@@ -276,13 +276,13 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(run: Any, tmp_path: Path
     checks = {check["name"]: check for check in answer["checks"]}
     assert answer["ok"]
     assert checks["base"]["detail"] == "polyglot-base: loads without a network"
-    assert checks["storage"]["detail"].endswith("will be made")
+    assert checks["storage"]["detail"].endswith("will be created")
     broken = run(
         tmp_path, "doctor", "--base", "nobody/nothing@" + "0" * 40, "--storage", "postgresql://me@127.0.0.1:1/x"
     )
     assert broken.code == 1
     assert "download it once" in broken.out
-    assert "2 thing(s) missing" in broken.out
+    assert "2 item(s) missing" in broken.out
 
 
 def documented() -> dict[str, set[str]]:
@@ -398,4 +398,22 @@ def test_the_shell_completes_commands_options_and_studies(made: Path) -> None:
 def test_a_study_made_from_python_is_continued_from_python(run: Any, finished: Path) -> None:
     answer = run(finished, "resume", "fragile", "--trials", "9")
     one_line(answer, 2)
-    assert "was made from Python" in answer.err
+    assert "was created from Python" in answer.err
+
+
+EVERY = [
+    *READ, *CHANGE, ("best",), ("ask",), ("confirm",), ("noise",), ("report",), ("plot", "front"), ("transfer",),
+    ("export", "config"), ("export", "weights"), ("track",), ("ui", "--no-browser"), ("resume", "fragile"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [w for w in dict.fromkeys(EVERY) if w[0] not in ("list", "gc")], ids=" ".join)
+def test_a_study_of_an_earlier_version_is_refused_with_the_export_to_run(
+    words: tuple[str, ...], run: Any, in_progress: Path
+) -> None:
+    with sqlite3.connect(in_progress / "mlruns" / "studies.db") as database:
+        database.execute("UPDATE study_user_attributes SET value_json = '5' WHERE key = 'format'")
+    answer = run(in_progress, *words)
+    one_line(answer, 2)
+    assert "study fragile was made by an earlier version (format 5, not 6)" in answer.err
+    assert "export it with that version (`ratio-hpo export trials`" in answer.err

@@ -60,14 +60,14 @@ BROKEN = {
         WORLD.replace("warmup:", "warmpu:"),
         "stages.intermediate.warmpu: unknown key (did you mean 'warmup'?)",
     ),
-    "corpus": (WORLD.replace("[pool]", "[pol]"), "names pol, which is no corpus"),
+    "corpus": (WORLD.replace("[pool]", "[pol]"), "unknown corpus pol; use one of"),
     "language": (WORLD.replace("target_languages: [en,", "target_languages: [fr, en,"), "target_languages has fr"),
     "evaluation": (
         WORLD.replace("sources: [few]", "sources: [held-out/test]"),
-        "trains on held-out/test, which is for evaluation",
+        "has held-out/test, which is evaluation data",
     ),
     "negative steps": (WORLD.replace("steps: 100", "steps: -1"), "stages.intermediate.steps: input should be greater"),
-    "rungs": (WORLD.replace("[25, 50, 100, 200]", "[50, 25]"), "evaluate needs rising steps"),
+    "rungs": (WORLD.replace("[25, 50, 100, 200]", "[50, 25]"), "evaluate needs increasing steps"),
     "sampler": (
         WORLD.replace("sampler: mixture", "sampler: tpee"),
         "sampler: unknown sampler 'tpee' (did you mean 'tpe'?)",
@@ -80,11 +80,11 @@ BROKEN = {
         "reference eng is the language of no intermediate source",
     ),
     "metric": (WORLD + "\nmetric: mlqa\n", "metric mlqa is not defined for ru"),
-    "window": (WORLD.replace("stride: 32", "stride: 90"), "stride needs to be under max_length"),
+    "window": (WORLD.replace("stride: 32", "stride: 90"), "stride must be less than max_length"),
     "name": (WORLD.replace("name: polyglot-world", "name: ../x"), "needs letters, digits"),
     "baseline order": (
         WORLD.replace("baselines: [reference_only, none", "baselines: [none, reference_only"),
-        "is not the first baseline",
+        "the first baseline is not `reference_only`",
     ),
     "no target": (WORLD.replace("baselines: [reference_only,", "baselines: ["), "target needs `score`"),
 }
@@ -119,8 +119,8 @@ def test_a_broken_experiment_is_one_clear_line(case: str, run: Any, tmp_path: Pa
         (("pareto",), "no studies here yet"),
         (("resume", "x"), "no studies here yet"),
         (("enqueue", "ratio=0.4"), "no studies here yet"),
-        (("enqueue", "ratio"), "needs one PARAMETER=VALUE or more"),
-        (("ui",), "no runs here yet"),
+        (("enqueue", "ratio"), "needs at least one PARAMETER=VALUE"),
+        (("ui",), "no runs found"),
         (("status", "--storage", "postgresql://nobody@127.0.0.1:1/x"), "cannot be opened"),
     ],
 )

@@ -55,7 +55,7 @@ VALUES = {
     ),
     "revision": (("search", "--dry-run", "--base", "some/model@main"), "needs a commit of 40 hexadecimal digits"),
     "deep value": (("search", "--show-config", "-S", "trials=" + "[" * 5000), "the value is not valid YAML"),
-    "two names": (("status", "one", "--study", "other"), "names two studies, one and --study other"),
+    "two names": (("status", "one", "--study", "other"), "got two studies, one and --study other"),
 }
 
 
@@ -83,7 +83,7 @@ SPACES = {
     ),
     "unknown part": (
         "name: x\nparameters:\n  shares: {type: simplex, parts: [en, sww]}\n",
-        "parameters.shares.parts: sww is no source of any experiment at hand",
+        "parameters.shares.parts: sww is not a source of any available experiment",
     ),
     "unknown option": (
         "name: x\nparameters:\n  schedule: {type: choice, options: [constant, wds]}\n",
@@ -93,7 +93,7 @@ SPACES = {
         "name: x\nparameters:\n  intermediate_steps: {type: uniform, low: 1, high: 2}\n",
         "parameters.intermediate_steps: needs type steps",
     ),
-    "objective": ("name: x\nobjective: mine\nparameters:\n  ratio: {type: ratio}\n", "needs own or built-in"),
+    "objective": ("name: x\nobjective: mine\nparameters:\n  ratio: {type: ratio}\n", "needs custom or built-in"),
 }
 
 
@@ -113,7 +113,7 @@ def test_a_space_for_an_objective_of_ones_own_names_what_it_likes(run: Any, tmp_
     text = "name: x\nobjective: custom\nparameters:\n  depth: {type: choice, options: [2, 4]}\n"
     (tmp_path / "space.yaml").write_text(text)
     answer = run(tmp_path, "validate", "space.yaml")
-    assert (answer.code, "for an objective of your own" in answer.out) == (0, True)
+    assert (answer.code, "for a custom objective" in answer.out) == (0, True)
 
 
 def test_the_parts_of_a_space_are_those_of_the_experiment_that_is_named(run: Any, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_the_parts_of_a_space_are_those_of_the_experiment_that_is_named(run: Any
     assert run(tmp_path, "validate", "space.yaml").code == 0
     answer = run(tmp_path, "validate", "space.yaml", "--experiment", "tydiqa-small")
     one_line(answer, 2)
-    assert "ru is no source of tydiqa-small" in answer.err
+    assert "ru is not a source of tydiqa-small" in answer.err
 
 
 def test_a_pipe_is_refused_at_once(run: Any, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_study_is_named_by_position_or_by_option(words: tuple[str, ...], run: 
     ("name", "message"),
     [
         ("t.xlsx", "csv, parquet, json, but not as xlsx"),
-        ("trials", "but not as a file without an ending"),
+        ("trials", "but not as a file without a suffix"),
         ("t.yaml", "but not as yaml"),
     ],
 )
@@ -211,7 +211,7 @@ def test_an_export_to_an_unknown_ending_is_refused(name: str, message: str, run:
 
 def test_enqueue_says_what_will_happen(run: Any, finished: Path) -> None:
     answer = run(finished, "enqueue", "ratio=0.25")
-    assert "trial 8 waits; the next search with --trials 9 or more runs it" in answer.err
+    assert "trial 8 is enqueued; the next search with --trials 9 or more runs it" in answer.err
 
 
 def test_what_a_user_enqueues_is_not_pruned_unless_asked(run: Any, tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_job_that_is_sent_away_again_and_again_loses_no_trial(workers: str, tm
         process.send_signal(number)
         _, messages = process.communicate(timeout=60)
         assert process.returncode == 128 + number
-        assert "everything is kept. To go on:" in messages
+        assert "all results are stored. Resume with:" in messages
     (tmp_path / "mlruns" / "go").touch()
     environment = {**os.environ, "BEGUN": "begun"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

@@ -174,7 +174,7 @@ def searching(place: Path, words: list[str]) -> subprocess.Popen[str]:
 def test_ctrl_c_keeps_everything_and_says_how_to_go_on(place: Path, stopped: tuple[int, str, Any]) -> None:
     code, messages, status = stopped
     assert code == 130
-    assert "To go on: ratio-hpo search --experiment small.yaml" in messages
+    assert "Resume with: ratio-hpo search --experiment small.yaml" in messages
     assert all(trial["state"] in ("COMPLETE", "PRUNED") or trial["worker"] is None for trial in status["trials"])
     assert len(read(place, "status", "--study", "stopped")["trials"]) >= 5
 
@@ -265,4 +265,4 @@ def test_the_recommended_trials_weights_are_kept_named_and_taken_out(finished: P
     if str(worst) not in kept:
         absent = call("export", "weights", "--trial", str(worst), cwd=finished)
         assert (absent.returncode, len(absent.stderr.splitlines())) == (2, 1)
-        assert "holds no weights of the end of trial" in absent.stderr
+        assert "holds no final weights of trial" in absent.stderr

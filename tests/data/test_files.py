@@ -44,9 +44,9 @@ BAD = {
     "no answers": (qa("2", answers=[]), "no answer", False),
     "absent answers": ({"id": "2", "question": "Where?"}, "no answer", False),
     "no question": (qa("2", question=""), "no question", False),
-    "odd start": (qa("2", start=1.5), "answer_start is no number", False),
+    "odd start": (qa("2", start=1.5), "answer_start is not a number", False),
     "same again": (qa("1"), "duplicate id, same content", False),
-    "id twice": (qa("1", "Accra", 38), "duplicate id, numbered by its place", True),
+    "id twice": (qa("1", "Accra", 38), "duplicate id, numbered by position", True),
 }
 
 
@@ -60,7 +60,7 @@ def test_a_bad_record_is_told_and_mended_or_dropped(case: str, tmp_path: Path) -
     assert (report.mended, report.dropped) == (int(mended), int(not mended))
     _, line = report.lines()
     assert line.startswith(
-        f"{path}: {rule}: 1 record(s) {'mended' if mended else 'dropped'} (data[0].paragraphs[0].qas[1]"
+        f"{path}: {rule}: 1 record(s) {'corrected' if mended else 'dropped'} (data[0].paragraphs[0].qas[1]"
     )
     with pytest.raises(DataError, match="refused"):
         read_file("squad", path, strict=True)
@@ -120,11 +120,11 @@ SHAPES = {
         (0, 1, 0),
         "qas is one record",
     ),
-    "paragraphs by name": ({"paragraphs": {"p1": PARAGRAPH}}, (0, 0, 1), "paragraphs is no list of paragraphs"),
+    "paragraphs by name": ({"paragraphs": {"p1": PARAGRAPH}}, (0, 0, 1), "paragraphs is not a list of paragraphs"),
     "questions by name": (
         {"paragraphs": [{"context": CONTEXT, "qas": {"a": qa("1")}}]},
         (0, 0, 1),
-        "qas is no list of qas",
+        "qas is not a list of qas",
     ),
     "no paragraphs": ({"paragraphs": None}, (0, 0, 1), "paragraphs is null"),
     "absent paragraphs": ({"title": "t"}, (0, 0, 1), "paragraphs is absent"),
@@ -161,7 +161,7 @@ def test_an_answer_that_lacks_its_other_half_is_told(answers: Any, rule: str, tm
     questions, report = read_file("squad", path)
     assert [answer.text for answer in questions[0].answers] == ["Nairobi"]
     assert [(p.rule, p.dropped) for p in report.problems] == [(rule, False)]
-    assert report.lines()[0] == f"{path}: 1 record(s): 0 read as they are, 1 mended, 0 dropped"
+    assert report.lines()[0] == f"{path}: 1 record(s): 0 read unchanged, 1 corrected, 0 dropped"
     with pytest.raises(DataError, match="refused"):
         read_file("squad", path, strict=True)
 

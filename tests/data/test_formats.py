@@ -149,7 +149,7 @@ def test_mentions_in_the_news_find_their_entity_among_all(tmp_path: Path) -> Non
     article = {"context": {"document_id": "d", "text": ARTICLE}, "mentions": [MENTION, lost, moved]}
     empty = {"context": {"document_id": "e", "text": ""}, "mentions": [MENTION]}
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(entry) for entry in (article, empty)))
-    with pytest.raises(DataError, match=r"a\.jsonl: needs candidate_set_entities\.jsonl beside it"):
+    with pytest.raises(DataError, match=r"a\.jsonl: needs candidate_set_entities\.jsonl, the candidate entities"):
         read_file("mewsli", tmp_path / "a.jsonl")
     (tmp_path / "candidate_set_entities.jsonl").write_text("\n".join(json.dumps(entity) for entity in ENTITIES))
     examples, report = read_file("mewsli", tmp_path / "a.jsonl")
@@ -157,7 +157,7 @@ def test_mentions_in_the_news_find_their_entity_among_all(tmp_path: Path) -> Non
     assert examples[0].question == "Oslo: Bo loves { Oslo } . Ada does (not)."
     assert [example.candidates for example in examples] == [("Oslo is a city.",), ("Rome is a city.",)]
     assert {problem.rule for problem in report.problems} == {
-        "no entity", "mention_span does not match the text", "no text of the context (get-mewsli-x.sh puts it in)",
+        "no entity", "mention_span does not match the text", "the context has no text (get-mewsli-x.sh adds it)",
     }  # fmt: skip
 
 
@@ -231,7 +231,7 @@ STRIPPED = {
 def test_a_stripped_test_file_is_told_as_such(case: str, tmp_path: Path) -> None:
     name, file, content = STRIPPED[case]
     (tmp_path / file).write_text(content)
-    with pytest.raises(DataError, match=r"a test file whose labels were taken out.*take the development file"):
+    with pytest.raises(DataError, match=r"a test file with its labels removed.*use the development file"):
         read_file(name, tmp_path / file)
 
 
@@ -244,7 +244,7 @@ def test_a_stripped_test_file_is_told_as_such(case: str, tmp_path: Path) -> None
         ("siqa", {"context": "C", "question": "Q"}, "no answerA"),
         ("copa", {"premise": "P", "choice1": "a", "choice2": "b", "question": "why", "label": 0}, "neither cause"),
         ("commonsense_qa", {"question": "Q?", "choices": None, "answerKey": "A"}, "no choices"),
-        ("ccg", "a b\tX", "not as many supertags as words"),
+        ("ccg", "a b\tX", "words and supertags differ in number"),
     ],
 )
 def test_a_bad_record_is_counted_once_with_its_rule(name: str, record: Any, rule: str) -> None:
@@ -281,14 +281,14 @@ def test_rows_that_belong_together_keep_their_number_where_one_is_lost(tmp_path:
 def test_translations_stand_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "t.swh-eng.swh"
     path.write_text("moja\nmbili\n")
-    with pytest.raises(DataError, match="needs its English side beside it"):
+    with pytest.raises(DataError, match="needs its English side in the same folder"):
         read_file("lines", path)
     (tmp_path / "t.swh-eng.eng").write_text("one\ntwo\nthree\n")
-    with pytest.raises(DataError, match=r"has 2 lines and t\.swh-eng\.eng 3"):
+    with pytest.raises(DataError, match=r"has 2 lines and t\.swh-eng\.eng has 3"):
         read_file("lines", path)
     (tmp_path / "t.swh-eng.eng").write_text("one\ntwo\n")
     path.write_text("b\na\n")
-    with pytest.raises(DataError, match="is sorted, as XTREME's published side is"):
+    with pytest.raises(DataError, match="is sorted, as in XTREME's release"):
         read_file("lines", path)
     path.write_text("a\nb\n")
     assert [(e.text, e.english) for e in read_file("lines", path)[0]] == [("a", "one"), ("b", "two")]
@@ -307,7 +307,7 @@ def test_bucc_comes_with_its_development_set(tmp_path: Path) -> None:
     ]
     assert sum(e.development for e in examples) == 3
     (tmp_path / "hu-en.dev.hu").unlink()
-    with pytest.raises(DataError, match="needs a development set beside it"):
+    with pytest.raises(DataError, match="needs a development set in the same folder"):
         read_file("bucc", tmp_path / "hu-en.test.hu")
 
 

@@ -158,7 +158,7 @@ def test_token_shares_count_tokens() -> None:
 @pytest.mark.parametrize(
     ("sizes", "ratio", "message"),
     [
-        (SIZES, 1.5, "ratio needs a value in"),
+        (SIZES, 1.5, "ratio must be in"),
         ({"en": size(9, reference=True)}, 0.5, "needs a source outside the reference language"),
         ({"sw": size(9)}, 0.5, "needs a source in the reference language"),
     ],

@@ -163,9 +163,9 @@ CONTAINERS: dict[str, tuple[bytes, str]] = {
     "xz": (lzma.compress(b"a"), "compressed by xz"),
     "UTF-16": ("a\tb\tneutral\n".encode("utf-16"), "text in UTF-16"),
     "UTF-16 without a mark": ("a\tb\tneutral\n".encode("utf-16-le"), "text in UTF-16"),
-    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a pointer of Git LFS"),
+    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 3\n", "a Git LFS pointer"),
     "a page": (b"\n<!DOCTYPE html>\n<html><body>Sign in</body></html>", "a page of HTML"),
-    "an error": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "an error of a file server"),
+    "an error": (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "an XML error message"),
     "zeros": (b"\x00" * 100, "full of zeros"),
     "Parquet": (b"PAR1rest", "a Parquet file"),
     "a tar archive": (b"a" + b"\x00" * 256 + b"ustar" + b"\x00" * 100, "a tar archive"),
@@ -194,7 +194,7 @@ def test_placeholders_are_scored_and_not_trained_on(tmp_path: Path) -> None:
     assert [pair.is_trained for pair in pairs] == [False, False, True, False]
     assert len({pair.group for pair in pairs}) == 4, "rows without a sentence have nothing in common"
     assert pairs[0].texts == ()
-    assert report.notes == ["rows whose sentence is the placeholder NS are scored, and not trained on"]
+    assert report.notes == ["rows whose sentence is the placeholder NS are scored but not trained on"]
     assert report.problems == []
 
 
@@ -232,7 +232,7 @@ def test_an_absent_column_is_refused_with_those_that_are_there(tmp_path: Path) -
     [
         ({"columns": {"premiss": "a"}}, "did you mean 'premise'"),
         ({"columns": {"premise": "a", "hypothesis": "a"}}, "names one column twice"),
-        ({"columns": {"text": "a"}, "format": "bucc"}, "no columns with names"),
+        ({"columns": {"text": "a"}, "format": "bucc"}, "no named columns"),
     ],
 )
 def test_columns_of_no_format_are_refused(changes: dict[str, Any], message: str) -> None:

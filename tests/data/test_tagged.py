@@ -35,9 +35,9 @@ READ: dict[str, tuple[str, list[str], list[str]]] = {
     "times": ("12:30 O\n12:45 B-TIM\n", ["12:30 O", "12:45 B-TIM"], []),
     "one prefix that is no language": ("km:h O\nkm:s B-X\n", ["km:h O", "km:s B-X"], []),
     "the language before each word": ("sw:Asha B-PER\nsw:alikuja O\n", ["Asha B-PER", "alikuja O"],
-                                      ["every word begins with `sw:`, which is taken out"]),
+                                      ["every word begins with `sw:`; it is removed"]),
     "the language before some words": ("sw:Asha B-PER\nalikuja O\n", ["sw:Asha B-PER", "alikuja O"],
-                                       ["1 of 2 words begin with `sw:`, which stays"]),
+                                       ["1 of 2 words begin with `sw:`; it is kept"]),
     "an empty word": ("a\tO\n\tO\nb\tB-LOC\n", ["a O", "_ O", "b B-LOC"], ["empty words are read as `_`"]),
     "repeated blanks": ("a  O\nb O\nc   B-X\nd O\ne O\n", ["a O", "b O", "c B-X", "d O", "e O"],
                         ["2 line(s) have repeated blanks between their columns, which count as one"]),
@@ -64,7 +64,7 @@ def test_a_line_of_other_columns_loses_its_sentence(tmp_path: Path) -> None:
     sentences, report = read_file("tagged", tmp_path / "a.txt")
     assert [s.words for s in sentences] == [("d", "e")]
     assert [problem.rule for problem in report.problems] == [
-        "a line of 2 columns where the file has 3", "a line of 4 columns where the file has 3", "a word without a tag",
+        "a line of 2 columns, but the file has 3", "a line of 4 columns, but the file has 3", "a word without a tag",
     ]  # fmt: skip
 
 

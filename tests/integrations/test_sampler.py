@@ -77,7 +77,7 @@ def test_an_epoch_goes_on_where_the_one_before_ended() -> None:
         sampler.set_epoch(epoch)
         epochs += list(sampler)
     assert epochs == list(MixtureBatchSampler(SIZES, SHARES, draws=120))
-    with pytest.raises(ValueError, match="an epoch is 0 or more"):
+    with pytest.raises(ValueError, match="needs epoch >= 0"):
         sampler.set_epoch(-1)
 
 
@@ -94,7 +94,7 @@ def test_a_state_goes_on_exactly_or_is_refused(world: int) -> None:
         part.load_state_dict(state)
     assert [list(part) for part in again] == [part[10:] for part in whole]
     for changes in ({"seed": 4}, {"draws": 90}, {"shares": {"en": 0.5, "fi": 0.5}}, {"sizes": {**SIZES, "sw": 4}}):
-        with pytest.raises(ResumeError, match="start anew"):
+        with pytest.raises(ResumeError, match="start from 0"):
             MixtureBatchSampler(
                 **{"sizes": SIZES, "shares": SHARES, "draws": 60, "seed": 3, **changes}
             ).load_state_dict(MixtureBatchSampler(SIZES, SHARES, draws=60, seed=3).state_dict())

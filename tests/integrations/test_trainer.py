@@ -66,7 +66,7 @@ def test_a_trainer_trains_on_the_mixture_in_its_order(workers: int, tmp_path: Pa
 
 
 def test_another_data_set_than_the_mixtures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="the mixture draws from 120 examples, but train_dataset has 100"):
+    with pytest.raises(ValueError, match="the mixture samples from 120 examples, but train_dataset has 100"):
         trainer(tmp_path, train_dataset=SOURCES["en"], eval_dataset=SOURCES).train()
 
 

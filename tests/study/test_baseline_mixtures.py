@@ -93,7 +93,7 @@ def test_a_law_finds_a_better_mixture_than_its_design(law: str, open_study: Make
     ("name", "options", "domains", "sources", "expected"),
     [
         ("uniform", {"T": 2}, SHARES, SOURCES, "uniform has no option T (it takes none)"),
-        ("temperature", {"temperatures": [0.5]}, SHARES, SOURCES, "numbers from 1 on"),
+        ("temperature", {"temperatures": [0.5]}, SHARES, SOURCES, "numbers >= 1"),
         ("temperature", {"temperature": 2}, SHARES, SOURCES, "did you mean 'temperatures'"),
         ("proportional", {}, SHARES, {}, "needs sources"),
         (
@@ -101,11 +101,11 @@ def test_a_law_finds_a_better_mixture_than_its_design(law: str, open_study: Make
             {},
             SHARES,
             {k: replace(v, windows=0) for k, v in SOURCES.items()},
-            "take uniform",
+            "use uniform",
         ),
-        ("uniform", {}, {"learning_rate": LogUniform(low=1e-5, high=1e-3, absolute=True)}, SOURCES, "no mixture"),
-        ("olmix", {}, {"learning_rate": LogUniform(low=1e-5, high=1e-3, absolute=True)}, SOURCES, "no mixture"),
-        ("olmix", {"design": 1}, SHARES, SOURCES, "from 2 on"),
+        ("uniform", {}, {"learning_rate": LogUniform(low=1e-5, high=1e-3, absolute=True)}, SOURCES, "needs a mixture"),
+        ("olmix", {}, {"learning_rate": LogUniform(low=1e-5, high=1e-3, absolute=True)}, SOURCES, "needs a mixture"),
+        ("olmix", {"design": 1}, SHARES, SOURCES, ">= 2"),
         ("regmix", {"model": "trees"}, SHARES, SOURCES, "linear or lightgbm"),
     ],
 )  # fmt: skip

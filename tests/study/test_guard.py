@@ -57,7 +57,7 @@ def test_a_driver_notices(open_study: Make, tmp_path: Path, replace: Callable[[P
     settled(file)
     study.storage.engine.dispose()
     replace(file, copy)
-    with pytest.raises(StorageReplaced, match=r"studies.db: .* while this search ran.*put back") as told:
+    with pytest.raises(StorageReplaced, match=r"studies.db: .* while this search ran.*restore") as told:
         study.report(0, point(30))
     assert "\n" not in str(told.value)
     assert told.value.exit_code == 1
@@ -77,7 +77,7 @@ def test_a_search_ends_with_one_line_and_without_a_failure(open_study: Make, tmp
                 (tmp_path / "studies.db").unlink(missing_ok=True)
             yield progress
 
-    with pytest.raises(StorageReplaced, match="it was deleted while this search ran"):
+    with pytest.raises(StorageReplaced, match="the database was deleted while this search ran"):
         run_local(Session(study=study, budget=Budget(trials=4), root=tmp_path), objective)
     assert not any(record.state is State.FAIL for record in study.view.records)
 
@@ -98,6 +98,6 @@ def test_an_older_state_of_a_server_is_noticed(postgres: str) -> None:
     with study.storage.engine.begin() as connection:
         old = sql.update(STUDY_ATTRIBUTES).where(STUDY_ATTRIBUTES.c.key == "generation").values(value_json="1")
         connection.execute(old)
-    with pytest.raises(StorageReplaced, match="an older copy is in its place"):
+    with pytest.raises(StorageReplaced, match="an older copy replaced the database"):
         study.report(0, point(10))
     study.close()

@@ -239,9 +239,9 @@ def test_a_pruner_reopened_decides_the_same(open_study: Make, search: Callable, 
     ("options", "message"),
     [
         ({"treshold": 0.1}, "did you mean 'threshold'"),
-        ({"threshold": -1}, "from 0 on"),
-        ({"threshold": 1.5}, "below 1"),
-        ({"threshold": "much"}, "needs a number"),
+        ({"threshold": -1}, ">= 0"),
+        ({"threshold": 1.5}, "must be a number < 1"),
+        ({"threshold": "much"}, "must be a number"),
     ],
 )
 def test_the_pruner_refuses_options(options: dict, message: str) -> None:

@@ -176,7 +176,7 @@ def test_places_off_the_rungs_decide_nothing() -> None:
     assert decide(pruner, 0, point(0.1, 10)) is Decision.STOP
 
 
-def test_anchors_are_never_pruned(open_study: Callable, search: Callable) -> None:
+def test_baselines_are_never_pruned(open_study: Callable, search: Callable) -> None:
     study = search(open_study(pruner=("threshold", {"lower": 2.0})), 4, good_then_bad)
     assert [r.state for r in study.records()] == [State.COMPLETE, State.COMPLETE, State.PRUNED, State.PRUNED]
 

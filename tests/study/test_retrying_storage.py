@@ -77,8 +77,8 @@ def test_a_search_outlasts_hiccups(reason: str, open_study: Make, search: Make, 
     assert [r.state for r in records] == [r.state for r in whole]
     assert [r.params for r in records] == [r.params for r in whole]
     assert [[p.windows for p in r.curve] for r in records] == [[p.windows for p in r.curve] for r in whole]
-    assert told[0].startswith(f"storage: {REASONS[reason]}; trying again for up to 60 s")
-    assert told[1].startswith("storage: back after")
+    assert told[0].startswith(f"storage: {REASONS[reason]}; retrying for up to 60 s")
+    assert told[1].startswith("storage: available again after")
 
 
 def test_each_kind_of_statement_may_fail_once(open_study: Make, search: Make) -> None:

@@ -68,7 +68,7 @@ def test_a_mixture_is_trained_at_rising_steps(sampler: str, open_curve: Make, se
     assert sum(map(len, grown)) <= 12 + len(VALUES) - 1
 
 
-def test_siblings_are_ordinary_trials(open_curve: Make, search: Make) -> None:
+def test_trials_of_a_sweep_are_ordinary_trials(open_curve: Make, search: Make) -> None:
     records = search(open_curve(), 3, two_stages).records()
     assert {record.kind for record in records} == {"sampled"}
     assert [record.plan.stages["intermediate"].windows for record in records] == list(VALUES)
@@ -87,7 +87,7 @@ def test_steps_that_the_front_gains_nothing_from_are_left_out(open_curve: Make, 
     )
 
 
-def test_what_was_tried_is_no_sibling(open_curve: Make, search: Make) -> None:
+def test_what_was_tried_is_no_trial_of_a_sweep(open_curve: Make, search: Make) -> None:
     study = search(open_curve(), 3, two_stages)
     records = study.records()
     assert StepSweeps(SPACE, study._by.response).of(records[1].params, records) == [records[1].params]
@@ -95,7 +95,7 @@ def test_what_was_tried_is_no_sibling(open_curve: Make, search: Make) -> None:
     assert [params["intermediate_steps"] for params in fresh] == list(VALUES)
 
 
-def test_siblings_do_not_run_beside_each_other(open_curve: Make) -> None:
+def test_trials_of_a_sweep_do_not_run_beside_each_other(open_curve: Make) -> None:
     """They would train the same first stage twice."""
     study = open_curve()
     first, second = study.next(6), study.next(6)
@@ -112,7 +112,7 @@ def test_siblings_do_not_run_beside_each_other(open_curve: Make) -> None:
     assert third.params == {**first.params, "intermediate_steps": 100}
 
 
-def test_a_beginning_that_was_cut_off_leaves_no_second_siblings(open_curve: Make, search: Make) -> None:
+def test_a_beginning_that_was_cut_off_leaves_no_second_trials_of_a_sweep(open_curve: Make, search: Make) -> None:
     """A connection may be cut off after a transaction was written: here each is."""
     study = open_curve()
     once = study.storage.run

@@ -37,7 +37,7 @@ def progress(windows: int, f1: float = 0.5) -> Progress:
     )
 
 
-def test_anchors_come_first_and_set_the_target(open_study: Make, search: Make) -> None:
+def test_baselines_come_first_and_set_the_target(open_study: Make, search: Make) -> None:
     study = search(open_study(), 6)
     records = study.records()
     assert [record.kind for record in records[:2]] == ["reference_only", "non_reference_only"]
@@ -56,7 +56,7 @@ def test_a_given_target_is_stored_at_once(open_study: Make) -> None:
     assert open_study(plan_of(target=TargetScore(score=0.6))).target == 0.6
 
 
-def test_trials_beside_the_anchor_wait_for_the_target(open_study: Make) -> None:
+def test_trials_beside_the_baseline_wait_for_the_target(open_study: Make) -> None:
     study = open_study()
     first, second = study.next(4), study.next(4)
     assert first is not None
@@ -163,7 +163,7 @@ def test_a_failed_first_trial_stops_the_search_and_says_why(open_study: Make, se
 
 def test_an_objective_without_progress_fails(open_study: Make, search: Make) -> None:
     study = search(open_study(plan_of(target=TargetScore(score=0.5))), 1, lambda params, context: iter(()))
-    assert study.records()[0].reason == "the objective ended without any progress"
+    assert study.records()[0].reason == "the objective ended without reporting an evaluation"
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -253,7 +253,7 @@ def test_infinite_costs_stay_out_of_the_storage(open_study: Make, search: Make) 
     assert all(math.isfinite(v) for r in study.records() if r.values for v in r.values)
 
 
-def test_an_anchor_outside_the_space_keeps_its_own_shares(open_study: Make, search: Make) -> None:
+def test_a_baseline_outside_the_space_keeps_its_own_shares(open_study: Make, search: Make) -> None:
     space = Space("s", {"ratio": Ratio(low=0.2, high=0.8)})
     baseline = Baseline(kind="reference_only", params={"ratio": 0.0, "shares": {"en": 1.0}})
     study = search(open_study(plan_of(space=space, baselines=(baseline,))), 2)
@@ -283,7 +283,7 @@ def test_parameters_that_the_objective_refuses_fail_their_trial_alone(open_study
     assert len(study.records()) == 10
 
 
-def test_anchors_with_choices_run_and_are_enqueued(open_study: Make, search: Make) -> None:
+def test_baselines_with_choices_run_and_are_enqueued(open_study: Make, search: Make) -> None:
     space = Space("s", {"ratio": Ratio(), "schedule": Choice(options=("constant", "wsd", "linear"))})
     baseline = Baseline(kind="reference_only", params={"ratio": 0.0, "schedule": "wsd"})
     plan = plan_of(space=space, baselines=(baseline,))

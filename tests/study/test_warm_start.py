@@ -72,9 +72,9 @@ def test_a_continued_study_proposes_as_if_it_had_not_stopped(open_study: Make, s
     ("options", "error", "says"),
     [
         ({"warm_start": "nobody"}, StudyError, "no study named 'nobody'"),
-        ({"warm_start": "young"}, StudyError, "needs 8 ended trials of it, but 2 have ended"),
-        ({"warm_start": "warm"}, ConfigError, "does not begin with itself"),
-        ({"warm_start": "shares"}, StudyError, "mixes en, fi, but this study reference, others"),
+        ({"warm_start": "young"}, StudyError, "needs 8 ended trials, but only 2 have ended"),
+        ({"warm_start": "warm"}, ConfigError, "cannot be its own warm start"),
+        ({"warm_start": "shares"}, StudyError, "mixes en, fi, but this study mixes reference, others"),
         ({"prior": {"ratio": 1.5}}, ConfigError, "ratio"),
         ({"prior": {"raito": 0.5}}, ConfigError, "raito"),
         ({"prior": {}}, ConfigError, "needs a parameter"),

@@ -65,7 +65,7 @@ def test_a_target_point_stands_on_the_whole_intermediate_stage() -> None:
     assert windows_at(trial, turns)["target.b"] == 20
 
 
-def test_outputs_are_languages_where_they_make_up_the_headline_and_targets_where_those_do() -> None:
+def test_outputs_are_languages_where_they_make_up_the_primary_score_and_targets_where_those_do() -> None:
     by_language = record([point("target", 10, 210, **{"f1/en": 0.5, "f1/sw": 0.3}).with_means()])
     found = observations([by_language])
     assert (found.names, found.scores.tolist()) == (("score/en", "score/sw"), [[0.5, 0.3]])

@@ -233,7 +233,7 @@ def test_weights_of_another_machine_stay_on_the_server(root: Path) -> None:
         return [file.path for file in client.list_artifacts(run_id, "checkpoints")]
 
     first = open_tracker(None, RunFolder(root), "fake")
-    with pytest.raises(FileFault, match="is not as it was written"):
+    with pytest.raises(FileFault, match="is damaged"):
         first.write_checkpoints(replace(facts, checkpoints={number: [folder]}), record)
     assert stored() == []  # nothing damaged is written
     facts = replace(facts, damaged=whole)
@@ -326,7 +326,7 @@ def test_two_runs_of_a_trial_are_found_and_one_is_marked(root: Path) -> None:
     said: list[str] = []
     view = view_study(study.storage, "study")
     assert track_study(study.storage, view, RunFolder(root), None, lambda record: None, said.append) == 0
-    assert said == ["1 run(s) were of a trial that has another one; they are marked as its duplicates"]
+    assert said == ["1 run(s) belong to a trial that has another run; they are marked as duplicates"]
     marked = client.get_run(again).data.tags
     assert (marked["ratio_hpo.kind"], marked["ratio_hpo.duplicate_of"]) == ("duplicate", first.info.run_id)
     assert client.get_run(first.info.run_id).data.tags["ratio_hpo.kind"] == "trial"

@@ -122,9 +122,9 @@ def test_a_pickle_with_code_in_it_is_not_loaded(xlmr_folder: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: weight_files(folder)[0].unlink(), "is named by model.safetensors.index.json, but absent"),
+        (lambda folder: weight_files(folder)[0].unlink(), "is listed in model.safetensors.index.json but missing"),
         (lambda folder: (folder / "model.safetensors.index.json").write_text("{"), "cannot be read as JSON"),
-        (lambda folder: (folder / "model.safetensors.index.json").write_text("{}"), "needs a `weight_map`"),
+        (lambda folder: (folder / "model.safetensors.index.json").write_text("{}"), "has no `weight_map`"),
         (lambda folder: (folder / "model.safetensors.index.json").unlink(), "holds no weights"),
         (lambda folder: (folder / "adapter_config.json").write_text("{}"), "holds an adapter"),
     ],

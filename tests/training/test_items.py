@@ -45,7 +45,7 @@ def test_a_flipped_bit_changes_no_score(tmp_path: Path) -> None:
 def test_a_truncated_file_is_named(length: int, tmp_path: Path) -> None:
     store, path = written(tmp_path)
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(DataError, match=r"b.parquet: item scores are not as they were written .*; delete the file"):
+    with pytest.raises(DataError, match=r"b.parquet: item scores are damaged .*; delete the file"):
         store.read("a/b")
 
 

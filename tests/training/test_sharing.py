@@ -45,7 +45,7 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
 
 def run(search: Search, root: Path, url: str | None, **changes: object) -> list[Progress]:
     """A trial on a machine whose run folder is `root`."""
-    context = Context(trial=0, seed=0, root=str(root), share=url, device="cpu", threads=1)
+    context = Context(trial=0, seed=0, root=str(root), remote_store=url, device="cpu", threads=1)
     search.objective._opened.clear()  # type: ignore[attr-defined]
     return list(search.objective({**PARAMS, **changes}, context))
 
@@ -85,13 +85,13 @@ def test_what_is_deleted_stops_counting_first(url: str, tmp_path: Path) -> None:
     """The last file goes first: a driver that is killed in between leaves nothing that counts."""
     share, left = RemoteStore(url, tmp_path), []
     share.put(folder_of(tmp_path, "stages/x/1", a_bin=b"1", last_json=b"{}"), "last.json")
-    gone = share._gone
+    gone = share._delete_file
 
     def watched(name: str) -> None:
         gone(name)
         left.append(share.has(tmp_path / "stages/x/1/last.json"))
 
-    share._gone = watched  # type: ignore[method-assign]
+    share._delete_file = watched  # type: ignore[method-assign]
     share.delete(tmp_path / "stages/x/1", "last.json")
     assert left == [False, False]
     assert share.files(tmp_path / "stages") == {}
@@ -208,7 +208,7 @@ def test_windows_reach_a_machine_that_has_none(search: Search, url: str, tmp_pat
         }
     RemoteStore(url, root).delete(Path(folders[0]), META)
     shutil.rmtree(moved[0])
-    with pytest.raises(RemoteStoreError, match="holds no whole"):
+    with pytest.raises(RemoteStoreError, match="holds no complete"):
         fetch_windows(moved, RemoteStore(url, other))
 
 
@@ -256,7 +256,7 @@ def test_evictions_are_a_minute_apart(url: str, tmp_path: Path) -> None:
 
 def test_a_listing_is_asked_for_again_after_a_while(url: str, tmp_path: Path) -> None:
     clock = Hand()
-    store = StageStore(tmp_path / "a/stages", share=RemoteStore(url, tmp_path / "a", clock))
+    store = StageStore(tmp_path / "a/stages", remote_store=RemoteStore(url, tmp_path / "a", clock))
     assert store.steps("x") == []
     RemoteStore(url, tmp_path / "b").put(folder_of(tmp_path / "b", "stages/x/00000008", state_json=b"{}"), STATE)
     assert store.steps("x") == []

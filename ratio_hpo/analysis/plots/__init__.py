@@ -1,4 +1,4 @@
-"""Pictures of a study: drawn on matplotlib figures, for papers, pages and the report alike."""
+"""Plots of a study as matplotlib figures, for papers, pages and the report."""
 
 from __future__ import annotations
 
@@ -23,59 +23,61 @@ PICTURES: dict[str, Plot] = {
         TERNARY, REALISED, SAVINGS, TIMELINE, NOISE,
     )
 }  # fmt: skip
-"""By name, in the order of the report."""
+"""All plots by name, in the order of the report."""
 
 ENDINGS = (".png", ".svg", ".pdf")
 
 
 def check_ending(path: Path) -> None:
-    """Refuse a file that no picture can be written to.
+    """Check that a plot can be written to this file.
 
     Raises:
-        StudyError: with the endings that there are.
+        StudyError: If the file extension is not supported.
     """
     if path.suffix not in ENDINGS:
-        raise StudyError(f"{path}: no picture ends in {path.suffix or 'nothing'}; end it in {', '.join(ENDINGS)}")
+        raise StudyError(
+            f"{path}: the file extension {path.suffix or '(none)'} is not supported; use one of {', '.join(ENDINGS)}"
+        )
 
 
 def find_plot(name: str) -> Plot:
-    """A picture by name.
+    """Return the plot of this name.
 
     Raises:
-        StudyError: there is none, with the nearest name.
+        StudyError: If there is no such plot.
     """
     if name not in PICTURES:
-        raise StudyError(f"no picture is called {name!r} ({did_you_mean(name, list(PICTURES))})")
+        raise StudyError(f"unknown plot {name!r} ({did_you_mean(name, list(PICTURES))})")
     return PICTURES[name]
 
 
 def draw(facts: Facts, name: str) -> tuple[Any, list[Any]]:
-    """A picture as a figure of matplotlib with its axes.
+    """Return a plot as a matplotlib figure and its axes.
 
     Raises:
-        StudyError: there is no such picture, or nothing to draw.
+        StudyError: If there is no such plot, or nothing to plot.
     """
     from matplotlib.figure import Figure
 
-    picture = find_plot(name)
-    reason = picture.missing(facts)
+    plot = find_plot(name)
+    reason = plot.missing(facts)
     if reason is not None:
-        raise StudyError(f"study {facts.view.name}: no picture {name}: {reason}")
+        raise StudyError(f"study {facts.view.name}: cannot plot {name}: {reason}")
     with styled():
         figure = Figure(layout="constrained", dpi=150)
-        axes = list(picture.draw(facts, figure))
+        axes = list(plot.draw(facts, figure))
     return figure, axes
 
 
 def save(facts: Facts, name: str, path: Path) -> Path:
-    """A picture as a PNG, SVG or PDF file.
+    """Write a plot to a PNG, SVG or PDF file and return its path.
 
     Raises:
-        StudyError: there is no such picture, nothing to draw, or another ending.
-        OSError: the file cannot be written.
+        StudyError: If there is no such plot, nothing to plot, or the file extension is not supported.
+        OSError: If the file cannot be written.
     """
     check_ending(path)
     figure, _ = draw(facts, name)
-    with styled(), written_whole(path) as whole:
-        figure.savefig(whole, format=path.suffix[1:])
+    with styled(), written_whole(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:])
     return path

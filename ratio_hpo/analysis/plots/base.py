@@ -1,4 +1,4 @@
-"""What a picture is: something drawn of the facts of a study, with a table that says the same in numbers."""
+"""The plot interface: a drawing of a study's facts, and a table with the same numbers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ratio_hpo.study.front import FrontPoint, front
 from ratio_hpo.study.view import StudyView
 
 MAX_DRAWN = 300
-"""Curves that are drawn at most: the baselines, and those with the highest last scores."""
+"""Maximum number of curves in a plot: baselines first, then trials with the highest last scores."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A trial's number in a table, so that a page can lead to it."""
+    """A trial number in a table, which a page shows as a link."""
 
     number: int
 
@@ -34,7 +34,7 @@ Cell = str | float | int | Trial | None
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a picture shows, in numbers."""
+    """The numbers of a plot."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
@@ -42,10 +42,12 @@ class Table:
 
 @dataclass
 class Facts:
-    """What is known of a study, each thing worked out once.
+    """The results of a study that plots and the report show, each computed once.
 
     Attributes:
-        confirmed, noise: as `confirm --json` and `noise --json` give them; None: nothing was trained again.
+        view: The study.
+        confirmed: The output of `confirm --json`; None if the study is not confirmed.
+        noise: The output of `noise --json`; None if the noise is not measured.
     """
 
     view: StudyView
@@ -75,7 +77,7 @@ class Facts:
 
     @cached_property
     def answers(self) -> ModelQueries | None:
-        """Of the response model; None: too few trials have ended, or its space mixes nothing."""
+        """Queries to the response model; None if too few trials have ended or the space has no mixture."""
         try:
             return ModelQueries(self.view)
         except StudyError:
@@ -87,53 +89,56 @@ class Facts:
 
     @cached_property
     def scored(self) -> list[TrialRecord]:
-        """Trials with a score, by number."""
+        """Scored trials, ordered by number."""
         return [record for record in self.view.records if record.scored]
 
     @cached_property
     def drawn(self) -> list[TrialRecord]:
-        """Those whose curves are drawn."""
+        """The trials whose curves are drawn, ordered by number."""
         ranked = sorted(self.scored, key=lambda r: (not r.is_baseline, -r.scored[-1].primary_score))[:MAX_DRAWN]
         return sorted(ranked, key=lambda record: record.number)
 
     @cached_property
     def ends(self) -> list[TrialRecord]:
-        """Trials that ran to their end."""
+        """Completed trials."""
         return [record for record in self.scored if record.state is State.COMPLETE]
 
     def name(self, record: TrialRecord) -> str:
         return label(record, self.view.about.reference)
 
     def score(self, point: Progress, part: Part) -> float | None:
-        """Of a part."""
+        """Return the score of a part at an evaluation, or None if it has none."""
         return point.scores.get(key_of(self.view, part))
 
     def tip(self, artist: Any, texts: Sequence[str] | str, classes: str = "") -> None:
-        """What a page says where the mouse is over an artist; of a set of marks, one text a mark.
+        """Set the tooltip of an artist, or one tooltip per mark of a set of marks.
 
         Args:
-            classes: by which a page shows or hides it.
+            artist: A matplotlib artist.
+            texts: The tooltips.
+            classes: CSS classes by which a page shows or hides the artist.
         """
         key = f"tip{len(self._tips)}"
         self._tips[key] = [texts] if isinstance(texts, str) else list(texts)
         artist.set_gid(f"{key} {classes}".strip())
 
     def take_tips(self) -> dict[str, list[str]]:
-        """The texts since the last time, by the artist's mark."""
+        """Return the tooltips set since the last call, by artist id."""
         tips, self._tips = self._tips, {}
         return tips
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """A picture.
+    """A plot of a study.
 
     Attributes:
-        name: on the command line.
-        title, about: for readers; what it shows and how to read it.
-        draw: draws on an empty figure, and returns its axes.
-        table: the same in numbers.
-        missing: why there is nothing to draw; None: there is.
+        name: Name on the command line.
+        title: Heading.
+        about: What the plot shows and how to read it.
+        draw: Draws on an empty figure and returns its axes.
+        table: Returns the numbers of the plot.
+        missing: Returns the reason why there is nothing to plot, or None.
     """
 
     name: str
@@ -145,13 +150,13 @@ class Plot:
 
 
 def nothing_scored(facts: Facts) -> str | None:
-    """Of what needs a score."""
+    """Return why a plot of scores is missing, or None."""
     return None if facts.scored else "no trial has a score yet"
 
 
 def no_answers(facts: Facts) -> str | None:
-    """Of what needs the response model."""
-    return None if facts.answers is not None else "the response model needs 8 ended trials of a mixture"
+    """Return why a plot of the response model is missing, or None."""
+    return None if facts.answers is not None else "the response model needs 8 ended trials and a space with a mixture"
 
 
 def part_names(facts: Facts) -> list[str]:
@@ -159,11 +164,11 @@ def part_names(facts: Facts) -> list[str]:
 
 
 def describe(facts: Facts, record: TrialRecord, point: Progress | None = None) -> str:
-    """A trial in a few words, with an evaluation of it."""
-    words = [f"trial {record.number}: {facts.name(record)}, {record.state.value}"]
+    """Return a short description of a trial, and of one of its evaluations if given."""
+    details = [f"trial {record.number}: {facts.name(record)}, {record.state.value}"]
     if point is not None:
-        words.append(f"{facts.measure} {point.primary_score:.3f} at {point.cost:,.0f} {facts.unit}")
-    words += [
+        details.append(f"{facts.measure} {point.primary_score:.3f} at {point.cost:,.0f} {facts.unit}")
+    details += [
         f"{key} {value:.3g}" for key, value in record.params.items() if isinstance(value, float) and key != "ratio"
     ]
-    return ", ".join(words)
+    return ", ".join(details)

@@ -1,4 +1,4 @@
-"""What was trained again with fresh seeds: confirmed scores, and how far seeds alone move them."""
+"""Plots of replicates with fresh seeds: confirmed scores, and the noise floor over seeds."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def table_confirmation(facts: Facts) -> Table:
 
 
 def pairs_table(facts: Facts) -> Table:
-    """Which beats which."""
+    """Return the paired differences of all pairs of entrants."""
     assert facts.confirmed is not None
     labels = {e["trial"]: e["label"] for e in facts.confirmed["entrants"]}
     names = list(facts.confirmed["entrants"][0]["by_language"])
@@ -66,15 +66,17 @@ def pairs_table(facts: Facts) -> Table:
 
 def draw_noise(facts: Facts, figure: Any) -> Sequence[Any]:
     assert facts.noise is not None
-    names, places = list(facts.noise["by_language"]), facts.noise["places"]
+    names, configurations = list(facts.noise["by_language"]), facts.noise["places"]
     figure.set_size_inches(7.0, 1.2 + 0.26 * len(names))
     axes = figure.add_subplot()
-    for k, place in enumerate(places):
+    for k, configuration in enumerate(configurations):
         marks = axes.scatter(
-            [place["by_language"][name] for name in names], range(len(names)),
-            color=LINES[k % len(LINES)], s=22, label=place["label"],
+            [configuration["by_language"][name] for name in names], range(len(names)),
+            color=LINES[k % len(LINES)], s=22, label=configuration["label"],
         )  # fmt: skip
-        facts.tip(marks, [f"{name}: {place['by_language'][name]:.4f}, {place['label']}" for name in names])
+        facts.tip(
+            marks, [f"{name}: {configuration['by_language'][name]:.4f}, {configuration['label']}" for name in names]
+        )
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xlim(left=0)
@@ -85,14 +87,22 @@ def draw_noise(facts: Facts, figure: Any) -> Sequence[Any]:
 
 def table_noise(facts: Facts) -> Table:
     assert facts.noise is not None
-    names, least = list(facts.noise["by_language"]), facts.noise["smallest_visible_by_language"]
+    names, detectable = list(facts.noise["by_language"]), facts.noise["smallest_visible_by_language"]
     rows: list[list[Any]] = [
         [Trial(p["trial"]), p["label"], p["mean"], p["sd"], *(p["by_language"][name] for name in names)]
         for p in facts.noise["places"]
     ]
-    rows.append([None, "all places", None, facts.noise["sd"], *(facts.noise["by_language"][name] for name in names)])
     rows.append(
-        [None, "smallest difference seen", None, facts.noise["smallest_visible"], *(least[name] for name in names)]
+        [None, "all configurations", None, facts.noise["sd"], *(facts.noise["by_language"][name] for name in names)]
+    )
+    rows.append(
+        [
+            None,
+            "minimum detectable difference",
+            None,
+            facts.noise["smallest_visible"],
+            *(detectable[name] for name in names),
+        ]
     )
     return Table(["trial", "", "mean", "sd", *names], rows)
 
@@ -104,8 +114,8 @@ def _interval(score: Mapping[str, float]) -> str:
 CONFIRMATION = Plot(
     name="confirmation",
     title="Confirmed with fresh seeds",
-    about="Finalists and baselines trained again with the same fresh seeds; intervals hold seeds and passages. Intervals "
-    "of two that overlap say little about their difference, which is paired: see the second table.",
+    about="Finalists and baselines trained again with the same fresh seeds. Intervals are over seeds and passages. "
+    "Overlapping intervals say little about a difference, because differences are paired: see the table of all pairs.",
     draw=draw_confirmation,
     table=table_confirmation,
     missing=lambda facts: None if facts.confirmed else "not confirmed yet: run `ratio-hpo confirm`",
@@ -113,8 +123,8 @@ CONFIRMATION = Plot(
 NOISE = Plot(
     name="noise",
     title="Noise floor",
-    about="How far the seed alone moves the score of each language. A search has one seed: differences of this size "
-    "between its trials mean nothing.",
+    about="Standard deviation of each language's score over training seeds. A search uses one seed, so differences of "
+    "this size between its trials are not evidence.",
     draw=draw_noise,
     table=table_noise,
     missing=lambda facts: None if facts.noise else "not measured yet: run `ratio-hpo noise` or `ratio-hpo confirm`",

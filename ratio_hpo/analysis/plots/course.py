@@ -1,4 +1,4 @@
-"""How the study went: learning curves, hypervolume over what was paid, when each trial ran, what was saved."""
+"""Plots of the progress of a study: learning curves, hypervolume over paid cost, timeline, savings."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SHADES = {State.COMPLETE: GAIN, State.PRUNED: UNKNOWN, State.FAIL: LOSS, State.R
 def draw_curves(facts: Facts, figure: Any) -> Sequence[Any]:
     stages = list(dict.fromkeys(point.stage for record in facts.scored for point in record.scored))
     figure.set_size_inches(max(4.2 * len(stages), 5.0), 3.6)
-    each = list(figure.subplots(1, len(stages), sharey=True, squeeze=False).flat)
-    for axes, stage in zip(each, stages, strict=True):
+    all_axes = list(figure.subplots(1, len(stages), sharey=True, squeeze=False).flat)
+    for axes, stage in zip(all_axes, stages, strict=True):
         for record in facts.drawn:
             points = [point for point in record.scored if point.stage == stage]
             if points:
@@ -29,9 +29,9 @@ def draw_curves(facts: Facts, figure: Any) -> Sequence[Any]:
                 )  # fmt: skip
                 facts.tip(line, describe(facts, record, points[-1]), "stopped" if stopped else "")
         axes.set_title(f"{stage} stage")
-        cost_axis(axes, "windows", "seen in the stage")
-    each[0].set_ylabel(f"mean {facts.measure}")
-    return each
+        cost_axis(axes, "windows", "consumed in the stage")
+    all_axes[0].set_ylabel(f"mean {facts.measure}")
+    return all_axes
 
 
 def table_curves(facts: Facts) -> Table:
@@ -52,29 +52,29 @@ def table_curves(facts: Facts) -> Table:
 
 
 def _steps(facts: Facts) -> list[tuple[float, float, TrialRecord]]:
-    """What was paid in all and the hypervolume after each evaluation that raised it, in the order of time."""
-    every = [
+    """Return paid cost, hypervolume and trial at each evaluation that raised the hypervolume, in order of time."""
+    evaluations = [
         (point.time or 0.0, record.number, k) for record in facts.view.records for k, point in enumerate(record.curve)
     ]
     paid: dict[int, float] = {}
-    known: list[tuple[float, float]] = []
-    found: list[tuple[float, float, TrialRecord]] = []
-    reached = 0.0
-    for _, number, k in sorted(every):
+    front_points: list[tuple[float, float]] = []
+    steps: list[tuple[float, float, TrialRecord]] = []
+    volume = 0.0
+    for _, number, k in sorted(evaluations):
         record = facts.view.records[number]
         point = record.curve[k]
         paid[number] = max(paid.get(number, 0.0), point.paid_cost)
-        if point.has_primary_score and _joins(known, point):
-            known.append((point.cost, point.primary_score))
-            reached = hypervolume(known, facts.view.largest_cost)
-            found.append((sum(paid.values()), reached, record))
-    if found:
-        found.append((sum(paid.values()), reached, found[-1][2]))
-    return found
+        if point.has_primary_score and _joins(front_points, point):
+            front_points.append((point.cost, point.primary_score))
+            volume = hypervolume(front_points, facts.view.largest_cost)
+            steps.append((sum(paid.values()), volume, record))
+    if steps:
+        steps.append((sum(paid.values()), volume, steps[-1][2]))
+    return steps
 
 
-def _joins(known: Sequence[tuple[float, float]], point: Progress) -> bool:
-    return not any(cost <= point.cost and score >= point.primary_score for cost, score in known)
+def _joins(front_points: Sequence[tuple[float, float]], point: Progress) -> bool:
+    return not any(cost <= point.cost and score >= point.primary_score for cost, score in front_points)
 
 
 def draw_hypervolume(facts: Facts, figure: Any) -> Sequence[Any]:
@@ -97,22 +97,22 @@ def table_hypervolume(facts: Facts) -> Table:
 
 
 def _ran(facts: Facts) -> list[tuple[TrialRecord, float, float]]:
-    """Trials with when they began and ended, in minutes since the first one did; gaps of rest are not shown."""
-    begun = [record for record in facts.view.records if record.started is not None]
-    first = min((record.started or 0.0 for record in begun), default=0.0)
+    """Return the started trials with their start and end, in minutes since the first start; pauses are included."""
+    started = [record for record in facts.view.records if record.started is not None]
+    first = min((record.started or 0.0 for record in started), default=0.0)
     spans = []
-    for record in begun:
+    for record in started:
         last = max([point.time or 0.0 for point in record.curve] + [record.ended or 0.0, record.started or 0.0])
         spans.append((record, ((record.started or 0.0) - first) / 60, (last - first) / 60))
     return spans
 
 
 def _rows(spans: Sequence[tuple[TrialRecord, float, float]]) -> list[int]:
-    """The row of each span: the first that is free when it begins."""
+    """Return the row of each span: the first row that is free at its start."""
     free: list[float] = []
     rows = []
-    for _, begin, end in spans:
-        row = next((k for k, until in enumerate(free) if until <= begin + 1e-9), len(free))
+    for _, start, end in spans:
+        row = next((k for k, until in enumerate(free) if until <= start + 1e-9), len(free))
         if row == len(free):
             free.append(end)
         free[row] = end
@@ -125,15 +125,15 @@ def draw_timeline(facts: Facts, figure: Any) -> Sequence[Any]:
     rows = _rows(spans)
     figure.set_size_inches(8.0, 1.1 + 0.22 * min(max(rows) + 1, 30))
     axes = figure.add_subplot()
-    for (record, begin, end), row in zip(spans, rows, strict=True):
-        shade = SHADES.get(record.state, FAINT)
+    for (record, start, end), row in zip(spans, rows, strict=True):
+        colour = SHADES.get(record.state, FAINT)
         [bar] = axes.barh(
-            [row], [max(end - begin, 1e-3)], left=[begin], height=0.8, color=shade, edgecolor="white", linewidth=0.4
+            [row], [max(end - start, 1e-3)], left=[start], height=0.8, color=colour, edgecolor="white", linewidth=0.4
         )
-        facts.tip(bar, f"{describe(facts, record)}; {end - begin:.1f} min")
+        facts.tip(bar, f"{describe(facts, record)}; {end - start:.1f} min")
         if len(spans) <= 60:
             axes.text(
-                begin + (end - begin) / 2,
+                start + (end - start) / 2,
                 row,
                 str(record.number),
                 ha="center",
@@ -143,8 +143,8 @@ def draw_timeline(facts: Facts, figure: Any) -> Sequence[Any]:
                 clip_on=True,
             )
     axes.set_yticks([])
-    axes.set_xlabel("minutes since the first trial began")
-    axes.set_ylabel("at once")
+    axes.set_xlabel("minutes since the first trial started")
+    axes.set_ylabel("concurrent trials")
     axes.legend(
         handles=[_patch(SHADES[state], state.value) for state in SHADES if any(r.state is state for r, _, _ in spans)],
         loc="upper left", bbox_to_anchor=(1.0, 1.0),
@@ -159,20 +159,20 @@ def _patch(shade: str, name: str) -> Any:
 
 
 def table_timeline(facts: Facts) -> Table:
-    rows = [[Trial(r.number), r.state.value, begin, end, end - begin, r.worker or ""] for r, begin, end in _ran(facts)]
-    return Table(["trial", "state", "from (min)", "to", "took", "worked on by"], rows)
+    rows = [[Trial(r.number), r.state.value, start, end, end - start, r.worker or ""] for r, start, end in _ran(facts)]
+    return Table(["trial", "state", "start (min)", "end", "duration", "worker"], rows)
 
 
 def _savings(facts: Facts) -> list[tuple[str, float]]:
-    """Every trial whole and from scratch; what stopping and reuse took off; what is left: paid."""
-    begun = [record for record in facts.view.records if record.curve]
-    whole = sum(record.plan.cost or record.curve[-1].cost for record in begun)
-    attributed = sum(record.curve[-1].cost for record in begun)
-    paid = sum(max(point.paid_cost for point in record.curve) for record in begun)
+    """Return the cost of complete trials without reuse, the savings by stopping and by reuse, and the paid cost."""
+    started = [record for record in facts.view.records if record.curve]
+    complete = sum(record.plan.cost or record.curve[-1].cost for record in started)
+    attributed = sum(record.curve[-1].cost for record in started)
+    paid = sum(max(point.paid_cost for point in record.curve) for record in started)
     return [
-        ("every trial whole, from scratch", whole),
-        ("saved by stopping", whole - attributed),
-        ("saved by reuse of stages", attributed - paid),
+        ("all trials complete, without reuse", complete),
+        ("saved by stopping", complete - attributed),
+        ("saved by reusing stages", attributed - paid),
         ("paid", paid),
     ]
 
@@ -192,42 +192,42 @@ def draw_savings(facts: Facts, figure: Any) -> Sequence[Any]:
 
 
 def table_savings(facts: Facts) -> Table:
-    whole = _savings(facts)[0][1] or 1.0
+    total = _savings(facts)[0][1] or 1.0
     return Table(
-        ["", f"cost ({facts.unit})", "part"], [[name, value, value / whole] for name, value in _savings(facts)]
+        ["", f"cost ({facts.unit})", "part"], [[name, value, value / total] for name, value in _savings(facts)]
     )
 
 
 CURVES = Plot(
     name="curves",
     title="Learning curves",
-    about="Mean validation score at each rung, by stage; stopped trials are faint and dotted, baselines thicker.",
+    about="Mean validation score at each rung, by stage. Stopped trials are faint and dotted, baselines are thicker.",
     draw=draw_curves,
     table=table_curves,
     missing=nothing_scored,
 )
 HYPERVOLUME = Plot(
     name="hypervolume",
-    title="What each trial added",
-    about="The hypervolume of the front, as a part of what could be, over what had been paid by then, with the trials "
-    "that raised it.",
+    title="Hypervolume",
+    about="Hypervolume of the front, as a fraction of its maximum, over the paid cost of the study. Marks are the "
+    "trials that raised it.",
     draw=draw_hypervolume,
     table=table_hypervolume,
     missing=nothing_scored,
 )
 TIMELINE = Plot(
     name="timeline",
-    title="When trials ran",
-    about="One bar a trial, in the first row that was free: rows are trials at once.",
+    title="Timeline",
+    about="One bar per trial, in the first free row: the number of rows is the largest number of concurrent trials.",
     draw=draw_timeline,
     table=table_timeline,
-    missing=lambda facts: None if _ran(facts) else "no trial has begun",
+    missing=lambda facts: None if _ran(facts) else "no trial has started",
 )
 SAVINGS = Plot(
     name="savings",
-    title="What was saved",
-    about="Attributed cost counts a trial as if it were trained alone; paid cost is what was really trained, after "
-    "stages were shared and trials stopped.",
+    title="Savings",
+    about="Cost of all trials if each were trained completely and without reuse, divided into paid cost and the "
+    "savings by reusing stages and by stopping trials.",
     draw=draw_savings,
     table=table_savings,
     missing=nothing_scored,

@@ -1,4 +1,4 @@
-"""The anytime front: what no other trial, stopped anywhere, beats in both cost and score."""
+"""The anytime front: the points that no point of another curve beats in both cost and score."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def draw(facts: Facts, figure: Any) -> Sequence[Any]:
     figure.set_size_inches(8.0, 4.6)
     axes = figure.add_subplot()
     for stopped in (False, True):
-        chosen = [record for record in facts.drawn if (record.state is State.PRUNED) == stopped]
-        curves = [curve_points(record) for record in chosen]
-        shades = [colour_of(record.ratio) for record in chosen]
+        records = [record for record in facts.drawn if (record.state is State.PRUNED) == stopped]
+        curves = [curve_points(record) for record in records]
+        shades = [colour_of(record.ratio) for record in records]
         lines = LineCollection(curves, colors=shades, linestyles=":" if stopped else "-", linewidths=1.0, alpha=0.45)
-        facts.tip(axes.add_collection(lines), [describe(facts, record) for record in chosen], _class(stopped))
-        points = [(record, point) for record in chosen for point in record.scored]
+        facts.tip(axes.add_collection(lines), [describe(facts, record) for record in records], _class(stopped))
+        points = [(record, point) for record in records for point in record.scored]
         if points:
             marks = axes.scatter(
                 [point.cost for _, point in points],
@@ -35,7 +35,7 @@ def draw(facts: Facts, figure: Any) -> Sequence[Any]:
                 alpha=0.6,
                 linewidths=0,
             )
-            facts.tip(marks, [describe(facts, *each) for each in points], _class(stopped))
+            facts.tip(marks, [describe(facts, record, point) for record, point in points], _class(stopped))
     axes.autoscale_view()
     members = facts.front
     costs, scores = ([getattr(m.progress, key) for m in members] for key in ("cost", "primary_score"))
@@ -45,7 +45,7 @@ def draw(facts: Facts, figure: Any) -> Sequence[Any]:
     )
     shades = [colour_of(member.trial.ratio) for member in members]
     marks = axes.scatter(costs, scores, c=shades, edgecolors=INK, linewidths=1.0, s=48, zorder=5)
-    facts.tip(marks, [describe(facts, m.trial, m.progress) + _sure(facts, m.key) for m in members])
+    facts.tip(marks, [describe(facts, m.trial, m.progress) + _front_probability(facts, m.key) for m in members])
     if facts.view.target is not None:
         text = f"target {facts.measure} {facts.view.target:.3f}"
         axes.axhline(facts.view.target, color=TARGET, linewidth=1, linestyle="--", label=text)
@@ -60,10 +60,10 @@ def draw(facts: Facts, figure: Any) -> Sequence[Any]:
 
 
 def table(facts: Facts) -> Table:
-    likely = {} if facts.advice is None else {member.key: member for member in facts.advice.front}
+    predictions = {} if facts.advice is None else {member.key: member for member in facts.advice.front}
     rows = []
     for member in facts.front:
-        told, progress = likely.get(member.key), member.progress
+        prediction, progress = predictions.get(member.key), member.progress
         rows.append(
             [
                 Trial(member.trial.number),
@@ -72,11 +72,20 @@ def table(facts: Facts) -> Table:
                 f"{progress.stage} {progress.windows:,}",
                 progress.cost,
                 progress.primary_score,
-                None if told is None else told.mean,
-                told.probability if told is not None else None if facts.advice is None else 0.0,
+                None if prediction is None else prediction.mean,
+                prediction.probability if prediction is not None else None if facts.advice is None else 0.0,
             ]
         )
-    columns = ["trial", "", "ratio", "stopped at", f"cost ({facts.unit})", facts.measure, "expected", "P(on the front)"]
+    columns = [
+        "trial",
+        "",
+        "ratio",
+        "stopped at",
+        f"cost ({facts.unit})",
+        facts.measure,
+        "predicted",
+        "P(on the front)",
+    ]
     return Table(columns, rows)
 
 
@@ -84,13 +93,13 @@ def _class(stopped: bool) -> str:
     return "stopped" if stopped else ""
 
 
-def _sure(facts: Facts, key: str) -> str:
-    told = None if facts.advice is None else next((m for m in facts.advice.front if m.key == key), None)
-    return "" if told is None else f", on the front with probability {told.probability:.2f}"
+def _front_probability(facts: Facts, key: str) -> str:
+    prediction = None if facts.advice is None else next((m for m in facts.advice.front if m.key == key), None)
+    return "" if prediction is None else f", on the front with probability {prediction.probability:.2f}"
 
 
 def _name_baselines(facts: Facts, axes: Any) -> None:
-    """Names at the ends of the baselines' curves, moved apart where they would overlap."""
+    """Label the ends of the baselines' curves, with labels moved apart if they would overlap."""
     low, high = axes.get_ylim()
     step, last = (high - low) / 24, -math.inf
     for record in sorted((r for r in facts.drawn if r.is_baseline), key=lambda r: r.scored[-1].primary_score):
@@ -98,17 +107,17 @@ def _name_baselines(facts: Facts, axes: Any) -> None:
         height = max(end.primary_score, last + step)
         arrow = {"arrowstyle": "-", "color": FAINT, "linewidth": 0.6}
         axes.annotate(
-            facts.name(record), (end.cost, end.primary_score), xytext=(1.02, height), textcoords=axes.get_yaxis_transform(),
-            fontsize=7, va="center", annotation_clip=False, arrowprops=arrow,
+            facts.name(record), (end.cost, end.primary_score), xytext=(1.02, height),
+            textcoords=axes.get_yaxis_transform(), fontsize=7, va="center", annotation_clip=False, arrowprops=arrow,
         )  # fmt: skip
         last = height
 
 
 FRONT = Plot(
     name="front",
-    title="Speed against accuracy",
-    about="Each curve is a trial, coloured by its ratio; dotted ones were stopped. The steps are the front: what no "
-    "other trial, stopped anywhere, beats in both cost and score.",
+    title="Score by cost",
+    about="Each curve is a trial, coloured by its ratio; dotted curves are stopped trials. The step line is the "
+    "anytime front: the points that no point of another curve beats in both cost and score.",
     draw=draw,
     table=table,
     missing=nothing_scored,

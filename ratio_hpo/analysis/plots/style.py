@@ -1,4 +1,4 @@
-"""How pictures look: colours that colour-blind readers can tell apart, text that stays text, few lines."""
+"""The style of plots: colours that colour-blind readers can tell apart, text kept as text, few lines."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from functools import cache
 from typing import Any
 
 INK, FAINT, TARGET, GAIN, LOSS = "#1f2430", "#c9ced6", "#b3382c", "#0072b2", "#d55e00"
-"""Text and axes; grids and what stands back; the target; more and less than something (Okabe and Ito 2008)."""
+"""Colours of text and axes, grids and background marks, the target, gains, losses (Okabe and Ito 2008)."""
 
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#2f93d0", "#8a6d00")
-"""Of things that have no order (Okabe and Ito 2008; yellow and sky blue darkened, to show on white and on black)."""
+"""Colours of categories (Okabe and Ito 2008; yellow and sky blue darkened, for contrast on white and black)."""
 
 UNKNOWN = "#8a8f98"
-"""Of a trial without a ratio."""
+"""Colour of a trial without a ratio."""
 
 PANEL = (2.5, 2.0)
-"""Inches of one of several small panels."""
+"""Size of one of several small panels in inches."""
 
 
 RATIOS = ("#0b6cae", "#7f60b8", "#c95c95", "#dc7714")
-"""From ratio 0 to 1: blue to orange, which colour-blind readers tell apart, ever lighter, and each at 3:1 or more on
-white and on the report's dark ground."""
+"""Colours from ratio 0 (blue) to 1 (orange). They differ in lightness too, for colour-blind readers, and each has a
+contrast of at least 3:1 on white and on the report's dark background."""
 
 
 def colour_of(ratio: float | None) -> Any:
-    """A colour by ratio."""
+    """Return the colour of a ratio."""
     return UNKNOWN if ratio is None else ratio_map()(min(max(ratio, 0.0), 1.0))
 
 
 @cache
 def ratio_map() -> Any:
-    """The same as a map of [0, 1]."""
+    """Return the matplotlib colour map of ratios in [0, 1]."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("ratio", RATIOS)
@@ -40,7 +40,7 @@ def ratio_map() -> Any:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Pictures drawn and saved within have our look; fonts are embedded in PDF and stay text in SVG."""
+    """Draw and save plots in this style within the context; fonts are embedded in PDF and text stays text in SVG."""
     import matplotlib
 
     settings: Any = {
@@ -72,21 +72,21 @@ def styled() -> Iterator[None]:
 
 
 def panels(figure: Any, number: int, columns: int = 4) -> Sequence[Any]:
-    """So many small panels with common axes; the figure grows to hold them."""
+    """Add this many small panels with shared axes and resize the figure to hold them."""
     columns = min(columns, number)
     rows = -(-number // columns)
     figure.set_size_inches(max(PANEL[0] * columns, 4.0), PANEL[1] * rows + 0.4)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    each = list(grid.flat)
-    for axes in each[number:]:
+    all_axes = list(grid.flat)
+    for axes in all_axes[number:]:
         axes.remove()
     for k in range(max(number - columns, 0), number):
-        each[k].tick_params(labelbottom=True)
-    return each[:number]
+        all_axes[k].tick_params(labelbottom=True)
+    return all_axes[:number]
 
 
 def cost_axis(axes: Any, unit: str, what: str = "attributed cost") -> None:
-    """A horizontal axis of cost, with thousands set apart."""
+    """Format the horizontal axis as cost, with thousands separators."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.set_xlabel(f"{what} ({unit})")

@@ -1,4 +1,4 @@
-"""What the report says in words and small tables: the answer, the numbers, the data, how to do it again."""
+"""Texts and small tables of the report: the answer, key numbers, data, and the commands that reproduce the study."""
 
 from __future__ import annotations
 
@@ -12,93 +12,98 @@ from ratio_hpo.core.urls import without_password
 
 
 def answer_of(facts: Facts) -> dict[str, str]:
-    """The answer first: what was confirmed, or what is recommended and that it was not confirmed."""
+    """Return the answer and a note: the confirmed result, or the recommended trial, marked as unconfirmed."""
     view = facts.view
     if facts.confirmed is not None:
         split, seeds = facts.confirmed["split"], len(facts.confirmed["seeds"])
-        read = f"reading {len(facts.confirmed['readings'])} of test" if split == "test" else "no questions were kept"
-        note = f"Confirmed with {seeds} fresh seeds; {read}."
+        reading = (
+            f"reading {len(facts.confirmed['readings'])} of test"
+            if split == "test"
+            else "no test questions were scored"
+        )
+        note = f"Confirmed with {seeds} fresh seeds; {reading}."
         return {"sentence": facts.confirmed["sentence"], "note": note}
-    found = facts.recommended
-    if found is None:
+    recommended = facts.recommended
+    if recommended is None:
         failed = [record for record in view.records if record.is_failure]
-        why = f" {len(failed)} trial(s) failed; the first says: {printable(failed[0].reason or '')}" if failed else ""
-        return {"sentence": f"No trial has run to its end yet, so there is no answer.{why}", "note": ""}
-    measured = f"{facts.measure} {found.record.scored[-1].primary_score:.3f} on validation"
-    expected = "" if found.mean is None else f", expected {found.mean:.3f} ± {found.sd:.3f}"
+        why = f" {len(failed)} trial(s) failed; the first error: {printable(failed[0].reason or '')}" if failed else ""
+        return {"sentence": f"No trial is complete yet, so there is no answer.{why}", "note": ""}
+    name = facts.name(recommended.record)
+    measured = f"{facts.measure} {recommended.record.scored[-1].primary_score:.3f} on validation"
+    expected = "" if recommended.mean is None else f", predicted {recommended.mean:.3f} ± {recommended.sd:.3f}"
     return {
-        "sentence": f"Recommended: {facts.name(found.record)}, {measured}{expected}. {found.why.capitalize()}.",
+        "sentence": f"Recommended: {name}, {measured}{expected}. {recommended.why.capitalize()}.",
         "note": f"Not confirmed: one training seed. Run: ratio-hpo confirm {view.name}",
     }
 
 
 def numbers_of(facts: Facts) -> list[tuple[str, str]]:
-    """What the study came to, in a few numbers."""
+    """Return the key numbers of the study."""
     content, unit = status(facts.view), facts.unit
     counts = ", ".join(f"{count} {state}" for state, count in content["counts"].items() if count)
     rows = [
         ("trials", counts or "none yet"),
         (
             f"target {facts.measure}",
-            "not known until trial 0 is done" if content["target"] is None else f"{content['target']:.3f}",
+            "unknown until trial 0 is complete" if content["target"] is None else f"{content['target']:.3f}",
         ),
         ("hypervolume of the front", f"{content['hypervolume']:.3f}"),
         ("trained", f"{content['paid_cost']:,.0f} {unit}, {content['paid_seconds']:,.0f} s"),
         ("scored", f"{content['scored_windows']:,.0f} windows, {content['scoring_seconds']:,.0f} s"),
     ]
-    answers = facts.answers
-    if answers is not None:
-        best, helps, speed = answers.best()["mean"], answers.stops_helping(), answers.speed()
-        rows.append(("best ratio", f"{best['ratio']:.2f} (4 of 5: {best['low']:.2f} to {best['high']:.2f})"))
-        rows.append(("more stops helping", "nowhere" if helps is None else f"from a ratio of {helps:.2f} on"))
+    queries = facts.answers
+    if queries is not None:
+        best, limit, speed = queries.best()["mean"], queries.stops_helping(), queries.speed()
+        rows.append(("best ratio", f"{best['ratio']:.2f} (80 % interval: {best['low']:.2f} to {best['high']:.2f})"))
+        rows.append(("a higher ratio stops helping", "at no ratio" if limit is None else f"from ratio {limit:.2f}"))
         if speed is not None:
-            times = f"{speed['times']:.1f} times (4 of 5: {speed['low']:.1f} to {speed['high']:.1f})"
-            rows.append((f"less training to the reference's score, at ratio {speed['ratio']:.2f}", times))
+            times = f"{speed['times']:.1f} times (80 % interval: {speed['low']:.1f} to {speed['high']:.1f})"
+            rows.append((f"less training to reach the reference-only score, at ratio {speed['ratio']:.2f}", times))
     return rows
 
 
 def about_rows(facts: Facts) -> list[tuple[str, str]]:
-    """On what: base, data, splits, versions, seeds."""
+    """Return the setup of the study: base, data, splits, versions, seed."""
     view, settings = facts.view, {}
     for record in view.records:
         settings = dict(record.settings) or settings
     rows = [
         ("experiment", view.about.experiment),
         ("space", view.about.space),
-        ("base", view.about.base or f"an objective of one's own, {view.about.objective}"),
+        ("base", view.about.base or f"custom objective {view.about.objective}"),
         ("targets", ", ".join(f"{name} (weight {weight:g})" for name, weight in view.about.targets.items()) or "one"),
         ("languages", ", ".join(view.languages)),
         ("seed", str(view.identity.get("seed", "-"))),
         ("sampler, pruner", f"{settings.get('sampler', '-')}, {settings.get('pruner', '-')}"),
         ("workers", f"{settings.get('workers', '-')} on {settings.get('backend', '-')}"),
         ("commit", str(settings.get("git_commit") or "-")),
-        ("versions", ", ".join(f"{name} {found}" for name, found in dict(settings.get("versions", {})).items())),
+        ("versions", ", ".join(f"{name} {value}" for name, value in dict(settings.get("versions", {})).items())),
         ("splits", str(view.identity.get("splits", "-"))),
     ]
-    rows += [(f"data {name}", str(found)) for name, found in dict(view.identity.get("data", {})).items()]
+    rows += [(f"data {name}", str(value)) for name, value in dict(view.identity.get("data", {})).items()]
     return [(key, printable(value)) for key, value in rows]
 
 
 def leaks_of(facts: Facts) -> list[str]:
-    """What training and evaluation share, and records that were mended or dropped."""
+    """Return the notes on data leaks, and on records that were repaired or dropped."""
     return [printable(line) for line in (*facts.view.about.leaks, *facts.view.about.problems)]
 
 
 def reproduce_of(facts: Facts) -> list[str]:
-    """The commands that make the study again."""
+    """Return the commands that reproduce the study."""
     about = facts.view.about
     if about.in_process:
-        return ["# made from Python: run the script that made it"]
-    made = about.command
-    words: list[Any] = ["ratio-hpo", "search", "--study", facts.view.name, "--trials", about.trials]
-    if made.experiment is not None:
-        words += ["--experiment", made.experiment]
-    for key, value, _ in made.settings:
+        return ["# created from Python: run the script that created it"]
+    source = about.command
+    arguments: list[Any] = ["ratio-hpo", "search", "--study", facts.view.name, "--trials", about.trials]
+    if source.experiment is not None:
+        arguments += ["--experiment", source.experiment]
+    for key, value, _ in source.settings:
         if key != "trials":
-            words += ["-S", f"{key}={value}"]
-    if about.base is not None and made.data_dir != "data":
-        words += ["--data-dir", made.data_dir]
-    commands = [shlex.join(str(word) for word in words)]
+            arguments += ["-S", f"{key}={value}"]
+    if about.base is not None and source.data_dir != "data":
+        arguments += ["--data-dir", source.data_dir]
+    commands = [shlex.join(str(argument) for argument in arguments)]
     if facts.confirmed is not None:
         finalists = sum(e["kind"] in ("sampled", "enqueued") for e in facts.confirmed["entrants"])
         seeds = len(facts.confirmed["seeds"])

@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing else, with a table beside every picture."""
+"""The report: one self-contained HTML page with a table for every plot."""
 
 from __future__ import annotations
 
@@ -19,17 +19,23 @@ from ratio_hpo.core.files import written_whole
 from ratio_hpo.core.trial import TrialRecord
 
 MAX_ROWS = 400
-"""Of a table; beyond, it says how many more there are and where they can be had."""
+"""Rows of a table; a note below it gives the number of further rows and the command that exports them."""
 
 TEMPLATE = "report.html.j2"
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A picture of the page, or why there is none.
+    """A plot of the page, or the reason why it is missing.
 
     Attributes:
-        toggles: whether it holds marks of stopped trials.
+        name: Unique name in the page.
+        title: Heading.
+        about: What the plot shows and how to read it.
+        svg: The plot; None if it is missing.
+        tables: Titles and tables with the plot's numbers.
+        missing: The reason why the plot is missing.
+        toggles: Whether the plot has marks of stopped trials that can be hidden.
     """
 
     name: str
@@ -46,7 +52,8 @@ class Column:
     """A study of the page.
 
     Attributes:
-        links: to the MLflow run of each trial, by number.
+        facts: The study's results.
+        links: URL of the MLflow run by trial number.
     """
 
     facts: Facts
@@ -54,23 +61,27 @@ class Column:
 
 
 def write_report(columns: Sequence[Column], path: Path, *, refresh: int | None = None) -> Path:
-    """Write the page.
+    """Write the report.
 
     Args:
-        columns: the study; several are set side by side.
-        refresh: seconds after which a browser asks for it anew; None: never.
+        columns: The studies; several are shown side by side.
+        path: The HTML file.
+        refresh: Interval in seconds at which a browser reloads the page; None disables reloading.
+
+    Returns:
+        The path.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: If the file cannot be written.
     """
     page = render(columns, refresh=refresh)
-    with written_whole(path) as whole:
-        whole.write_text(page, encoding="utf-8")
+    with written_whole(path) as partial:
+        partial.write_text(page, encoding="utf-8")
     return path
 
 
 def render(columns: Sequence[Column], *, refresh: int | None = None) -> str:
-    """The page as text."""
+    """Return the report as HTML."""
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(loader=PackageLoader("ratio_hpo.analysis.report", "."), autoescape=True, trim_blocks=True,
@@ -102,17 +113,17 @@ def _study(column: Column, prefix: str) -> dict[str, Any]:
     }
 
 
-def _section(facts: Facts, picture: Plot, prefix: str) -> Section:
-    missing = picture.missing(facts)
-    name = f"{prefix}{picture.name}"
+def _section(facts: Facts, plot: Plot, prefix: str) -> Section:
+    missing = plot.missing(facts)
+    name = f"{prefix}{plot.name}"
     if missing is not None:
-        return Section(name, picture.title, picture.about, None, [], missing)
-    figure, _ = draw(facts, picture.name)
-    svg = svg_of(figure, facts.take_tips(), name, f"{picture.title}. {picture.about}")
-    tables = [("The numbers", picture.table(facts))]
-    if picture.name == "confirmation":
-        tables.append(("Each against each", pairs_table(facts)))
-    return Section(name, picture.title, picture.about, svg, tables, toggles='class="stopped"' in svg)
+        return Section(name, plot.title, plot.about, None, [], missing)
+    figure, _ = draw(facts, plot.name)
+    svg = svg_of(figure, facts.take_tips(), name, f"{plot.title}. {plot.about}")
+    tables = [("Table", plot.table(facts))]
+    if plot.name == "confirmation":
+        tables.append(("All pairs", pairs_table(facts)))
+    return Section(name, plot.title, plot.about, svg, tables, toggles='class="stopped"' in svg)
 
 
 def _trial(facts: Facts, record: TrialRecord, link: str | None) -> dict[str, Any]:
@@ -137,7 +148,7 @@ def _named(facts: Facts) -> list[tuple[str, Part]]:
 
 
 def _show(cell: Cell) -> str:
-    """A cell as text."""
+    """Return a table cell as text."""
     if cell is None:
         return "–"
     if isinstance(cell, bool | str):

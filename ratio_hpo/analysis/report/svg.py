@@ -1,7 +1,7 @@
-"""A figure as SVG for a page: colours that follow the page's theme, texts where the mouse is, marks that can be hidden.
+"""Conversion of a figure to SVG for a page, with the page's colours, tooltips, and marks that can be hidden.
 
-What matplotlib writes is taken apart and changed: fixed colours of text and grids become the page's own, each artist
-that has a text gets it as its title, and names are made the page's only ones.
+The SVG that matplotlib writes is changed: fixed colours of text and grids become CSS variables of the page, each artist
+with a tooltip gets a title element, and ids get a prefix that makes them unique in the page.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ratio_hpo.analysis.plots.style import FAINT, INK, styled
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 SCALE, SMALLEST = 1.55, 430.0
-"""Pixels of a page to a point of a picture, and pixels below which a picture is rather scrolled than shrunk."""
+"""Page pixels per point of a figure, and the width in pixels below which a figure scrolls instead of shrinking."""
 
 MARKS = (f"{{{SVG}}}use", f"{{{SVG}}}path")
 
@@ -24,17 +24,18 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
 def svg_of(figure: Any, tips: Mapping[str, Sequence[str]], name: str, description: str) -> str:
-    """The figure as an element of a page.
+    """Return the figure as an SVG element.
 
     Args:
-        tips: texts by the mark of the artist, the first word of its group's name; the other words are classes.
-        name: put before every name within.
-        description: for those who cannot see it.
+        figure: A matplotlib figure.
+        tips: Tooltips by artist id. The first word of an artist's group id is its id, the other words are CSS classes.
+        name: Prefix of all ids.
+        description: Text for screen readers.
     """
     raw = io.BytesIO()
     with styled():
         layout = figure.get_layout_engine()
-        if layout is not None:  # once here, or matplotlib draws all of it twice
+        if layout is not None:  # one layout pass; otherwise matplotlib draws the figure twice
             layout.execute(figure)
             figure.set_layout_engine("none")
         figure.savefig(raw, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -44,7 +45,7 @@ def svg_of(figure: Any, tips: Mapping[str, Sequence[str]], name: str, descriptio
     for element in root.iter():
         mark, *classes = element.get("id", "").split(" ")
         if mark in tips:
-            _say(element, tips[mark])
+            _add_titles(element, tips[mark])
             if classes:
                 element.set("class", " ".join(classes))
         _rename(element, name)
@@ -62,11 +63,11 @@ def svg_of(figure: Any, tips: Mapping[str, Sequence[str]], name: str, descriptio
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _say(group: ElementTree.Element, texts: Sequence[str]) -> None:
-    """Each mark of a set its own text; where they cannot be told apart, the first text for all."""
+def _add_titles(group: ElementTree.Element, texts: Sequence[str]) -> None:
+    """Add a tooltip to each mark of a group, or the first one to the whole group if the numbers differ."""
     marks = [e for e in group.iter() if e.tag in MARKS and not _is_definition(e, group)]
-    chosen = zip(marks, texts, strict=True) if len(marks) == len(texts) else ((group, text) for text in texts[:1])
-    for mark, text in chosen:
+    titled = zip(marks, texts, strict=True) if len(marks) == len(texts) else ((group, text) for text in texts[:1])
+    for mark, text in titled:
         title = ElementTree.Element(f"{{{SVG}}}title")
         title.text = text
         mark.insert(0, title)
@@ -83,7 +84,7 @@ def _rename(element: ElementTree.Element, name: str) -> None:
         if key.endswith("href") and value.startswith("#"):
             element.set(key, f"#{name}-{value[1:]}")
         elif "url(#" in value:
-            element.set(key, _REFERENCE.sub(lambda found: f"url(#{name}-{found.group(1)})", value))
+            element.set(key, _REFERENCE.sub(lambda match: f"url(#{name}-{match.group(1)})", value))
 
 
 def _themed(style: str) -> str:

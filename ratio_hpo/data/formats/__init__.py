@@ -1,4 +1,4 @@
-"""Readers of the file formats that people have, one a file; records of the hub go through the same ones."""
+"""Readers of file formats, one module for each; records of hub data sets use the same readers."""
 
 from ratio_hpo.data.formats.base import FORMATS, Format, from_records, load_format, read_file
 

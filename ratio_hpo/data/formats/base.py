@@ -1,4 +1,4 @@
-"""What a format is, and what reading one comes to: each record once, read, mended, dropped or refused."""
+"""Definition of a format, and reading a file: each record is read, corrected or dropped, or the file is refused."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ratio_hpo.data.examples import ChoiceQuestion, Example, Pair
 from ratio_hpo.data.report import Report
 
 Records = Iterator[tuple[str, Any]]
-"""Records, each with its place in the file."""
+"""Records, each with its position in the file."""
 
 NO_LABEL = "no label"
-"""The rule that test files without labels break in every record."""
+"""Rule of records without a label; test files with removed labels break it in every record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,12 +25,12 @@ class Format:
     """A file format.
 
     Attributes:
-        tasks: whose records it holds; the first is the one that is meant where nothing is said.
-        records: from a file to records with their places; lines that hold none go into the report.
-        parse: from a record to an example; None where it must be dropped, which the report knows.
-        form: what it looks like, in words, for errors.
-        columns: names of what it reads of a record; none where its files have no names.
-        finish: mends what only the whole file shows, given the codes of its language.
+        tasks: tasks of the examples; the first one is the default.
+        records: reads a file into records with their positions, and reports lines without a record.
+        parse: converts a record to an example, or reports it as dropped and returns None.
+        form: description of the format, for errors.
+        columns: names of the columns that are read; empty for files without column names.
+        finish: corrects what only the whole file shows, given the codes of its language.
     """
 
     tasks: tuple[str, ...]
@@ -65,14 +65,14 @@ FORMATS: Mapping[str, str] = {
     "squad_sentences": "lareqa:SQUAD_SENTENCES",
     "mewsli": "mewsli:MEWSLI",
 }
-"""Where each format is read, by the name that `format:` takes."""
+"""Module and attribute of each format, by the name that `format:` takes."""
 
 
 def load_format(name: str) -> Format:
-    """A format by name.
+    """Return the format of a name.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: no format has that name.
 
     Examples:
         >>> load_format("xnli").tasks
@@ -81,8 +81,8 @@ def load_format(name: str) -> Format:
     if name not in FORMATS:
         raise ConfigError(f"format: unknown format {name!r} ({did_you_mean(name, list(FORMATS))})")
     module, attribute = FORMATS[name].split(":")
-    found: Format = getattr(import_module(f"ratio_hpo.data.formats.{module}"), attribute)
-    return found
+    loaded: Format = getattr(import_module(f"ratio_hpo.data.formats.{module}"), attribute)
+    return loaded
 
 
 def read_file(
@@ -94,18 +94,18 @@ def read_file(
     codes: Sequence[str] = (),
     columns: Mapping[str, str] | None = None,
 ) -> tuple[list[Any], Report]:
-    """The examples of a file, in its order; a name that ends in `.gz` is unpacked.
+    """Read the examples of a file, in their order; a compressed file (gzip) is unpacked.
 
     Args:
-        name: of the format.
-        strict: refuse a file with any problem instead of mending and dropping.
-        by_row: ids are positions in the file, whatever the file gives: rows of parallel files belong together.
-        codes: what its language is called.
-        columns: the format's name of each column that the file calls otherwise.
+        name: name of the format.
+        strict: whether a file with any problem is refused, instead of correcting or dropping records.
+        by_row: whether ids are row positions, even if the file has ids; rows of parallel files belong together.
+        codes: codes of the file's language.
+        columns: the format's name of each renamed column, by its name in the file.
 
     Raises:
-        DataError: absent, empty, not UTF-8, not of the format, without a usable record, stripped of its labels, or
-            (strict) any problem.
+        DataError: the file is missing, empty, not UTF-8, not in the format, has no usable record or no labels, or
+            (with strict) has any problem.
     """
     reader, report = load_format(name), Report(str(path))
     records = _renamed(reader.records(path, report), columns or {}, report)
@@ -121,7 +121,7 @@ def from_records(
     by_row: bool = False,
     columns: Mapping[str, str] | None = None,
 ) -> tuple[list[Any], Report]:
-    """Examples of records that a library has loaded; as `read_file`."""
+    """Read the examples of records that a library has loaded; see `read_file`."""
     reader, report = load_format(name), Report(source)
     numbered = ((f"record {k}", record) for k, record in enumerate(records, 1))
     renamed = _renamed(numbered, columns or {}, report)
@@ -129,10 +129,10 @@ def from_records(
 
 
 def _renamed(records: Records, columns: Mapping[str, str], report: Report) -> Records:
-    """Records with the format's names of their columns; what had such a name before is another column, and goes.
+    """Rename the columns of records to the format's names; columns that already had such a name are removed.
 
     Raises:
-        DataError: no record has a column of the name that was given.
+        DataError: no record has one of the named columns.
     """
     if not columns:
         yield from records
@@ -142,14 +142,14 @@ def _renamed(records: Records, columns: Mapping[str, str], report: Report) -> Re
         if isinstance(record, dict):
             seen |= record.keys()
             rest = {key: value for key, value in record.items() if key not in columns}
-            taken = {name: record[theirs] for theirs, name in columns.items() if theirs in record}
+            taken = {name: record[file_name] for file_name, name in columns.items() if file_name in record}
             aliases = {alias for name in taken for alias in ALIASES.get(name, ())}
             record = {key: value for key, value in rest.items() if key not in aliases} | taken
         yield where, record
-    absent = [theirs for theirs in columns if theirs not in seen]
-    if absent:
+    missing = [file_name for file_name in columns if file_name not in seen]
+    if missing:
         names = ", ".join(sorted(map(str, seen))) or "no names"
-        raise DataError(f"{report.file}: has no column {absent[0]!r}, which `columns` names; it has: {names}")
+        raise DataError(f"{report.file}: has no column {missing[0]!r}, which `columns` names; it has: {names}")
 
 
 ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -159,15 +159,15 @@ ALIASES: Mapping[str, tuple[str, ...]] = {
     "tokens": ("words",),
     "tags": ("upos", "pos_tags", "ner_tags"),
 }
-"""Other names that formats read a column under: where one is named, these are other columns."""
+"""Alternative names of columns; they are ignored for a column that `columns` renames."""
 
 
 def _checked(
     reader: Format, records: Records, report: Report, *, strict: bool, by_row: bool, codes: Sequence[str] = ()
 ) -> list[Example]:
-    """The usable examples, in order; what is wrong with the other records is in the report."""
+    """Return the usable examples in order; problems of all records are added to the report."""
     examples: dict[str, Example] = {}
-    for where, record in list(records):  # what is wrong with the file comes before what is wrong in it
+    for where, record in list(records):  # a list, so that errors of the whole file come before those of a record
         if record is None or isinstance(record, int | float):
             report.drop(where, "not a record")
             continue
@@ -175,43 +175,43 @@ def _checked(
         if example is None:
             continue
         if by_row or not example.id:
-            example = replace(example, id=_place_of(where))
+            example = replace(example, id=_position_of(where))
         if example.id in examples:
             if examples[example.id] == example:
                 report.drop(where, "duplicate id, same content")
                 continue
-            report.mend(where, "duplicate id, numbered by its place")
-            place = _place_of(where)
-            example = replace(example, id=place if place not in examples else f"#{where}")
+            report.mend(where, "duplicate id, numbered by position")
+            position = _position_of(where)
+            example = replace(example, id=position if position not in examples else f"#{where}")
         examples[example.id] = example
     kept = reader.finish(list(examples.values()), report, codes)
     report.questions = len(kept)
     name = report.file
     if strict and report.problems:
-        raise DataError("\n".join([*report.lines(), f"{name}: refused (⟨strict⟩); mend it, or leave ⟨strict⟩ out"]))
+        raise DataError("\n".join([*report.lines(), f"{name}: refused (⟨strict⟩); correct it, or omit ⟨strict⟩"]))
     if not kept and report.problems and all(p.rule == NO_LABEL for p in report.problems if p.dropped):
-        raise _stripped(name, "no record has a label")
+        raise _without_labels(name, "no record has a label")
     if not kept:
         raise DataError("\n".join([*report.lines(), f"{name}: holds no usable record; check that it is {reader.form}"]))
     if _all_zero(kept):
-        raise _stripped(name, "the label of every record is 0")
+        raise _without_labels(name, "the label of every record is 0")
     return kept
 
 
-def _place_of(where: str) -> str:
-    """An id of where a record stands, the same in every file whose rows belong together."""
+def _position_of(where: str) -> str:
+    """Return an id from the position of a record; it is the same in all files whose rows belong together."""
     return f"#{where.rpartition(' ')[2].strip('[]')}"
 
 
-def _stripped(name: str, what: str) -> DataError:
+def _without_labels(name: str, reason: str) -> DataError:
     return DataError(
-        f"{name}: {what}: a test file whose labels were taken out, as XTREME's are; take the development file, or the "
-        "data set's own release"
+        f"{name}: {reason}; it is a test file with its labels removed, as in XTREME; use the development file or the "
+        "data set's original release"
     )
 
 
 def _all_zero(examples: list[Example]) -> bool:
-    """Whether every label is the first one, in a file of several records."""
+    """Return whether a file has several records and the label of each is 0."""
     labels = {e.label if isinstance(e, ChoiceQuestion) else e.label if isinstance(e, Pair) and e.symmetric else None
               for e in examples}  # fmt: skip
     return len(examples) > 1 and labels in ({0}, {"0"})

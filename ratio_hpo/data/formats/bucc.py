@@ -1,7 +1,7 @@
 """BUCC: `<name>.<language>` and `<name>.en` with `id TAB sentence`, and `<name>.gold` with `id TAB en-id`.
 
-A set to be mined (`…test.hu`) takes the development set beside it (`…dev.hu`, with `…dev.en` and `…dev.gold`), which
-the threshold is found on; where there is none, BUCC's name for it, `…training.hu`, is tried.
+The threshold of a set to be mined (`…test.hu`) is found on the development set in the same folder (`…dev.hu`, with
+`…dev.en` and `…dev.gold`). Without a `dev` set, the names `training` (as in BUCC), `train` and `sample` are tried.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def _records(path: Path, report: Report) -> Records:
     first = next((other for other in development if _named(other, language).is_file()), None)
     if first is None:
         raise DataError(
-            f"{path}: needs a development set beside it, to find the threshold on ({development[0].name}{language}, "
-            ".en and .gold); add it"
+            f"{path}: needs a development set in the same folder to find the threshold "
+            f"({development[0].name}{language}, .en and .gold); add it"
         )
     for prefix, is_development in ((stem, False), (first, True)):
         gold: dict[str, list[str]] = {}
@@ -61,7 +61,7 @@ def _fields(path: Path) -> list[tuple[str, list[str]]]:
 def _parse(where: str, record: dict[str, Any], report: Report) -> Mined | None:
     fields = record["fields"]
     if len(fields) != 2 or not fields[0].strip() or not fields[1].strip():
-        report.drop(where, "no id and sentence between a tab")
+        report.drop(where, "not an id and a sentence separated by a tab")
         return None
     if not encodable(fields[1]):
         report.drop(where, "the sentence is not valid Unicode")
@@ -77,4 +77,4 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Mined | None:
     )
 
 
-BUCC = Format(tasks=("bucc",), records=_records, parse=_parse, form="BUCC's three files a set")
+BUCC = Format(tasks=("bucc",), records=_records, parse=_parse, form="BUCC's three files per set")

@@ -1,6 +1,6 @@
-"""Supertags as jiant has them: `words TAB supertags`, blank-separated, equally many.
+"""Supertags in jiant's format: `words TAB supertags`, both separated by blanks and equal in number.
 
-CCGbank itself needs a licence and was not at hand; its conversion by jiant has this form.
+The reader follows jiant's conversion of CCGbank. It was not tested on CCGbank, which requires a licence.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def _parse(where: str, record: Any, report: Report) -> Sentence | None:
         report.drop(where, NO_LABEL)
         return None
     if len(words.split(" ")) != len(tags.split(" ")):
-        report.drop(where, "not as many supertags as words")
+        report.drop(where, "words and supertags differ in number")
         return None
     return sentence_of(where, words.split(" "), list(tags.split(" ")), report)
 
 
-CCG = Format(tasks=("ccg",), records=_records, parse=_parse, form="words and as many supertags between a tab")
+CCG = Format(tasks=("ccg",), records=_records, parse=_parse, form="words and as many supertags, separated by a tab")

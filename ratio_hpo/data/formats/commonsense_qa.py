@@ -1,4 +1,4 @@
-"""CommonsenseQA: a question with five choices, nested as its release has it, or flat as the hub's records."""
+"""CommonsenseQA: a question with five choices, nested as in its release or flat as on the hub."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> ChoiceQuestion
 
 
 def _choices(value: Any) -> tuple[list[str], list[Any]]:
-    """Letters and texts of the choices, in either form."""
+    """Return the letters and texts of the choices, in either form."""
     if isinstance(value, dict):
         letters, texts = value.get("label"), value.get("text")
         named = [str(letter) for letter in letters] if isinstance(letters, list) else []

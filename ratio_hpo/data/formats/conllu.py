@@ -1,4 +1,4 @@
-"""CoNLL-U: the universal tag is column 4; lines `1-2` (a multiword token) and `1.1` (an empty one) are no words."""
+"""CoNLL-U: column 4 is the universal tag; multiword tokens (`1-2`) and empty nodes (`1.1`) are not words."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _parse(where: str, record: Any, report: Report) -> Sentence | None:
             continue
         words.append(fields[1])
         tags.append(None if fields[3] == "_" and fields[1] != "_" else fields[3])
-    if any(tags):  # an untagged word in a tagged sentence has UD's own sign for it
+    if any(tags):  # UD marks an untagged word in a tagged sentence by `_`
         tags = [tag or "_" for tag in tags]
     return sentence_of(where, words, tags, report, identifier=identifier)
 

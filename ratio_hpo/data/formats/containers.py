@@ -1,4 +1,4 @@
-"""What a file is that is not the text it should be: known by its first bytes, and named."""
+"""Identify files that are not text by their first bytes, for error messages."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"\x00\x00\xfe\xff", "text in UTF-32"),
     (b"\xff\xfe", "text in UTF-16"),
     (b"\xfe\xff", "text in UTF-16"),
-    (b"version https://git-lfs.github.com/spec/", "a pointer of Git LFS, not the file itself; run `git lfs pull`"),
+    (b"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file itself; run `git lfs pull`"),
 )
 
 TAR = 257, b"ustar"
-"""Where a tar archive says so."""
+"""Offset and value of the signature of a tar archive."""
 
 SEEN = 1024
-"""Bytes that are looked at."""
+"""Number of leading bytes that are checked."""
 
 
 def container_of(data: bytes) -> str | None:
-    """What a file is, in words; None: nothing that is known, so that it may be the text it should be.
+    """Return a description of a file that is not UTF-8 text, or None if its type is not recognised.
 
     Examples:
         >>> container_of(b"PK\\x03\\x04..."), container_of(b"<!DOCTYPE html><html>"), container_of(b'{"data": []}')
         ('a zip archive', 'a page of HTML; the download gave an error or a login', None)
     """
     head = data[:SEEN]
-    for magic, what in MAGIC:
+    for magic, description in MAGIC:
         if head.startswith(magic):
-            return what
-    at, sign = TAR
-    if data[at : at + len(sign)] == sign:
+            return description
+    offset, signature = TAR
+    if data[offset : offset + len(signature)] == signature:
         return "a tar archive"
-    words = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if words.startswith((b"<!doctype html", b"<html")):
+    markup = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if markup.startswith((b"<!doctype html", b"<html")):
         return "a page of HTML; the download gave an error or a login"
-    if words.startswith(b"<?xml") and b"<error" in words:
-        return "an error of a file server in XML"
+    if markup.startswith(b"<?xml") and b"<error" in markup:
+        return "an XML error message from a file server"
     if b"/annex/objects/" in head and len(data) < SEEN:
-        return "a pointer of git-annex, not the file itself; run `git annex get`"
+        return "a git-annex pointer, not the file itself; run `git annex get`"
     if head and not head.strip(b"\x00"):
-        return "full of zeros: the download was cut off"
+        return "full of zeros, as after an interrupted download"
     if len(head) > 3 and (not any(head[1:64:2]) or not any(head[0:64:2])):
         return "text in UTF-16"
     return None

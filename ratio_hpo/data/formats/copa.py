@@ -1,4 +1,4 @@
-"""COPA and XCOPA: two alternatives for a cause or an effect; the prompt is XTREME's (run_xcopa.py)."""
+"""COPA and XCOPA: two alternatives for a cause or an effect; the prompt follows XTREME (run_xcopa.py)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> ChoiceQuestion
     texts = texts_of(record, ("premise", "choice1", "choice2"), where, report)
     if texts is None:
         return None
-    asked = record.get("question")
-    if asked not in ("cause", "effect"):
-        report.drop(where, "question is neither cause nor effect")
+    relation = record.get("question")
+    if relation not in ("cause", "effect"):
+        report.drop(where, "question is neither `cause` nor `effect`")
         return None
     label = index_of(record.get("label"), 2, where, report)
     if label is None:
@@ -26,7 +26,7 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> ChoiceQuestion
     return ChoiceQuestion(
         id=id_of(record, "idx", "id"),
         group=group_of(premise),
-        prompt=f"{premise} What was the {asked}?",
+        prompt=f"{premise} What was the {relation}?",
         choices=tuple(choices),
         label=label,
     )

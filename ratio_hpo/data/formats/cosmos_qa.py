@@ -1,4 +1,4 @@
-"""Cosmos QA: a passage, a question and four answers; CSV or TSV with a header, JSON lines or records."""
+"""Cosmos QA: a passage, a question and four answers, as CSV or TSV with a header, JSON lines or hub records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields of records, checked: a text that is there and can be written, an index, a label of a known set."""
+"""Checked access to fields of records: texts, indices, labels and ids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WHOLE = re.compile(r"[+-]?[0-9]{1,15}(\.0+)?")
 
 
 def whole(value: Any) -> int | None:
-    """The whole number that a value is, as number or text, also as pandas writes it (`7.0`); None: it is none.
+    """Return the whole number that a value represents, as a number or text (also `7.0`, as pandas writes it), or None.
 
     Examples:
         >>> whole(7.0), whole("7.0"), whole(" -1 "), whole(7.5), whole(True), whole("²")
@@ -32,14 +32,14 @@ def whole(value: Any) -> int | None:
 
 
 def is_absent(value: Any) -> bool:
-    """Whether a cell holds nothing, in the spellings that libraries have for it."""
+    """Return whether a cell is empty, in any of the spellings that libraries use."""
     if isinstance(value, str):
         return value.strip().lower() in ("", "nan", "none", "null")
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def encodable(text: str) -> bool:
-    """Whether a text can be written as UTF-8: JSON may hold halves of surrogate pairs."""
+    """Return whether a text can be encoded as UTF-8; JSON may hold halves of surrogate pairs, which cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -48,7 +48,7 @@ def encodable(text: str) -> bool:
 
 
 def text_of(record: Mapping[str, Any], keys: tuple[str, ...], where: str, report: Report) -> str | None:
-    """The text under the first of the keys that the record has; None, and a line in the report, without one."""
+    """Return the text of the first key that the record has, or report the record as dropped and return None."""
     key = next((key for key in keys if record.get(key) is not None), keys[0])
     value = record.get(key)
     if not isinstance(value, str) or not value.strip():
@@ -61,7 +61,7 @@ def text_of(record: Mapping[str, Any], keys: tuple[str, ...], where: str, report
 
 
 def texts_of(record: Mapping[str, Any], keys: tuple[str, ...], where: str, report: Report) -> list[str] | None:
-    """The text under each of the keys; None, and a line in the report, where one is missing."""
+    """Return the text of each key, or report the record as dropped and return None."""
     texts = []
     for key in keys:
         value = text_of(record, (key,), where, report)
@@ -72,7 +72,7 @@ def texts_of(record: Mapping[str, Any], keys: tuple[str, ...], where: str, repor
 
 
 def labelled(fields: Sequence[str], keys: tuple[str, str, str], where: str, report: Report) -> dict[str, str] | None:
-    """A line of two texts and a label as a record; None, and a line in the report, where it is none."""
+    """Return a line of two texts and a label as a record, or report it as dropped and return None."""
     if len(fields) == 2 and not any('"' in field for field in fields):
         report.drop(where, NO_LABEL)
         return None
@@ -83,7 +83,10 @@ def labelled(fields: Sequence[str], keys: tuple[str, str, str], where: str, repo
 
 
 def index_of(value: Any, count: int, where: str, report: Report, *, letters: str = "", first: int = 0) -> int | None:
-    """The index that a label names: a number from `first` on, as number or text, or one of the letters."""
+    """Return the index of a label, which is a number or numeric text counted from `first`, or one of the letters.
+
+    Report the record as dropped and return None if there is no such label.
+    """
     number = whole(value)
     if is_absent(value) or number == -1 or value in ("-", "?"):
         report.drop(where, NO_LABEL)
@@ -103,7 +106,7 @@ def index_of(value: Any, count: int, where: str, report: Report, *, letters: str
 
 
 def id_of(record: Mapping[str, Any], *keys: str) -> str:
-    """The id that the record gives; empty: it gives none, and its position will do."""
+    """Return the id of a record from the first key that has one; empty: the position is used instead."""
     for key in keys:
         value, number = record.get(key), whole(record.get(key))
         if isinstance(value, int | float) and number is not None:

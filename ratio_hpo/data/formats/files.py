@@ -1,4 +1,4 @@
-"""Files of text as records: JSON, JSON lines, Parquet, separated values; every fault is one line with a remedy."""
+"""Read records from JSON, JSON lines, Parquet and separated values."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ from ratio_hpo.data.formats.separated import separated
 from ratio_hpo.data.report import Report
 
 ROWS = 256
-"""Of a Parquet file, in memory at once."""
+"""Number of rows of a Parquet file that are in memory at once."""
 
 MAX_UNPACKED = 8 * 2**30
-"""Bytes that a compressed file may unpack to."""
+"""Maximum size of an unpacked file, in bytes."""
 
 GZIP = b"\x1f\x8b"
 
 
 def read_text(path: Path) -> str:
-    """All text of a file, unpacked where it is compressed by gzip, whatever it is called.
+    """Return the text of a file; a file compressed by gzip is unpacked, whatever its name.
 
     Raises:
-        DataError: absent, empty, not UTF-8, no regular file, not to be unpacked, or something else by its first bytes.
+        DataError: the file is missing, empty, not UTF-8, not a regular file, of another type by its first bytes, or
+            cannot be unpacked.
     """
     try:
         if not is_regular(path):
-            raise DataError(f"{path}: needs a file, but this is none that can be read twice; copy it into one")
+            raise DataError(f"{path}: needs a file, but this is a folder, pipe or device; copy the data to a file")
         data = path.read_bytes()
         if data.startswith(GZIP):
             data = _unpacked(path, data)
-        what = container_of(data)
-        if what is not None:
-            raise DataError(f"{path}: needs UTF-8 text, but it is {what}")
+        file_type = container_of(data)
+        if file_type is not None:
+            raise DataError(f"{path}: needs UTF-8 text, but it is {file_type}")
         text = data.decode("utf-8-sig")
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check `path`, and ⟨data_dir⟩ or RATIO_HPO_DATA") from error
@@ -55,7 +56,7 @@ def read_text(path: Path) -> str:
 
 
 def _unpacked(path: Path, data: bytes) -> bytes:
-    """What gzip has packed, read up to a limit: a small file may unpack to more than the memory holds."""
+    """Return the unpacked content, read up to a limit, since a small file may unpack to more than the memory holds."""
     with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
         content = file.read(MAX_UNPACKED + 1)
     _check_unpacked(path, len(content))
@@ -63,73 +64,73 @@ def _unpacked(path: Path, data: bytes) -> bytes:
 
 
 def _check_unpacked(path: Path, size: int) -> None:
-    """Refuse what unpacks to more than the memory may hold.
+    """Check that an unpacked file is not larger than `MAX_UNPACKED`.
 
     Raises:
-        DataError: with the limit.
+        DataError: the file is larger.
     """
     if size > MAX_UNPACKED:
         raise DataError(f"{path}: unpacks to more than {in_bytes(MAX_UNPACKED)}; check the file, or split it")
 
 
 def kind_of(path: Path) -> str:
-    """The ending that says what is in a file, in small letters, `.gz` aside."""
+    """Return the suffix of a file in lower case, without `.gz`."""
     return (path.with_suffix("").suffix if path.suffix.lower() in (".gz", ".gzip") else path.suffix).lower()
 
 
 def said(error: Exception) -> str:
-    """What an error says, in one line."""
-    return "it is nested too deep" if isinstance(error, RecursionError) else str(error).splitlines()[0][:200]
+    """Return the message of an error in one line."""
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0][:200]
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+    """Return the content of a JSON file.
 
     Raises:
-        DataError: absent, not UTF-8, or no JSON.
+        DataError: the file is missing, not UTF-8, or not JSON.
     """
     text = read_text(path)
     try:
         return json.loads(text, object_pairs_hook=_json_object)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: needs JSON, but {said(error)}; for one record a line, name it .jsonl") from error
+        raise DataError(f"{path}: needs JSON, but {said(error)}; name it .jsonl if each line is a record") from error
 
 
 def numbered_lines(path: Path) -> list[tuple[int, str]]:
-    """The lines of a file that are not blank, with their numbers from 1."""
+    """Return the lines of a file that are not blank, with their numbers from 1."""
     return [(k, line) for k, line in enumerate(lines_of(read_text(path)), 1) if line.strip(" \t")]
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a file, which end at line feeds, or at carriage returns where it has no line feed.
+    """Return the lines of a file, separated by line feeds, or by carriage returns if it has no line feed.
 
-    No other character ends a line: texts may hold Unicode's.
+    Unicode's other line separators do not end a line, since texts may contain them.
     """
     lines = text.split("\n") if "\n" in text else text.split("\r")
     return [line.removesuffix("\r").removeprefix("\ufeff") for line in lines]
 
 
 def json_records(path: Path, report: Report) -> Iterator[tuple[str, Any]]:
-    """Records of JSON lines, a JSON list, or Parquet, by the file's ending."""
+    """Read records of JSON lines, a JSON list or Parquet, by the suffix and content of the file."""
     kind = kind_of(path)
     if kind == ".parquet":
         yield from parquet_rows(path)
     elif kind == ".json" and not is_json_lines(path):
         yield from _json_list(path, report)
     elif is_json_list(path):
-        report.note("holds one JSON list, not a record a line; read as such")
+        report.note("holds one JSON list instead of one record per line; read as a list")
         yield from _json_list(path, report)
     else:
         yield from json_lines(path, report)
 
 
 def is_json_list(path: Path) -> bool:
-    """Whether a file that should have a record a line is one JSON list."""
+    """Return whether a file that should have one record per line is one JSON list."""
     return read_text(path).lstrip().startswith("[")
 
 
 def is_json_lines(path: Path) -> bool:
-    """Whether a file that should be one JSON value has a record a line, of two or more."""
+    """Return whether a file that should be one JSON value has two or more lines, with one record each."""
     lines = [line for line in lines_of(read_text(path)) if line.strip()][:2]
     try:
         return len(lines) == 2 and all(isinstance(json.loads(line), dict) for line in lines)
@@ -138,7 +139,7 @@ def is_json_lines(path: Path) -> bool:
 
 
 def json_lines(path: Path, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
-    """One record a line."""
+    """Read one record per line."""
     for number, line in numbered_lines(path):
         try:
             record = json.loads(line, object_pairs_hook=_json_object)
@@ -152,10 +153,10 @@ def json_lines(path: Path, report: Report) -> Iterator[tuple[str, dict[str, Any]
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a Parquet file.
+    """Read the rows of a Parquet file.
 
     Raises:
-        DataError: absent, no Parquet, or larger than `MAX_UNPACKED` when it is unpacked.
+        DataError: the file is missing, not Parquet, or larger than `MAX_UNPACKED` when unpacked.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -164,17 +165,17 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
     try:
         if not is_regular(path):
-            raise DataError(f"{path}: needs a file, but this is none that can be read twice; copy it into one")
+            raise DataError(f"{path}: needs a file, but this is a folder, pipe or device; copy the data to a file")
         with path.open("rb") as file:
             head = file.read(1024)
-        what = None if head.startswith(b"PAR1") else container_of(head)
-        if what is not None:
-            raise DataError(f"{path}: needs Parquet, but it is {what}")
+        file_type = None if head.startswith(b"PAR1") else container_of(head)
+        if file_type is not None:
+            raise DataError(f"{path}: needs Parquet, but it is {file_type}")
         with pq.ParquetFile(path) as table:
             groups = [table.metadata.row_group(k) for k in range(table.num_row_groups)]
             _check_unpacked(path, sum(group.total_byte_size for group in groups))
             for batch in table.iter_batches(batch_size=ROWS):
-                size += batch.nbytes  # values that a dictionary holds once count each time
+                size += batch.nbytes  # counts each use of a value that a dictionary stores once
                 _check_unpacked(path, size)
                 for record in batch.to_pylist():
                     row += 1
@@ -186,45 +187,45 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def tsv_rows(path: Path, report: Report) -> Iterator[tuple[str, list[str]]]:
-    """Fields of each line of three tab-separated values without a header."""
+    """Read the fields of lines with three tab-separated values and no header."""
     yield from separated(numbered_lines(path), "\t", 3, report)
 
 
 def table_rows(path: Path, report: Report) -> Iterator[tuple[str, dict[str, str]]]:
-    """Records of separated values under a header: tabs in `.tsv` and `.txt`, commas elsewhere.
+    """Read records of separated values with a header, by tabs in `.tsv` and `.txt` and by commas in other files.
 
     Raises:
-        DataError: two columns of one name.
+        DataError: two columns have the same name.
     """
     delimiter = "\t" if kind_of(path) in (".tsv", ".txt") else ","
     lines = numbered_lines(path)
     _, header = next(separated(lines[:1], delimiter, None, report))
     header = [name.strip() for name in header]
-    again = sorted({name for name in header if header.count(name) > 1})
-    if again:
-        raise DataError(f"{path}: has {header.count(again[0])} columns called {again[0]!r}; rename all but one")
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise DataError(f"{path}: has {header.count(repeated[0])} columns called {repeated[0]!r}; rename all but one")
     for where, fields in separated(lines[1:], delimiter, len(header), report):
         if len(fields) == len(header) + 1 and not fields[-1]:
             fields = fields[:-1]
         if len(fields) != len(header):
-            report.drop(where, f"{len(fields)} fields where the header has {len(header)}")
+            report.drop(where, f"{len(fields)} fields, but the header has {len(header)}")
             continue
         yield where, dict(zip(header, fields, strict=True))
 
 
 def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    record = dict(pairs)
+    if len(record) != len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
-    return found
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} appears twice")
+    return record
 
 
 def _json_list(path: Path, report: Report) -> Iterator[tuple[str, Any]]:
     content = read_json(path)
     entries = content.get("data") if isinstance(content, dict) else content
     if not isinstance(entries, list):
-        raise DataError(f"{path}: needs a list of records, or one under the key `data`; check the file")
+        raise DataError(f"{path}: needs a list of records, at the top level or under the key `data`; check the file")
     for k, entry in enumerate(entries):
         if isinstance(entry, dict):
             yield f"[{k}]", entry

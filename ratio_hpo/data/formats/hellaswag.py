@@ -1,4 +1,4 @@
-"""HellaSwag: a context with four endings. Where it is given in two parts, the second belongs to the endings."""
+"""HellaSwag: a context with four endings. The second part of a two-part context is the beginning of each ending."""
 
 from __future__ import annotations
 

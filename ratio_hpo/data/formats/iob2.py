@@ -1,4 +1,4 @@
-"""Universal NER's IOB2: `# sent_id`, `# text`, then `n TAB word TAB tag TAB - TAB -`."""
+"""IOB2 in the format of Universal NER: `# sent_id`, `# text`, then `n TAB word TAB tag TAB - TAB -`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""LAReQA (XQuAD-R): SQuAD JSON with `sentence_breaks: [[start, end], …]` of each paragraph; or any SQuAD file.
+"""LAReQA (XQuAD-R): SQuAD JSON with `sentence_breaks: [[start, end], …]` in each paragraph; or any SQuAD file.
 
-`squad_sentences` is for training: a passage is cut here, behind marks that end a sentence, which need not agree with
-anybody's breaks.
+`squad_sentences` is for training: this module cuts passages after marks that end a sentence. The cuts may differ from
+published sentence breaks.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ratio_hpo.data.report import Report
 Breaks = list[tuple[int, int]]
 
 SENTENCE = re.compile(r"\S.*?(?:(?<![.!?؟።])[.!?؟።]++[\"'”’)\]]*+(?=\s|$)|[。！？]++[」』”’]*+|[।॥]++|$)", re.DOTALL)
-"""A sentence up to a mark that ends it; marks of Latin, Arabic and Ethiopic writing need white space behind them. A run
-of marks is looked at once, from its first one."""
+"""A sentence up to a mark that ends it. Latin, Arabic and Ethiopic marks must be followed by white space. A run of
+marks is matched once, from its first mark."""
 
 
 def sentence_breaks(text: str) -> Breaks:
-    """Begin and end of each sentence of a text, by its marks.
+    """Return the start and end of each sentence of a text, by its marks.
 
     Examples:
         >>> sentence_breaks("It is 1.5 m. Is it?")
@@ -42,7 +42,7 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Asked | None:
         return None
     breaks = record.get("sentence_breaks")
     if not isinstance(breaks, list) or not all(_is_span(span, len(question.context)) for span in breaks):
-        report.drop(where, "no sentence_breaks within the context")
+        report.drop(where, "no valid sentence_breaks within the context")
         return None
     return _asked(where, question, [(begin, end) for begin, end in breaks], report)
 
@@ -56,7 +56,7 @@ def _asked(where: str, question: Question, breaks: Breaks, report: Report) -> As
     start = question.answers[0].start
     answer = next((k for k, (begin, end) in enumerate(breaks) if begin <= start < end), None)
     if answer is None:
-        report.drop(where, "the answer starts in no sentence")
+        report.drop(where, "no sentence contains the start of the answer")
         return None
     return Asked(
         id=question.id,
@@ -69,7 +69,7 @@ def _asked(where: str, question: Question, breaks: Breaks, report: Report) -> As
 
 
 def _candidate(sentence: str, passage: str) -> str:
-    """A sentence with its passage, put together as XTREME does: without a blank, and without line feeds."""
+    """Return a sentence joined to its passage as in XTREME: without a blank between them, and without line feeds."""
     return f"{sentence}{passage}".replace("\n", "").strip()
 
 
@@ -77,12 +77,12 @@ def _is_span(span: Any, length: int) -> bool:
     return (
         isinstance(span, list)
         and len(span) == 2
-        and all(isinstance(place, int) for place in span)
+        and all(isinstance(offset, int) for offset in span)
         and 0 <= span[0] < span[1] <= length
     )
 
 
 LAREQA = Format(
-    tasks=("lareqa",), records=_records, parse=_parse, form="SQuAD JSON with sentence_breaks of each paragraph"
+    tasks=("lareqa",), records=_records, parse=_parse, form="SQuAD JSON with sentence_breaks in each paragraph"
 )
 SQUAD_SENTENCES = Format(tasks=("lareqa",), records=squad_records, parse=_parse_cut, form="SQuAD format")

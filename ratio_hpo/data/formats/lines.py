@@ -1,6 +1,6 @@
-"""Translations line by line (Tatoeba): line i of a file translates line i of the English one beside it.
+"""Translations line by line (Tatoeba): line i of a file translates line i of the English file in the same folder.
 
-`tatoeba.swh-eng.swh` stands beside `tatoeba.swh-eng.eng`: the last part of the name is the language.
+The last part of the name is the language: the English side of `tatoeba.swh-eng.swh` is `tatoeba.swh-eng.eng`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ ENGLISH = ("eng", "en")
 
 def _records(path: Path, report: Report) -> Records:
     texts = _lines(path)
-    beside = [path.with_suffix(f".{name}") for name in ENGLISH]
-    english = next((other for other in beside if other.is_file() and other != path), None)
+    candidates = [path.with_suffix(f".{name}") for name in ENGLISH]
+    english = next((other for other in candidates if other.is_file() and other != path), None)
     if english is None:
-        raise DataError(f"{path}: needs its English side beside it, {' or '.join(p.name for p in beside)}; add it")
+        names = " or ".join(candidate.name for candidate in candidates)
+        raise DataError(f"{path}: needs its English side in the same folder ({names}); add it")
     translations = _lines(english)
     if len(texts) != len(translations):
         raise DataError(
-            f"{path}: has {len(texts)} lines and {english.name} {len(translations)}; a pair is a line of both, so "
-            "download them again"
+            f"{path}: has {len(texts)} lines and {english.name} has {len(translations)}; line numbers must match, so "
+            "download both again"
         )
     if len(set(texts)) > 1 and translations == sorted(translations) and texts != sorted(texts):
         raise DataError(
-            f"{english}: is sorted, as XTREME's published side is: its lines no longer translate those of {path.name}; "
-            "take the set's own release"
+            f"{english}: is sorted, as in XTREME's release, so its lines do not translate those of {path.name}; "
+            "use the data set's original release"
         )
     for number, (text, translation) in enumerate(zip(texts, translations, strict=True), 1):
         yield f"line {number}", {"text": text, "english": translation}

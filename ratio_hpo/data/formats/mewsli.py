@@ -1,8 +1,8 @@
 """Mewsli-X: mentions of entities in WikiNews, and pairs of a mention and its entity from Wikipedia, as JSON lines.
 
-`wikinews_mentions-*.jsonl` has an article a line, with its mentions; beside it stands `candidate_set_entities.jsonl`,
-whose entities are all there to be found. `wikipedia_pairs-*.jsonl` has a mention and its entity a line, for training.
-Texts are made as XTREME-R makes them (utils_mewslix.py): `mention: the { mention } in its sentence`.
+Each line of `wikinews_mentions-*.jsonl` is an article with its mentions; `candidate_set_entities.jsonl`, in the same
+folder, holds all candidate entities. Each line of `wikipedia_pairs-*.jsonl` is a mention and its entity, for training.
+Texts are formatted as in XTREME-R (utils_mewslix.py): `mention: the { mention } in its sentence`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ratio_hpo.data.report import Report
 ENTITIES = "candidate_set_entities.jsonl"
 
 MARKED = re.compile(r"\{(.*?)\}")
-"""What looks like our mark of a mention in a text; it becomes round brackets."""
+"""Braces in a text, which would look like the marks of a mention; they become round brackets."""
 
 
 def _records(path: Path, report: Report) -> Records:
-    """A record a mention, or an entity that is only there to be found."""
+    """Read one record for each mention, and one for each entity without a mention, which is only a candidate."""
     articles = False
     entities: dict[str, str] = {}
     named: set[str] = set()
@@ -35,16 +35,16 @@ def _records(path: Path, report: Report) -> Records:
             report.drop(where, "not a record")
         elif "contextual_mention" in record:
             pair = record["contextual_mention"]
-            yield where, {**_of(pair), "entity": _description(record.get("entity"))}
+            yield where, {**_mention_fields(pair), "entity": _description(record.get("entity"))}
         else:
             if not articles:
                 articles, entities = True, _entities(path, report)
             mentions = record.get("mentions")
             for k, mention in enumerate(mentions if isinstance(mentions, list) else [None]):
-                about = {"context": record.get("context"), "mention": mention}
                 entity = mention.get("entity_id") if isinstance(mention, dict) else None
                 named.add(str(entity))
-                yield f"{where} mentions[{k}]", {**about, "entity": entities.get(str(entity))}
+                fields = {"context": record.get("context"), "mention": mention, "entity": entities.get(str(entity))}
+                yield f"{where} mentions[{k}]", fields
     for name, description in entities.items():
         if name not in named:
             yield f"{ENTITIES} {name}", {"found": name, "entity": description}
@@ -60,25 +60,25 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Asked | None:
     context, mention = record.get("context"), record.get("mention")
     text = context.get("text") if isinstance(context, dict) else None
     if not isinstance(context, dict) or not isinstance(text, str) or not text.strip() or not encodable(text):
-        report.drop(where, "no text of the context (get-mewsli-x.sh puts it in)")
+        report.drop(where, "the context has no text (get-mewsli-x.sh adds it)")
         return None
     span = mention.get("mention_span") if isinstance(mention, dict) else None
-    place = _span(span, len(text))
-    if not isinstance(mention, dict) or not isinstance(span, dict) or place is None:
+    offsets = _span(span, len(text))
+    if not isinstance(mention, dict) or not isinstance(span, dict) or offsets is None:
         report.drop(where, "no mention_span within the text")
         return None
-    if text[place[0] : place[1]] != span.get("text"):
+    if text[offsets[0] : offsets[1]] != span.get("text"):
         report.drop(where, "mention_span does not match the text")
         return None
     identifier, document = id_of(mention, "example_id"), str(context.get("document_id") or where)
     if not encodable(identifier) or not encodable(document):
         report.drop(where, "an id is not valid Unicode")
         return None
-    sentence = _sentence(context.get("sentence_spans"), place, len(text))
+    sentence = _sentence(context.get("sentence_spans"), offsets, len(text))
     return Asked(
         id=identifier,
         group=document,
-        question=_marked(text, place, sentence),
+        question=_marked(text, offsets, sentence),
         context=text[sentence[0] : sentence[1]],
         candidates=(description,),
         answer=0,
@@ -86,37 +86,37 @@ def _parse(where: str, record: dict[str, Any], report: Report) -> Asked | None:
     )
 
 
-def _of(pair: Any) -> Mapping[str, Any]:
+def _mention_fields(pair: Any) -> Mapping[str, Any]:
     return {"context": pair.get("context"), "mention": pair.get("mention")} if isinstance(pair, dict) else {}
 
 
 def _entities(path: Path, report: Report) -> dict[str, str]:
-    """The description of each entity of the candidate set.
+    """Return the description of each entity of the candidate set.
 
     Raises:
-        DataError: it does not stand beside the file.
+        DataError: the candidate set is not in the folder of the file.
     """
-    beside = path.with_name(ENTITIES)
-    if not beside.is_file():
-        raise DataError(f"{path}: needs {ENTITIES} beside it, which holds what is there to be found; put it there")
-    found = {}
-    for where, record in json_lines(beside, report):
+    entities_path = path.with_name(ENTITIES)
+    if not entities_path.is_file():
+        raise DataError(f"{path}: needs {ENTITIES}, the candidate entities, in the same folder; add it")
+    descriptions = {}
+    for where, record in json_lines(entities_path, report):
         name, description = id_of(record, "entity_id") if isinstance(record, dict) else "", _description(record)
         if name and description and encodable(name):
-            found[name] = description
+            descriptions[name] = description
         else:
             report.drop(f"{ENTITIES} {where}", "no entity_id or description")
-    return found
+    return descriptions
 
 
 def _description(entity: Any) -> str | None:
-    """The sentences of an entity's description; all of it where none are marked."""
+    """Return the marked sentences of an entity's description, or all of it if none are marked."""
     text = entity.get("description") if isinstance(entity, dict) else None
     if not isinstance(text, str):
         return None
     spans = entity.get("sentence_spans")
-    places = [_span(span, len(text)) for span in spans] if isinstance(spans, list) else []
-    return _plain(" ".join(text[place[0] : place[1]] for place in places if place is not None) or text)
+    sentences = [_span(span, len(text)) for span in spans] if isinstance(spans, list) else []
+    return _plain(" ".join(text[offsets[0] : offsets[1]] for offsets in sentences if offsets is not None) or text)
 
 
 def _span(span: Any, length: int) -> tuple[int, int] | None:
@@ -128,21 +128,22 @@ def _span(span: Any, length: int) -> tuple[int, int] | None:
     return start, end
 
 
-def _sentence(spans: Any, place: tuple[int, int], length: int) -> tuple[int, int]:
-    """The sentence that holds a mention; all of the text where none does."""
-    found = [_span(span, length) for span in spans] if isinstance(spans, list) else []
-    return next((s for s in found if s is not None and s[0] <= place[0] and place[1] <= s[1]), (0, length))
+def _sentence(spans: Any, offsets: tuple[int, int], length: int) -> tuple[int, int]:
+    """Return the span of the sentence that holds a mention, or of the whole text if none does."""
+    sentences = [_span(span, length) for span in spans] if isinstance(spans, list) else []
+    return next((s for s in sentences if s is not None and s[0] <= offsets[0] and offsets[1] <= s[1]), (0, length))
 
 
-def _marked(text: str, place: tuple[int, int], sentence: tuple[int, int]) -> str:
-    """A mention, and it in its sentence between braces."""
-    mention = text[place[0] : place[1]]
-    left, right = (MARKED.sub(r"(\1)", part) for part in (text[sentence[0] : place[0]], text[place[1] : sentence[1]]))
+def _marked(text: str, offsets: tuple[int, int], sentence: tuple[int, int]) -> str:
+    """Return a mention, followed by its sentence with the mention in braces."""
+    mention = text[offsets[0] : offsets[1]]
+    context = text[sentence[0] : offsets[0]], text[offsets[1] : sentence[1]]
+    left, right = (MARKED.sub(r"(\1)", part) for part in context)
     return _plain(f"{mention}: {left} {{ {mention} }} {right}")
 
 
 def _plain(text: str) -> str:
-    """Lines joined, and pairs of blanks made one, once."""
+    """Return a text with its lines joined and each pair of blanks replaced by one, in a single pass."""
     return " ".join(text.splitlines()).replace("  ", " ").strip()
 
 

@@ -1,6 +1,6 @@
-"""Inference as records: JSON lines of SNLI, MNLI, ANLI and IndoNLI, TSV with a header (AmericasNLI, MNLI), Parquet.
+"""Inference records: JSON lines (SNLI, MNLI, ANLI, IndoNLI), TSV with a header (AmericasNLI, MNLI) or Parquet.
 
-Field names are each set's own: premise or sentence1 or context, hypothesis or sentence2, label or gold_label.
+Field names differ by data set: premise, sentence1 or context; hypothesis or sentence2; label or gold_label.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ratio_hpo.data.formats.files import json_records, kind_of, table_rows
 from ratio_hpo.data.report import Report
 
 LABELS = ("entailment", "neutral", "contradiction")
-"""In the order of the hub's numbers 0, 1, 2."""
+"""Labels in the order of the hub's numbers 0, 1, 2."""
 
 NAMES = {
     **{label: label for label in LABELS},
@@ -26,7 +26,7 @@ NAMES = {
 
 
 def inference(where: str, record: dict[str, Any], report: Report) -> Pair | None:
-    """A checked pair, or None where it must be dropped; either way the report knows."""
+    """Return a checked pair, or report the record as dropped and return None."""
     premise = text_of(record, ("premise", "sentence1", "context"), where, report)
     if premise is None:
         return None

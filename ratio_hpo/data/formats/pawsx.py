@@ -1,4 +1,4 @@
-"""PAWS-X as XTREME has it: no header, `sentence1 TAB sentence2 TAB label`, 0 or 1; or the hub's records."""
+"""PAWS-X in XTREME's format (no header, `sentence1 TAB sentence2 TAB label`, label 0 or 1), or hub records."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from ratio_hpo.data.formats.files import tsv_rows
 from ratio_hpo.data.report import Report
 
 PLACEHOLDER = "ns"
-"""What stands in PAWS-X's development and test sets where a sentence was not translated."""
+"""Placeholder for sentences that were not translated, in the development and test sets of PAWS-X."""
 
 
 def paraphrase(
     where: str, record: dict[str, Any], keys: tuple[str, str, str], report: Report, *, placeholder: str | None = None
 ) -> Pair | None:
-    """A checked pair under the keys of two texts and a label, or None where it must be dropped.
+    """Return a checked pair, or report the record as dropped and return None.
 
     Args:
-        placeholder: what stands for a text that is missing; None: nothing does.
+        keys: keys of the two texts and the label.
+        placeholder: text that marks a missing text, in lower case; None: no text does.
     """
     texts = texts_of(record, keys[:2], where, report)
     label = index_of(record.get(keys[2]), 2, where, report) if texts is not None else None
@@ -28,7 +29,7 @@ def paraphrase(
         return None
     missing = any(text.strip().casefold() == placeholder for text in texts)
     if missing:
-        report.note("rows whose sentence is the placeholder NS are scored, and not trained on")
+        report.note("rows whose sentence is the placeholder NS are scored but not trained on")
     return Pair(
         id=id_of(record, "id", "idx"),
         group=group_of("\n".join(texts) if missing else min(texts)),
@@ -51,5 +52,5 @@ PAWSX = Format(
     tasks=("paraphrase",),
     records=tsv_rows,
     parse=_parse,
-    form="two sentences and 0 or 1 between tabs, without a header",
+    form="two sentences and 0 or 1, separated by tabs, without a header",
 )

@@ -1,6 +1,6 @@
-"""Quora question pairs: a table with a header, `question1`, `question2`, `is_duplicate`; or GLUE's records.
+"""Quora question pairs: a table with the header `question1`, `question2`, `is_duplicate`; or GLUE's records.
 
-Written after the documented form: the set itself may not be passed on and was not at hand.
+The reader follows the documented format. It was not tested on the data set, which may not be redistributed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sentences of words with tags, one word a line: what the three column formats share."""
+"""Sentences of tagged words, one word per line: code that the three column formats share."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ratio_hpo.data.formats.fields import encodable
 from ratio_hpo.data.report import Report
 
 NON_JOINER = "\u200c"
-"""Zero-width, within words; XTREME takes it out (udpos_preprocess.remove_empty_space), and blanks within a word."""
+"""Zero-width non-joiner; XTREME removes it and blanks within words (udpos_preprocess.remove_empty_space)."""
 
 
 def blocks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Runs of lines between blank ones."""
+    """Yield the blocks of lines between blank lines."""
     block: list[str] = []
     for line in lines:
         if line.strip(" \t"):
@@ -30,7 +30,7 @@ def blocks(lines: Iterable[str]) -> Iterator[list[str]]:
 def sentence_of(
     where: str, words: list[str], tags: list[str | None], report: Report, *, identifier: str = ""
 ) -> Sentence | None:
-    """A checked sentence, or None where it must be dropped; either way the report knows."""
+    """Return a checked sentence, or report it as dropped and return None."""
     if not words:
         report.drop(where, "no word")
         return None
@@ -48,11 +48,11 @@ def sentence_of(
 
 
 def of_record(where: str, record: dict[str, Any], report: Report) -> Sentence | None:
-    """A sentence of a record of the hub: `tokens`, and `upos`, `ner_tags` or `tags` as texts."""
+    """Return the sentence of a hub record with `tokens`, and `upos`, `pos_tags`, `ner_tags` or `tags` as texts."""
     words = record.get("tokens", record.get("words"))
     tags = next((record[key] for key in ("upos", "pos_tags", "ner_tags", "tags") if record.get(key) is not None), None)
     if not isinstance(words, list) or not isinstance(tags, list) or len(words) != len(tags):
-        report.drop(where, "no tokens with as many tags")
+        report.drop(where, "tokens and tags are missing or differ in number")
         return None
     return sentence_of(where, [str(w) for w in words], [None if t is None else str(t) for t in tags], report,
                        identifier=str(record.get("id", record.get("idx", "")) or ""))  # fmt: skip

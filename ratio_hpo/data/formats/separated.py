@@ -1,7 +1,8 @@
-"""Separated values, with quotes as programs write them and as people do.
+"""Separated values with `csv` quotes or literal quotes.
 
-A line has as many fields as its file has columns. Read as `csv` writes it, it may have them; read as it stands, too; or
-a quoted field goes on over the next lines. What gives the right number of fields is what was meant.
+A record has as many fields as its file has columns. Three readings of a line with quotes are possible: by the rules of
+`csv`, literally, or as the start of a quoted field that continues on the next lines. The reading with the right number
+of fields is used.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from ratio_hpo.data.report import Report
 
 MAX_LINES = 50
-"""Lines that one quoted field may go on over."""
+"""Maximum number of further lines that a quoted field may continue on."""
 
 MAX_FIELD = 2**27
-"""Characters of a field at most."""
+"""Maximum number of characters of a field."""
 
 QUOTE = '"'
 
@@ -23,11 +24,11 @@ QUOTE = '"'
 def separated(
     lines: Sequence[tuple[int, str]], delimiter: str, columns: int | None, report: Report
 ) -> Iterator[tuple[str, list[str]]]:
-    """The fields of each record, with its place: the line that it begins on.
+    """Yield the fields of each record with its position, the line that it begins on.
 
     Args:
-        lines: of a file, with their numbers.
-        columns: how many fields a record has; None: any number.
+        lines: lines of a file, with their numbers.
+        columns: number of fields of a record; None: any number.
     """
     csv.field_size_limit(MAX_FIELD)
     written = _is_written_by_csv([line for _, line in lines], delimiter)
@@ -45,7 +46,7 @@ def separated(
             yield where, fields
         elif len(plain) == columns:
             if fields is None:
-                report.mend(where, "a quote that never closes, read as it stands")
+                report.mend(where, "unclosed quote, read literally")
             yield where, plain
         else:
             joined = _joined(lines, k, line, delimiter, columns)
@@ -55,7 +56,7 @@ def separated(
 
 
 def _fields(text: str, delimiter: str) -> list[str] | None:
-    """The fields as `csv` reads them; None: it did not write this."""
+    """Return the fields of a line by the rules of `csv`, or None if it breaks them."""
     try:
         rows = list(csv.reader([text], delimiter=delimiter, strict=True))
     except csv.Error:
@@ -66,7 +67,7 @@ def _fields(text: str, delimiter: str) -> list[str] | None:
 def _joined(
     lines: Sequence[tuple[int, str]], k: int, line: str, delimiter: str, columns: int | None
 ) -> tuple[int, list[str]] | None:
-    """A record whose quoted field goes on over the next lines: the line after it, and its fields."""
+    """Read a record whose quoted field continues on the next lines; return the index after it and its fields."""
     text = line
     for end in range(k, min(k + MAX_LINES, len(lines))):
         text = f"{text}\n{lines[end][1]}"
@@ -80,7 +81,7 @@ def _joined(
 
 
 def _is_written_by_csv(lines: Sequence[str], delimiter: str) -> bool:
-    """Whether quotes are those of `csv`, which quotes each field that holds one: no field has a quote within alone."""
+    """Return whether quotes follow `csv`, which quotes every field with a quote: no field has only inner quotes."""
     for line in lines:
         for field in line.split(delimiter) if QUOTE in line else ():
             if QUOTE in field and not field.startswith(QUOTE) and not field.endswith(QUOTE):

@@ -1,4 +1,4 @@
-"""Social IQa: a context, a question and three answers; the prompt is XTREME's, `context question`."""
+"""Social IQa: a context, a question and three answers; the prompt follows XTREME: `context question`."""
 
 from __future__ import annotations
 

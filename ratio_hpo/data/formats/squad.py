@@ -1,8 +1,8 @@
-"""SQuAD-format files (JSON, JSONL, Parquet): read, checked, mended where it is certain how.
+"""SQuAD-format files (JSON, JSONL, Parquet). Records are checked, and corrected if the correction is unambiguous.
 
-JSON is the nested form (`data` / `paragraphs` / `qas`); JSONL and Parquet are the flat one of the hub, a record a
-question with `id`, `question`, `context` and `answers: {text: [...], answer_start: [...]}`. `squad2` keeps questions
-that cannot be answered from their passage (`is_impossible`, or without an answer); `squad` drops them.
+JSON has the nested form (`data` / `paragraphs` / `qas`). JSONL and Parquet have the flat form of the hub, with one
+record per question: `id`, `question`, `context` and `answers: {text: [...], answer_start: [...]}`. `squad2` keeps
+questions that cannot be answered from their passage (`is_impossible`, or without an answer); `squad` drops them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ratio_hpo.data.report import Report
 
 
 def squad_records(path: Path, report: Report, keep: tuple[str, ...] = ()) -> Records:
-    """Flat records with their place in the file.
+    """Read flat records, each with its position in the file.
 
     Args:
-        keep: keys of a paragraph that each of its questions gets, beside its context.
+        keep: keys of a paragraph that are copied to each of its questions, in addition to the context.
 
     Raises:
-        DataError: absent, empty, not UTF-8, or not of the format.
+        DataError: the file is missing, empty, not UTF-8, or not in the format.
     """
     kind = kind_of(path)
     if kind == ".parquet":
@@ -38,7 +38,7 @@ def squad_records(path: Path, report: Report, keep: tuple[str, ...] = ()) -> Rec
             yield from _questions(record, where, keep, report)
         return
     content = read_json(path)
-    articles, place = (
+    articles, prefix = (
         (content.get("data"), "data") if isinstance(content, dict) and "data" in content else (content, "")
     )
     if isinstance(articles, dict) and not articles.keys().isdisjoint(SHAPES):
@@ -47,44 +47,44 @@ def squad_records(path: Path, report: Report, keep: tuple[str, ...] = ()) -> Rec
         keys = f", but has {', '.join(map(repr, list(content)[:4]))}" if isinstance(content, dict) else ""
         raise DataError(f"{path}: needs the key `data` with a list of articles or of records{keys}; check the file")
     for a, article in enumerate(articles):
-        yield from _questions(article, f"{place}[{a}]", keep, report)
+        yield from _questions(article, f"{prefix}[{a}]", keep, report)
 
 
 SHAPES = ("paragraphs", "qas", "question")
-"""The keys by which an article, a paragraph and a record of one question are known."""
+"""Keys that identify an article, a paragraph and a record of one question."""
 
 
-def _questions(entry: Any, place: str, keep: tuple[str, ...], report: Report) -> Records:
-    """The records of an article, of a paragraph, or of the one question that an entry is."""
+def _questions(entry: Any, position: str, keep: tuple[str, ...], report: Report) -> Records:
+    """Yield the records of an entry, which is an article, a paragraph or one question."""
     if isinstance(entry, dict) and "paragraphs" not in entry and "question" in entry:
-        yield place, entry
+        yield position, entry
     elif isinstance(entry, dict) and "paragraphs" not in entry and "qas" in entry:
         shared = {key: entry[key] for key in ("context", *keep) if entry.get(key) is not None}
-        for where, question in _entries(entry, "qas", place, "question", report):
+        for where, question in _entries(entry, "qas", position, "question", report):
             yield where, {**question, **shared}
     else:
-        for where, paragraph in _entries(entry, "paragraphs", place, "context", report):
+        for where, paragraph in _entries(entry, "paragraphs", position, "context", report):
             shared = {key: paragraph[key] for key in ("context", *keep) if paragraph.get(key) is not None}
-            for at, question in _entries(paragraph, "qas", where, "question", report):
-                yield at, {**question, **shared}
+            for question_where, question in _entries(paragraph, "qas", where, "question", report):
+                yield question_where, {**question, **shared}
 
 
-def _entries(parent: Any, key: str, place: str, sign: str, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The records of a list, each with its place; what stands there instead of a list or a record is reported.
+def _entries(parent: Any, key: str, position: str, sign: str, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the records of a list, each with its position; report values that are not a list or a record.
 
     Args:
-        sign: a key that a record of this kind has: one record in the place of a list is known by it.
+        sign: a key of such records, which identifies a single record in place of the list.
     """
     if not isinstance(parent, dict):
-        report.drop(place, "not a record")
+        report.drop(position, "not a record")
         return
-    value, where = parent.get(key), f"{place}.{key}"
+    value, where = parent.get(key), f"{position}.{key}"
     if isinstance(value, dict) and sign in value:
         report.mend(f"{where}[0]", f"{key} is one record, not a list")
         value = [value]
     if not isinstance(value, list):
-        what = "is absent" if key not in parent else "is null" if value is None else f"is no list of {key}"
-        report.drop(where, f"{key} {what}")
+        problem = "is absent" if key not in parent else "is null" if value is None else f"is not a list of {key}"
+        report.drop(where, f"{key} {problem}")
         return
     for k, entry in enumerate(value):
         if isinstance(entry, dict):
@@ -96,7 +96,7 @@ def _entries(parent: Any, key: str, place: str, sign: str, report: Report) -> It
 def checked_question(
     where: str, record: dict[str, Any], report: Report, *, keep_unanswerable: bool = False
 ) -> Question | None:
-    """A checked question, or None where it must be dropped; either way the report knows."""
+    """Return a checked question, or report the record as dropped and return None."""
     texts = texts_of(record, ("context", "question"), where, report)
     if texts is None:
         return None
@@ -104,27 +104,27 @@ def checked_question(
     identifier = id_of(record, "id")
     impossible = _is_true(record.get("is_impossible"))
     if keep_unanswerable and (impossible or _is_empty(record.get("answers"))):
-        return _made(identifier, question, context, ())
+        return _question(identifier, question, context, ())
     if impossible:
         report.drop(where, "cannot be answered (is_impossible)")
         return None
-    found = [_answer(text, start, context) for text, start in _answer_pairs(record.get("answers"))]
-    answers = [answer for answer, _ in found if answer is not None]
-    rules = [rule for _, rule in found if rule is not None]
+    checked = [_answer(text, start, context) for text, start in _answer_pairs(record.get("answers"))]
+    answers = [answer for answer, _ in checked if answer is not None]
+    rules = [rule for _, rule in checked if rule is not None]
     if not answers:
         report.drop(where, rules[0] if rules else "no answer")
         return None
     for rule in rules:
         report.mend(where, rule)
-    return _made(identifier, question, context, tuple(answers))
+    return _question(identifier, question, context, tuple(answers))
 
 
-def _made(identifier: str, question: str, context: str, answers: tuple[Answer, ...]) -> Question:
+def _question(identifier: str, question: str, context: str, answers: tuple[Answer, ...]) -> Question:
     return Question(id=identifier, group=group_of(context), question=question, context=context, answers=answers)
 
 
 def _answer_pairs(answers: Any) -> list[tuple[Any, Any]]:
-    """Text and start of each answer, in either form; what has only one of the two is paired with None."""
+    """Return text and start of each answer, in either form; a missing one of the two is None."""
     if isinstance(answers, list):
         return [(a.get("text"), a.get("answer_start")) if isinstance(a, dict) else (None, None) for a in answers]
     if isinstance(answers, dict):
@@ -137,7 +137,7 @@ def _answer_pairs(answers: Any) -> list[tuple[Any, Any]]:
 
 
 def _answer(text: Any, start: Any, context: str) -> tuple[Answer | None, str | None]:
-    """A checked answer, or None where it is lost; and the rule that was broken, if one was."""
+    """Return the checked answer, or None if it is unusable, and the rule that was broken, or None."""
     if not isinstance(text, str) or not text.strip():
         return None, "answer without text"
     if is_absent(start):
@@ -145,7 +145,7 @@ def _answer(text: Any, start: Any, context: str) -> tuple[Answer | None, str | N
     rule = "answer_start is text" if isinstance(start, str) else None
     start = whole(start)
     if start is None:
-        return None, "answer_start is no number"
+        return None, "answer_start is not a number"
     if start >= 0 and context[start : start + len(text)] == text:
         return Answer(text, start), rule
     if context.count(text) == 1:
@@ -154,19 +154,19 @@ def _answer(text: Any, start: Any, context: str) -> tuple[Answer | None, str | N
 
 
 def _is_empty(answers: Any) -> bool:
-    """Whether answers are given, and none has a text; a record that gives nothing is one of a stripped file."""
+    """Return whether answers are given but none has a text; a record without the key has had its labels removed."""
     if not isinstance(answers, list | dict):
         return False
     return not any(isinstance(text, str) and text.strip() for text, _ in _answer_pairs(answers))
 
 
 def _as_list(value: Any) -> Any:
-    """A list, also of one value that stands alone."""
+    """Return a list or None unchanged, and any other value as a list of one."""
     return value if isinstance(value, list) or value is None else [value]
 
 
 def _is_true(value: Any) -> bool:
-    """What says yes, as JSON, pandas or a table has it."""
+    """Return whether a value means true, as written by JSON, pandas or a table."""
     return value is True or whole(value) == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "yes"))
 
 

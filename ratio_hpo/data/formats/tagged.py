@@ -1,7 +1,7 @@
 """Columns with the word first and the tag last, by tab or blank; a blank line ends a sentence (XTREME, MasakhaNER).
 
-WikiANN as PAN-X gives it has the language before each word (`en:Paris`), which is taken out where every word has it.
-Whatever is guessed about a file is noted in its report.
+WikiANN in the form of PAN-X has the language before each word (`en:Paris`); the prefix is removed if every word has
+it. All guesses about a file are noted in its report.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ratio_hpo.data.formats.sentences import blocks, of_record, sentence_of
 from ratio_hpo.data.report import Report
 
 DOCUMENT = "-DOCSTART-"
-"""Begins a line that marks a new document, and holds no word."""
+"""Beginning of a line that marks a new document and holds no word."""
 
 
 def _records(path: Path, report: Report) -> Records:
@@ -39,14 +39,14 @@ def _records(path: Path, report: Report) -> Records:
 
 
 class _Columns:
-    """How the lines of a file are cut: at tabs, or at single ASCII blanks where there is no tab.
+    """Column layout of a file, whose lines are split at tabs, or at single ASCII blanks if they have no tab.
 
     Args:
-        lines: all that may hold a word.
+        lines: all lines that may hold a word.
 
     Attributes:
-        number: of columns, that of most lines.
-        padded: lines whose repeated blanks counted as one.
+        number: number of columns of most lines.
+        padded: number of lines whose repeated blanks count as one.
     """
 
     def __init__(self, lines: Sequence[str]) -> None:
@@ -59,7 +59,7 @@ class _Columns:
         self.padded = 0
 
     def cut(self, line: str) -> list[str]:
-        """The columns of a line."""
+        """Return the columns of a line."""
         if self._by_tab or "\t" in line:
             fields = line.rstrip(" ").split("\t")
             return fields[:-1] if not fields[-1] and len(fields) == self.number + 1 else fields
@@ -71,7 +71,7 @@ class _Columns:
         return fields
 
     def is_comment(self, row: Sequence[str]) -> bool:
-        """Whether a line that begins with `#` holds no word: it has other columns, or a tag that no other line has."""
+        """Return whether a line is a comment: it begins with `#` and has other columns or a new tag."""
         is_odd = len(row) != self.number or not (self._by_tab or row[-1] in self._tags)
         return row[0].startswith("#") and is_odd
 
@@ -80,24 +80,24 @@ def _parse(where: str, record: Any, report: Report) -> Sentence | None:
     if isinstance(record, dict):
         return of_record(where, record, report)
     rows, number = record
-    odd = next((row for row in rows if len(row) not in (1, number)), None)
-    if odd is not None:
-        report.drop(where, f"a line of {len(odd)} columns where the file has {number}")
+    irregular = next((row for row in rows if len(row) not in (1, number)), None)
+    if irregular is not None:
+        report.drop(where, f"a line of {len(irregular)} columns, but the file has {number}")
         return None
     tags = [row[-1].strip(" ") if len(row) > 1 else None for row in rows]
     return sentence_of(where, [row[0] for row in rows], tags, report)
 
 
 def _without_language(examples: list[Any], report: Report, codes: Sequence[str]) -> list[Example]:
-    """Words without the code of the file's language before them, where every word begins with it."""
+    """Remove the code of the file's language from words, if every word begins with it."""
     words = [word for example in examples for word in example.words]
     for prefix in (f"{code}:" for code in codes):
-        having = sum(word.startswith(prefix) for word in words)
-        if having and having < len(words):
-            report.note(f"{having} of {len(words)} words begin with `{prefix}`, which stays")
-        if not having or having < len(words):
+        num_prefixed = sum(word.startswith(prefix) for word in words)
+        if num_prefixed and num_prefixed < len(words):
+            report.note(f"{num_prefixed} of {len(words)} words begin with `{prefix}`; it is kept")
+        if not num_prefixed or num_prefixed < len(words):
             continue
-        report.note(f"every word begins with `{prefix}`, which is taken out")
+        report.note(f"every word begins with `{prefix}`; it is removed")
         bare = [tuple(word[len(prefix) :] or "_" for word in example.words) for example in examples]
         return [replace(e, words=w, group=group_of(" ".join(w))) for e, w in zip(examples, bare, strict=True)]
     return examples
@@ -108,6 +108,6 @@ TAGGED = Format(
     tasks=("pos", "ner"),
     records=_records,
     parse=_parse,
-    form="a word and its tag a line, and a blank line after each sentence",
+    form="a word and its tag per line, and a blank line after each sentence",
     finish=_without_language,
 )

@@ -1,4 +1,4 @@
-"""Plain text, a line a piece; blank lines are passed over."""
+"""Plain text: one example per line; blank lines are skipped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ratio_hpo.data.report import Report
 
 
 def line_of(where: str, record: Any, report: Report) -> Line | None:
-    """A line of text, or the `text` of a record of the hub."""
+    """Return the example of a line of text, or of the `text` of a hub record."""
     text = text_of(record if isinstance(record, dict) else {"text": record}, ("text",), where, report)
     return None if text is None else Line(id="", group=group_of(text), text=" ".join(text.split()))
 

@@ -15,7 +15,7 @@ from ratio_hpo.data.report import Report
 def _records(path: Path, report: Report) -> Records:
     text = read_text(path)
     if "<!ENTITY" in text or "<!DOCTYPE" in text:
-        raise DataError(f"{path}: needs XML without a document type, whose entities can be endless; take it out")
+        raise DataError(f"{path}: needs XML without a document type (its entities may be endless); remove it")
     try:
         root = ElementTree.fromstring(text.encode())
     except ElementTree.ParseError as error:

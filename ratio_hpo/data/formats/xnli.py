@@ -1,4 +1,4 @@
-"""XTREME's inference: no header, `premise TAB hypothesis TAB label`."""
+"""Inference in XTREME's format: no header, `premise TAB hypothesis TAB label`; or hub records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ratio_hpo.data.report import Report
 
 def _parse(where: str, record: Any, report: Report) -> Pair | None:
     keys = ("premise", "hypothesis", "label")
-    named = record if isinstance(record, dict) else labelled(record, keys, where, report)  # a record is of the hub
+    named = record if isinstance(record, dict) else labelled(record, keys, where, report)
     return None if named is None else inference(where, named, report)
 
 
@@ -23,5 +23,5 @@ XNLI = Format(
     tasks=("nli",),
     records=tsv_rows,
     parse=_parse,
-    form="premise, hypothesis and label between tabs, without a header",
+    form="premise, hypothesis and label, separated by tabs, without a header",
 )

@@ -1,4 +1,4 @@
-"""Which source, and which example of it, the n-th draw takes: a pure function of (mixture, seed, n)."""
+"""Mixtures of sources: the source and the example of the n-th draw are a pure function of (mixture, seed, n)."""
 
 from ratio_hpo.data.mixing.draw import WHOLE, DrawTree, integer_shares
 from ratio_hpo.data.mixing.shares import (

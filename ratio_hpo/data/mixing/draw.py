@@ -1,9 +1,9 @@
-"""Exact proportions at every prefix: a Huffman tree of two-way draws over integer shares.
+"""Draws with exact proportions at every prefix: a Huffman tree of two-way draws over integer shares.
 
-At a node that has received c draws, the heavier child has got floor(c * w_heavy / w + 1/2) of them and the
-lighter one the rest. Each node errs by at most one half; a share sits deeper the smaller it is, so the errors
-that reach a leaf shrink on the way: every prefix count stays within 2 of n x share. There is no state, so the
-count of any source after any number of draws costs one walk down the tree.
+Of the c draws that a node has received, the heavier child has floor(c * w_heavy / w + 1/2) and the lighter one the
+rest. Each node has an error of at most one half. Smaller shares are deeper in the tree, and errors shrink on the way
+down, so every prefix count is within 2 of n x share. The tree has no state: counting the draws of any source after any
+number of draws takes one walk down the tree.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ratio_hpo.core.errors import ConfigError
 
 WHOLE = 2**30
-"""Integer shares sum to this. Counts up to 2**31 then multiply by it within 64 bits."""
+"""Sum of the integer shares. Counts up to 2**31 can be multiplied by it within 64 bits."""
 
 MAX_DRAWS = 2**31
 
@@ -25,14 +25,14 @@ Counts = NDArray[np.int64]
 
 
 def integer_shares(shares: Mapping[str, float]) -> dict[str, int]:
-    """Shares >= 0 that sum to 1, as integers that sum to `WHOLE` (largest remainder, ties by name); zeros left out.
+    """Convert shares that sum to 1 to integers that sum to `WHOLE` (largest remainder, ties by name), omitting zeros.
 
     Raises:
-        ConfigError: a negative or non-finite share, or a sum away from 1.
+        ConfigError: if a share is negative or not finite, or if the shares do not sum to 1.
     """
     for name, share in shares.items():
         if not 0.0 <= share <= 1.0 + 1e-6:
-            raise ConfigError(f"shares need values in [0, 1], but {name} has {share}; correct it")
+            raise ConfigError(f"shares must be in [0, 1], but {name} has {share}; correct it")
     total = sum(shares.values())
     if abs(total - 1.0) > 1e-6:
         raise ConfigError(f"shares must sum to 1, but sum to {total:.9g}; rescale them")
@@ -45,10 +45,10 @@ def integer_shares(shares: Mapping[str, float]) -> dict[str, int]:
 
 
 class DrawTree:
-    """The draw over sources.
+    """A deterministic draw over sources.
 
     Args:
-        weights: integer share of each source, summing to `WHOLE`.
+        weights: integer share of each source; they sum to `WHOLE`.
     """
 
     sources: list[str]
@@ -68,7 +68,7 @@ class DrawTree:
         self._root = heap[0]
 
     def counts(self, draws: int) -> dict[str, int]:
-        """How many of the first `draws` draws each source got."""
+        """Return how many of the first `draws` draws each source received."""
         result: dict[str, int] = {}
         pending = [(self._root, draws)]
         while pending:
@@ -82,13 +82,15 @@ class DrawTree:
         return result
 
     def draw(self, start: int, stop: int) -> tuple[NDArray[np.int32], Counts]:
-        """Draws start..stop-1: index into `sources` [n], and how often that source was drawn before [n].
+        """Return draws start..stop-1: index into `sources` [n] and number of earlier draws of the source [n].
 
         Raises:
-            ValueError: a position beyond 2**31.
+            ValueError: if a position is beyond 2**31.
         """
         if not 0 <= start <= stop <= MAX_DRAWS:
-            raise ValueError(f"draws need 0 <= start <= stop <= {MAX_DRAWS}, but got {start}..{stop}")
+            raise ValueError(
+                f"draws need 0 <= start <= stop <= {MAX_DRAWS}, but got {start}..{stop}; correct the range"
+            )
         number = stop - start
         source = np.empty(number, dtype=np.int32)
         before = np.empty(number, dtype=np.int64)

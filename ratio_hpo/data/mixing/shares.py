@@ -1,4 +1,4 @@
-"""From a ratio to shares: how the non-English part is spread over its sources."""
+"""Convert a ratio to shares: spread the non-reference share over the non-reference sources."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from ratio_hpo.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSize:
-    """How much a source holds.
+    """The size of a source.
 
     Attributes:
-        windows, questions: counts; a question is an item of whatever task.
-        tokens: non-padding tokens over all windows.
-        reference: whether it belongs to the reference language.
-        task: whose examples it holds.
-        aside: whether it stands beside the labelled sources: text for masked language modelling.
+        windows: number of windows.
+        questions: number of items of the task (questions, pairs, sentences, ...).
+        tokens: number of non-padding tokens over all windows.
+        reference: whether the source is in the reference language.
+        task: task of the source's examples.
+        auxiliary: whether the source is not labelled: text for masked language modelling.
     """
 
     windows: int
@@ -33,38 +34,38 @@ class SourceSize:
 
 
 def proportional(sizes: Mapping[str, int], amount: float, temperature: float) -> dict[str, float]:
-    """By number of windows."""
+    """Return shares in proportion to size."""
     return _normalised({name: float(size) for name, size in sizes.items()})
 
 
 def uniform(sizes: Mapping[str, int], amount: float, temperature: float) -> dict[str, float]:
-    """The same for each source."""
+    """Return equal shares."""
     return _normalised(dict.fromkeys(sizes, 1.0))
 
 
 def tempered(sizes: Mapping[str, int], amount: float, temperature: float) -> dict[str, float]:
-    """p_i proportional to n_i^(1/T), T in [1, inf)."""
+    """Return shares proportional to n_i^(1/T), T in [1, inf)."""
     if temperature < 1.0:
-        raise ConfigError(f"temperature needs a value of 1 or more, but got {temperature}; raise it")
+        raise ConfigError(f"temperature must be at least 1, but got {temperature}; raise it")
     return _normalised({name: size ** (1.0 / temperature) for name, size in sizes.items()})
 
 
 UNIMAX_EPOCHS = 4.0
-"""Repeats of a source that `unimax` allows (Muennighoff et al. 2023, arXiv 2305.16264: about 4 still pay)."""
+"""Epochs over a source that `unimax` allows (about 4 are still useful: Muennighoff et al. 2023, arXiv 2305.16264)."""
 
 
 def unimax(sizes: Mapping[str, int], amount: float, temperature: float) -> dict[str, float]:
-    """Uniform with a cap on repeats (Chung et al. 2023, arXiv 2304.09151, algorithm 1).
+    """Return uniform shares with a cap on repeats (Chung et al. 2023, arXiv 2304.09151, algorithm 1).
 
-    Where the caps together do not fill the amount, all sources repeat more often in proportion to their caps.
+    If the caps together are less than the amount, all sources repeat more often, in proportion to their caps.
     """
-    left = max(amount, 1.0)
-    given: dict[str, float] = {}
+    remaining = max(amount, 1.0)
+    amounts: dict[str, float] = {}
     ordered = sorted(sizes, key=lambda name: (sizes[name], name))
     for k, name in enumerate(ordered):
-        given[name] = min(left / (len(ordered) - k), UNIMAX_EPOCHS * sizes[name])
-        left -= given[name]
-    return _normalised(given)
+        amounts[name] = min(remaining / (len(ordered) - k), UNIMAX_EPOCHS * sizes[name])
+        remaining -= amounts[name]
+    return _normalised(amounts)
 
 
 SPREADS: dict[str, Callable[[Mapping[str, int], float, float], dict[str, float]]] = {
@@ -77,14 +78,15 @@ SPREADS: dict[str, Callable[[Mapping[str, int], float, float], dict[str, float]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpreadRule:
-    """How a side's share is split over its sources.
+    """The rule that splits the reference share and the non-reference share over their sources.
 
     Attributes:
-        spread: of the sources that are not the reference's, a name in `SPREADS`; `reference_spread` of the reference's.
-        temperature: of `temperature`.
-        unit: what sizes and shares count: `examples` (windows) or `tokens`.
-        size_cap: a source counts as no larger than that, in the unit (T5's examples-proportional mixing, Raffel et
-            al. 2020, section 3.5.2); None: as it is.
+        spread: rule for the non-reference sources, a name in `SPREADS`.
+        reference_spread: rule for the reference sources, a name in `SPREADS`.
+        temperature: temperature of the rule `temperature`.
+        unit: unit of sizes and shares: `examples` (windows) or `tokens`.
+        size_cap: larger sources count as this size, in the unit (T5's examples-proportional mixing, Raffel et al.
+            2020, section 3.5.2); None for no cap.
     """
 
     spread: str = "proportional"
@@ -94,7 +96,7 @@ class SpreadRule:
     size_cap: int | None = None
 
     def sizes(self, sources: Mapping[str, SourceSize]) -> dict[str, int]:
-        """How much each source counts as."""
+        """Return the size of each source in the unit, after the cap."""
         amounts = _amounts(sources, self.unit)
         return {
             name: amount if self.size_cap is None else min(amount, self.size_cap) for name, amount in amounts.items()
@@ -104,37 +106,44 @@ class SpreadRule:
 def task_balanced_shares(
     sizes: Mapping[str, SourceSize], ratio: float, split: SpreadRule, whole: float = 0.0
 ) -> dict[str, float]:
-    """Shares at a ratio where each task keeps its share, by size, and the ratio applies inside each.
+    """Return shares at a ratio where each task keeps its share by size and the ratio applies within each task.
 
     Args:
-        whole: what all labelled sources will give together, in the unit.
+        sizes: size of each source.
+        ratio: total share of the non-reference sources, in [0, 1].
+        split: the rule that splits shares over sources.
+        whole: total amount that the labelled sources contribute, in the unit.
 
     Raises:
-        ConfigError: a ratio that cannot be reached so.
+        ConfigError: if the ratio cannot be reached.
     """
     low, high = reachable_ratios(sizes, split)
     if not low - 1e-9 <= ratio <= high + 1e-9:
         raise ConfigError(
-            f"ratio {ratio:.4g} cannot be reached with balance `task`: tasks that have one side only keep their share, "
-            f"which leaves {low:.4g} to {high:.4g}; narrow the ratio, or take balance `language`"
+            f"ratio {ratio:.4g} cannot be reached with balance `task`: tasks with reference or non-reference data only "
+            f"keep their share, which leaves {low:.4g} to {high:.4g}; narrow the ratio, or set balance to `language`"
         )
     tasks = _task_shares(sizes, split)
-    inner = (ratio - low) / (high - low) if high > low else 0.0
+    mixed_ratio = (ratio - low) / (high - low) if high > low else 0.0
     shares = dict.fromkeys(sizes, 0.0)
     for task, share in tasks.items():
-        own = {name: size for name, size in sizes.items() if size.task == task}
-        sides = {size.reference for size in own.values()}
-        asked = inner if len(sides) == 2 else float(False in sides)
-        asked = min(max(asked, 0.0), 1.0)
+        task_sizes = {name: size for name, size in sizes.items() if size.task == task}
+        sides = {size.reference for size in task_sizes.values()}
+        task_ratio = mixed_ratio if len(sides) == 2 else float(False in sides)
+        task_ratio = min(max(task_ratio, 0.0), 1.0)
         parts = spread_shares(
-            own, asked, split, amount=whole * share * asked, reference_amount=whole * share * (1.0 - asked)
+            task_sizes,
+            task_ratio,
+            split,
+            amount=whole * share * task_ratio,
+            reference_amount=whole * share * (1.0 - task_ratio),
         )
         shares |= {name: share * part for name, part in parts.items()}
     return shares
 
 
 def reachable_ratios(sizes: Mapping[str, SourceSize], split: SpreadRule) -> tuple[float, float]:
-    """The least and the largest ratio where each task keeps its share."""
+    """Return the smallest and the largest ratio that leaves the share of each task unchanged."""
     low, high = 0.0, 1.0
     for task, share in _task_shares(sizes, split).items():
         sides = {size.reference for size in sizes.values() if size.task == task}
@@ -153,13 +162,13 @@ def _task_shares(sizes: Mapping[str, SourceSize], split: SpreadRule) -> dict[str
 
 
 AUXILIARY_TEMPERATURE = 1 / 0.3
-"""Of languages within masked language modelling: p ~ n^0.3 (Conneau et al. 2020, XLM-R)."""
+"""Temperature over the languages of masked language modelling: p ~ n^0.3 (Conneau et al. 2020, XLM-R)."""
 
 
 def beside(
     labelled: Mapping[str, float], auxiliary: Mapping[str, SourceSize], share: float, unit: str
 ) -> dict[str, float]:
-    """Shares of all sources, where those that stand aside have `share` of everything together."""
+    """Return the shares of all sources, where the auxiliary sources together have `share` of the whole."""
     shares = {name: (1.0 - share) * value for name, value in labelled.items()}
     if not auxiliary:
         return shares
@@ -175,19 +184,20 @@ def spread_shares(
     amount: float = 0.0,
     reference_amount: float = 0.0,
 ) -> dict[str, float]:
-    """Shares of all sources at a ratio.
+    """Return the shares of all sources at a ratio.
 
     Args:
-        sizes: of each source.
-        ratio: total share of the sources that are not the reference's, in [0, 1].
-        amount: what those sources will give in all, in the unit; `unimax` counts repeats with it.
-        reference_amount: what the reference's will give.
+        sizes: size of each source.
+        ratio: total share of the non-reference sources, in [0, 1].
+        split: the rule that splits shares over sources.
+        amount: total amount that the non-reference sources contribute, in the unit; `unimax` counts repeats with it.
+        reference_amount: total amount that the reference sources contribute, in the unit.
 
     Raises:
-        ConfigError: a ratio outside [0, 1], or one that needs sources which are not there.
+        ConfigError: if the ratio is outside [0, 1] or needs sources that do not exist.
     """
     if not 0.0 <= ratio <= 1.0:
-        raise ConfigError(f"ratio needs a value in [0, 1], but got {ratio}; correct it")
+        raise ConfigError(f"ratio must be in [0, 1], but got {ratio}; correct it")
     amounts = split.sizes(sizes)
     reference = {name: amounts[name] for name, size in sizes.items() if size.reference}
     others = {name: amounts[name] for name, size in sizes.items() if not size.reference}
@@ -206,7 +216,7 @@ def spread_shares(
 
 
 def by_size(sizes: Mapping[str, SourceSize], split: SpreadRule) -> dict[str, float]:
-    """Shares of all sources in proportion to what they hold, up to the cap."""
+    """Return the shares of all sources in proportion to their sizes, up to the cap."""
     return _normalised({name: float(amount) for name, amount in split.sizes(sizes).items()})
 
 
@@ -215,14 +225,14 @@ def _amounts(sizes: Mapping[str, SourceSize], unit: str) -> dict[str, int]:
 
 
 def window_ratio(shares: Mapping[str, float], sizes: Mapping[str, SourceSize]) -> float:
-    """The part that is not the reference's, of what the labelled sources share."""
+    """Return the non-reference fraction of the total share of the labelled sources."""
     labelled = {name: share for name, share in shares.items() if not sizes[name].auxiliary}
     whole = sum(labelled.values())
     return sum(share for name, share in labelled.items() if not sizes[name].reference) / whole if whole else 0.0
 
 
 def token_shares(shares: Mapping[str, float], sizes: Mapping[str, SourceSize]) -> dict[str, float]:
-    """Window shares that give each source the asked share of non-padding tokens."""
+    """Return window shares that give each source the requested share of non-padding tokens."""
     return _normalised({name: share / sizes[name].tokens_per_window for name, share in shares.items()})
 
 

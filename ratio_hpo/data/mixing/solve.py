@@ -1,7 +1,7 @@
-"""The mixture and the length of a stage, solved together: the one place where both are worked out.
+"""Solve for the mixture and the length of a stage.
 
-They hang on each other. `budget: add` makes a stage as long as its share of windows asks for; `unit: tokens` makes
-shares of windows from shares of tokens; `unimax` counts repeats over the length that comes of it.
+The two depend on each other: `budget: add` derives the length from the share of windows, `unit: tokens` converts shares
+of tokens to shares of windows, and `unimax` counts repeats over the resulting length.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from ratio_hpo.data.mixing.shares import (
 )
 
 MAX_ADDED_RATIO = 0.9
-"""The largest share of windows that `budget: add` takes: the stage is ten times as long there."""
+"""Largest non-reference share of windows under `budget: add`, where the stage is ten times as long."""
 
 ROUNDS, SETTLED = 100, 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageMixture:
-    """A stage's mixture and length.
+    """The mixture and the length of a stage.
 
     Attributes:
-        shares: of windows, by source.
-        requested: shares in the requested unit.
-        ratio: share of the labelled windows that are not the reference's.
-        asked_ratio: the same of `requested`.
-        steps: updates.
+        shares: share of windows, by source.
+        requested: share in the requested unit, by source.
+        ratio: non-reference fraction of the labelled windows.
+        requested_ratio: the requested ratio, in the requested unit.
+        steps: number of optimiser updates.
     """
 
     shares: dict[str, float]
@@ -49,15 +49,16 @@ class StageMixture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixtureSpec:
-    """What is requested of a stage.
+    """The requested mixture of a stage.
 
     Attributes:
-        steps, batch_size: its reference length; with `budget: add`, that at ratio 0.
-        spread, temperature, reference_spread, size_cap: how a side's share is split over its sources.
-        unit: what shares and ratio count: `examples` (windows) or `tokens`.
-        budget: `replace`, or `add`.
-        balance: whether a ratio is one over `language`s, or holds inside each `task`.
-        aside: share of all that masked language modelling has, beside the labelled sources.
+        steps: reference number of steps; with `budget: add`, the number at ratio 0.
+        batch_size: windows per step.
+        spread, reference_spread, temperature, size_cap: see `SpreadRule`.
+        unit: unit of shares and ratio: `examples` (windows) or `tokens`.
+        budget: `replace` or `add`.
+        balance: `language` applies the ratio over all labelled sources, `task` within each task.
+        auxiliary: share of masked language modelling in the whole stage.
     """
 
     steps: int
@@ -73,7 +74,7 @@ class MixtureSpec:
 
     @property
     def split(self) -> SpreadRule:
-        """How a side's share is split over its sources."""
+        """The rule that splits shares over sources."""
         return SpreadRule(
             spread=self.spread,
             reference_spread=self.reference_spread,
@@ -90,18 +91,24 @@ def solve(
     shares: Mapping[str, float] | None = None,
     ratio: float | None = None,
 ) -> StageMixture:
-    """Window shares and steps, from explicit shares, from a ratio, or by size where neither is given.
+    """Return window shares and steps from explicit shares, from a ratio, or by size if neither is given.
+
+    Args:
+        sizes: size of each source.
+        wanted: the requested mixture.
+        shares: explicit shares, by source.
+        ratio: total share of the non-reference sources, in [0, 1].
 
     Raises:
-        ConfigError: a source that is not there, a ratio outside [0, 1], or `add` with over 0.9 of the windows.
+        ConfigError: if a source is unknown, the ratio is outside [0, 1], or `budget: add` exceeds 0.9 of the windows.
     """
     unknown = [name for name in shares or () if name not in sizes]
     if unknown:
-        raise ConfigError(f"shares name {unknown[0]}, which is no source; known: {', '.join(sorted(sizes))}")
+        raise ConfigError(f"shares.{unknown[0]}: unknown source; known: {', '.join(sorted(sizes))}")
     amount = wanted.steps * wanted.batch_size * (ratio or 0.0) * (1.0 - wanted.auxiliary)
     for _ in range(ROUNDS):
-        solution = _once(sizes, wanted, shares, ratio, amount)
-        before, amount = amount, _amount(sizes, wanted, solution)
+        solution = _solve_once(sizes, wanted, shares, ratio, amount)
+        before, amount = amount, _non_reference_amount(sizes, wanted, solution)
         if abs(amount - before) <= SETTLED * max(amount, 1.0):
             break
     if wanted.budget == "add":
@@ -110,10 +117,15 @@ def solve(
 
 
 def added_steps(steps: int, ratio: float, budget: str) -> int:
-    """Steps of a stage at a share of windows: with `add`, the reference's stay whole and the rest comes on top.
+    """Return the number of steps of a stage; `add` keeps all reference windows and adds the non-reference ones.
+
+    Args:
+        steps: number of steps at ratio 0.
+        ratio: non-reference share of the windows.
+        budget: `replace` or `add`.
 
     Raises:
-        ConfigError: `add` with a ratio over 0.9.
+        ConfigError: if the budget is `add` and the ratio is over 0.9.
     """
     if budget == "replace":
         return steps
@@ -122,10 +134,10 @@ def added_steps(steps: int, ratio: float, budget: str) -> int:
 
 
 def check_added(ratio: float) -> None:
-    """Refuse a share of windows that `budget: add` cannot have.
+    """Check that `budget: add` supports a non-reference share of windows.
 
     Raises:
-        ConfigError: it is over 0.9.
+        ConfigError: if the share is over 0.9.
     """
     if ratio > MAX_ADDED_RATIO + 1e-9:
         raise ConfigError(
@@ -135,66 +147,68 @@ def check_added(ratio: float) -> None:
 
 
 def largest_window_ratio(sizes: Mapping[str, SourceSize], ratio: float, unit: str) -> float:
-    """The most that a ratio can come to in windows, however it is spread: all of it on the shortest windows."""
-    others = [size.tokens_per_window for size in sizes.values() if not size.reference and not size.auxiliary]
-    reference = [size.tokens_per_window for size in sizes.values() if size.reference and not size.auxiliary]
-    if unit == "examples" or not others or not reference:
+    """Return the largest window ratio that a ratio can produce: all of it on the source with the shortest windows."""
+    other_lengths = [size.tokens_per_window for size in sizes.values() if not size.reference and not size.auxiliary]
+    reference_lengths = [size.tokens_per_window for size in sizes.values() if size.reference and not size.auxiliary]
+    if unit == "examples" or not other_lengths or not reference_lengths:
         return ratio
-    least, most = ratio / min(others), (1.0 - ratio) / max(reference)
-    return least / (least + most)
+    other_windows, reference_windows = ratio / min(other_lengths), (1.0 - ratio) / max(reference_lengths)
+    return other_windows / (other_windows + reference_windows)
 
 
-def _once(
+def _solve_once(
     sizes: Mapping[str, SourceSize],
     wanted: MixtureSpec,
     shares: Mapping[str, float] | None,
     ratio: float | None,
     amount: float,
 ) -> StageMixture:
-    """The solution where the other sources give `amount`, in the unit."""
+    """Solve for a given total amount of the non-reference sources, in the unit."""
     labelled = {name: size for name, size in sizes.items() if not size.auxiliary}
     auxiliary = {name: size for name, size in sizes.items() if size.auxiliary}
     if shares is not None:
-        among = {name: float(shares.get(name, 0.0)) for name in labelled}
+        labelled_shares = {name: float(shares.get(name, 0.0)) for name in labelled}
     elif ratio is None:
-        among = by_size(labelled, wanted.split)
+        labelled_shares = by_size(labelled, wanted.split)
     elif wanted.balance == "task":
-        among = task_balanced_shares(labelled, ratio, wanted.split, _whole(labelled, wanted))
+        labelled_shares = task_balanced_shares(labelled, ratio, wanted.split, _labelled_amount(labelled, wanted))
     else:
         added = 1.0 if wanted.budget == "add" else 1.0 - ratio
         reference = {name: size for name, size in labelled.items() if size.reference}
-        among = spread_shares(
-            labelled, ratio, wanted.split, amount=amount, reference_amount=added * _whole(reference, wanted)
+        labelled_shares = spread_shares(
+            labelled, ratio, wanted.split, amount=amount, reference_amount=added * _labelled_amount(reference, wanted)
         )
     if shares is not None and any(shares.get(name, 0.0) > 0.0 for name in auxiliary):
         requested = {name: float(shares.get(name, 0.0)) for name in sizes}
     else:
-        requested = beside(among, auxiliary, wanted.auxiliary if auxiliary else 0.0, wanted.unit)
+        requested = beside(labelled_shares, auxiliary, wanted.auxiliary if auxiliary else 0.0, wanted.unit)
     windows = token_shares(requested, sizes) if wanted.unit == "tokens" else requested
-    found = window_ratio(windows, sizes)
+    actual_ratio = window_ratio(windows, sizes)
     return StageMixture(
         shares=windows,
         requested=requested,
-        ratio=found,
+        ratio=actual_ratio,
         requested_ratio=window_ratio(requested, sizes) if ratio is None else ratio,
-        steps=added_steps(wanted.steps, min(found, MAX_ADDED_RATIO), wanted.budget),
+        steps=added_steps(wanted.steps, min(actual_ratio, MAX_ADDED_RATIO), wanted.budget),
     )
 
 
-def _whole(sizes: Mapping[str, SourceSize], wanted: MixtureSpec) -> float:
-    """What the labelled windows of a stage come to in the unit, were all of them of these sources."""
+def _labelled_amount(sizes: Mapping[str, SourceSize], wanted: MixtureSpec) -> float:
+    """Return the labelled size of a stage in the unit, if all of it came from these sources."""
     windows = wanted.steps * wanted.batch_size * (1.0 - wanted.auxiliary)
     if wanted.unit == "examples" or not sizes:
         return windows
     return windows * sum(s.tokens for s in sizes.values()) / max(sum(s.windows for s in sizes.values()), 1)
 
 
-def _amount(sizes: Mapping[str, SourceSize], wanted: MixtureSpec, solution: StageMixture) -> float:
-    """What the other sources give over the whole stage, in the unit."""
+def _non_reference_amount(sizes: Mapping[str, SourceSize], wanted: MixtureSpec, solution: StageMixture) -> float:
+    """Return the total amount that the non-reference sources contribute to the stage, in the unit."""
     per_window = {
         name: (size.tokens_per_window if wanted.unit == "tokens" else 1.0)
         for name, size in sizes.items()
         if not size.reference and not size.auxiliary
     }
-    drawn = solution.steps * wanted.batch_size
-    return drawn * sum(solution.shares[name] * each for name, each in per_window.items())
+    num_windows = solution.steps * wanted.batch_size
+    return num_windows * sum(
+        solution.shares[name] * amount_per_window for name, amount_per_window in per_window.items()
+    )

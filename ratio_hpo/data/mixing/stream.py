@@ -1,4 +1,4 @@
-"""The stream of examples: segments of draws, caps on repeats, keyed permutations, realised shares."""
+"""The stream of examples: segments of draws, caps on repeats, and keyed permutations."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ratio_hpo.data.mixing.draw import MAX_DRAWS, DrawTree, integer_shares
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixture:
-    """What is drawn from, and in which shares.
+    """The sources of a stream and their shares.
 
     Attributes:
-        shares: of windows, by source; they sum to 1.
+        shares: share of windows, by source; they sum to 1.
         sizes: number of windows of each source.
-        reference: the sources of the reference language, which take over when all others are capped.
-        max_epochs: most epochs over a source; None: no cap.
-        aside: sources beside the labelled ones: text that is masked anew at every draw, so that no cap holds.
+        reference: sources of the reference language; they take over when all other sources are capped.
+        max_epochs: maximum number of epochs over a source; None for no cap.
+        auxiliary: sources of text that is masked anew at every draw; the cap does not apply to them.
     """
 
     shares: Mapping[str, float]
@@ -33,7 +33,7 @@ class Mixture:
     auxiliary: frozenset[str] = frozenset()
 
     def identity(self) -> dict[str, Any]:
-        """A stable form: integer shares, sizes of what is drawn, and the cap."""
+        """Return a stable form for fingerprints: integer shares, sizes of the sources in use, and the cap."""
         return {
             "shares": integer_shares(self.shares),
             "sizes": {name: self.sizes[name] for name in sorted(self.sizes) if self.shares.get(name, 0.0) > 0.0},
@@ -49,7 +49,7 @@ class Segment:
     Attributes:
         start: position of its first draw.
         tree: the draw over sources.
-        drawn: what each source had given before it.
+        drawn: number of earlier draws of each source.
         capped: sources that reached their cap at `start`.
     """
 
@@ -60,14 +60,14 @@ class Segment:
 
 
 class MixtureStream:
-    """Examples by position.
+    """A stream of examples with random access by position.
 
     Args:
-        mixture: what to draw from; every source with a share needs one window or more.
-        seed: enters the permutations only.
+        mixture: the sources and their shares; every source with a share needs at least one window.
+        seed: seed of the permutations; the order of sources does not depend on it.
 
     Raises:
-        ValueError: a source with a share but no windows.
+        ValueError: if a source has a share but no windows.
     """
 
     mixture: Mixture
@@ -77,13 +77,13 @@ class MixtureStream:
     def __init__(self, mixture: Mixture, seed: int) -> None:
         for name, share in mixture.shares.items():
             if share > 0.0 and mixture.sizes.get(name, 0) < 1:
-                raise ValueError(f"source {name} has share {share:g} but holds no window; drop it, or add data")
+                raise ValueError(f"source {name} has share {share:g} but holds no window; remove it or add data")
         self.mixture, self.seed = mixture, seed
         self.sources = sorted(mixture.sizes)
         self._segments = list(_segments(mixture))
 
     def take(self, start: int, stop: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Draws start..stop-1: index into `sources` [n], and index of the window within that source [n]."""
+        """Return draws start..stop-1: the index into `sources` [n] and the index of the window in that source [n]."""
         sources, examples = [], []
         for segment, end in zip(self._segments, [*(s.start for s in self._segments[1:]), MAX_DRAWS], strict=True):
             first, last = max(start, segment.start), min(stop, end)
@@ -100,7 +100,7 @@ class MixtureStream:
         return source, self._permuted(source, nth)
 
     def counts(self, draws: int) -> dict[str, int]:
-        """How many of the first `draws` windows each source gave."""
+        """Return how many of the first `draws` windows come from each source."""
         segment = next(s for s in reversed(self._segments) if s.start <= draws)
         total = dict.fromkeys(self.sources, 0) | dict(segment.drawn)
         for name, count in segment.tree.counts(draws - segment.start).items():
@@ -108,7 +108,7 @@ class MixtureStream:
         return total
 
     def caps(self, draws: int) -> dict[str, int]:
-        """The sources that reached `max_epochs` within `draws`, with the position where they did."""
+        """Return the position at which each source reached `max_epochs`, for sources that did within `draws`."""
         return {name: s.start for s in self._segments if s.start < draws for name in s.capped}
 
     def _permuted(self, source: NDArray[np.int32], nth: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -117,10 +117,10 @@ class MixtureStream:
             name = self.sources[k]
             size = self.mixture.sizes[name]
             where = np.flatnonzero(source == k)
-            epochs, places = np.divmod(nth[where], size)
+            epochs, positions = np.divmod(nth[where], size)
             for epoch in np.unique(epochs):
                 chosen = epochs == epoch
-                result[where[chosen]] = _permutation(self.seed, name, int(epoch), size)[places[chosen]]
+                result[where[chosen]] = _permutation(self.seed, name, int(epoch), size)[positions[chosen]]
         return result
 
 
@@ -130,7 +130,7 @@ def _permutation(seed: int, source: str, epoch: int, size: int) -> NDArray[np.in
 
 
 def _segments(mixture: Mixture) -> Iterator[Segment]:
-    """Segments of the draw: a new one begins where a source reaches its cap."""
+    """Yield the segments of the draw; a new segment begins where a source reaches its cap."""
     shares = {name: share for name, share in mixture.shares.items() if share > 0.0}
     drawn: dict[str, int] = dict.fromkeys(mixture.sizes, 0)
     segment = Segment(0, DrawTree(integer_shares(shares)), dict(drawn))
@@ -149,12 +149,12 @@ def _segments(mixture: Mixture) -> Iterator[Segment]:
             return
         for name, count in segment.tree.counts(length).items():
             drawn[name] += count
-        full = tuple(name for name in segment.tree.sources if drawn[name] >= limit[name])
-        shares = _redistribute(shares, full, mixture, drawn, limit)
-        if not shares:  # everything is at its cap: the last shares go on, and `caps` says so
-            yield Segment(segment.start + length, segment.tree, dict(drawn), full)
+        capped = tuple(name for name in segment.tree.sources if drawn[name] >= limit[name])
+        shares = _redistribute(shares, capped, mixture, drawn, limit)
+        if not shares:  # all sources are capped: the last shares continue, and `caps` reports the position
+            yield Segment(segment.start + length, segment.tree, dict(drawn), capped)
             return
-        segment = Segment(segment.start + length, DrawTree(integer_shares(shares)), dict(drawn), full)
+        segment = Segment(segment.start + length, DrawTree(integer_shares(shares)), dict(drawn), capped)
 
 
 def _redistribute(
@@ -164,24 +164,24 @@ def _redistribute(
     drawn: Mapping[str, int],
     limit: Mapping[str, int],
 ) -> dict[str, float]:
-    """Shares without the capped sources: to the other non-English ones in proportion, then to English."""
-    left = {name: share for name, share in shares.items() if name not in full}
-    freed = 1.0 - sum(left.values())
-    labelled = {name: share for name, share in left.items() if name not in mixture.auxiliary}
+    """Move the shares of capped sources to the other non-reference sources in proportion, then to the reference."""
+    remaining = {name: share for name, share in shares.items() if name not in full}
+    freed = 1.0 - sum(remaining.values())
+    labelled = {name: share for name, share in remaining.items() if name not in mixture.auxiliary}
     others = {name: share for name, share in labelled.items() if name not in mixture.reference}
     reference = {name: share for name, share in labelled.items() if name in mixture.reference}
     if not others and not reference:
         open_reference = [n for n in sorted(mixture.reference) if mixture.sizes[n] and drawn[n] < limit[n]]
         if not open_reference:
             return {}
-        return left | {name: freed / len(open_reference) for name in open_reference}
+        return remaining | {name: freed / len(open_reference) for name in open_reference}
     takers = others or reference
     total = sum(takers.values())
-    return {name: share + (freed * share / total if name in takers else 0.0) for name, share in left.items()}
+    return {name: share + (freed * share / total if name in takers else 0.0) for name, share in remaining.items()}
 
 
 def _reaches(tree: DrawTree, source: str, count: int) -> int:
-    """The least number of draws after which `source` has been drawn `count` times."""
+    """Return the smallest number of draws after which `source` has been drawn `count` times."""
     low, high = 0, MAX_DRAWS
     while low < high:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""Tasks: how examples become windows, batches, a loss, predictions and scores. One file a task."""
+"""Tasks: how examples become windows, batches, a loss, predictions and scores. Each task has its own file."""
 
 from ratio_hpo.data.tasks.base import Batch, Drawn, Head, ItemScores, Scores, Task, Vocabulary, make_task
 from ratio_hpo.data.tasks.registry import TASKS, TaskKind, kind_of_task

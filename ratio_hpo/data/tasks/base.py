@@ -1,9 +1,9 @@
-"""What a task must answer. The engine knows this and no more.
+"""The task interface: everything that the training engine knows about a task.
 
-A task names the head that it puts on the shared encoder, so tasks that are mixed in one stage each bring their own;
-every window carries its own loss, the mean over what is scored in it, so that a task's weight is its share of windows.
-Each measure of a task is a ratio of sums over items (of a mean, one by one), so that its standard error, and that of a
-difference, comes from the items whatever the measure.
+A task names the head that it puts on the shared encoder, so a stage that mixes tasks has one head for each. The loss is
+computed for each window, as the mean over the scored positions of the window, so the weight of a task is its share of
+windows. Each measure is a ratio of two sums over items; for a mean, every item has denominator 1. The standard error of
+a measure, and that of a difference, is therefore computed from the items in the same way for every measure.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ if TYPE_CHECKING:
 Batch = dict[str, Any]
 
 ItemScores = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Numerator and denominator of a measure, of each item [items]; the measure is the ratio of their sums."""
+"""Numerator and denominator of a measure for each item [items]; the measure is the ratio of their sums."""
 
 
 class Drawn(NamedTuple):
     """A window of a batch.
 
     Attributes:
-        place: seed, source and position of the draw: what random choices within the window are made of; None: there
-            are none to be made, since it is scored.
+        windows: the window set.
+        index: index of the window in the set.
+        place: seed, source and position of the draw, which seed the random choices within the window; None for
+            windows that are scored, which need no random choice.
     """
 
     windows: WindowSet
@@ -45,11 +47,12 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """What batches need to know of a tokenizer.
+    """The facts about a tokenizer that building batches needs.
 
     Attributes:
-        pad, mask: ids; None: it has no mask.
-        size: ids in all.
+        pad: id of the padding token.
+        mask: id of the mask token; None if the tokenizer has none.
+        size: number of ids.
         special: ids that are never masked.
         token_types: whether the model takes segment ids.
     """
@@ -66,9 +69,9 @@ class Head:
     """A head on the shared encoder.
 
     Attributes:
-        name: sources that say the same name share it.
-        auto_class: the class of transformers that makes it.
-        labels: in the order of its outputs; empty: it has none.
+        name: sources with the same head name share the head.
+        auto_class: the transformers class that builds it.
+        labels: labels in the order of the outputs; empty if the head has none.
     """
 
     name: str
@@ -78,11 +81,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """What a model scored on the items of a language and split.
+    """Item scores of a model on one language and split.
 
     Attributes:
-        ids, groups: of each item; items of one passage share a group.
-        measures: by name.
+        language: language of the items.
+        split: split of the items.
+        ids: id of each item.
+        groups: group of each item; items of one passage share a group.
+        measures: numerators and denominators by name of the measure.
     """
 
     language: str
@@ -93,50 +99,51 @@ class Scores:
 
 
 class Task(Protocol):
-    """A kind of example, from text to loss and back, under its settings.
+    """A task under its settings: encodes examples, computes the loss, and scores predictions.
 
     Attributes:
-        in_batch: whether its loss compares the windows of a batch, which then cannot be taken apart.
+        name: name of the task in `TASKS`.
+        in_batch: whether the loss compares the windows of a batch, so that the batch cannot be split.
     """
 
     name: str
     in_batch: bool
 
     def encode(self, examples: Sequence[Any], tokenizer: Any) -> dict[str, Any]:
-        """Arrow columns of the windows: `input_ids`, `item`, and what the task adds; lists are of tokens or rows."""
+        """Return the Arrow columns of the windows: `input_ids`, `item` and columns of the task (per token or row)."""
         ...
 
     def describe(self, example: Any) -> Any:
-        """What predictions and scores need of an example, as JSON."""
+        """Return what predictions and scores need from an example, as JSON."""
         ...
 
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
-        """Tensors of a batch, padded to its longest row: inputs of the model, and labels."""
+        """Return the tensors of a batch, padded to its longest row: model inputs and labels."""
         ...
 
     def inputs(self, batch: Batch) -> Batch:
-        """The part of a batch that the model takes."""
+        """Return the part of a batch that the model takes."""
         ...
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """The loss of each window [windows]: the mean over what is scored in it."""
+        """Return the loss of each window [windows]: the mean over the scored positions of the window."""
         ...
 
     def reduce(self, outputs: Any, batch: Batch) -> dict[str, torch.Tensor]:
-        """What `score` needs of a model's outputs, worked out on the device; a row a window."""
+        """Return what `score` needs from the model outputs, computed on the device; one row per window."""
         ...
 
     def watch(self, outputs: Any, batch: Batch) -> Mapping[str, tuple[float, float]]:
-        """What is told of a batch that is trained, beside its loss: a measure's numerator and denominator."""
+        """Return measures that are logged for a training batch in addition to its loss: numerator and denominator."""
         ...
 
     def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
-        """Scores of the items of a window set, from what was reduced of each window (without padding)."""
+        """Return the scores of the items of a window set, from the reduced outputs of each window (without padding)."""
         ...
 
 
 class Common:
-    """What most tasks answer alike."""
+    """Default implementations that most tasks share."""
 
     in_batch = False
 
@@ -145,18 +152,20 @@ class Common:
 
 
 def make_task(name: str, settings: TaskSettings, labels: Sequence[str] = (), options: str = "") -> Task:
-    """A task by name.
+    """Return a task by name.
 
     Args:
-        labels: of its head, where they are those of the training data.
-        options: how it is scored, where there are several ways: `squad` or `mlqa`.
+        name: name of the task in `TASKS`.
+        settings: settings of the task.
+        labels: labels of the head, for tasks whose labels come from the training data.
+        options: the scoring rule, for tasks that have several: `squad`, `mlqa` or `squad2`.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: if no task has this name.
     """
     kind = kind_of_task(name)
     module, attribute = kind.implementation.split(":")
-    made: Task = getattr(import_module(f"ratio_hpo.data.tasks.{module}"), attribute)(
+    task: Task = getattr(import_module(f"ratio_hpo.data.tasks.{module}"), attribute)(
         settings, tuple(labels) if kind.labels is None else kind.labels, options
     )
-    return made
+    return task

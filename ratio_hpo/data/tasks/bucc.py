@@ -1,6 +1,6 @@
-"""BUCC: translations among the sentences of two texts, mined by margin; F1 at the threshold of the development set.
+"""BUCC: mine translation pairs among the sentences of two texts by margin; F1 at the development set's threshold.
 
-All sentences are there to be mined; the pairs that are scored are those whose source is in the split.
+All sentences are candidates for mining; a pair is scored if its source sentence is in the split.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ratio_hpo.metrics.retrieval import Candidate, best_threshold, extracted, mi
 
 
 class Mining(Embedding):
-    """A window a sentence."""
+    """Mining of translation pairs; each sentence is one window."""
 
     name = "bucc"
 
@@ -41,42 +41,50 @@ class Mining(Embedding):
 
     def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
         vectors = vectors_of(windows, outputs)
-        about = [{**windows.text(item), "item": item} for item in range(windows.num_items)]
-        found = []
-        for tongue in dict.fromkeys(sentence["language"] for sentence in about):
-            ours = [sentence for sentence in about if sentence["language"] == tongue]
-            development = [sentence for sentence in ours if sentence["development"]]
+        sentences = [{**windows.text(item), "item": item} for item in range(windows.num_items)]
+        scores = []
+        for code in dict.fromkeys(sentence["language"] for sentence in sentences):
+            of_language = [sentence for sentence in sentences if sentence["language"] == code]
+            development = [sentence for sentence in of_language if sentence["development"]]
             threshold = best_threshold(_candidates(development, vectors), _gold(development))
-            tested = [sentence for sentence in ours if not sentence["development"]]
+            tested = [sentence for sentence in of_language if not sentence["development"]]
             pairs = extracted(_candidates(tested, vectors), threshold)
-            for part in sorted({sentence["split"] for sentence in tested} - {""}):
-                asked = [s for s in tested if s["split"] == part and not s["english"]]
-                found.append(_scores(tongue, part, asked, pairs, windows))
-        return found
+            for split_name in sorted({sentence["split"] for sentence in tested} - {""}):
+                sources = [s for s in tested if s["split"] == split_name and not s["english"]]
+                scores.append(_scores(code, split_name, sources, pairs, windows))
+        return scores
 
 
 def _scores(
-    language: str, split: str, asked: Sequence[Mapping[str, Any]], pairs: set[tuple[str, str]], windows: WindowSet
+    language: str,
+    split: str,
+    sources: Sequence[Mapping[str, Any]],
+    extracted_pairs: set[tuple[str, str]],
+    windows: WindowSet,
 ) -> Scores:
-    """Counts of each source sentence: what was said of it, what is right, and what agrees."""
-    said: dict[str, set[str]] = {}
-    for source, mate in pairs:
-        said.setdefault(source, set()).add(mate)
-    right = np.array([float(len(said.get(s["id"], set()) & set(s["mates"]))) for s in asked])
-    extracted_ = np.array([float(len(said.get(s["id"], ()))) for s in asked])
-    gold = np.array([float(len(s["mates"])) for s in asked])
+    """Return F1, precision and recall from the extracted, gold and correct pairs of each source sentence."""
+    predicted: dict[str, set[str]] = {}
+    for source, mate in extracted_pairs:
+        predicted.setdefault(source, set()).add(mate)
+    correct = np.array([float(len(predicted.get(s["id"], set()) & set(s["mates"]))) for s in sources])
+    extracted_counts = np.array([float(len(predicted.get(s["id"], ()))) for s in sources])
+    gold = np.array([float(len(s["mates"])) for s in sources])
     return Scores(
         language=language,
         split=split,
-        ids=[windows.item_ids[s["item"]] for s in asked],
-        groups=[windows.groups[s["item"]] for s in asked],
-        measures={"f1": (2 * right, extracted_ + gold), "precision": (right, extracted_), "recall": (right, gold)},
+        ids=[windows.item_ids[s["item"]] for s in sources],
+        groups=[windows.groups[s["item"]] for s in sources],
+        measures={
+            "f1": (2 * correct, extracted_counts + gold),
+            "precision": (correct, extracted_counts),
+            "recall": (correct, gold),
+        },
     )
 
 
 def _sentence(placed: Placed) -> Mined:
     if not isinstance(placed.example, Mined):
-        raise TypeError(f"bucc needs sentences to be mined, but got {type(placed.example).__name__}")
+        raise TypeError(f"bucc needs `Mined` examples, but got {type(placed.example).__name__}; use a bucc corpus")
     return placed.example
 
 
@@ -90,8 +98,8 @@ def _candidates(sentences: Sequence[Mapping[str, Any]], vectors: Any) -> list[Ca
         "english": {s["id"]: s["text"] for s in sentences if s["english"]},
     }
     items = {(s["english"], s["text"]): s["item"] for s in sentences}
-    found = {
+    vectors_by_side = {
         side: vectors[[items[side == "english", text] for text in texts_in_order(texts)]]
         for side, texts in sides.items()
     }
-    return mine(sides["sources"], sides["english"], found)
+    return mine(sides["sources"], sides["english"], vectors_by_side)

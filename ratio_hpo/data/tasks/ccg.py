@@ -1,4 +1,4 @@
-"""Supertags of combinatory categorial grammar: the accuracy of words (jiant, CCGEvaluationScheme)."""
+"""Supertags of combinatory categorial grammar, scored by word accuracy (jiant, CCGEvaluationScheme)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ratio_hpo.metrics import tags
 
 
 class Supertags(Tagging):
-    """The supertags of the training data; one that it lacks counts as wrong."""
+    """Tagging with the supertags of the training data; a word with any other supertag counts as wrong."""
 
     name = "ccg"
 

@@ -1,4 +1,4 @@
-"""Two texts and a label: what inference and paraphrase share."""
+"""Classification of text pairs, shared by inference and paraphrase."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ratio_hpo.data.windows import WindowSet
 
 
 class PairClassification(Common):
-    """A row a pair; the longer text is cut first."""
+    """Classification of pairs of texts; each pair is one row, and the longer text is cut first."""
 
     def __init__(self, settings: PairSettings, labels: tuple[str, ...], options: str = "") -> None:
         self.settings, self.labels = settings, labels
@@ -43,14 +43,14 @@ class PairClassification(Common):
         return model_inputs(batch)
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """Cross-entropy of each pair [windows]."""
+        """Return the cross-entropy of each pair [windows]."""
         return torch.nn.functional.cross_entropy(outputs.logits.float(), batch["labels"], reduction="none")
 
     def reduce(self, outputs: Any, batch: Batch) -> dict[str, torch.Tensor]:
         return {"label": outputs.logits.argmax(-1)}
 
     def predictions(self, windows: WindowSet, outputs: Mapping[int, Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Predicted and right label of each item [items]."""
+        """Return the predicted and the gold label of each item [items]."""
         order = sorted(outputs)
-        said = np.array([int(outputs[index]["label"]) for index in order])
-        return said, windows.columns["label"][np.array(order)]
+        predicted = np.array([int(outputs[index]["label"]) for index in order])
+        return predicted, windows.columns["label"][np.array(order)]

@@ -1,4 +1,4 @@
-"""Texts as vectors of a layer of the encoder: what the retrieval tasks share. Nothing is trained."""
+"""Text vectors pooled from one layer of the encoder, shared by the retrieval tasks. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ratio_hpo.data.tasks.settings import RetrievalSettings
 from ratio_hpo.data.windows import WindowSet
 
 USUAL_LAYER = 14 / 24
-"""Of the depth: the 14th block of XLM-R Large, which XTREME takes."""
+"""Default layer as a fraction of the depth: XTREME uses the 14th block of XLM-R Large."""
 
 
 class Embedding(Common):
-    """A window a text; its vector is pooled from one layer."""
+    """Embedding of texts; each text is one window, and its vector is pooled from one layer."""
 
     def __init__(self, settings: RetrievalSettings, labels: tuple[str, ...], options: str = "") -> None:
         self.settings = settings
@@ -31,10 +31,10 @@ class Embedding(Common):
         return {**model_inputs(batch), "output_hidden_states": True}
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        raise TypeError("a retrieval set is scored on a layer, and not trained")
+        raise TypeError("this retrieval task cannot be trained; use it as a target that is scored on a layer")
 
     def reduce(self, outputs: Any, batch: Batch) -> dict[str, torch.Tensor]:
-        """The vector of each text: the mean over all its tokens, special ones included, or its first one."""
+        """Return the vector of each text: the mean over its tokens, including special tokens, or the first token."""
         layers = outputs.hidden_states
         depth = len(layers) - 1
         layer = round(USUAL_LAYER * depth) if self.settings.layer is None else min(self.settings.layer, depth)
@@ -46,5 +46,5 @@ class Embedding(Common):
 
 
 def vectors_of(windows: WindowSet, outputs: Mapping[int, Any]) -> NDArray[np.float32]:
-    """The vector of each window [windows, d], in their order."""
+    """Return the vector of each window [windows, d], in window order."""
     return np.stack([np.asarray(outputs[index]["vector"], dtype=np.float32) for index in range(len(windows))])

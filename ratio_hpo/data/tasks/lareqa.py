@@ -1,7 +1,7 @@
-"""LAReQA: the sentence that answers a question, in every language at once; mAP@20.
+"""LAReQA: retrieve the sentence that answers a question, over all languages at once; mAP@20.
 
-A candidate is a sentence with its passage, once in each language. Right for a question is its answer sentence in every
-language; all candidates are there to be found, and only the questions of a split are asked.
+A candidate is a sentence with its passage; each candidate occurs once per language. The targets of a question are its
+answer sentence in every language. All candidates are in the index, but only the questions of a split are queries.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from ratio_hpo.data.tasks.retrieval import QuestionRetrieval
 
 
 class AnswerRetrieval(QuestionRetrieval):
-    """Lengths are those of XTREME-R."""
+    """Answer retrieval, with the lengths of XTREME-R."""
 
     name = "lareqa"
     most_question, most_candidate, by_language = 96, 256, True

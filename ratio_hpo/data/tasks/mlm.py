@@ -1,7 +1,7 @@
-"""Masked language modelling: lines packed into blocks, of which 15 % of the tokens are to be found again.
+"""Masked language modelling: lines are packed into blocks, and 15 % of the tokens are predicted.
 
-Of the chosen tokens 80 % are masked, 10 % become any token and 10 % stay (Devlin et al. 2019; jiant,
-mlm_mask_tokens). Which ones is a function of (seed, source, position of the draw), whatever batch they are in.
+Of the chosen tokens, 80 % are masked, 10 % are replaced by a random token and 10 % stay (Devlin et al. 2019; jiant,
+mlm_mask_tokens). The choice is a function of (seed, source, position of the draw) and does not depend on the batch.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ratio_hpo.data.tasks.settings import MaskingSettings
 
 NONE = -100
 MASKED, RANDOM = 0.8, 0.9
-"""Below the first a chosen token is masked, below the second it becomes any token, else it stays."""
+"""A chosen token is masked if its draw is below the first, randomly replaced if below the second, else kept."""
 
 
 class MaskedLanguageModelling(Common):
-    """Blocks of text, masked anew at every draw; trained, and never a target."""
+    """Masked language modelling on blocks that are masked anew at every draw; for training only, never a target."""
 
     name = "mlm"
 
@@ -34,7 +34,7 @@ class MaskedLanguageModelling(Common):
         self.settings = settings
 
     def encode(self, examples: Sequence[Line], tokenizer: Any) -> dict[str, Any]:
-        """Lines one after another, cut into blocks; `item` is the line that a block begins in."""
+        """Concatenate the lines and cut them into blocks; `item` is the line in which a block begins."""
         before, after = surroundings(tokenizer)
         room = self.settings.max_length - len(before) - len(after)
         stream: list[int] = []
@@ -59,65 +59,67 @@ class MaskedLanguageModelling(Common):
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
         rows, labels = [], []
         for drawn, row in zip(chosen, rows_of(chosen), strict=True):
-            shown, wanted = self.mask(row, drawn.windows.of("starts", drawn.index), drawn.place, vocabulary)
-            rows.append(shown)
-            labels.append(wanted)
+            masked_row, row_labels = self.mask(row, drawn.windows.of("starts", drawn.index), drawn.place, vocabulary)
+            rows.append(masked_row)
+            labels.append(row_labels)
         batch = padded(rows, vocabulary)
         target = np.full(tuple(batch["input_ids"].shape), NONE, dtype=np.int64)
-        for k, wanted in enumerate(labels):
-            target[k, : len(wanted)] = wanted
+        for k, row_labels in enumerate(labels):
+            target[k, : len(row_labels)] = row_labels
         return batch | {"labels": torch.from_numpy(target)}
 
     def mask(
         self, row: NDArray[Any], starts: NDArray[Any], place: tuple[int, str, int] | None, vocabulary: Vocabulary
     ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The row as it is shown, and the tokens to be found: -100 where there is nothing to find.
+        """Return the masked row and its labels; a label is -100 where no token is predicted.
 
         Args:
+            row: token ids.
             starts: 1 where a word begins.
             place: seed, source and position of the draw.
+            vocabulary: ids of the tokenizer.
         """
         seed, source, position = place or (0, "", 0)
         rng = np.random.default_rng(integer_hash("mask", seed, source, position))
-        open_ = ~np.isin(row, np.asarray(vocabulary.special))
+        maskable = ~np.isin(row, np.asarray(vocabulary.special))
         draws = rng.random((2, len(row)))
-        others = rng.integers(0, vocabulary.size, len(row))
-        chosen = _whole_words(open_, starts, draws[0], self.settings.rate) if self.settings.whole_words else (
-            open_ & (draws[0] < self.settings.rate)
+        random_tokens = rng.integers(0, vocabulary.size, len(row))
+        chosen = _whole_words(maskable, starts, draws[0], self.settings.rate) if self.settings.whole_words else (
+            maskable & (draws[0] < self.settings.rate)
         )  # fmt: skip
-        shown, wanted = row.copy(), np.where(chosen, row, NONE)
-        shown[chosen & (draws[1] < MASKED)] = vocabulary.mask
+        masked_row, labels = row.copy(), np.where(chosen, row, NONE)
+        masked_row[chosen & (draws[1] < MASKED)] = vocabulary.mask
         replaced = chosen & (draws[1] >= MASKED) & (draws[1] < RANDOM)
-        shown[replaced] = others[replaced]
-        return shown, wanted
+        masked_row[replaced] = random_tokens[replaced]
+        return masked_row, labels
 
     def inputs(self, batch: Batch) -> Batch:
         return model_inputs(batch)
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """Mean cross-entropy over the chosen tokens of each window [windows]; 0 where none was chosen."""
-        each = torch.nn.functional.cross_entropy(
+        """Return the mean cross-entropy over the chosen tokens of each window [windows]; 0 if none was chosen."""
+        token_losses = torch.nn.functional.cross_entropy(
             outputs.logits.float().transpose(1, 2), batch["labels"], reduction="none", ignore_index=NONE
         )
-        return each.sum(1) / (batch["labels"] != NONE).sum(1).clamp(min=1)
+        return token_losses.sum(1) / (batch["labels"] != NONE).sum(1).clamp(min=1)
 
     def watch(self, outputs: Any, batch: Batch) -> Mapping[str, tuple[float, float]]:
-        """How many of the chosen tokens were found, and how many there are."""
+        """Return the number of chosen tokens that were predicted correctly, and the number of chosen tokens."""
         chosen = batch["labels"] != NONE
-        found = outputs.logits.detach()[chosen].argmax(-1) == batch["labels"][chosen]
-        return {"masked_accuracy": (float(found.sum()), float(chosen.sum()))}
+        correct = outputs.logits.detach()[chosen].argmax(-1) == batch["labels"][chosen]
+        return {"masked_accuracy": (float(correct.sum()), float(chosen.sum()))}
 
 
 def _whole_words(
-    open_: NDArray[np.bool_], starts: NDArray[Any], draws: NDArray[np.float64], rate: float
+    maskable: NDArray[np.bool_], starts: NDArray[Any], draws: NDArray[np.float64], rate: float
 ) -> NDArray[np.bool_]:
-    """Words in the order of their first token's draw, until the rate of tokens is reached."""
+    """Choose words in the order of the draw of their first token, until the rate of tokens is reached."""
     word = np.cumsum(starts)
-    number = round(rate * int(open_.sum()))
-    chosen = np.zeros(len(open_), dtype=bool)
-    first = np.flatnonzero((starts == 1) & open_)
-    for place in first[np.argsort(draws[first], kind="stable")]:
-        if int(chosen.sum()) >= number:
+    num_tokens = round(rate * int(maskable.sum()))
+    chosen = np.zeros(len(maskable), dtype=bool)
+    first = np.flatnonzero((starts == 1) & maskable)
+    for position in first[np.argsort(draws[first], kind="stable")]:
+        if int(chosen.sum()) >= num_tokens:
             break
-        chosen |= (word == word[place]) & open_
+        chosen |= (word == word[position]) & maskable
     return chosen

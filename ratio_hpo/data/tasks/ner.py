@@ -1,4 +1,4 @@
-"""Named entities in IOB2: micro F1 of spans, with the accuracy of words beside it."""
+"""Named entities in IOB2: micro F1 of spans, and word accuracy."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ratio_hpo.metrics import tags
 
 
 class NamedEntities(Tagging):
-    """The types of the training data, each with B- and I-, and O."""
+    """Tagging with the entity types of the training data, each as B- and I-, and O."""
 
     name = "ner"
 
     def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
-        said, gold = self.predict(windows, outputs), self.gold(windows)
-        f1, accuracy = tags.f1_counts(said, gold, tags.spans), tags.accuracy_counts(said, gold)
+        predicted, gold = self.predict(windows, outputs), self.gold(windows)
+        f1, accuracy = tags.f1_counts(predicted, gold, tags.spans), tags.accuracy_counts(predicted, gold)
         return [scores_of(windows, language, split, f1=f1, accuracy=accuracy)]

@@ -12,10 +12,10 @@ from ratio_hpo.data.windows import WindowSet
 
 
 class Inference(PairClassification):
-    """Premise and hypothesis as a pair, three labels (XTREME, evaluate.py: accuracy)."""
+    """Classification of premise and hypothesis into three labels (XTREME, evaluate.py: accuracy)."""
 
     name = "nli"
 
     def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
-        said, right = self.predictions(windows, outputs)
-        return [item_scores(windows, language, split, accuracy=(said == right).astype(float).tolist())]
+        predicted, gold = self.predictions(windows, outputs)
+        return [item_scores(windows, language, split, accuracy=(predicted == gold).astype(float).tolist())]

@@ -1,4 +1,4 @@
-"""Paraphrase: whether two sentences say the same; accuracy, and F1 of the pairs that do (as QQP is scored)."""
+"""Paraphrase: whether two sentences have the same meaning; accuracy, and F1 of the positive class (as for QQP)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ratio_hpo.data.windows import WindowSet
 
 
 class Paraphrase(PairClassification):
-    """Two sentences as a pair, two labels."""
+    """Classification of two sentences into two labels."""
 
     name = "paraphrase"
 
     def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
-        said, right = self.predictions(windows, outputs)
-        f1 = (2.0 * ((said == 1) & (right == 1)), 1.0 * (said == 1) + 1.0 * (right == 1))
-        accuracy = plain_mean((said == right).astype(float).tolist())
+        predicted, gold = self.predictions(windows, outputs)
+        f1 = (2.0 * ((predicted == 1) & (gold == 1)), 1.0 * (predicted == 1) + 1.0 * (gold == 1))
+        accuracy = plain_mean((predicted == gold).astype(float).tolist())
         return [scores_of(windows, language, split, accuracy=accuracy, f1=f1)]

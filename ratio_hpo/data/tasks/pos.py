@@ -1,4 +1,4 @@
-"""Parts of speech: XTREME's F1, which is that of runs of equal tags, with the accuracy of words beside it."""
+"""Parts of speech: XTREME's F1, which compares runs of equal tags, and word accuracy."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ratio_hpo.metrics import tags
 
 
 class PartsOfSpeech(Tagging):
-    """The 17 universal tags, and `_`."""
+    """Tagging with the 17 universal tags and `_`."""
 
     name = "pos"
 
     def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
-        said, gold = self.predict(windows, outputs), self.gold(windows)
-        f1, accuracy = tags.f1_counts(said, gold, tags.runs), tags.accuracy_counts(said, gold)
+        predicted, gold = self.predict(windows, outputs), self.gold(windows)
+        f1, accuracy = tags.f1_counts(predicted, gold, tags.runs), tags.accuracy_counts(predicted, gold)
         return [scores_of(windows, language, split, f1=f1, accuracy=accuracy)]

@@ -1,7 +1,8 @@
-"""Extractive question answering: a span of the passage, found by its first and its last token.
+"""Extractive question answering: predict a span of the passage by its first and its last token.
 
-A question that its passage does not answer has the first token as its label, as Devlin et al. 2019 train SQuAD 2.0;
-under the metric `squad2` the answer is none where that scores `null_threshold` more than the best span.
+The label of a question without an answer in its passage is the first token, as Devlin et al. 2019 train SQuAD 2.0.
+Under the metric `squad2`, the prediction is "no answer" if the first token scores more than `null_threshold` above the
+best span.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ratio_hpo.data.windows import WindowSet
 from ratio_hpo.metrics import mlqa, squad, squad2
 
 BEST = 20
-"""Candidate starts and ends of a window that decoding pairs (as in Devlin et al. 2019's run_squad)."""
+"""Number of candidate starts and ends of a window that decoding combines (Devlin et al. 2019, run_squad)."""
 
 CHUNK = 1000
 
@@ -32,11 +33,11 @@ SCORERS: dict[str, Callable[[str, Sequence[str], str], squad.Score]] = {
     "mlqa": mlqa.score,
     "squad2": squad2.score,
 }
-"""How answers are scored, by the name that `metric` takes."""
+"""Scoring functions of answers, by the value of `metric`."""
 
 
 class QuestionAnswering(Common):
-    """Sliding windows over passages; the label is the answer's span, or the first token where it is cut off."""
+    """Question answering on sliding windows; the label is the answer span, or the first token if it is cut off."""
 
     name = "qa"
 
@@ -60,15 +61,16 @@ class QuestionAnswering(Common):
             )
             samples = encoded["overflow_to_sample_mapping"]
             inside = [
-                [k for k, of in enumerate(encoded.sequence_ids(window)) if of == 1] for window in range(len(samples))
+                [k for k, sequence in enumerate(encoded.sequence_ids(window)) if sequence == 1]
+                for window in range(len(samples))
             ]
             all_spans = [np.asarray(spans, dtype=np.int32) for spans in encoded["offset_mapping"]]
-            named = _named(part, samples, all_spans, inside)
+            covered_characters = _covered_characters(part, samples, all_spans, inside)
             for k, sample in enumerate(samples):
                 spans = all_spans[k]
                 first, last = (inside[k][0], inside[k][-1]) if inside[k] else (0, -1)
-                start, end = _label(part[sample], spans, first, last, named[sample])
-                spans[inside[k], 1] = with_marks(part[sample].context, spans[inside[k], 1], named[sample])
+                start, end = _label(part[sample], spans, first, last, covered_characters[sample])
+                spans[inside[k], 1] = with_marks(part[sample].context, spans[inside[k], 1], covered_characters[sample])
                 ids.append(np.asarray(encoded["input_ids"][k], dtype=np.int32))
                 offsets.append(spans.reshape(-1))
                 values = (begin + sample, first, last, start, end)
@@ -93,7 +95,7 @@ class QuestionAnswering(Common):
         return model_inputs(batch)
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """Mean cross-entropy of the two ends, per window [batch]."""
+        """Return the mean cross-entropy of the start and the end of each window [batch]."""
         cross_entropy = torch.nn.functional.cross_entropy
         masked = batch["attention_mask"] == 0
         start = outputs.start_logits.float().masked_fill(masked, -1e9)
@@ -105,7 +107,7 @@ class QuestionAnswering(Common):
         return {"start": outputs.start_logits.float(), "end": outputs.end_logits.float()}
 
     def predict(self, windows: WindowSet, outputs: Mapping[int, Any]) -> list[str]:
-        """The answer to each question, in the order of the data."""
+        """Return the answer to each question, in the order of the data."""
         best: dict[int, tuple[float, int, int]] = {}
         null: dict[int, float] = {}
         for index, output in outputs.items():
@@ -121,13 +123,13 @@ class QuestionAnswering(Common):
         answers = [""] * windows.num_items
         for question, (score, begin, stop) in best.items():
             if self.metric != "squad2" or null[question] - score <= self.settings.null_threshold:
-                answers[question] = windows.text(question)["context"][begin:stop].strip()  # a token may name its blank
+                answers[question] = windows.text(question)["context"][begin:stop].strip()  # tokens may include spaces
         return answers
 
     def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
         golds = [windows.text(item)["answers"] for item in range(windows.num_items)]
-        each = squad.question_scores(self.predict(windows, outputs), golds, language, SCORERS[self.metric])
-        f1, exact = zip(*each, strict=True)
+        question_scores = squad.question_scores(self.predict(windows, outputs), golds, language, SCORERS[self.metric])
+        f1, exact = zip(*question_scores, strict=True)
         return [item_scores(windows, language, split, f1=f1, em=exact)]
 
 
@@ -136,15 +138,15 @@ NDArrayBool = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def _best_span(start: Any, end: Any, first: int, last: int, longest: int) -> tuple[float, int, int] | None:
-    """The best pair of a start and an end within tokens first..last, of at most `longest` tokens."""
+    """Return score, start and end of the best span within tokens first..last, of at most `longest` tokens."""
     if last < first:
         return None
-    number = last - first + 1
+    num_tokens = last - first + 1
     starts = np.argsort(-start[first : last + 1], kind="stable")[:BEST]
     ends = np.argsort(-end[first : last + 1], kind="stable")[:BEST]
     length = ends[None, :] - starts[:, None] + 1
     scores = start[first + starts][:, None] + end[first + ends][None, :]
-    scores = np.where((length >= 1) & (length <= min(longest, number)), scores, -np.inf)
+    scores = np.where((length >= 1) & (length <= min(longest, num_tokens)), scores, -np.inf)
     row, column = np.unravel_index(int(np.argmax(scores)), scores.shape)
     if not np.isfinite(scores[row, column]):
         best = int(np.argmax(start[first : last + 1]))
@@ -152,29 +154,29 @@ def _best_span(start: Any, end: Any, first: int, last: int, longest: int) -> tup
     return float(scores[row, column]), first + int(starts[row]), first + int(ends[column])
 
 
-def _named(
+def _covered_characters(
     questions: Sequence[Question], samples: Sequence[int], spans: Sequence[NDArrayInt], inside: Sequence[list[int]]
 ) -> list[NDArrayBool]:
-    """Which characters of each passage some token of any of its windows names."""
-    found: list[list[NDArrayInt]] = [[] for _ in questions]
-    for sample, window, places in zip(samples, spans, inside, strict=True):
-        found[sample].append(window[places])
+    """Return which characters of each passage are covered by a token in any of its windows."""
+    window_spans: list[list[NDArrayInt]] = [[] for _ in questions]
+    for sample, window, positions in zip(samples, spans, inside, strict=True):
+        window_spans[sample].append(window[positions])
     return [
         covered(np.concatenate([*windows, np.zeros((0, 2), np.int32)]), len(question.context))
-        for question, windows in zip(questions, found, strict=True)
+        for question, windows in zip(questions, window_spans, strict=True)
     ]
 
 
-def _label(question: Question, spans: Any, first: int, last: int, named: NDArrayBool) -> tuple[int, int]:
-    """First and last token of the first answer, or (0, 0) where the window does not hold all of it.
+def _label(question: Question, spans: Any, first: int, last: int, is_covered: NDArrayBool) -> tuple[int, int]:
+    """Return the first and last token of the first answer, or (0, 0) if the window does not hold all of it.
 
     Args:
-        named: which characters of the passage some token names; the others do not count for the answer.
+        is_covered: which characters of the passage are covered by a token; the others are trimmed from the answer.
     """
     if not question.answers or last < first:
         return 0, 0
     answer = question.answers[0]
-    begin, stop = trimmed(question.context, answer.start, answer.start + len(answer.text), named)
+    begin, stop = trimmed(question.context, answer.start, answer.start + len(answer.text), is_covered)
     if begin == stop or spans[first, 0] > begin or spans[last, 1] < stop:
         return 0, 0
     inside = spans[first : last + 1]
@@ -183,18 +185,18 @@ def _label(question: Question, spans: Any, first: int, last: int, named: NDArray
     return first + min(start, len(inside) - 1), first + max(end, start)
 
 
-def _shortened(questions: list[str], tokenizer: Any, most: int) -> list[str]:
-    """Questions cut after `most` tokens."""
+def _shortened(questions: list[str], tokenizer: Any, max_tokens: int) -> list[str]:
+    """Cut questions after `max_tokens` tokens."""
     encoded = tokenizer(
         questions, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
     )
     return [
-        text if len(spans) <= most else text[: _stop(text, spans, most)]
+        text if len(spans) <= max_tokens else text[: _end_of_tokens(text, spans, max_tokens)]
         for text, spans in zip(questions, encoded["offset_mapping"], strict=True)
     ]
 
 
-def _stop(text: str, spans: Sequence[tuple[int, int]], most: int) -> int:
-    """The character after the first `most` tokens, and after the marks on their last character."""
-    each = np.asarray(spans)
-    return int(with_marks(text, each[most - 1 : most, 1], covered(each, len(text)))[0])
+def _end_of_tokens(text: str, spans: Sequence[tuple[int, int]], max_tokens: int) -> int:
+    """Return the end of the first `max_tokens` tokens, including combining marks on their last character."""
+    token_spans = np.asarray(spans)
+    return int(with_marks(text, token_spans[max_tokens - 1 : max_tokens, 1], covered(token_spans, len(text)))[0])

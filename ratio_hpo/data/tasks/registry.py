@@ -1,4 +1,4 @@
-"""The tasks by name, and what is known of each without loading what trains it."""
+"""The registry of tasks, with their properties; their implementations are imported on demand."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ UPOS = (
     "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
     "SYM", "VERB", "X", "_",
 )  # fmt: skip
-"""The 17 universal tags, and `_`, which stands for none in UD 2.5."""
+"""The 17 universal tags, and `_`, which means "no tag" in UD 2.5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskKind:
-    """A task.
+    """The properties of a task.
 
     Attributes:
-        implementation: module and class.
-        settings: what can be set of it.
-        measures: what it is scored by; the first is the one that a target takes where it says nothing. Empty: it is
-            trained, and never a target.
-        auto_class: the class of transformers that puts its head on an encoder; None: it has no head, and is scored
+        implementation: module and class, as `module:Class`.
+        settings: class of the task's settings.
+        measures: names of the measures; a target uses the first one by default. Empty if the task is for training
+            only and cannot be a target.
+        auto_class: transformers class that puts the head on an encoder; None if the task has no head and is scored
             on a layer.
-        on_layer: whether it retrieves, and can be scored on a layer of the encoder without a stage of its own.
-        labels: of the head, in order; None: those of the training data. Empty: it has none.
+        labels: labels of the head, in order; None if they come from the training data, empty if it has none.
+        on_layer: whether this is a retrieval task that can be scored on a layer of the encoder, without training.
     """
 
     implementation: str
@@ -46,7 +46,7 @@ class TaskKind:
 CLASSIFIER, TAGGER = "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
 
 ENCODER = "AutoModel"
-"""No head of its own: what is trained is the encoder."""
+"""No separate head: training updates the encoder only."""
 
 TASKS: Mapping[str, TaskKind] = {
     "qa": TaskKind(
@@ -126,14 +126,14 @@ TASKS: Mapping[str, TaskKind] = {
         on_layer=True,
     ),
 }
-"""The tasks by name."""
+"""The tasks, by name."""
 
 
 def kind_of_task(name: str) -> TaskKind:
-    """A task by name.
+    """Return the properties of a task.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: if no task has this name.
 
     Examples:
         >>> kind_of_task("pos").measures

@@ -1,4 +1,4 @@
-"""Rows of tokens: how texts become them, and how they become tensors; what the tasks share."""
+"""Conversion of texts to rows of tokens, and of rows to tensors, shared by the tasks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from ratio_hpo.data.tasks.base import Batch, Drawn, Vocabulary
 Ids = NDArray[np.int32]
 CHUNK = 1000
 LABELS = ("labels", "start", "end", "rows")
-"""Entries of a batch that are no inputs of a model."""
+"""Entries of a batch that are not inputs of a model."""
 
 
 def padded(rows: Sequence[Ids], vocabulary: Vocabulary, seconds: Sequence[int] | None = None) -> Batch:
-    """Rows as tensors [rows, longest], padded on the right.
+    """Return rows as tensors [rows, longest], padded on the right.
 
     Args:
-        seconds: where the second text of each row begins, for segment ids; None: all is of the first.
+        rows: token ids of each row.
+        vocabulary: ids of the tokenizer.
+        seconds: where the second text of each row begins, for segment ids; None if rows hold one text.
     """
     longest = max(len(row) for row in rows)
     ids = np.full((len(rows), longest), vocabulary.pad, dtype=np.int64)
@@ -40,12 +42,12 @@ def padded(rows: Sequence[Ids], vocabulary: Vocabulary, seconds: Sequence[int] |
 
 
 def model_inputs(batch: Batch) -> Batch:
-    """What the model takes of a batch."""
+    """Return the entries of a batch that the model takes."""
     return {key: value for key, value in batch.items() if key not in LABELS}
 
 
 def row_columns(ids: Sequence[Ids | Sequence[int]], items: Iterable[int]) -> dict[str, Any]:
-    """The columns that every window set has."""
+    """Return the columns that every window set has."""
     return {
         "input_ids": pa.array([np.asarray(row, dtype=np.int32) for row in ids], pa.list_(pa.int32())),
         "item": pa.array(list(items), pa.int32()),
@@ -55,7 +57,7 @@ def row_columns(ids: Sequence[Ids | Sequence[int]], items: Iterable[int]) -> dic
 def pair_rows(
     firsts: Sequence[str], seconds: Sequence[str], tokenizer: Any, longest: int, truncation: str = "longest_first"
 ) -> tuple[list[Ids], list[int]]:
-    """Rows of two texts each, and where the second one begins."""
+    """Return a row for each pair of texts, and the position at which the second text begins."""
     ids: list[Ids] = []
     begins: list[int] = []
     for begin in range(0, len(firsts), CHUNK):
@@ -69,7 +71,7 @@ def pair_rows(
 
 
 def single_rows(texts: Sequence[str], tokenizer: Any, longest: int) -> list[Ids]:
-    """A row a text."""
+    """Return a row for each text."""
     rows: list[Ids] = []
     for begin in range(0, len(texts), CHUNK):
         encoded = tokenizer(list(texts[begin : begin + CHUNK]), truncation=True, max_length=longest)
@@ -78,7 +80,7 @@ def single_rows(texts: Sequence[str], tokenizer: Any, longest: int) -> list[Ids]
 
 
 def surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The special tokens before and after a single text."""
+    """Return the special tokens before and after a single text."""
     encoded = tokenizer("a", return_special_tokens_mask=True)
     ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
     inner = [k for k, mark in enumerate(special) if not mark]
@@ -86,5 +88,5 @@ def surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def rows_of(chosen: Sequence[Drawn]) -> list[Ids]:
-    """The tokens of each window, of tasks whose windows are one row."""
+    """Return the tokens of each window, for tasks with one row per window."""
     return [drawn.windows.tokens(drawn.index) for drawn in chosen]

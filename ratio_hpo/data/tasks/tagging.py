@@ -1,8 +1,8 @@
-"""Words with tags: what parts of speech, named entities and supertags share.
+"""Tagging of words, shared by parts of speech, named entities and supertags.
 
-The label is on the first token of a word; a word without one becomes the unknown token, and so does one that has more
-tokens than a window (as XTREME's utils_preprocess does). Long sentences become windows of whole words, so that every
-word is scored once.
+The label is on the first token of a word. A word that has no tokens, or more tokens than a window, becomes the unknown
+token (as in XTREME's utils_preprocess). Long sentences become several windows of whole words, so every word is scored
+once.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ratio_hpo.data.tasks.settings import TagSettings
 from ratio_hpo.data.windows import WindowSet
 
 NONE, UNKNOWN = -100, -1
-"""Labels of tokens that begin no word, and of words whose tag the head does not have: those count as wrong."""
+"""Labels of tokens that do not begin a word, and of words whose tag the head lacks, which count as wrong."""
 
 
 class Tagging(Common):
-    """Windows of whole words, with a label at each word's first token."""
+    """Tagging on windows of whole words, with a label at the first token of each word."""
 
     def __init__(self, settings: TagSettings, labels: tuple[str, ...], options: str = "") -> None:
         self.settings, self.labels = settings, labels
@@ -41,14 +41,14 @@ class Tagging(Common):
         for item, example in enumerate(examples):
             row, marks = [], []
             for word, tag in zip(example.words, example.tags, strict=True):
-                found = pieces[word]
-                if len(row) + len(found) > room:
+                word_pieces = pieces[word]
+                if len(row) + len(word_pieces) > room:
                     ids.append([*before, *row, *after])
                     tags.append([*[NONE] * len(before), *marks, *[NONE] * len(after)])
                     items.append(item)
                     row, marks = [], []
-                row += found
-                marks += [number.get(tag, UNKNOWN), *[NONE] * (len(found) - 1)]
+                row += word_pieces
+                marks += [number.get(tag, UNKNOWN), *[NONE] * (len(word_pieces) - 1)]
             ids.append([*before, *row, *after])
             tags.append([*[NONE] * len(before), *marks, *[NONE] * len(after)])
             items.append(item)
@@ -69,37 +69,37 @@ class Tagging(Common):
         return model_inputs(batch)
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
-        """Mean cross-entropy over the words of each window [windows]; 0 where none has a tag that the head knows."""
-        each = torch.nn.functional.cross_entropy(
+        """Return the mean cross-entropy over the words of each window [windows]; 0 if no word has a tag of the head."""
+        token_losses = torch.nn.functional.cross_entropy(
             outputs.logits.float().transpose(1, 2), batch["labels"], reduction="none", ignore_index=NONE
         )
         counted = (batch["labels"] != NONE).sum(1).clamp(min=1)
-        return each.sum(1) / counted
+        return token_losses.sum(1) / counted
 
     def reduce(self, outputs: Any, batch: Batch) -> dict[str, torch.Tensor]:
         return {"labels": outputs.logits.argmax(-1)}
 
     def predict(self, windows: WindowSet, outputs: Mapping[int, Any]) -> list[list[str]]:
-        """The tag of each word of each sentence."""
-        said: list[list[str]] = [[] for _ in range(windows.num_items)]
+        """Return the predicted tag of each word of each sentence."""
+        predicted: list[list[str]] = [[] for _ in range(windows.num_items)]
         for index in sorted(outputs):
             words = np.flatnonzero(windows.of("tags", index) != NONE)
             labels = outputs[index]["labels"][words]
-            said[int(windows.columns["item"][index])] += [self.labels[int(label)] for label in labels]
-        return said
+            predicted[int(windows.columns["item"][index])] += [self.labels[int(label)] for label in labels]
+        return predicted
 
     def gold(self, windows: WindowSet) -> list[list[str]]:
-        """The right tags of each sentence."""
+        """Return the gold tags of each sentence."""
         return [windows.text(item) for item in range(windows.num_items)]
 
 
 def _pieces(words: set[str], tokenizer: Any, room: int) -> dict[str, list[int]]:
-    """The tokens of each word by itself; at least one, and no more than fit."""
+    """Return the tokens of each word, encoded separately: at least one, and at most `room`."""
     ordered = sorted(words)
-    inner = " " if _is_byte_level(tokenizer) else ""  # which marks the beginning of a word by the blank before it
+    prefix = " " if _is_byte_level(tokenizer) else ""  # byte-level tokens mark a word by the space before it
     if not ordered:
         return {}
-    encoded = tokenizer([f"{inner}{word}" for word in ordered], add_special_tokens=False, verbose=False)["input_ids"]
+    encoded = tokenizer([f"{prefix}{word}" for word in ordered], add_special_tokens=False, verbose=False)["input_ids"]
     unknown = [tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.pad_token_id]
     return {word: list(ids) if 0 < len(ids) <= room else unknown for word, ids in zip(ordered, encoded, strict=True)}
 

@@ -1,6 +1,7 @@
-"""Tatoeba: for each English sentence its translation, found as the nearest one; accuracy (XTREME's direction).
+"""Tatoeba: retrieve the translation of each English sentence as its nearest neighbour; accuracy.
 
-All sentences of the other language are there to be found; only the English ones of a split are asked.
+The direction is that of XTREME. All sentences of the other language are in the index, but only the English sentences
+of a split are queries.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ratio_hpo.metrics.retrieval import nearest
 
 
 class Tatoeba(Embedding):
-    """A window a side of a pair; an English side that is not asked is not embedded."""
+    """Translation retrieval; each side of a pair is a window. English sentences outside the split are not embedded."""
 
     name = "tatoeba"
 
@@ -32,11 +33,11 @@ class Tatoeba(Embedding):
         for item, placed in enumerate(examples):
             pair = placed.example
             if not isinstance(pair, Translation):
-                raise TypeError(f"tatoeba needs translations, but got {type(pair).__name__}")
-            shown = [pair.text, pair.english] if placed.split else [pair.text]
-            texts += shown
-            items += [item] * len(shown)
-            sides += range(len(shown))
+                raise TypeError(f"tatoeba needs Translation examples, not {type(pair).__name__}; use a tatoeba corpus")
+            pair_texts = [pair.text, pair.english] if placed.split else [pair.text]
+            texts += pair_texts
+            items += [item] * len(pair_texts)
+            sides += range(len(pair_texts))
         columns = row_columns(single_rows(texts, tokenizer, self.settings.max_length), items)
         return columns | {"english": pa.array(sides, pa.int32())}
 
@@ -46,21 +47,23 @@ class Tatoeba(Embedding):
     def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
         vectors, english = vectors_of(windows, outputs), windows.columns["english"] == 1
         items = windows.columns["item"]
-        about = [windows.text(item) for item in range(windows.num_items)]
-        found = []
-        for tongue in dict.fromkeys(text["language"] for text in about):
-            held = np.array([about[item]["language"] == tongue for item in items])
-            index = np.flatnonzero(held & ~english)
-            for part in sorted({text["split"] for text in about if text["language"] == tongue} - {""}):
-                asked = np.flatnonzero(held & english & np.array([about[item]["split"] == part for item in items]))
-                right = items[index[nearest(vectors[asked], vectors[index])]] == items[asked]
-                found.append(
+        metadata = [windows.text(item) for item in range(windows.num_items)]
+        scores = []
+        for code in dict.fromkeys(text["language"] for text in metadata):
+            in_language = np.array([metadata[item]["language"] == code for item in items])
+            index = np.flatnonzero(in_language & ~english)
+            for split_name in sorted({text["split"] for text in metadata if text["language"] == code} - {""}):
+                queries = np.flatnonzero(
+                    in_language & english & np.array([metadata[item]["split"] == split_name for item in items])
+                )
+                correct = items[index[nearest(vectors[queries], vectors[index])]] == items[queries]
+                scores.append(
                     Scores(
-                        language=tongue,
-                        split=part,
-                        ids=[windows.item_ids[item] for item in items[asked]],
-                        groups=[windows.groups[item] for item in items[asked]],
-                        measures={"accuracy": plain_mean(right.astype(float).tolist())},
+                        language=code,
+                        split=split_name,
+                        ids=[windows.item_ids[item] for item in items[queries]],
+                        groups=[windows.groups[item] for item in items[queries]],
+                        measures={"accuracy": plain_mean(correct.astype(float).tolist())},
                     )
                 )
-        return found
+        return scores

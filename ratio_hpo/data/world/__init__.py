@@ -1,4 +1,4 @@
-"""The embedded world: people and facts about them in eight languages, generated, with examples of every task."""
+"""The embedded world: generated people and facts in eight languages, with examples of most tasks."""
 
 from ratio_hpo.data.world.generate import LANGUAGES, PEOPLE, generate, masked_statements
 from ratio_hpo.data.world.tasks import WORLD_TASKS, world_examples

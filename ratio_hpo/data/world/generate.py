@@ -1,7 +1,7 @@
-"""Passages about one person each: four or five facts, one of them asked for, one a distractor of its type.
+"""Generate passages about one person each: four or five facts, including the answer and a distractor of its type.
 
-Text is a function of (seed, language, people, position). The languages share names, cities and years; nothing
-here is linguistic evidence.
+Text is a function of (seed, language, people, position). The languages share names, cities and years, so results on
+this world are not linguistic evidence.
 """
 
 from __future__ import annotations
@@ -30,12 +30,20 @@ KINDS = {
     "job": "job",
 }
 PEOPLE = ("pretraining", "pool", "target", "evaluation")
-"""Groups with last names of their own: nobody is in two of them."""
+"""Groups of people with disjoint last names, so no person is in two groups."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A generated passage, the relation asked for, and where its value stands."""
+    """A generated passage.
+
+    Attributes:
+        name: the person that the passage is about.
+        relation: the relation that the question asks about.
+        context: text of the passage.
+        value: value of the relation, which is the answer.
+        start: position of the value in `context`.
+    """
 
     name: str
     relation: str
@@ -45,10 +53,10 @@ class Passage:
 
 
 def generate(language: str, people: str, number: int, *, seed: int) -> list[Question]:
-    """`number` questions on as many passages.
+    """Return `number` questions, each on a separate passage.
 
     Raises:
-        ConfigError: an unknown language or group of people.
+        ConfigError: if the language or the group of people is unknown.
     """
     check_language(language, people)
     templates = texts()[language]
@@ -66,7 +74,7 @@ def generate(language: str, people: str, number: int, *, seed: int) -> list[Ques
 
 
 def masked_statements(language: str, number: int, *, seed: int, mask: str) -> list[Question]:
-    """Pretraining material: the `question` is a statement of a fact with its value masked."""
+    """Return pretraining examples, whose `question` is a statement of a fact with the value masked."""
     check_language(language, "pretraining")
     templates = texts()[language]
     result = []
@@ -83,11 +91,15 @@ def masked_statements(language: str, number: int, *, seed: int, mask: str) -> li
 
 
 def _passage(rng: np.random.Generator, language: str, people: str) -> Passage:
-    known = texts()
-    asked = str(rng.choice(list(KINDS)))
-    same = [relation for relation, kind in KINDS.items() if kind == KINDS[asked] and relation != asked]
-    others = [relation for relation in KINDS if relation != asked and relation not in same]
-    relations = [asked, *([str(rng.choice(same))] if same else [])]
+    templates = texts()
+    question_relation = str(rng.choice(list(KINDS)))
+    same_kind = [
+        relation
+        for relation, kind in KINDS.items()
+        if kind == KINDS[question_relation] and relation != question_relation
+    ]
+    others = [relation for relation in KINDS if relation != question_relation and relation not in same_kind]
+    relations = [question_relation, *([str(rng.choice(same_kind))] if same_kind else [])]
     extra = int(rng.integers(4, 6)) - len(relations)
     relations += [str(relation) for relation in rng.choice(others, size=extra, replace=False)]
     rng.shuffle(relations)
@@ -95,53 +107,53 @@ def _passage(rng: np.random.Generator, language: str, people: str) -> Passage:
     values = draw_values(rng, relations, language, names[1:])
     context, start = "", 0
     for relation in relations:
-        template = known[language][relation][int(rng.integers(2))]
+        template = templates[language][relation][int(rng.integers(2))]
         before, after = template.split("{value}")
         context += " " if context else ""
         context += before.format(name=names[0])
-        if relation == asked:
+        if relation == question_relation:
             start = len(context)
         context += values[relation] + after.format(name=names[0])
-    return Passage(names[0], asked, context, values[asked], start)
+    return Passage(names[0], question_relation, context, values[question_relation], start)
 
 
 def draw_values(rng: np.random.Generator, relations: list[str], language: str, names: list[str]) -> dict[str, str]:
-    """A value of each relation, different ones where two are of one kind."""
-    known = texts()
-    cities = iter(rng.choice(known["cities"], size=3, replace=False))
+    """Draw a value for each relation; two relations of one kind get different values."""
+    world = texts()
+    cities = iter(rng.choice(world["cities"], size=3, replace=False))
     years = iter(rng.choice(np.arange(1920, 2010), size=2, replace=False))
     people = iter(names)
     draw = {
         "city": lambda: str(next(cities)),
         "year": lambda: str(next(years)),
         "person": lambda: next(people),
-        "job": lambda: str(rng.choice(known["jobs"][language])),
+        "job": lambda: str(rng.choice(world["jobs"][language])),
     }
     return {relation: draw[KINDS[relation]]() for relation in relations}
 
 
 def draw_names(rng: np.random.Generator, people: str) -> list[str]:
-    """Three different people of a group: who the passage is about, and two others."""
-    known = texts()
-    last = [name for k, name in enumerate(known["last_names"]) if PEOPLE[k % len(PEOPLE)] == people]
-    firsts = rng.choice(known["first_names"], size=3, replace=False)
-    lasts = rng.choice(last, size=3, replace=False)
-    return [f"{a} {b}" for a, b in zip(firsts, lasts, strict=True)]
+    """Draw three different people of a group: the person that the passage is about, and two others."""
+    world = texts()
+    last_names = [name for k, name in enumerate(world["last_names"]) if PEOPLE[k % len(PEOPLE)] == people]
+    first_names = rng.choice(world["first_names"], size=3, replace=False)
+    drawn_last_names = rng.choice(last_names, size=3, replace=False)
+    return [f"{a} {b}" for a, b in zip(first_names, drawn_last_names, strict=True)]
 
 
 @cache
 def texts() -> dict[str, Any]:
-    """Templates, names, cities and jobs."""
+    """Return the templates, names, cities and jobs."""
     return load_yaml(Path(__file__).with_name("templates.yaml"))
 
 
 def check_language(language: str, people: str) -> None:
-    """Refuse what the world does not have.
+    """Check that the world has a language and a group of people.
 
     Raises:
-        ConfigError: an unknown language or group of people.
+        ConfigError: if the language or the group of people is unknown.
     """
     if language not in LANGUAGES:
         raise ConfigError(f"the embedded world has no language {language!r}; known: {', '.join(LANGUAGES)}")
     if people not in PEOPLE:
-        raise ConfigError(f"the embedded world has no people {people!r}; known: {', '.join(PEOPLE)}")
+        raise ConfigError(f"the embedded world has no group of people {people!r}; known: {', '.join(PEOPLE)}")

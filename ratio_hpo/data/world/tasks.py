@@ -1,7 +1,7 @@
-"""Examples of every kind of task from the embedded world's people and facts.
+"""Generate examples of the tasks from the people and facts of the embedded world.
 
-As with its questions, an example is a function of (seed, task, language, people, position), and nothing here is
-linguistic evidence: tags say what a word is in the template, not what it is in its language.
+An example is a function of (seed, task, language, people, position). Results on these examples are not linguistic
+evidence: a tag describes the role of a word in the template, not its part of speech in the language.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ SUPERTAGS = {"first": "N/N", "person": "N", "city": "NP", "year": "N[num]", "job
 
 
 def world_examples(task: str, language: str, people: str, number: int, *, seed: int) -> list[Example]:
-    """`number` examples of a task, each about people of its group.
+    """Return `number` examples of a task about people of a group.
 
     Raises:
-        ConfigError: an unknown task, language or group of people.
+        ConfigError: if the task, the language or the group of people is unknown.
 
     Examples:
         >>> world_examples("nli", "en", "pool", 1, seed=0)[0].label in ("entailment", "neutral", "contradiction")
@@ -40,13 +40,13 @@ def world_examples(task: str, language: str, people: str, number: int, *, seed: 
     if task == "qa":
         return list(generate(language, people, number, seed=seed))
     check_language(language, people)
-    made: list[Example] = []
+    examples: list[Example] = []
     for k in range(number):
-        # a translation says the same in every language, so its facts do not hang on the language
+        # translations are parallel over the languages, so their facts do not depend on the language
         key = ("world", task, seed, people, k) if task == "tatoeba" else ("world", task, seed, language, people, k)
         identifier = f"{language}-{task}-{people}-{seed}-{k}"
-        made.append(_MAKERS[task](np.random.default_rng(integer_hash(*key)), language, people, identifier))
-    return made
+        examples.append(_GENERATORS[task](np.random.default_rng(integer_hash(*key)), language, people, identifier))
+    return examples
 
 
 def _statement(rng: Rng, language: str, relation: str, name: str, value: str) -> str:
@@ -54,11 +54,15 @@ def _statement(rng: Rng, language: str, relation: str, name: str, value: str) ->
 
 
 def _facts(rng: Rng, language: str, people: str, number: int) -> tuple[list[str], list[str], dict[str, str]]:
-    """Three people, and some relations of the first one with their values, two of one kind of value among them."""
+    """Draw three people, and relations of the first one with values; the first two relations are of one kind."""
     relation = str(rng.choice([r for r in KINDS if KINDS[r] != "job"]))
-    same = [other for other in KINDS if KINDS[other] == KINDS[relation] and other != relation]
-    others = [other for other in KINDS if other != relation and other not in same]
-    relations = [relation, str(rng.choice(same)), *(str(r) for r in rng.choice(others, size=number, replace=False))]
+    same_kind = [other for other in KINDS if KINDS[other] == KINDS[relation] and other != relation]
+    others = [other for other in KINDS if other != relation and other not in same_kind]
+    relations = [
+        relation,
+        str(rng.choice(same_kind)),
+        *(str(r) for r in rng.choice(others, size=number, replace=False)),
+    ]
     names = draw_names(rng, people)
     return names, relations, draw_values(rng, relations, language, names[1:])
 
@@ -70,19 +74,19 @@ def _passage(rng: Rng, language: str, name: str, values: dict[str, str]) -> str:
 
 
 def _nli(rng: Rng, language: str, people: str, identifier: str) -> Pair:
-    """Entailed: a fact of the passage; contradicted: one with the value of another; neutral: one that it lacks."""
+    """Entailed: a fact of the passage. Contradicted: a fact with another value. Neutral: a fact not in the passage."""
     names, relations, values = _facts(rng, language, people, 1)
     label = str(rng.choice(["entailment", "neutral", "contradiction"]))
-    asked, other = relations[0], relations[1]
-    told = {r: v for r, v in values.items() if r != asked} if label == "neutral" else values
-    value = values[other] if label == "contradiction" else values[asked]
-    hypothesis = _statement(rng, language, asked, names[0], value)
-    return Pair(id=identifier, group=identifier, first=_passage(rng, language, names[0], told), second=hypothesis,
+    relation, other = relations[0], relations[1]
+    stated = {r: v for r, v in values.items() if r != relation} if label == "neutral" else values
+    value = values[other] if label == "contradiction" else values[relation]
+    hypothesis = _statement(rng, language, relation, names[0], value)
+    return Pair(id=identifier, group=identifier, first=_passage(rng, language, names[0], stated), second=hypothesis,
                 label=label)  # fmt: skip
 
 
 def _paraphrase(rng: Rng, language: str, people: str, identifier: str) -> Pair:
-    """The same fact in two templates, or two facts whose values are of one kind."""
+    """Return one fact in two templates, or two relations of one kind with the same value."""
     names, relations, values = _facts(rng, language, people, 1)
     first, same = relations[0], bool(rng.integers(2))
     second = first if same else relations[1]
@@ -94,18 +98,18 @@ def _paraphrase(rng: Rng, language: str, people: str, identifier: str) -> Pair:
 
 
 def _choice(rng: Rng, language: str, people: str, identifier: str) -> ChoiceQuestion:
-    """A passage with a question, and three values: the right one, one of another kind, one that is not there."""
+    """Return a question on a passage with three values: correct, of another kind, and not in the passage."""
     names, relations, values = _facts(rng, language, people, 1)
-    asked = relations[0]
-    kind = KINDS[asked]
+    relation = relations[0]
+    kind = KINDS[relation]
     absent = {
         "city": lambda: str(rng.choice([c for c in texts()["cities"] if c not in values.values()])),
         "year": lambda: str(rng.integers(1920, 2010)),
         "person": lambda: draw_names(rng, people)[0],
     }[kind]()
-    choices = [values[asked], values[relations[2]], absent]
+    choices = [values[relation], values[relations[2]], absent]
     order = rng.permutation(3)
-    question = texts()[language][asked][2 + int(rng.integers(2))].format(name=names[0])
+    question = texts()[language][relation][2 + int(rng.integers(2))].format(name=names[0])
     return ChoiceQuestion(
         id=identifier,
         group=identifier,
@@ -115,8 +119,8 @@ def _choice(rng: Rng, language: str, people: str, identifier: str) -> ChoiceQues
     )
 
 
-def _tagged(tags_of: Callable[[list[str], str | None], list[str]]) -> Callable[..., Sentence]:
-    """Sentences whose words have the tags that their part of the template gives them."""
+def _tagged_sentence(tags_of: Callable[[list[str], str | None], list[str]]) -> Callable[..., Sentence]:
+    """Return a generator of sentences whose words are tagged by their role in the template."""
 
     def make(rng: Rng, language: str, people: str, identifier: str) -> Sentence:
         relation = str(rng.choice(list(KINDS)))
@@ -128,9 +132,9 @@ def _tagged(tags_of: Callable[[list[str], str | None], list[str]]) -> Callable[.
         for part in re.split(r"(\{name\}|\{value\})", template):
             kind = {"{name}": "person", "{value}": KINDS[relation]}.get(part)
             text = {"{name}": names[0], "{value}": value}.get(part, part)
-            found = WORD.findall(text)
-            words += found
-            tags += tags_of(found, kind)
+            part_words = WORD.findall(text)
+            words += part_words
+            tags += tags_of(part_words, kind)
         return Sentence(id=identifier, group=identifier, words=tuple(words), tags=tuple(tags))
 
     return make
@@ -160,22 +164,22 @@ def _line(rng: Rng, language: str, people: str, identifier: str) -> Line:
 
 
 def _translation(rng: Rng, language: str, people: str, identifier: str) -> Translation:
-    """A fact in two languages. A job is named in each, all else is the same in both."""
+    """Return a fact in two languages. Jobs are translated; other values are the same in both."""
     relation = str(rng.choice(list(KINDS)))
     names = draw_names(rng, people)
     if KINDS[relation] == "job":
-        which = int(rng.integers(len(texts()["jobs"]["en"])))
-        pair = [str(texts()["jobs"][tongue][which]) for tongue in (language, "en")]
+        index = int(rng.integers(len(texts()["jobs"]["en"])))
+        pair = [str(texts()["jobs"][code][index]) for code in (language, "en")]
     else:
         pair = [draw_values(rng, [relation], language, names[1:])[relation]] * 2
-    told = [
-        _statement(rng, tongue, relation, names[0], value) for tongue, value in zip((language, "en"), pair, strict=True)
+    sentences = [
+        _statement(rng, code, relation, names[0], value) for code, value in zip((language, "en"), pair, strict=True)
     ]
-    return Translation(id=identifier, group=identifier, text=told[0], english=told[1])
+    return Translation(id=identifier, group=identifier, text=sentences[0], english=sentences[1])
 
 
-def _asked(rng: Rng, language: str, people: str, identifier: str) -> Asked:
-    """A question on a passage of three facts, whose candidates are its sentences."""
+def _retrieval_question(rng: Rng, language: str, people: str, identifier: str) -> Asked:
+    """Return a question on a passage of three facts; the candidates are the sentences of the passage."""
     names, relations, values = _facts(rng, language, people, 1)
     rng.shuffle(relations)
     sentences = [_statement(rng, language, relation, names[0], values[relation]) for relation in relations]
@@ -190,17 +194,17 @@ def _asked(rng: Rng, language: str, people: str, identifier: str) -> Asked:
     )
 
 
-_MAKERS: dict[str, Callable[[Rng, str, str, str], Example]] = {
+_GENERATORS: dict[str, Callable[[Rng, str, str, str], Example]] = {
     "nli": _nli,
     "paraphrase": _paraphrase,
     "choice": _choice,
-    "pos": _tagged(_upos),
-    "ner": _tagged(_entities),
-    "ccg": _tagged(_supertags),
+    "pos": _tagged_sentence(_upos),
+    "ner": _tagged_sentence(_entities),
+    "ccg": _tagged_sentence(_supertags),
     "mlm": _line,
     "tatoeba": _translation,
-    "lareqa": _asked,
+    "lareqa": _retrieval_question,
 }
 
-WORLD_TASKS = ("qa", *_MAKERS)
-"""The tasks that the embedded world has examples of."""
+WORLD_TASKS = ("qa", *_GENERATORS)
+"""The tasks for which the embedded world has examples."""
