@@ -56,8 +56,8 @@ def main() -> None:
     print("| trials | fit | proposal | verdict |\n|---|---|---|---|")
     for count in asked.trials:
         records = [trial(number, space, asked.languages, rng) for number in range(count)]
-        courses = PlannedCurves(space, {"target": tuple(range(10, 101, 10))}, 100.0, "windows")
-        response = Response(space, courses)
+        planned_curves = PlannedCurves(space, {"target": tuple(range(10, 101, 10))}, 100.0, "windows")
+        response = Response(space, planned_curves)
         began = time.perf_counter()
         response.fitted(records)
         fit = time.perf_counter() - began

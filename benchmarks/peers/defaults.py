@@ -3,8 +3,8 @@
     python benchmarks/peers/defaults.py [--seeds 100] [--part 0.6667]
 
 On the recorded `ratio` table: units of a full trial paid after the four baselines until a part of the hypervolume of
-true means between the baselines alone and the whole table is gained. Prints the mean of both, and their ratio with its 95 %
-bootstrap interval over seeds.
+true means between the baselines alone and the whole table is gained. Prints the mean of both, and their ratio
+with its 95 % bootstrap interval over seeds.
 """
 
 from __future__ import annotations

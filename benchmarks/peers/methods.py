@@ -32,8 +32,8 @@ class Ours:
     """The `mixture` sampler, and the pruner that stops on evidence."""
 
     def __init__(self, problem: Problem, seed: int, *, pruner: str = "front") -> None:
-        courses = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
-        self._response = Response(problem.space, courses)
+        planned_curves = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
+        self._response = Response(problem.space, planned_curves)
         self._sampler = MixtureProposals(self._response, seed=seed)
         self._records: list[TrialRecord] = []
         self._pruner: Any = (
@@ -97,8 +97,8 @@ class Law:
     """A law of mixtures that is fitted: the sampler of a study, without a pruner; other parameters are drawn."""
 
     def __init__(self, problem: Problem, seed: int, name: str) -> None:
-        courses = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
-        self._sampler = LawSampler(name, {}, Response(problem.space, courses), sources={}, seed=seed)
+        planned_curves = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
+        self._sampler = LawSampler(name, {}, Response(problem.space, planned_curves), sources={}, seed=seed)
 
     def propose(self, view: View, number: int) -> Coordinates:
         return self._sampler.propose(view, number)  # type: ignore[arg-type]

@@ -159,7 +159,7 @@ class ModelQueries:
             StudyError: If every rung costs more.
         """
         candidates = [*self._grid, *self._spread, *(r.params for r in self._response.learned(self.view.records))]
-        curves = [self._response.courses.of(params) for params in candidates]
+        curves = [self._response.planned_curves.of(params) for params in candidates]
         table, costs = self._model.table_of(candidates, curves), np.concatenate([curve.costs for curve in curves])
         owner = np.repeat(np.arange(len(candidates)), [len(curve.costs) for curve in curves])
         affordable = np.flatnonzero(costs <= most)
@@ -190,7 +190,7 @@ class ModelQueries:
         if best < 1e-9:
             return None
         endpoints = [self.place(0.0), self.place(best)]
-        curves = [self._response.courses.of(params) for params in endpoints]
+        curves = [self._response.planned_curves.of(params) for params in endpoints]
         draws = self._model.draw(self._model.table_of(endpoints, curves), DRAWS) @ self._weights
         reference_costs, best_costs = curves[0].costs, curves[1].costs
         times = []

@@ -118,7 +118,7 @@ class Session:
     def keep_weights(self) -> None:
         """Update the retained checkpoints to the current study; the previous run may have died before that."""
         if self.retention is not None:
-            view = self.study.view
+            view = self.study.state
             recommended = self.study.adviser.recommended(view.records)
             self.retention.update(view.records, recommended, view.front.points(view.records))
 
@@ -244,7 +244,7 @@ class Session:
         """Return the assignment to resume after a fault of Ray; None if this process no longer owns the trial."""
         trial = self.study.live.get(number)
         self._last_reports[number] = time.monotonic()
-        return None if trial is None else trial.job(number)
+        return None if trial is None else trial.assignment(number)
 
     def _report(self, number: int, progress: Progress) -> Decision:
         try:
@@ -265,7 +265,7 @@ class Session:
 
     def _ended(self, number: int) -> None:
         """Report the end of a trial, and stop the search after too many consecutive failures."""
-        records = self.study.view.records
+        records = self.study.state.records
         self.study.adviser.update(records, hurried=True)  # first, since the recommended weights are retained
         self._changed()
         if self.remote_store is not None:
@@ -285,12 +285,12 @@ class Session:
     def _limit(self) -> str | None:
         if self.budget.hours is not None and time.monotonic() - self.began >= self.budget.hours * 3600:
             return f"⟨max_hours⟩ {self.budget.hours:g}"
-        if self.budget.cost is not None and self.study.view.paid >= self.budget.cost:
+        if self.budget.cost is not None and self.study.state.paid >= self.budget.cost:
             return f"⟨max_cost⟩ {self.budget.cost:g}"
         return None
 
     def _changed(self) -> None:
-        view = self.study.view
+        view = self.study.state
         recommended = self.study.adviser.recommended(view.records) if self.retention is not None else None
         version = (view.front.joined, view.num_finished, recommended.number if recommended is not None else -1)
         if self.retention is not None and version != self._retained_version:

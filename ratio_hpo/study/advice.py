@@ -102,7 +102,7 @@ def advise(response: Response, records: Sequence[TrialRecord]) -> Advice | None:
     complete = [number for number in complete if number in expected]  # the model leaves trials out of a large study
     trial = max(complete, key=lambda number: (expected[number][0], -number))
     members = []
-    for candidate in model.standings():
+    for candidate in model.front_candidates():
         if candidate.probability >= SHOWN:
             point = next(p for p in records[candidate.trial].scored if p.cost == candidate.cost)
             members.append(

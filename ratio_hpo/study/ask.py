@@ -61,11 +61,11 @@ class TrialStarter:
         endings: TrialFinisher,
         plan_trial: PlanTrial,
         settings: Mapping[str, Any],
-        look: Callable[[], None],
+        refresh: Callable[[], None],
     ) -> None:
         self._plan, self._study_id, self._sampler, self._step_sweeps = plan, study_id, sampler, step_sweeps
         self._running, self._state, self._finisher = claims, view, endings
-        self._plan_trial, self._settings, self._refresh = plan_trial, dict(settings), look
+        self._plan_trial, self._settings, self._refresh = plan_trial, dict(settings), refresh
         self._domains = distributions(plan.space)
 
     def next(self, most_trials: int) -> TrialAssignment | None:
@@ -118,7 +118,7 @@ class TrialStarter:
         self._running.add(number, claim)
         if init.step_sweeps:
             self._refresh()
-        return claim.job(number)
+        return claim.assignment(number)
 
     def _trial_init(self, number: int) -> TrialInit | _Refusal:
         """Return what is stored of a trial when it starts."""

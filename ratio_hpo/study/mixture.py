@@ -47,7 +47,7 @@ OPTIONS = ("warm_start", "prior")
 """Options for priors: see `warm_start.py`."""
 
 
-class Watched(Protocol):
+class ObservedTrials(Protocol):
     """The part of `StudyState` that the sampler reads."""
 
     records: list[TrialRecord]
@@ -71,7 +71,7 @@ class MixtureProposals:
         dimensions = sum(domain.dimensions for domain in self._space.parameters.values())
         self._design = min(max(dimensions + 1, MIN_DESIGN), MAX_DESIGN)
 
-    def propose(self, view: Watched, number: int) -> Coordinates:
+    def propose(self, view: ObservedTrials, number: int) -> Coordinates:
         rng = np.random.default_rng(integer_hash("mixture", self._seed, number))
         records = view.records[:number]
         if len(self._response.ended(records)) < self._design:
@@ -80,7 +80,7 @@ class MixtureProposals:
             params = self._best_candidate(self._response.model(records), reuses=view.reuses, rng=rng)
         return fixed_values(self._space, params)
 
-    def exhausted(self, view: Watched) -> bool:
+    def exhausted(self, view: ObservedTrials) -> bool:
         return False
 
     def _design_point(self, records: Sequence[TrialRecord], rng: np.random.Generator) -> Params:
@@ -124,7 +124,7 @@ class MixtureProposals:
         if not tried:
             return np.ones(len(candidates), dtype=bool)
         new, old = self._response.ends(candidates), self._response.ends([self._project(params) for params in tried])
-        longest = np.array([self._response.courses.of(params).windows[-1].max() for params in candidates])
+        longest = np.array([self._response.planned_curves.of(params).windows[-1].max() for params in candidates])
         windows = np.abs(new.shares[:, None] - old.shares[None]).max(axis=2, initial=0.0) * longest[:, None]
         others = np.abs(new.others[:, None] - old.others[None]).max(axis=2, initial=0.0)
         is_new: NDArray[np.bool_] = ~((windows < SAME) & (others < EQUAL)).any(axis=1)

@@ -58,13 +58,13 @@ class Response:
     def __init__(
         self,
         space: Space,
-        courses: PlannedCurves,
+        planned_curves: PlannedCurves,
         targets: Mapping[str, float] | None = None,
         *,
         weights: Mapping[str, float] | None = None,
         looks_ahead: bool = False,
     ) -> None:
-        self.space, self.courses = space, courses
+        self.space, self.planned_curves = space, planned_curves
         self._targets, self._weights = dict(targets or {}), dict(weights or {})
         self.looks_ahead = looks_ahead
         self._steps = [name for name, domain in space.parameters.items() if isinstance(domain, Steps)]
@@ -75,7 +75,7 @@ class Response:
     @cached_property
     def features(self) -> Features:
         """Feature columns of the model."""
-        stages = {stage: float(grid[0]) if grid else 1.0 for stage, grid in self.courses.rungs.items()}
+        stages = {stage: float(grid[0]) if grid else 1.0 for stage, grid in self.planned_curves.rungs.items()}
         return Features(self.space, stages, looks_ahead=self.looks_ahead)
 
     def learned(self, records: Sequence[TrialRecord]) -> list[TrialRecord]:
@@ -131,13 +131,15 @@ class Response:
     def ends(self, params: Sequence[Params]) -> FeatureTable:
         """Return the feature columns of the last points of trials with these parameters."""
         points = [Point(params=trial_params, windows={}) for trial_params in params]
-        return self.features.along(points, [self.courses.of(trial_params).windows[-1:] for trial_params in params])
+        return self.features.along(
+            points, [self.planned_curves.of(trial_params).windows[-1:] for trial_params in params]
+        )
 
     def model(self, records: Sequence[TrialRecord]) -> StudyModel:
         """Return the model of the trials so far; running trials are imputed with its predictions."""
         state = tuple((r.number, r.state, len(r.curve), r.done) for r in records)
         if self._current_model is None or self._current_model[0] != state:
-            self.courses.learn(records)
+            self.planned_curves.learn(records)
             self._current_model = (state, StudyModel(self, records))
         return self._current_model[1]
 
@@ -151,7 +153,7 @@ class Response:
             from ratio_hpo.surrogate.model import ResponseModel
 
             first_observations = self.observations(ended[:count])
-            evidence, stages = self.evidence(first_observations), len(self.courses.rungs)
+            evidence, stages = self.evidence(first_observations), len(self.planned_curves.rungs)
             model = ResponseModel(
                 self.features.blocks,
                 stages,

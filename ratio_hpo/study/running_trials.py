@@ -131,7 +131,7 @@ class RunningTrial:
         at_last_rung = progress.stage == last_stage and progress.windows >= grid[-1]
         return at_last_rung or progress.cost >= plan.largest_cost
 
-    def job(self, number: int) -> TrialAssignment:
+    def assignment(self, number: int) -> TrialAssignment:
         """Return the assignment with which another process resumes the trial."""
         return TrialAssignment(
             number=number,

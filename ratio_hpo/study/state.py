@@ -73,7 +73,7 @@ class StudyState:
         self._stored = stored
         self._refreshed_at = -POLL_SECONDS
 
-    def look(self, *, but: Container[int] = (), at_once: bool = True) -> StorageUpdate:
+    def refresh(self, *, but: Container[int] = (), at_once: bool = True) -> StorageUpdate:
         """Refresh from the storage.
 
         Args:

@@ -51,7 +51,7 @@ class Study:
     plan: StudyPlan
     storage: RetryingStorage
     live: RunningTrials
-    view: StudyState
+    state: StudyState
 
     def __init__(
         self,
@@ -69,20 +69,20 @@ class Study:
         self._pruned_by = pruner[0]
         planned = plan_trial or (lambda params, seed: UNPLANNED)
         known = known or partial(view_study, storage)
-        self._by = make_components(plan, sampler, pruner, planned, lambda: self.view.records, known)
+        self._by = make_components(plan, sampler, pruner, planned, lambda: self.state.records, known)
         self._optuna = open_study(plan, storage)
         self._guard = guard_study(storage, self._optuna._study_id)
         self.live = RunningTrials(storage)
         self._lock = threading.RLock()
-        self.view = StudyState(storage, self._optuna, stored)
+        self.state = StudyState(storage, self._optuna, stored)
         self.adviser = Adviser(self._by.response, storage, self._optuna._study_id, idle=bool(plan.replicates))
         self._refresh()
         self._finisher = TrialFinisher(
-            plan, storage, self._optuna, self.live, self.view, self._by.pruner, self._refresh
+            plan, storage, self._optuna, self.live, self.state, self._by.pruner, self._refresh
         )
         trial_settings = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
         self._starter = TrialStarter(
-            plan, self._optuna._study_id, self._by.sampler, self._by.step_sweeps, self.live, self.view, self._finisher,
+            plan, self._optuna._study_id, self._by.sampler, self._by.step_sweeps, self.live, self.state, self._finisher,
             planned, trial_settings, self._refresh,
         )  # fmt: skip
         self._finisher.settle()
@@ -103,7 +103,7 @@ class Study:
         """Return the stored records of all trials, by number."""
         with self._lock:
             self._refresh()
-            return list(self.view.records)
+            return list(self.state.records)
 
     def is_done(self, most_trials: int) -> bool:
         """Return whether the requested number of trials has been started and all of them have ended."""
@@ -112,13 +112,13 @@ class Study:
 
     def is_exhausted(self) -> bool:
         """Return whether the sampler has no more proposals."""
-        return self._by.sampler.exhausted(self.view)
+        return self._by.sampler.exhausted(self.state)
 
     def next(self, most_trials: int) -> TrialAssignment | None:
         """Return a trial to run: an orphaned one, a waiting one or a new one; None if there is nothing to do."""
         with self._lock:
             self._refresh()
-            for number in self.view.numbers(State.RUNNING):
+            for number in self.state.numbers(State.RUNNING):
                 assignment = self._adopt(number) if number not in self.live else None
                 if assignment is not None:
                     return assignment
@@ -128,8 +128,8 @@ class Study:
         """Return the leases of running trials that other processes hold."""
         with self._lock:
             self._refresh()
-            running = [n for n in self.view.numbers(State.RUNNING) if not self.view.records[n].done]
-            leases = {n: self.view.lease(n) for n in running if n not in self.live}
+            running = [n for n in self.state.numbers(State.RUNNING) if not self.state.records[n].done]
+            leases = {n: self.state.lease(n) for n in running if n not in self.live}
             return {number: lease for number, lease in leases.items() if lease is not None}
 
     def report(self, number: int, progress: Progress) -> Decision:
@@ -147,7 +147,7 @@ class Study:
                 return Decision.CONTINUE
             self._refresh(at_once=False)
             progress = replace(progress.with_means(), time=progress.time or time.time())
-            self.view.check_languages(progress)
+            self.state.check_languages(progress)
             progress = progress.with_spent(progress.spent + trial.spent_again)
             self._by.pruner.observe(number, progress)
             decision = self._by.pruner.decide(number, progress)
@@ -161,7 +161,7 @@ class Study:
             trial.curve.append(progress)
             trial.attempts = trial.adoptions = 0
             if not trial.lost:
-                self.view.add(number, progress)
+                self.state.add(number, progress)
             return decision
 
     def complete(self, number: int) -> None:
@@ -221,7 +221,7 @@ class Study:
                 return None
             trial.attempts += 1
             trial.smaller += smaller
-            return trial.job(number) if self.live.write(trial, {rec.ATTEMPTS: trial.attempts}) else None
+            return trial.assignment(number) if self.live.write(trial, {rec.ATTEMPTS: trial.attempts}) else None
 
     def close(self) -> None:
         """Release the running trials, and stop renewing their leases."""
@@ -238,18 +238,18 @@ class Study:
 
     def _refresh(self, *, at_once: bool = True) -> None:
         """Refresh the study state, and pass new records of other processes to the pruner."""
-        self.view.look(but=self.live.held(), at_once=at_once).show(self._by.pruner)
+        self.state.refresh(but=self.live.held(), at_once=at_once).show(self._by.pruner)
 
     def _adopt(self, number: int) -> TrialAssignment | None:
         """Take over a running trial that no live process owns."""
-        trial_id, lease = self.view.trial_id(number), self.view.lease(number)
-        if self.view.records[number].done or (lease is not None and not self.live.watch.is_lost(lease)):
+        trial_id, lease = self.state.trial_id(number), self.state.lease(number)
+        if self.state.records[number].done or (lease is not None and not self.live.watch.is_lost(lease)):
             return None
         claimed = self.live.claim(self._optuna._study_id, trial_id, lease)
         if claimed is None:
             return None
         trial, stored = claimed
-        self.view.take_in([stored]).show(self._by.pruner)
+        self.state.take_in([stored]).show(self._by.pruner)
         attributes = stored.attributes
         trial.attempts = int(attributes.get(rec.ATTEMPTS, 1))
         trial.adoptions = int(attributes.get(rec.ADOPTIONS, 0)) + 1
@@ -266,4 +266,4 @@ class Study:
             how = "killed, out of memory, or crashed"
             self.fail(number, f"its driver died {trial.adoptions - 1} times without a new evaluation ({how})", None)
             return None
-        return trial.job(number)
+        return trial.assignment(number)

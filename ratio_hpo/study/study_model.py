@@ -75,7 +75,7 @@ class StudyModel:
         posterior = self.posterior
         return {trial: (float(posterior.mean[k]), float(posterior.sd[k])) for trial, k in self._last.items()}
 
-    def standings(self) -> list[FrontCandidate]:
+    def front_candidates(self) -> list[FrontCandidate]:
         """Return each point with its probability of being on the front."""
         rng, auxiliary = np.random.default_rng(0), self._unmodelled
         draws = self._model.draws(self._table, FRONT_DRAWS, rng)
@@ -106,10 +106,10 @@ class StudyModel:
         on_front = self.observations.trials[self.posterior.mean >= reached - 1e-12].tolist()
         return [self._records[trial].params for trial in dict.fromkeys([*best, *on_front[:number]])]
 
-    def table_of(self, places: Sequence[Params], courses: Sequence[PlannedCurve]) -> FeatureTable:
+    def table_of(self, places: Sequence[Params], planned_curves: Sequence[PlannedCurve]) -> FeatureTable:
         """Return the feature columns of planned curves, concatenated, without a run effect."""
         points = [Point(params=params, windows={}) for params in places]
-        return self._features.along(points, [course.windows for course in courses])
+        return self._features.along(points, [planned_curve.windows for planned_curve in planned_curves])
 
     def predict(self, table: FeatureTable, *, measured: bool = False) -> Posterior:
         """Predict scores: the average over runs, or, if `measured`, the score of one more run."""
@@ -141,12 +141,12 @@ class StudyModel:
         """
         if not places:
             return np.zeros(0)
-        curves = [self._response.courses.of(params) for params in places]
+        curves = [self._response.planned_curves.of(params) for params in places]
         paid = np.array([curve.costs[-1] for curve in curves])
-        if reuses and self._response.courses.are_planned and not self._response.looks_ahead:
+        if reuses and self._response.planned_curves.are_planned and not self._response.looks_ahead:
             paid = paid - [self._trained_cost(params, curve) for params, curve in zip(places, curves, strict=True)]
         gains = self._gain.expected(self._curves(places, [curve.thinned(LOOKED_AT) for curve in curves]))
-        return gains / (paid + TRIAL_COST * self._response.courses.largest_cost)
+        return gains / (paid + TRIAL_COST * self._response.planned_curves.largest_cost)
 
     def chances(self, places: Sequence[Params]) -> Array:
         """Return the probability that a point of each proposal joins the front [n].
@@ -155,7 +155,7 @@ class StudyModel:
         """
         probabilities, passed_windows = np.zeros(len(places)), set[bytes]()
         for k, params in enumerate(places):
-            curve = self._response.courses.of(params)
+            curve = self._response.planned_curves.of(params)
             new = np.array([row.tobytes() not in passed_windows for row in curve.windows])
             passed_windows |= {row.tobytes() for row in curve.windows}
             if new.any():
@@ -242,12 +242,12 @@ class StudyModel:
 
         auxiliary = self._unmodelled
         costs, means = np.concatenate([costs, auxiliary.costs]), np.concatenate([means, auxiliary.means])
-        return FrontGain(costs, means, self._response.courses.largest_cost)
+        return FrontGain(costs, means, self._response.planned_curves.largest_cost)
 
     def _make(self, evidence: Evidence) -> ResponseModel:
         from ratio_hpo.surrogate.model import ResponseModel
 
-        stages = len(self._response.courses.rungs)
+        stages = len(self._response.planned_curves.rungs)
         priors = self._response.priors
         return ResponseModel(
             self._features.blocks, stages, evidence.table, evidence.scores, self.observations.weights, self._fit, priors
@@ -263,7 +263,7 @@ class StudyModel:
 
     def _remaining_curve(self, record: TrialRecord) -> PlannedCurve:
         """Return the rest of the planned curve of a trial."""
-        return self._response.courses.of(record.params).after(record.curve[-1].cost if record.curve else 0.0)
+        return self._response.planned_curves.of(record.params).after(record.curve[-1].cost if record.curve else 0.0)
 
     def _trained_cost(self, params: Params, curve: PlannedCurve) -> float:
         """Return the cost of the part of the first stage that earlier trials have trained."""
@@ -274,7 +274,7 @@ class StudyModel:
     @cached_property
     def _trained_windows(self) -> dict[str, float]:
         """Windows of the first stage that have been trained, by run."""
-        first_stage = next(iter(self._response.courses.rungs), "")
+        first_stage = next(iter(self._response.planned_curves.rungs), "")
         trained: dict[str, float] = {}
         for run, point in zip(self._runs, self.observations.points, strict=True):
             trained[run] = max(trained.get(run, 0.0), point.windows.get(first_stage, 0.0))

@@ -43,20 +43,20 @@ class TrialFinisher:
         claims: RunningTrials,
         view: StudyState,
         pruner: Pruner,
-        look: Callable[[], None],
+        refresh: Callable[[], None],
     ) -> None:
         self._plan, self._storage, self._optuna, self._running_trials = plan, storage, study, claims
-        self._view, self._pruner, self._look = view, pruner, look
+        self._state, self._pruner, self._refresh = view, pruner, refresh
         self.target = study.user_attrs.get("target")
 
     def done(self, number: int, claim: RunningTrial) -> None:
         """Complete a trial that has done all its work, or mark it as done until the target is known."""
         if self.target is not None:
-            self._end(number, claim, {rec.DONE: True}, State.COMPLETE, self._values(self._view.records[number]))
+            self._end(number, claim, {rec.DONE: True}, State.COMPLETE, self._values(self._state.records[number]))
         else:
             if self._running_trials.finish(claim, {rec.DONE: True}, None):
                 self._pruner.close(number, State.COMPLETE)
-            self._look()
+            self._refresh()
         self.settle()
 
     def prune(self, number: int, claim: RunningTrial, reason: str) -> None:
@@ -76,21 +76,21 @@ class TrialFinisher:
     def settle(self) -> None:
         """Complete the trials that have done all their work and waited for the target."""
         if self.target is None:
-            self.target = resolve_target(self._optuna, self._plan.target, self._view.records)
+            self.target = resolve_target(self._optuna, self._plan.target, self._state.records)
         if self.target is None:
             return
-        running = [self._view.records[number] for number in self._view.numbers(State.RUNNING)]
+        running = [self._state.records[number] for number in self._state.numbers(State.RUNNING)]
         waiting = [record for record in running if record.done]
         for record in waiting:
             end = End(TrialState.COMPLETE, self._values(record))
-            write_end = partial(put_end, trial_id=self._view.trial_id(record.number), end=end)
+            write_end = partial(put_end, trial_id=self._state.trial_id(record.number), end=end)
             self._storage.run(write_end)  # harmless if another driver completes it too
         if waiting:
-            self._look()
+            self._refresh()
 
     def first_failure(self) -> str | None:
         """Return why trial 0 failed if the target depends on it; None otherwise."""
-        first = self._view.records[:1]
+        first = self._state.records[:1]
         if self.target is not None or not first or first[0].state is not State.FAIL:
             return None
         return first[0].reason or "unknown reason"
@@ -112,10 +112,10 @@ class TrialFinisher:
         """Write the end of a trial; return False if this process no longer owns it."""
         end = End(TrialState[state.name], values)
         if not self._running_trials.finish(trial, attributes, end):
-            self._look()
+            self._refresh()
             return False
         self._pruner.close(number, state)
-        self._view.end(
+        self._state.end(
             number,
             state=state,
             done=bool(attributes.get(rec.DONE)),

@@ -96,9 +96,9 @@ class TransferPrior:
             for pair in zip(theirs.columns_of(parameter), ours.columns_of(parameter), strict=False)
         ]
         self._stages = [
-            (theirs.stage_column(stage), grid, ours.stage_column(stage), here.courses.rungs[stage])
-            for stage, grid in there.courses.rungs.items()
-            if stage in here.courses.rungs and grid and here.courses.rungs[stage]
+            (theirs.stage_column(stage), grid, ours.stage_column(stage), here.planned_curves.rungs[stage])
+            for stage, grid in there.planned_curves.rungs.items()
+            if stage in here.planned_curves.rungs and grid and here.planned_curves.rungs[stage]
         ]
 
     def __call__(self, table: FeatureTable) -> Array:

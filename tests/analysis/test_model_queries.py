@@ -133,13 +133,13 @@ def test_a_stored_study_knows_where_steps_of_another_length_end(tmp_path: Path) 
         )
 
     space = Space("steps", {"ratio": Ratio(), "intermediate_steps": Steps(values=(50.0, 100.0, 200.0), absolute=True)})
-    courses = PlannedCurves(space, {"intermediate": (400, 800, 1600), "target": (40, 80)}, 1680.0, "windows")
-    courses.learn([
+    planned_curves = PlannedCurves(space, {"intermediate": (400, 800, 1600), "target": (40, 80)}, 1680.0, "windows")
+    planned_curves.learn([
         TrialRecord(number=0, state=State.COMPLETE, kind="reference_only",
                     params={"ratio": 0.0, "intermediate_steps": 100}, plan=plan(100))
     ])  # fmt: skip
-    assert courses.of({"ratio": 0.5, "intermediate_steps": 50}).costs.tolist() == [400, 440, 480]
-    assert courses.of({"ratio": 0.5, "intermediate_steps": 200}).costs.tolist() == [400, 800, 1600, 1640, 1680]
+    assert planned_curves.of({"ratio": 0.5, "intermediate_steps": 50}).costs.tolist() == [400, 440, 480]
+    assert planned_curves.of({"ratio": 0.5, "intermediate_steps": 200}).costs.tolist() == [400, 800, 1600, 1640, 1680]
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_node_is_lost_and_one_joins_while_a_search_runs(cluster_of_two: Any, t
     resources = Resources(backend="ray", workers=2, ray_address=cluster_of_two.address)
     search = threading.Thread(target=run_ray, args=(session, says_its_node, 2, resources), daemon=True)
     search.start()
-    while len(nodes(tmp_path)) < 2 or not study.view.records[-1].curve:
+    while len(nodes(tmp_path)) < 2 or not study.state.records[-1].curve:
         time.sleep(0.1)
     lost, stays = cluster_of_two.two
     cluster_of_two.remove_node(lost, allow_graceful=False)

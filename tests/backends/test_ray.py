@@ -143,8 +143,8 @@ def slow(params: Params, context: Context) -> Iterator[Progress]:
 def kills(study: Study, names: list[str], killed: dict[str, float]) -> None:
     """Kill one of Ray's servers below this process after another, each when another trial has begun its curve."""
     for name in names:
-        num_started = len(study.view.records)
-        while len(study.view.records) <= num_started or not study.view.records[-1].curve:
+        num_started = len(study.state.records)
+        while len(study.state.records) <= num_started or not study.state.records[-1].curve:
             time.sleep(0.1)
         [server] = [p for p in psutil.Process().children(recursive=True) if p.name() == name]
         server.kill()

@@ -127,8 +127,8 @@ def test_of_very_many_trials_the_good_ones_are_not_forgotten() -> None:
         return TrialRecord(number=number, state=State.COMPLETE, kind="sampled", params=params, curve=curve)
 
     records = [record(number) for number in range(450)]
-    courses = PlannedCurves(plan.space, plan.rungs, plan.largest_cost, "windows")
-    advice = advise(Response(plan.space, courses), records)
+    planned_curves = PlannedCurves(plan.space, plan.rungs, plan.largest_cost, "windows")
+    advice = advise(Response(plan.space, planned_curves), records)
     assert advice is not None
     assert advice.trial < 40
     assert advice.mean == pytest.approx(0.9, abs=0.02)

@@ -79,7 +79,7 @@ def test_a_search_ends_with_one_line_and_without_a_failure(open_study: Make, tmp
 
     with pytest.raises(StorageReplaced, match="the database was deleted while this search ran"):
         run_local(Session(study=study, budget=Budget(trials=4), root=tmp_path), objective)
-    assert not any(record.state is State.FAIL for record in study.view.records)
+    assert not any(record.state is State.FAIL for record in study.state.records)
 
 
 def test_drivers_of_one_study_raise_one_counter(open_study: Make) -> None:

@@ -310,7 +310,7 @@ def test_who_lost_a_trial_does_not_end_it(end: str, open_study: Make) -> None:
     record = open_study().records()[0]
     assert record.state is State.RUNNING
     assert not record.done
-    assert read_leases(study.storage, [study.view.trial_id(0)]).popitem()[1].token == "other"
+    assert read_leases(study.storage, [study.state.trial_id(0)]).popitem()[1].token == "other"
 
 
 def test_a_lease_that_was_taken_over_is_noticed(open_study: Make) -> None:
@@ -332,7 +332,7 @@ def test_renewal_is_seen(open_study: Make) -> None:
 
 def test_ends_let_go_of_the_lease(open_study: Make, search: Make) -> None:
     study = search(open_study(), 6)
-    assert not read_leases(study.storage, [study.view.trial_id(n) for n in range(6)])
+    assert not read_leases(study.storage, [study.state.trial_id(n) for n in range(6)])
 
 
 def test_who_was_faster_begins_the_trial(open_study: Make) -> None:
@@ -369,7 +369,7 @@ def test_deleting_a_study_deletes_its_leases(open_study: Make) -> None:
     study = open_study()
     study.next(1)
     study.close()
-    take(study.storage, elsewhere(study.view.trial_id(0), renewed=1.0), None)
+    take(study.storage, elsewhere(study.state.trial_id(0), renewed=1.0), None)
     delete_study(study.storage, study.plan.name)
     with study.storage.engine.connect() as connection:
         assert connection.execute(sql.select(LEASES)).all() == []

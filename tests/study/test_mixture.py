@@ -116,8 +116,8 @@ def test_many_trials_at_once_are_all_different(open_study: Make, search: Callabl
 
 
 def model_of(space: Space, records: list, plan: Callable | None = None) -> StudyModel:
-    courses = PlannedCurves(space, GRID, 220.0, "windows", plan)
-    return Response(space, courses).model(records)
+    planned_curves = PlannedCurves(space, GRID, 220.0, "windows", plan)
+    return Response(space, planned_curves).model(records)
 
 
 def steps_study(tmp_path: Path, search: Callable, **options: object) -> Study:
@@ -163,10 +163,10 @@ def test_a_place_that_was_tried_is_worth_less_than_a_better_one(tmp_path: Path, 
 
 def test_courses_are_planned_or_shown_or_every_rung(tmp_path: Path, search: Callable) -> None:
     params = {"ratio": 0.5, "intermediate_steps": 100}
-    course = PlannedCurves(STEPS, GRID, 220.0, "windows", planned).of(params)
-    assert course.windows.tolist() == [[50, 0], [100, 0], [100, 10], [100, 20]]
-    assert course.costs.tolist() == [50, 100, 110, 120]
-    assert course.after(100).costs.tolist() == [110, 120]
+    planned_curve = PlannedCurves(STEPS, GRID, 220.0, "windows", planned).of(params)
+    assert planned_curve.windows.tolist() == [[50, 0], [100, 0], [100, 10], [100, 20]]
+    assert planned_curve.costs.tolist() == [50, 100, 110, 120]
+    assert planned_curve.after(100).costs.tolist() == [110, 120]
     unplanned = PlannedCurves(STEPS, GRID, 220.0, "windows", lambda params: UNPLANNED)
     assert unplanned.of(params).costs.tolist() == [50, 100, 200, 210, 220]
     records = steps_study(tmp_path, search, sampler=("random", {})).records()

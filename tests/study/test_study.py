@@ -192,8 +192,8 @@ def test_tpe_looks_at_all_coordinates_together_unless_told_otherwise(
     """In a study of two objectives Optuna's own default looks at each coordinate alone."""
     study = search(open_study(pruner=("none", {})), 10)
     sampler = OptunaSampler("tpe", options, space=study.plan.space, seed=0)._make(10)
-    trial = study.view.optuna.get_trials()[9]
-    looked_at = set(sampler.infer_relative_search_space(study.view.optuna, trial))
+    trial = study.state.optuna.get_trials()[9]
+    looked_at = set(sampler.infer_relative_search_space(study.state.optuna, trial))
     assert looked_at == (set(study.plan.space.coordinates()) if together else set())
 
 

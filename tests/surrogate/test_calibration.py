@@ -29,8 +29,8 @@ def covered(problem: Problem, draw: int) -> tuple[float, float]:
     ]  # fmt: skip
     held = order[FITTED:]
     assert len(held) >= 100
-    courses = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
-    response = Response(problem.space, courses)
+    planned_curves = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
+    response = Response(problem.space, planned_curves)
     model = response.model(records)
     told = model.predict(response.ends([problem.rows[row] for row in held]), measured=True)
     last = [problem.curves[row][seed][-1] for row in held]

@@ -7,9 +7,9 @@ from typing import Any
 
 from ratio_hpo.analysis.plots.base import Facts, Plot
 from ratio_hpo.analysis.plots.confirmation import CONFIRMATION, NOISE
-from ratio_hpo.analysis.plots.course import CURVES, HYPERVOLUME, SAVINGS, TIMELINE
 from ratio_hpo.analysis.plots.front import FRONT
 from ratio_hpo.analysis.plots.parameters import IMPORTANCE, PARALLEL, REALISED, SLICES, TERNARY
+from ratio_hpo.analysis.plots.progress import CURVES, HYPERVOLUME, SAVINGS, TIMELINE
 from ratio_hpo.analysis.plots.response import GAINS, HEAT, LANGUAGES, RESPONSE
 from ratio_hpo.analysis.plots.style import styled
 from ratio_hpo.core.config import did_you_mean
