@@ -91,7 +91,7 @@ def test_reference_values_make_domains_factors(tmp_path: Path) -> None:
         ({"sampler": "tep"}, "did you mean 'tpe'"),
         ({"baselines": []}, "target needs `score`"),
         ({"space": {"learning_rate": LogUniform(low=0.1, high=1)}}, "needs `score`, because space"),
-        ({"enqueue": [{"ratio": 2}]}, r"enqueue\.0\.ratio: needs a value"),
+        ({"enqueue": [{"ratio": 2}]}, r"enqueue\.0\.ratio: value must be in"),
         ({"values": {"lr": 1.0}}, r"values\.lr: not a parameter of space"),
         ({"objective": "nowhere:f"}, "cannot be imported"),
         ({"objective": "math:cosi"}, "did you mean 'cos'"),

@@ -6,7 +6,6 @@ import gc
 import json
 import shutil
 import sys
-import textwrap
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -87,23 +86,32 @@ def print_table(
 
     Args:
         right: names of right-aligned columns.
-        fold: in a terminal, wrap the last column to the terminal's width.
+        fold: in a terminal, wrap columns of text so that the table fits.
     """
     table = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(name), *(len(row[k]) for row in table)) if table else len(name) for k, name in enumerate(columns)]
-    lines = [list(columns)]
-    last_width = widths[-1]
-    if fold and sys.stdout.isatty():
-        free = shutil.get_terminal_size().columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
-        last_width = min(widths[-1], max(free, len(columns[-1])))
-    for row in table:
-        first, *others = (
-            textwrap.wrap(row[-1], last_width, break_on_hyphens=False) if len(row[-1]) > last_width else [row[-1]]
-        )
-        lines += [[*row[:-1], first], *([*[""] * (len(row) - 1), other] for other in others)]
-    for line in lines:
+    terminal = shutil.get_terminal_size().columns
+    if fold and sys.stdout.isatty() and sum(widths) + 2 * (len(widths) - 1) > terminal:
+        _print_folded(columns, table, right, terminal)
+        return
+    for line in [list(columns), *table]:
         cells = [
             cell.rjust(width) if name in right else cell.ljust(width)
             for name, cell, width in zip(columns, line, widths, strict=True)
         ]
         click.echo("  ".join(cells).rstrip())
+
+
+def _print_folded(columns: Sequence[str], table: Sequence[Sequence[str]], right: Sequence[str], width: int) -> None:
+    """Print a table whose text columns are wrapped, so that it fits into the width."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    folded = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), collapse_padding=True, header_style="")
+    for name in columns:
+        numeric = name in right
+        folded.add_column(Text(name), justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    for row in table:
+        folded.add_row(*map(Text, row))
+    Console(width=width, highlight=False, markup=False, color_system=None).print(folded)

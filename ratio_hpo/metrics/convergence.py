@@ -25,7 +25,7 @@ def cost_to_target(curve: Curve, target: float) -> float:
         return 0.0
     for next_cost, value in curve:
         if value >= target:
-            return cost + (next_cost - cost) * (target - best) / (value - best)
+            return min(cost + (next_cost - cost) * (target - best) / (value - best), next_cost)  # rounding
         cost, best = next_cost, max(best, value)
     return math.inf
 

@@ -135,7 +135,7 @@ def test_a_confirmation_cannot_be_searched_or_confirmed(root: Path) -> None:
 
 
 def test_what_was_made_from_python_needs_its_objective(root: Path) -> None:
-    with pytest.raises(StudyError, match="give `objective` and `space`"):
+    with pytest.raises(StudyError, match="pass the same `objective` and `space`"):
         confirm("known", root=root, **QUIET)
 
 

@@ -77,7 +77,7 @@ def test_what_does_nothing_matters_least(told: dict[str, Any]) -> None:
 
 
 def test_a_cost_limit_is_kept(told: dict[str, Any], study: LoadedStudy) -> None:
-    assert told["within"]["cost"] <= 50
+    assert told["best_under_cost"]["cost"] <= 50
     with pytest.raises(StudyError, match="no rung costs 10 windows or less; the cheapest rung costs 25"):
         study.ask(max_cost=10)
 

@@ -41,7 +41,7 @@ VALUES = {
     "steps": (("search", "--dry-run", "-S", f"stages.intermediate.steps={10**12}"), "less than or equal to 100000000"),
     "questions": (
         ("search", "--dry-run", "-S", f"corpora.pool.questions={10**13}"),
-        "needs at most 10,000,000 a language",
+        "needs at most 10,000,000 per language",
     ),
     "share": (
         ("search", "--dry-run", "--remote-store", "ftp://127.0.0.1:1/x"),
@@ -93,7 +93,7 @@ SPACES = {
         "name: x\nparameters:\n  intermediate_steps: {type: uniform, low: 1, high: 2}\n",
         "parameters.intermediate_steps: needs type steps",
     ),
-    "objective": ("name: x\nobjective: mine\nparameters:\n  ratio: {type: ratio}\n", "needs custom or built-in"),
+    "objective": ("name: x\nobjective: mine\nparameters:\n  ratio: {type: ratio}\n", "must be `custom` or `built-in`"),
 }
 
 
@@ -129,7 +129,7 @@ def test_a_pipe_is_refused_at_once(run: Any, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
     answer = run(tmp_path, "validate", "pipe.yaml")
     one_line(answer, 2)
-    assert "needs a file, but this is a pipe" in answer.err
+    assert "needs a regular file, but this is a pipe" in answer.err
 
 
 def test_json_of_a_search_is_json_whatever_the_objective_prints(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_json_of_a_search_is_json_whatever_the_objective_prints(tmp_path: Path) 
 COMMANDS = [
     "status", "list", "trial 0", "best", "pareto", "compare 0 1", "export trials", "export recipe", "gc --dry-run",
     "enqueue ratio=0.4", "retry", "rename fragile x", "delete fragile --yes", "track", "ui --no-browser",
-    "resume fragile",
+    "resume fragile", "ask", "confirm", "noise", "report", "plot front", "transfer", "export config", "export weights",
 ]  # fmt: skip
 
 
@@ -169,6 +169,7 @@ def test_a_study_of_another_version_is_refused_by_every_command(
         answer = run(finished, *command.split())
         one_line(answer, 2)
         assert f"study fragile was made by {when} version" in answer.err, command
+        assert "export it with that version (`ratio-hpo export trials`" in answer.err
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,7 @@ def test_a_stripped_test_file_is_told_as_such(case: str, tmp_path: Path) -> None
         ("nli", {"premise": "", "hypothesis": "B.", "label": 0}, "no premise"),
         ("nli", {"premise": "\ud800", "hypothesis": "B.", "label": 0}, "premise is not valid Unicode"),
         ("siqa", {"context": "C", "question": "Q"}, "no answerA"),
-        ("copa", {"premise": "P", "choice1": "a", "choice2": "b", "question": "why", "label": 0}, "neither cause"),
+        ("copa", {"premise": "P", "choice1": "a", "choice2": "b", "question": "why", "label": 0}, "neither `cause`"),
         ("commonsense_qa", {"question": "Q?", "choices": None, "answerKey": "A"}, "no choices"),
         ("ccg", "a b\tX", "words and supertags differ in number"),
     ],

@@ -21,7 +21,7 @@ from ratio_hpo.study.leases import TERM, LeaseWatch
 from ratio_hpo.study.storage import default_url, open_storage
 from tests.conftest import Hand, curve_objective, plan_of
 from tests.faults.conftest import Ledger
-from tests.study.test_patience import REASONS, outage
+from tests.study.test_retrying_storage import REASONS, outage
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 

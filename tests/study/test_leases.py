@@ -189,7 +189,7 @@ def check_an_ended_trial_is_left_alone(plan: StudyPlan, open_one: Callable[[Stud
         return
     assert len(stored.curve) == until
     assert stored.state is {"complete": State.COMPLETE, "pruned": State.PRUNED}[how]
-    assert read_leases(second.storage, [first.view.trial_id(0)]) == {}
+    assert read_leases(second.storage, [first.state.trial_id(0)]) == {}
 
 
 ENDS = {"complete": plan_of(target=TargetScore(score=0.5)), "pruned": plan_of(), "released": plan_of()}
@@ -213,7 +213,7 @@ def test_a_trial_that_is_done_and_waits_for_the_target_is_not_taken_over(open_st
     assert all(jobs)
     for each in curve_objective(jobs[1].params, Context(trial=1, seed=0, root="")):  # type: ignore[union-attr]
         first.report(1, each)
-    trial_id = first.view.trial_id(1)
+    trial_id = first.state.trial_id(1)
     first.complete(1)
     assert first.records()[1].done
     assert not take(first.storage, own_lease(trial_id), None)
@@ -227,7 +227,7 @@ def test_what_is_taken_over_goes_on_from_the_curve_that_is_stored(open_study: Ma
     first.report(0, point(10))
     second.records()
     first.report(0, point(20))
-    seen = read_leases(first.storage, [first.view.trial_id(0)]).popitem()[1]
+    seen = read_leases(first.storage, [first.state.trial_id(0)]).popitem()[1]
     claimed = second.live.claim(second._optuna._study_id, seen.trial_id, seen)
     assert claimed is not None
     assert [each.windows for each in claimed[1].record.curve] == [10, 20]
@@ -338,7 +338,7 @@ def test_ends_let_go_of_the_lease(open_study: Make, search: Make) -> None:
 def test_who_was_faster_begins_the_trial(open_study: Make) -> None:
     """Two drivers have looked at the same study: one begins the trial, the other looks again."""
     first, second = open_study(), open_study()
-    study_id, count, waiting = first._optuna._study_id, len(first.view.records), first.view.trial_id(0)
+    study_id, count, waiting = first._optuna._study_id, len(first.state.records), first.state.trial_id(0)
     assert first.live.begin(study_id, count, waiting, None) is not None
     assert second.live.begin(study_id, count, waiting, None) is None, "it runs"
     assert first.live.begin(study_id, count, None, None) is not None
@@ -388,6 +388,6 @@ def test_two_drivers_share_a_study_in_postgresql(postgres: str) -> None:
     second.report(3, point(10))
     second.fail(3, "an error", "where")
     assert second.records()[3].state is State.FAIL
-    seen = read_leases(second.storage, [second.view.trial_id(1)]).popitem()[1]
+    seen = read_leases(second.storage, [second.state.trial_id(1)]).popitem()[1]
     taken = [take(second.storage, own_lease(seen.trial_id), seen) for _ in range(2)]
     assert taken == [True, False]

@@ -187,7 +187,7 @@ def test_a_search_outlasts_a_restart_of_postgresql(tmp_path: Path) -> None:
         records = study.records()
         assert [record.state for record in records] == [State.COMPLETE] * 20
         assert [len(record.curve) for record in records] == [len(RUNGS)] * 20
-        assert any("trying again" in line for line in told)
+        assert any("retrying" in line for line in told)
         storage.engine.dispose()
     finally:
         cluster.remove()

@@ -227,7 +227,7 @@ def test_enqueued_parameters_come_next(open_study: Make, search: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "message"), [({"rato": 0.1}, "did you mean 'ratio'"), ({"ratio": 2.0}, r"value in \[0, 1\]")]
+    ("params", "message"), [({"rato": 0.1}, "did you mean 'ratio'"), ({"ratio": 2.0}, r"value must be in \[0, 1\]")]
 )
 def test_impossible_parameters_are_not_enqueued(params: dict[str, Any], message: str, open_study: Make) -> None:
     study = open_study()

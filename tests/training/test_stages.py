@@ -310,9 +310,9 @@ def test_workers_that_evict_at_once_do_not_meet(lab: Any, tmp_path: Path, monkey
     store.budget = 10**12
     run(lab, spec, store)
     store.budget = 0
-    kept = store._kept()
+    kept = store._checkpoints()
     StageStore(tmp_path, budget=0).evict()
-    monkeypatch.setattr(store, "_kept", lambda: kept)
+    monkeypatch.setattr(store, "_checkpoints", lambda: kept)
     store.evict()
 
 
