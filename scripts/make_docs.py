@@ -28,6 +28,7 @@ import tarfile
 import tempfile
 import time
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,8 @@ def watched(command: list[str], folder: Path) -> tuple[str, str]:
     os.waitpid(process, 0)
     history = ["".join(line[k].data for k in range(80)).rstrip() for line in screen.history.top]
     lines = [*history, *(line.rstrip() for line in screen.display)]
-    trials = {line.split()[1]: line for line in lines if re.match(r"trial +\d+ (COMPLETE|PRUNED|FAIL)", line)}
+    whole = [f"{line} {after}" if after in ("windows", "tokens") else line for line, after in pairwise([*lines, ""])]
+    trials = {line.split()[1]: line for line in whole if re.match(r"trial +\d+ (COMPLETE|PRUNED|FAIL)", line)}
     first = next(line for line in lines if line.startswith("study "))
     last = next(k for k, line in enumerate(lines) if line.startswith("Recommended"))
     count = next(line for line in lines if line.startswith(f"{STUDY}: "))
