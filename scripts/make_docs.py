@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from ratio_hpo import load_study
-from ratio_hpo.analysis.plots import PICTURES, save
+from ratio_hpo.analysis.plots import PLOTS, save
 from ratio_hpo.analysis.report.page import Column, render
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +88,7 @@ def contents(folder: Path) -> dict[str, str]:
     """What each picture is made of, as text."""
     study = load_study(STUDY, root=folder / "mlruns")
     facts = study._facts()
-    tables = {name: PICTURES[name].table(facts) for name in PICTURES if PICTURES[name].missing(facts) is None}
+    tables = {name: PLOTS[name].table(facts) for name in PLOTS if PLOTS[name].missing(facts) is None}
     found = {name: _text(tables[name].rows) for name in DRAWN}
     page = render([Column(facts)])
     answer = re.search(r'<div class="answer".*?</div>', page, re.DOTALL)

@@ -109,9 +109,9 @@ class FrontGain:
         return curves.reaching(self.at(curves.costs))
 
 
-def stacked(costs: Array, told: Posterior, lengths: Sequence[int]) -> Curves:
+def stacked(costs: Array, posterior: Posterior, lengths: Sequence[int]) -> Curves:
     """Return concatenated curves of different lengths as one table."""
     ends = np.cumsum(lengths)
     begins = ends - lengths
     index = np.minimum(begins[:, None] + np.arange(max(lengths))[None, :], ends[:, None] - 1)
-    return Curves(costs[index], told.median[index], told.headroom[index], told.spread[index])
+    return Curves(costs[index], posterior.median[index], posterior.headroom[index], posterior.spread[index])

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ratio_hpo.analysis.plots import PICTURES, Facts, draw, save
+from ratio_hpo.analysis.plots import PLOTS, Facts, draw, save
 from ratio_hpo.analysis.report.page import Column, render
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.plans import StudyMetadata
@@ -148,7 +148,7 @@ def test_every_kind_of_study_has_a_whole_page(name: str) -> None:
     inside = [link[1:] for link in page.links if link.startswith("#")]
     assert set(inside) <= set(page.ids)
     assert all(f"trial-{record.number}" in page.ids for record in view.records)
-    assert page.tags.count("svg") == sum(picture.missing(Facts(view)) is None for picture in PICTURES.values())
+    assert page.tags.count("svg") == sum(picture.missing(Facts(view)) is None for picture in PLOTS.values())
     for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
         assert "nan" not in re.sub(r"<title>.*?</title>", "", ElementTree.fromstring(svg).attrib["viewBox"])
 
@@ -218,10 +218,10 @@ def test_a_picture_is_a_file_for_papers(ending: str, tmp_path: Path) -> None:
         assert b"anytime front" in content  # text is text
 
 
-@pytest.mark.parametrize("name", list(PICTURES))
+@pytest.mark.parametrize("name", list(PLOTS))
 def test_axes_are_named_with_units(name: str) -> None:
     facts = Facts(studies()["some stopped"])
-    if PICTURES[name].missing(facts) is not None:
+    if PLOTS[name].missing(facts) is not None:
         with pytest.raises(StudyError, match=f"cannot plot {name}: "):
             draw(facts, name)
         return

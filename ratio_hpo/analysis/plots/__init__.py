@@ -16,7 +16,7 @@ from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.files import written_whole
 
-PICTURES: dict[str, Plot] = {
+PLOTS: dict[str, Plot] = {
     picture.name: picture
     for picture in (
         CONFIRMATION, FRONT, RESPONSE, LANGUAGES, HEAT, GAINS, CURVES, HYPERVOLUME, IMPORTANCE, SLICES, PARALLEL,
@@ -46,9 +46,9 @@ def find_plot(name: str) -> Plot:
     Raises:
         StudyError: If there is no such plot.
     """
-    if name not in PICTURES:
-        raise StudyError(f"unknown plot {name!r} ({did_you_mean(name, list(PICTURES))})")
-    return PICTURES[name]
+    if name not in PLOTS:
+        raise StudyError(f"unknown plot {name!r} ({did_you_mean(name, list(PLOTS))})")
+    return PLOTS[name]
 
 
 def draw(facts: Facts, name: str) -> tuple[Any, list[Any]]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ratio_hpo.analysis.plots import PICTURES, draw
+from ratio_hpo.analysis.plots import PLOTS, draw
 from ratio_hpo.analysis.plots.base import Cell, Facts, Plot, Table, Trial
 from ratio_hpo.analysis.plots.confirmation import pairs_table
 from ratio_hpo.analysis.report.context import about_rows, answer_of, leaks_of, numbers_of, reproduce_of
@@ -108,7 +108,7 @@ def _study(column: Column, prefix: str) -> dict[str, Any]:
         "about": about_rows(facts),
         "leaks": leaks_of(facts),
         "reproduce": reproduce_of(facts),
-        "sections": [_section(facts, picture, prefix) for picture in PICTURES.values()],
+        "sections": [_section(facts, picture, prefix) for picture in PLOTS.values()],
         "trials": [_trial(facts, record, column.links.get(record.number)) for record in facts.view.records],
     }
 
