@@ -112,11 +112,11 @@ PROCESS = """
 import json, sys
 import torch.distributed as dist
 from ratio_hpo.core.errors import ResumeError
-from ratio_hpo.integrations.torch import MixtureSampler
+from ratio_hpo.integrations.torch import MixtureBatchSampler
 rank, world, store = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
 options = dict(draws=1000, seed=1, rank=dist.get_rank(), world_size=dist.get_world_size(), batch_size=8)
-sampler = MixtureSampler({"en": 300, "sw": 90}, {"en": 0.5, "sw": 0.5}, **options)
+sampler = MixtureBatchSampler({"en": 300, "sw": 90}, {"en": 0.5, "sw": 0.5}, **options)
 whole = list(sampler)
 sampler.load_state_dict(sampler.state_dict(consumed=10 * 8 * world))
 parts = [None] * world
