@@ -64,18 +64,13 @@ class StudyFacts:
 def token(record: TrialRecord, *, on_front: bool, timed: bool) -> str:
     """Return a short token of what is written about a trial; equal tokens mean that nothing has changed."""
     ends = "timed" if timed and record.state.finished else "-"
-    return f"{_letters(record)}/{record.state.value}/{'front' if on_front else '-'}/{ends}"
+    return f"{len(record.curve)}/{record.state.value}/{'front' if on_front else '-'}/{ends}"
 
 
 def written_evaluations(mark: str | None, record: TrialRecord) -> int:
-    """Return how many evaluations are already written in their current form, according to a token."""
-    letters = (mark or "").partition("/")[0]
-    return len(letters) if _letters(record).startswith(letters) else 0
-
-
-def _letters(record: TrialRecord) -> str:
-    """Return one letter per evaluation: `s` if it has a primary score, else `-`."""
-    return "".join("s" if point.has_primary_score else "-" for point in record.curve)
+    """Return how many evaluations of a trial are already written, according to a token."""
+    count = (mark or "").partition("/")[0]
+    return int(count) if count.isdecimal() and int(count) <= len(record.curve) else 0
 
 
 class Refused(Exception):
