@@ -1,4 +1,4 @@
-# ratio-hpo with PyTorch's CPU build (some 200 MB instead of CUDA's 2.7 GB):
+# ratio-hpo with the CPU build of PyTorch (about 200 MB instead of 2.7 GB for CUDA):
 #   docker build --build-arg TORCH_INDEX=<address of PyTorch's CPU index> -t ratio-hpo .
 #   docker run --rm -v "$PWD/mlruns:/data/mlruns" ratio-hpo search --space default
 #   docker run --rm -v "$PWD/mlruns:/data/mlruns" -p 5000:5000 ratio-hpo ui --host 0.0.0.0 --no-browser

@@ -3,10 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
-# The release of torch that is tested. Another one: make search CONSTRAINTS=
+# The tested release of torch. To use another one: make search CONSTRAINTS=
 CONSTRAINTS ?= -c constraints.txt
-# One more index to look for torch in. On Linux the package index has CUDA's build alone (some 2.7 GB with its libraries);
-# the CPU's (some 200 MB) is in PyTorch's own index: make search TORCH_INDEX=<its address>
+# An additional package index for torch. On Linux, the default index has only the CUDA build (about 2.7 GB with its
+# libraries). The CPU build (about 200 MB) is in PyTorch's index: make search TORCH_INDEX=<its address>
 TORCH_INDEX ?=
 ARGS ?=
 PIP := -m pip install --quiet $(CONSTRAINTS) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
@@ -16,7 +16,7 @@ PIP := -m pip install --quiet $(CONSTRAINTS) $(if $(TORCH_INDEX),--extra-index-u
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-# What was asked for last: another build of torch, or another release, is another installation.
+# The options of the last installation. A changed build or release of torch triggers a new installation.
 CHOICE := $(VENV)/.choice
 $(shell test -d $(VENV) && test "$$(cat $(CHOICE) 2>/dev/null)" != '$(CONSTRAINTS) $(TORCH_INDEX)' && \
 	echo '$(CONSTRAINTS) $(TORCH_INDEX)' > $(CHOICE))

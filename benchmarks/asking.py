@@ -1,9 +1,9 @@
-"""Seconds a proposal of the `mixture` sampler, and a verdict of the `front` pruner, take in a study of so many trials.
+"""Time one proposal of the `mixture` sampler and one decision of the `front` pruner, by size of the study.
 
     OMP_NUM_THREADS=1 python benchmarks/asking.py [--trials 100 1000] [--languages 8] [--parts 8]
 
-Trials have ten points each. Both are timed as a search meets them: with a model that must be made anew; the fit of
-hyperparameters, which happens at a few numbers of trials, is timed by itself.
+Each trial has ten evaluations. All times are in seconds. The times of both include fitting the model again, as in a
+search. The fit of the hyperparameters, which a search repeats only at certain numbers of trials, is timed separately.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ratio_hpo.study.response import Response
 
 
 class View:
-    """What the sampler looks at."""
+    """The view of the study that the sampler reads."""
 
     reuses = True
 
@@ -32,7 +32,7 @@ class View:
 
 
 def trial(number: int, space: Space, languages: int, rng: np.random.Generator) -> TrialRecord:
-    """A trial whose languages learn from their own sources."""
+    """Create a trial in which the score of each language depends on its own source."""
     params = space.decode(dict(zip(space.coordinates(), rng.random(len(space.coordinates())).tolist(), strict=True)))
     shares = np.array(list(params["shares"].values()))
     curve = []
@@ -53,7 +53,7 @@ def main() -> None:
     rate = LogUniform(low=1e-5, high=1e-3, absolute=True)
     space = Space("asking", {"shares": Simplex(parts=parts), "learning_rate": rate})
     rng = np.random.default_rng(0)
-    print("| trials | fit | proposal | verdict |\n|---|---|---|---|")
+    print("| trials | fit | proposal | decision |\n|---|---|---|---|")
     for count in asked.trials:
         records = [trial(number, space, asked.languages, rng) for number in range(count)]
         planned_curves = PlannedCurves(space, {"target": tuple(range(10, 101, 10))}, 100.0, "windows")

@@ -1,10 +1,9 @@
-"""How the commands that read do on a large study: 1,000 trials of 20 evaluations in eight languages on two splits.
+"""Time the reading commands on a large study: 1,000 trials of 20 evaluations in eight languages on two splits.
 
     python benchmarks/large_study.py [--trials 1000] [--root FOLDER]
 
-Makes the study below --root (a temporary folder by default; one that is there already is used again), then times
-whole processes: `status`, `list`, `best`, `pareto` with its picture, `export trials`, and `track` into SQLite,
-which is run twice.
+Creates the study below --root (default: a temporary folder; an existing study is reused), then times whole processes:
+`status`, `list`, `best`, `pareto` with its plot, `export trials`, and `track` into SQLite. `track` runs twice.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ COMMANDS = (
 
 
 def instant(params: Params, context: Context) -> Iterator[Progress]:
-    """Twenty evaluations, with all that the built-in objective measures."""
+    """Yield twenty evaluations with all measures of the built-in objective."""
     for k in range(1, EVALUATIONS + 1):
         value = (1 - (params["ratio"] - 0.6) ** 2) * k / EVALUATIONS
         scores = {f"{m}/{language}": value for m in ("f1", "em") for language in LANGUAGES}
@@ -57,7 +56,7 @@ def plan() -> StudyPlan:
 
 
 def make(root: Path, trials: int) -> None:
-    """The study, with a sampler that takes no time, and no pruning."""
+    """Create the study with the random sampler and no pruner."""
     study = Study(plan(), open_storage(default_url(root)), sampler=("random", {}), pruner=("none", {}))
     run_local(Session(study=study, budget=Budget(trials=trials), root=root, threads=1), instant)
 

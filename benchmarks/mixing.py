@@ -1,4 +1,4 @@
-"""Speed of the mixer: draws a second, and a start far into the stream.
+"""Measure the speed of the mixture sampler: draws per second, and the time to start far into the stream.
 
 python benchmarks/mixing.py
 """
@@ -16,7 +16,7 @@ FAR, DRAWS, BATCH = 10_000_000, 1_000_000, 8192
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    print("| sources | draws a second | start at 10,000,000 |")
+    print("| sources | draws per second | start at 10,000,000 |")
     print("|---|---|---|")
     for number in (2, 8, 32):
         shares = dict(zip((f"s{k}" for k in range(number)), rng.dirichlet(np.ones(number)).tolist(), strict=True))

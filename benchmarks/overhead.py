@@ -1,10 +1,11 @@
-"""Time a trial costs outside training: an instant objective of 10 evaluations, warm.
+"""Measure the overhead per trial outside training, with an instant objective of 10 evaluations.
 
     python benchmarks/overhead.py [--trials 60] [--growth 500]
 
-Ray runs with tracking on, the reference loop with tracking off, with an objective in its process and in one beside it.
-The first trials are not counted: they start processes, and the tracker its store. `--growth N` also tells how the time
-of a trial grows with the study: the median of the first trials and of the last ones of N, by sampler and pruner.
+Ray runs with tracking on. The local backend runs with tracking off, with the objective in the same process and in a
+subprocess. The first trials are not counted, because processes and the tracking store start then. `--growth N` also
+shows how the time per trial grows with the study: the median over the first and over the last of N trials, by sampler
+and pruner.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ GROWTH = (("random", "none"), ("random", "successive_halving"), ("tpe", "success
 
 
 def instant(params: Params, context: Context) -> Iterator[Progress]:
-    """Ten evaluations with the scores of eight languages on two splits."""
+    """Yield ten evaluations with the scores of eight languages."""
     for k in range(1, 11):
         value = (1 - (params["ratio"] - 0.6) ** 2) * k / 10
         scores = {f"f1/{language}": value for language in LANGUAGES}
@@ -59,7 +60,7 @@ def plan(name: str) -> StudyPlan:
 
 
 def measure(backend: str, trials: int, *, tracking: bool, isolated: bool) -> float:
-    """Seconds a trial, over the trials after the cold ones."""
+    """Return the seconds per trial after warm-up."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         root = Path(name)
         study = Study(plan(backend), open_storage(default_url(root)), pruner=("none", {}))
@@ -77,7 +78,7 @@ def measure(backend: str, trials: int, *, tracking: bool, isolated: bool) -> flo
 
 
 def growth(sampler: str, pruner: str, trials: int) -> tuple[float, float]:
-    """Median seconds of a trial at the start, after the cold ones, and at the end."""
+    """Return the median seconds per trial after warm-up and at the end."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         study = Study(plan("growth"), open_storage(default_url(root)), sampler=(sampler, {}), pruner=(pruner, {}))
@@ -93,13 +94,17 @@ def main() -> None:
     parser.add_argument("--growth", type=int, default=0)
     asked = parser.parse_args()
     began = time.perf_counter()
-    print(f"| backend | objective | tracking | seconds a trial ({asked.trials} trials of 10 evaluations) |")
+    print(f"| backend | objective | tracking | seconds per trial ({asked.trials} trials of 10 evaluations) |")
     print("|---|---|---|---|")
-    for backend, place, tracking in (("local", "here", False), ("local", "beside", False), ("ray", "actor", True)):
-        seconds = measure(backend, asked.trials, tracking=tracking, isolated=place == "beside")
+    for backend, place, tracking in (
+        ("local", "in-process", False),
+        ("local", "subprocess", False),
+        ("ray", "actor", True),
+    ):
+        seconds = measure(backend, asked.trials, tracking=tracking, isolated=place == "subprocess")
         print(f"| {backend} | {place} | {'on' if tracking else 'off'} | {seconds:.3f} |", flush=True)
     if asked.growth:
-        print(f"\n| sampler | pruner | ms a trial, trials {COLD}-{COLD + EDGE} | the last {EDGE} of {asked.growth} |")
+        print(f"\n| sampler | pruner | ms per trial, trials {COLD}-{COLD + EDGE} | the last {EDGE} of {asked.growth} |")
         print("|---|---|---|---|")
         for sampler, pruner in GROWTH:
             first, last = growth(sampler, pruner, asked.growth)

@@ -1,9 +1,9 @@
-"""The ratio table of the embedded world: 7 ratios x 3 seeds at the reference configuration.
+"""Compute the ratio table of the generated world: 7 ratios x 3 seeds at the reference configuration.
 
     python benchmarks/ratio_table.py [--seeds 0 1 2] [--workers 2]
 
-Prints a Markdown table: mean F1 on `validation` over the languages after both stages, by group of languages, and
-mean F1 before the first target step. Seeds vary the order of the data and the splits.
+Prints a Markdown table: the mean F1 on `validation` after both stages, over all languages and by group of languages,
+and the mean F1 before the first target step. A seed determines the order of the data and the splits.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ GROUPS = {"en": ("en",), "de es ru": ("de", "es", "ru"), "fi id sw ko": ("fi", "
 
 
 def ready(root: str, seed: int) -> Search:
-    """The default search with another seed."""
+    """Build the default search with this seed."""
     options = SearchOptions(root=Path(root), settings=(Setting("seed", seed, "--seeds"),), tracking=False)
     return build_search(options, lambda line: None)
 
 
 def measure(job: tuple[str, int, float]) -> tuple[int, float, list[Progress]]:
-    """The curve of one trial."""
+    """Return the curve of one trial."""
     root, seed, ratio = job
     search = ready(root, seed)
     context = Context(trial=0, seed=seed, root=f"{root}/stages", threads=1)

@@ -1,11 +1,12 @@
-"""How many trials a driver can feed: an instant objective of 10 evaluations, sampler random, pruner none.
+"""Measure the trials per second of one driver: an instant objective of 10 evaluations, sampler random, pruner none.
 
     python benchmarks/throughput.py [--trials 2000] [--threads 64] [--storage URL]
     python benchmarks/throughput.py --ray --threads 64 --trials 500
     python benchmarks/throughput.py --trials 10000 --growth
 
-Threads work on one study; with --ray so many logical workers do, each a process. --storage is SQLite in a temporary
-folder without it. --growth prints how the time of a trial, and the driver's memory, grow with the study.
+The threads share one study. With --ray, --threads is the number of logical workers, each in one process. The default
+of --storage is SQLite in a temporary folder. --growth also prints how the time per trial and the memory of the driver
+grow with the study.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ STEPS = (10, 100, 200, 500, 1_000, 2_000, 5_000, 9_000, 10_000)
 
 
 def instant(params: Params, context: Context) -> Iterator[Progress]:
-    """Ten evaluations that take no time."""
+    """Yield ten evaluations without delay."""
     for windows in RUNGS:
         score = (1 - (params["ratio"] - 0.6) ** 2) * windows / 100
         yield Progress(stage="target", windows=windows, cost=windows, scores={"f1/sw": score, "f1/en": score})
@@ -57,7 +58,7 @@ def plan() -> StudyPlan:
 
 
 def work(study: Study, trials: int, took: list[tuple[int, float]], lock: threading.Lock) -> None:
-    """Work on a study until the asked number of trials is there; the time of each goes to `took`."""
+    """Run trials until the study has the requested number; append the time of each to `took`."""
     context = Context(trial=0, seed=0, root=".")
     while True:
         began = time.perf_counter()
@@ -72,13 +73,13 @@ def work(study: Study, trials: int, took: list[tuple[int, float]], lock: threadi
 
 
 def growth(took: list[tuple[int, float]]) -> str:
-    """Medians of the time of a trial along the study."""
+    """Return the median time per trial in successive parts of the study."""
     marks = [mark for mark in STEPS if mark <= len(took)]
     parts = []
     for low, high in zip([0, *marks], marks, strict=False):
         middle = statistics.median(seconds for number, seconds in took if low <= number < high)
         parts.append(f"{low}-{high}: {1000 * middle:.1f} ms")
-    return "a trial takes " + ", ".join(parts)
+    return "time per trial: " + ", ".join(parts)
 
 
 def main() -> None:
@@ -101,11 +102,11 @@ def main() -> None:
             session.watch = lambda view: took.append((view.num_finished, time.perf_counter() - began))
             resources = Resources(backend="ray", workers=asked.threads, cpus=0.01)
             run_ray(session, instant, asked.threads, resources)
-            # the last half: starting so many processes on few cores takes longer than the first trials, and is measured
-            # by workers.py
+            # Count only the last half: on few cores, starting the processes takes longer than the first trials.
+            # workers.py measures that start.
             half = took[len(took) // 2]
             rate = (took[-1][0] - half[0]) / (took[-1][1] - half[1])
-            print(f"{asked.threads} workers on Ray: {rate:.1f} trials/s, the last {took[-1][0] - half[0]} of them")
+            print(f"{asked.threads} workers on Ray: {rate:.1f} trials/s over the last {took[-1][0] - half[0]} trials")
         else:
             lock = threading.Lock()
             threads = [
@@ -120,8 +121,10 @@ def main() -> None:
             study.close()
             if asked.growth:
                 print(growth(took))
-        assert all(record.state is State.COMPLETE for record in study.records()), "trials failed: no throughput"
-        print(f"memory: {psutil.Process().memory_info().rss / 1e6:.0f} MB, of which {memory / 1e6:.0f} MB at the start")
+        assert all(record.state is State.COMPLETE for record in study.records()), (
+            "some trials failed, so the throughput is not valid"
+        )
+        print(f"memory: {psutil.Process().memory_info().rss / 1e6:.0f} MB; {memory / 1e6:.0f} MB at the start")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The engine against a bare torch loop on the same model and batches, and several trials on one device.
+"""Compare the engine with a plain torch loop on the same model and batches; time several trials on one device.
 
     python benchmarks/training.py [--steps 60] [--device cpu|cuda] [--shape polyglot|xlmr-large] [--sharing 4]
     python benchmarks/training.py --tydiqa DATA [--micro-batch 4]
 
-Prints examples a second of both and their ratio (median of pairs, in turn), and whether a continued stage equals
-one never interrupted on this device. On CUDA both use bf16 autocast and fused AdamW. With --tydiqa it compares whole
-batches with micro-batches of like length instead, on windows of TyDiQA's English training file.
+Prints the examples per second of both and their ratio (median over alternating pairs), and whether a resumed stage
+equals an uninterrupted one on this device. On CUDA both use bf16 autocast and fused AdamW. With --tydiqa, it compares
+whole batches with micro-batches of windows of similar length instead, on TyDiQA's English training file.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ XLMR_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads
 
 
 def make_base(shape: str, folder: Path) -> str:
-    """The embedded base, or a random model of XLM-R Large's shape with the embedded tokenizer."""
+    """Load the embedded base, or create a random model of the size of XLM-R Large with the embedded tokenizer."""
     if shape == "polyglot":
         return "polyglot-base"
     from transformers import XLMRobertaConfig, XLMRobertaForQuestionAnswering
@@ -58,7 +58,7 @@ def make_base(shape: str, folder: Path) -> str:
 
 
 class Bench:
-    """A model, windows and batches that both loops share."""
+    """The model, windows and batches that both loops share."""
 
     def __init__(self, base_name: str, folder: Path, device: str, batch_size: int, steps: int) -> None:
         settings = WindowSpec(max_length=96, stride=32)
@@ -90,13 +90,13 @@ class Bench:
         return list(loop.run(stage, {"en": TrainingSource(self.windows, self.task, "qa")}, final=False))
 
     def engine_rate(self, store: StageStore, seed: int) -> float:
-        """Examples a second of the engine's training steps."""
+        """Return the examples per second of the engine's training steps."""
         self.engine.reset()
         points = self.train(self.spec(seed), store)
         return points[-1].measures["examples_per_second"]
 
     def bare_rate(self, seed: int) -> float:
-        """Examples a second of a hand-written loop: the same batches, loss, clipping and optimiser."""
+        """Return the examples per second of a plain loop with the same batches, loss, clipping and optimiser."""
         self.engine.reset()
         model, device = self.engine.model.heads["qa"], self.engine.accelerator.device
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.01, fused=device.type == "cuda")
@@ -118,7 +118,7 @@ class Bench:
         return self.steps * self.batch_size / (time.monotonic() - began)
 
     def resumes_exactly(self, folder: Path) -> bool:
-        """Whether stopping half-way and going on gives the same bits."""
+        """Whether a stage that is stopped half-way and resumed gives bit-identical weights."""
         results = []
         for stops in ((20,), (10, 20)):
             store = StageStore(folder / f"resume{len(stops)}")
@@ -131,7 +131,7 @@ class Bench:
 
 
 def compare_padding(base_name: str, data: Path, device: str, micro_batch: int, pairs: int, steps: int) -> None:
-    """Examples a second of whole batches, and of micro-batches of like length, on windows of real passages."""
+    """Return the examples per second of whole batches and of micro-batches of similar length, on real passages."""
     settings = WindowSpec()
     base, task = find_base(base_name), make_task("qa", settings)
     tokenizer = load_tokenizer(base)
@@ -166,13 +166,13 @@ def compare_padding(base_name: str, data: Path, device: str, micro_batch: int, p
     whole, sorted_ = (statistics.median(rate) for rate in rates)
     ratio = statistics.median(b / a for a, b in zip(*rates, strict=True))
     print(
-        f"whole batches {whole:.2f} examples/s, micro-batches of {micro_batch} of like length {sorted_:.2f}: "
+        f"whole batches {whole:.2f} examples/s, micro-batches of {micro_batch} of similar length {sorted_:.2f}: "
         f"{ratio:.2f}x"
     )
 
 
 def share(job: tuple[str, int, int, int]) -> float:
-    """Examples a second of one of several trials on a device."""
+    """Return the examples per second of one of several trials that share a device."""
     device, batch_size, steps, seed = job
     with tempfile.TemporaryDirectory() as name:
         bench = Bench("polyglot-base", Path(name), device, batch_size, steps)
@@ -187,10 +187,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--shape", choices=["polyglot", "xlmr-large"], default="polyglot")
-    parser.add_argument("--sharing", type=int, default=0, help="also train so many small trials at once")
-    parser.add_argument("--tydiqa", type=Path, help="data folder: compare whole batches with micro-batches on TyDiQA")
-    parser.add_argument("--base", default="minilm", help="of --tydiqa")
-    parser.add_argument("--micro-batch", type=int, default=4, help="of --tydiqa")
+    parser.add_argument("--sharing", type=int, default=0, help="also train this many small trials at once")
+    parser.add_argument("--tydiqa", type=Path, help="data folder: compare whole batches and micro-batches on TyDiQA")
+    parser.add_argument("--base", default="minilm", help="base model for --tydiqa")
+    parser.add_argument("--micro-batch", type=int, default=4, help="micro-batch size for --tydiqa")
     asked = parser.parse_args()
     if asked.tydiqa:
         compare_padding(asked.base, asked.tydiqa, asked.device, asked.micro_batch, asked.pairs, min(asked.steps, 4))
@@ -205,12 +205,12 @@ def main() -> None:
         engine, bare = (statistics.median(column) for column in zip(*pairs, strict=True))
         ratio = statistics.median(a / b for a, b in pairs)
         print(f"{asked.shape} on {asked.device}, {bench.engine.precision}, batch {asked.batch_size}:")
-        print(f"engine {engine:,.0f} examples/s, bare loop {bare:,.0f} examples/s, ratio {ratio:.3f}")
-        print(f"a continued stage equals one never interrupted: {bench.resumes_exactly(folder)}")
+        print(f"engine {engine:,.0f} examples/s, plain loop {bare:,.0f} examples/s, ratio {ratio:.3f}")
+        print(f"a resumed stage equals an uninterrupted one: {bench.resumes_exactly(folder)}")
     for number in [1, asked.sharing] if asked.sharing else []:
         with ProcessPoolExecutor(number, mp_context=get_context("spawn")) as pool:
             rates = list(pool.map(share, [(asked.device, asked.batch_size, asked.steps, k) for k in range(number)]))
-        print(f"{number} small trial(s) at once: {sum(rates):,.0f} examples/s together")
+        print(f"{number} small trial(s) at once: {sum(rates):,.0f} examples/s in total")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How soon all workers of a search on Ray are busy: trials of one second on many logical workers.
+"""Measure how soon all workers of a search on Ray are busy: trials of one second on many logical workers.
 
     python benchmarks/workers.py [--workers 16] [--trials 64] [--one-by-one]
 
-`--one-by-one` leaves Tune's own limit of one pending actor in place, for comparison.
+For comparison, `--one-by-one` keeps Ray Tune's default limit of one pending actor.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ratio_hpo.study.storage import default_url, open_storage
 
 
 def one_second(params: Params, context: Context) -> Iterator[Progress]:
-    """Says when and where it began, and takes a second."""
+    """Write the start time and the process id to a file, then sleep for one second."""
     (Path(context.root) / f"begun-{context.trial}").write_text(f"{time.time()} {os.getpid()}")
     time.sleep(1.0)
     yield Progress(stage="target", windows=10, cost=10, scores={"f1/mean": params["ratio"]})
@@ -65,7 +65,7 @@ def main() -> None:
         for start, process in sorted(starts):
             busy.setdefault(process, float(start) - first)
         print(f"{asked.trials} trials of 1 s on {asked.workers} workers: {took:.0f} s, in {len(busy)} processes")
-        print(f"the last process began its first trial {max(busy.values()):.1f} s after the first one")
+        print(f"the last process started its first trial {max(busy.values()):.1f} s after the first process")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Answer a Swahili question with kept weights, in plain transformers: nothing of ratio-hpo is needed any more.
+"""Answer a Swahili question with stored weights, in plain transformers, without ratio-hpo.
 
 python examples/answer_swahili.py $(ratio-hpo export weights)
 """
@@ -23,7 +23,7 @@ def answer(folder: str, question: str, context: str) -> str:
     offsets = batch.pop("offset_mapping")[0].tolist()
     with torch.inference_mode():
         output = model(**batch)
-    inside = [k for k, source in enumerate(batch.sequence_ids(0)) if source == 1]  # the context's tokens
+    inside = [k for k, source in enumerate(batch.sequence_ids(0)) if source == 1]  # tokens of the context
     spans = [(a, b) for a in inside for b in inside if a <= b < a + 8]
     start, end = max(spans, key=lambda span: float(output.start_logits[0, span[0]] + output.end_logits[0, span[1]]))
     return context[offsets[start][0] : offsets[end][1]]
@@ -31,5 +31,5 @@ def answer(folder: str, question: str, context: str) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "config.json").is_file():
-        sys.exit("name a folder of weights: python examples/answer_swahili.py $(ratio-hpo export weights)")
+        sys.exit("pass a folder of weights: python examples/answer_swahili.py $(ratio-hpo export weights)")
     print(f"{QUESTION}\n{answer(sys.argv[1], QUESTION, CONTEXT)}")

@@ -1,8 +1,8 @@
-"""A Lightning loop as an objective: a small classifier on two sources.
+"""Use a Lightning training loop as a custom objective: a small classifier on two sources.
 
     python examples/lightning_loop.py [--trials 8]
 
-Needs the extra: pip install 'ratio-hpo[lightning]'.
+Install the extra first: pip install 'ratio-hpo[lightning]'.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FEATURES, BATCH, RUNGS = 40, 20, [200, 400, 800, 1600]
 
 
 def sentences(language: str, size: int, seed: int) -> TensorDataset:
-    """Features and labels; what makes a text positive is half shared by the two languages."""
+    """Generate features and labels; the two languages share half of what makes a text positive."""
     own = [torch.randn(FEATURES, generator=torch.Generator().manual_seed(k)) for k in range(len(LANGUAGES))]
     direction = own[0] + own[LANGUAGES.index(language)]
     features = torch.randn(size, FEATURES, generator=torch.Generator().manual_seed(seed))
@@ -54,7 +54,7 @@ class Classifier(LightningModule):
 
 
 def train(params: Params, context: Context) -> Iterator[Progress]:
-    """Train with this ratio and learning rate, and yield the accuracy in both languages at every rung."""
+    """Train with this ratio and learning rate; yield the accuracy in both languages at every rung."""
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     torch.manual_seed(context.seed)
@@ -91,7 +91,7 @@ def main() -> None:
         rungs=RUNGS,
         study="lightning-loop",
         trials=arguments.trials,
-        pruner="successive_halving",  # by quota, from the second trial on; the default waits for evidence
+        pruner="successive_halving",  # prunes by quota from the second trial on; the default needs more trials first
         root=arguments.root,
     )
     print(study.front()[["cost", "score", "ratio", "trial"]].to_string(index=False))

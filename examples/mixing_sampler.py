@@ -1,4 +1,4 @@
-"""The mixer alone, in a PyTorch DataLoader of one's own: stop anywhere, and go on with exactly the next batch."""
+"""Use only the mixture sampler, in your own PyTorch DataLoader: stop at any batch and resume with the next one."""
 
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -9,7 +9,7 @@ SHARES, BATCH, STEPS = {"en": 0.5, "fi": 0.2, "sw": 0.3}, 32, 100
 
 
 def sources() -> dict[str, TensorDataset]:
-    """Examples that carry their language and their number, to see what is drawn."""
+    """Create examples that hold their language and their index, to show what is drawn."""
     sizes = {"en": 3000, "fi": 200, "sw": 120}
     return {
         name: TensorDataset(torch.full((size,), k), torch.arange(size)) for k, (name, size) in enumerate(sizes.items())
@@ -17,7 +17,7 @@ def sources() -> dict[str, TensorDataset]:
 
 
 def batches(step: int = 0, workers: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """All batches from a step on."""
+    """Return all batches from this step on."""
     data = sources()
     sampler = MixtureBatchSampler(sizes_of(data), SHARES, draws=STEPS * BATCH, seed=0, start=step * BATCH)
     return [tuple(batch) for batch in DataLoader(concatenate(data), BATCH, sampler=sampler, num_workers=workers)]

@@ -1,4 +1,4 @@
-"""An objective of one's own in plain NumPy: how much Swahili to mix into the training of a classifier."""
+"""A custom objective in plain NumPy: how much Swahili to mix into the training data of a classifier."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ RUNGS = [200, 400, 800, 1600]
 MEANINGS = {name: np.random.default_rng(k).normal(size=40) for k, name in enumerate(["shared", "en", "sw"])}
 
 
-def draw(language, n, rng):  # what makes a text positive is half shared by the two languages
+def draw(language, n, rng):  # the two languages share half of what makes a text positive
     x = rng.normal(size=(n, 40))
     return x, (x @ (MEANINGS["shared"] + MEANINGS[language]) > 0).astype(float)
 

@@ -1,9 +1,9 @@
-"""A Hugging Face Trainer as an objective: text classification with two sources, English and Swahili.
+"""Use a Hugging Face Trainer as a custom objective: text classification with two sources, English and Swahili.
 
     python examples/trainer_classification.py [--trials 8]
 
-The encoder is the small one that comes with ratio-hpo, so that nothing is downloaded; put your own model, data and
-`compute_metrics` in their places.
+The encoder is the small one that ships with ratio-hpo, so nothing is downloaded. Replace the model, the data and
+`compute_metrics` with your own.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BATCH, RUNGS = 16, [160, 320, 640, 960]
 
 
 class Sentences(Dataset[dict[str, Any]]):
-    """Sentences in one language, with one word that decides the label."""
+    """Generate sentences in one language; one word in each decides the label."""
 
     def __init__(self, language: str, size: int, seed: int, tokenizer: Any) -> None:
         rng = np.random.default_rng(seed)
@@ -60,7 +60,7 @@ class Sentences(Dataset[dict[str, Any]]):
 
 
 class MixtureTrainer(MixtureTrainerMixin, Trainer):
-    """A Trainer whose examples come from a mixture."""
+    """A Trainer that draws its examples from a mixture."""
 
 
 def accuracy(outputs: Any) -> dict[str, float]:
@@ -68,7 +68,7 @@ def accuracy(outputs: Any) -> dict[str, float]:
 
 
 def train(params: Params, context: Context) -> Iterator[Progress]:
-    """Fine-tune with this ratio and learning rate, and yield the accuracy in both languages at every rung."""
+    """Fine-tune with this ratio and learning rate; yield the accuracy in both languages at every rung."""
     torch.manual_seed(context.seed)
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -1,12 +1,12 @@
-"""Make the pictures and the printed output in the documentation, all from one stored study.
+"""Generate the images and the command output in the documentation from one stored study.
 
     python scripts/make_docs.py              # from docs/studies/polyglot-world/run.tar.xz
-    python scripts/make_docs.py --check      # change nothing; exit 1 where the documentation shows something else
-    python scripts/make_docs.py --new        # first search anew, killed in the middle, and store that run
+    python scripts/make_docs.py --check      # change nothing; exit 1 if the documentation is out of date
+    python scripts/make_docs.py --new        # first run a new search, kill and resume it, and store that run
 
-A block of output stands behind a comment: `<!-- output: ratio-hpo pareto -->`, or `<!-- output: kill.txt -->` for a
-file of the stored run; `; 20 lines` cuts it. Pictures that a browser takes need Chromium; `--new` needs pyte (`pip
-install pyte`).
+A comment precedes each block of output: `<!-- output: ratio-hpo pareto -->`, or `<!-- output: kill.txt -->` for a
+file of the stored run; `; 20 lines` truncates the block. Screenshots need Chromium; `--new` needs pyte (`pip install
+pyte`).
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ RUN = ROOT / "docs" / "studies" / "polyglot-world" / "run.tar.xz"
 STUDY = "polyglot-world-default"
 DRAWN = ("front", "response", "languages")
 SHOT = {"report": "1150,1750", "mlflow": "2300,1300"}
-"""Pictures that a browser takes, and the size of its window."""
+"""Screenshots, and the size of the browser window for each."""
 
 BLOCK = re.compile(
     r"(<!-- output: (?P<what>[^\n]*?)(?:; (?P<most>\d+) lines)? -->\n```\n)(?P<text>.*?)(```\n)", re.DOTALL
 )
 NUMBER = re.compile(r"-?\d[\d,]*\.?\d*(?:e-?\d+)?")
 CLOSE = 0.006
-"""How far numbers may differ that a model gives: other processors round otherwise."""
+"""Tolerance for numbers that a model computes: rounding depends on the processor."""
 
 CHROMIUM = ("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
 
 
 def call(folder: Path, words: str) -> str:
-    """What a command prints on stdout, with BEST as the number of the recommended trial."""
+    """Return the stdout of a command; BEST in it is replaced by the number of the recommended trial."""
     if "BEST" in words:
         words = words.replace("BEST", str(json.loads(call(folder, "ratio-hpo best --json"))["number"]))
     command = [sys.executable, "-m", "ratio_hpo", *shlex.split(words)[1:]]
@@ -65,7 +65,7 @@ def call(folder: Path, words: str) -> str:
 
 
 def output(folder: Path, what: str, most: str | None) -> str:
-    """The text of a block."""
+    """Return the current text of a block."""
     text = call(folder, what) if what.startswith("ratio-hpo ") else (folder / what).read_text()
     lines = [line.rstrip() for line in text.rstrip().splitlines()]
     if most is not None and len(lines) > int(most):
@@ -74,7 +74,7 @@ def output(folder: Path, what: str, most: str | None) -> str:
 
 
 def same(shown: str, now: str) -> bool:
-    """Whether two texts say the same, with numbers that are as good as equal."""
+    """Whether two texts are equal, with numbers compared up to the tolerance."""
     if NUMBER.sub("#", shown).split() != NUMBER.sub("#", now).split():
         return False
     pairs = zip(NUMBER.findall(shown), NUMBER.findall(now), strict=True)
@@ -85,7 +85,7 @@ def same(shown: str, now: str) -> bool:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """What each picture is made of, as text."""
+    """Return the data that each image shows, as text."""
     study = load_study(STUDY, root=folder / "mlruns")
     facts = study._facts()
     tables = {name: PLOTS[name].table(facts) for name in PLOTS if PLOTS[name].missing(facts) is None}
@@ -111,7 +111,7 @@ def digest(path: Path) -> str:
 
 
 def write(folder: Path) -> None:
-    """Put what the stored study says into the documentation."""
+    """Write the output and the images of the stored study into the documentation."""
     for path in DOCS:
         text = path.read_text(encoding="utf-8")
         filled = BLOCK.sub(lambda m: m.group(1) + output(folder, m["what"], m["most"]) + m.group(5), text)
@@ -122,7 +122,7 @@ def write(folder: Path) -> None:
     for name in DRAWN:
         save(study._facts(), name, IMAGES / f"{name}.png")
     if shutil.which(CHROMIUM[0]) is None:
-        sys.exit("the pictures of report and UI need Chromium, which is not installed")
+        sys.exit("the screenshots of the report and the UI need Chromium; install it")
     study.report(folder / "report.html")
     shoot((folder / "report.html").resolve().as_uri(), "report")
     shoot_ui(folder)
@@ -131,7 +131,7 @@ def write(folder: Path) -> None:
 
 
 def check(folder: Path) -> list[str]:
-    """What of the documentation is not what the stored study says."""
+    """Return the parts of the documentation that differ from the stored study."""
     wrong = []
     for path in DOCS:
         for block in BLOCK.finditer(path.read_text(encoding="utf-8")):
@@ -143,18 +143,18 @@ def check(folder: Path) -> list[str]:
         if not same(kept["shows"], text) or kept["png"] != digest(IMAGES / f"{name}.png"):
             wrong.append(f"docs/images/{name}.png")
     extra = {path.stem for path in IMAGES.glob("*.png")} - set(sources)
-    return wrong + [f"docs/images/{name}.png: nothing makes it" for name in sorted(extra)]
+    return wrong + [f"docs/images/{name}.png: no code generates this file" for name in sorted(extra)]
 
 
 def shoot(address: str, name: str) -> None:
-    """A screenshot by headless Chromium."""
+    """Take a screenshot with headless Chromium."""
     flags = ["--virtual-time-budget=60000", f"--window-size={SHOT[name]}", f"--screenshot={IMAGES / name}.png"]
     with tempfile.TemporaryDirectory() as profile:
         subprocess.run([*CHROMIUM, f"--user-data-dir={profile}", *flags, address], check=True, capture_output=True)
 
 
 def shoot_ui(folder: Path) -> None:
-    """What a browser sees of the ready-made view."""
+    """Take a screenshot of the predefined view of the MLflow UI."""
     call(folder, f"ratio-hpo track {STUDY}")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -171,7 +171,7 @@ def shoot_ui(folder: Path) -> None:
 
 
 def search_anew(folder: Path) -> None:
-    """The default search, killed once two trials have ended and continued in a terminal; then confirmed, and stored."""
+    """Run the default search, kill it after two trials, resume it in a terminal, confirm and store the run."""
     import psutil
 
     command = [sys.executable, "-m", "ratio_hpo", "search", "--space", "default"]
@@ -194,9 +194,9 @@ def search_anew(folder: Path) -> None:
 
 
 def store(folder: Path) -> None:
-    """Keep the run, as all that is shown is made of it."""
+    """Store the run, from which all output and images are generated."""
     with closing(sqlite3.connect(folder / "mlruns" / "studies.db")) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # what stands beside the file into it
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # write the WAL file into the database
     RUN.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(RUN, "w:xz") as archive:
         for name in ("mlruns/studies.db", "mlruns/items", "screen.txt", "kill.txt"):
@@ -204,7 +204,7 @@ def store(folder: Path) -> None:
 
 
 def watched(command: list[str], folder: Path) -> tuple[str, str]:
-    """Run a command in a terminal of 80 columns: the screen when half of the trials are done, and all that it said."""
+    """Run a command in an 80-column terminal; return the screen after half of the trials, and the main output lines."""
     import fcntl
     import pty
     import select
@@ -247,8 +247,8 @@ def watched(command: list[str], folder: Path) -> tuple[str, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where something differs")
-    parser.add_argument("--new", action="store_true", help="search anew first, and store that run")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the docs are out of date")
+    parser.add_argument("--new", action="store_true", help="run a new search first, and store that run")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,9 +1,10 @@
-"""Makes the embedded base: a small RoFormer, pretrained by span selection on the embedded world.
+"""Train the embedded base model: a small RoFormer, pretrained by span selection on the generated world.
 
     python scripts/make_polyglot_base.py [--out FOLDER]
 
-A statement of a fact, with its value masked, points to the value in the passage. Half a minute on one core.
-The shipped base is fixed: another seed changes the figures of single languages, so they are no linguistic findings.
+Each question is a statement of a fact with its value masked; the answer is the value in the passage. Training takes
+half a minute on one core. The shipped base is fixed. Another seed changes the scores of single languages, so these
+scores are not linguistic findings.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ EXAMPLES, STEPS, BATCH, LEARNING_RATE, SEED = 14_000, 600, 32, 3e-3, 0
 
 
 def train_tokenizer() -> PreTrainedTokenizerFast:
-    """WordPiece over the generated text, split at changes of script."""
+    """Train a WordPiece tokenizer on the generated text; it splits words where the script changes."""
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -71,7 +72,7 @@ def train_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def new_model(tokenizer: PreTrainedTokenizerFast) -> RoFormerForQuestionAnswering:
-    """About 220 thousand parameters with relative (rotary) positions."""
+    """Create an untrained model of about 220 thousand parameters with relative (rotary) positions."""
     torch.manual_seed(SEED)
     config = RoFormerConfig(
         vocab_size=len(tokenizer),
@@ -90,7 +91,7 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> RoFormerForQuestionAnswerin
 
 
 def pretraining_questions() -> list[Question]:
-    """The same number of masked statements in each language."""
+    """Generate the same number of masked statements in each language."""
     number = EXAMPLES // len(LANGUAGES)
     return [q for language in LANGUAGES for q in masked_statements(language, number, seed=SEED, mask="[MASK]")]
 

@@ -1,4 +1,4 @@
-"""Shared by all tests: tiny fakes that can be read, real storages, a tiny real model."""
+"""Fixtures shared by all tests: small readable fakes, real storages, and a tiny real model."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from ratio_hpo.space import LogUniform, Ratio, Space
 from ratio_hpo.study import Baseline, StudyPlan, TargetScore
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices in two processes on two cores: half the time
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # halves the time of small matrices in two processes on two cores
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as shells have it in what they put into the background
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # what tests start must hear Ctrl-C
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # shells set this for background jobs
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # processes that tests start must receive Ctrl-C
 
-settings.register_profile("no deadline", deadline=None)  # timing lives in benchmarks
+settings.register_profile("no deadline", deadline=None)  # benchmarks measure time; tests do not
 settings.load_profile("no deadline")
 
 LANGUAGES = ("en", "fi", "ko", "sw")
@@ -71,11 +71,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 FAULT = "fault"
-"""The property of a test's report that holds its row of the table of faults."""
+"""The property of a test report that holds the test's row in the table of faults."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The table of faults: it stands here, where the process that collects the reports of others finds it."""
+    """Print the table of faults. This hook runs in the process that collects the reports of all workers."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
     rows = [row for report in reports if report.when == "call" for name, row in report.user_properties if name == FAULT]
     if rows:
@@ -87,7 +87,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """The folder of real QA data; tests that need it are skipped where it is absent."""
+    """The folder of real QA data. Tests that need it are skipped if it does not exist."""
     for place in (os.environ.get("RATIO_HPO_DATA"), Path(__file__).parents[2] / "shared" / "data"):
         if place and (Path(place) / "tydiqa_goldp").is_dir():
             return Path(place)
@@ -96,7 +96,7 @@ def real_data() -> Path:
 
 @dataclass
 class Hand(Clock):
-    """A clock that is moved by hand."""
+    """A clock that the test advances by hand."""
 
     now: float = 0.0
     skew: float = 0.0
@@ -123,7 +123,7 @@ class Cluster:
         folder = subprocess.run([config, "--bindir"], capture_output=True, text=True).stdout.strip() if config else ""
         if not folder or not (Path(folder) / "initdb").is_file():
             raise FileNotFoundError("PostgreSQL is not installed: no pg_config with initdb beside it")
-        # not below pytest's own folder, which other runs close to all but their user
+        # not below pytest's folder: other runs restrict its permissions to their own user
         self._folder, self.data = folder, Path(tempfile.mkdtemp(prefix="ratio-hpo-pg-"))
         root = os.geteuid() == 0
         if root:
@@ -140,7 +140,7 @@ class Cluster:
         self._pg_ctl("-o", options, "-l", str(self.data / "log"), "-w", "start")
 
     def stop(self) -> None:
-        """As a crash does it."""
+        """Stop the server as a crash would."""
         self._pg_ctl("-m", "immediate", "stop")
 
     def remove(self) -> None:
@@ -157,7 +157,7 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """PostgreSQL; skipped where it is not installed."""
+    """PostgreSQL. Tests are skipped if it is not installed."""
     try:
         made = Cluster()
     except FileNotFoundError as error:
@@ -170,20 +170,20 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def postgres(cluster: Cluster) -> str:
-    """The URL of a database."""
+    """The URL of a PostgreSQL database."""
     return cluster.url
 
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
-    """A bucket of a server that speaks S3."""
+    """A bucket on an S3-compatible server."""
     import logging
 
     import fsspec
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="0.0.0.0", port=0, verbose=False)  # machines of other networks ask it too
+    server = ThreadedMotoServer(ip_address="0.0.0.0", port=0, verbose=False)  # other networks connect to it too
     server.start()
     host, port = "127.0.0.1", server.get_host_and_port()[1]
     patch = pytest.MonkeyPatch()
@@ -203,7 +203,7 @@ MLFLOW_USER, MLFLOW_PASSWORD = "admin", "a-long-password-1"
 
 @pytest.fixture
 def mlflow_server(tmp_path: Path) -> Iterator[str]:
-    """A real tracking server with basic auth, and its address without a login."""
+    """A real tracking server with basic authentication, and its address without credentials."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -235,7 +235,7 @@ def mlflow_server(tmp_path: Path) -> Iterator[str]:
 
 
 def check_picture(path: Path) -> None:
-    """A PNG that is no empty paper: of some size, with lines and colours in each quarter of it."""
+    """Check that a PNG is not blank: it has a minimum size, and lines and colours in each quarter."""
     from PIL import Image
 
     picture = np.asarray(Image.open(path).convert("RGB"), dtype=float)
@@ -244,4 +244,4 @@ def check_picture(path: Path) -> None:
     for rows in np.array_split(picture, 2):
         for part in np.array_split(rows, 2, axis=1):
             assert part.std() > 5
-    assert (np.ptp(picture, axis=2) > 40).mean() > 0.0005  # not grey alone
+    assert (np.ptp(picture, axis=2) > 40).mean() > 0.0005  # not only grey

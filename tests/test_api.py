@@ -1,4 +1,4 @@
-"""The Python face: search with a function of one's own, and read any study."""
+"""The Python API: search with a custom objective, and read any study."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_search_gives_tables_the_best_trial_and_a_recipe(tmp_path: Path) -> No
     assert {"params.ratio", "params.learning_rate", "score", "cost_to_target", "score.sw", "front"} <= set(
         trials.columns
     )
-    assert trials.loc[1, "params.learning_rate"] == pytest.approx(1e-3)  # the middle of a logarithmic domain
+    assert trials.loc[1, "params.learning_rate"] == pytest.approx(1e-3)  # the midpoint of a logarithmic domain
     front = study.front()
     assert front["score"].is_monotonic_increasing
     assert front["cost"].is_monotonic_increasing
@@ -153,7 +153,7 @@ def test_an_objective_that_breaks_a_rule_is_told_which(objective: Any, reason: s
 
 
 def arrays(params: Params, context: Context) -> Iterator[Progress]:
-    """Numbers as NumPy and torch give them."""
+    """Report numbers in the types that NumPy and torch return."""
     for windows in np.array(RUNGS):
         scores = {"f1/mean": np.float32(windows / 200)}
         measures = {"loss": np.float32(0.5), "grad_norm": np.float64("nan")}

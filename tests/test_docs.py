@@ -1,4 +1,4 @@
-"""The documentation shows what the stored study says, and the comparison would notice if it did not."""
+"""The documentation matches the output of the stored study, and the comparison detects a difference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every public class and function shows an example, and every example holds."""
+"""Every public class and function has an example, and every example passes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PUBLIC = (
     "ratio_hpo", "ratio_hpo.space", "ratio_hpo.metrics.convergence", "ratio_hpo.integrations.torch",
     "ratio_hpo.integrations.stream", "ratio_hpo.integrations.transformers", "ratio_hpo.integrations.lightning",
 )  # fmt: skip
-"""Modules whose names are for users: docs/api shows them."""
+"""Modules with a public API. docs/api documents them."""
 
 NO_EXAMPLE = {"Domain", "TrainingStopped"}
-"""A protocol, and an error that means a mistake in somebody's loop."""
+"""Names without an example: a protocol, and an error that reports a mistake in a training loop."""
 
 
 def public() -> Iterator[tuple[str, Any]]:
@@ -54,7 +54,7 @@ def test_examples_hold(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_examples_of_the_python_face_hold(tmp_path: Path) -> None:
-    """What they read is what one of them makes."""
+    """Run the examples in order, because later ones read the study that an earlier one creates."""
     modules = [import_module(f"ratio_hpo.api.{name}") for name in ("searching", "loaded", "confirming")]
     found = {test.name.rpartition(".")[2]: test for module in modules for test in doctest.DocTestFinder().find(module)}
     order = ("search", "LoadedStudy", "load_study", "confirm", "noise")
@@ -75,7 +75,7 @@ def check_examples(tests: list[doctest.DocTest], folder: Path, shared: dict[str,
 
 
 def test_each_knob_of_a_yaml_block_is_explained_beside_it() -> None:
-    """A docstring under each field, as readers of the file look for it there."""
+    """Check that each field of a YAML block is followed by a docstring."""
     import ast
 
     missing = []

@@ -1,4 +1,4 @@
-"""An objective that was edited since its study began is told, once a run, and the study stays as it is."""
+"""An objective edited after its study began is reported once per run, and the study is not changed."""
 
 from __future__ import annotations
 

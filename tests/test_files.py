@@ -1,4 +1,4 @@
-"""Faults of the machine are told from mistakes, and what names the operating system's errors is read from its text."""
+"""Machine faults are distinguished from user mistakes, and operating-system errors are recognised by their text."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_where_all_files_are_ours_any_error_of_them_is_a_fault() -> None:
 
 
 class Flaky:
-    """An objective whose third evaluation meets a disk that fails so many times."""
+    """An objective whose third evaluation raises a disk error `fails` times."""
 
     def __init__(self, fails: int, number: int = errno.EIO) -> None:
         self.fails, self.number, self.begun = fails, number, 0

@@ -1,4 +1,4 @@
-"""The Makefile's variables reach pip, and another choice installs anew."""
+"""The Makefile passes its variables to pip, and reinstalls when they change."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make
 
 
 WITHOUT_MAKE = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
-"""The variables of a shell: `make test VENV=…` hands its own to each make below it."""
+"""The environment without make's variables: `make test VENV=…` would pass its own to each make that a test starts."""
 
 
 def asked(place: Path, target: str, *variables: str) -> str:
-    """The commands that make would run."""
+    """Return the commands that make would run."""
     done = subprocess.run(
         ["make", "-n", target, *variables], cwd=place, capture_output=True, text=True, check=True, env=WITHOUT_MAKE
     )
@@ -30,12 +30,12 @@ def asked(place: Path, target: str, *variables: str) -> str:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A checkout where everything is installed, as a user's own command did it."""
+    """A checkout in which a user's command has already installed everything."""
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "python").touch()
-    asked(tmp_path, "search")  # notes what is asked for
+    asked(tmp_path, "search")  # records the requested choice
     for name in ("pyproject.toml", "constraints.txt", ".venv/.choice", ".venv/.run", ".venv/.test"):
         (tmp_path / name).touch()
         past = time.time() - (100 if name.startswith(".venv/.") and name != ".venv/.choice" else 200)

@@ -1,4 +1,4 @@
-"""From parameters to stages: what a trial will see, before it is trained; one trial trained through."""
+"""From parameters to stages: the trial plan before training, and one trial trained to its end."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_budget_add_keeps_the_reference_whole(ready: Callable[..., Search], tmp_
         assert middle.sources["en"].windows == pytest.approx(8 * 32, abs=2 + 32 * (1 - ratio))
         assert middle.steps == int(np.ceil(8 / (1 - ratio) - 1e-9))
     assert "non_reference_only" not in {baseline.kind for baseline in search.plan.baselines}
-    # the uniform baseline, 7 of 8 sources, is longer than anything in the space
+    # the uniform baseline, with 7 of 8 sources, is longer than any trial in the space
     assert search.plan.largest_cost == 8 * 8 * 32 + 4 * 16
 
 
@@ -156,7 +156,7 @@ def test_a_window_longer_than_the_positions_of_the_base_is_refused_before_traini
 
 
 def test_the_seed_comes_with_the_trial(ready: Callable[..., Search], tmp_path: Path) -> None:
-    """It moves the draw and dropout; the plan's shares, the splits and the data stay the study's."""
+    """The seed changes the draw and dropout. The planned shares, the splits and the data do not depend on it."""
     search = ready()
     params = {"ratio": 0.5, "learning_rate": 1e-3, "intermediate_steps": 4}
     curves = {}
@@ -174,7 +174,7 @@ def test_a_search_neither_prepares_test_nor_scores_it(ready: Callable[..., Searc
     points = list(search.objective({"ratio": 0.5, "intermediate_steps": 4}, context))
     assert not any(key.startswith("test/") for point in points for key in point.scores)
     sets = search.plan.about.evaluation_sets
-    assert len(sets) == len(search.plan.languages)  # `validation` of each; `test` is a confirmation's
+    assert len(sets) == len(search.plan.languages)  # `validation` of each language; only a confirmation reads `test`
     assert all((search.options.folder.windows / name).is_dir() for name in sets)
 
 

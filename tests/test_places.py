@@ -1,4 +1,4 @@
-"""Paths of a command hold from any working folder."""
+"""The paths that a command prints are valid from any working folder."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_later_run_from_elsewhere_finds_the_base(tmp_path: Path) -> None:
 
 
 def test_a_storage_that_another_driver_is_making_is_no_trouble(tmp_path: Path) -> None:
-    """Files that are not here are looked for in earlier runs, of which there is none yet."""
+    """Missing files are searched for in earlier runs. No earlier run exists here."""
     with closing(sqlite3.connect(tmp_path / "studies.db")) as connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
     settings = [Setting(key, value, "-S") for key, value in (("name", "own"), ("objective", "nowhere:f"))]

@@ -1,4 +1,4 @@
-"""Data of an experiment: what is read, kept apart and told, before anything is trained."""
+"""Data of an experiment: what is read, held out and reported before training."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def prepared(tmp_path: Path) -> Prepared:
 
 
 def test_equal_ids_in_two_corpora_are_two_questions(tmp_path: Path, prepared: Prepared) -> None:
-    """Every question of both is in one split, and is scored."""
+    """Every question of both corpora is in exactly one split, and is scored."""
     assert sum(prepared.splits["qa"]["en"].values()) == 80
     confirmed = _prepared(tmp_path, confirming=True).targets[0]
     folders = [*prepared.targets[0].folders.values(), *confirmed.last.values()]
@@ -83,7 +83,7 @@ def test_both_are_scored(prepared: Prepared) -> None:
     from ratio_hpo.training.evaluation import Evaluation, Target
 
     class Perfect:
-        """Gives every label full marks."""
+        """Predicts every label correctly."""
 
         def infer(self, sets: list[EvalSet]) -> list[dict]:
             found = []
@@ -112,7 +112,7 @@ def test_both_are_scored(prepared: Prepared) -> None:
 
 
 def test_equal_ids_in_unrelated_corpora_are_no_leak(tmp_path: Path) -> None:
-    """Both corpora are parallel and number their questions alike; only what is evaluated on is held out."""
+    """Both corpora are parallel and use the same question ids. Only questions of the evaluation corpus are held out."""
     before = 'path: "news.{language}.json", languages: [en],'
     text = EXPERIMENT.replace(before, 'path: "news.{language}.json", parallel: true, languages: [en, sw],')
     pool = 'pool: {kind: files, path: "pool.{language}.json", parallel: true, languages: [en, sw]}'
@@ -132,7 +132,7 @@ def test_equal_ids_in_unrelated_corpora_are_no_leak(tmp_path: Path) -> None:
 
 
 def test_a_retrieval_set_is_searched_whole_and_asked_in_part(tmp_path: Path) -> None:
-    """Two corpora number their lines alike; all are there to be found, and so many of each split are asked."""
+    """Two corpora use the same line numbers. All lines are candidates; `items` limits the queries of each split."""
     text = EXPERIMENT.replace("target_languages: [en]\n", "").replace("evaluation: [news, wiki]\n", "")
     for name in ("pairs", "more"):
         line = "  {0}: {{kind: files, format: lines, path: {0}.sw-en.sw, languages: [sw], parts: {1}}}\n"

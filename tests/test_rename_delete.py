@@ -1,4 +1,4 @@
-"""Renaming or deleting a study that was killed in the middle is completed by the same command."""
+"""If renaming or deleting a study is killed part way, the same command completes it."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def made(tmp_path: Path) -> tuple[Storage, RunFolder]:
 
 
 class Killed(BaseException):
-    """Ends the process at a place."""
+    """Stands for the death of the process."""
 
 
 def killed_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, number: int, act: Callable[[], Any]) -> None:
-    """Run something, and die when a function is called for the n-th time, or right after it."""
+    """Run `act`, and raise `Killed` when the named function is called for the n-th time."""
     real, calls = getattr(module, name), [0]
 
     def dies(*args: Any, **options: Any) -> Any:
@@ -55,7 +55,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, number: i
 
 
 def told(folder: RunFolder) -> str:
-    """What `doctor` says of the storage."""
+    """Return what `doctor` reports about the storage."""
     return next(check.detail for check in examine(folder.root) if check.name == "storage")
 
 

@@ -1,4 +1,4 @@
-"""Folders for the time being: gone at the end, and after a kill with the next one."""
+"""Scratch folders are removed when they are closed. After a kill, the next scratch folder removes what was left."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_what_a_killed_process_left_goes_with_the_next_and_what_is_used_stays(te
     try:
         holders[0].send_signal(signal.SIGKILL)
         holders[0].wait()
-        with scratch_folder():  # too young: its maker may not have locked it yet
+        with scratch_folder():  # too recent: the process that created it may not have locked it yet
             assert dead.is_dir()
         for folder in (dead, alive):
             os.utime(folder / HELD, (time.time() - 3600,) * 2)

@@ -1,4 +1,4 @@
-"""Tags that a head does not know are refused before anything is trained, with the tags that were seen."""
+"""Tags that a head does not know are refused before training, and the error lists the tags found."""
 
 from __future__ import annotations
 

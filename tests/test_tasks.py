@@ -1,4 +1,4 @@
-"""Several tasks and targets end to end, on the embedded world: a study, what it keeps, and its transfer table."""
+"""Several tasks and targets end to end on the embedded world: a study, its stored results and its transfer table."""
 
 from __future__ import annotations
 
@@ -164,14 +164,14 @@ def test_target_stages_branch_from_one_intermediate_stage_and_advance_in_rounds(
         ("target", 56, 104, {"target.nli": 32, "target.pos": 24}),
     ]
     first, last = points[0], points[-1]
-    assert not first.has_primary_score  # `pos` is trained in no intermediate source, and not scored there
+    assert not first.has_primary_score  # no intermediate source trains `pos`, so it is not scored in that stage
     assert "nli/accuracy/id" in first.scores
     assert "tatoeba/accuracy/ko" in first.scores
     assert not any("pos/" in key for key in first.scores)
     means = {name: last.scores[f"{name}/mean"] for name in ("nli", "pos", "tatoeba")}
     assert last.primary_score == pytest.approx((means["nli"] + 2 * means["pos"] + means["tatoeba"]) / 4)
     assert last.scores["score/en"] == pytest.approx((last.scores["nli/accuracy/en"] + last.scores["pos/f1/en"]) / 2)
-    assert last.scores["tatoeba/mean"] == points[1].scores["tatoeba/mean"]  # of the encoder that both branch from
+    assert last.scores["tatoeba/mean"] == points[1].scores["tatoeba/mean"]  # both stages branch from the same encoder
     assert last.cost == ready.plan_trial({"ratio": 0.5}, 0).cost
     assert set(last.models) == {"nli", "pos"}
 
@@ -229,7 +229,7 @@ def test_the_pruner_compares_each_target_stage_by_its_own_mean() -> None:
         return decision
 
     assert [decide(k, 0.5, 0.5) for k in range(3)] == [Decision.CONTINUE] * 3
-    assert decide(3, 0.9, 0.1) is Decision.CONTINUE  # one of two says stop: no more than half
+    assert decide(3, 0.9, 0.1) is Decision.CONTINUE  # one of two votes to stop, which is not more than half
     assert decide(4, 0.4, 0.4) is Decision.STOP
 
 
@@ -370,7 +370,7 @@ def test_a_ratio_that_balanced_tasks_cannot_reach_is_refused_before_training(tmp
 
 
 def test_a_ratio_must_be_reached_at_every_cap_that_is_searched(tmp_path: Path) -> None:
-    """A cap takes from the task with most data, and so moves what balanced tasks can reach."""
+    """A cap reduces the task with the most data, and so changes the ratios that balanced tasks can reach."""
     text = EXPERIMENT.replace("mlm_share: 0.2", "mlm_share: 0.2, balance: task")
     text = text.replace("languages: [en, sw], questions: 40}", "languages: [en, sw], questions: 400}", 1)
     text = text.replace(

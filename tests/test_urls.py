@@ -1,4 +1,4 @@
-"""Addresses: whatever a folder is called its file is found, and no secret is shown or stored."""
+"""Addresses: a file is found whatever the name of its folder, and no secret is shown or stored."""
 
 from __future__ import annotations
 

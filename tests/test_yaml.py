@@ -1,4 +1,4 @@
-"""YAML that we write is read alike by YAML 1.2 and by PyYAML, which reads 1.1; CSV holds no formulas."""
+"""YAML 1.2 parsers and PyYAML (YAML 1.1) read our YAML in the same way, and our CSV contains no formulas."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
-"""Methods on problems, a row a (method, problem, seed) and mark; goes on where it was stopped.
+"""Compare methods on problems: one row per method, problem, seed and cost; an interrupted run is resumed.
 
     python benchmarks/peers [--data ../shared/data/regmix] [--quick] [--methods …] [--problems …] [--seeds 20]
                             [--units 10 20 40] [--no-reuse] [--out benchmarks/peers/results.csv]
 
-Prints, for each problem and mark, the median over seeds of the regret of what is recommended (true mean of the best
-row less that of the recommended one) and of the relative gap of the anytime front's hypervolume of true means on two
-scales, with 95 % bootstrap intervals, and seconds a proposal. `docs/decisions.md` says what came out.
+Prints, for each problem and cost in --units, the median over seeds of two measures, each with its 95 % bootstrap
+interval: the regret of the recommended trial (true mean of the best row minus that of the recommended row), and the
+relative gap of the anytime front's hypervolume of true means, on two scales. It also prints the seconds per proposal.
+`docs/decisions.md` contains the results.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from replay import run
 HERE = Path(__file__).parent
 FIELDS = ["problem", "method", "seed", "reuse", "units", "regret", "gap", "gap_top", "trials", "seconds"]
 DRAWS = 2000
-"""Of the bootstrap over seeds."""
+"""Number of bootstrap samples over seeds."""
 
 
 def load(name: str, data: Path | None) -> Problem:
-    """A problem by name."""
+    """Load a problem by name."""
     if name == "regmix":
         if data is None:
             sys.exit("regmix needs --data, a folder with RegMix's tables")
@@ -40,7 +41,7 @@ def load(name: str, data: Path | None) -> Problem:
 
 
 def interval(values: np.ndarray) -> str:
-    """The median with its bootstrap interval."""
+    """Format the median with its bootstrap interval."""
     rng = np.random.default_rng(0)
     medians = np.median(rng.choice(values, (DRAWS, len(values))), axis=1)
     low, high = np.quantile(medians, (0.025, 0.975))
@@ -58,8 +59,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--units", nargs="+", type=float, default=[10.0, 20.0, 40.0])
-    parser.add_argument("--no-reuse", action="store_true", help="stages that are stored are paid again")
-    parser.add_argument("--quick", action="store_true", help="three seeds to ten units")
+    parser.add_argument("--no-reuse", action="store_true", help="count the cost of stored stages again")
+    parser.add_argument("--quick", action="store_true", help="run three seeds, up to ten units")
     parser.add_argument("--out", type=Path, default=HERE / "results.csv")
     asked = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -93,7 +94,7 @@ def main() -> None:
 
 
 def show(out: Path, reuse: bool) -> None:
-    """The table of a file of results."""
+    """Print the tables of a results file."""
     rows = pd.read_csv(out)
     rows = rows[rows.reuse == reuse]
     for (problem, units), part in rows.groupby(["problem", "units"]):

@@ -1,10 +1,10 @@
-"""The defaults against `--sampler tpe --pruner none` without reuse: cost after the baselines until most is found.
+"""Compare the defaults with `--sampler tpe --pruner none` without reuse, by the cost to gain most of the hypervolume.
 
     python benchmarks/peers/defaults.py [--seeds 100] [--part 0.6667]
 
-On the recorded `ratio` table: units of a full trial paid after the four baselines until a part of the hypervolume of
-true means between the baselines alone and the whole table is gained. Prints the mean of both, and their ratio
-with its 95 % bootstrap interval over seeds.
+Runs on the recorded `ratio` table. The cost is paid after the four baselines, in units of a full trial. A run ends when
+it has gained this part of the difference in hypervolume of true means between the baselines alone and the whole table.
+Prints the mean cost of both, and the ratio of the means with its 95 % bootstrap interval over seeds.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from problems import Problem, recorded
 from replay import run
 
 MOST = 30.0
-"""Units after which a run that has not got there counts as if it had there."""
+"""Maximum cost of a run in units; a run that ends here counts with this cost."""
 
 
 def paid_until(problem: Problem, seed: int, name: str, part: float, *, reuse: bool) -> float:
-    """Units paid after the baselines until the part is gained."""
+    """Return the units paid after the baselines until the part is gained."""
     method = Ourselves(problem, seed, "tpe", "none") if name == "tpe" else make("mixture", problem, seed)
     study = study_of("study-tpe" if name == "tpe" else "mixture")
     trace: list[tuple[float, float]] = []

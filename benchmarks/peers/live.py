@@ -1,12 +1,13 @@
-"""The defaults against `--sampler tpe --pruner none` in whole searches of the embedded world.
+"""Compare the defaults with `--sampler tpe --pruner none` in complete searches on the generated world.
 
     python benchmarks/peers/live.py [--seeds 5] [--root FOLDER] [--part 0.6667]
 
-Each search is the shipped one, 16 trials, resumed where it was stopped. Prints, for each, how many trials were stopped,
-what scoring took of the work, what was paid after the baselines (in full trials) and the seconds since the first
-evaluation until a part of the hypervolume between the baselines and all points of both searches of its seed
-was gained, then both means and their ratios with 95 % bootstrap intervals over seeds. A search that did not get there
-counts with all that it paid, and is marked. Without stored stages TPE would pay the same: it draws no mixture twice.
+Each search is the shipped one with 16 trials; an interrupted search is resumed. For each search, the script prints the
+number of pruned trials, the part of the working time that scoring took, and the effort until a part of the hypervolume
+was gained: the cost after the baselines (in full trials) and the seconds since the first evaluation. The hypervolume
+is counted from the baselines to all points of both searches with the same seed. Then the script prints both means and
+their ratios with 95 % bootstrap intervals over seeds. A search that does not gain the part counts with its total cost,
+and is marked with `>`. TPE would pay the same without stored stages, because it never samples a mixture twice.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ WAYS = {"default": [], "tpe": ["--sampler", "tpe", "--pruner", "none"]}
 
 @dataclass(frozen=True)
 class Search:
-    """A search that has ended: its evaluations in the order of time, and which trials are baselines."""
+    """A finished search: its evaluations in order of time, and its trials."""
 
     points: pd.DataFrame
     trials: pd.DataFrame
@@ -40,13 +41,13 @@ class Search:
 
     @property
     def scoring(self) -> float:
-        """Part of the seconds of work that is scoring."""
+        """Part of the working time that scoring took."""
         last = self.points.groupby("trial").last()
         scoring, training = last.paid_scoring_seconds.sum(), last.paid_seconds.sum()
         return float(scoring / (scoring + training))
 
     def until(self, whole: float, part: float, largest: float) -> tuple[float, float, bool]:
-        """Paid after the baselines, in full trials, and seconds, until the part is gained, and whether it was."""
+        """Return the full trials paid after the baselines and the seconds until the part is gained, and if it is."""
         baselines = set(self.trials[self.trials.baseline].number)
         of_baselines = self.points.trial.isin(baselines)
         first = area(self.points.loc[of_baselines], largest)
@@ -60,13 +61,13 @@ class Search:
 
 
 def area(points: pd.DataFrame, largest: float) -> float:
-    """Hypervolume of evaluations, of those with a score of all targets."""
+    """Return the hypervolume of the evaluations that have a score of every target."""
     known = points.dropna(subset=["score/mean"])
     return hypervolume(list(zip(known.cost, known["score/mean"], strict=True)), largest)
 
 
 def searched(root: Path, way: str, seed: int) -> Search:
-    """A search, run or gone on with."""
+    """Run or resume a search, and load its results."""
     folder = root / f"{way}-{seed}"
     command = ["search", "--space", "default", "--seed", str(seed), "--root", str(folder), *WAYS[way], "--json"]
     subprocess.run([sys.executable, "-m", "ratio_hpo", *command], check=True, stdout=subprocess.DEVNULL)
@@ -96,7 +97,7 @@ def main() -> None:
     for k, name in enumerate(("paid after the baselines", "seconds")):
         pairs = np.array([[a[k], b[k]] for a, b in zip(*rows.values(), strict=True)])
         (ours, theirs), (ratio, low, high) = pairs.mean(0), ratio_of_means(pairs)
-        print(f"{name}: {ours:.2f} for {theirs:.2f}, x {ratio:.2f} [{low:.2f}, {high:.2f}]")
+        print(f"{name}: {ours:.2f} against {theirs:.2f}, x {ratio:.2f} [{low:.2f}, {high:.2f}]")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The methods that are compared, with their settings."""
+"""The methods under comparison, with their settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logging.getLogger("optuna").setLevel(logging.ERROR)
 
 
 class Ours:
-    """The `mixture` sampler, and the pruner that stops on evidence."""
+    """The `mixture` sampler with the `front` pruner, or with one of Optuna's pruners."""
 
     def __init__(self, problem: Problem, seed: int, *, pruner: str = "front") -> None:
         planned_curves = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
@@ -44,16 +44,16 @@ class Ours:
 
     @property
     def response(self) -> Response:
-        """What makes its models."""
+        """The response that fits the models of this method."""
         return self._response
 
     @property
     def seen(self) -> list[TrialRecord]:
-        """The trials of its run."""
+        """The trials of the run."""
         return self._records
 
     def believe(self, priors: Sequence[MeanFunction]) -> None:
-        """Begin with these."""
+        """Add these prior mean functions."""
         self._response.priors += priors
 
     def propose(self, view: View, number: int) -> Coordinates:
@@ -74,7 +74,7 @@ class Ours:
 
 
 class Ahead(Ours):
-    """The same, in a space whose steps are read off: the siblings of a proposal come after it."""
+    """The same method with a step sweep: further step counts of a proposed mixture follow the proposal."""
 
     def __init__(self, problem: Problem, seed: int) -> None:
         super().__init__(problem, seed)
@@ -94,7 +94,7 @@ class Ahead(Ours):
 
 
 class Law:
-    """A law of mixtures that is fitted: the sampler of a study, without a pruner; other parameters are drawn."""
+    """A fitted mixing law as the sampler of a study, without a pruner; other parameters are sampled at random."""
 
     def __init__(self, problem: Problem, seed: int, name: str) -> None:
         planned_curves = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
@@ -107,14 +107,14 @@ class Law:
         return False
 
     def ended(self, view: View, number: int) -> None:
-        """Nothing to do: the sampler reads the records."""
+        """Do nothing: the sampler reads the records."""
 
     def recommended(self, view: View) -> int:
         return best_seen(view)
 
 
 class Ourselves:
-    """A sampler and pruner of Optuna's, as a study of ours uses them: two objectives, shadows."""
+    """An Optuna sampler and pruner as a ratio-hpo study uses them: two objectives, shadow studies for the pruner."""
 
     def __init__(self, problem: Problem, seed: int, sampler: str, pruner: str, **options: Any) -> None:
         self._sampler = OptunaSampler(sampler, options, space=problem.space, seed=seed)
@@ -145,7 +145,7 @@ class Ourselves:
 
 
 class Plain:
-    """Optuna as its users have it: one objective, its own pruner."""
+    """Plain Optuna: one objective, with Optuna's own use of the pruner."""
 
     def __init__(self, problem: Problem, seed: int, make: Callable[[int], Any], pruner: Any = None) -> None:
         from ratio_hpo.study.samplers import distributions
@@ -155,7 +155,7 @@ class Plain:
 
     def propose(self, view: View, number: int) -> Coordinates:
         study = view.optuna
-        study._thread_local.cached_all_trials = None  # as `Study.ask` does
+        study._thread_local.cached_all_trials = None  # `Study.ask` also clears this cache
         trial = study.get_trials(deepcopy=False)[number]
         self._sampler.before_trial(study, trial)
         chosen = self._sampler.sample_relative(study, trial, self._sampler.infer_relative_search_space(study, trial))
@@ -183,7 +183,7 @@ class Plain:
 
 
 def study_of(name: str) -> optuna.Study:
-    """An empty study for a method."""
+    """Create an empty study for a method."""
     directions = ["maximize", "minimize"] if name.startswith("study-") else ["maximize"]
     return optuna.create_study(directions=directions)
 
@@ -214,10 +214,10 @@ METHODS: dict[str, Callable[[Problem, int], Any]] = {
 }
 
 APART = ("neps-primo",)
-"""Methods that need an environment of their own, and are run where they are asked for."""
+"""Methods that need a separate environment; they run only when named in --methods."""
 
 
 def make(name: str, problem: Problem, seed: int) -> Any:
-    """A method, fresh."""
+    """Create a new instance of a method."""
     np.random.seed(seed)
     return METHODS[name](problem, seed)

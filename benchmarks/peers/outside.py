@@ -1,5 +1,7 @@
-"""Peers outside Optuna, each through its own ask and tell; they need `requirements.txt` beside this file, NePS
-`requirements-neps.txt`, in an environment of its own."""
+"""Tuners other than Optuna, each through its ask-and-tell interface.
+
+Install `requirements.txt` from this folder. NePS needs a separate environment with `requirements-neps.txt`.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,13 @@ from ratio_hpo.study.samplers import Coordinates
 
 
 def best_seen(view: View) -> int:
-    """The trial with the best last primary score of those that ran to their end; else of all."""
+    """Return the completed trial with the best last primary score, or the best of all trials if none is complete."""
     whole = [r for r in view.records if r.state is State.COMPLETE] or view.records
     return max(whole, key=lambda record: record.curve[-1].primary_score).number
 
 
 class SyneMoasha:
-    """Syne Tune's MOASHA (Schmucker et al. 2021): random places, halving by non-dominated sorting of score and cost."""
+    """Syne Tune's MOASHA (Schmucker et al. 2021): random search, halving by non-dominated sorting of score and cost."""
 
     def __init__(self, problem: Problem, seed: int) -> None:
         from syne_tune.config_space import uniform
@@ -49,15 +51,18 @@ class SyneMoasha:
         return self._moasha.on_trial_result(self._trials[number], told) == SchedulerDecision.STOP
 
     def ended(self, view: View, number: int) -> None:
-        """Each result was told as it came."""
+        """Do nothing: `stops` has reported each result."""
 
     def recommended(self, view: View) -> int:
         return best_seen(view)
 
 
 class NepsPrimo:
-    """NePS's PriMO (Basu et al. 2025) without a prior: halving by non-dominated sorting of loss and cost, whose trials
-    are paused and go on; then a Gaussian process of their sum under drawn weights, at full length."""
+    """NePS's PriMO (Basu et al. 2025) without a prior.
+
+    It starts with halving by non-dominated sorting of loss and cost, and resumes paused trials. Then it fits a Gaussian
+    process to their sum with random weights, and runs trials at full length.
+    """
 
     def __init__(self, problem: Problem, seed: int) -> None:
         import torch
@@ -93,7 +98,7 @@ class NepsPrimo:
             return  # a baseline
         record = view.records[number]
         run = self._place(self._problem.space.encode(record.params))
-        self._asked.config = {**self._asked.config, **run}  # the nearest row
+        self._asked.config = {**self._asked.config, **run}  # report the parameters of the nearest row
         point = record.curve[-1]
         self._neps.tell(self._asked, [1.0 - point.primary_score, point.cost / self._problem.unit])
 
@@ -104,7 +109,7 @@ class NepsPrimo:
         return {name: float(told[name]) for name in self._problem.space.coordinates()}
 
     def _length(self, view: View, number: int) -> int:
-        """How many of a trial's evaluations the rung that was asked for stands for: trials have more or fewer."""
+        """Convert the requested rung into a number of evaluations; this number depends on the trial."""
         if self._asked is None:
             return self._rungs
         row = next(k for k, params in enumerate(self._problem.rows) if params == view.records[number].params)
@@ -113,7 +118,7 @@ class NepsPrimo:
 
 
 class Ax:
-    """Ax's default for few trials: Sobol, then BoTorch's Gaussian process of the last score. It stops nothing."""
+    """Ax's default for few trials: Sobol, then BoTorch's Gaussian process of the last score, without pruning."""
 
     def __init__(self, problem: Problem, seed: int) -> None:
         from ax.api.client import Client
@@ -121,7 +126,9 @@ class Ax:
 
         logging.getLogger("ax").setLevel(logging.ERROR)
         self._space = problem.space
-        self._names = {name: f"x{k}" for k, name in enumerate(problem.space.coordinates())}  # Ax takes no brackets
+        self._names = {
+            name: f"x{k}" for k, name in enumerate(problem.space.coordinates())
+        }  # Ax does not allow brackets in names
         self._client = Client(random_seed=seed)
         self._client.configure_experiment(
             parameters=[
@@ -133,7 +140,7 @@ class Ax:
 
     def propose(self, view: View, number: int) -> Coordinates:
         [(index, place)] = self._client.get_next_trials(max_trials=1).items()
-        self._client.mark_trial_abandoned(index)  # what is run is the nearest row, which is told below
+        self._client.mark_trial_abandoned(index)  # the nearest row runs instead, see `ended`
         return {name: float(place[short]) for name, short in self._names.items()}
 
     def stops(self, view: View, number: int, progress: Progress) -> bool:

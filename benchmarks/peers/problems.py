@@ -1,4 +1,4 @@
-"""Recorded tables as problems: what a proposal would have scored, along its curve, with one seed's noise."""
+"""Recorded tables as problems: each returns the curve that a proposal would have, with the noise of one seed."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ Array = NDArray[np.float64]
 TABLE = Path(__file__).parents[1] / "tables" / "polyglot.parquet"
 
 BATCH, TARGET_WINDOWS = 32, 640
-"""Of the embedded world: windows of an intermediate step, and of a target stage."""
+"""In the generated world: windows per intermediate step, and windows of a target stage."""
 
 VALIDATION = "select"
-"""The validation split in the table, which trials are scored on; true means are taken over all splits that it has."""
+"""The split in the table on which trials are scored; true means are computed over all splits in the table."""
 
 LEADING = 0.9
-"""The second scale begins at the final score that so large a part of all rows is worse than."""
+"""The second scale starts at this quantile of the final scores."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A table with its rows' curves.
+    """A table of configurations with their curves.
 
     Attributes:
         rows: parameters of each row.
-        curves: for each row one curve a seed, observed.
-        means: the same with less noise: of the recorded table, over the items of both its splits.
-        mixed: number of each row's first stage: rows with the same one share its prefix.
+        curves: the observed curves of each row, one per seed.
+        means: the same curves with less noise; for the recorded table, means over the items of both splits.
+        mixed: number of the first stage of each row; rows with the same number share a prefix of that stage.
         first: name of the first stage.
-        baselines: rows that every method begins with.
+        baselines: rows that every method runs first.
         rungs: windows of each stage.
     """
 
@@ -61,23 +61,23 @@ class Problem:
 
     @cached_property
     def truths(self) -> list[Array]:
-        """For each row, the mean over seeds at each point of its curve."""
+        """The mean over seeds at each point of the curve, for each row."""
         return [np.mean(seeds, axis=0) for seeds in self.means]
 
     @property
     def unit(self) -> float:
-        """Cost of a full trial."""
+        """The cost of a full trial."""
         return max(curves[0][-1].cost for curves in self.curves)
 
     def curve(self, row: int, seed: int) -> Sequence[Progress]:
-        """What a trial of a row shows, the same for every method that has the same seed."""
+        """Return the curve that a trial of a row observes; it is the same for every method with the same seed."""
         return self.curves[row][self._drawn(row, seed)]
 
     def _drawn(self, row: int, seed: int) -> int:
         return int(integer_hash("noise", seed, self.mixed[row]) % len(self.curves[row]))
 
     def planned(self, params: Params) -> TrialPlan:
-        """What a trial comes to: its stages' windows."""
+        """Return the trial plan, with the windows of each stage."""
         if not self.first:
             return TrialPlan()
         row = next(k for k, row in enumerate(self.rows) if row["intermediate_steps"] == params["intermediate_steps"])
@@ -89,7 +89,7 @@ class Problem:
         return TrialPlan(cost=self.curves[row][0][-1].cost, stages=stages)
 
     def nearest(self, params: Params, used: set[int]) -> int:
-        """The unused row nearest to a proposal: Hellinger distance in shares, the unit cube elsewhere."""
+        """Return the nearest unused row: Hellinger distance for shares, the unit cube for other parameters."""
         away = np.linalg.norm(self._places - self._place(params), axis=1)
         away[list(used)] = np.inf
         return int(away.argmin())
@@ -106,18 +106,18 @@ class Problem:
 
     @property
     def finals(self) -> Array:
-        """True last score of each row."""
+        """The true last score of each row."""
         return np.array([truth[-1] for truth in self.truths])
 
     def final(self, row: int, seed: int) -> float:
-        """Last score of a row in the seeds that a run did not see: choosing by noise gains nothing there."""
+        """Return the last score of a row in unseen seeds, where a choice by noise gains nothing."""
         seen = self._drawn(row, seed)
         others = [mean[-1] for k, mean in enumerate(self.means[row]) if k != seen]
         return float(np.mean(others)) if others else float(self.truths[row][-1])
 
     @property
     def best(self) -> float:
-        """What the best row comes to: chosen on all seeds but one, and measured on that one."""
+        """The score of the best row, chosen on all seeds but one and measured on the remaining one."""
         if "best" not in self._cache:
             lasts = np.array([[mean[-1] for mean in seeds] for seeds in self.means])
             found = [lasts[np.delete(lasts, k, axis=1).mean(1).argmax(), k] for k in range(lasts.shape[1])]
@@ -125,11 +125,11 @@ class Problem:
         return float(self._cache["best"])
 
     def floors(self) -> tuple[float, float]:
-        """Where the two scales begin: a random row's median at its first rung; the 90th percentile of last scores."""
+        """Return the start of the two scales: median score at the first rung, 90th percentile of last scores."""
         return float(np.median([truth[0] for truth in self.truths])), float(np.quantile(self.finals, LEADING))
 
     def area(self, visited: Mapping[int, Iterable[int]], floor: float) -> float:
-        """Hypervolume of the true means of what was visited: (row -> its points), over a floor."""
+        """Return the hypervolume over a floor of the true means of the visited points (row -> points)."""
         points = [
             (self.curves[row][0][k].cost, max(float(self.truths[row][k]) - floor, 0.0))
             for row, places in visited.items()
@@ -138,7 +138,7 @@ class Problem:
         return hypervolume(points, self.unit)
 
     def best_area(self, floor: float) -> float:
-        """The same of the whole table."""
+        """Return the hypervolume of the whole table over a floor."""
         key = f"area {floor}"
         if key not in self._cache:
             whole = {row: range(len(self.truths[row])) for row in range(len(self.rows))}
@@ -147,7 +147,7 @@ class Problem:
 
 
 def regmix(data: Path, name: str = "train_*_1m") -> Problem:
-    """RegMix's 512 mixtures of 17 domains; the score is the log loss on 13, turned to [0, 1]; last points only."""
+    """Load RegMix: 512 mixtures of 17 domains, last points only; the score is the log loss on 13, mapped to [0, 1]."""
     found = []
     for kind in ("mixture", "pile_loss"):
         with (data / f"{name.replace('*', kind)}.csv").open() as file:
@@ -173,14 +173,14 @@ def regmix(data: Path, name: str = "train_*_1m") -> Problem:
 
 
 def hartmann() -> Problem:
-    """A problem without a mixture: Hartmann's function of six numbers (Dixon and Szego 1978), turned to [0, 1].
+    """Create a problem without a mixture: Hartmann's function of six numbers (Dixon and Szego 1978), mapped to [0, 1].
 
-    At 1,024 Sobol places, each measured three times with luck; last points only.
+    It is evaluated at 1,024 Sobol points, each measured three times with noise; last points only.
     """
     places = qmc.Sobol(6, scramble=True, seed=0).random(1024)
     away = (HARTMANN_A[None] * (places[:, None, :] - HARTMANN_P[None]) ** 2).sum(2)
     truth = (np.exp(-away) @ HARTMANN_ALPHA) / HARTMANN_BEST
-    run_effect = HARTMANN_LUCK * np.random.default_rng(0).standard_normal((len(places), 3))
+    run_effect = HARTMANN_NOISE * np.random.default_rng(0).standard_normal((len(places), 3))
     curves = [
         [
             [Progress(stage="target", windows=1, cost=1.0, scores={"score/f": float(value)}).with_means()]
@@ -208,17 +208,17 @@ HARTMANN_P = 1e-4 * np.array(
     [[1312, 1696, 5569, 124, 8283, 5886], [2329, 4135, 8307, 3736, 1004, 9991],
      [2348, 1451, 3522, 2883, 3047, 6650], [4047, 8828, 8732, 5743, 1091, 381]]
 )  # fmt: skip
-HARTMANN_BEST, HARTMANN_LUCK = 3.32237, 0.02
+HARTMANN_BEST, HARTMANN_NOISE = 3.32237, 0.02
 
 
 def recorded(names: Iterable[str]) -> Iterator[Problem]:
-    """Problems of the recorded table, which is read once."""
+    """Create problems from the recorded table, which is read once."""
     table = pd.read_parquet(TABLE)
     return (polyglot(table, name) for name in names)
 
 
 def polyglot(table: pd.DataFrame, which: str) -> Problem:
-    """The dense table of the embedded world: `ratio` or `simplex`, with the seeds that are whole."""
+    """Create the problem `ratio` or `simplex` from the dense table of the generated world, with its complete seeds."""
     table = table[table.problem == which]
     languages = sorted(table.language.unique())
     splits = sorted(table["split"].unique())
@@ -283,7 +283,7 @@ def polyglot(table: pd.DataFrame, which: str) -> Problem:
 
 
 def _curve(points: pd.DataFrame, steps: int, languages: Sequence[str], split: str) -> list[Progress]:
-    """A trial's curve: the intermediate stage up to its steps, then the target stage that branches there."""
+    """Return the curve of a trial: the intermediate stage up to its steps, then the target stage that starts there."""
     passed = points[(points.stage == "intermediate") & (points.windows <= steps * BATCH)]
     branch = points[(points.stage == "target") & (points.intermediate_steps == steps)]
     curve = []

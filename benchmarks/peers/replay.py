@@ -1,4 +1,4 @@
-"""One run of one method on one problem: what it visits, what it pays, what it recommends."""
+"""Replay one run of one method on one problem: the trials, their cost and the recommendation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 @dataclass
 class View:
-    """What samplers and pruners see of a replay."""
+    """The view of a replay that samplers and pruners receive."""
 
     optuna: optuna.Study
     reuses: bool
@@ -28,10 +28,10 @@ class View:
 
 
 class Method(Protocol):
-    """What proposes, stops, and recommends."""
+    """A method: it proposes trials, stops them and recommends one."""
 
     def propose(self, view: View, number: int) -> Coordinates | int:
-        """A place; or the number of a trial that was stopped, which goes on."""
+        """Return the coordinates of a new trial, or the number of a stopped trial to resume."""
         ...
 
     def stops(self, view: View, number: int, progress: Progress) -> bool: ...
@@ -43,7 +43,7 @@ class Method(Protocol):
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a run stands after so many units of paid cost."""
+    """State of a run at this paid cost, in units of a full trial."""
 
     units: float
     regret: float
@@ -56,12 +56,13 @@ def run(
     problem: Problem, method: Method, study: optuna.Study, seed: int, units: float, *, reuse: bool,
     marks: tuple[float, ...], most_trials: int | None = None, watch: Callable[[float, float], bool] | None = None,
 ) -> list[Mark]:  # fmt: skip
-    """Replay until so many units of a full trial are paid, or the table is used up: then it stands as it was.
+    """Replay until the paid cost reaches `units` full trials, or until every row of the table was visited.
 
     Args:
-        most_trials: or until there are so many trials: then the one mark is of what they came to.
-        watch: told after each trial what was paid, in units, and the hypervolume of true means; True ends the run.
-        reuse: whether what another trial of the same mixture trained in the first stage is paid once.
+        reuse: whether trials of the same mixture share the cost of the first stage.
+        marks: paid costs at which to record the state; after the last row, later marks repeat the last state.
+        most_trials: end the run at this number of trials, and return one mark.
+        watch: called after each trial with the paid cost in units and the hypervolume of true means; True ends the run.
     """
     view = View(study, reuse)
     visited: dict[int, list[int]] = {}
@@ -75,7 +76,7 @@ def run(
     space = problem.space
     while len(visited) < len(problem.rows) and paid < units * problem.unit:
         number = len(view.records)
-        if study._storage.get_n_trials(study._study_id) == number:  # one that went on has left it for the next
+        if study._storage.get_n_trials(study._study_id) == number:  # a resumed trial leaves its new trial unused
             study._storage.create_new_trial(study._study_id)
         asked: Coordinates | int = {}
         if number >= len(problem.baselines):
@@ -145,7 +146,7 @@ def run(
 
 
 def _begin(problem: Problem, view: View, row: int) -> None:
-    """A trial of a row: its parameters in Optuna's study, and its record."""
+    """Start a trial of a row: set its parameters in the Optuna study, and add its record."""
     space, params, number = problem.space, problem.rows[row], len(view.records)
     for name, value in space.encode(params).items():
         view.optuna._storage.set_trial_param(number, name, float(value), distributions(space)[name])
@@ -156,5 +157,5 @@ def _begin(problem: Problem, view: View, row: int) -> None:
 
 
 def tell(study: optuna.Study, trial_id: int, state: State, values: list[float] | None) -> None:
-    """End Optuna's trial."""
+    """End the Optuna trial."""
     study._storage.set_trial_state_values(trial_id, optuna.trial.TrialState[state.name], values)

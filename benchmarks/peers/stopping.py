@@ -1,10 +1,11 @@
-"""What each pruner saves at equal trials, and what it loses: the same proposals, stopped or not, on the recorded table.
+"""Measure the cost that each pruner saves, and the hypervolume that it loses, at an equal number of trials.
 
     python benchmarks/peers/stopping.py [--seeds 100] [--trials 16 32] [--problems ratio simplex]
                                         [--sampler random mixture]
 
-Prints, for each pruner, the part of the paid cost that it saves against no pruning (ratio of sums over seeds) and the
-part of the hypervolume of true means that it loses (mean over seeds), with 95 % bootstrap intervals over seeds.
+Runs on the recorded table. For each pruner, prints the part of the paid cost that it saves against no pruning (ratio of
+sums over seeds) and the part of the hypervolume of true means that it loses (mean over seeds), with 95 % bootstrap
+intervals over seeds.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ DRAWS = 2000
 
 
 class Stopped(Ours):
-    """A pruner beside a sampler that does not see what it stops, or beside ours, which does."""
+    """A pruner with an Optuna sampler, which does not see pruned trials, or with the `mixture` sampler, which does."""
 
     def __init__(self, problem: Problem, seed: int, sampler: str, pruner: str) -> None:
         super().__init__(problem, seed, pruner=pruner)
@@ -39,13 +40,13 @@ class Stopped(Ours):
 
 
 def once(problem: Problem, seed: int, sampler: str, pruner: str, trials: int) -> Mark:
-    """One run."""
+    """Run one method on one seed."""
     method = Stopped(problem, seed, sampler, pruner)
     return run(problem, method, study_of("mixture"), seed, 1e9, reuse=True, marks=(), most_trials=trials)[0]
 
 
 def interval(values: np.ndarray, of: Any = np.mean) -> str:
-    """A figure of rows with its bootstrap interval."""
+    """Format a statistic of the rows with its bootstrap interval."""
     rng = np.random.default_rng(0)
     drawn = [of(values[rng.integers(0, len(values), len(values))]) for _ in range(DRAWS)]
     low, high = np.quantile(drawn, (0.025, 0.975))

@@ -1,11 +1,12 @@
-"""The default sampler and pruner after a number of trials, to compare two versions of them, paired by seed.
+"""Compare two versions of the default sampler and pruner at a number of trials, paired by seed.
 
     python benchmarks/peers/versions.py --out old.csv [--seeds 20] [--trials 16 32] [--problems ratio simplex]
     python benchmarks/peers/versions.py --out new.csv --against old.csv
 
-Writes a row for each problem, number of trials and seed: gap of the hypervolume of true means, regret of the
-recommended trial, trials stopped and evaluations. With `--against`, prints the part of the hypervolume that is lost and
-the regret that is added (in hundredths) against those rows: means with 95 % bootstrap intervals over seeds.
+Writes one row per problem, number of trials and seed: the gap of the hypervolume of true means, the regret of the
+recommended trial, the number of pruned trials and the number of evaluations. With `--against`, prints the part of the
+hypervolume lost and the regret added (in hundredths) relative to the rows of that file: means with 95 % bootstrap
+intervals over seeds.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ KEYS = ["problem", "trials", "seed"]
 
 
 def row_of(problem: Problem, trials: int, seed: int) -> dict[str, object]:
-    """What one run comes to."""
+    """Run once and return the row of results."""
     method = Ours(problem, seed)
     [mark] = run(problem, method, study_of("mixture"), seed, 1e9, reuse=True, marks=(), most_trials=trials)
     return {
@@ -42,7 +43,7 @@ def row_of(problem: Problem, trials: int, seed: int) -> dict[str, object]:
 
 
 def compare(new: pd.DataFrame, old: pd.DataFrame) -> None:
-    """A table of what is lost, by problem and number of trials."""
+    """Print a table of the losses by problem and number of trials."""
     both = new.merge(old, on=KEYS, suffixes=("", "_old"))
     both["lost"] = 1 - (1 - both.gap) / (1 - both.gap_old)
     both["added"] = both.regret - both.regret_old

@@ -1,12 +1,19 @@
-"""What a warm start and a belief are worth, and what they cost where they are wrong.
+"""Measure the gain of a warm start and of a user prior, and their cost when they are wrong.
 
     python benchmarks/peers/warm.py [--seeds 40] [--problems ratio simplex] [--part 0.95] [--arms …]
 
-Trials until a part of the anytime front's hypervolume of true means is there, on the recorded tables, scored on one
-half of the languages: with nothing known, with a study of 20 trials scored on the other half, with one of 20 trials on
-the same half whose intermediate stage ends at 50 steps, with the best place believed, with the study of the other half
-upside down (its best places are its worst), and with the worst place believed. Prints the mean of each, and its ratio
-to that of nothing known with the 95 % bootstrap interval over seeds.
+Counts the trials until a part of the anytime front's hypervolume of true means is reached, on the recorded tables,
+scored on one half of the languages. The arms are:
+
+- `nothing`: no prior knowledge
+- `study`: a prior study of 20 trials, scored on the other half
+- `smaller budget`: a prior study of 20 trials on the same half, with at most 50 intermediate steps
+- `belief`: a user prior at the best configuration
+- `study upside down`: the prior study on the other half with reversed scores, so that its best configurations are its
+  worst
+- `wrong belief`: a user prior at the worst configuration
+
+Prints the mean of each arm, and its ratio to the mean of `nothing` with the 95 % bootstrap interval over seeds.
 """
 
 from __future__ import annotations
@@ -32,10 +39,10 @@ from ratio_hpo.surrogate.mean_function import MeanFunction
 
 HERE, THERE = ("en", "es", "fi", "sw"), ("de", "id", "ko", "ru")
 TRIALS, MOST, DRAWS = 20, 30.0, 4000
-"""Trials of the other study; units after which a run ends that has not got there; of the bootstrap."""
+"""Trials of the prior study; maximum cost of a run in units; number of bootstrap samples."""
 
 SHORT = 50
-"""Most intermediate steps of a study with a smaller budget."""
+"""Maximum number of intermediate steps in the study with a smaller budget."""
 
 ARMS = ("nothing", "study", "smaller budget", "belief", "study upside down", "wrong belief")
 
@@ -47,14 +54,14 @@ def response(problem: Problem) -> Response:
 
 
 def other_study(problem: Problem, seed: int) -> list[TrialRecord]:
-    """The trials of a study of the other languages."""
+    """Run a study of the other languages and return its trials."""
     method = Ours(problem, seed, pruner="none")
     run(problem, method, study_of("mixture"), seed, MOST, reuse=True, marks=(), most_trials=TRIALS)
     return method.seen
 
 
 def upside_down(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The same trials with the opposite scores."""
+    """Return the same trials with reversed scores."""
     return [
         replace(record, curve=tuple(
             replace(point, scores={key: 1.0 - value for key, value in point.scores.items()}) for point in record.curve
@@ -64,7 +71,7 @@ def upside_down(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def prior(arm: str, here: Problem, there: Problem, seed: int, model: Response) -> list[MeanFunction]:
-    """What an arm believes."""
+    """Return the prior mean functions of an arm."""
     if arm == "nothing":
         return []
     if "belief" in arm:
@@ -75,13 +82,13 @@ def prior(arm: str, here: Problem, there: Problem, seed: int, model: Response) -
 
 
 def shortened(table: pd.DataFrame) -> pd.DataFrame:
-    """What a study with a smaller budget could have seen."""
+    """Return the rows that a study with a smaller budget could observe."""
     passed = (table.stage == "intermediate") & (table.windows <= SHORT * BATCH)
     return table[passed | (table.intermediate_steps <= SHORT)]
 
 
 def trials_until(arm: str, here: Problem, there: Problem, seed: int, part: float) -> int:
-    """Trials until the part is there."""
+    """Return the number of trials until the part is reached."""
     method: Any = Ours(here, seed, pruner="none")
     method.believe(prior(arm, here, there, seed, method.response))
     count, whole = 0, here.best_area(here.floors()[0])

@@ -1,12 +1,13 @@
-"""The dense table of the embedded world: F1 by language along both stages, over ratio, learning rate, steps and seed.
+"""Record the dense table of the generated world: F1 by language, ratio, learning rate, steps and seed.
 
     python benchmarks/tables/record.py [--workers 2] [--minutes 60] [--parts mlruns/table] [--out benchmarks/tables]
 
-Two problems. `ratio`: 11 ratios x 5 learning rates x 5 numbers of intermediate steps (prefixes of one stage) x 3 seeds.
-`simplex`: 64 mixtures over all eight languages, half of them drawn from a Dirichlet law of concentration 1, half
-of 0.3, at the reference learning rate x the same steps x 3 seeds. A seed varies the draw, dropout and the head; splits
-and corpora stay. A unit (mixture, learning rate, seed) is one Parquet file, written whole: the script goes on where it
-was stopped, and `polyglot.parquet` is written once all units are there.
+The table covers every evaluation of both stages and two problems. `ratio` has 11 ratios x 5 learning rates x 5 numbers
+of intermediate steps (prefixes of one stage) x 3 seeds. `simplex` has 64 mixtures over all eight languages at the
+reference learning rate x the same steps x 3 seeds; half of the mixtures are sampled from a Dirichlet distribution with
+concentration 1, half with 0.3. A seed determines the draw, dropout and the head; splits and corpora do not change. Each
+unit (mixture, learning rate, seed) is one Parquet file that is written atomically. Run the script again to resume an
+interrupted recording. `polyglot.parquet` is written when all units exist.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ SEEDS = (0, 1, 2)
 MIXTURES = 64
 LANGUAGES = ("en", "de", "es", "ru", "fi", "id", "sw", "ko")
 VALIDATION = "select"
-"""The validation split in the table. The published file also holds `prune`, 50 other questions a language, from when
-rungs were scored on two splits."""
+"""Name of the validation split in the table. The published file also contains `prune`, 50 other questions per language,
+because rungs used to be scored on two splits."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What is trained once for all numbers of steps."""
+    """One training run, which serves all numbers of steps."""
 
     problem: str
     mixture: int
@@ -64,7 +65,7 @@ class Unit:
 
 @cache
 def mixtures() -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Shares of the eight languages [64, 8]."""
+    """Return the shares of the eight languages [64, 8]."""
     rng = np.random.default_rng(20261126)
     flat = rng.dirichlet(np.ones(len(LANGUAGES)), MIXTURES // 2)
     sparse = rng.dirichlet(np.full(len(LANGUAGES), 0.3), MIXTURES // 2)
@@ -72,7 +73,7 @@ def mixtures() -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def units() -> list[Unit]:
-    """Every unit, seed by seed, so that what is there at any time is balanced."""
+    """Return every unit, seed by seed, so that an incomplete table is balanced."""
     ratio = [Unit("ratio", k, rate, seed) for seed in SEEDS for rate in RATES for k in range(len(RATIOS))]
     simplex = [Unit("simplex", k, REFERENCE_RATE, seed) for seed in SEEDS for k in range(MIXTURES)]
     return [unit for seed in SEEDS for unit in (*ratio, *simplex) if unit.seed == seed]
@@ -80,12 +81,12 @@ def units() -> list[Unit]:
 
 @cache
 def searched(root: str) -> Search:
-    """The default search, whose objective is what is measured; one engine a process."""
+    """Build the default search, whose objective is measured; one engine per process."""
     return build_search(SearchOptions(root=Path(root), tracking=False), lambda line: None)
 
 
 def rows_of(unit: Unit, steps: int | None, points: list[Progress], plan: dict[str, float]) -> Iterator[dict[str, Any]]:
-    """A row a point and language."""
+    """Return one row per evaluation and language."""
     for point in points:
         for language in LANGUAGES:
             yield {
@@ -107,7 +108,7 @@ def rows_of(unit: Unit, steps: int | None, points: list[Progress], plan: dict[st
 
 
 def record(unit: Unit, parts: str) -> float:
-    """Train a unit and write its rows; returns the seconds that it took."""
+    """Train a unit, write its rows and return the seconds taken."""
     began, place = time.monotonic(), Path(parts) / f"{unit.name}.parquet"
     search = searched(f"{parts}/run")
     store = Path(parts) / f"stages-{unit.name}"
@@ -132,7 +133,7 @@ def record(unit: Unit, parts: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--minutes", type=float, help="begin no unit after so many")
+    parser.add_argument("--minutes", type=float, help="start no unit after this many minutes")
     parser.add_argument("--parts", type=Path, default=Path("mlruns/table"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/tables"))
     asked = parser.parse_args()
@@ -140,7 +141,7 @@ def main() -> None:
     searched(f"{asked.parts}/run")
     every = units()
     missing = [unit for unit in every if not (asked.parts / f"{unit.name}.parquet").exists()]
-    print(f"{len(every) - len(missing)} of {len(every)} units are there", flush=True)
+    print(f"{len(every) - len(missing)} of {len(every)} units are complete", flush=True)
     began, done = time.monotonic(), 0
     with ProcessPoolExecutor(asked.workers, mp_context=get_context("spawn")) as pool:
         while missing:
@@ -152,7 +153,7 @@ def main() -> None:
             left = (time.monotonic() - began) / done * len(missing) / 60
             print(f"{len(every) - len(missing)} of {len(every)}; {left:.0f} min left", flush=True)
     if missing:
-        print(f"{len(missing)} units are missing; run it again to go on")
+        print(f"{len(missing)} units are missing; run the script again to resume")
         return
     whole = pa.concat_tables([pq.read_table(asked.parts / f"{unit.name}.parquet") for unit in every])
     with written_whole(asked.out / "polyglot.parquet", replace=True) as part:

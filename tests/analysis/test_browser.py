@@ -1,4 +1,4 @@
-"""The report as headless Chromium sees it."""
+"""The report as headless Chromium renders it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def chromium() -> str:
 
 
 def observations(chromium: str, page: Path, *flags: str) -> tuple[np.ndarray, str]:
-    """What is on the screen, and what the console said."""
+    """Return the pixels of the screen and the messages of the console."""
     picture = page.with_suffix(".png")
     words = [chromium, *FLAGS, *flags, f"--user-data-dir={page.parent / 'profile'}", f"--screenshot={picture}"]
     done = subprocess.run([*words, page.as_uri()], capture_output=True, text=True, timeout=240, check=True)
@@ -48,7 +48,7 @@ def test_it_draws_and_its_console_is_silent(chromium: str, page: Path) -> None:
     screen, said = observations(chromium, page, "--window-size=1150,6000")
     assert said == ""
     assert screen.mean() > 200  # light
-    assert all(band.std() > 5 for band in np.array_split(screen, 6))  # something is in every part of it
+    assert all(band.std() > 5 for band in np.array_split(screen, 6))  # no part is empty
 
 
 def test_it_follows_the_dark_mode_and_fits_a_phone(chromium: str, page: Path) -> None:
@@ -70,7 +70,7 @@ def test_it_prints(chromium: str, page: Path) -> None:
     content = path.read_bytes()
     assert content.startswith(b"%PDF")
     assert len(re.findall(rb"/Type /Page\b", content)) >= 5
-    assert content.count(b"/Subtype /Type") > 0  # text is text, with its fonts
+    assert content.count(b"/Subtype /Type") > 0  # text is stored as text, with its fonts
 
 
 LONG = "lost to trial 3 with a probability of .97: its ratio of 0.83 learns the target languages too slowly " * 2
@@ -87,10 +87,10 @@ onload = () => document.title = JSON.stringify({
 
 
 def measured(chromium: str, page: Path, *, printed: bool, size: str) -> dict[str, int]:
-    """Heights and widths of a page with long settings and reasons.
+    """Measure heights and widths of a page with long settings and reasons.
 
     Args:
-        printed: under the rules for print, at the width of a page.
+        printed: apply the print style sheet, at the width of a page.
     """
     records = [
         trial(k, state=State.PRUNED if k > 4 else State.COMPLETE, params=PARAMS, reason=LONG if k > 4 else None)

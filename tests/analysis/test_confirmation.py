@@ -1,4 +1,4 @@
-"""Confirming and measuring noise: with an objective whose truth is known, and with a small real model."""
+"""Confirmation and noise measurement, with an objective whose true scores are known and with a small real model."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ NOISE = 0.005
 
 
 def true_score(ratio: float) -> float:
-    """Best at .7."""
+    """Return the true score, which is highest at ratio .7."""
     return 0.8 - 0.3 * (ratio - 0.7) ** 2
 
 
 def seeded(params: Params, context: Context) -> Iterator[Progress]:
-    """Two evaluations; the seed moves what is scored."""
+    """Yield two evaluations whose scores depend on the seed."""
     ratio = params["ratio"]
     rng = np.random.default_rng([context.seed, round(1e6 * ratio)])
     for windows in (50, 100):
@@ -60,7 +60,7 @@ def test_what_is_true_is_confirmed_in_a_plain_sentence(root: Path) -> None:
 
 
 def test_the_best_baseline_is_always_named(root: Path) -> None:
-    """Also where it is none of those that a finalist has to beat by name."""
+    """The best baseline is named even if it is not one of the baselines that a finalist must beat."""
     told = confirmed(root, top=1, seeds=3)
     best = max(told["entrants"][1:], key=lambda entrant: entrant["score"]["mean"])
     assert told["against"][0]["trial"] == best["trial"]
@@ -179,5 +179,5 @@ def test_the_report_in_mlflow_has_the_answer(tmp_path: Path) -> None:
     assert len(pages) == 1
     assert "Not confirmed" in pages[0].read_text()
     told = confirm("known", objective=seeded, space=SPACE, top=1, seeds=2, root=tmp_path, **quiet)
-    assert list((tmp_path / "artifacts").rglob("report.html")) == pages  # the confirmation's run has none of its own
+    assert list((tmp_path / "artifacts").rglob("report.html")) == pages  # the confirmation's run has no report
     assert told["sentence"].split(",")[0] in pages[0].read_text()

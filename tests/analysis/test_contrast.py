@@ -1,4 +1,4 @@
-"""The report in its two colour schemes: text and lines stand out as WCAG 2.2 asks (criteria 1.4.3 and 1.4.11)."""
+"""Text and lines of the report meet the contrast criteria of WCAG 2.2 (1.4.3 and 1.4.11) in both colour schemes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMES = [dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", each)) for each in re.fin
 
 
 def luminance(colour: str) -> float:
-    """Relative luminance (WCAG 2.2)."""
+    """Return the relative luminance (WCAG 2.2)."""
     parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
@@ -56,7 +56,7 @@ def test_every_ratio_stands_out(scheme: dict[str, str]) -> None:
 
 
 def test_a_higher_ratio_is_lighter() -> None:
-    """So that it shows without hue too; between the first two it hardly changes."""
+    """Ratios can be told apart without hue; luminance hardly changes between the first two."""
     shades = [luminance(to_hex(style.colour_of(k / 8))) for k in range(9)]
     assert all(after > before - 0.01 for before, after in itertools.pairwise(shades))
     assert shades[-1] > 1.8 * shades[0]

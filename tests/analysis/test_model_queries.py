@@ -1,4 +1,4 @@
-"""Questions to the response model, about objectives whose answers are known."""
+"""Queries to the response model, on objectives whose answers are known."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUIET: dict[str, Any] = {"tracking": False, "progress": False, "isolated": False
 
 
 def peaked(params: Params, context: Context) -> Iterator[Progress]:
-    """Swahili is best at .7, English at 0; the learning rate does nothing."""
+    """Swahili scores best at ratio .7, English at 0; the learning rate has no effect."""
     ratio = params["ratio"]
     for windows in (25, 50, 100):
         grown = 0.5 + 0.5 * windows / 100
@@ -116,7 +116,7 @@ def test_shares_are_asked_along_what_the_best_trial_mixes(tmp_path: Path) -> Non
 
 
 def test_a_stored_study_knows_where_steps_of_another_length_end(tmp_path: Path) -> None:
-    """No planner is at hand when a study is read: its trials' plans say how long steps are."""
+    """A study is read without a planner: the stored trial plans give the length of each stage."""
     from ratio_hpo.core.plans import StagePlan, TrialPlan
     from ratio_hpo.core.trial import State, TrialRecord
     from ratio_hpo.space import Space

@@ -1,4 +1,4 @@
-"""The report and its pictures: whole for every kind of study, and nothing of it comes from elsewhere."""
+"""The report and its plots are complete for every kind of study and load nothing from other files or servers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOSTILE = "<script>alert(1)</script>\x1b[31m"
 def trial(
     number: int, languages: Sequence[str] = LANGUAGES, state: State = State.COMPLETE, **changes: Any
 ) -> TrialRecord:
-    """A trial of ten evaluations, or five of a stopped one."""
+    """Build a trial with ten evaluations, or with five if it was pruned."""
     kind = {0: "reference_only", 1: "non_reference_only"}.get(number, "sampled")
     rng = np.random.default_rng(number)
     ratio = {0: 0.0, 1: 1.0}.get(number, round(float(rng.random()), 3))
@@ -69,7 +69,7 @@ def view_of(
 
 
 class Page(HTMLParser):
-    """What a page is made of."""
+    """Collect the ids, links, sources and tags of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ def page_of(view: StudyView, links: Mapping[int, str] | None = None) -> tuple[st
 
 @cache
 def usual() -> tuple[str, Page]:
-    """The page of a study some of whose trials were stopped, made once."""
+    """Render the page of a study with some pruned trials (cached)."""
     return page_of(studies()["some stopped"])
 
 
@@ -215,7 +215,7 @@ def test_a_picture_is_a_file_for_papers(ending: str, tmp_path: Path) -> None:
     if ending == ".pdf":
         assert b"/FontFile2" in content  # embedded
     if ending == ".svg":
-        assert b"anytime front" in content  # text is text
+        assert b"anytime front" in content  # text is stored as text
 
 
 @pytest.mark.parametrize("name", list(PLOTS))

@@ -1,4 +1,4 @@
-"""The table of transfer: targets in the experiment's order, and XTREME's mean."""
+"""The transfer table: targets in the order of the experiment, and XTREME's mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Own objectives that misbehave; light, since the processes that run them import this."""
+"""Custom objectives that misbehave. This module imports little, since the processes that run objectives import it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def point(windows: int, **scores: float) -> Progress:
 
 
 def exits(params: Params, context: Context) -> Iterator[Progress]:
-    """Trial 1 leaves Python."""
+    """Trial 1 exits Python."""
     yield point(10)
     if context.trial == 1:
         sys.exit(0)
@@ -29,7 +29,7 @@ def exits(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def dies(params: Params, context: Context) -> Iterator[Progress]:
-    """Trial 1 takes its process down, at the same place each time."""
+    """Trial 1 ends its process at the same point each time."""
     yield point(10)
     if context.trial == 1:
         os._exit(0)
@@ -44,7 +44,7 @@ def crashes(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def dies_once_a_rung(params: Params, context: Context) -> Iterator[Progress]:
-    """Trial 1 dies at each new evaluation, once: each attempt gets further."""
+    """Trial 1 dies once at each new evaluation, so each attempt gets further."""
     for windows in RUNGS:
         yield point(windows)
         mark = Path(context.root) / f"died-{windows}"
@@ -54,7 +54,7 @@ def dies_once_a_rung(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def starves(params: Params, context: Context) -> Iterator[Progress]:
-    """Trial 1 is killed for want of memory, which the kernel counts, until it takes a quarter of it."""
+    """The kernel kills trial 1 for lack of memory, and counts each kill, until the trial uses a quarter of it."""
     if context.trial == 1 and context.smaller < 2:
         counter = Path(context.root) / "vmstat"
         counter.write_text(f"pgfault 7\noom_kill {int(counter.read_text().split()[-1]) + 1}\n")
@@ -69,12 +69,12 @@ def drops_a_language(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def adds_a_language(params: Params, context: Context) -> Iterator[Progress]:
-    """A later trial is scored in one more language."""
+    """Trial 2 is scored in one more language."""
     yield point(100, en=0.5, sw=0.4, ko=0.9) if context.trial == 2 else point(100, en=0.5, sw=0.4)
 
 
 def says_little_at_first(params: Params, context: Context) -> Iterator[Progress]:
-    """Trial 0 is scored by its mean alone, the others by language."""
+    """Trial 0 reports only the mean score, the other trials report scores by language."""
     if context.trial == 0:
         yield Progress(stage="target", windows=100, cost=100, scores={"f1/mean": 0.5})
     else:
@@ -82,7 +82,7 @@ def says_little_at_first(params: Params, context: Context) -> Iterator[Progress]
 
 
 def cleans_up(params: Params, context: Context) -> Iterator[Progress]:
-    """Takes a moment to clean up, and trial 1 fails at it."""
+    """Clean-up takes half a second and fails in trial 1."""
     try:
         for windows in RUNGS:
             yield point(windows, en=0.01 if context.trial else 0.9)
@@ -105,7 +105,7 @@ def names_weights_by_a_path(params: Params, context: Context) -> Iterator[Progre
 
 
 def early(params: Params, context: Context) -> Iterator[Progress]:
-    """Costs twice its windows, and falls: at half of the rungs all is paid."""
+    """Scores fall, and cost is twice the windows, so the full cost is reached at half of the rungs."""
     for windows in RUNGS:
         yield Progress(
             stage="target",
@@ -116,7 +116,7 @@ def early(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def endless(params: Params, context: Context) -> Iterator[Progress]:
-    """Evaluations off the grid, without end; says when it is closed."""
+    """Yield evaluations off the grid forever, and leave a file when closed."""
     try:
         for windows in range(7, 10**9, 7):
             yield point(windows)
@@ -132,7 +132,7 @@ def where_it_runs(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def forever(params: Params, context: Context) -> Iterator[Progress]:
-    """Says that it has begun, and hangs."""
+    """Write the process id to `begun`, then hang."""
     with (Path(context.root) / "begun").open("a") as file:
         file.write(f"{os.getpid()}\n")
     time.sleep(600)
@@ -140,7 +140,7 @@ def forever(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def hangs_once(params: Params, context: Context) -> Iterator[Progress]:
-    """Trial 1 stands still in the middle, in its first process alone."""
+    """Trial 1 hangs halfway, but only in its first process."""
     mark = Path(context.root) / "hung"
     for windows in RUNGS:
         if context.trial == 1 and windows == 50 and not mark.exists():
@@ -150,7 +150,7 @@ def hangs_once(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def is_slow(params: Params, context: Context) -> Iterator[Progress]:
-    """Trial 1 takes its time with each evaluation."""
+    """Each evaluation of trial 1 is slow."""
     for windows in RUNGS:
         if context.trial == 1:
             time.sleep(1.5)

@@ -1,4 +1,4 @@
-"""A cluster of several real Ray nodes: they come and go while a search runs on them."""
+"""A cluster of several real Ray nodes, which join and leave while a search runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.conftest import curve_objective, plan_of
 
 @pytest.fixture
 def cluster_of_two() -> Iterator[Any]:
-    """A head that runs no trial, and two nodes that run one at a time."""
+    """Start a head node that runs no trial, and two nodes that run one trial at a time."""
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -34,12 +34,12 @@ def cluster_of_two() -> Iterator[Any]:
 
 
 def nodes(root: Path) -> set[str]:
-    """Those that trials have run on."""
+    """Return the ids of the nodes on which trials have run."""
     return {path.name.split("-")[1] for path in root.glob("node-*")}
 
 
 def says_its_node(params: Params, context: Context) -> Iterator[Progress]:
-    """From the fifth trial on each waits until three nodes have worked: the one that joins is needed."""
+    """From the fifth trial on, each trial waits until three nodes have run trials, so the joining node is needed."""
     import ray
 
     root, patience = Path(context.root), time.monotonic() + 120

@@ -1,4 +1,4 @@
-"""The reference loop: own objectives that misbehave, in this process and in one of their own; when a search stops."""
+"""The reference loop: custom objectives that misbehave, in this process and in a subprocess; limits of a search."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from tests.conftest import Hand, curve_objective, plan_of
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between attempts of a trial whose process dies, of which there are many here."""
+    """Shorten the pauses between attempts of a trial whose process dies."""
     monkeypatch.setattr(session_module, "PAUSE", 0.01)
 
 
@@ -61,7 +61,7 @@ Run = Callable[..., list[TrialRecord]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Search to a number of trials with an objective in a process of its own; returns all trials."""
+    """Return a function that runs an objective in a subprocess for some trials and returns all trials."""
 
     def searched(objective: Any, trials: int = 4, *, isolated: bool = True, **limits: Any) -> list[TrialRecord]:
         plan = plan_of(target=TargetScore(score=0.5))
@@ -99,7 +99,7 @@ def test_attempts_that_get_further_do_not_count(run: Run) -> None:
 def test_a_trial_that_the_kernel_kills_for_memory_goes_on_smaller(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And no other trial does."""
+    """Other trials keep their size."""
     (tmp_path / "vmstat").write_text("pgfault 7\noom_kill 3\n")
     monkeypatch.setattr(memory, "COUNTERS", tmp_path / "vmstat")
     records = run(starves, 3)
@@ -222,7 +222,7 @@ DRIVER = (
 
 
 def test_drivers_that_die_over_a_trial_are_counted_and_their_workers_go(tmp_path: Path) -> None:
-    """Three drivers are killed in the same place, which says little of the trial; ten of them are too many."""
+    """Three driver crashes do not fail the trial; more than MAX_ADOPTIONS crashes do."""
     begun = tmp_path / "begun"
     for attempt in range(1, 4):
         driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(tmp_path)], cwd=Path(__file__).parents[2])
@@ -238,7 +238,7 @@ def test_drivers_that_die_over_a_trial_are_counted_and_their_workers_go(tmp_path
     study.live[0].adoptions = MAX_ADOPTIONS
     study.close()
     last = Study(plan, open_storage(default_url(tmp_path)))
-    assert last.next(1) is not None  # ten are not too many yet
+    assert last.next(1) is not None  # MAX_ADOPTIONS crashes are still tolerated
     assert last.live[0].adoptions == MAX_ADOPTIONS
     last.live[0].adoptions = MAX_ADOPTIONS + 1
     last.close()
@@ -265,7 +265,7 @@ def test_a_released_trial_was_no_attempt(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("limits", "trials", "words"),
     [
-        ({"cost": 250.0}, 3, "⟨max_cost⟩ 250"),  # begun at 0, 100 and 200 windows
+        ({"cost": 250.0}, 3, "⟨max_cost⟩ 250"),  # trials begin at 0, 100 and 200 windows
         ({"cost": 200.0}, 2, "⟨max_cost⟩ 200"),
         ({"hours": 1e-9}, 0, "⟨max_hours⟩ 1e-09"),
         ({}, 8, None),
@@ -282,7 +282,7 @@ def test_no_trial_is_begun_beyond_a_limit(
 
 
 def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Path) -> None:
-    """A lease of another host that is not renewed is waited for until it expires; a renewed one is not."""
+    """The search waits until an unrenewed lease of another host expires; it does not wait for a renewed lease."""
     study = Study(plan_of(target=TargetScore(score=0.5), baselines=()), open_storage(default_url(tmp_path)))
     study.next(1)
     storage, trial_id = study.storage, study.live[0].trial_id
@@ -312,20 +312,20 @@ def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Pat
 
 
 def test_what_a_restarted_worker_spends_again_is_counted(tmp_path: Path) -> None:
-    """An actor that died told of 30 windows; the next one trains 20 of them again before it gets further."""
+    """An actor reports 30 windows and dies; the next one trains from the start before it gets further."""
     study = Study(
         plan_of(target=TargetScore(score=0.5), baselines=()), open_storage(default_url(tmp_path)), pruner=("none", {})
     )
     assert study.next(1) is not None
     for windows in (10, 20, 30):
         study.report(0, point(windows))
-    for windows in (10, 20, 30, 40):  # the same worker's account, from nothing
+    for windows in (10, 20, 30, 40):  # the restarted worker reports from the start
         study.report(0, point(windows))
     assert [p.paid_cost for p in study.records()[0].curve] == [10, 20, 30, 70]
 
 
 def alone(tmp_path: Path, objective: Any, trials: int = 3, **limits: float) -> tuple[Session, list[TrialRecord]]:
-    """A study in one process beside this one, within limits in time."""
+    """Run a study in one subprocess, with time limits."""
     plan = plan_of(target=TargetScore(score=0.5), baselines=(), languages=())
     study = Study(plan, open_storage(default_url(tmp_path)), pruner=("none", {}), sampler=("random", {}))
     session = Session(study=study, budget=Budget(trials=trials, **limits), root=tmp_path)
@@ -361,7 +361,7 @@ def test_max_hours_lets_go_of_a_trial_in_its_middle(tmp_path: Path) -> None:
 
 
 def breaks_at(*numbers: int) -> Callable[[Params, Context], Iterator[Progress]]:
-    """Fails some trials, each by the same error with another number in it."""
+    """Return an objective that fails some trials with the same error, in which only the numbers differ."""
 
     def objective(params: Params, context: Context) -> Iterator[Progress]:
         if context.trial in numbers:
@@ -399,7 +399,7 @@ def test_pauses_between_attempts_grow(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_an_objective_that_prints_to_nobody_fails_no_trial(workers: str, tmp_path: Path) -> None:
-    """As under `ratio-hpo search 2>&1 | head -1`."""
+    """The reader of the output closes it, as in `ratio-hpo search 2>&1 | head -1`."""
     (tmp_path / "talks.py").write_text(
         "import time\nfrom ratio_hpo import Progress\n\n\ndef train(params, context):\n    for w in (100, 200, 300):\n"
         "        time.sleep(0.3)\n        print('hello', flush=True)\n"

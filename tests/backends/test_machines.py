@@ -1,8 +1,8 @@
-"""Several machines: each a Ray node in a network of its own, with its own address and a disk that no other sees.
+"""Several machines. Each is a Ray node in a separate network, with its own address and its own disk.
 
-They are namespaces of the kernel, which only root may make; elsewhere the test is skipped. One is killed in the middle
-of a search and one joins. The study is in PostgreSQL, the stages on a store that speaks S3, the runs on a tracking
-server that asks for a login.
+The machines are kernel namespaces. Only root can create them; for other users the test is skipped. During a search one
+machine is killed and one joins. The study is stored in PostgreSQL, the stages on an S3-compatible store, and the runs
+on a tracking server that requires a login.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def sh(command: str) -> None:
 
 
 class Machines:
-    """A head here, which runs no trial, and machines with a disk of their own, which know each other by a token.
+    """A local head node that runs no trial, and machines with separate disks. All authenticate with a token.
 
     Args:
-        disk: what each machine has for itself, empty at its start.
+        disk: path where each machine has its own disk, empty at the start.
     """
 
     def __init__(self, disk: Path, folder: Path, environment: dict[str, str]) -> None:
@@ -71,7 +71,7 @@ class Machines:
         return name
 
     def kill(self, name: str) -> None:
-        """Kill all that runs on a machine, as a power cut does."""
+        """Kill all processes of a machine, as a power cut does."""
         pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True).stdout.split()
         for pid in map(int, pids):
             with suppress(ProcessLookupError):
@@ -134,7 +134,7 @@ def status(place: Path, storage: str) -> dict[str, Any]:
 
 
 def told(content: dict[str, Any]) -> list[Any]:
-    """What a study came to, trial by trial."""
+    """Return number, state, parameters, score and cost of each trial."""
     return [(t["number"], t["state"], t["params"], t["score"], t["cost"]) for t in content["trials"]]
 
 

@@ -1,4 +1,4 @@
-"""Ray on a real local cluster: the same trials as the reference loop, faults that are no failures."""
+"""Ray on a real local cluster: the trials equal those of the reference loop, and lost workers fail no trial."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_ray_and_the_reference_loop_give_the_same_trials(on_ray: Callable, tmp_p
 
 
 def faulty(params: Params, context: Context) -> Iterator[Progress]:
-    """Trial 1's worker dies once, half-way; trial 3 raises."""
+    """The worker of trial 1 dies once, halfway; trial 3 raises an error."""
     for progress in curve_objective(params, context):
         if context.trial == 1 and progress.windows == 50:
             mark = Path(context.root) / "died"
@@ -103,7 +103,7 @@ def test_a_trial_that_stands_still_goes_on_in_another_actor(on_ray: Callable) ->
 
 
 def always_dies(params: Params, context: Context) -> Iterator[Progress]:
-    """Trial 2's worker dies at its first step, each time."""
+    """The worker of trial 2 dies at its first step in every attempt."""
     if context.trial == 2:
         os._exit(0)
     yield from curve_objective(params, context)
@@ -118,7 +118,7 @@ def test_a_trial_that_kills_its_worker_four_times_fails_and_the_others_run(on_ra
 
 
 def waits_for_three_others(params: Params, context: Context) -> Iterator[Progress]:
-    """Goes on once four trials have begun: were workers started when the last one has ended, none ever would."""
+    """Continue once four trials have started, which needs four workers at the same time."""
     root, patience = Path(context.root), time.monotonic() + 120
     (root / f"{context.trial}-{os.getpid()}").touch()
     while len(list(root.glob("[0-9]*-*"))) < 4 and time.monotonic() < patience:
@@ -141,7 +141,7 @@ def slow(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def kills(study: Study, names: list[str], killed: dict[str, float]) -> None:
-    """Kill one of Ray's servers below this process after another, each when another trial has begun its curve."""
+    """Kill the named Ray servers of this process in turn, each after a new trial has reported an evaluation."""
     for name in names:
         num_started = len(study.state.records)
         while len(study.state.records) <= num_started or not study.state.records[-1].curve:
@@ -173,7 +173,7 @@ def test_a_killed_server_of_ray_is_noticed_and_the_trials_go_on_in_the_same_sear
     assert len(noticed) == 2
     assert all("resuming its trials" in line for _, line in noticed)
     for (seen, _), done in zip(noticed, killed.values(), strict=True):
-        assert seen - done < 15  # the promise; a look takes place every 5 s
+        assert seen - done < 15  # the documented limit; servers are checked every 5 s
     assert [p.name() for p in psutil.Process().children(recursive=True) if p.name() in killed] == []
 
 
@@ -197,7 +197,7 @@ def test_a_trial_gets_no_more_gpus_than_the_built_in_objective_uses(tmp_path: Pa
     options = SearchOptions(root=tmp_path, resources=Resources(gpus=2.0))
     with pytest.raises(ConfigError, match="trains on one GPU, but got 2"):
         build_search(options, print)
-    assert Resources(gpus=2.0).gpus_for(1) == 2.0  # an own objective gets what it asked for
+    assert Resources(gpus=2.0).gpus_for(1) == 2.0  # a custom objective gets what it requests
     assert list(tmp_path.iterdir()) == []
 
 
@@ -208,7 +208,7 @@ def sleeps(params: Params, context: Context) -> Iterator[Progress]:
 
 @pytest.mark.slow
 def test_a_trial_that_ray_kills_for_memory_says_so(on_ray: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray takes a node to be full from one part in a hundred on."""
+    """With this setting, Ray considers a node full at 1 % of its memory."""
     monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")
     plan, limits = {"target": TargetScore(score=0.5)}, {"retries": 1}
     [record] = on_ray(sleeps, 1, plan=plan, limits=limits).records()[:1]

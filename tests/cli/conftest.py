@@ -1,4 +1,4 @@
-"""Command lines run in this process, on a finished study that may be changed."""
+"""Run command lines in this process, on a finished study that tests may change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.conftest import RUNGS, curve_objective
 
 
 def fragile(params: Params, context: Context) -> Iterator[Progress]:
-    """The fake curve; two of the sampled trials break."""
+    """Follow the fake curve, but fail in two of the sampled trials."""
     if context.trial in (4, 6):
         raise RuntimeError("the GPU fell off the bus")
     yield from curve_objective(params, context)
@@ -38,7 +38,7 @@ class Answer:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Runs a command line in this process, in a folder, as the entry point does."""
+    """Return a function that runs a command line in this process and in a folder, as the entry point does."""
 
     def call(folder: Path, *words: str) -> Answer:
         monkeypatch.chdir(folder)
@@ -59,7 +59,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study with two failed trials, tracked."""
+    """Create a finished study with two failed trials, tracked in MLflow."""
     folder = tmp_path_factory.mktemp("made")
     space = {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2)}
     search(fragile, space, rungs=RUNGS, trials=8, root=folder / "mlruns", progress=False, pruner="median")
@@ -68,7 +68,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def finished(made: Path, tmp_path: Path) -> Path:
-    """A copy to change."""
+    """Return a copy of the finished study that a test may change."""
     shutil.copytree(made, tmp_path / "finished")
     return tmp_path / "finished"
 

@@ -1,4 +1,4 @@
-"""Every command on an empty folder, a study in progress and a finished one; wrong names, permissions, locks."""
+"""Every command on an empty folder, a running study and a finished study; wrong names, permissions, locks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NEEDS_RUNS = [("track",), ("ui", "--no-browser")]
 
 @pytest.fixture
 def in_progress(tmp_path: Path) -> Iterator[Path]:
-    """A study whose trial 1 this process holds; trial 0 is done."""
+    """Create a study in which trial 0 is complete and this process runs trial 1."""
     about = StudyMetadata(experiment="fake", space="tiny", trials=8, config={"name": "f"})
     plan = plan_of("fragile", about=about)
     study = Study(plan, open_storage(default_url(tmp_path / "mlruns")))
@@ -147,7 +147,7 @@ def test_renaming_and_deleting_take_weights_and_runs_along(run: Any, finished: P
     assert run(finished, "rename", "fragile", "other").code == 0
     assert (weights / "other" / "0-target-10").is_dir()
     assert [s["name"] for s in run(finished, "list", "--json").json()["studies"]] == ["other"]
-    assert run(finished, "track", "other", "--json").json()["written"] == 0  # its runs were renamed, not written anew
+    assert run(finished, "track", "other", "--json").json()["written"] == 0  # its runs were renamed, not written again
     assert run(finished, "delete", "other", "--yes").code == 0
     assert not (weights / "other").exists()
     assert run(finished, "status").code == 2
@@ -286,7 +286,7 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(run: Any, tmp_path: Path
 
 
 def documented() -> dict[str, set[str]]:
-    """Keys that docs/json.md gives for each command."""
+    """Return the keys that docs/json.md lists for each command."""
     sections = (DOCS / "json.md").read_text().split("\n## `")[1:]
     return {s.partition("`")[0]: set(re.findall(r"^\| `([^`]+)` \|", s, re.M)) for s in sections}
 
@@ -327,7 +327,7 @@ def test_every_command_has_help_with_examples(run: Any, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_written_is_one_line(run: Any, finished: Path, tmp_path: Path) -> None:
-    """A read-only disk, seen as any user sees it: the files belong to somebody else."""
+    """The disk is read-only, as for a user who does not own the files."""
     if os.geteuid() == 0:
         done = subprocess.run(["mount", "--bind", str(finished), str(finished)], capture_output=True, check=False)
         if done.returncode != 0:

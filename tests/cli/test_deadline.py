@@ -1,4 +1,4 @@
-"""Commands whose storage or server accepts connections and never answers."""
+"""Commands whose storage or server accepts connections but never answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.conftest import RUNGS, curve_objective
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """Host and port of a server that takes what is sent, and says nothing."""
+    """Return host and port of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         kept: list[socket.socket] = []
 
@@ -26,7 +26,7 @@ def silent() -> Iterator[str]:
             while True:
                 try:
                     kept.append(server.accept()[0])
-                except OSError:  # closed
+                except OSError:  # the server was closed
                     return
 
         threading.Thread(target=accept, daemon=True).start()

@@ -1,4 +1,4 @@
-"""The command line on files: clear lines, exit codes, no tracebacks."""
+"""The command line with data files: clear messages, exit codes, no tracebacks."""
 
 from __future__ import annotations
 

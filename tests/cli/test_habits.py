@@ -1,4 +1,4 @@
-"""What people mistype, and what they expect of every command: odd values, names, older studies, copied folders."""
+"""Typing errors, and what users expect of every command: odd values, names, older studies, copied folders."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_enqueue_says_what_will_happen(run: Any, finished: Path) -> None:
 
 
 def test_what_a_user_enqueues_is_not_pruned_unless_asked(run: Any, tmp_path: Path) -> None:
-    """A bad ratio that successive halving would stop at its first rung."""
+    """Successive halving would stop the enqueued ratio, which is bad, at the first rung."""
     options: dict[str, Any] = {
         "rungs": RUNGS, "root": tmp_path / "mlruns", "tracking": False, "progress": False, "isolated": False,
         "target": 0.5, "baselines": ["reference_only"], "pruner": "successive_halving",
@@ -232,7 +232,7 @@ def test_what_a_user_enqueues_is_not_pruned_unless_asked(run: Any, tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_copied_run_folder_works(run: Any, tmp_path: Path) -> None:
-    """Weights, stages and studies are named from the folder on: the copy goes on without its original."""
+    """Paths of weights, stages and studies are relative to the run folder, so a copy works without the original."""
     from tests.cli.test_search import SMALL
 
     (tmp_path / "small.yaml").write_text(SMALL)
@@ -245,7 +245,7 @@ def test_a_copied_run_folder_works(run: Any, tmp_path: Path) -> None:
     points = run(tmp_path, "pareto", "--root", "elsewhere", "--json").json()["points"]
     kept = {folder.name for folder in (tmp_path / "elsewhere" / "checkpoints" / "small-default").iterdir()}
     recommended = Path(run(tmp_path, "best", "--root", "elsewhere", "--json").json()["weights"]).name
-    # linked again from the stages that moved along
+    # linked again from the stages in the copied folder
     assert kept == {point["weights"] for point in points} | {recommended}
     assert run(tmp_path, *words, "--trials", "4", "--root", "elsewhere").code == 0
     after = run(tmp_path, "status", "--root", "elsewhere", "--json").json()
@@ -259,7 +259,7 @@ def test_a_copied_run_folder_works(run: Any, tmp_path: Path) -> None:
 
 
 def test_a_search_with_work_left_undone_never_ends_with_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a backend does: here, one that does nothing."""
+    """The exit code is not 0 whatever the backend does; this one does nothing."""
     options = SearchOptions(root=tmp_path, tracking=False, resources=Resources(backend="local"))
     ready = build_search(options, lambda line: None)
     monkeypatch.setattr("ratio_hpo.experiment.search.run_local", lambda *args, **kwargs: None)
@@ -271,7 +271,7 @@ def test_a_search_with_work_left_undone_never_ends_with_0(tmp_path: Path, monkey
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_job_that_is_sent_away_again_and_again_loses_no_trial(workers: str, tmp_path: Path) -> None:
-    """SIGTERM before the first evaluation, more often than a trial has attempts: as Ctrl-C, it is none."""
+    """SIGTERM, like Ctrl-C, does not count as an attempt: here it arrives more often than a trial has attempts."""
     (tmp_path / "slow.py").write_text(
         "import os\nimport time\nfrom pathlib import Path\nfrom ratio_hpo import Progress\n\n\n"
         "def train(params, context):\n"
@@ -282,7 +282,7 @@ def test_a_job_that_is_sent_away_again_and_again_loses_no_trial(workers: str, tm
     words = ["search", "--objective", "slow:train", "--rungs", "10", "--trials", "2", "--no-tracking"]
     command = [sys.executable, "-m", "ratio_hpo", *words, "--workers", workers]
     for again, number in enumerate((signal.SIGTERM, signal.SIGHUP, signal.SIGTERM, signal.SIGTERM)):
-        begun = tmp_path / "mlruns" / f"begun{again}"  # of this start: another worker may say so late
+        begun = tmp_path / "mlruns" / f"begun{again}"  # one file per start: a worker of an earlier start may write late
         environment = {**os.environ, "BEGUN": begun.name}
         process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment)
         while not begun.exists():

@@ -1,4 +1,4 @@
-"""The experiments on real questions, as far as they go without training."""
+"""The experiments on real questions, up to the point where training begins."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_tydiqa_is_split_and_its_leaks_are_dropped(real_data: Path, tmp_path: Pa
     kept = json.loads(call(*words, "--keep-leaks", cwd=tmp_path).stdout)["sources"]
     total = sum(kept[stage]["sw"]["questions"] for stage in kept)
     assert total == 2755
-    assert sum(plan["sources"][stage]["sw"]["questions"] for stage in kept) == 2755 - 183 - 4  # exactly, and nearly
+    assert sum(plan["sources"][stage]["sw"]["questions"] for stage in kept) == 2755 - 183 - 4  # exact and near matches
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The main job, small but real: train, stop, continue, read."""
+"""A small real search: train, stop, resume, read."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_search_leaves_a_whole_study(finished: Path) -> None:
     assert status["study"] == "small-default"
     assert len(status["trials"]) == 6
     assert {trial["state"] for trial in status["trials"]} <= {"COMPLETE", "PRUNED"}
-    # equal pools make the proportional baseline the uniform one: they are merged
+    # with pools of equal size the proportional and the uniform baseline are the same, so they are merged
     assert [trial["kind"] for trial in status["trials"][:4]] == BASELINES
     assert status["tracking_lags"] == 0
     assert status["target"] == pytest.approx(0.95 * status["trials"][0]["score"], abs=2e-4)
@@ -141,16 +141,16 @@ def test_test_is_scored_at_the_end_of_a_confirmation_alone(confirmed: Path) -> N
 @pytest.mark.slow
 def test_the_same_confirmation_trains_nothing_and_is_one_more_reading(confirmed: Path) -> None:
     content = read(confirmed, "confirm", "--top", "1", "--seeds", "2")
-    assert content["items"] > 2  # passages were drawn anew
+    assert content["items"] > 2  # passages were resampled
     assert len(content["readings"]) == 2
     assert {entrant["label"] for entrant in content["entrants"]} >= {"English only", "no English"}
 
 
 @pytest.fixture(scope="module")
 def stopped(place: Path) -> tuple[int, str, Any]:
-    """Exit code, messages and status of a search that Ctrl-C ended; then it is continued to five trials.
+    """Return exit code, messages and status of a search that Ctrl-C ended, then resume it to five trials.
 
-    It is asked for more than it can do before the signal comes, however late that is.
+    The search requests more trials than can finish before the signal arrives.
     """
     words = [*SEARCH, "--study", "stopped", "--trials", "60"]
     with searching(place, words) as process:
@@ -165,7 +165,7 @@ def stopped(place: Path) -> tuple[int, str, Any]:
 
 
 def searching(place: Path, words: list[str]) -> subprocess.Popen[str]:
-    """A search in a process group of its own."""
+    """Start a search in a new process group."""
     command = [sys.executable, "-m", "ratio_hpo", *words]
     return subprocess.Popen(command, cwd=place, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
@@ -181,7 +181,7 @@ def test_ctrl_c_keeps_everything_and_says_how_to_go_on(place: Path, stopped: tup
 
 @pytest.mark.slow
 def test_interrupted_and_whole_searches_are_equal(finished: Path, stopped: tuple[int, str, Any]) -> None:
-    """Stopped and continued at one worker: parameters and scores are those of the uninterrupted study."""
+    """With one worker, a stopped and resumed study has the parameters and scores of an uninterrupted one."""
     curves = []
     for name in ("small-default", "stopped"):
         study = load_study(name, root=finished / "mlruns")
@@ -210,7 +210,7 @@ def test_kill_9_loses_no_trial_doubles_none_and_trains_nothing_stored_again(plac
     assert {trial["state"] for trial in status["trials"]} <= {"COMPLETE", "PRUNED"}
     assert status["tracking_lags"] == 0
 
-    # what was stored is not trained again: at most one rung of two workers is lost at each kill
+    # stored stages are not trained again: each kill loses at most one rung of each of two workers
     assert status["paid_cost"] <= sum(trial["cost"] for trial in status["trials"]) + 2 * 2 * 16 * 32
 
 
@@ -224,7 +224,7 @@ def test_what_is_printed_fits_into_80_columns(finished: Path) -> None:
 
 
 def in_terminal(*words: str, cwd: Path, columns: int) -> tuple[int, str]:
-    """What a command prints where stdout is a terminal."""
+    """Return the exit code and the output of a command whose stdout is a terminal."""
     ours, theirs = pty.openpty()
     env = {**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1"}
     command = [sys.executable, "-m", "ratio_hpo", *words]
@@ -239,7 +239,7 @@ def in_terminal(*words: str, cwd: Path, columns: int) -> tuple[int, str]:
 
 
 def test_what_is_piped_is_whole(finished: Path) -> None:
-    """Every parameter of each trial stands in its line, whatever the width."""
+    """The line of each trial shows every parameter, whatever the width of the terminal."""
     for words in (("status",), ("pareto", "--no-picture")):
         lines = call(*words, cwd=finished, COLUMNS="40").stdout.splitlines()
         rows = [line for line in lines if "lr=" in line]

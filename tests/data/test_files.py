@@ -1,4 +1,4 @@
-"""Reading SQuAD-format files: what is mended, dropped, refused, and how it is told."""
+"""Reading files in SQuAD format: what is repaired, dropped or refused, and how this is reported."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_hub_data_needs_a_commit() -> None:
 
 
 def test_hub_data_loads_through_datasets(tmp_path: Path) -> None:
-    """A local folder stands for the hub: `datasets.load_dataset` reads both through the same call."""
+    """A local folder replaces the hub: `datasets.load_dataset` reads both with the same call."""
     (tmp_path / "train.jsonl").write_text("\n".join(json.dumps(record) for record in FLAT))
     questions, report = read_hub(str(tmp_path), None, "train", "0" * 40, form="squad", strict=True)
     assert [q.id for q in questions] == ["1", "2"]
@@ -226,7 +226,7 @@ def test_what_unpacks_to_more_than_the_limit_is_refused(tmp_path: Path, monkeypa
     packed.write_bytes(gzip.compress(b"x" * 200_000))
     with pytest.raises(DataError, match=r"packed.json.gz: unpacks to more than 100\.0 KB"):
         files.read_text(packed)
-    # one value of 1,000 bytes in a dictionary, which 10,000 rows name
+    # a dictionary holds one value of 1,000 bytes, to which 10,000 rows refer
     pq.write_table(pa.table({"text": ["x" * 1000] * 10_000}), coded, compression="zstd")
     assert coded.stat().st_size < 5_000
     with pytest.raises(DataError, match=r"coded.parquet: unpacks to more than 100\.0 KB"):

@@ -1,4 +1,4 @@
-"""Readers of every format: a small file each, the traps of the published ones, and what a stripped one is told."""
+"""Readers of every format: a small file for each, pitfalls of published files, and errors for files without labels."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LAREQA = {
 UDHR = '<udhr xmlns="http://efele.net/udhr"><title>Haki</title><article><para>Watu  wote</para></article></udhr>'
 
 FILES: dict[str, tuple[str, str, list[Any]]] = {
-    # name of the file, content, and of each example what `print` gives without its id
+    # file name, content, and for each example what `print` shows without its id
     "xnli": (
         "a.tsv",
         'He left.\t"He said ""no"" and left."\tneutral\n',
@@ -200,7 +200,7 @@ def test_passages_are_cut_behind_marks_that_end_a_sentence(text: str, sentences:
 
 
 def test_long_runs_of_marks_take_no_longer_than_their_length() -> None:
-    assert len(sentence_breaks("a" + "." * 300_000 + "b")) == 1  # a square of it would take minutes
+    assert len(sentence_breaks("a" + "." * 300_000 + "b")) == 1  # quadratic time would take minutes
 
 
 def test_every_format_but_those_of_several_files_has_such_a_file() -> None:

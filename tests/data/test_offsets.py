@@ -1,4 +1,4 @@
-"""Spans are found in the characters of the passage, whatever a tokenizer's normaliser merges or deletes."""
+"""Spans are exact in characters of the passage, whatever the tokenizer's normaliser merges or deletes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FORMS = ["NFC", "NFD", "NFKC", "NFKD"]
 
 
 def unigram() -> Any:
-    """A small tokenizer made as XLM-R's: Unigram, NFKC, metaspace."""
+    """Train a small tokenizer of the same kind as XLM-R's: Unigram, NFKC, metaspace."""
     texts = [unicodedata.normalize("NFC", f"{a} {b}") for words in WORDS.values() for a in words for b in words]
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer, tokenizer.pre_tokenizer = normalizers.NFKC(), pre_tokenizers.Metaspace()
@@ -64,7 +64,7 @@ TOKENIZERS = ["minilm", "polyglot-base", "unigram"]
 
 
 def spans_of(context: str, answer: str, start: int, tokenizer: Any, **window: int) -> list[str | None]:
-    """What the label of each window covers; None: nothing."""
+    """Return the text that each window's label covers, or None for a window without a label."""
     task = QuestionAnswering(WindowSpec(**{"max_length": 96, "stride": 32, "max_question": 24, **window}), ())
     question = Question(id="1", group="g", question="who?", context=context, answers=(Answer(answer, start),))
     rows = task.encode([question], tokenizer)
@@ -78,7 +78,7 @@ def spans_of(context: str, answer: str, start: int, tokenizer: Any, **window: in
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("script", WORDS)
 def test_a_label_covers_the_answer_and_its_marks(name: str, form: str, script: str) -> None:
-    """First, in the middle, and last in the passage."""
+    """The answer is at the start, in the middle or at the end of the passage."""
     words = [unicodedata.normalize(form, word) for word in WORDS[script]]
     context = " ".join([*words, *words[:1]])
     starts = [(0, words[0]), (context.rindex(" ") + 1, words[0])]
@@ -91,8 +91,8 @@ def test_a_label_covers_the_answer_and_its_marks(name: str, form: str, script: s
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), name=st.sampled_from(TOKENIZERS), form=st.sampled_from(FORMS))
 def test_spans_hold_for_any_text(data: st.DataObject, name: str, form: str) -> None:
-    """An answer of whole words among words of all scripts is covered: with its marks, without white space, and but for
-    characters without a width at its ends."""
+    """The label covers an answer of whole words in any script, with its combining marks, without white space, and
+    except for zero-width characters at its ends."""
     every = [word for words in WORDS.values() for word in words]
     odd = st.sampled_from(["", "", "", *ODD])
     parts = data.draw(st.lists(st.tuples(odd, st.sampled_from(every), odd), min_size=1, max_size=8))
@@ -108,7 +108,7 @@ def test_spans_hold_for_any_text(data: st.DataObject, name: str, form: str) -> N
 
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_windows_of_one_passage_agree_in_all_normal_forms(name: str) -> None:
-    """Equal tokens, equal labels: also where an answer is cut off by a window's edge."""
+    """Equal tokens have equal labels, even if the edge of a window cuts off the answer."""
     words = WORDS["Latin"][:6] + WORDS["Yoruba"]
     labels = []
     for form in ("NFC", "NFD"):
@@ -116,7 +116,7 @@ def test_windows_of_one_passage_agree_in_all_normal_forms(name: str) -> None:
         answer = unicodedata.normalize(form, "Łukasz Mañana")
         found = spans_of(context, answer, context.rindex(answer), tokenizer_of(name), max_length=40, stride=10)
         labels.append([span and unicodedata.normalize("NFC", span) for span in found])
-    if name != "polyglot-base":  # its normaliser composes nothing: the tokens differ
+    if name != "polyglot-base":  # its normaliser does not compose characters, so the tokens differ
         assert labels[0] == labels[1]
     assert any(labels[0])
     assert {span for spans in labels for span in spans} <= {None, "Łukasz Mañana"}

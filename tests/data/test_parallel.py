@@ -1,4 +1,4 @@
-"""Parallel languages are cut alike, whatever subset of the questions each file holds."""
+"""Parallel languages are split alike, whatever subset of the questions each file contains."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def question(number: int, passage: str) -> Question:
     )
 
 
-# a question's true passage is its number // 3; a language holds any subset and has its own texts
+# the true passage of a question is its number // 3; each language has any subset of the questions, and its own texts
 subsets = st.lists(st.sets(st.integers(0, 29), min_size=1), min_size=2, max_size=4)
 
 
@@ -35,11 +35,11 @@ def test_a_passage_has_one_key_in_every_language(held: list[set[int]]) -> None:
     for questions in languages.values():
         for q in components.keyed(questions):
             keys.setdefault(int(q.id[1:]), set()).add(q.group)
-    assert all(len(found) == 1 for found in keys.values())  # equal ids: equal keys
+    assert all(len(found) == 1 for found in keys.values())  # equal ids have equal keys
     for numbers in held:
-        for passage in {n // 3 for n in numbers}:  # one passage of a file: one key
+        for passage in {n // 3 for n in numbers}:  # a passage of a file has one key
             assert len({next(iter(keys[n])) for n in numbers if n // 3 == passage}) == 1
-    for one in keys:  # true passages are never joined
+    for one in keys:  # different true passages never share a key
         for other in keys:
             assert one // 3 == other // 3 or keys[one] != keys[other]
 
@@ -71,14 +71,14 @@ def squad_file(path: Path, paragraphs: Mapping[str, list[str]]) -> None:
 
 
 def parts_of(reader: CorpusReader, languages: list[str]) -> dict[str, dict[str, str]]:
-    """The part that each question id is in, by language."""
+    """Map each question id to its part, by language."""
     return {
         language: {q.id: part for part in PARTS for q in reader.part("c", part, language)} for language in languages
     }
 
 
 def test_files_of_different_subsets_land_on_the_same_side(tmp_path: Path) -> None:
-    """As MLQA: each language holds its own subset of a passage's questions."""
+    """As in MLQA, each language has a different subset of a passage's questions."""
     for language, skipped in (("en", 0), ("de", 1), ("es", 2)):
         passages = {f"{language} passage {k}": [f"{k:03d}-{n}" for n in range(3) if n != skipped] for k in range(60)}
         squad_file(tmp_path / f"{language}.json", passages)
@@ -95,7 +95,7 @@ def test_files_of_different_subsets_land_on_the_same_side(tmp_path: Path) -> Non
 
 
 def test_xquad_less_a_question_a_passage_is_cut_as_xquad(real_data: Path, tmp_path: Path) -> None:
-    """The first question of each passage is missing in Chinese."""
+    """The Chinese file lacks the first question of each passage."""
     for language in ("en", "zh", "ar"):
         content = json.loads((real_data / f"xquad/xquad.{language}.json").read_text())
         if language == "zh":

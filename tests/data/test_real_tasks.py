@@ -1,4 +1,4 @@
-"""The real data of every task: the scores that the official code gives to fixed predictions, to four decimals."""
+"""Real data of every task: fixed predictions get the scores of the official code, to four decimals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def sets(real_data: Path) -> Path:
 
 
 def hashed(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Counts of hashed character trigrams [texts, 256]: an encoder that needs no model."""
+    """Return counts of hashed character trigrams [texts, 256], an encoder that needs no model."""
     vectors = np.zeros((len(texts), 256), dtype=np.float32)
     for k, text in enumerate(texts):
         padded = f" {text} "
@@ -40,7 +40,7 @@ def hashed(texts: Sequence[str]) -> NDArray[np.float32]:
     ],
 )  # fmt: skip
 def test_tatoeba_is_asked_in_english(code: str, english: float, other: float, sets: Path) -> None:
-    """Ties at the first neighbour count either way: swh .0821 to .0846, deu .0500 to .0510, fin's other one too."""
+    """Ties for the nearest neighbour count either way: swh .0821 to .0846, deu .0500 to .0510; also fin's `other`."""
     pairs, _ = read_file("lines", sets / f"retrieval/tatoeba/tatoeba.{code}-eng.{code}")
     ours, theirs = hashed([pair.text for pair in pairs]), hashed([pair.english for pair in pairs])
     places = np.arange(len(pairs))
@@ -136,7 +136,7 @@ def test_entities_are_scored_as_conlleval_does(form: str, file: str, f1: float, 
 
 
 def every_fifth(form: str, path: Path, tag: str) -> tuple[list[list[str]], list[list[str]]]:
-    """The tags of a file, and the same with every fifth word's replaced, counted over the file from 0."""
+    """Return the tags of a file, and a copy in which every fifth tag is replaced (counted over the file from 0)."""
     gold = [list(example.tags) for example in read_file(form, path)[0]]
     said, count = [], 0
     for sentence in gold:

@@ -1,4 +1,4 @@
-"""Files in the shapes that people have them in: read right, or refused with what they are."""
+"""Files in the shapes that users have: each is read correctly, or refused with a message that names its format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mixture and length of a stage, solved together."""
+"""The mixture and the length of a stage are solved together."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ spreads = st.sampled_from(["proportional", "uniform", "temperature", "unimax"])
 def test_unimax_repeats_no_source_more_than_four_times_while_another_has_room(
     sizes: dict[str, SourceSize], ratio: float, steps: int, budget: str
 ) -> None:
-    """Also where `budget: add` makes the stage longer than it was asked to be."""
+    """This also holds if `budget: add` makes the stage longer than requested."""
     found = solve(sizes, MixtureSpec(steps=steps, batch_size=BATCH, spread="unimax", budget=budget), ratio=ratio)
     drawn = found.steps * BATCH
     epochs = {name: drawn * found.shares[name] / one.windows for name, one in sizes.items() if not one.reference}
     if drawn * ratio <= UNIMAX_EPOCHS * sum(one.windows for one in sizes.values() if not one.reference):
         assert max(epochs.values()) <= UNIMAX_EPOCHS + 1e-6
-    else:  # all are full: they repeat alike
+    else:  # all sources reach the cap: they repeat equally often
         assert max(epochs.values()) == pytest.approx(min(epochs.values()), rel=1e-6)
 
 
@@ -49,7 +49,7 @@ def test_steps_and_the_limit_of_add_follow_the_share_of_windows(
 ) -> None:
     wanted = MixtureSpec(steps=steps, batch_size=BATCH, spread=spread, unit=unit, budget="add", temperature=2.0)
     in_windows = solve(sizes, replace(wanted, budget="replace"), ratio=ratio).ratio
-    if spread != "unimax" and in_windows > 0.9 + 1e-9:  # unimax looks at the length, which hangs on the ratio
+    if spread != "unimax" and in_windows > 0.9 + 1e-9:  # unimax depends on the length, which depends on the ratio
         with pytest.raises(ConfigError, match=r"needs at most 0\.9 of the windows"):
             solve(sizes, wanted, ratio=ratio)
     assume(largest_window_ratio(sizes, ratio, unit) <= 0.9)
@@ -74,7 +74,7 @@ def test_tokens_are_converted_once(sizes: dict[str, SourceSize], ratio: float, s
 
 
 def test_fewer_steps_may_need_more_windows_outside_the_reference() -> None:
-    """With tokens and unimax, fewer steps cap less, and short windows get more of them."""
+    """With `unit: tokens` and unimax, fewer steps cap less, so sources with short windows get more windows."""
     sizes = {"en": size(10_000, reference=True, tokens=100), "sw": size(400, tokens=40), "ru": size(10_000, tokens=100)}
     wanted = MixtureSpec(steps=400, batch_size=16, spread="unimax", unit="tokens", budget="add")
     assert solve(sizes, wanted, ratio=0.89).ratio < 0.9
@@ -84,7 +84,7 @@ def test_fewer_steps_may_need_more_windows_outside_the_reference() -> None:
 
 
 def test_short_windows_of_the_others_make_a_ratio_in_tokens_larger_in_windows() -> None:
-    """.85 of the tokens are .945 of the windows here: more than `add` takes, whatever was asked."""
+    """Here .85 of the tokens are .945 of the windows, more than `budget: add` allows in any unit."""
     sizes = {"en": size(100, reference=True, tokens=30), "sw": size(100, tokens=10)}
     with pytest.raises(ConfigError, match=r"needs at most 0\.9 of the windows .* but got 0\.9444"):
         solve(sizes, MixtureSpec(steps=10, batch_size=8, unit="tokens", budget="add"), ratio=0.85)

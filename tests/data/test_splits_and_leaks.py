@@ -44,7 +44,7 @@ def test_parts_are_disjoint_by_passage_and_deterministic(corpus: list[Question],
 
 @given(corpora, st.integers(0, 3))
 def test_fractions_place_a_passage_whatever_else_is_there(corpus: list[Question], seed: int) -> None:
-    """So parallel languages are cut alike even where one of them lost a record."""
+    """So parallel languages are split alike even if one of them lacks a record."""
     whole, half = (cut(c, SIZES[0], seed=seed) for c in (corpus, corpus[::2]))
     for name in SIZES[0]:
         assert {q.group for q in half[name]} <= {q.group for q in whole[name]}
@@ -95,11 +95,11 @@ PASSAGE = "Mount Kenya is the highest mountain in Kenya and the second highest i
 @pytest.mark.parametrize(
     ("context", "is_near"),
     [
-        (f"{PASSAGE}.", True),  # a final dot
+        (f"{PASSAGE}.", True),  # a final full stop
         (PASSAGE.upper(), True),
         (PASSAGE.replace("Mount Kenya", "\u201eMount Kenya\u201c"), True),
         (f"It is said that \u201c{PASSAGE}\u201d, which many people climb each year, in all seasons but one.", True),
-        (PASSAGE[: int(len(PASSAGE) * 0.9)], True),  # it stands in the longer one
+        (PASSAGE[: int(len(PASSAGE) * 0.9)], True),  # the longer passage contains it
         ("Mount Kilimanjaro in Tanzania is the highest mountain of all Africa, before Mount Kenya", False),
     ],
 )
@@ -152,7 +152,7 @@ def test_the_near_leaks_of_tydiqa(language: str, near: tuple[int, int, int], rea
 
 
 def test_a_name_within_a_passage_is_no_leak_and_a_quoted_passage_is() -> None:
-    """Tags and retrieval bring short texts, which stand in many passages; ids count for questions alone."""
+    """Tagging and retrieval have short texts, which many passages contain; only the ids of questions are compared."""
     passage = "The city of Dar es Salaam lies on the coast of the Indian Ocean, and is the largest one of its country."
     trained = [question(1, 1, context=passage)]
     for words, leaks in (("Dar es Salaam", False), (passage[4:70], True)):

@@ -1,4 +1,4 @@
-"""Word-and-tag files as people have them: comments, odd blanks, colons, tag schemes; what is guessed is noted."""
+"""Word-and-tag files as users have them: comments, odd blanks, colons, tag schemes. Guesses are reported."""
 
 from __future__ import annotations
 

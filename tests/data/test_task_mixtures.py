@@ -1,4 +1,4 @@
-"""Mixtures of tasks and languages: masked text stands aside, sizes are capped, tasks keep their share."""
+"""Mixtures of tasks and languages: masked text is auxiliary, sizes are capped, tasks keep their share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LABELLED = {name: source for name, source in SIZES.items() if not source.auxilia
 
 @given(st.floats(0, 1), st.floats(0, 0.9), st.sampled_from(["proportional", "uniform", "unimax"]))
 def test_masked_text_stands_beside_the_labelled_sources(ratio: float, auxiliary: float, spread: str) -> None:
-    """Ratio r means r (1 - m) of all windows, and is told over labelled windows."""
+    """With a share m of masked text, ratio r is r (1 - m) of all windows; the ratio is reported over labelled ones."""
     wanted = MixtureSpec(steps=50, batch_size=16, spread=spread, auxiliary=auxiliary)
     found = solve(SIZES, wanted, ratio=ratio)
     assert sum(found.shares.values()) == pytest.approx(1.0)
@@ -43,7 +43,7 @@ def test_masked_text_stands_beside_the_labelled_sources(ratio: float, auxiliary:
 
 
 def test_languages_of_masked_text_are_tempered() -> None:
-    """p ~ n^0.3 (XLM-R)."""
+    """Shares are proportional to n^0.3, as for XLM-R."""
     found = solve(SIZES, MixtureSpec(steps=10, batch_size=8, auxiliary=0.5), ratio=0.0)
     assert found.shares["mlm.sw"] / found.shares["mlm.en"] == pytest.approx(4**0.3)
 
@@ -62,7 +62,7 @@ def test_the_reference_side_has_a_spread_of_its_own() -> None:
 
 
 def test_repeats_of_the_reference_are_capped_at_every_ratio() -> None:
-    """Of 32,000 windows a source of 100 gives 400, as `unimax` has it, and no more at ratio 0 than beside it."""
+    """A source of 100 windows gives 400 of 32,000 windows, the `unimax` cap, at ratio 0 and at any other ratio."""
     sizes = {"a": size(100, reference=True), "b": size(100_000, reference=True), "sw": size(1000)}
     for ratio in (0.0, 0.001, 0.5):
         found = solve(sizes, MixtureSpec(steps=1000, batch_size=32, reference_spread="unimax"), ratio=ratio)
@@ -94,7 +94,7 @@ def test_counts_stay_within_2_of_their_shares_with_masked_text_beside(draws: int
 
 
 def test_caps_move_nothing_into_or_out_of_masked_text() -> None:
-    """`mlm` repeats without a cap, since it is masked anew; what labelled sources free goes to labelled ones."""
+    """`mlm` repeats without a cap, since its masks change. Share freed by labelled sources goes to labelled sources."""
     shares = {"qa.en": 0.5, "qa.sw": 0.3, "mlm.sw": 0.2}
     mixture = Mixture(
         shares=shares,

@@ -1,1 +1,1 @@
-"""Faults, injected: after each the same command goes on, and the study is the one that would have been without it."""
+"""Fault injection: after each fault, the same command resumes the study, which then equals an undisturbed study."""

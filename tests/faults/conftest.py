@@ -1,4 +1,4 @@
-"""What is counted of each fault: injections, and what was lost, done twice, or came out otherwise."""
+"""Counts for each fault: injections, and what was lost, duplicated or differs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.conftest import FAULT
 
 @dataclass
 class Ledger:
-    """The account of one fault."""
+    """Counts for one fault."""
 
     test: pytest.Item
     fault: str
@@ -24,7 +24,7 @@ class Ledger:
     notes: list[str] = field(default_factory=list)
 
     def compare(self, whole: Sequence[TrialRecord], struck: Sequence[TrialRecord]) -> None:
-        """Count what differs between an undisturbed study and one that was struck."""
+        """Count the differences between an undisturbed study and a study with faults."""
         self.duplicated += max(len(struck) - len(whole), 0)
         self.lost += max(len(whole) - len(struck), 0)
         for a, b in zip(whole, struck, strict=False):
@@ -38,7 +38,7 @@ class Ledger:
                 self.notes.append(f"trial {a.number}: {a.state.value} {a.reason} / {b.state.value} {b.reason}")
 
     def check(self) -> None:
-        """All zeros, after at least one injection."""
+        """Assert that all counts are zero after at least one injection."""
         row = (self.fault, self.injections, self.lost, self.duplicated, self.differing)
         self.test.user_properties.append((FAULT, row))
         assert self.injections > 0
@@ -47,11 +47,11 @@ class Ledger:
 
 @pytest.fixture
 def ledger(request: pytest.FixtureRequest) -> Ledger:
-    """The account of the fault that a test is named after."""
+    """Return the counts for the fault that the test is named after."""
     return Ledger(request.node, request.node.name.removeprefix("test_").replace("_", " "))
 
 
 @pytest.fixture
 def often(request: pytest.FixtureRequest) -> int:
-    """How many times longer than in CI."""
+    """Return how many times longer to run than in CI."""
     return int(request.config.getoption("--faults"))

@@ -1,9 +1,9 @@
-"""Runs small searches while file operations fail: one child for each injection, below an injector that is preloaded.
+"""Run small searches while file operations fail: one child process per injection, with a preloaded injector.
 
     LD_PRELOAD=shim.so python -m tests.faults.sweep FOLDER INJECTIONS SEED
 
-Prints a line of JSON for each injection. The injector fails some file operations below `FAULT_DIR`, from the
-`FAULT_AT`-th on, with `FAULT_ERRNO`; it reads its settings anew in each process.
+Print a line of JSON for each injection. The injector makes some file operations below `FAULT_DIR` fail with
+`FAULT_ERRNO`, starting with operation number `FAULT_AT`. It reads its settings in each new process.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ TRIALS, BEFORE = 4, 1
 ERRORS = (errno.EIO, errno.ESTALE, errno.EROFS, errno.EACCES, errno.EDQUOT)
 KINDS = ("/stages/", "/items/", "/cache/", "/checkpoints/", "/studies.db")
 FAILING = (1, 4)
-"""How many operations in a row fail."""
+"""How many consecutive operations fail."""
 
 
 def plain(records: list[TrialRecord]) -> list[Any]:
-    """What two studies are compared by."""
+    """Return the values by which two studies are compared."""
     return [
         [r.state.value, r.params, [[p.stage, p.windows, p.cost, dict(sorted(p.scores.items()))] for p in r.curve]]
         for r in records
@@ -38,14 +38,14 @@ def plain(records: list[TrialRecord]) -> list[Any]:
 
 
 def in_child(root: Path, out: Path, **faults: Any) -> int:
-    """Continue a search in a child where files fail; what came of it goes to `out`."""
+    """Resume a search in a child process in which file operations fail; write its message to `out`."""
     child = os.fork()
     if not child:
         os.environ.update({f"FAULT_{key.upper()}": str(value) for key, value in faults.items()})
         code, said = 0, ""
         try:
             search(root, TRIALS)
-        except (RatioHpoError, OSError) as error:  # what the command line shows in one line
+        except (RatioHpoError, OSError) as error:  # the command line shows these errors in one line
             code, said = 1, str(error)
         except BaseException:
             code, said = 70, traceback.format_exc()
@@ -62,7 +62,7 @@ def main(folder: Path, injections: int, seed: int) -> None:
     search(folder / "begun" / "runs", BEFORE)
 
     def start(place: Path, kind: str) -> None:
-        """A study that has begun; or for the files of its data, one that has not."""
+        """Copy a study that has begun, or create an empty folder to test the cache of tokenised data."""
         if kind == "/cache/":
             place.mkdir()
         else:
@@ -75,7 +75,7 @@ def main(folder: Path, injections: int, seed: int) -> None:
         start(place, kind)
         root, log, said = place / "runs", place / "log", place / "said"
         faults = {"dir": f"{root}/", "match": kind, "ops": "wosrmultxO", "errno": number, "log": log}
-        if not counts[kind]:  # how many operations there are, once
+        if not counts[kind]:  # count the operations of this kind once
             in_child(root, said, **faults, trace=1)
             counts[kind] = len(log.read_text().splitlines())
             shutil.rmtree(place)

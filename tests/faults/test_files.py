@@ -1,4 +1,4 @@
-"""Faults of the disk, on the built-in objective: full, flipped, cut off, half-made."""
+"""Disk faults with the built-in objective: full disk, flipped bits, truncated files, failing operations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TRIALS = 6
 
 
 class Quiet:
-    """Shows nothing, and keeps what was said."""
+    """Collect messages and display nothing."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -46,7 +46,7 @@ class Quiet:
 
 
 def search(root: Path, trials: int = TRIALS, watcher: Quiet | None = None) -> list[TrialRecord]:
-    """A small search of the built-in objective, with steps so few that it takes seconds."""
+    """Run a small search with the built-in objective, whose few steps take seconds."""
     root.mkdir(exist_ok=True)
     file = root.parent / "experiment.yaml"
     file.write_text(SMALL)
@@ -63,13 +63,13 @@ def search(root: Path, trials: int = TRIALS, watcher: Quiet | None = None) -> li
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> list[TrialRecord]:
-    """The study that nothing disturbs."""
+    """Return the trials of an undisturbed study."""
     return search(tmp_path_factory.mktemp("whole") / "runs")
 
 
 @contextmanager
 def full_disk(below: Path, every: int) -> Iterator[list[Path]]:
-    """Each so many files below a folder find no room; yields their names."""
+    """Refuse every n-th file below a folder as if the disk were full; yield the refused paths."""
     seen, refused = 0, []
 
     def fault(path: Path) -> None:
@@ -89,9 +89,9 @@ def full_disk(below: Path, every: int) -> Iterator[list[Path]]:
 
 @pytest.mark.parametrize("every", [1, 2, 3])
 def test_disk_full(every: int, whole: list[TrialRecord], ledger: Ledger, tmp_path: Path) -> None:
-    """Stages and items find no room: older ones make some, or trials are trained unstored, and that is said once."""
+    """Stages and items do not fit on the disk: older ones are deleted, or trials run unstored, with one message."""
     root, watcher = tmp_path / "runs", Quiet()
-    search(root, 1)  # whose data is prepared; what it trained is thrown away
+    search(root, 1)  # prepares the data; its stages and items are deleted below
     shutil.rmtree(root / "stages")
     shutil.rmtree(root / "items")
     with full_disk(root / "stages", every) as stages, full_disk(root / "items", every) as items:
@@ -115,7 +115,7 @@ def spoilable(root: Path, names: Sequence[str]) -> list[Path]:
 def test_bytes(
     how: str, what: str, names: list[str], whole: list[TrialRecord], ledger: Ledger, often: int, tmp_path: Path
 ) -> None:
-    """Between two commands bytes of stored stages, or of tokenised data, are not what they were."""
+    """Bytes of stored stages or of tokenised data change between two commands."""
     rng = random.Random(0)
     for k in range(often):
         root = tmp_path / str(k) / "runs"
@@ -135,7 +135,7 @@ def test_bytes(
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The injector that fails file operations, compiled."""
+    """Compile the injector that makes file operations fail."""
     source = Path(__file__).parents[3] / "shared" / "faults" / "shim.c"
     compiler = shutil.which("gcc")
     if not source.is_file() or compiler is None:
@@ -146,7 +146,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_any_file_operation_fails(shim: Path, ledger: Ledger, often: int, tmp_path: Path) -> None:
-    """Whatever a disk or a file server answers, to whatever file: no trial fails, and nothing comes out otherwise."""
+    """No error of a disk or file server, on any file, fails a trial or changes a result."""
     command = [sys.executable, "-m", "tests.faults.sweep", str(tmp_path), str(25 * often), "0"]
     env = {**os.environ, "LD_PRELOAD": str(shim), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=600 * often, check=False)

@@ -1,4 +1,4 @@
-"""Faults of storage, drivers and workers, on an objective that costs nothing."""
+"""Faults of storage, drivers and workers, with an objective that trains nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def searched(study: Study, root: Path, objective: Any = curve_objective, **optio
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> list[TrialRecord]:
-    """The study that nothing disturbs."""
+    """Return the trials of an undisturbed study."""
     root = tmp_path_factory.mktemp("whole")
     return searched(opened(root), root)
 
@@ -57,7 +57,7 @@ def test_storage(reason: str, whole: list[TrialRecord], ledger: Ledger, often: i
 
 
 def test_driver_asleep(whole: list[TrialRecord], ledger: Ledger, often: int, tmp_path: Path) -> None:
-    """At every rung of a trial in turn its driver sleeps; a second one takes over; then the first one wakes up."""
+    """The driver of a trial sleeps at a rung, a second one takes over, the first wakes up; at every rung in turn."""
     points = list(curve_objective(whole[0].params, None))  # type: ignore[arg-type]
     for k in range(10 * often):
         root = tmp_path / str(k)
@@ -103,7 +103,7 @@ def test_driver_killed(whole: list[TrialRecord], ledger: Ledger, often: int, tmp
         while True:
             driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(root)], cwd=Path(__file__).parents[2])
             try:
-                driver.wait(rng.uniform(1.5, 4.0) + 0.2 * ledger.injections)  # a slow machine gets there too
+                driver.wait(rng.uniform(1.5, 4.0) + 0.2 * ledger.injections)  # grows for slow machines
                 break
             except subprocess.TimeoutExpired:
                 driver.kill()
@@ -115,7 +115,7 @@ def test_driver_killed(whole: list[TrialRecord], ledger: Ledger, often: int, tmp
 
 
 def dying(folder: str) -> Callable[[Params, Context], Iterator[Progress]]:
-    """An objective whose process is killed once at two rungs of each trial."""
+    """Return an objective whose process is killed once at each of two rungs of every trial."""
 
     def objective(params: Params, context: Context) -> Iterator[Progress]:
         from tests.conftest import curve_objective as curve
@@ -140,7 +140,7 @@ def test_worker_killed(whole: list[TrialRecord], ledger: Ledger, tmp_path: Path)
 
 
 def test_clock_set_back_and_forth(whole: list[TrialRecord], ledger: Ledger, often: int, tmp_path: Path) -> None:
-    """Two drivers whose clocks differ by an hour work on one study in turns."""
+    """Two drivers whose clocks differ by an hour work on one study in turn."""
     for k, skew in enumerate((-3600.0, 3600.0) * 5 * often):
         root = tmp_path / str(k)
         ahead, behind = opened(root), opened(root)

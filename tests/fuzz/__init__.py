@@ -1,1 +1,1 @@
-"""Inputs that nobody would write: each is read, or refused in one line."""
+"""Random, unlikely inputs: each is read, or refused with a one-line message."""

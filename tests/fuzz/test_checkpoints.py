@@ -1,4 +1,4 @@
-"""Folders of stored stages, changed by chance, with a right seal too: a stage goes on from them, or is made again."""
+"""Randomly changed folders of stored stages, also with a valid seal: a stage resumes from them or is trained again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WHOLE: dict[str, Any] = {
 
 
 def read(root: Path, text: bytes) -> dict[str, Any] | None:
-    """What the store makes of a folder whose state is this."""
+    """Return the state that the store reads from a folder whose state file contains this text."""
     folder = root / "stages" / "identity" / "00000010"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / STATE).write_bytes(text)
@@ -57,6 +57,6 @@ def test_nesting_without_end_is_passed_over(tmp_path: Path) -> None:
 def test_odd_values_under_a_right_seal_are_passed_over_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
     try:
         text = _sealed(changed(copy.deepcopy(WHOLE), data))
-    except (TypeError, ValueError):  # what JSON cannot hold stands in no file
+    except (TypeError, ValueError):  # a value that JSON cannot represent is never in a file
         return
     read(tmp_path, text.encode())

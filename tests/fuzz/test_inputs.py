@@ -1,4 +1,4 @@
-"""Spaces, experiments, data files, names and arguments, changed by chance: each is taken, or refused in one line."""
+"""Randomly changed spaces, experiments, data files, names and arguments: each is accepted, or refused in one line."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ ODD = st.one_of(
 
 
 def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Where values stand in nested content."""
+    """Return the paths of all values in nested content."""
     items: Sequence[tuple[Any, Any]] = ()
     if isinstance(content, dict):
         items = list(content.items())
@@ -61,7 +61,7 @@ def places(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def changed(content: Any, data: st.DataObject) -> Any:
-    """The content with one to three values, or keys, that are odd."""
+    """Return a copy of the content in which one to three values or keys are replaced or deleted."""
     content = copy.deepcopy(content)
     for _ in range(data.draw(st.integers(1, 3))):
         where = places(content)
@@ -82,12 +82,12 @@ def changed(content: Any, data: st.DataObject) -> Any:
 
 
 def written(content: Any) -> str:
-    """As JSON, which is YAML, with all that is odd escaped."""
+    """Return the content as JSON, which is valid YAML, with unusual characters escaped."""
     return json.dumps(content)
 
 
 def taken(act: Callable[[], Any]) -> None:
-    """It works, or is refused in lines that a terminal may show."""
+    """Assert that the action works, or fails with an error that a terminal can display."""
     try:
         act()
     except RatioHpoError as error:
@@ -97,7 +97,7 @@ def taken(act: Callable[[], Any]) -> None:
             assert line.strip()
             assert "\n" not in line
             assert "\x1b" not in line
-            line.encode()  # as a terminal needs it
+            line.encode()  # a terminal can display it
 
 
 def loaded(path: Path) -> Any:

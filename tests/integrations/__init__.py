@@ -1,1 +1,1 @@
-"""Adapters, and the examples that show them."""
+"""Tests of the adapters and of their examples."""

@@ -1,4 +1,4 @@
-"""The examples, run as a reader would run them."""
+"""Run the examples as a reader would run them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def run(name: str, folder: Path, *words: str) -> str:
 @pytest.mark.slow
 def test_the_numpy_example_is_short_and_finds_a_front(tmp_path: Path) -> None:
     lines = [line for line in (EXAMPLES / "numpy_classifier.py").read_text().splitlines() if line.strip()]
-    assert len(lines[1:]) <= 25  # twenty lines, with imports and the call
+    assert len(lines[1:]) <= 25  # about twenty lines, including imports and the call
     assert "ratio" in run("numpy_classifier.py", tmp_path)
     study = load_study("train", root=tmp_path / "mlruns")
     trials = study.trials()
     assert len(trials) == 20
     assert set(trials["state"]) <= {"COMPLETE", "PRUNED"}
     ends = trials[trials["state"] == "COMPLETE"].set_index("number")["score"]
-    assert ends.max() > ends[0]  # some mixture beats English only
+    assert ends.max() > ends[0]  # some mixture beats the reference language alone
 
 
 def test_the_mixing_sampler_resumes_with_workers(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_the_trainer_example_learns_both_languages(tmp_path: Path) -> None:
     curves = study.curves()
     assert {"score/en", "score/sw", "accuracy/en", "accuracy/sw", "loss", "lr"} <= set(curves.columns)
     assert list(curves[curves["trial"] == 0]["windows"]) == [160, 320, 480, 640, 800, 960]
-    assert study.best()["score"] > 0.7  # guessing gives 0.5
+    assert study.best()["score"] > 0.7  # random guessing scores 0.5
 
 
 @pytest.mark.slow

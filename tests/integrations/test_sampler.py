@@ -1,4 +1,4 @@
-"""The mixer in a DataLoader: exact, resumable, the same for any number of workers and processes."""
+"""The mixture sampler in a DataLoader: exact, resumable, and independent of the number of workers and processes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def readers(world: int, **options: Any) -> list[MixtureBatchSampler]:
 
 @given(draws=st.integers(1, 300), steps=st.integers(0, 20), world=st.integers(1, 5), batch=st.integers(1, 9))
 def test_processes_together_read_what_one_would(draws: int, steps: int, world: int, batch: int) -> None:
-    """Batch by batch, from any step on."""
+    """Compare batch by batch, starting at any step."""
     start = steps * batch * world if steps * batch * world <= draws else 0
     parts = [list(part) for part in readers(world, draws=draws, start=start, batch_size=batch)]
     padded = -(-draws // world) * world
@@ -55,7 +55,7 @@ def test_processes_together_read_what_one_would(draws: int, steps: int, world: i
 def test_each_process_sees_every_source_in_its_share(
     world: int, shares: dict[str, float], options: dict[str, int]
 ) -> None:
-    """An even mixture is periodic: dealt out as it stands, it would give each process one source."""
+    """An even mixture is periodic. Distributed in order, it would give each process a single source."""
     sizes = {"en": 1000, "sw": 1000}
     for rank in range(world):
         drawn = list(MixtureBatchSampler(sizes, shares, draws=8000, rank=rank, world_size=world, **options))
@@ -130,7 +130,7 @@ dist.destroy_process_group()
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [2, 4])
 def test_processes_of_a_group(world: int, tmp_path: Path) -> None:
-    """Real processes that talk over gloo: shares of each, the union, and going on in the middle."""
+    """Real processes communicate over gloo: check the shares of each, their union, and resuming mid-epoch."""
     command = [sys.executable, "-c", PROCESS]
     group = [
         subprocess.Popen([*command, str(rank), str(world), str(tmp_path / "store")], stdout=subprocess.PIPE, text=True)
@@ -167,7 +167,7 @@ def test_batches_are_of_the_sources_that_were_drawn(workers: int) -> None:
     drawn = torch.cat([batch[0] for batch in loaded])
     assert {name: int((drawn == k).sum()) for k, name in enumerate(SIZES)} == sampler.counts(200)
     epoch = [int(n) for source, number in loaded for s, n in zip(source, number, strict=True) if s == 2][:3]
-    assert sorted(epoch) == [0, 1, 2]  # a permutation, never a sample with replacement
+    assert sorted(epoch) == [0, 1, 2]  # a permutation, not a sample with replacement
 
 
 @pytest.mark.parametrize(

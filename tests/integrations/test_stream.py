@@ -1,4 +1,4 @@
-"""A loop that calls back, as a generator."""
+"""A training loop with a callback, used as a generator."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_what_a_loop_reports_is_yielded_in_turn() -> None:
 
     stream = progress_stream(train)
     assert next(stream).windows == 10
-    assert done == []  # it waits for the answer
+    assert done == []  # the loop waits for the decision
     assert [progress.windows for progress in stream] == [20, 30]
     assert done == [10, 20, 30]
 

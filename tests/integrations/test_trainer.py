@@ -1,4 +1,4 @@
-"""A mixture of sources in Hugging Face's Trainer, and its evaluations as progress."""
+"""A mixture of sources in Hugging Face's Trainer, with the Trainer's evaluations reported as progress."""
 
 from __future__ import annotations
 

@@ -71,9 +71,9 @@ def test_hypervolume_equals_counting_and_never_falls(
     ("points", "expected"),
     [
         ([(100.0, 0.5)], 0.25),
-        ([(100.0, 0.5), (300.0, 0.9)], 0.25),  # behind the largest cost
+        ([(100.0, 0.5), (300.0, 0.9)], 0.25),  # beyond the largest cost
         ([(300.0, 0.9)], 0.0),
-        ([(200.0, 0.9)], 0.0),  # at it
+        ([(200.0, 0.9)], 0.0),  # exactly at the largest cost
         ([(0.0, 0.1), (50.0, 0.5), (150.0, 0.8)], 0.1 * 0.25 + 0.5 * 0.5 + 0.8 * 0.25),
         ([(50.0, -0.5), (100.0, 0.5)], 0.25),
     ],

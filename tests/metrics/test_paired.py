@@ -1,4 +1,4 @@
-"""Differences between ways of training: simulations hold the level and the power, properties the algebra."""
+"""Paired differences between configurations: simulations check level and power, property tests check the algebra."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import stats
 from ratio_hpo.metrics.paired import LEVEL, Items, difference, holm, on_front
 
 RUNS, MAX_FALSE = 400, 31
-"""Simulated confirmations, and false claims among them at most: 5 % with its own error."""
+"""The number of simulated confirmations, and the most false claims allowed: 5 % plus its sampling error."""
 
 NOISE = 0.01
 
@@ -24,14 +24,14 @@ def test_seeds_alone_are_not_taken_for_a_difference(seeds: int) -> None:
 
 
 def test_two_noise_floors_are_found_by_five_seeds() -> None:
-    """The sd over seeds of the paired difference is the floor; one comparison of means."""
+    """The noise floor is the standard deviation of the paired difference over seeds. One comparison is made."""
     rng = np.random.default_rng(0)
     found = sum(difference(2 * NOISE + NOISE * rng.standard_normal(5)).p < LEVEL for _ in range(RUNS))
     assert found >= 0.8 * RUNS
 
 
 def simulated(seeds: int, rng: np.random.Generator, *, clustered: bool, effect: float = 0.0) -> Items:
-    """Two ways of training on 60 passages of 5 questions: each way finds other passages hard, whatever its seed."""
+    """Simulate two configurations on 60 passages of 5 questions. Each finds other passages hard, with any seed."""
     passages, questions = 60, 5
     ease = rng.normal(0, 1, (1, 1, passages, 1))
     own = rng.normal(0, 0.7 if clustered else 0.0, (2, 1, passages, 1)) + rng.normal(
@@ -56,7 +56,7 @@ def test_questions_that_hang_together_are_not_taken_for_a_difference(seeds: int,
 
 
 def test_over_seeds_alone_such_questions_would_be() -> None:
-    """Why passages are drawn anew: which of them a way finds hard is the same for every seed."""
+    """Show why passages are resampled: a configuration finds the same passages hard with every seed."""
     rng, claims = np.random.default_rng(1), 0
     for _ in range(RUNS):
         scores = simulated(5, rng, clustered=True).scores()[0, :, :, 0]

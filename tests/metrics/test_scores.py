@@ -27,7 +27,7 @@ def test_squad_equals_torchmetrics(pairs: list[tuple[str, list[str]]]) -> None:
     said_and_gold = list(predictions.values()), list(golds.values())
     f1, exact = squad.mean_scores(squad.question_scores(*said_and_gold))
     assert 100 * exact == pytest.approx(float(expected["exact_match"]), abs=1e-3)
-    # torchmetrics calls two empty answers a match in F1; SQuAD's own script gives 0 for no shared token
+    # torchmetrics counts two empty answers as a match in F1; SQuAD's script gives 0 if no token is shared
     if all(squad.normalise(said) and all(squad.normalise(a) for a in golds[key]) for key, said in predictions.items()):
         assert 100 * f1 == pytest.approx(float(expected["f1"]), abs=1e-3)
 

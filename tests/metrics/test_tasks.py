@@ -1,4 +1,4 @@
-"""Scores of tags, retrieval and SQuAD 2.0 by their definitions, and errors of ratios."""
+"""Scores of tags, retrieval and SQuAD 2.0 follow their definitions; standard errors of ratios."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_spans_cover_each_tagged_word_once(sentence: list[str]) -> None:
 
 
 def test_runs_keep_what_newer_libraries_lose() -> None:
-    """A run of `X` or `_` at the end of a sentence counts; SCONJ and SYM are one a word."""
+    """A run of `X` or `_` at the end of a sentence counts. Each SCONJ or SYM word is a run by itself."""
     assert tags.runs(["NOUN", "X", "X"]) == {(0, 0, "NOUN"), (1, 2, "X")}
     assert tags.runs(["_", "_"]) == {(0, 1, "_")}
     assert tags.runs(["SCONJ", "SCONJ", "VERB"]) == {(0, 0, "SCONJ"), (1, 1, "SCONJ"), (2, 2, "VERB")}
@@ -86,7 +86,7 @@ def test_mining_uses_each_sentence_once_and_unites_equal_texts() -> None:
 
 
 def test_a_repeated_sentence_takes_a_partner_all_the_same() -> None:
-    """As in XTREME's script it stays in the pool, and is left out after the matching: its partner has no second try."""
+    """As in XTREME's script, it stays in the pool and is dropped after matching. Its partner is not matched again."""
     sources = {"a": "eins", "b": "zwei", "c": "eins"}
     english = {"x": "one", "y": "other"}
     near = np.array([[1.0, 0.0], [0.9, 0.1]], dtype=np.float32)

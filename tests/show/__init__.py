@@ -1,1 +1,1 @@
-"""What people see while a search runs."""
+"""Tests of the output shown while a search runs."""

@@ -1,4 +1,4 @@
-"""The live picture: what it says, and that it fits into 80 columns."""
+"""The live progress display: its content, and that it fits into 80 columns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def record(number: int, state: State, *, evaluations: int = 2, worker: str | Non
 
 @dataclass
 class AView:
-    """What the picture looks at: a study in progress without a storage."""
+    """The data that the display reads: a running study without a storage."""
 
     records: list[TrialRecord]
     front: Front = field(default_factory=Front)
@@ -61,7 +61,7 @@ def test_the_picture_names_study_front_and_running_trials_in_80_columns() -> Non
         record(1, State.PRUNED, evaluations=1),
         record(2, State.RUNNING, worker="host:1"),
         record(3, State.RUNNING, evaluations=0, worker="host:2"),
-        record(4, State.RUNNING),  # nobody works on it
+        record(4, State.RUNNING),  # no process runs it
     ]
     picture = StudyProgress("a-study-with-a-name-that-is-much-too-long-for-a-line", 16, 0, 12800.0)
     picture.update(a_view(records))
@@ -150,7 +150,7 @@ def test_a_reader_who_leaves_is_no_error_of_the_server(capfd: pytest.CaptureFixt
     def make() -> str:
         asked.set()
         left.wait(10)
-        return "<p>x</p>" * 1_000_000  # more than a socket holds
+        return "<p>x</p>" * 1_000_000  # larger than a socket buffer
 
     server = ReportServer(make, lambda: "one")
     server.start()
@@ -158,7 +158,7 @@ def test_a_reader_who_leaves_is_no_error_of_the_server(capfd: pytest.CaptureFixt
         reader = socket.create_connection(server._server.server_address[:2])
         reader.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert asked.wait(10)
-        reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, at once
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets the connection at once
         reader.close()
         left.set()
         assert len(server.page()) == 8_000_000

@@ -1,4 +1,4 @@
-"""Shares by groups: a product of two simplexes over the sources that there are, and its inverse."""
+"""Shares by groups: a product of two simplexes over the existing sources, and its inverse."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_shares_are_a_product_and_are_found_again(domain: Grouped, data: st.Data
     shares = domain.decode(cube)
     assert sum(shares.values()) == pytest.approx(1.0)
     assert domain.contains(shares)
-    assert domain.encode(shares) == pytest.approx(cube, abs=5e-3)  # where a group has a tiny share
+    assert domain.encode(shares) == pytest.approx(cube, abs=5e-3)  # loose: a group may have a tiny share
     odds = {}
     for name, (task, language) in domain.sources.items():
         odds.setdefault((task, language), shares[name])
-    for first in ("qa", "nli"):  # the same odds between two languages in every task that has both
+    for first in ("qa", "nli"):  # the odds of two languages are equal in every task that has both
         if {(first, "en"), (first, "sw"), ("pos", "en"), ("pos", "sw")} <= set(odds):
             assert odds[first, "en"] * odds["pos", "sw"] == pytest.approx(odds[first, "sw"] * odds["pos", "en"])
 

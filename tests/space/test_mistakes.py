@@ -1,4 +1,4 @@
-"""Every mistake in a space file is one clear line with file, key, rule and remedy."""
+"""Every mistake in a space file gives one clear line that names the file, the key, the rule and the remedy."""
 
 from __future__ import annotations
 

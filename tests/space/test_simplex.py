@@ -41,7 +41,7 @@ def test_simplex_to_cube_and_back_everywhere(weights: list[float]) -> None:
 
 
 def test_a_rest_that_nearly_vanishes_is_no_overflow() -> None:
-    """The first part is 1 but for the last bit: what it leaves is at its least and near its most at once."""
+    """The first share is 1 minus one bit, so the remainder is close to both its lower and its upper bound."""
     low, high = free(32)
     shares = np.array([1.0 - 2.0**-53, *[2.0**-53 / 31] * 31])
     assert np.allclose(from_cube(to_cube(shares, low, high), low, high), shares, atol=1e-9, rtol=0)
@@ -84,7 +84,7 @@ def test_bounds_are_never_left(case: tuple[np.ndarray, np.ndarray, list[float]])
 
 @pytest.mark.parametrize("size", [2, 3, 8, 32])
 def test_the_uniform_cube_becomes_the_flat_dirichlet(size: int) -> None:
-    """Marginals of the flat Dirichlet are Beta(1, K-1); the order of parts must not show."""
+    """Marginals of the flat Dirichlet are Beta(1, K-1), independent of the order of the parts."""
     rng = np.random.default_rng(0)
     low, high = free(size)
     shares = np.array([from_cube(rng.random(size - 1), low, high) for _ in range(4000)])
@@ -120,7 +120,7 @@ def test_grid_and_presence_are_projections(weights: list[float], grid: bool, pre
 
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
 def test_presence_leaves_room_for_the_grid(cube: list[float]) -> None:
-    """Bounds between grid points count as the grid point below."""
+    """An upper bound between two grid points is rounded down to the grid."""
     domain = Simplex(parts=("a", "b", "c", "d"), high=dict.fromkeys("abcd", 0.34), grid=10, presence=0.05)
     shares = domain.decode(tuple(cube))
     assert domain.contains(shares)
@@ -145,7 +145,7 @@ BOUNDS: dict[str, tuple[dict[str, float], dict[str, float]]] = {
 
 
 def flat_within(low: np.ndarray, high: np.ndarray, number: int) -> np.ndarray:
-    """The flat Dirichlet law cut to the bounds, by rejection [number, K]."""
+    """Sample the flat Dirichlet distribution within the bounds by rejection [number, K]."""
     rng, kept = np.random.default_rng(1), np.empty((0, len(low)))
     while len(kept) < number:
         drawn = np.tile(low, (100_000, 1))
@@ -190,7 +190,7 @@ def test_the_order_in_the_file_changes_nothing(order: list[str], case: str, cube
 
 
 def exact_volume(room: list[Fraction], s: Fraction) -> Fraction:
-    """n! vol{0 <= x <= room, sum x <= s}: the alternating sum over subsets, in exact arithmetic."""
+    """Return n! vol{0 <= x <= room, sum x <= s}: the alternating sum over subsets, in exact arithmetic."""
     total = Fraction(0)
     for size in range(len(room) + 1):
         for chosen in itertools.combinations(room, size):

@@ -25,7 +25,7 @@ def open_study(tmp_path: Path) -> Callable[..., Study]:
 
 @pytest.fixture
 def search(tmp_path: Path) -> Callable[..., Study]:
-    """Run a study to a number of trials, and return it."""
+    """Run a study up to a number of trials, and return it."""
 
     def run(study: Study, trials: int = 12, objective: Any = curve_objective) -> Study:
         run_local(Session(study=study, budget=Budget(trials=trials), root=tmp_path), objective)

@@ -1,4 +1,4 @@
-"""What the response model says of a study, and that its driver stores it."""
+"""The advice of the response model about a study, and its storage by the driver."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Make = Callable[..., Study]
 
 
 def noisy(params: Params, context: Context) -> Iterator[Progress]:
-    """Best at .6, with luck that stays with a trial along its curve."""
+    """An objective that is best at .6 and has a run effect that is constant along the curve of a trial."""
     run_effect = LUCK * float(np.random.default_rng(context.trial).standard_normal())
     for k, windows in enumerate(RUNGS, 1):
         score = (0.8 - 0.3 * (params["ratio"] - 0.6) ** 2) * (0.6 + 0.4 * k / len(RUNGS)) + run_effect
@@ -52,7 +52,7 @@ def test_a_reader_asks_anew_what_is_stale(open_study: Make, search: Make) -> Non
     study.adviser.update(study.records())
     stored = study.snapshot().advice
     search(study, 14, noisy)
-    while study.snapshot().advice != stored:  # a hurried driver may have stored it again meanwhile
+    while study.snapshot().advice != stored:  # the driver may have stored newer advice in the meantime
         stored = study.snapshot().advice
     view = study.snapshot()
     fresh = advice_of(view)
@@ -78,7 +78,7 @@ def test_luck_is_told_from_merit(open_study: Make, search: Make) -> None:
 
 
 def cheap_without(params: Params, context: Context) -> Iterator[Progress]:
-    """What has no intermediate stage is scored sooner than anything else, and surely; then it is left behind."""
+    """A trial without an intermediate stage is scored first, with a known error; later, other trials overtake it."""
     if params.get("no_intermediate"):
         for windows in (3, 6):
             scores = {f"f1/{name}": 0.3 + 0.01 * windows for name in ("en", "sw", "fi", "ko")} | {"score_error": 0.02}
@@ -88,7 +88,7 @@ def cheap_without(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def test_the_base_alone_stands_on_the_front_where_nothing_is_cheaper(open_study: Make, search: Make) -> None:
-    """It has no mixture, so the model says nothing of it; its points are taken as they were measured."""
+    """It has no mixture, so the model does not predict it. Its points are used as measured."""
     english = Baseline(kind="reference_only", params={"ratio": 0.0, "learning_rate": 1e-3})
     plan = plan_of(baselines=(english, Baseline(kind="none", params={"no_intermediate": True})))
     study = search(open_study(plan, pruner=("none", {}), sampler=("random", {})), 12, cheap_without)
@@ -113,7 +113,7 @@ def test_probabilities_are_sure_where_nothing_is_noisy(open_study: Make, search:
 
 
 def test_of_very_many_trials_the_good_ones_are_not_forgotten() -> None:
-    """More trials than a model has points; the best ones were among the first."""
+    """There are more trials than the model has points, and the best trials are among the first."""
     plan = plan_of(languages=())
 
     def record(number: int) -> TrialRecord:

@@ -1,4 +1,4 @@
-"""Samplers that follow a rule, or fit a law of mixtures."""
+"""Samplers that return baseline mixtures or fit a mixing law."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plan(domains: Mapping[str, Any], sources: Mapping[str, SourceSize] = SOURCES
 
 
 def mixture(params: Params, context: Context) -> Iterator[Progress]:
-    """Finnish learns from itself and English, Swahili from itself alone: both want more than their size gives them."""
+    """Finnish learns from Finnish and English, Swahili from Swahili only; both need more than their size share."""
     shares = params["shares"]
     gains = {"fi": shares["fi"] + 0.3 * shares["en"], "sw": shares["sw"]}
     scores = {f"f1/{name}": 1.0 - 0.6 * float(np.exp(-3 * gain)) for name, gain in gains.items()}

@@ -1,4 +1,4 @@
-"""Whose weights are kept, and that the rest goes, also after a restart."""
+"""Checkpoint retention keeps the selected weights and deletes the others, also after a restart."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ratio_hpo.study.checkpoint_retention import META, CheckpointRetention, Keep
 
 
 def trial(number: int, scores: Sequence[float], folder: Path | None = None) -> TrialRecord:
-    """A trial with an evaluation each ten windows, and a stored checkpoint for each."""
+    """Return a trial with one evaluation every ten windows and a stored checkpoint for each evaluation."""
     curve = []
     for k, score in enumerate(scores, 1):
         weights = None
@@ -71,7 +71,7 @@ def test_what_leaves_the_front_is_deleted_also_after_a_restart(tmp_path: Path) -
     better = [*records, trial(1, [0.6], tmp_path / "stages")]
     CheckpointRetention(root, tmp_path / "stages").update(better)  # a new process
     assert {folder.name for folder in root.iterdir()} == {"1-target-10"}
-    assert (root / "1-target-10" / "model.safetensors").read_text() == "1 1"  # those of that rung
+    assert (root / "1-target-10" / "model.safetensors").read_text() == "1 1"  # the weights of that rung
 
 
 def test_a_checkpoint_that_is_gone_leaves_the_point_without_weights(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_damaged_weights_are_known(tmp_path: Path) -> None:
     assert damaged(folder) is None
     for name in ("model.safetensors", META):
         content = (folder / name).read_bytes()
-        (folder / name).unlink()  # a hard link of a stored stage
+        (folder / name).unlink()  # the file is a hard link to a stored stage
         (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         assert damaged(folder) == name
         (folder / name).write_bytes(content)

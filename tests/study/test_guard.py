@@ -1,4 +1,4 @@
-"""A database that is deleted, or replaced by an older copy, under a driver stops it."""
+"""A driver stops if its database is deleted, or replaced by an older copy, while it runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Make = Callable[..., Study]
 
 
 def settled(file: Path) -> None:
-    """All that was written is in the file itself."""
+    """Checkpoint the write-ahead log, so that the file itself contains all writes."""
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -40,7 +40,7 @@ def move_a_copy_there(file: Path, copy: Path) -> None:
 
 
 def write_a_copy_over_it(file: Path, copy: Path) -> None:
-    """The inode stays."""
+    """Overwrite the file in place, so that its inode does not change."""
     for left in ("-wal", "-shm"):
         file.with_name(file.name + left).unlink(missing_ok=True)
     file.write_bytes(copy.read_bytes())
@@ -61,7 +61,7 @@ def test_a_driver_notices(open_study: Make, tmp_path: Path, replace: Callable[[P
         study.report(0, point(30))
     assert "\n" not in str(told.value)
     assert told.value.exit_code == 1
-    study.close()  # raises nothing more
+    study.close()  # raises no further error
     if replace is not delete:
         with closing(sqlite3.connect(file)) as connection:
             written = "SELECT count(*) FROM trial_user_attributes WHERE key LIKE 'curve:%'"

@@ -1,4 +1,4 @@
-"""Whose a running trial is: no live one is stolen, no dead one is lost, and nobody writes what is not theirs."""
+"""Leases of running trials: live trials are not taken over, dead ones are recovered, and only the holder writes."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ Make = Callable[..., Study]
 
 
 def elsewhere(trial_id: int = 1, **changes: Any) -> Lease:
-    """A lease of a process that cannot be looked at."""
+    """A lease of a process on another host, which cannot be inspected."""
     return replace(own_lease(trial_id), host="far/away", token="far", **changes)
 
 
 def read_leases(storage: Storage, trial_ids: list[int]) -> dict[int, Lease]:
-    """Leases by Optuna's id of their trial."""
+    """Return leases by Optuna's trial id."""
     query = sql.select(LEASES).where(LEASES.c.trial_id.in_(trial_ids))
     return {row.trial_id: lease_of(row) for row in storage.run(lambda connection: connection.execute(query).all())}
 
 
 def give_away(study: Study, number: int) -> None:
-    """Let another host take a trial over, as if its holder had slept."""
+    """Give the lease of a trial to another host, as if its holder had been suspended."""
     with study.storage.engine.begin() as connection:
         connection.execute(
             sql.update(LEASES)
@@ -73,7 +73,7 @@ def test_a_process_number_used_again_is_not_the_old_process() -> None:
 
 @pytest.mark.parametrize("skew", [-3600.0, 0.0, 3600.0])
 def test_another_host_keeps_it_until_it_was_watched_for_a_term(skew: float) -> None:
-    """Whatever its clock says."""
+    """The clock of the other host has no influence."""
     clock = Hand(skew=skew)
     watch, lease = LeaseWatch(clock), elsewhere(renewed=1e9)
     assert not watch.is_lost(lease)
@@ -93,7 +93,7 @@ def test_a_renewal_begins_the_term_anew() -> None:
 
 
 def test_what_was_not_looked_at_was_not_watched() -> None:
-    """A storage that was away for minutes kept its holder from renewing too."""
+    """If the storage was unavailable for minutes, the holder could not renew its lease either."""
     clock = Hand()
     watch, lease = LeaseWatch(clock), elsewhere()
     assert not watch.is_lost(lease)
@@ -117,7 +117,7 @@ def take(storage: Storage, mine: Lease, over: Lease | None) -> bool:
 
 @pytest.fixture
 def orphan(open_study: Make) -> Storage:
-    """A storage whose trial of id 1 runs and is held by nobody."""
+    """A storage in which the trial with id 1 is running and has no lease."""
     study = open_study()
     assert study.next(1) is not None
     study.live.release(0)
@@ -148,7 +148,7 @@ def test_a_claim_that_was_cut_off_and_is_tried_again_counts(orphan: Storage) -> 
 
 
 def between_the_reads_of(study: Study, act: Callable[[], None]) -> None:
-    """Do something once, before the next reading of leases: trials and attributes are read by then."""
+    """Call `act` once before the next read of leases, after trials and attributes have been read."""
     armed = [True]
 
     @sqlalchemy.event.listens_for(study.storage.engine, "before_cursor_execute")
@@ -160,7 +160,7 @@ def between_the_reads_of(study: Study, act: Callable[[], None]) -> None:
 
 
 def check_an_ended_trial_is_left_alone(plan: StudyPlan, open_one: Callable[[StudyPlan], Study], how: str) -> None:
-    """Another driver ends a trial while this one looks."""
+    """Check a trial that another driver ends while this driver reads the study."""
     first, second = open_one(plan), open_one(plan)
     job = first.next(4)
     assert job is not None
@@ -182,7 +182,7 @@ def check_an_ended_trial_is_left_alone(plan: StudyPlan, open_one: Callable[[Stud
     assert begun is not None
     stored = open_one(plan).records()[0]
     assert begun.number == 1
-    if how == "released":  # the look saw it held; the next one sees it free, and goes on from where it was
+    if how == "released":  # this read saw the lease; the next read finds the trial released and resumes it
         again = second.next(4)
         assert again is not None
         assert (again.number, again.position) == (0, points[until - 2].place)
@@ -220,7 +220,7 @@ def test_a_trial_that_is_done_and_waits_for_the_target_is_not_taken_over(open_st
 
 
 def test_what_is_taken_over_goes_on_from_the_curve_that_is_stored(open_study: Make) -> None:
-    """Its holder reported once more between the look and the claim."""
+    """The holder reported one more evaluation between the read and the takeover."""
     first, second = open_study(), open_study()
     job = first.next(4)
     assert job is not None
@@ -248,7 +248,7 @@ run_local(Session(study=study, budget=Budget(trials=100), root=Path(sys.argv[2])
 
 
 def check_five_drivers(url: str, tmp_path: Path) -> None:
-    """Five processes work on one study: no trial is run twice, no lease is left."""
+    """Check five processes on one study: no trial runs twice and no lease remains."""
     Study(plan_of("many"), open_storage(url)).close()
     drivers = [subprocess.Popen([sys.executable, "-c", MANY, url, str(tmp_path)]) for _ in range(5)]
     assert [driver.wait(timeout=300) for driver in drivers] == [0] * 5
@@ -280,7 +280,7 @@ def test_a_second_driver_leaves_live_trials_alone(open_study: Make) -> None:
 
 
 def test_who_lost_a_trial_writes_nothing_of_it(open_study: Make) -> None:
-    """A driver that slept for a minute wakes up beside its successor."""
+    """A driver that was suspended for a minute wakes up while its successor runs the trial."""
     study = open_study()
     job = study.next(1)
     assert job is not None
@@ -336,7 +336,7 @@ def test_ends_let_go_of_the_lease(open_study: Make, search: Make) -> None:
 
 
 def test_who_was_faster_begins_the_trial(open_study: Make) -> None:
-    """Two drivers have looked at the same study: one begins the trial, the other looks again."""
+    """Two drivers have read the same study: one begins the trial, the other reads the study again."""
     first, second = open_study(), open_study()
     study_id, count, waiting = first._optuna._study_id, len(first.state.records), first.state.trial_id(0)
     assert first.live.begin(study_id, count, waiting, None) is not None

@@ -1,4 +1,4 @@
-"""The sampler that models mixtures, and the pruner that shares its model."""
+"""The mixture sampler, and the pruner that shares its response model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GRID = {"intermediate": (50, 100, 200), "target": (10, 20)}
 
 
 def by_share(params: Params, context: Context) -> Iterator[Progress]:
-    """Every language learns from its own source; Finnish most of all, up to a third."""
+    """Every language learns from its own source; Finnish learns most, up to a share of one third."""
     shares = params["shares"]
     for k, windows in enumerate(RUNGS, 1):
         scores = {f"f1/{name}": 0.5 * (1 - np.exp(-5 * shares[name])) * k / len(RUNGS) for name in PARTS}
@@ -49,7 +49,7 @@ def planned(params: Params, seed: int = 0) -> TrialPlan:
 
 
 def two_stages(params: Params, context: Context) -> Iterator[Progress]:
-    """Best at ratio 0.7, and the better the longer the first stage."""
+    """An objective that is best at ratio 0.7 and improves with the length of the first stage."""
     best, steps = 1.0 - (params["ratio"] - 0.7) ** 2, params["intermediate_steps"]
     for windows in [rung for rung in GRID["intermediate"] if rung <= steps]:
         score = 0.5 * best * windows / 200
@@ -63,7 +63,7 @@ def two_stages(params: Params, context: Context) -> Iterator[Progress]:
 def test_it_finds_the_best_ratio_sooner_than_chance(open_study: Make, search: Callable) -> None:
     records = search(open_study(pruner=("none", {})), 14).records()
     late = sorted(abs(record.params["ratio"] - 0.6) for record in records[8:])
-    assert late[2] < 0.01  # half of six; a draw by chance is .27 away
+    assert late[2] < 0.01  # half of six; a random draw is .27 away
 
 
 def test_it_finds_a_mixture_that_few_draws_come_near(open_study: Make, search: Callable) -> None:
@@ -89,7 +89,7 @@ def test_it_proposes_in_every_shipped_space(name: str, open_study: Make, search:
     records = search(
         open_study(plan_of(space=space, baselines=(), target=TargetScore(score=0.5))), 13, objective
     ).records()
-    begun = [record for record in records if record.state is not State.WAITING]  # siblings may wait beyond the last one
+    begun = [record for record in records if record.state is not State.WAITING]  # trials of a sweep may still wait
     assert all(space.contains(record.params) for record in begun)
     assert all(record.state in (State.COMPLETE, State.PRUNED) for record in begun)
 
@@ -135,12 +135,12 @@ def test_what_is_stored_makes_a_place_worth_more(tmp_path: Path, search: Callabl
     sibling = {**longest.params, "intermediate_steps": 100}
     anew, stored = (model.gain_per_cost([sibling], reuses=reuses)[0] for reuses in (False, True))
     assert stored == pytest.approx(anew * (120 + 55) / (20 + 55))
-    own = model_of(STEPS, [replace(record, plan=UNPLANNED) for record in records])  # of which no stages are known
+    own = model_of(STEPS, [replace(record, plan=UNPLANNED) for record in records])  # these records have no stage plans
     assert own.gain_per_cost([sibling], reuses=True) == pytest.approx(own.gain_per_cost([sibling], reuses=False))
 
 
 def test_what_several_trials_of_one_run_pass_through_is_seen_once(tmp_path: Path, search: Callable) -> None:
-    """They are bit for bit the same, and say nothing of the noise."""
+    """Such points are bit-identical, so they carry no information about the noise."""
     records = steps_study(tmp_path, search, sampler=("random", {})).records()
     longest = next(record for record in records if record.params["intermediate_steps"] == 200)
     number = len(records)
@@ -187,7 +187,7 @@ def diverges_above(params: Params, context: Context) -> Iterator[Progress]:
 def test_it_stays_away_from_where_trials_diverged(open_study: Make, search: Callable) -> None:
     records = search(open_study(pruner=("none", {})), 20, diverges_above).records()
     assert sum(record.diverged for record in records) >= 2
-    assert sum(record.diverged for record in records[12:]) <= 3  # by chance half of these eight
+    assert sum(record.diverged for record in records[12:]) <= 3  # by chance, half of these eight
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_the_pruner_stops_what_cannot_join_the_front_and_says_why(open_study: Ma
     stopped = [record for record in records[8:] if record.state is State.PRUNED]
     assert len(stopped) >= 5
     assert all("joins the front with probability" in str(record.reason) for record in stopped)
-    assert all(re.search(r"; trial [0-7] is ahead$", str(record.reason)) for record in stopped)  # none of the bad ones
+    assert all(re.search(r"; trial [0-7] is ahead$", str(record.reason)) for record in stopped)  # no bad trial is named
     assert all(len(record.curve) < len(RUNGS) for record in stopped)
 
 
@@ -266,11 +266,11 @@ def test_choices_and_rates_are_modelled_beside_the_mixture(open_study: Make, sea
 
     plan = plan_of(space=space, baselines=(), target=TargetScore(score=0.3), languages=PARTS)
     records = search(open_study(plan, pruner=("none", {})), 24, objective).records()
-    assert sum(record.params["schedule"] == "b" for record in records[12:]) >= 7  # by chance four of these twelve
+    assert sum(record.params["schedule"] == "b" for record in records[12:]) >= 7  # by chance, four of these twelve
 
 
 def test_no_trial_repeats_what_another_comes_to(open_study: Callable[..., Study], search: Callable[..., Study]) -> None:
-    """Where English alone is best, ratios of next to nothing are the same training again."""
+    """If the reference language alone is best, ratios close to zero repeat the same training."""
 
     def falling(params: Params, context: Context) -> Iterator[Progress]:
         for windows in RUNGS:

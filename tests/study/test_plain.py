@@ -1,4 +1,4 @@
-"""Our sampler under plain Optuna, on storages that have no database of ours."""
+"""Our sampler in plain Optuna, on storages without our tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SPACE = Space(
 
 
 def objective(trial: optuna.Trial) -> float:
-    """Best at a third each, at 1e-3, with b and 20 steps: 0."""
+    """Return the loss. The optimum 0 is at equal shares, learning rate 1e-3, schedule b and 20 steps."""
     shares = suggest_simplex(trial, "shares", PARTS)
     rate = trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
     loss = sum((share - 1 / 3) ** 2 for share in shares.values()) + 0.1 * np.log10(rate / 1e-3) ** 2
@@ -65,7 +65,7 @@ def test_what_the_value_is_the_mean_of_is_modelled_apart() -> None:
 
     study = optuna.create_study(direction="maximize", sampler=MixtureSampler(space, seed=1))
     study.optimize(mean, n_trials=14)
-    assert study.best_value > 0.97 * (1 - np.exp(-1))  # the best there is: a sixth each
+    assert study.best_value > 0.97 * (1 - np.exp(-1))  # the optimum: one sixth each
 
 
 def test_several_objectives_get_a_front() -> None:
@@ -146,7 +146,7 @@ def test_names_outside_the_space_are_told() -> None:
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_what_is_searched_is_the_value_and_not_the_mean_of_scores(direction: str) -> None:
-    """The mean of the scores is best at a ratio of 1, the value at 0."""
+    """The mean of the scores is best at ratio 1, the objective value at ratio 0."""
 
     def objective(trial: Any) -> float:
         ratio, _ = suggested(trial)

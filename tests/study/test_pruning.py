@@ -1,4 +1,4 @@
-"""Every pruner of Optuna in a study of two objectives."""
+"""Every Optuna pruner in a study with two objectives."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 PRUNED_AT: dict[str, dict[int, int]] = {
     "none": {},
     "front": {**dict.fromkeys(range(6, 11), 1), 11: 2},
-    "patient": dict.fromkeys(range(6, 12), 3),  # two rungs without a better one
-    "hyperband": {6: 1, 11: 2},  # the others are in brackets that decide later, by hashes of their numbers
+    "patient": dict.fromkeys(range(6, 12), 3),  # two rungs without an improvement
+    "hyperband": {6: 1, 11: 2},  # hashes of their numbers put the others in brackets that decide later
 }
-"""Bad trials, and the rung at which each is stopped; of pruners that are not named all of them at the first."""
+"""The rung at which each bad trial is stopped. Pruners that are not listed stop every bad trial at the first rung."""
 
 
 def point(value: float, windows: int, stage: str = "target") -> Progress:
@@ -37,7 +37,7 @@ def point(value: float, windows: int, stage: str = "target") -> Progress:
 
 
 def good_then_bad(params: Params, context: Context) -> Iterator[Progress]:
-    """Trials from number 6 on are bad from the start, and fall."""
+    """Trials from number 6 on are bad from the start and get worse."""
     for k, windows in enumerate(RUNGS):
         yield point(0.15 - 0.01 * k if context.trial >= 6 else 0.5 + 0.04 * k, windows)
 
@@ -71,32 +71,32 @@ def test_a_reopened_study_decides_as_the_first_driver_would(name: str, open_stud
 
 
 STOPS: list[tuple[str, dict[str, Any], list[list[float]], list[int | None]]] = [
-    # below the bound, at once
+    # stops as soon as a value is below the bound
     ("threshold", {"lower": 0.3}, [[0.4, 0.5, 0.2, 0.9], [0.2], [0.3, 0.3, 0.3, 0.3]], [3, 1, None]),
-    # two complete trials; the best so far against the median at that rung: .6 .7 .8 .85
+    # two complete trials; compares the best value so far with the median at that rung: .6 .7 .8 .85
     (
         "median",
         {"n_startup_trials": 2},
         [[0.5, 0.6, 0.7, 0.8], [0.7, 0.8, 0.9, 0.9], [0.65, 0.65, 0.65], [0.61, 0.71, 0.1, 0.84], [0.59]],
         [None, None, 2, 3, 1],
     ),
-    # the best quarter stays: percentile 75 of (.1 .2 .3 .4) at each rung is .325
+    # keeps the best quarter: percentile 75 of (.1 .2 .3 .4) at each rung is .325
     (
         "percentile",
         {"n_startup_trials": 4},
         [[0.1] * 4, [0.2] * 4, [0.3] * 4, [0.4] * 4, [0.32], [0.33, 0.33, 0.33, 0.33]],
         [None, None, None, None, 1, None],
     ),
-    # the last two no better than the best of those before
+    # stops if the last two values do not improve on the best earlier value
     ("patient", {"patience": 1}, [[0.5, 0.4, 0.3, 0.2], [0.5, 0.4, 0.6, 0.55], [0.1, 0.2, 0.3, 0.4]], [3, None, None]),
-    # factor 2: of n trials at a rung the better half goes on; rungs 1 and 2 decide, 3 does not, 4 does
+    # factor 2: the better half of the trials at a rung continues; rungs 1, 2 and 4 decide, rung 3 does not
     (
         "successive_halving",
         {},
         [[0.5, 0.5, 0.5, 0.5], [0.4], [0.6, 0.4], [0.6, 0.6, 0.1, 0.6], [0.6, 0.6, 0.7, 0.4]],
         [None, 1, 2, None, 4],
     ),
-    # each trial in the bracket of its number's hash; the better half of those that reached a rung goes on
+    # the hash of its number gives a trial its bracket; the better half of the trials that reached a rung continues
     (
         "hyperband",
         {},
@@ -105,7 +105,7 @@ STOPS: list[tuple[str, dict[str, Any], list[list[float]], list[int | None]]] = [
     ),
     ("none", {}, [[0.5, 0.5, 0.5, 0.5], [0.0, 0.0, 0.0, 0.0]], [None, None]),
 ]
-"""Values of trials at four rungs, one trial after another, and the rung at which each is stopped."""
+"""For each pruner: the values of consecutive trials at four rungs, and the rung at which each trial is stopped."""
 
 
 @pytest.mark.parametrize(("name", "options", "curves", "expected"), STOPS, ids=[case[0] for case in STOPS])
@@ -131,7 +131,7 @@ def test_trials_are_stopped_at_these_rungs(
     ("scores", "stop"),
     [
         ([0.51, 0.52, 0.50, 0.53, 0.54, 0.55], False),
-        ([0.30, 0.31, 0.32, 0.33, 0.34, 0.29], True),  # worse in each language
+        ([0.30, 0.31, 0.32, 0.33, 0.34, 0.29], True),  # worse in every language
         ([0.50, 0.49, 0.60, 0.48, 0.51, 0.50], False),  # no language is much worse
     ],
 )
@@ -161,7 +161,7 @@ def test_stages_that_advance_in_turns_stop_where_more_than_half_say_so(values: t
 
 
 def test_stages_are_compared_apart() -> None:
-    """A trial that enters the target stage is compared with target scores alone."""
+    """A trial that enters the target stage is compared with target scores only."""
     pruner = OptunaPruner("successive_halving", {}, {"intermediate": (10, 20), "target": (5, 10)}, LANGUAGES)
     for number in range(4):
         assert decide(pruner, number, point(0.9, 10, "intermediate")) is Decision.CONTINUE

@@ -1,4 +1,4 @@
-"""The replay of recorded tables, which methods are compared on: who reads Optuna's study, and who pauses trials."""
+"""Replay of recorded tables to compare methods: some read Optuna's study, some pause trials."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_method_is_asked_for_each_trial_after_the_baselines(peers: Any, name: 
 
 
 class Pauses:
-    """Stops its first trial at each evaluation, and goes on with it until it has ended."""
+    """Pauses its first trial at each evaluation and resumes it until it has ended."""
 
     def __init__(self, place: dict[str, float]) -> None:
         self._place, self.asked = place, 0

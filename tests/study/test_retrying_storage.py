@@ -1,4 +1,4 @@
-"""A storage that is locked, full, restarting or away for a while: nothing fails, nothing is lost, one line is said."""
+"""A storage that is locked, full, restarting or unavailable for a while: no failure, no data loss, one message."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ REASONS = {
 
 @contextmanager
 def outage(storage: RetryingStorage, every: int, length: int, reason: str = REASONS["locked"]) -> Iterator[list[str]]:
-    """Each so many statements, so many in a row fail as the database itself would; yields those that did."""
+    """Make `length` consecutive statements fail once per `every` statements; yield the failed statements."""
     seen, failed, left = 0, [], 0
 
     def strike(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
@@ -61,7 +61,7 @@ def outage(storage: RetryingStorage, every: int, length: int, reason: str = REAS
 
 
 def patient(study: Study, told: list[str]) -> Study:
-    """A study that waits for its storage, in no time."""
+    """A study that retries its storage with a simulated clock."""
     study.storage.patience, study.storage.say, study.storage.clock = 60.0, told.append, Hand()
     return study
 
@@ -98,7 +98,7 @@ def test_each_kind_of_statement_may_fail_once(open_study: Make, search: Make) ->
 
 
 def test_what_was_written_and_is_tried_again_counts_once(open_study: Make, search: Make) -> None:
-    """A connection that is cut off after a transaction was written: here each is."""
+    """Simulate a connection that breaks after each committed transaction."""
     whole = search(open_study(plan_of("whole")), 8).records()
     study = open_study(plan_of("twice"))
     once = study.storage.run
@@ -132,7 +132,7 @@ def test_what_no_waiting_mends_is_not_waited_for(reason: str, open_study: Make) 
 
 
 def test_a_connection_that_was_opened_to_read_only_is_opened_again(open_study: Make, search: Make) -> None:
-    """As SQLite opens one where the file could not be opened for writing at that moment."""
+    """SQLite opens a read-only connection if the file cannot be opened for writing at that moment."""
     study = patient(open_study(), told := [])
     with study.storage.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA query_only=1")
@@ -145,7 +145,7 @@ def test_a_file_that_another_process_locks_is_waited_for(tmp_path: Path, open_st
     study = patient(open_study(pruner=("none", {}), sampler=("random", {})), told)
     study.storage.clock = Clock()
     with study.storage.engine.connect() as connection:
-        connection.execute(sql.text("PRAGMA busy_timeout=50"))  # which the pool's one connection keeps
+        connection.execute(sql.text("PRAGMA busy_timeout=50"))  # the single connection of the pool keeps this setting
     holder = sqlite3.connect(Path(study.storage.engine.url.database or ""), check_same_thread=False)
     holder.execute("BEGIN IMMEDIATE")
     threading.Timer(1.5, holder.rollback).start()

@@ -1,4 +1,4 @@
-"""Steps that are read off: a proposal is trained at each number of steps where the front may gain."""
+"""Step sweeps: a proposal is trained at each number of steps at which the front may improve."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_curve(open_study: Make) -> Make:
 
 
 def overlong(params: Params, context: Context) -> Iterator[Progress]:
-    """The longer the first stage, the worse by far."""
+    """An objective whose score falls sharply with the length of the first stage."""
     for point in two_stages(params, context):
         trained = point.windows if point.stage == "intermediate" else params["intermediate_steps"]
         worse = 1.0 - 0.8 * trained / 200
@@ -53,7 +53,7 @@ def overlong(params: Params, context: Context) -> Iterator[Progress]:
 
 
 def families(records: list[TrialRecord]) -> list[list[int]]:
-    """Steps of trials in their order, by mixture."""
+    """Return the steps of the trials, in order, grouped by mixture."""
     pairs = [(record.params["ratio"], record.params["intermediate_steps"]) for record in records]
     return [[steps for _, steps in group] for _, group in groupby(pairs, key=lambda pair: pair[0])]
 
@@ -96,7 +96,7 @@ def test_what_was_tried_is_no_trial_of_a_sweep(open_curve: Make, search: Make) -
 
 
 def test_trials_of_a_sweep_do_not_run_beside_each_other(open_curve: Make) -> None:
-    """They would train the same first stage twice."""
+    """Parallel trials of a sweep would train the same first stage twice."""
     study = open_curve()
     first, second = study.next(6), study.next(6)
     assert first is not None
@@ -113,7 +113,7 @@ def test_trials_of_a_sweep_do_not_run_beside_each_other(open_curve: Make) -> Non
 
 
 def test_a_beginning_that_was_cut_off_leaves_no_second_trials_of_a_sweep(open_curve: Make, search: Make) -> None:
-    """A connection may be cut off after a transaction was written: here each is."""
+    """Simulate a connection that breaks after each committed transaction."""
     study = open_curve()
     once = study.storage.run
     study.storage.run = lambda work, **how: (once(work, **how), once(work, **how))[1]  # type: ignore[method-assign]

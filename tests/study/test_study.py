@@ -189,7 +189,7 @@ def test_all_samplers_work_with_all_domains(sampler: str, open_study: Make, sear
 def test_tpe_looks_at_all_coordinates_together_unless_told_otherwise(
     options: dict[str, Any], together: bool, open_study: Make, search: Make
 ) -> None:
-    """In a study of two objectives Optuna's own default looks at each coordinate alone."""
+    """In a study with two objectives, Optuna's default samples each coordinate independently."""
     study = search(open_study(pruner=("none", {})), 10)
     sampler = OptunaSampler("tpe", options, space=study.plan.space, seed=0)._make(10)
     trial = study.state.optuna.get_trials()[9]
@@ -295,7 +295,7 @@ def test_baselines_with_choices_run_and_are_enqueued(open_study: Make, search: M
 
 
 def test_a_trial_that_its_driver_left_without_parameters_gets_them_from_the_next_one(tmp_path: Path) -> None:
-    """Whose storage has not read that trial before."""
+    """The storage of the next driver has not read that trial before."""
     first, second = (
         Study(plan_of(target=TargetScore(score=0.5), baselines=()), open_storage(default_url(tmp_path)))
         for _ in range(2)
@@ -308,7 +308,7 @@ def test_a_trial_that_its_driver_left_without_parameters_gets_them_from_the_next
 
 
 def test_two_drivers_never_run_more_than_was_asked(tmp_path: Path) -> None:
-    """Four processes on one file, each asking until there is no more."""
+    """Four processes share one file. Each asks for trials until none is left."""
     script = (
         "import sys; from pathlib import Path\n"
         "from tests.conftest import plan_of\n"
@@ -349,7 +349,7 @@ def test_pruning_closes_the_generator(open_study: Make, search: Make) -> None:
 
 
 def test_decisions_survive_a_crash_between_stop_and_end(open_study: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The evaluation and the answer to it are one write: what was stopped is not trained on."""
+    """The evaluation and its decision are written in one transaction, so a stopped trial is not resumed."""
     study = open_study(plan_of(target=TargetScore(score=0.5), baselines=()), pruner=("threshold", {"lower": 0.9}))
     job = study.next(1)
     assert study.report(job.number, progress(10, 0.1)) is Decision.STOP  # type: ignore[union-attr]

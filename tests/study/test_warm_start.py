@@ -1,4 +1,4 @@
-"""What a search knows before its first trial: used where it is true, learned to be wrong where it is not."""
+"""Warm start: prior knowledge is used where it is correct, and unlearned where it is wrong."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.conftest import curve_objective, plan_of
 Make = Callable[..., Study]
 
 LONGER = tuple(range(20, 220, 20))
-"""Rungs of a budget twice as large."""
+"""Rungs of a budget that is twice as large."""
 
 
 def twice_as_long(params: Params, context: Context) -> Iterator[Progress]:
-    """The same response, two other languages and twice the windows."""
+    """The same response with other languages and twice the windows."""
     for point in curve_objective(params, context):
         scores = {"f1/tr": point.scores["f1/sw"]}
         yield Progress(stage="target", windows=2 * point.windows, cost=2 * point.cost, scores=scores)
@@ -63,7 +63,7 @@ def test_a_continued_study_proposes_as_if_it_had_not_stopped(open_study: Make, s
     search(open_study(plan_of("elsewhere"), pruner=("none", {})), 10)
     whole = sampled(begun_with({"warm_start": "elsewhere"}, open_study, search, 9, "whole"))
     begun_with({"warm_start": "elsewhere"}, open_study, search, 5, "parts")
-    search(open_study(plan_of("elsewhere"), pruner=("none", {})), 14)  # what it learned from goes on meanwhile
+    search(open_study(plan_of("elsewhere"), pruner=("none", {})), 14)  # the source study continues in the meantime
     parts = sampled(begun_with({"warm_start": "elsewhere"}, open_study, search, 9, "parts"))
     assert parts == whole
 

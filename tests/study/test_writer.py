@@ -1,4 +1,4 @@
-"""One process writes a study to a tracker: no other one while it lives, and another one once it is gone."""
+"""One process writes a study to a tracker. Another process takes over only after the first has ended."""
 
 from __future__ import annotations
 

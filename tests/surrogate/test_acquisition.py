@@ -35,14 +35,14 @@ def test_doubt_is_worth_something_where_the_mean_is_not() -> None:
     headroom, end = np.full((2, 1), 0.3), HORIZON * 2.0
     sure, doubtful = front.expected(Curves(costs, means, headroom, np.array([[0.0], [1.0]])))
     assert sure == 0.0
-    assert 0.01 < doubtful < (0.7 - 0.5) * (end - 2.0)  # never more than up to the ceiling
+    assert 0.01 < doubtful < (0.7 - 0.5) * (end - 2.0)  # limited by the ceiling
 
 
 def test_the_chance_to_join_is_that_of_the_best_placed_point() -> None:
     front = FrontGain(np.array([1.0, 3.0]), np.array([0.5, 0.8]), largest=4.0)
     curves = Curves(*(np.array([pair]) for pair in ([2.0, 4.0], [0.5, 0.5], [0.4, 0.4], [0.1, 0.1])))
-    assert front.joins(curves)[0] == pytest.approx(0.5)  # level with the front at 2, far below it at 4
-    assert FrontGain(np.array([1.0]), np.array([0.95]), largest=4.0).joins(curves)[0] == 0.0  # above the ceiling
+    assert front.joins(curves)[0] == pytest.approx(0.5)  # equal to the front at cost 2, far below it at cost 4
+    assert FrontGain(np.array([1.0]), np.array([0.95]), largest=4.0).joins(curves)[0] == 0.0  # front above the ceiling
 
 
 def test_shorter_curves_repeat_their_end() -> None:

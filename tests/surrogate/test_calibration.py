@@ -1,4 +1,4 @@
-"""Whether the response model knows what it does not know: on trials of the recorded table that it has not seen."""
+"""Calibration of the response model on held-out trials of the recorded table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FITTED, DRAWS, Z80 = 24, 20, 1.2816
 
 
 def covered(problem: Problem, draw: int) -> tuple[float, float]:
-    """Fit some trials of one seed; the part of the others whose last scores, and those of languages, lie in bands."""
+    """Fit some trials of one seed; return the coverage of the other trials' final scores, overall and by language."""
     order, seed = np.random.default_rng(draw).permutation(len(problem.rows)), draw % 3
     records = [
         TrialRecord(

@@ -90,10 +90,10 @@ def test_failed_trials_and_the_one_without_a_mixture_teach_nothing_and_points_ar
 def test_languages_that_weigh_differently_are_learned_by_themselves() -> None:
     scores = {"score/en": 0.5, "score/sw": 0.3, "score/mean": 0.35}
     trial = record([point("target", 10, 210, **scores)])
-    assert observations([trial]).names == ("score/mean",)  # nothing says how they weigh
+    assert observations([trial]).names == ("score/mean",)  # the weights of the languages are unknown
     assert not names_languages([trial])
     found = observations([trial], weights={"en": 1.0, "sw": 3.0})
     assert found.names == ("score/en", "score/sw")
     assert found.weights == pytest.approx([0.25, 0.75])
     assert names_languages([trial], {"en": 1.0, "sw": 3.0})
-    assert names_languages([record([point("target", 10, 210, **{"score/mean": 0.5})])])  # there is none to learn
+    assert names_languages([record([point("target", 10, 210, **{"score/mean": 0.5})])])  # no language scores to learn

@@ -27,7 +27,7 @@ def points(number: int, parts: int, seed: int, others: int = 4) -> FeatureTable:
 
 
 def own_laws(shares: np.ndarray, seed: int = 0, noise: float = 0.01) -> np.ndarray:
-    """Each language learns from its own source, and a little from all that is not the first one."""
+    """Each language learns from its own source, and a little from every source except the first."""
     own = 0.4 + 0.4 * (1 - np.exp(-8 * shares)) + 0.1 * (1 - shares[:, :1])
     return own + noise * np.random.default_rng(seed).standard_normal(shares.shape)
 
@@ -113,7 +113,7 @@ def test_the_same_points_give_the_same_model() -> None:
 
 @pytest.mark.parametrize(("number", "least"), [(8, 0.8), (15, 0.9), (40, 0.94)])
 def test_it_ranks_recorded_mixtures(real_data: Path, number: int, least: float) -> None:
-    """512 mixtures of 17 domains and their losses on 13: rank correlation of the mean, held out; six draws."""
+    """512 mixtures of 17 domains, their losses on 13: held-out rank correlation of the mean over six draws."""
     shares, losses = (
         np.array([[float(x) for x in row[1:]] for row in list(csv.reader(path.open()))[1:]])
         for path in (real_data / "regmix" / f"train_{kind}_1m.csv" for kind in ("mixture", "pile_loss"))
@@ -148,7 +148,7 @@ def test_runs_share_their_luck_with_themselves_alone() -> None:
 
 
 def test_the_band_of_one_more_run_holds_its_luck_and_the_noise_of_its_scores() -> None:
-    """In logarithms of what is left to the ceiling, variances add."""
+    """Variances add in logarithms of the headroom below the ceiling."""
     ratio = np.linspace(0, 1, 9)
     scores = (0.5 + 0.2 * ratio + 0.05 * np.sin(9 * ratio))[:, None]
     table = FeatureTable(np.stack([1 - ratio, ratio], axis=1), np.zeros((9, 0)), np.arange(9))

@@ -1,4 +1,4 @@
-"""MLflow on a real SQLite store: one run a trial, exact curves, written again without a change."""
+"""MLflow on a real SQLite store: one run per trial, exact curves, and rewriting changes nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BASIS = {"base": "b", "data": {"intermediate/en": "0123456789abcdef"}, "splits":
 
 
 def costly_objective(params: Params, context: Context) -> Iterator[Progress]:
-    """The fake curve, with what a real objective measures beside it."""
+    """The fake curve, with the measures that a real objective also reports."""
     for point in curve_objective(params, context):
         measures = {
             "loss": 1.0 / point.windows, "lr": 1e-3, "examples_per_second": 50.0, "seconds": point.cost / 50,
@@ -52,7 +52,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def search(root: Path, trials: int = 6, *, tracked: bool = True, say: Callable[[str], None] = print) -> Study:
-    """A search of the fake objective."""
+    """Run a search with the fake objective."""
     study = Study(plan_of(basis=BASIS, about=ABOUT), open_storage(default_url(root)))
     session = Session(study=study, budget=Budget(trials=trials), root=root)
     if tracked:
@@ -64,12 +64,12 @@ def search(root: Path, trials: int = 6, *, tracked: bool = True, say: Callable[[
 
 
 def short_name(run: Run) -> str:
-    """Study and number, without the ratio."""
+    """Return the study and trial number of a run name, without the ratio."""
     return str(run.info.run_name).partition(" ")[0]
 
 
 def contents(root: Path) -> list[Any]:
-    """Everything that is in the store: runs with tags, params, metric histories and artifacts."""
+    """Return the whole content of the store: runs with tags, params, metric histories and artifacts."""
     client = MlflowClient(RunFolder(root).runs_url)
     experiment = client.get_experiment_by_name("fake")
     assert experiment is not None
@@ -121,7 +121,7 @@ def test_each_trial_is_one_run_with_all_that_is_known_of_it(root: Path) -> None:
 
 
 def test_the_list_shows_ratio_state_and_what_a_run_is(root: Path) -> None:
-    """A pruned trial has no red cross; its state, ratio, F1 and cost are columns of the view."""
+    """A pruned trial is not shown as failed. Its state, ratio, F1 and cost are columns of the view."""
     study = search(root, trials=14)
     client = MlflowClient(RunFolder(root).runs_url)
     runs = {short_name(run): run for run in client.search_runs(["1"])}
@@ -145,7 +145,7 @@ def test_the_list_shows_ratio_state_and_what_a_run_is(root: Path) -> None:
     }
     charted |= {chart["metricKey"] for chart in state["compareRunCharts"] if "metricKey" in chart}
     charted |= {key for chart in state["compareRunCharts"] for key in chart.get("selectedMetrics", [])}
-    assert charted <= {key for run in runs.values() for key in run.data.metrics}  # no chart of what does not exist
+    assert charted <= {key for run in runs.values() for key in run.data.metrics}  # every charted metric exists
 
 
 def test_writing_again_from_storage_changes_nothing(root: Path) -> None:
@@ -182,7 +182,7 @@ def test_membership_of_the_front_follows_the_study(root: Path) -> None:
     members = facts_of(study.snapshot(), RunFolder(root)).front
     now = {name: tags["front"] for name, _, tags, *_ in contents(root) if name != "study"}
     assert now == {f"study/{r.number}": "yes" if r.number in members else "no" for r in study.records()}
-    assert [name for name in first if first[name] == "yes" != now[name]]  # some were beaten by later trials
+    assert [name for name in first if first[name] == "yes" != now[name]]  # later trials beat some of them
 
 
 def test_a_renamed_study_keeps_its_runs_and_a_deleted_one_leaves_none(root: Path) -> None:
@@ -207,7 +207,7 @@ def test_the_chart_view_is_made_with_the_first_run(root: Path) -> None:
 
 
 def test_a_run_that_was_only_begun_gets_its_parameters(root: Path) -> None:
-    """As after kill -9 between making a run and filling it."""
+    """Simulate kill -9 between creating a run and writing its content."""
     study = search(root, trials=2, tracked=False)
     tracker = open_tracker(None, RunFolder(root), "fake")
     tags = {"ratio_hpo.study": "study", "ratio_hpo.trial": "1", "ratio_hpo.kind": "trial"}
@@ -241,9 +241,9 @@ def test_weights_of_another_machine_stay_on_the_server(root: Path) -> None:
     assert stored() == [f"checkpoints/{names[0]}"]
     other = open_tracker(None, RunFolder(root), "fake")
     other.written("study")
-    other.write_checkpoints(facts, record)  # this machine has none of them
+    other.write_checkpoints(facts, record)  # this machine has no checkpoints
     assert stored() == [f"checkpoints/{names[0]}"]
-    other.write_checkpoints(replace(facts, kept={}), record)  # it has left the front
+    other.write_checkpoints(replace(facts, kept={}), record)  # the trial has left the front
     assert stored() == []
 
 

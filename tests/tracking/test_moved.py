@@ -1,4 +1,4 @@
-"""A run folder that was moved or copied keeps its artifacts: new ones go where it is now, old ones are found there."""
+"""A moved or copied run folder keeps its artifacts: new ones are written to the new location, old ones found in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def search_in(root: Path, trials: int) -> None:
 
 
 def artifacts(root: Path) -> list[tuple[str, list[str]]]:
-    """Of each run, where its artifacts are, and their names."""
+    """Return the artifact location and the artifact names of each run."""
     client = MlflowClient(RunFolder(root).runs_url)
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
     return [(run.info.artifact_uri, [each.path for each in client.list_artifacts(run.info.run_id)]) for run in runs]

@@ -1,4 +1,4 @@
-"""Names that MLflow refuses are written under others, with the real one in a tag."""
+"""Names that MLflow refuses are replaced, and a tag holds the original name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same study in PostgreSQL, and on a tracking server over HTTP that asks for a login."""
+"""The same study in PostgreSQL, and on an HTTP tracking server that requires a login."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SQLite store of MLflow is there whole or not at all."""
+"""The SQLite store of MLflow is created completely or not at all."""
 
 from __future__ import annotations
 

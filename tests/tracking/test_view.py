@@ -1,4 +1,4 @@
-"""The ready-made view, as headless Chromium sees it."""
+"""The prepared MLflow view, rendered by headless Chromium."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def chromium() -> str:
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    """What `ratio-hpo ui` prints, while it runs."""
+    """The address that `ratio-hpo ui` prints. The server runs during the test."""
     search(tmp_path / "mlruns", trials=8)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""A tiny real model on the embedded world, and a tiny random XLM-R with a tokenizer trained here."""
+"""A tiny real model on the embedded world, and a tiny random XLM-R with a tokenizer trained by these fixtures."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Lab:
 
     @property
     def scored_on(self) -> str:
-        """The name of what every stage is scored on."""
+        """The fingerprint of the evaluation that scores every stage."""
         return self.evaluation.fingerprint(self.evaluation.targets)
 
     def windows(self, questions: list[Question]) -> WindowSet:
@@ -76,12 +76,12 @@ class Lab:
         return Stage(**{**values, **changes})
 
     def loop(self, store: StageStore) -> StageLoop:
-        """Runs stages on the weights that the engine holds, with item scores beside the store."""
+        """Return a loop that runs stages on the engine's weights and writes item scores next to the store."""
         stores = Stores(store, ItemStore(store.root.parent / "items"))
         return StageLoop(self.engine, stores, self.evaluation)
 
     def train(self, stage: Stage, store: StageStore, *, final: bool = True) -> Iterator[StagePoint]:
-        """A stage on them."""
+        """Train a stage on the engine's weights."""
         return self.loop(store).run(stage, self.trained(), final=final)
 
     def trained(self) -> dict[str, TrainingSource]:
@@ -98,7 +98,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 @pytest.fixture(scope="session")
 def xlmr_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random XLM-R of a few thousand parameters, with a Unigram tokenizer as XLM-R's is built."""
+    """A random XLM-R with a few thousand parameters and a Unigram tokenizer built like that of XLM-R."""
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast, XLMRobertaConfig, XLMRobertaForQuestionAnswering
 

@@ -1,4 +1,4 @@
-"""What a base is: the content of every file that transformers would read, and nothing else."""
+"""The identity of a base model: the content of every file that transformers would read, and nothing else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HEAD = "AutoModelForQuestionAnswering"
 
 
 def save_as(kind: str, source: Path, folder: Path) -> Path:
-    """The model of `source` in another layout: `safetensors`, `bin`, or either of them in shards."""
+    """Save the model of `source` in another layout: `safetensors`, `bin`, or either of them in shards."""
     from transformers import AutoModelForQuestionAnswering
 
     shutil.copytree(source, folder)
@@ -50,7 +50,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def change_weights(file: Path) -> None:
-    """Other weights in the same file, of the same size."""
+    """Write other weights of the same size to the same file."""
     from safetensors.torch import load_file, save_file
 
     if file.suffix == ".bin":
@@ -91,7 +91,7 @@ def test_stages_of_other_weights_are_not_reused(xlmr_folder: Path, make_lab: Cal
 def test_what_transformers_passes_over_is_not_in_the_identity(xlmr_folder: Path, tmp_path: Path) -> None:
     folder = save_as("safetensors", xlmr_folder, tmp_path / "base")
     before = find_base(str(folder)).identity
-    torch.save({}, folder / "pytorch_model.bin")  # safetensors come before it
+    torch.save({}, folder / "pytorch_model.bin")  # safetensors take precedence
     (folder / "README.md").write_text("notes")
     assert find_base(str(folder)).identity == before
 
@@ -155,17 +155,17 @@ def test_digests_are_kept_by_size_time_and_inode(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("ratio_hpo.core.fingerprint.fingerprint_file", lambda path: reads.append(path) or "read again")
     assert kept.of([file]) == [first]
     assert reads == []
-    os.utime(file, ns=(settled - 10**9, settled - 10**9))  # another time: read again
+    os.utime(file, ns=(settled - 10**9, settled - 10**9))  # another modification time: the file is read again
     assert kept.of([file]) == ["read again"]
     (tmp_path / "other").write_bytes(b"two")
     os.utime(tmp_path / "other", ns=(settled, settled))
-    (tmp_path / "other").replace(file)  # another inode of the same size and time
+    (tmp_path / "other").replace(file)  # another inode with the same size and time
     assert kept.of([file]) == ["read again"]
     assert len(reads) == 2
 
 
 def test_a_file_that_has_just_been_written_is_read_each_time(tmp_path: Path) -> None:
-    """Within the clock's grain, a change may keep size, time and inode."""
+    """A change within the clock's resolution may leave size, time and inode unchanged."""
     file, kept = tmp_path / "weights", Digests(tmp_path / "digests.json")
     file.write_bytes(b"one")
     first, stamp = kept.of([file]), file.stat()
@@ -184,5 +184,5 @@ def test_damaged_digests_are_worked_out_anew(tmp_path: Path) -> None:
 
 
 def test_positions_after_padding_are_not_for_tokens(xlmr_folder: Path) -> None:
-    assert most_positions(find_base(str(xlmr_folder))) == 130 - 2  # XLM-R: two less than its embeddings
+    assert most_positions(find_base(str(xlmr_folder))) == 130 - 2  # XLM-R: two fewer than its position embeddings
     assert most_positions(find_base("polyglot-base")) is None or most_positions(find_base("polyglot-base")) > 96

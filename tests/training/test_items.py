@@ -1,4 +1,4 @@
-"""Item scores are read as they were written, or named."""
+"""Item scores are read as written, or the damaged file is named."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def written(tmp_path: Path) -> tuple[ItemStore, Path]:
 
 
 def test_a_flipped_bit_changes_no_score(tmp_path: Path) -> None:
-    """It is noticed, or does not matter."""
+    """A flipped bit is detected, or does not change the scores."""
     store, path = written(tmp_path)
     whole, content, rng = store.read("a/b"), path.read_bytes(), random.Random(0)
     noticed = 0
@@ -50,7 +50,7 @@ def test_a_truncated_file_is_named(length: int, tmp_path: Path) -> None:
 
 
 def test_damaged_digests_are_worked_out_anew(tmp_path: Path) -> None:
-    """One bit of a digest refused a study as one of another base."""
+    """One flipped bit in a stored digest used to refuse the study, as if its base model had changed."""
     file, data = tmp_path / "digests.json", tmp_path / "data"
     data.write_text("content")
     os.utime(data, (1.0, 1.0))

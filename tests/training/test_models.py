@@ -1,4 +1,4 @@
-"""Other encoders: XLM-R's way with pairs, types and offsets; decoding; kept checkpoints."""
+"""Other encoders: pairs, token types and offsets as in XLM-R; decoding; kept checkpoints."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_the_side_of_truncation_is_in_the_name_of_windows(lab: Any, tmp_path: Pa
 
 def test_a_half_written_tokenizer_is_never_taken_for_a_whole_one(lab: Any, tmp_path: Path) -> None:
     class Dies:
-        """Saves one file, and dies."""
+        """A tokenizer that is interrupted after saving one file."""
 
         def __init__(self, inner: Any) -> None:
             self.__dict__.update(vars(inner))

@@ -1,4 +1,4 @@
-"""Machines without a common disk: what one stores, another goes on from; what is not whole does not count."""
+"""Machines without a common disk: one resumes from what another stored, and incomplete folders are ignored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PARAMS = {"ratio": 0.5, "learning_rate": 1e-3, "intermediate_steps": 8}
 
 @pytest.fixture(params=["file", "s3"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty share, on a path and on a store of objects."""
+    """The address of an empty remote store, on a path and on an object store."""
     if request.param == "file":
         return f"file://{tmp_path}/share"
     return f"{request.getfixturevalue('s3')}/{uuid.uuid4().hex}"
@@ -44,7 +44,7 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
 
 
 def run(search: Search, root: Path, url: str | None, **changes: object) -> list[Progress]:
-    """A trial on a machine whose run folder is `root`."""
+    """Run a trial on a machine whose run folder is `root`."""
     context = Context(trial=0, seed=0, root=str(root), remote_store=url, device="cpu", threads=1)
     search.objective._opened.clear()  # type: ignore[attr-defined]
     return list(search.objective({**PARAMS, **changes}, context))
@@ -74,7 +74,7 @@ def test_a_folder_comes_back_as_it_was(url: str, tmp_path: Path) -> None:
 
 
 def test_what_was_put_in_part_does_not_count(url: str, tmp_path: Path) -> None:
-    """Its worker was killed before it had written the last file."""
+    """Its worker was killed before it wrote the last file."""
     share = RemoteStore(url, tmp_path / "a")
     share.put(folder_of(tmp_path / "a", "stages/x/1", a_bin=b"1"), "last.json")
     assert not RemoteStore(url, tmp_path / "b").fetch(tmp_path / "b/stages/x/1", "last.json")
@@ -82,7 +82,7 @@ def test_what_was_put_in_part_does_not_count(url: str, tmp_path: Path) -> None:
 
 
 def test_what_is_deleted_stops_counting_first(url: str, tmp_path: Path) -> None:
-    """The last file goes first: a driver that is killed in between leaves nothing that counts."""
+    """The last file is deleted first, so a driver killed during the deletion leaves no complete folder."""
     share, left = RemoteStore(url, tmp_path), []
     share.put(folder_of(tmp_path, "stages/x/1", a_bin=b"1", last_json=b"{}"), "last.json")
     gone = share._delete_file
@@ -115,7 +115,7 @@ def test_a_share_that_is_away_is_waited_for_and_then_told(tmp_path: Path, s3: st
     assert tries > 10
     assert told.value.exit_code == 1
     with pytest.raises(RemoteStoreError, match="no route to host"):
-        share.has(tmp_path / "a")  # which is not the same as that nothing is there
+        share.has(tmp_path / "a")  # an unavailable store is not reported as a missing file
 
 
 def test_a_share_that_comes_back_is_no_matter(tmp_path: Path, s3: str) -> None:
@@ -222,7 +222,7 @@ def record(number: int, state: State, *names: str, at: float) -> TrialRecord:
 
 @pytest.fixture
 def stored(url: str, tmp_path: Path) -> Callable[[int], DriverRemoteStore]:
-    """A driver's share with four checkpoints of 1,000 bytes each, for a budget."""
+    """Return a driver's remote store, for a budget, with four checkpoints of 1,000 bytes each."""
     folder, share = RunFolder(tmp_path / "run"), RemoteStore(url, tmp_path / "run")
     for name in ("a/1", "b/1", "c/1", "d/1"):
         share.put(folder_of(folder.stages, name, model_bin=b"1" * 998, state_json=b"{}"), STATE)
@@ -230,7 +230,7 @@ def stored(url: str, tmp_path: Path) -> Callable[[int], DriverRemoteStore]:
 
 
 def test_what_was_used_longest_ago_is_evicted(stored: Callable[[int], DriverRemoteStore]) -> None:
-    """By the evaluations that name it: writing it is no use."""
+    """Use is counted by the evaluations that name a checkpoint. Writing a checkpoint does not count as use."""
     later = time.time() + 1000
     records = [record(0, State.COMPLETE, "a/1", at=later + 3), record(1, State.PRUNED, "c/1", at=later)]
     assert sorted(stored(2000).evict(records, at_once=True)) == ["b/1", "d/1"]

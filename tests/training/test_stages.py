@@ -1,4 +1,4 @@
-"""Stages on a tiny real model: going on equals never having stopped, bit for bit."""
+"""Stages on a tiny real model: a resumed stage equals an uninterrupted one bit for bit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WEIGHTS = "model.safetensors"
 
 
 def run(lab: Any, spec: Any, store: StageStore, stop_at: int | None = None, *, final: bool = True) -> list[StagePoint]:
-    """Train a stage from the base; `stop_at` leaves after that step, as a killed worker would."""
+    """Train a stage from the base. With `stop_at`, stop after that step, as a killed worker would."""
     lab.engine.reset()
     points = []
     for point in lab.loop(store).run(spec, lab.trained(), final=final):
@@ -60,7 +60,7 @@ def test_a_stage_that_goes_on_equals_one_never_interrupted(lab: Any, schedule: s
 
 @pytest.mark.parametrize("schedule", ["constant", "wsd"])
 def test_a_longer_stage_starts_from_a_shorter_one(lab: Any, schedule: str, tmp_path: Path) -> None:
-    """`wsd` shares its stable part, which ends before the shorter stage's decay."""
+    """`wsd` shares its stable phase, which ends before the decay of the shorter stage."""
     run(lab, lab.spec(schedule=schedule, steps=20), StageStore(tmp_path / "whole"))
     expected = lab.weights()
     store = StageStore(tmp_path / "shared")
@@ -82,7 +82,7 @@ def test_a_wsd_stage_starts_from_a_constant_one(lab: Any, tmp_path: Path) -> Non
 def test_a_wsd_stage_starts_from_no_constant_step_behind_its_decay(
     stored: int, start: int, lab: Any, tmp_path: Path
 ) -> None:
-    """A `wsd` stage of 20 steps decays from step 14 on; a `constant` stage that went further has other weights."""
+    """A `wsd` stage of 20 steps decays from step 14 on. A longer `constant` stage has other weights."""
     run(lab, lab.spec(schedule="wsd", steps=20, rungs=()), StageStore(tmp_path / "whole"))
     expected = lab.weights()
     store, spec = StageStore(tmp_path / "shared"), lab.spec(schedule="wsd", steps=20, rungs=())
@@ -98,7 +98,7 @@ def test_a_wsd_stage_starts_from_no_constant_step_behind_its_decay(
     "before", ["nothing", "a wsd stage", "a shorter constant stage", "itself as the intermediate stage"]
 )
 def test_the_last_point_is_scored_whatever_ran_before(lab: Any, before: str, tmp_path: Path) -> None:
-    """A `constant` stage of 14 steps ends where the decay of a `wsd` stage of 20 branches off, which is no rung."""
+    """A `constant` stage of 14 steps ends where the decay of a 20-step `wsd` stage begins, which is not a rung."""
     assert decay_start(20) == 14
     whole = run(lab, lab.spec(steps=14), StageStore(tmp_path / "whole"))
     store = StageStore(tmp_path / "shared")
@@ -114,7 +114,7 @@ def test_the_last_point_is_scored_whatever_ran_before(lab: Any, before: str, tmp
 
 
 def test_the_totals_of_a_stage_are_its_own_whatever_is_stored(lab: Any, tmp_path: Path) -> None:
-    """Its end is off the rungs and stored: what it took is told all the same."""
+    """The end of the stage is not a rung but is stored, and its totals are still reported."""
     store = StageStore(tmp_path)
     fresh = run(lab, lab.spec(steps=14, rungs=(5,)), store, final=False)
     stored = run(lab, lab.spec(steps=14, rungs=(5,)), store, final=False)
@@ -132,7 +132,7 @@ def test_a_stage_that_is_not_the_last_is_scored_at_its_rungs_alone(lab: Any, tmp
 
 
 def test_items_of_an_evaluation_outlast_its_checkpoint(lab: Any, tmp_path: Path) -> None:
-    """Id, passage and the additive parts of the measure: their means are the scores."""
+    """Items hold the id, the passage and the additive parts of each measure. The scores are their means."""
     store, items = StageStore(tmp_path / "stages"), ItemStore(tmp_path / "items")
     point = run(lab, lab.spec(steps=5), store)[-1]
     store.budget = 0
@@ -171,7 +171,7 @@ def test_a_copied_store_goes_on(lab: Any, tmp_path: Path) -> None:
 
 
 def test_another_seed_draws_another_head(xlmr_folder: Path, make_lab: Any) -> None:
-    """A base without a head of its own gets the trial's."""
+    """A base model without a head gets a head initialised with the trial's seed."""
     folder = xlmr_folder.parent / "headless"
     if not folder.exists():
         from transformers import AutoModel
@@ -244,9 +244,9 @@ def test_a_state_that_is_not_as_it_was_written_is_never_believed(lab: Any, spoil
     text = json.dumps(content)
     state.write_text(text[: len(text) // 2] if spoil == "cut short" else text)
     again = run(lab, spec, store)
-    assert again[-1].spent.cost == 10 * 8  # from the checkpoint before it
+    assert again[-1].spent.cost == 10 * 8  # resumed from the previous checkpoint
     assert [p.scores for p in again if p.scores] == [p.scores for p in whole if p.scores]
-    assert read_state(state.parent)["step"] == 20  # it was made anew
+    assert read_state(state.parent)["step"] == 20  # the checkpoint was written again
 
 
 def test_a_half_written_checkpoint_is_never_seen(lab: Any, tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_eviction_takes_the_least_recently_used_and_spares_what_is_in_use(lab: A
 
 
 def test_what_is_used_again_is_evicted_last(lab: Any, tmp_path: Path) -> None:
-    """The older stage was continued from after the younger one was stored."""
+    """The older stage was used for resuming after the younger one was stored."""
     store, older, younger = StageStore(tmp_path), lab.spec(seed=1, steps=5), lab.spec(seed=2, steps=5)
     for age, spec in ((200, older), (100, younger)):
         run(lab, spec, store)
@@ -294,7 +294,7 @@ def test_what_is_used_again_is_evicted_last(lab: Any, tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_scored_on_something_else_is_replaced(lab: Any, make_lab: Any, tmp_path: Path) -> None:
-    """Two studies on one store: the second one's stages are stored and continued too."""
+    """Two studies share one store: stages of the second study are stored and resumed too."""
     store, other = StageStore(tmp_path), make_lab("polyglot-base")
     run(lab, lab.spec(rungs=(20,)), store)
     assert run(lab, lab.spec(), store, stop_at=10)[-1].spent.cost == 10 * 8
@@ -326,7 +326,7 @@ def test_what_killed_workers_left_is_swept(tmp_path: Path) -> None:
 
 
 def test_listings_pass_over_what_is_written_or_deleted_meanwhile(tmp_path: Path) -> None:
-    """Another worker stores checkpoints, one after another, while this one evicts."""
+    """Another worker stores one checkpoint after another while this worker evicts."""
     store, stop = StageStore(tmp_path), threading.Event()
 
     def keep_storing() -> None:
@@ -342,7 +342,7 @@ def test_listings_pass_over_what_is_written_or_deleted_meanwhile(tmp_path: Path)
     worker.start()
     try:
         for _ in range(300):
-            assert store.evict() == []  # the budget holds all of them
+            assert store.evict() == []  # all checkpoints fit the budget
             store.check_room(1)
             assert set(store.steps("busy")) <= set(range(20))
             folder_size(tmp_path)
@@ -457,9 +457,9 @@ def test_schedules_warm_up_and_stay_within_bounds(schedule: str) -> None:
 
 
 RATES: dict[str, list[tuple[int, float]]] = {
-    # (step of 10, what the learning rate is multiplied by), after a warm-up of 2
+    # (step of 10, learning-rate factor) with a warm-up of 2 steps
     "constant": [(0, 0.5), (1, 1.0), (2, 1.0), (9, 1.0)],
-    "wsd": [(0, 0.5), (1, 1.0), (6, 1.0), (7, 0.75), (8, 0.5), (9, 0.25)],  # three of ten decay, from step 7 on
+    "wsd": [(0, 0.5), (1, 1.0), (6, 1.0), (7, 0.75), (8, 0.5), (9, 0.25)],  # three of ten steps decay, from step 7 on
     "linear": [(1, 1.0), (2, 1.0), (3, 0.875), (6, 0.5), (9, 0.125)],
     "cosine": [(1, 1.0), (2, 1.0), (4, 0.8535534), (6, 0.5), (8, 0.1464466), (9, 0.0380602)],
 }

@@ -1,4 +1,4 @@
-"""Tasks on a tiny real model: each learns, heads share an encoder, masks hang on the draw alone."""
+"""Tasks on a tiny real model: each learns, heads share an encoder, and masks depend only on the draw."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BASE = "polyglot-base"
 
 
 class Bench:
-    """An engine over some tasks of the embedded world, with windows to train and to score."""
+    """An engine with some tasks of the embedded world, and windows for training and scoring."""
 
     def __init__(self, tasks: tuple[str, ...], folder: Path, number: int, **settings: Any) -> None:
         torch.set_num_threads(1)
@@ -106,7 +106,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bench]:
 
 
 def shuffled(examples: list[Any]) -> list[Any]:
-    """The same examples with each other's labels; of questions, with each other's."""
+    """Return the same examples with permuted labels; for questions, with permuted question texts."""
     order = np.random.default_rng(0).permutation(len(examples))
     if isinstance(examples[0], Question | Asked):
         return [replace(e, question=examples[k].question) for e, k in zip(examples, order, strict=True)]
@@ -118,19 +118,19 @@ def shuffled(examples: list[Any]) -> list[Any]:
 
 
 def placed(examples: list[Any]) -> list[Any]:
-    """A retrieval set of examples that are all asked."""
+    """Return a retrieval set in which every example is a query."""
     return [Placed(id=e.id, group=e.group, example=e, language="en", split="validation") for e in examples]
 
 
 def baseline(examples: list[Any]) -> float:
-    """The accuracy of the commonest label."""
+    """Return the accuracy of always predicting the most common label."""
     labels = [tag for e in examples for tag in (e.tags if isinstance(e, Sentence) else [e.label])]
     return Counter(labels).most_common(1)[0][1] / len(labels)
 
 
 LEARNING = {"nli": (1200, 220), "paraphrase": (800, 200), "choice": (1000, 250), "pos": (300, 60), "ner": (300, 60),
             "ccg": (300, 60)}  # fmt: skip
-"""Examples and steps that each task is trained on."""
+"""The number of training examples and steps of each task."""
 
 
 @pytest.mark.slow
@@ -180,7 +180,7 @@ def test_in_batch_candidates_go_through_together_and_equal_ones_are_one(bench: C
     task, windows = lab.tasks["lareqa"], lab.windows["lareqa"]
     twice = task.collate([Drawn(windows, 0), Drawn(windows, 0)], lab.vocabulary)
     losses = task.loss(lab.engine.model("lareqa", **task.inputs(twice)), twice)
-    assert losses.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)  # nothing is wrong that is right
+    assert losses.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)  # a correct candidate is not counted as wrong
 
 
 def test_each_mention_has_its_own_answer_and_questions_share_theirs_over_languages(bench: Callable) -> None:
@@ -245,7 +245,7 @@ def test_micro_batches_of_1_and_16_give_the_same_update_to_rounding(bench: Calla
         updates.append({name: p.grad.clone() for name, p in lab.engine.model.named_parameters() if p.grad is not None})
     assert updates[0].keys() == updates[1].keys()
     whole = torch.cat([gradient.flatten() for gradient in updates[0].values()]).norm()
-    for name, gradient in updates[0].items():  # that of a key's bias is nothing but rounding
+    for name, gradient in updates[0].items():  # the gradient of a key's bias is only rounding error
         assert (gradient - updates[1][name]).norm() <= 1e-5 * whole, name
 
 
@@ -262,7 +262,7 @@ def test_a_task_without_a_share_changes_no_weight_and_no_identity(bench: Callabl
 
 
 def test_what_an_engine_trained_before_leaves_no_trace(bench: Callable) -> None:
-    """A process that goes on after a kill has trained nothing before."""
+    """A process that resumes after a kill has not trained anything before."""
     used, new = bench("qa", "nli"), bench("qa", "nli")
     start = used.engine.copy()
     used.train(used.stage({"qa": 1.0}, learning_rate=0.05), 3)
@@ -326,7 +326,7 @@ def test_long_sentences_become_windows_of_whole_words_each_scored_once(bench: Ca
     noun = task.labels.index("NOUN")  # type: ignore[attr-defined]
     outputs = {k: {"labels": np.full(windows.length(k), noun)} for k in range(len(windows))}
     [scores] = task.score(windows, outputs, "en", "validation")
-    assert ratio(scores.measures["accuracy"]) == 0.99  # a tag that the head does not have counts as wrong
+    assert ratio(scores.measures["accuracy"]) == 0.99  # a tag unknown to the head counts as wrong
 
 
 def test_prompts_are_cut_from_their_front_and_ties_choose_the_first(bench: Callable) -> None:
