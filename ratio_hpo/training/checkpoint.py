@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
-from ratio_hpo.core.files import is_disk_full, written_whole
+from ratio_hpo.core.files import entries, is_disk_full, written_whole
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +91,7 @@ def save_checkpoint(
                 (part / (CONFIG if len(heads) == 1 else f"config-{head}.json")).write_text(text)
                 if len(heads) > 1:
                     (part / f"index-{head}.json").write_text(json.dumps(_index(files, head)))
-            sums = {path.name: _checksum(path) for path in sorted(part.glob("*.safetensors"))}
+            sums = {path.name: _checksum(path) for path in entries(part)}
             (part / STATE).write_text(_sealed({"format": FORMAT, **state, "heads": list(heads), "checksums": sums}))
     except (OSError, RuntimeError, SafetensorError) as error:
         if is_disk_full(error):

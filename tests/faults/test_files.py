@@ -110,7 +110,8 @@ def spoilable(root: Path, names: Sequence[str]) -> list[Path]:
 
 @pytest.mark.parametrize("how", ["flipped", "cut off"])
 @pytest.mark.parametrize(
-    ("what", "names"), [("stages", ["state.json", "*.safetensors"]), ("cache", ["*.npy", "*.json", "*.parquet"])]
+    ("what", "names"),
+    [("stages", ["state.json", "config*.json", "*.safetensors"]), ("cache", ["*.npy", "*.json", "*.parquet"])],
 )
 def test_bytes(
     how: str, what: str, names: list[str], whole: list[TrialRecord], ledger: Ledger, often: int, tmp_path: Path

@@ -218,11 +218,12 @@ def test_the_number_of_steps_is_not_unless_the_schedule_looks_ahead(lab: Any) ->
     assert lab.spec(schedule="wsd", steps=10).branch() != lab.spec(schedule="wsd", steps=20).branch()
 
 
-def test_a_damaged_checkpoint_is_passed_over(lab: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [WEIGHTS, "optimizer.safetensors", "config.json"])
+def test_a_damaged_checkpoint_is_passed_over(lab: Any, name: str, tmp_path: Path) -> None:
     store, spec = StageStore(tmp_path), lab.spec()
     run(lab, spec, store)
     expected = lab.weights()
-    damaged = store.folder(spec.name_at(20)) / WEIGHTS
+    damaged = store.folder(spec.name_at(20)) / name
     damaged.write_bytes(damaged.read_bytes()[:-4] + b"oops")
     points = run(lab, spec, store)
     assert points[-1].spent.cost == 10 * 8
