@@ -15,7 +15,7 @@ from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.study.admin import StudySummary
 from ratio_hpo.study.advice import Advice, Member, best_trial
 from ratio_hpo.study.front import front, spent_on, study_hypervolume, summary
-from ratio_hpo.study.view import StudyView, recommended_of
+from ratio_hpo.study.view import StudyView
 from ratio_hpo.tracking.base import token
 
 
@@ -73,7 +73,7 @@ def status(view: StudyView) -> dict[str, Any]:
 
 def entry(record: TrialRecord, view: StudyView) -> dict[str, Any]:
     """Return a trial as one flat entry: parameters, final score, cost, convergence."""
-    numbers, recommended = summary(record, view.target, view.largest_cost), recommended_of(view)
+    numbers, recommended = summary(record, view.target, view.largest_cost), view.recommended
     return {
         "number": record.number,
         "state": record.state.value,
@@ -124,7 +124,7 @@ def pareto(view: StudyView) -> dict[str, Any]:
     advice = advice_of(view)
     predictions = {} if advice is None else {member.key: member for member in advice.front}
     members = front(view.records)
-    measured, recommended = {point.key for point in members}, recommended_of(view)
+    measured, recommended = {point.key for point in members}, view.recommended
     return {
         "schema": SCHEMA,
         "study": view.name,

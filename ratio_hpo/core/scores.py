@@ -14,7 +14,7 @@ ERROR = "score_error"
 """Key of the standard error of the primary score over the evaluation items."""
 
 OVER_LANGUAGES = ("/mean", "/worst")
-"""Endings of the keys of scores over all languages."""
+"""Suffixes of the keys of scores over all languages."""
 
 
 def languages_of(scores: Mapping[str, float], prefix: str) -> dict[str, float]:

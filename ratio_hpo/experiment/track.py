@@ -20,7 +20,7 @@ from ratio_hpo.study.checkpoint_retention import damaged, kept_points
 from ratio_hpo.study.front import front, summary
 from ratio_hpo.study.leases import RENEWAL, TERM
 from ratio_hpo.study.storage import Storage
-from ratio_hpo.study.view import StudyView, recommended_of, save_tracked, view_study
+from ratio_hpo.study.view import StudyView, save_tracked, view_study
 from ratio_hpo.study.writer import Writer, writing
 from ratio_hpo.tracking import StudyFacts, TrackingLoop
 from ratio_hpo.tracking.loop import write_ending, write_trials
@@ -190,7 +190,7 @@ def facts_of(view: StudyView, folder: RunFolder) -> StudyFacts:
 
     weights = folder.weights(view.name)
     kept: dict[int, list[str]] = {}
-    for point in kept_points(view.records, view.about.keep, recommended_of(view)):
+    for point in kept_points(view.records, view.about.keep, view.recommended):
         kept.setdefault(point.trial.number, []).append(point.key)
     base, data = view.identity.get("base"), view.identity.get("data", {})
     return StudyFacts(

@@ -42,12 +42,12 @@ class TrialStarter:
         study_id: Optuna's id of the study.
         sampler: proposes parameters.
         step_sweeps: proposes the other numbers of steps for a proposal.
-        claims: running trials of this process.
-        view: study state.
-        endings: ends a trial that cannot get parameters.
+        running: running trials of this process.
+        state: study state.
+        finisher: ends a trial that cannot get parameters.
         plan_trial: resolves parameters to a trial plan; raises an error for parameters that it refuses.
         settings: settings that are recorded for each trial.
-        look: refreshes the study state from the storage.
+        refresh: refreshes the study state from the storage.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class TrialStarter:
         study_id: int,
         sampler: Sampler,
         step_sweeps: StepSweeps,
-        claims: RunningTrials,
-        view: StudyState,
-        endings: TrialFinisher,
+        running: RunningTrials,
+        state: StudyState,
+        finisher: TrialFinisher,
         plan_trial: PlanTrial,
         settings: Mapping[str, Any],
         refresh: Callable[[], None],
     ) -> None:
         self._plan, self._study_id, self._sampler, self._step_sweeps = plan, study_id, sampler, step_sweeps
-        self._running, self._state, self._finisher = claims, view, endings
+        self._running, self._state, self._finisher = running, state, finisher
         self._plan_trial, self._settings, self._refresh = plan_trial, dict(settings), refresh
         self._domains = distributions(plan.space)
 

@@ -44,7 +44,7 @@ class Response:
 
     Args:
         space: the search space.
-        courses: planned curves of trials.
+        planned_curves: planned curves of trials.
         targets: weight of each target in the primary score.
         weights: weight of each language in the primary score; equal weights if empty.
         looks_ahead: whether a learning-rate schedule depends on the number of remaining steps.

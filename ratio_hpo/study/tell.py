@@ -30,7 +30,7 @@ class TrialFinisher:
     """Writes the ends of trials, and updates the pruner and the study state.
 
     Args:
-        look: refreshes the study state.
+        refresh: refreshes the study state.
     """
 
     target: float | None
@@ -40,13 +40,13 @@ class TrialFinisher:
         plan: StudyPlan,
         storage: RetryingStorage,
         study: optuna.Study,
-        claims: RunningTrials,
-        view: StudyState,
+        running: RunningTrials,
+        state: StudyState,
         pruner: Pruner,
         refresh: Callable[[], None],
     ) -> None:
-        self._plan, self._storage, self._optuna, self._running_trials = plan, storage, study, claims
-        self._state, self._pruner, self._refresh = view, pruner, refresh
+        self._plan, self._storage, self._optuna, self._running_trials = plan, storage, study, running
+        self._state, self._pruner, self._refresh = state, pruner, refresh
         self.target = study.user_attrs.get("target")
 
     def done(self, number: int, claim: RunningTrial) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import optuna
@@ -19,7 +20,7 @@ from ratio_hpo.study.create_or_load import ABOUT, IDENTITY, find_study
 from ratio_hpo.study.retrying_storage import RetryingStorage
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StudyView:
     """A read-only view of a stored study.
 
@@ -43,6 +44,11 @@ class StudyView:
     stores: frozenset[str] = frozenset()
     advice: Advice | None = None
     readings: tuple[Mapping[str, Any], ...] = ()
+
+    @cached_property
+    def recommended(self) -> TrialRecord | None:
+        """Trial of the last stored recommendation, whose weights are kept."""
+        return recommended_trial(self.records, self.advice)
 
     @property
     def largest_cost(self) -> float:
@@ -134,8 +140,3 @@ def save_tracked(storage: RetryingStorage, name: str, store: str, number: int, m
     """Record what tracking has written of a trial to a store."""
     study_id = storage.get_study_id_from_name(name)
     storage.set_study_user_attr(study_id, rec.cursor_key(store, number), mark)
-
-
-def recommended_of(view: StudyView) -> TrialRecord | None:
-    """Return the trial of the last stored recommendation, whose weights are kept."""
-    return recommended_trial(view.records, view.advice)

@@ -15,7 +15,7 @@ from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.study.admin import list_studies
 from ratio_hpo.study.checkpoint_retention import kept_points
 from ratio_hpo.study.storage import Storage
-from ratio_hpo.study.view import StudyView, recommended_of, view_study
+from ratio_hpo.study.view import StudyView, view_study
 from ratio_hpo.training.store import StageStore
 
 YOUNG = 3600.0
@@ -116,9 +116,7 @@ def _items(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
 
 def _weights(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
     """Yield weights of deleted studies and of points that are no longer kept."""
-    kept = {
-        view.name: {p.key for p in kept_points(view.records, view.about.keep, recommended_of(view))} for view in views
-    }
+    kept = {view.name: {p.key for p in kept_points(view.records, view.about.keep, view.recommended)} for view in views}
     for study in entries(folder):
         if study.name not in kept:
             yield Garbage(study, "weights of a deleted study", _size(study))

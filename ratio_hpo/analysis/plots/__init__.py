@@ -25,7 +25,7 @@ PLOTS: dict[str, Plot] = {
 }  # fmt: skip
 """All plots by name, in the order of the report."""
 
-ENDINGS = (".png", ".svg", ".pdf")
+EXTENSIONS = (".png", ".svg", ".pdf")
 
 
 def check_ending(path: Path) -> None:
@@ -34,9 +34,9 @@ def check_ending(path: Path) -> None:
     Raises:
         StudyError: If the file extension is not supported.
     """
-    if path.suffix not in ENDINGS:
+    if path.suffix not in EXTENSIONS:
         raise StudyError(
-            f"{path}: the file extension {path.suffix or '(none)'} is not supported; use one of {', '.join(ENDINGS)}"
+            f"{path}: the file extension {path.suffix or '(none)'} is not supported; use one of {', '.join(EXTENSIONS)}"
         )
 
 
