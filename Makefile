@@ -77,8 +77,8 @@ dist: | $(BIN)/python  ## Build the wheel and the source archive into dist/
 	$(BIN)/python -m build
 
 release-check:  ## Check that TAG=vX.Y.Z, the package and CHANGELOG.md name one version
-	@test "v$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' ratio_hpo/__init__.py)" = '$(TAG)' || \
-		{ echo '$(TAG): ratio_hpo/__init__.py names another version' >&2; exit 1; }
+	@test "v$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' ratio_hpo/version.py)" = '$(TAG)' || \
+		{ echo '$(TAG): ratio_hpo/version.py names another version' >&2; exit 1; }
 	@grep -q '^## \[$(TAG:v%=%)\]' CHANGELOG.md || \
 		{ echo '$(TAG): CHANGELOG.md has no section of that version' >&2; exit 1; }
 

@@ -15,11 +15,11 @@ from dataclasses import replace
 import numpy as np
 
 from ratio_hpo.core.trial import Progress, State, TrialRecord
+from ratio_hpo.pruners.front import FrontPruner
+from ratio_hpo.samplers.mixture import MixtureProposals
 from ratio_hpo.space import LogUniform, Simplex, Space
-from ratio_hpo.study.front_pruner import FrontPruner
-from ratio_hpo.study.mixture import MixtureProposals
-from ratio_hpo.study.planned_curve import PlannedCurves
-from ratio_hpo.study.response import Response
+from ratio_hpo.surrogate.planned_curve import PlannedCurves
+from ratio_hpo.surrogate.response import Response
 
 
 class View:

@@ -21,8 +21,8 @@ from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.space import LogUniform, Ratio, Space
+from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.study import Study, StudyPlan, TargetScore
-from ratio_hpo.study.storage import default_url, open_storage
 
 LANGUAGES = ("en", "de", "es", "ru", "fi", "id", "sw", "ko")
 EVALUATIONS = 20

@@ -28,8 +28,8 @@ from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Context, Params, Progress, State
 from ratio_hpo.space import LogUniform, Ratio, Space
+from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.study import Study, StudyPlan, TargetScore
-from ratio_hpo.study.storage import default_url, open_storage
 
 RUNGS = tuple(range(10, 110, 10))
 STEPS = (10, 100, 200, 500, 1_000, 2_000, 5_000, 9_000, 10_000)

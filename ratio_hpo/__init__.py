@@ -8,14 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ratio_hpo.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from ratio_hpo.api import LoadedStudy, confirm, load_study, noise, search
     from ratio_hpo.core.errors import ConfigError, Diverged, RatioHpoError, StudyError
     from ratio_hpo.core.trial import Context, Params, Progress
+    from ratio_hpo.samplers.optuna_native import MixtureSampler
     from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps, Uniform
-    from ratio_hpo.study.plain import MixtureSampler
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Choice",
@@ -44,7 +44,7 @@ _MODULES = {
     **dict.fromkeys(("Choice", "LogUniform", "Ratio", "Simplex", "Space", "Steps", "Uniform"), "ratio_hpo.space"),
     **dict.fromkeys(("Context", "Params", "Progress"), "ratio_hpo.core.trial"),
     **dict.fromkeys(("ConfigError", "Diverged", "RatioHpoError", "StudyError"), "ratio_hpo.core.errors"),
-    "MixtureSampler": "ratio_hpo.study.plain",
+    "MixtureSampler": "ratio_hpo.samplers.optuna_native",
     **dict.fromkeys(("LoadedStudy", "confirm", "load_study", "noise", "search"), "ratio_hpo.api"),
 }
 

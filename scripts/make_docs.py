@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import Any
 
 from ratio_hpo import load_study
-from ratio_hpo.analysis.plots import PLOTS, save
-from ratio_hpo.analysis.report.page import Column, render
+from ratio_hpo.report.page import Column, render
+from ratio_hpo.report.plots import PLOTS, save
 
 ROOT = Path(__file__).parents[1]
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from ratio_hpo.core.clock import Clock
 from ratio_hpo.core.plans import StudyMetadata
+from ratio_hpo.core.retry import Clock
 from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.space import LogUniform, Ratio, Space
 from ratio_hpo.study import Baseline, StudyPlan, TargetScore

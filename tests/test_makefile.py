@@ -72,7 +72,7 @@ def test_a_release_names_one_version(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "ratio_hpo").mkdir()
-    (tmp_path / "ratio_hpo" / "__init__.py").write_text('__version__ = "1.2.0"\n')
+    (tmp_path / "ratio_hpo" / "version.py").write_text('__version__ = "1.2.0"\n')
 
     def check(tag: str, changelog: str) -> str:
         (tmp_path / "CHANGELOG.md").write_text(changelog)

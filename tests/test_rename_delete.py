@@ -11,8 +11,8 @@ import pytest
 from ratio_hpo import Context, Params, Progress, Ratio, confirm, search
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.study import admin
-from ratio_hpo.study.storage import Storage, default_url, open_storage
+from ratio_hpo.storage.connect import Storage, default_url, open_storage
+from ratio_hpo.study import manage as admin
 from ratio_hpo.upkeep import studies
 from ratio_hpo.upkeep.doctor import examine
 

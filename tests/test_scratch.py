@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ratio_hpo.core.scratch import HELD, scratch_folder
+from ratio_hpo.core.files import HELD, scratch_folder
 
 HOLDS = """
 import sys, time
-from ratio_hpo.core.scratch import scratch_folder
+from ratio_hpo.core.files import scratch_folder
 with scratch_folder() as folder:
     (folder / "big").write_text("x")
     print(folder, flush=True)

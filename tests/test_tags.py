@@ -7,7 +7,7 @@ import pytest
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.data.examples import Sentence
 from ratio_hpo.data.tasks.registry import TASKS, UPOS
-from ratio_hpo.experiment.tags import check_scored, check_trained
+from ratio_hpo.experiment.heads import check_scored, check_trained
 from ratio_hpo.objective.design import TaskDesign
 
 

@@ -16,7 +16,7 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Context, Decision, Progress
 from ratio_hpo.experiment import load_experiment
 from ratio_hpo.experiment.build_search import Search, SearchOptions, build_search
-from ratio_hpo.study.pruning import OptunaPruner
+from ratio_hpo.pruners.optuna import OptunaPruner
 from tests.conftest import check_picture
 
 EXPERIMENT = """
@@ -299,10 +299,10 @@ def test_a_study_of_several_targets_is_whole(finished: Path) -> None:
 
 
 def test_pictures_and_pages_know_a_trial_without_a_ratio(finished: Path, tmp_path: Path) -> None:
-    from ratio_hpo.analysis.plots import Facts, save
     from ratio_hpo.core.layout import RunFolder
-    from ratio_hpo.study.storage import default_url, open_storage
-    from ratio_hpo.study.view import view_study
+    from ratio_hpo.report.plots import Facts, save
+    from ratio_hpo.storage.connect import default_url, open_storage
+    from ratio_hpo.study.snapshot import view_study
 
     view = view_study(open_storage(default_url(RunFolder(finished / "runs").root)), None)
     check_picture(save(Facts(view), "front", tmp_path / "front.png"))
@@ -310,7 +310,7 @@ def test_pictures_and_pages_know_a_trial_without_a_ratio(finished: Path, tmp_pat
 
 def test_nothing_of_it_is_garbage(finished: Path) -> None:
     from ratio_hpo.core.layout import RunFolder
-    from ratio_hpo.study.storage import default_url, open_storage
+    from ratio_hpo.storage.connect import default_url, open_storage
     from ratio_hpo.upkeep.garbage import find_garbage
 
     root = finished / "runs"
@@ -395,7 +395,7 @@ def test_a_ratio_must_be_reached_at_every_cap_that_is_searched(tmp_path: Path) -
 def test_the_baseline_without_a_mixture_is_never_shown_to_samplers(finished: Path) -> None:
     import optuna
 
-    from ratio_hpo.study.samplers import shown
+    from ratio_hpo.samplers.optuna import shown
 
     url = f"sqlite:///{finished / 'runs' / 'studies.db'}"
     study = optuna.load_study(study_name="tasks-ratio-only", storage=url)

@@ -22,8 +22,8 @@ from ratio_hpo.core.urls import (
     without_login,
     without_password,
 )
-from ratio_hpo.experiment.storages import check_storages, remember_storage
-from ratio_hpo.study.storage import default_url, open_storage
+from ratio_hpo.experiment.places import check_storages, remember_storage
+from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.tracking.mlflow_store import make_store
 
 NAMES = [

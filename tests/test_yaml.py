@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratio_hpo.analysis.tables import csv_of
-from ratio_hpo.core.config import dump_yaml, load_yaml
+from ratio_hpo.core.yaml import dump_yaml, load_yaml
 
 ODD = [
     "no", "Yes", "on", "OFF", "y", "N", "12:30", "1:2", "+12:30", "190:20:30.15", "1e5", "0o7", "012", "1_0", "0x1F",

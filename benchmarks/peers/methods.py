@@ -14,16 +14,16 @@ from problems import Problem
 from replay import View, tell
 
 from ratio_hpo.core.trial import Decision, Params, Progress, State, TrialRecord
+from ratio_hpo.pruners.front import FrontPruner
+from ratio_hpo.pruners.optuna import OptunaPruner
+from ratio_hpo.samplers.mixing_laws import LawSampler
+from ratio_hpo.samplers.mixture import MixtureProposals
+from ratio_hpo.samplers.optuna import Coordinates, OptunaSampler, cube_of, fixed_values
+from ratio_hpo.samplers.step_sweep import StepSweeps
 from ratio_hpo.space import Steps, StepSweep
-from ratio_hpo.study.front_pruner import FrontPruner
-from ratio_hpo.study.mixing_laws import LawSampler
-from ratio_hpo.study.mixture import MixtureProposals
-from ratio_hpo.study.planned_curve import PlannedCurves
-from ratio_hpo.study.pruning import OptunaPruner
-from ratio_hpo.study.response import Response
-from ratio_hpo.study.samplers import Coordinates, OptunaSampler, cube_of, fixed_values
-from ratio_hpo.study.step_sweep import StepSweeps
-from ratio_hpo.surrogate.mean_function import MeanFunction
+from ratio_hpo.surrogate.features import MeanFunction
+from ratio_hpo.surrogate.planned_curve import PlannedCurves
+from ratio_hpo.surrogate.response import Response
 
 logging.getLogger("optuna").setLevel(logging.ERROR)
 
@@ -148,7 +148,7 @@ class Plain:
     """Plain Optuna: one objective, with Optuna's own use of the pruner."""
 
     def __init__(self, problem: Problem, seed: int, make: Callable[[int], Any], pruner: Any = None) -> None:
-        from ratio_hpo.study.samplers import distributions
+        from ratio_hpo.samplers.optuna import distributions
 
         self._sampler, self._pruner = make(seed), pruner
         self._distributions = distributions(problem.space)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from problems import Problem
 
 from ratio_hpo.core.trial import Progress, State, TrialRecord
-from ratio_hpo.study.samplers import Coordinates, cube_of, distributions
+from ratio_hpo.samplers.optuna import Coordinates, cube_of, distributions
 
 Array = NDArray[np.float64]
 

@@ -20,7 +20,7 @@ from methods import Ours, study_of
 from problems import Problem, recorded
 from replay import Mark, View, run
 
-from ratio_hpo.study.samplers import Coordinates, OptunaSampler
+from ratio_hpo.samplers.optuna import Coordinates, OptunaSampler
 
 PRUNERS = ("none", "front", "median", "successive_halving", "hyperband", "patient")
 DRAWS = 2000

@@ -32,10 +32,10 @@ from problems import BATCH, TABLE, Problem, polyglot
 from replay import run
 
 from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.study.planned_curve import PlannedCurves
-from ratio_hpo.study.response import Response
-from ratio_hpo.study.warm_start import TransferPrior, UserPrior
-from ratio_hpo.surrogate.mean_function import MeanFunction
+from ratio_hpo.surrogate.features import MeanFunction
+from ratio_hpo.surrogate.planned_curve import PlannedCurves
+from ratio_hpo.surrogate.response import Response
+from ratio_hpo.surrogate.warm_start import TransferPrior, UserPrior
 
 HERE, THERE = ("en", "es", "fi", "sw"), ("de", "id", "ko", "ru")
 TRIALS, MOST, DRAWS = 20, 30.0, 4000

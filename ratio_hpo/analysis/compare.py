@@ -7,10 +7,10 @@ from typing import Any
 
 from ratio_hpo.analysis.status import entry, status
 from ratio_hpo.core.json_format import SCHEMA
-from ratio_hpo.core.scores import ERROR
+from ratio_hpo.core.measures import ERROR
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.study.advice import best_trial
-from ratio_hpo.study.view import StudyView
+from ratio_hpo.study.snapshot import StudyView
 
 
 def compare_trials(trials: Sequence[tuple[StudyView, TrialRecord]]) -> dict[str, Any]:

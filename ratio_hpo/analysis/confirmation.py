@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.analysis.names import baseline_of
+from ratio_hpo.analysis.mixtures import baseline_of
 from ratio_hpo.analysis.replicates import VALIDATION, Replicates
 from ratio_hpo.analysis.score_parts import name_of
 from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.trial import NO_INTERMEDIATE
 from ratio_hpo.metrics.convergence import cost_to_target
+from ratio_hpo.metrics.front import curve_points
 from ratio_hpo.metrics.paired import LEVEL, Difference, difference, holm, on_front
-from ratio_hpo.study.front import curve_points
 
 Array = NDArray[np.float64]
 

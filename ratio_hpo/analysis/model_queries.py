@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from ratio_hpo.analysis.mixtures import Path
 from ratio_hpo.analysis.recommend import recommend
-from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.json_format import SCHEMA
-from ratio_hpo.core.scores import PRIMARY_SCORE
+from ratio_hpo.core.measures import PRIMARY_SCORE
 from ratio_hpo.core.trial import Params
+from ratio_hpo.core.yaml import did_you_mean
 from ratio_hpo.metrics.convergence import cost_to_target
 from ratio_hpo.study.advice import MIN_TRIALS
-from ratio_hpo.study.response import response_of
-from ratio_hpo.study.view import StudyView
+from ratio_hpo.study.snapshot import StudyView
 from ratio_hpo.surrogate.features import FeatureTable
+from ratio_hpo.surrogate.response import response_of
 
 Array = NDArray[np.float64]
 

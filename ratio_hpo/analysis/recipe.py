@@ -10,11 +10,11 @@ from ratio_hpo.analysis.recommend import recommend
 from ratio_hpo.analysis.status import finite
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.core.measures import ERROR
 from ratio_hpo.core.plans import StagePlan
-from ratio_hpo.core.scores import ERROR
 from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.study.front import summary
-from ratio_hpo.study.view import StudyView
+from ratio_hpo.metrics.front import summary
+from ratio_hpo.study.snapshot import StudyView
 from ratio_hpo.training.parameters import PARAMETERS
 
 SIMILAR = 0.1

@@ -1,18 +1,21 @@
-"""The recommended trial: the completed trial with the highest predicted score, and the best score seen.
-
-The highest of many noisy scores is biased upwards and often belongs to another trial than the best one. The response
-model uses all scores, so its prediction is less affected by noise.
-"""
+"""The response model's advice on a study: the stored advice if it is current, otherwise computed again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ratio_hpo.analysis.advice import advice_of
 from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.study.advice import MIN_TRIALS, best_trial
-from ratio_hpo.study.front import point_key
-from ratio_hpo.study.view import StudyView
+from ratio_hpo.metrics.front import point_key
+from ratio_hpo.study.advice import MIN_TRIALS, Advice, advise, best_trial
+from ratio_hpo.study.snapshot import StudyView
+from ratio_hpo.surrogate.response import response_of
+
+
+def advice_of(view: StudyView) -> Advice | None:
+    """Return the response model's advice, or None if too few trials have ended."""
+    if view.advice is not None and view.advice.is_of(view.records):
+        return view.advice
+    return advise(response_of(view), view.records)
 
 
 @dataclass(frozen=True, slots=True)

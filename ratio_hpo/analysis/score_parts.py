@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ratio_hpo.core.scores import OVER_LANGUAGES
-from ratio_hpo.study.view import StudyView
+from ratio_hpo.core.measures import OVER_LANGUAGES
+from ratio_hpo.study.snapshot import StudyView
 
 Part = tuple[str, str]
 """Target and language. The target is empty in a study of one target, both are empty for a single score."""

@@ -9,13 +9,13 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from ratio_hpo.analysis.advice import advice_of
+from ratio_hpo.analysis.recommend import advice_of
 from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.study.admin import StudySummary
+from ratio_hpo.metrics.front import front, spent_on, study_hypervolume, summary
 from ratio_hpo.study.advice import Advice, Member, best_trial
-from ratio_hpo.study.front import front, spent_on, study_hypervolume, summary
-from ratio_hpo.study.view import StudyView
+from ratio_hpo.study.manage import StudySummary
+from ratio_hpo.study.snapshot import StudyView
 from ratio_hpo.tracking.base import token
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ratio_hpo.analysis.status import entry
-from ratio_hpo.study.front import front
-from ratio_hpo.study.view import StudyView
+from ratio_hpo.metrics.front import front
+from ratio_hpo.study.snapshot import StudyView
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -14,10 +14,10 @@ from typing import Any
 
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.json_format import SCHEMA
-from ratio_hpo.core.scores import VALIDATION
+from ratio_hpo.core.measures import VALIDATION
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Progress, State, TrialRecord
-from ratio_hpo.metrics.ratio import Sums, paired_error, ratio
-from ratio_hpo.study.view import StudyView
+from ratio_hpo.metrics.convergence import Sums, paired_error, ratio
+from ratio_hpo.study.snapshot import StudyView
 from ratio_hpo.training.items import ItemStore, sums_by_part
 
 NOTE = "one seed: * is beyond 1.96 standard errors over evaluation items, Holm-corrected over its column"
@@ -175,7 +175,7 @@ def plot_transfer(content: Mapping[str, Any], path: Path) -> Path:
         StudyError: If the file extension is not supported.
         OSError: If the file cannot be written.
     """
-    from ratio_hpo.analysis.plots import check_ending
+    from ratio_hpo.report.plots import check_ending
 
     check_ending(path)
     import numpy as np

@@ -26,10 +26,10 @@ from ratio_hpo.experiment.confirm import (
 from ratio_hpo.experiment.search_setup import SearchOptions
 from ratio_hpo.experiment.track import uri_of
 from ratio_hpo.objective import Objective
-from ratio_hpo.show.live import Display
+from ratio_hpo.report.live import Display
 from ratio_hpo.space import Domain, Space
-from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.view import StudyView, view_study
+from ratio_hpo.storage.connect import default_url, open_storage
+from ratio_hpo.study.snapshot import StudyView, view_study
 
 
 def confirm(

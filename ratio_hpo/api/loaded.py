@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratio_hpo.analysis.model_queries import ModelQueries
-from ratio_hpo.analysis.plots import Facts, draw, save
 from ratio_hpo.analysis.recipe import recipe, winner
-from ratio_hpo.analysis.report.page import Column, write_report
 from ratio_hpo.analysis.status import details, pareto, status
 from ratio_hpo.analysis.tables import curves_table, trials_table
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.experiment.report_context import report_context
-from ratio_hpo.study.storage import Storage, default_url, open_storage
-from ratio_hpo.study.view import StudyView, view_study
+from ratio_hpo.report.page import Column, write_report
+from ratio_hpo.report.plots import Facts, draw, save
+from ratio_hpo.storage.connect import Storage, default_url, open_storage
+from ratio_hpo.study.snapshot import StudyView, view_study
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -16,7 +16,7 @@ from ratio_hpo.experiment.build_search import build_search
 from ratio_hpo.experiment.search import ProgressCallback, run_search
 from ratio_hpo.experiment.search_setup import Search, SearchOptions
 from ratio_hpo.objective import Objective
-from ratio_hpo.show.live import Display
+from ratio_hpo.report.live import Display
 from ratio_hpo.space import Domain, Space
 from ratio_hpo.study import Study
 

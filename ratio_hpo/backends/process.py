@@ -1,8 +1,4 @@
-"""A Python subprocess, connected by a pipe of JSON messages.
-
-It is spawned rather than forked: a fork of a process that has threads or uses a GPU may hang. Its output goes to
-stderr, since stdout is for data. It ends with its driver, even if the driver is killed.
-"""
+"""Detect processes that the kernel killed because the machine ran out of memory."""
 
 from __future__ import annotations
 
@@ -25,6 +21,31 @@ from ratio_hpo.core.errors import ConfigError, in_one_line
 
 if TYPE_CHECKING:
     from ratio_hpo.objective import Objective
+
+
+COUNTERS = Path("/proc/vmstat")
+"""Where Linux counts out-of-memory kills, including those by a container's limit."""
+
+
+class MemoryWatch:
+    """Counter of out-of-memory kills on this machine."""
+
+    def __init__(self) -> None:
+        self._kills = _kills()
+
+    def has_killed(self) -> bool:
+        """Return whether a kill happened since the last call; always False without `/proc/vmstat`."""
+        before, self._kills = self._kills, _kills()
+        return self._kills > before
+
+
+def _kills() -> int:
+    try:
+        lines = COUNTERS.read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
 
 STDERR = 2
 

@@ -19,7 +19,7 @@ from ratio_hpo.backends.resources import Resources, num_gpus
 from ratio_hpo.backends.session import Session, TimeLimit
 from ratio_hpo.backends.trial_steps import Step, TrialEnd
 from ratio_hpo.core.errors import ConfigError, StudyError, in_one_line
-from ratio_hpo.core.scratch import scratch_folder
+from ratio_hpo.core.files import scratch_folder
 from ratio_hpo.core.trial import Decision, Progress
 from ratio_hpo.objective import Objective
 from ratio_hpo.study import TrialAssignment

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from ratio_hpo.backends.memory import MemoryWatch
+from ratio_hpo.backends.process import MemoryWatch
 from ratio_hpo.backends.trial_steps import Step, TrialEnd
 from ratio_hpo.core.errors import RatioHpoError, ScoreError, WorkBlocked
 from ratio_hpo.core.trial import UNSTORED, Context, Decision, Progress
+from ratio_hpo.storage.leases import TERM, Lease
 from ratio_hpo.study import Study, TrialAssignment
 from ratio_hpo.study.checkpoint_retention import CheckpointRetention
-from ratio_hpo.study.leases import TERM, Lease
 from ratio_hpo.study.state import StudyState
 from ratio_hpo.training.remote_files import DriverRemoteStore
 

@@ -54,7 +54,7 @@ class LazyGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args and args[0] not in COMMANDS:
-            from ratio_hpo.core.config import did_you_mean
+            from ratio_hpo.core.yaml import did_you_mean
 
             raise click.UsageError(f"no command {args[0]!r} ({did_you_mean(args[0], list(COMMANDS))})", ctx)
         return super().resolve_command(ctx, args)
@@ -66,7 +66,7 @@ class LazyGroup(click.Group):
 
 def _version(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     if value:
-        from ratio_hpo import __version__
+        from ratio_hpo.version import __version__
 
         click.echo(f"ratio-hpo {__version__}")
         ctx.exit()
@@ -89,7 +89,7 @@ def app() -> None:
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 bad input, 3 done with failed trials, 130 interrupted."""
     from ratio_hpo.cli.printing import fail
-    from ratio_hpo.core.option_names import spell_as
+    from ratio_hpo.core.errors import spell_as
 
     spell_as(lambda name: "--" + name.replace("_", "-"))
     try:
@@ -123,5 +123,5 @@ def main() -> None:
 
 def _storage_problem(error: Exception) -> str | None:
     """Return a message for an error of an opened database (locked, full, read-only, gone), or None for other errors."""
-    storage = sys.modules.get("ratio_hpo.study.storage")  # if it was not imported, the error is not from the storage
+    storage = sys.modules.get("ratio_hpo.storage.connect")  # if it was not imported, the error is not from the storage
     return None if storage is None else storage.describe_problem(error)

@@ -10,7 +10,7 @@ import click
 
 from ratio_hpo.cli.options import Finite, reading_options
 from ratio_hpo.cli.printing import open_view, print_json, print_table
-from ratio_hpo.show.formatting import count, number, settings
+from ratio_hpo.report.formatting import count, number, settings
 
 EVERY = 4
 """Print one of every so many evaluated ratios."""

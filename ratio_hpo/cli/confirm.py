@@ -18,14 +18,14 @@ from ratio_hpo.cli.running import (
     stored_command,
 )
 from ratio_hpo.core.json_format import SCHEMA
-from ratio_hpo.show.formatting import count, number, say
+from ratio_hpo.report.formatting import count, number, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from ratio_hpo.experiment.confirm import ReplicationPlan, Tell
     from ratio_hpo.experiment.search_setup import Search
-    from ratio_hpo.study.view import StudyView
+    from ratio_hpo.study.snapshot import StudyView
 
     Show = Callable[[dict[str, Any]], None]
 
@@ -92,7 +92,7 @@ def _train(view: StudyView, replication: ReplicationPlan, tell: Tell, show: Show
     """Train the trials that have not ended, then compute and print the result."""
     from ratio_hpo.core.trial import failures
     from ratio_hpo.experiment.confirm import build_replication, track_answer, train, unfinished
-    from ratio_hpo.show.live import Display
+    from ratio_hpo.report.live import Display
 
     as_json, dry_run = options.pop("as_json"), options.pop("dry_run")
     command, settings = stored_command(view, options)

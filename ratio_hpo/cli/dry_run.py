@@ -9,8 +9,8 @@ import click
 
 from ratio_hpo.cli.printing import print_table
 from ratio_hpo.core.json_format import SCHEMA
-from ratio_hpo.core.scores import SPLITS
-from ratio_hpo.show.formatting import count, duration, number, settings
+from ratio_hpo.core.measures import SPLITS
+from ratio_hpo.report.formatting import count, duration, number, settings
 
 if TYPE_CHECKING:
     from ratio_hpo.experiment.search_setup import Search

@@ -15,12 +15,12 @@ from ratio_hpo.cli.printing import open_view
 from ratio_hpo.core.files import written_whole
 from ratio_hpo.core.json_format import SCHEMA, rounded
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.show.formatting import say
+from ratio_hpo.report.formatting import say
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from ratio_hpo.study.view import StudyView
+    from ratio_hpo.study.snapshot import StudyView
 
 TABLE = ("csv", "parquet", "json")
 FORMATS: dict[str, tuple[str, ...]] = {
@@ -95,8 +95,8 @@ def _weights(view: StudyView, root: Path, number: int | None, output: Path | Non
     """Copy the final weights of a trial, or print where they are kept."""
     from ratio_hpo.analysis.recipe import winner
     from ratio_hpo.core.errors import StudyError
+    from ratio_hpo.metrics.front import point_key
     from ratio_hpo.study.checkpoint_retention import damaged
-    from ratio_hpo.study.front import point_key
 
     record = winner(view, number)
     last = record.scored[-1]
@@ -153,7 +153,7 @@ def _table(view: StudyView, what: str, form: str) -> bytes:
 
 def _document(view: StudyView, what: str, form: str, number: int | None) -> bytes:
     from ratio_hpo.analysis.recipe import recipe, winning_config
-    from ratio_hpo.core.config import dump_yaml
+    from ratio_hpo.core.yaml import dump_yaml
 
     if what == "config":
         content, comment = winning_config(view, number)

@@ -9,8 +9,8 @@ import click
 
 from ratio_hpo.cli.options import json_option
 from ratio_hpo.cli.printing import print_json, print_table
+from ratio_hpo.core.errors import spelled
 from ratio_hpo.core.json_format import SCHEMA
-from ratio_hpo.core.option_names import spelled
 
 FOLDERS = ("search_spaces", "experiments")
 """Folders in which names are looked up, in this order."""
@@ -31,8 +31,8 @@ def validate(file: str, experiment: str | None, as_json: bool) -> None:
     ratio-hpo validate my-space.yaml --experiment my-experiment.yaml
     ratio-hpo validate polyglot-world
     """
-    from ratio_hpo.core.config import load_yaml
     from ratio_hpo.core.errors import ConfigError
+    from ratio_hpo.core.yaml import load_yaml
     from ratio_hpo.experiment.validate import check_experiment, check_space
 
     kind, path = None, file
@@ -60,9 +60,9 @@ def _find(file: str) -> Path:
     Raises:
         ConfigError: no such file exists.
     """
-    from ratio_hpo.core.config import did_you_mean
     from ratio_hpo.core.errors import ConfigError
     from ratio_hpo.core.packaged_files import shipped_files
+    from ratio_hpo.core.yaml import did_you_mean
 
     shipped = {path.stem: path for folder in reversed(FOLDERS) for path in shipped_files(folder)}
     path = Path(file)

@@ -11,9 +11,9 @@ import click
 from ratio_hpo.cli.deadline import KEY, READING
 from ratio_hpo.cli.options import json_option, option, root_option, storage_option, timeout_option, tracking_uri_option
 from ratio_hpo.cli.printing import open_stored, print_json, print_table
+from ratio_hpo.core.errors import spelled
 from ratio_hpo.core.json_format import SCHEMA
-from ratio_hpo.core.option_names import spelled
-from ratio_hpo.show.formatting import say
+from ratio_hpo.report.formatting import say
 
 
 @click.command()
@@ -79,7 +79,7 @@ def gc(dry_run: bool, ended: bool, root: Path, storages: tuple[str, ...], as_jso
     ratio-hpo gc --ended
     """
     from ratio_hpo.core.layout import RunFolder
-    from ratio_hpo.experiment.storages import DEFAULT, check_storages
+    from ratio_hpo.experiment.places import DEFAULT, check_storages
     from ratio_hpo.upkeep.garbage import find_garbage, free
 
     folder = RunFolder(root)

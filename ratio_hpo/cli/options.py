@@ -34,7 +34,7 @@ def option(*names: str, **attributes: Any) -> Decorator:
 def complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the names of the stored studies, for shell completion."""
     from ratio_hpo.core.errors import RatioHpoError
-    from ratio_hpo.study.admin import list_studies
+    from ratio_hpo.study.manage import list_studies
 
     root = ctx.params.get("root") or Path("mlruns")
     try:

@@ -12,7 +12,7 @@ import click
 from ratio_hpo.cli.options import reading_options
 from ratio_hpo.cli.printing import RECOMMENDED, marked, open_view, print_json, print_table
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.show.formatting import count, number, say, settings
+from ratio_hpo.report.formatting import count, number, say, settings
 
 EVEN = 0.5
 
@@ -42,14 +42,14 @@ def pareto(
     from ratio_hpo.analysis.status import pareto as pareto_of
 
     if png is not None:
-        from ratio_hpo.analysis.plots import check_ending
+        from ratio_hpo.report.plots import check_ending
 
         check_ending(png)
     view = open_view(root, storage, study)
     content = pareto_of(view)
     print_json(content) if as_json else print_front(content)
     if png is not None or not (as_json or no_picture):
-        from ratio_hpo.analysis.plots import Facts, save
+        from ratio_hpo.report.plots import Facts, save
 
         try:
             say(f"plot: {save(Facts(view), 'front', png or RunFolder(root).plot(view.name))}")

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ratio_hpo.study.storage import Storage
-    from ratio_hpo.study.view import StudyView
+    from ratio_hpo.storage.connect import Storage
+    from ratio_hpo.study.snapshot import StudyView
 
 
 RECOMMENDED = "* the recommended trial"
@@ -29,7 +29,7 @@ PATIENCE = 5.0
 
 def open_stored(root: Path, storage: str | None, *, only_read: bool = False) -> Storage:
     """Open the storage given by the options."""
-    from ratio_hpo.study.storage import check_writable, default_url, open_storage
+    from ratio_hpo.storage.connect import check_writable, default_url, open_storage
 
     with waiting_for(root, storage):
         opened = open_storage(storage or default_url(root), create=False, only_read=only_read, patience=PATIENCE)
@@ -48,7 +48,7 @@ def waiting_for(root: Path, storage: str | None) -> Deadline:
 
 def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
     """Read the study given by the options, for a command that only reads it and exits."""
-    from ratio_hpo.study.view import view_study
+    from ratio_hpo.study.snapshot import view_study
 
     gc.disable()  # the process ends soon, and the objects of a large study all stay alive
     stored = open_stored(root, storage, only_read=True)

@@ -11,11 +11,11 @@ import click
 from ratio_hpo.cli.options import json_option, reading_options, reading_timeout, root_option, storage_option
 from ratio_hpo.cli.printing import RECOMMENDED, marked, open_stored, open_view, print_json, print_table, waiting_for
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.show.formatting import count, number, say, settings
+from ratio_hpo.report.formatting import count, number, say, settings
 
 if TYPE_CHECKING:
-    from ratio_hpo.study.view import StudyView
-    from ratio_hpo.upkeep.usage import DiskUsage
+    from ratio_hpo.study.snapshot import StudyView
+    from ratio_hpo.upkeep.garbage import DiskUsage
 
 
 @click.command(name="list")
@@ -31,7 +31,7 @@ def list_(root: Path, storage: str | None, as_json: bool) -> None:
     ratio-hpo list --storage postgresql://me@host/studies --json
     """
     from ratio_hpo.analysis.status import studies
-    from ratio_hpo.study.admin import list_studies
+    from ratio_hpo.study.manage import list_studies
 
     stored = open_stored(root, storage, only_read=True)
     with waiting_for(root, storage):
@@ -65,7 +65,7 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
     ratio-hpo status --study polyglot-world-default --json
     """
     from ratio_hpo.analysis.status import status as status_of
-    from ratio_hpo.upkeep.usage import disk_usage
+    from ratio_hpo.upkeep.garbage import disk_usage
 
     view = open_view(root, storage, study)
     content, disk = status_of(view), disk_usage(view, RunFolder(root))

@@ -19,12 +19,12 @@ from ratio_hpo.cli.options import (
 )
 from ratio_hpo.cli.printing import open_stored, waiting_for
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.show.formatting import say
+from ratio_hpo.report.formatting import say
 
 if TYPE_CHECKING:
-    from ratio_hpo.analysis.report.page import Column
-    from ratio_hpo.study.storage import Storage
-    from ratio_hpo.study.view import StudyView
+    from ratio_hpo.report.page import Column
+    from ratio_hpo.storage.connect import Storage
+    from ratio_hpo.study.snapshot import StudyView
 
 
 @click.command()
@@ -52,8 +52,8 @@ def report(
     ratio-hpo report polyglot-world-default -o report.html --pdf
     ratio-hpo report --compare xlmr-default mbert-default
     """
-    from ratio_hpo.analysis.report.page import write_report
-    from ratio_hpo.study.view import view_study
+    from ratio_hpo.report.page import write_report
+    from ratio_hpo.study.snapshot import view_study
 
     if compare is not None and study is not None:
         raise click.UsageError("--compare names both studies; omit the other name")
@@ -65,7 +65,7 @@ def report(
     path = write_report(columns, output or RunFolder(root).report(names))
     say(f"report: {path}")
     if pdf:
-        from ratio_hpo.show.pdf import print_page
+        from ratio_hpo.report.pdf import print_page
 
         say(f"PDF: {print_page(path, path.with_suffix('.pdf'))}")
 
@@ -110,9 +110,9 @@ def plot(
     ratio-hpo plot front
     ratio-hpo plot response polyglot-world-default -o response.svg
     """
-    from ratio_hpo.analysis.plots import check_ending, find_plot, save
     from ratio_hpo.experiment.report_context import report_context
-    from ratio_hpo.study.view import view_study
+    from ratio_hpo.report.plots import check_ending, find_plot, save
+    from ratio_hpo.study.snapshot import view_study
 
     find_plot(picture)
     if output is not None:

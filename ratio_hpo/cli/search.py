@@ -30,7 +30,7 @@ from ratio_hpo.cli.running import (
     stored_command,
 )
 from ratio_hpo.core.names import PRUNERS, SAMPLERS
-from ratio_hpo.show.formatting import say
+from ratio_hpo.report.formatting import say
 
 if TYPE_CHECKING:
     from ratio_hpo.experiment.search_setup import Search, SearchOptions
@@ -102,14 +102,14 @@ def search(
     ratio-hpo search --experiment tydiqa-goldp --data-dir ~/data --dry-run
     ratio-hpo search --objective my_module:train --rungs 100,200,400
     """
-    from ratio_hpo.cli.settings import search_settings
+    from ratio_hpo.cli.running import search_settings
 
     settings = search_settings(ctx, options, assignments)
     is_custom = any(setting.key == "objective" for setting in settings)
     experiment = options.pop("experiment") or (None if is_custom else DEFAULT_EXPERIMENT)
     prepared = search_options({**options, "experiment": experiment}, settings)
     if show_config:
-        from ratio_hpo.cli.settings import show_config as show
+        from ratio_hpo.cli.running import show_config as show
 
         show(ctx, prepared, as_json=as_json)
         return
@@ -127,7 +127,7 @@ def resume(ctx: click.Context, study: str | None, as_json: bool, assignments: Se
     ratio-hpo resume polyglot-world-default --trials 24
     """
     from ratio_hpo.cli.printing import open_view
-    from ratio_hpo.cli.settings import flag_settings
+    from ratio_hpo.cli.running import flag_settings
 
     view = open_view(options["root"], options["storage"], needed(study))
     command, stored_settings = stored_command(view, options)
@@ -140,7 +140,7 @@ def _run(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.core.trial import failures
     from ratio_hpo.experiment.build_search import build_search
     from ratio_hpo.experiment.search import run_search
-    from ratio_hpo.show.live import Display
+    from ratio_hpo.report.live import Display
 
     with going_on_later():
         setup = build_search(options, say)

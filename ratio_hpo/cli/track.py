@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ratio_hpo.cli.deadline import TRACKING, Deadline
+from ratio_hpo.cli.deadline import TRACKING, Deadline, ended_by_signals, exit_code
 from ratio_hpo.cli.options import (
     json_option,
     named_study,
@@ -23,19 +23,18 @@ from ratio_hpo.cli.options import (
     tracking_uri_option,
 )
 from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json, waiting_for
-from ratio_hpo.cli.signals import ended_by_signals, exit_code
 from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.urls import with_driver
-from ratio_hpo.show.formatting import say
+from ratio_hpo.report.formatting import say
 
 REFRESH = 60
 """Seconds after which a browser reloads the report."""
 
 if TYPE_CHECKING:
     from ratio_hpo.core.trial import TrialRecord
-    from ratio_hpo.show.report_server import ReportServer
-    from ratio_hpo.study.view import StudyView
+    from ratio_hpo.report.server import ReportServer
+    from ratio_hpo.study.snapshot import StudyView
 
 
 @click.command()
@@ -61,7 +60,7 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
 
     from ratio_hpo.core.urls import reason_of, shown_url
     from ratio_hpo.experiment.track import check_apart, track_study, uri_of
-    from ratio_hpo.study.view import view_study
+    from ratio_hpo.study.snapshot import view_study
 
     stored = open_stored(root, storage)
     with waiting_for(root, storage):
@@ -159,14 +158,14 @@ def ui(
 
 def _report_server(name: str, root: Path, storage: str | None, host: str, port: int, ui_address: str) -> ReportServer:
     """Return a server of the report of a study, whose links point to the MLflow UI."""
-    from ratio_hpo.analysis.report.page import render
     from ratio_hpo.cli.report import column
     from ratio_hpo.core.errors import StudyError
-    from ratio_hpo.show.report_server import ReportServer
+    from ratio_hpo.report.page import render
+    from ratio_hpo.report.server import ReportServer
     from ratio_hpo.study.advice import extent
     from ratio_hpo.study.create_or_load import has_study
     from ratio_hpo.study.plan import CONFIRMATION
-    from ratio_hpo.study.view import view_study
+    from ratio_hpo.study.snapshot import view_study
 
     stored = open_stored(root, storage, only_read=True)
 

@@ -21,7 +21,7 @@ from ratio_hpo.cli.options import (
 )
 from ratio_hpo.cli.printing import open_stored, print_json
 from ratio_hpo.core.json_format import SCHEMA
-from ratio_hpo.show.formatting import say
+from ratio_hpo.report.formatting import say
 
 
 @click.command()
@@ -40,8 +40,8 @@ def enqueue(words: tuple[str, ...], prunable: bool, study: str | None, root: Pat
     ratio-hpo enqueue polyglot-world-default ratio=0.4 learning_rate=0.001
     """
     from ratio_hpo.core.overrides import parse_assignment
-    from ratio_hpo.study.admin import enqueue as enqueue_trial
-    from ratio_hpo.study.view import view_study
+    from ratio_hpo.study.manage import enqueue as enqueue_trial
+    from ratio_hpo.study.snapshot import view_study
 
     names = [word for word in words if "=" not in word]
     params = dict(parse_assignment(text) for text in words if "=" in text)
@@ -141,7 +141,7 @@ def delete(yes: bool, study: str | None, root: Path, storage: str | None, tracki
     ratio-hpo delete first-try --yes
     """
     from ratio_hpo.core.layout import RunFolder
-    from ratio_hpo.study.view import view_study
+    from ratio_hpo.study.snapshot import view_study
     from ratio_hpo.upkeep import studies
 
     stored, name = open_stored(root, storage), needed(study)

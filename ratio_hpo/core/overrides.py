@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ratio_hpo.core.config import show
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.yaml import show
 
 PREFIX = "RATIO_HPO_"
 NESTING = "__"

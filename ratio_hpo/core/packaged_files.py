@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.yaml import did_you_mean
 
 PACKAGE = Path(__file__).resolve().parent.parent
 

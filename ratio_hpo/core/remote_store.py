@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.core.errors import ConfigError, RemoteStoreError
 from ratio_hpo.core.files import entries, is_disk_full, written_whole
-from ratio_hpo.core.retry import retry_call, to_stderr
+from ratio_hpo.core.retry import CLOCK, Clock, retry_call, to_stderr
 from ratio_hpo.core.urls import reason_of, shown_url
 
 T = TypeVar("T")

@@ -1,12 +1,31 @@
-"""Retry with exponential back-off, for resources that are unavailable, full or locked."""
+"""Retry calls with exponential back-off, by a clock that tests replace."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from ratio_hpo.core.clock import CLOCK, Clock
+
+class Clock:
+    """The clock of this machine."""
+
+    def monotonic(self) -> float:
+        """Return seconds since an arbitrary start; changes of the wall clock do not affect it."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """Return seconds since the epoch, by this machine's wall clock."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for this many seconds."""
+        time.sleep(seconds)
+
+
+CLOCK = Clock()
+
 
 T = TypeVar("T")
 

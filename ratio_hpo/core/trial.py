@@ -1,15 +1,14 @@
-"""Values that packages exchange: parameters, progress, decisions and trial records."""
+"""Values that packages exchange: parameters, progress, decisions, trial records, and the interface of objectives."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-from ratio_hpo.core.cost import NOTHING, PAID, PaidCost
+from ratio_hpo.core.measures import NOTHING, PAID, PRIMARY_SCORE, PaidCost, languages_of, weighted_mean
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
-from ratio_hpo.core.scores import PRIMARY_SCORE, languages_of, weighted_mean
 
 Params = dict[str, Any]
 
@@ -279,3 +278,7 @@ class Context:
         """Create a context from the result of `asdict`."""
         position = content["position"]
         return cls(**{**content, "position": position and tuple(position), "spent": PaidCost(**content["spent"])})
+
+
+Objective = Callable[[Params, Context], Iterator[Progress]]
+"""Function that takes parameters and a context and returns a generator of `Progress`; pruning closes the generator."""

@@ -8,15 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, Strict, model_validator
 
-from ratio_hpo.core.config import Real, Spec, Whole, did_you_mean
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.core.fingerprint import COMMIT
+from ratio_hpo.core.yaml import Real, Spec, Whole, did_you_mean
 from ratio_hpo.data.examples import Example
 from ratio_hpo.data.formats import load_format, read_file
 from ratio_hpo.data.hub import read_hub
-from ratio_hpo.data.parallel import ConnectedComponents
 from ratio_hpo.data.report import Report
-from ratio_hpo.data.splits import Sizes, check_sizes, cut
+from ratio_hpo.data.splits import ConnectedComponents, Sizes, check_sizes, cut
 from ratio_hpo.data.tag_schemes import in_iob2
 from ratio_hpo.data.world import LANGUAGES, WORLD_TASKS, world_examples
 

@@ -11,11 +11,11 @@ from ratio_hpo.core.retry import retry_call
 from ratio_hpo.core.urls import reason_of, without_login
 from ratio_hpo.experiment.built_in import BuiltIn
 from ratio_hpo.experiment.custom_objective import CustomExperiment
-from ratio_hpo.experiment.custom_spec import CustomExperimentSpec
 from ratio_hpo.experiment.load import Loaded, load_experiment
 from ratio_hpo.experiment.places import command_of, find_places
 from ratio_hpo.experiment.search_setup import ExperimentKind, Say, Search, SearchOptions
 from ratio_hpo.experiment.spec import ExperimentSpec
+from ratio_hpo.experiment.study_spec import CustomExperimentSpec
 from ratio_hpo.experiment.track import check_apart, store_key
 from ratio_hpo.objective import Objective
 from ratio_hpo.space import Space

@@ -22,8 +22,8 @@ from ratio_hpo.study import Baseline, StudyPlan, TargetScore
 from ratio_hpo.training.base_model import checkpoint_bytes, find_base
 from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.parameters import INTERMEDIATE, check_parameters, owners, reference_values
-from ratio_hpo.training.schedule import LOOKS_AHEAD
 from ratio_hpo.training.spec import SourceData, sizes_of
+from ratio_hpo.training.stage import LOOKS_AHEAD
 
 
 @dataclass(frozen=True, slots=True)

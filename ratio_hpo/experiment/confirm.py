@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ratio_hpo.analysis.confirmation import confirmation, noise
-from ratio_hpo.analysis.finalists import baselines, extreme, finalists
-from ratio_hpo.analysis.replicates import Replicates
+from ratio_hpo.analysis.replicates import Replicates, baselines, extreme, finalists
 from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.core.urls import reason_of
@@ -24,10 +23,10 @@ from ratio_hpo.experiment.study_spec import MAX_SEED, NamedSpec
 from ratio_hpo.experiment.track import track_study
 from ratio_hpo.objective import Objective
 from ratio_hpo.space import Space
+from ratio_hpo.storage.connect import Storage
 from ratio_hpo.study.create_or_load import check_identity, has_study
 from ratio_hpo.study.plan import CONFIRMATION, Replicate, TargetScore
-from ratio_hpo.study.storage import Storage
-from ratio_hpo.study.view import StudyView, save_reading, view_study
+from ratio_hpo.study.snapshot import StudyView, save_reading, view_study
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.plans import UNPLANNED, StudyMetadata, TrialPlan
 from ratio_hpo.core.trial import Params
+from ratio_hpo.core.yaml import did_you_mean
 from ratio_hpo.data.mixing import SourceSize
-from ratio_hpo.experiment.custom_spec import CustomExperimentSpec
 from ratio_hpo.experiment.load import Loaded, name_study
 from ratio_hpo.experiment.search_setup import Say, Search, SearchOptions
+from ratio_hpo.experiment.study_spec import CustomExperimentSpec
 from ratio_hpo.objective import CheckedObjective, Objective
 from ratio_hpo.space import Grouped, Simplex, Space, load_space
 from ratio_hpo.study import Baseline, StudyPlan, TargetScore

@@ -9,7 +9,7 @@ from typing import Any
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import unit_hash
-from ratio_hpo.core.scores import SPLITS
+from ratio_hpo.core.measures import SPLITS
 from ratio_hpo.data.corpora import CorpusReader
 from ratio_hpo.data.examples import Example, Placed, Question
 from ratio_hpo.data.leaks import lasting_ids

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ratio_hpo.core.config import check_name, load_yaml, parse
 from ratio_hpo.core.errors import ConfigError, Mistakes
 from ratio_hpo.core.overrides import Setting, flatten, overlay, source_of
 from ratio_hpo.core.packaged_files import find_shipped
-from ratio_hpo.experiment.custom_spec import CustomExperimentSpec
+from ratio_hpo.core.yaml import check_name, load_yaml, parse
 from ratio_hpo.experiment.spec import ExperimentSpec
-from ratio_hpo.experiment.study_spec import StudySpec
+from ratio_hpo.experiment.study_spec import CustomExperimentSpec, StudySpec
+from ratio_hpo.pruners.optuna import check_pruner, check_pruner_name
+from ratio_hpo.samplers.optuna import check_sampler
 from ratio_hpo.space import Space
-from ratio_hpo.study.pruning import check_pruner, check_pruner_name
-from ratio_hpo.study.samplers import check_sampler
 
 
 @dataclass(frozen=True, slots=True)

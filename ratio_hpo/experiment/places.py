@@ -1,26 +1,71 @@
-"""Paths of a command's files: stored in full at its first run, so that a run from another folder finds them."""
+"""List of the storages whose studies keep weights and stages below a run folder."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from ratio_hpo.core.errors import RatioHpoError
+from ratio_hpo.core.errors import ConfigError, RatioHpoError
+from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.overrides import Setting, source_of
 from ratio_hpo.core.packaged_files import find_shipped, is_shipped
 from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
 from ratio_hpo.core.plans import Command
-from ratio_hpo.experiment.custom_spec import CustomExperimentSpec
+from ratio_hpo.core.urls import lasting_url, shown_url, with_driver
 from ratio_hpo.experiment.load import Loaded, load_experiment
 from ratio_hpo.experiment.search_setup import Say, SearchOptions
 from ratio_hpo.experiment.spec import ExperimentSpec
-from ratio_hpo.experiment.study_spec import StudySpec
+from ratio_hpo.experiment.study_spec import CustomExperimentSpec, StudySpec
+from ratio_hpo.storage.connect import open_storage
+from ratio_hpo.storage.retrying_storage import DATABASE_ERRORS
 from ratio_hpo.study.create_or_load import ABOUT, FORMAT, FORMAT_KEY, study_ids
-from ratio_hpo.study.retrying_storage import DATABASE_ERRORS
-from ratio_hpo.study.storage import open_storage
+
+DEFAULT = "default"
+"""Name of the storage below the run folder in the list."""
+
+
+def remember_storage(folder: RunFolder, url: str | None) -> None:
+    """Add a storage to the list of the run folder.
+
+    Args:
+        folder: The run folder.
+        url: Storage URL. None: the storage below the run folder.
+    """
+    key = _key(url)
+    if key not in _listed_storages(folder):
+        folder.root.mkdir(parents=True, exist_ok=True)
+        opened = os.open(folder.storages, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(opened, "w", encoding="utf-8") as file:
+            file.write(f"{key}\n")
+
+
+def check_storages(folder: RunFolder, urls: Sequence[str | None]) -> None:
+    """Check that the given storages include all storages of the run folder, so that no used file counts as garbage.
+
+    Raises:
+        ConfigError: A storage is missing.
+    """
+    missing = sorted(_listed_storages(folder) - {_key(url) for url in urls})
+    if missing:
+        raise ConfigError(
+            f"⟨storage⟩: {folder.root} also holds weights and stages of studies in {missing[0]}; name all of its "
+            f"storages, so that no used file is deleted ({DEFAULT} means the one below ⟨root⟩)"
+        )
+
+
+def _listed_storages(folder: RunFolder) -> set[str]:
+    file = folder.storages
+    listed = set(file.read_text(encoding="utf-8").splitlines()) if file.is_file() else set()
+    return listed | ({DEFAULT} if folder.studies.is_file() else set())
+
+
+def _key(url: str | None) -> str:
+    return DEFAULT if url is None else shown_url(with_driver(lasting_url(url)))
+
 
 DATA = Path("data")
 """Default data folder."""

@@ -13,7 +13,7 @@ import numpy as np
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests, fingerprint
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.scores import TEST, VALIDATION
+from ratio_hpo.core.measures import TEST, VALIDATION
 from ratio_hpo.data.corpora import CorpusReader
 from ratio_hpo.data.examples import Example, fingerprint_examples
 from ratio_hpo.data.leaks import Leak, find_leaks
@@ -24,9 +24,8 @@ from ratio_hpo.data.tasks.registry import TASKS
 from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import open_windows
 from ratio_hpo.experiment.evaluation_splits import EvaluationSplits, held_out, retrieval_examples
-from ratio_hpo.experiment.heads import check_lengths, design_tasks
+from ratio_hpo.experiment.heads import check_lengths, check_scored, check_trained, design_tasks
 from ratio_hpo.experiment.spec import ExperimentSpec
-from ratio_hpo.experiment.tags import check_scored, check_trained
 from ratio_hpo.objective.design import TargetDesign, TaskDesign
 from ratio_hpo.training.base_model import Base, find_base
 from ratio_hpo.training.model import load_tokenizer, most_positions

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ratio_hpo.core.scratch import scratch_folder
+from ratio_hpo.core.files import scratch_folder
 from ratio_hpo.core.trial import Context, Params
 from ratio_hpo.experiment.search import open_for
 from ratio_hpo.experiment.search_setup import Search
+from ratio_hpo.storage.connect import default_url
 from ratio_hpo.study import TrialAssignment
-from ratio_hpo.study.storage import default_url
 
 SHOWN = 8
 """Default number of proposals to show."""

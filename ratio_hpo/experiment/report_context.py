@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ratio_hpo.analysis.confirmation import confirmation, noise
-from ratio_hpo.analysis.finalists import baselines
-from ratio_hpo.analysis.plots.base import Facts
-from ratio_hpo.analysis.replicates import Replicates
-from ratio_hpo.analysis.report.page import Column
+from ratio_hpo.analysis.replicates import Replicates, baselines
 from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.report.page import Column
+from ratio_hpo.report.plots.base import Facts
+from ratio_hpo.storage.connect import Storage
 from ratio_hpo.study.create_or_load import has_study
 from ratio_hpo.study.plan import CONFIRMATION
-from ratio_hpo.study.storage import Storage
-from ratio_hpo.study.view import StudyView, view_study
+from ratio_hpo.study.snapshot import StudyView, view_study
 
 
 def report_context(storage: Storage, view: StudyView, folder: RunFolder) -> Facts:

@@ -18,17 +18,17 @@ from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.retry import retry_call
 from ratio_hpo.core.trial import Params, State, TrialRecord
 from ratio_hpo.core.urls import reason_of, shown_url
+from ratio_hpo.experiment.places import remember_storage
 from ratio_hpo.experiment.search_setup import Search, SearchOptions
-from ratio_hpo.experiment.storages import remember_storage
 from ratio_hpo.objective import Pipeline
 from ratio_hpo.objective.checked import source_of
+from ratio_hpo.storage.connect import is_passing, open_storage
+from ratio_hpo.storage.retrying_storage import RetryingStorage
 from ratio_hpo.study import Study
 from ratio_hpo.study.ask import PlanTrial
 from ratio_hpo.study.checkpoint_retention import CheckpointRetention
-from ratio_hpo.study.retrying_storage import RetryingStorage
+from ratio_hpo.study.snapshot import StudyView, view_study
 from ratio_hpo.study.state import StudyState
-from ratio_hpo.study.storage import is_passing, open_storage
-from ratio_hpo.study.view import StudyView, view_study
 from ratio_hpo.surrogate.observations import names_languages
 from ratio_hpo.training.remote_files import DriverRemoteStore, put_windows
 from ratio_hpo.training.store import StageStore, store_budget

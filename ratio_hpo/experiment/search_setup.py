@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ratio_hpo.backends.resources import Resources
-from ratio_hpo.core.config import check_name
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.layout import RunFolder
@@ -16,6 +15,7 @@ from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Context, Params
 from ratio_hpo.core.urls import lasting_url
+from ratio_hpo.core.yaml import check_name
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.experiment.study_spec import StudySpec
 from ratio_hpo.objective import Objective

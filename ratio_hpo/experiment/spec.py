@@ -6,13 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ratio_hpo.core.config import Real, Spec, Whole
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.scores import SPLITS
+from ratio_hpo.core.measures import SPLITS
+from ratio_hpo.core.yaml import Real, Spec, Whole
 from ratio_hpo.data.corpora import Corpus
 from ratio_hpo.data.splits import WHOLE
-from ratio_hpo.data.tasks.registry import TASKS, kind_of_task
-from ratio_hpo.data.tasks.settings import TaskSettings, WindowSpec, parse_settings
+from ratio_hpo.data.tasks.registry import TASKS, TaskSettings, WindowSpec, kind_of_task, parse_settings
 from ratio_hpo.experiment.study_spec import BaselineName, StudySpec, Text
 from ratio_hpo.metrics import mlqa
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET

@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ratio_hpo.analysis.artifacts import write_artifacts
 from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.core.urls import lasting_url, place_of, shown_url, without_login
 from ratio_hpo.experiment.report_context import confirmed_mark, tracked_column
+from ratio_hpo.metrics.front import front, summary
+from ratio_hpo.report.page import write_artifacts
+from ratio_hpo.storage.connect import Storage
+from ratio_hpo.storage.leases import RENEWAL, TERM
+from ratio_hpo.storage.writer import Writer, writing
 from ratio_hpo.study import Study
 from ratio_hpo.study.checkpoint_retention import damaged, kept_points
-from ratio_hpo.study.front import front, summary
-from ratio_hpo.study.leases import RENEWAL, TERM
-from ratio_hpo.study.storage import Storage
-from ratio_hpo.study.view import StudyView, save_tracked, view_study
-from ratio_hpo.study.writer import Writer, writing
+from ratio_hpo.study.snapshot import StudyView, save_tracked, view_study
 from ratio_hpo.tracking import StudyFacts, TrackingLoop
 from ratio_hpo.tracking.loop import write_ending, write_trials
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ratio_hpo.core.config import did_you_mean, load_yaml
 from ratio_hpo.core.errors import ConfigError, Mistakes, RatioHpoError
 from ratio_hpo.core.packaged_files import shipped_files
+from ratio_hpo.core.yaml import did_you_mean, load_yaml
 from ratio_hpo.experiment.build_search import kind_of
 from ratio_hpo.experiment.load import load_experiment
 from ratio_hpo.space import Simplex, load_space

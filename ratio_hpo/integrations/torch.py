@@ -9,7 +9,7 @@ from torch.utils.data import ConcatDataset, Dataset, Sampler
 
 from ratio_hpo.core.errors import ResumeError
 from ratio_hpo.data.mixing import Mixture, MixtureStream
-from ratio_hpo.data.mixing.readers import draws_of
+from ratio_hpo.data.mixing.stream import draws_of
 
 STATE_FORMAT = 1
 

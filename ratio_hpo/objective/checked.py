@@ -10,12 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import Diverged
 from ratio_hpo.core.fingerprint import fingerprint
-from ratio_hpo.core.scores import PRIMARY_SCORE, weighted_mean
-from ratio_hpo.core.trial import Context, Params, Progress
-from ratio_hpo.objective.base import Objective
+from ratio_hpo.core.measures import PRIMARY_SCORE, weighted_mean
+from ratio_hpo.core.trial import Context, Objective, Params, Progress
+from ratio_hpo.core.yaml import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

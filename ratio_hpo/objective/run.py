@@ -6,12 +6,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ratio_hpo.core.cost import PaidCost
+from ratio_hpo.core.measures import PaidCost
 from ratio_hpo.core.plans import TOKENS
 from ratio_hpo.core.trial import Context, Progress
+from ratio_hpo.training.device import SystemMeasures
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
 from ratio_hpo.training.stage import Stage
-from ratio_hpo.training.system import SystemMeasures
 
 if TYPE_CHECKING:
     from ratio_hpo.training.engine import Engine, TrainingSource

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import ConfigDict, Strict
 
-from ratio_hpo.core.config import Real, Whole
+from ratio_hpo.core.yaml import Real, Whole
 
 Scalar = Annotated[bool, Strict()] | Whole | Real | Annotated[str, Strict()]
 STRICT = ConfigDict(extra="forbid")

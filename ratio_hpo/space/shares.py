@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict, Strict
 
-from ratio_hpo.core.config import Real, Whole
+from ratio_hpo.core.yaml import Real, Whole
 from ratio_hpo.space import simplex
 
 

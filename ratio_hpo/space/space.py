@@ -7,10 +7,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ratio_hpo.core.config import NAME, did_you_mean, load_yaml, parse, show, unknown_key
 from ratio_hpo.core.errors import ConfigError, Mistakes
 from ratio_hpo.core.packaged_files import find_shipped, shipped_files
 from ratio_hpo.core.trial import Params
+from ratio_hpo.core.yaml import NAME, did_you_mean, load_yaml, parse, show, unknown_key
 from ratio_hpo.space.domains import Choice, Domain, LogUniform, Ratio, Steps, StepSweep, Uniform
 from ratio_hpo.space.groups import Grouped
 from ratio_hpo.space.shares import Simplex

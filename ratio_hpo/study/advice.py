@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.study.front import point_key
-from ratio_hpo.study.response import Response
-from ratio_hpo.study.retrying_storage import RetryingStorage
+from ratio_hpo.metrics.front import point_key
+from ratio_hpo.storage.retrying_storage import RetryingStorage
+from ratio_hpo.surrogate.response import Response
 
 KEY = "advice"
 """Study attribute that stores the advice."""

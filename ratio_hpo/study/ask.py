@@ -13,13 +13,13 @@ from ratio_hpo.core.files import is_fault
 from ratio_hpo.core.plans import TRIAL_PLAN, TrialPlan
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, State
 from ratio_hpo.core.urls import shown_words
-from ratio_hpo.study import records as rec
+from ratio_hpo.samplers.optuna import Coordinates, Sampler, cube_of, distributions, fixed_values
+from ratio_hpo.samplers.step_sweep import StepSweeps
+from ratio_hpo.storage import records as rec
+from ratio_hpo.storage.retrying_storage import of_database
 from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.study.retrying_storage import of_database
 from ratio_hpo.study.running_trials import RunningTrial, RunningTrials, TrialAssignment, TrialInit
-from ratio_hpo.study.samplers import Coordinates, Sampler, cube_of, distributions, fixed_values
 from ratio_hpo.study.state import StudyState
-from ratio_hpo.study.step_sweep import StepSweeps
 from ratio_hpo.study.tell import TrialFinisher
 
 PlanTrial = Callable[[Params, int], TrialPlan]

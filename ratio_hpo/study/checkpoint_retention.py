@@ -15,7 +15,7 @@ from ratio_hpo.core.fingerprint import fingerprint_file
 from ratio_hpo.core.remote_store import RemoteStore
 from ratio_hpo.core.retry import retry_call
 from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.study.front import FrontPoint, front
+from ratio_hpo.metrics.front import FrontPoint, front
 
 Keep = Literal["front", "best", "all", "none"]
 """`front`: every point of the front; `best`: the point of the front with the highest score; `all`: the front and the

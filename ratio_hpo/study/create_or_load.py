@@ -11,17 +11,17 @@ from typing import Any
 import optuna
 import sqlalchemy as sql
 
-from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.fingerprint import canonical, fingerprint
 from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, TrialRecord
+from ratio_hpo.core.yaml import did_you_mean
+from ratio_hpo.samplers.optuna import fixed_values
 from ratio_hpo.space import Space
+from ratio_hpo.storage.records import ASKED, KIND, PARAMS, PLANNED, PRUNABLE, REPLICATE_OF, SEED
+from ratio_hpo.storage.retrying_storage import RetryingStorage
+from ratio_hpo.storage.schema import STUDIES, STUDY_ATTRIBUTES, TRIALS
 from ratio_hpo.study.plan import CONFIRMATION, StudyPlan, TargetScore
-from ratio_hpo.study.records import ASKED, KIND, PARAMS, PLANNED, PRUNABLE, REPLICATE_OF, SEED
-from ratio_hpo.study.retrying_storage import RetryingStorage
-from ratio_hpo.study.samplers import fixed_values
-from ratio_hpo.study.tables import STUDIES, STUDY_ATTRIBUTES, TRIALS
 
 IDENTITY, ABOUT, FORMAT_KEY = "identity", "about", "format"
 

@@ -12,13 +12,13 @@ from typing import Any
 from optuna.distributions import BaseDistribution
 from sqlalchemy import Connection
 
-from ratio_hpo.core.clock import CLOCK, Clock
-from ratio_hpo.core.cost import NOTHING, PaidCost
 from ratio_hpo.core.errors import StorageReplaced
+from ratio_hpo.core.measures import NOTHING, PaidCost
 from ratio_hpo.core.plans import TRIAL_PLAN
+from ratio_hpo.core.retry import CLOCK, Clock
 from ratio_hpo.core.trial import Params, Progress
-from ratio_hpo.study import records as rec
-from ratio_hpo.study.leases import (
+from ratio_hpo.storage import records as rec
+from ratio_hpo.storage.leases import (
     RENEWAL,
     Lease,
     LeaseLost,
@@ -30,9 +30,9 @@ from ratio_hpo.study.leases import (
     renew_lease,
     take_lease,
 )
+from ratio_hpo.storage.retrying_storage import DATABASE_ERRORS, RetryingStorage
+from ratio_hpo.storage.schema import End, add_waiting, has_attributes, lock_study, put_attributes, put_end, put_params
 from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.study.retrying_storage import DATABASE_ERRORS, RetryingStorage
-from ratio_hpo.study.tables import End, add_waiting, has_attributes, lock_study, put_attributes, put_end, put_params
 
 UNKNOWN = -1
 """The id of a trial that has not been started yet."""

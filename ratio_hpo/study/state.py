@@ -15,11 +15,11 @@ import optuna
 
 from ratio_hpo.core.errors import ScoreError
 from ratio_hpo.core.trial import Progress, State, TrialRecord
-from ratio_hpo.study import records as rec
-from ratio_hpo.study.front import Front
-from ratio_hpo.study.leases import Lease
-from ratio_hpo.study.pruning import Pruner
-from ratio_hpo.study.retrying_storage import RetryingStorage
+from ratio_hpo.metrics.front import Front
+from ratio_hpo.pruners.optuna import Pruner
+from ratio_hpo.storage import records as rec
+from ratio_hpo.storage.leases import Lease
+from ratio_hpo.storage.retrying_storage import RetryingStorage
 
 POLL_SECONDS = 0.5
 """Minimum seconds between two refreshes while this driver reports evaluations."""

@@ -11,20 +11,20 @@ from typing import Any
 
 from ratio_hpo.core.plans import UNPLANNED
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
-from ratio_hpo.study import records as rec
+from ratio_hpo.samplers.registry import make_components
+from ratio_hpo.storage import records as rec
+from ratio_hpo.storage.guard import guard_study
+from ratio_hpo.storage.leases import Lease
+from ratio_hpo.storage.retrying_storage import RetryingStorage
 from ratio_hpo.study.advice import Adviser
 from ratio_hpo.study.ask import PlanTrial, TrialStarter
 from ratio_hpo.study.create_or_load import open_study
-from ratio_hpo.study.guard import guard_study
-from ratio_hpo.study.leases import Lease
 from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.study.registry import make_components
-from ratio_hpo.study.retrying_storage import RetryingStorage
 from ratio_hpo.study.running_trials import RunningTrials, TrialAssignment
+from ratio_hpo.study.snapshot import StudyView, view_of, view_study
 from ratio_hpo.study.state import StudyState
 from ratio_hpo.study.tell import TrialFinisher
-from ratio_hpo.study.view import StudyView, view_of, view_study
-from ratio_hpo.study.warm_start import Known
+from ratio_hpo.surrogate.warm_start import Known
 
 MAX_ADOPTIONS = 10
 """Driver crashes tolerated per trial without a new evaluation before it is failed. Most crashes have another cause, but

@@ -12,15 +12,15 @@ from optuna.trial import TrialState
 from ratio_hpo.core.errors import FirstTrialFailed
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.metrics.convergence import cost_to_target
-from ratio_hpo.study import records as rec
+from ratio_hpo.metrics.front import curve_points
+from ratio_hpo.pruners.optuna import Pruner
+from ratio_hpo.storage import records as rec
+from ratio_hpo.storage.retrying_storage import RetryingStorage
+from ratio_hpo.storage.schema import End, put_end
 from ratio_hpo.study.create_or_load import resolve_target
-from ratio_hpo.study.front import curve_points
 from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.study.pruning import Pruner
-from ratio_hpo.study.retrying_storage import RetryingStorage
 from ratio_hpo.study.running_trials import RunningTrial, RunningTrials
 from ratio_hpo.study.state import StudyState
-from ratio_hpo.study.tables import End, put_end
 
 CENSORED = 2.0
 """Cost to target of a trial that never reached the target, in multiples of the largest cost, for samplers."""

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve, solve_triangular
 
-from ratio_hpo.surrogate.features import FeatureTable
+from ratio_hpo.surrogate.features import DOUBT, TRUST, FeatureTable, MeanFunction, followed
 from ratio_hpo.surrogate.fit import JITTER, factor, fit, start
 from ratio_hpo.surrogate.kernel import Hyper, Pairs, shared, variances
-from ratio_hpo.surrogate.mean_function import DOUBT, TRUST, MeanFunction, followed
 
 Array = NDArray[np.float64]
 

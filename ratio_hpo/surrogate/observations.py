@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.core.scores import PRIMARY_SCORE, languages_of
+from ratio_hpo.core.measures import PRIMARY_SCORE, languages_of
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Progress, State, TrialRecord
 from ratio_hpo.surrogate.features import Point
 

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ratio_hpo.core.plans import WINDOWS
+from ratio_hpo.tracking.base import safe_name
 from ratio_hpo.tracking.entries import KIND, STUDY
-from ratio_hpo.tracking.names import safe_name
 
 TAG = "mlflow.sharedViewState."
 

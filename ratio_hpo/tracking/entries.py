@@ -8,8 +8,7 @@ from typing import Any
 
 from ratio_hpo.core.errors import printable
 from ratio_hpo.core.trial import Progress, TrialRecord
-from ratio_hpo.tracking.base import StudyFacts
-from ratio_hpo.tracking.names import REAL_NAME, safe_name
+from ratio_hpo.tracking.base import REAL_NAME, StudyFacts, safe_name
 
 STUDY, TRIAL, KIND = "ratio_hpo.study", "ratio_hpo.trial", "ratio_hpo.kind"
 WRITTEN, KEPT = "ratio_hpo.written", "ratio_hpo.checkpoints"

@@ -25,8 +25,7 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from ratio_hpo.core.errors import FileFault
-from ratio_hpo.core.files import entries
-from ratio_hpo.core.scratch import scratch_folder
+from ratio_hpo.core.files import entries, scratch_folder
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.core.urls import reason_of, with_driver
 from ratio_hpo.tracking.base import Refused, StudyFacts

@@ -23,9 +23,8 @@ from ratio_hpo.data.windows import WindowSet
 from ratio_hpo.training.base_model import Base
 from ratio_hpo.training.device import default_device, provenance, resolve_eval_batch, resolve_precision
 from ratio_hpo.training.heads import SharedEncoder, load_heads
-from ratio_hpo.training.schedule import factor
 from ratio_hpo.training.spec import EngineSpec
-from ratio_hpo.training.stage import Stage
+from ratio_hpo.training.stage import Stage, factor
 
 
 @dataclass(frozen=True, slots=True)

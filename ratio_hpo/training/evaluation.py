@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ratio_hpo.core.fingerprint import fingerprint
-from ratio_hpo.core.scores import PRIMARY_SCORE, TEST, VALIDATION
+from ratio_hpo.core.measures import PRIMARY_SCORE, TEST, VALIDATION
 from ratio_hpo.data.tasks import Scores, Task
 from ratio_hpo.data.windows import WindowSet, open_windows
-from ratio_hpo.metrics.ratio import ratio, standard_error
+from ratio_hpo.metrics.convergence import ratio, standard_error
 from ratio_hpo.training.engine import EvalSet
 from ratio_hpo.training.items import TargetScores
 

@@ -20,7 +20,7 @@ from ratio_hpo.core.errors import DataError
 from ratio_hpo.core.files import written_whole
 from ratio_hpo.core.remote_store import RemoteStore
 from ratio_hpo.data.tasks import Scores
-from ratio_hpo.metrics.ratio import Sums
+from ratio_hpo.metrics.convergence import Sums
 
 _NAME, _FLOAT = pa.dictionary(pa.int32(), pa.string()), pa.float64()
 

@@ -15,18 +15,17 @@ from typing import Any
 
 import torch
 
-from ratio_hpo.core.cost import NOTHING, PaidCost
 from ratio_hpo.core.errors import ResumeError, StorageFullError
 from ratio_hpo.core.files import unless_disk_is_full
+from ratio_hpo.core.measures import NOTHING, PaidCost
 from ratio_hpo.core.trial import UNSTORED
 from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.training.checkpoint import STATE, load_checkpoint, save_checkpoint, update_state
 from ratio_hpo.training.engine import Engine, StageMetrics, TrainingSource
 from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore
-from ratio_hpo.training.schedule import factor
 from ratio_hpo.training.scores import PlaceScores, StageScores, past_at, with_scores
-from ratio_hpo.training.stage import Stage
+from ratio_hpo.training.stage import Stage, factor
 from ratio_hpo.training.store import StageStore, fits
 
 

@@ -6,12 +6,12 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.yaml import did_you_mean
 from ratio_hpo.data.mixing import SPREADS
 from ratio_hpo.space import Domain, Grouped, LogUniform, Ratio, Simplex, Space, Steps, Uniform
-from ratio_hpo.training.schedule import SCHEDULES
 from ratio_hpo.training.spec import MAX_STEPS, StageSpec
+from ratio_hpo.training.stage import SCHEDULES
 
 INTERMEDIATE, TARGET = "intermediate", "target"
 

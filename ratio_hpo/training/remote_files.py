@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ratio_hpo.core.clock import CLOCK, Clock
 from ratio_hpo.core.errors import RemoteStoreError
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.remote_store import RemoteStore
+from ratio_hpo.core.retry import CLOCK, Clock
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.core.urls import shown_url
 from ratio_hpo.data.tokenise import is_whole

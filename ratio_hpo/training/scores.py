@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ratio_hpo.core.cost import NOTHING, PaidCost
 from ratio_hpo.core.files import unless_disk_is_full
+from ratio_hpo.core.measures import NOTHING, PaidCost
 from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation, Target
 from ratio_hpo.training.items import ItemStore

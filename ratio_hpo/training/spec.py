@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ratio_hpo.core.config import Real, Spec, Whole
+from ratio_hpo.core.yaml import Real, Spec, Whole
 from ratio_hpo.data.mixing import MixtureSpec, SourceSize
 
 Spread = Literal["proportional", "uniform", "temperature", "unimax"]

@@ -22,8 +22,7 @@ from ratio_hpo.core.errors import ResumeError, StorageFullError
 from ratio_hpo.core.files import entries, folder_size, in_bytes, remove, unfinished
 from ratio_hpo.core.remote_store import RemoteStore
 from ratio_hpo.training.checkpoint import STATE, read_stage_state
-from ratio_hpo.training.schedule import decay_start
-from ratio_hpo.training.stage import Stage
+from ratio_hpo.training.stage import Stage, decay_start
 
 DEFAULT_BUDGET = 20 * 10**9
 LOCK = ".lock"

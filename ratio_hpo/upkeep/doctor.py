@@ -25,8 +25,8 @@ from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.urls import reason_of, shown_url
 from ratio_hpo.experiment.build_search import kind_of
 from ratio_hpo.experiment.load import load_experiment
-from ratio_hpo.study.admin import unfinished
-from ratio_hpo.study.storage import check_writable, open_storage
+from ratio_hpo.storage.connect import check_writable, open_storage
+from ratio_hpo.study.manage import unfinished
 
 State = Literal["ok", "note", "missing"]
 """`note`: optional for a search; `missing`: required."""

@@ -9,11 +9,11 @@ from ratio_hpo.core.files import remove
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.urls import reason_of
 from ratio_hpo.experiment.track import delete_runs, rename_runs
-from ratio_hpo.study import admin
+from ratio_hpo.storage.connect import Storage
+from ratio_hpo.study import manage as admin
 from ratio_hpo.study.create_or_load import has_study
 from ratio_hpo.study.plan import CONFIRMATION
-from ratio_hpo.study.storage import Storage
-from ratio_hpo.study.view import view_study
+from ratio_hpo.study.snapshot import view_study
 
 
 def rename(storage: Storage, folder: RunFolder, old: str, new: str, tracking_uri: str | None = None) -> str | None:

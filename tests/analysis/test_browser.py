@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ratio_hpo.core.trial import State
-from ratio_hpo.show.pdf import find_chromium, print_page
+from ratio_hpo.report.pdf import find_chromium, print_page
 from tests.analysis.test_report import page_of, trial, usual, view_of
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,8 @@ import pytest
 
 import ratio_hpo
 from ratio_hpo import Context, Params, Progress, Ratio, StudyError, confirm, load_study, noise, search
-from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.view import view_study
+from ratio_hpo.storage.connect import default_url, open_storage
+from ratio_hpo.study.snapshot import view_study
 from tests.cli.test_commands import documented
 
 SPACE = {"ratio": Ratio()}

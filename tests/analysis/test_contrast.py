@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from matplotlib.colors import to_hex, to_rgb
 
-from ratio_hpo.analysis import report
-from ratio_hpo.analysis.plots import style
+from ratio_hpo import report
+from ratio_hpo.report.plots import style
 
 TEXT, LINE = 4.5, 3.0
 

@@ -120,7 +120,7 @@ def test_a_stored_study_knows_where_steps_of_another_length_end(tmp_path: Path) 
     from ratio_hpo.core.plans import StagePlan, TrialPlan
     from ratio_hpo.core.trial import State, TrialRecord
     from ratio_hpo.space import Space
-    from ratio_hpo.study.planned_curve import PlannedCurves
+    from ratio_hpo.surrogate.planned_curve import PlannedCurves
 
     def plan(steps: int) -> TrialPlan:
         lengths = {"intermediate": steps, "target": 10}

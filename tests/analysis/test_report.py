@@ -13,13 +13,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ratio_hpo.analysis.plots import PLOTS, Facts, draw, save
-from ratio_hpo.analysis.report.page import Column, render
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Progress, State, TrialRecord
+from ratio_hpo.report.page import Column, render
+from ratio_hpo.report.plots import PLOTS, Facts, draw, save
 from ratio_hpo.space import LogUniform, Ratio, Space
-from ratio_hpo.study.view import StudyView
+from ratio_hpo.study.snapshot import StudyView
 from tests.conftest import LANGUAGES
 
 SPACE = Space("tiny", {"ratio": Ratio(), "learning_rate": LogUniform(low=1e-4, high=1e-2, absolute=True)})

@@ -14,8 +14,8 @@ from ratio_hpo.backends.resources import Resources
 from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Context, Params, Progress
+from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.study import Study
-from ratio_hpo.study.storage import default_url, open_storage
 from tests.backends.test_ray import outcome
 from tests.conftest import curve_objective, plan_of
 

@@ -16,16 +16,16 @@ import psutil
 import pytest
 
 from ratio_hpo import load_study
-from ratio_hpo.backends import memory
+from ratio_hpo.backends import process as memory
 from ratio_hpo.backends import session as session_module
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.backends.session import Budget, Session, TooManyFailures, kind_of_error
 from ratio_hpo.core.errors import ConfigError, FirstTrialFailed
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
 from ratio_hpo.objective import CheckedObjective
+from ratio_hpo.storage.connect import default_url, open_storage
+from ratio_hpo.storage.leases import TERM, LeaseWatch, own_lease, renew_lease, take_lease
 from ratio_hpo.study import Study, TargetScore
-from ratio_hpo.study.leases import TERM, LeaseWatch, own_lease, renew_lease, take_lease
-from ratio_hpo.study.storage import default_url, open_storage
 from ratio_hpo.study.study import MAX_ADOPTIONS
 from tests.backends.objectives import (
     RUNGS,
@@ -214,7 +214,7 @@ DRIVER = (
     "from ratio_hpo.backends.session import Budget, Session\n"
     "from ratio_hpo.backends.local import run_local\n"
     "from ratio_hpo.study import Study, TargetScore\n"
-    "from ratio_hpo.study.storage import default_url, open_storage\n"
+    "from ratio_hpo.storage.connect import default_url, open_storage\n"
     "root = Path(sys.argv[1])\n"
     "study = Study(plan_of(target=TargetScore(score=0.5), baselines=()), open_storage(default_url(root)))\n"
     "run_local(Session(study=study, budget=Budget(trials=1), root=root), forever, isolated=True)\n"

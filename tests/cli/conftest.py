@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ratio_hpo import Context, LogUniform, Params, Progress, Ratio, cli, search
-from ratio_hpo.core import option_names as spelling
+from ratio_hpo.core import errors as spelling
 from tests.conftest import RUNGS, curve_objective
 
 

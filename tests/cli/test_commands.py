@@ -17,11 +17,11 @@ import pandas
 import pytest
 
 from ratio_hpo import LogUniform, Ratio, cli, load_study, search
-from ratio_hpo.core.config import load_yaml
 from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.plans import StudyMetadata
+from ratio_hpo.core.yaml import load_yaml
+from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.study import Study
-from ratio_hpo.study.storage import default_url, open_storage
 from tests.cli.conftest import fragile, one_line
 from tests.conftest import RUNGS, curve_objective, plan_of
 

@@ -21,10 +21,10 @@ from ratio_hpo import Ratio, load_study, search
 from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.errors import WorkLeft
 from ratio_hpo.experiment import SearchOptions, build_search, run_search
-from ratio_hpo.show.live import Display
+from ratio_hpo.report.live import Display
+from ratio_hpo.storage.connect import default_url, open_storage
+from ratio_hpo.storage.schema import STUDY_ATTRIBUTES
 from ratio_hpo.study.create_or_load import FORMAT, FORMAT_KEY
-from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.tables import STUDY_ATTRIBUTES
 from tests.cli.conftest import one_line
 from tests.conftest import RUNGS, curve_objective
 

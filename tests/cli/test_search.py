@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ratio_hpo import load_study
-from ratio_hpo.core.scores import languages_of
+from ratio_hpo.core.measures import languages_of
 from tests.cli.test_files import WORLD, call
 from tests.conftest import check_picture
 

@@ -11,7 +11,7 @@ import pytest
 from ratio_hpo.core.errors import ConfigError, DataError
 from ratio_hpo.data.corpora import CorpusReader, FileCorpusSpec
 from ratio_hpo.data.formats import FORMATS, from_records, load_format, read_file
-from ratio_hpo.data.formats.lareqa import sentence_breaks
+from ratio_hpo.data.formats.retrieval import sentence_breaks
 
 PASSAGE = "Ada lives in Rome. Bo lives in Oslo."
 CANDIDATES = [f"{sentence}{PASSAGE}" for sentence in (PASSAGE[:18], PASSAGE[19:])]

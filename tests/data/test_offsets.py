@@ -16,7 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from ratio_hpo.data.examples import Answer, Question
 from ratio_hpo.data.offsets import covered, trimmed, with_marks
 from ratio_hpo.data.tasks.qa import QuestionAnswering
-from ratio_hpo.data.tasks.settings import WindowSpec
+from ratio_hpo.data.tasks.registry import WindowSpec
 from ratio_hpo.training.base_model import find_base
 
 WORDS = {

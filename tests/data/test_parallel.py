@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ratio_hpo.data.corpora import CorpusReader, FileCorpusSpec
 from ratio_hpo.data.examples import Answer, Question
-from ratio_hpo.data.parallel import ConnectedComponents
+from ratio_hpo.data.splits import ConnectedComponents
 
 PARTS = {"train": 0.4, "validation": 0.3, "test": 0.3}
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ratio_hpo.data.formats import read_file
 from ratio_hpo.metrics import retrieval, tags
-from ratio_hpo.metrics.ratio import ratio
+from ratio_hpo.metrics.convergence import ratio
 
 
 @pytest.fixture(scope="module")

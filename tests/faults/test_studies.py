@@ -16,9 +16,9 @@ import pytest
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, TrialRecord
+from ratio_hpo.storage.connect import default_url, open_storage
+from ratio_hpo.storage.leases import TERM, LeaseWatch
 from ratio_hpo.study import Study
-from ratio_hpo.study.leases import TERM, LeaseWatch
-from ratio_hpo.study.storage import default_url, open_storage
 from tests.conftest import Hand, curve_objective, plan_of
 from tests.faults.conftest import Ledger
 from tests.study.test_retrying_storage import REASONS, outage

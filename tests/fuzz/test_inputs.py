@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from ratio_hpo.core.config import check_name
 from ratio_hpo.core.errors import RatioHpoError
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.packaged_files import shipped_files
+from ratio_hpo.core.yaml import check_name
 from ratio_hpo.experiment.build_search import kind_of
 from ratio_hpo.experiment.load import load_experiment
 from ratio_hpo.space import load_space, space_files

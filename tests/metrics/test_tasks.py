@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ratio_hpo.metrics import squad2, tags
-from ratio_hpo.metrics.ratio import paired_error, ratio, standard_error, variance
+from ratio_hpo.metrics.convergence import paired_error, ratio, standard_error, variance
 from ratio_hpo.metrics.retrieval import Candidate, average_precisions, best_threshold, extracted, mine, nearest
 
 words = st.lists(st.sampled_from(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]), max_size=8)

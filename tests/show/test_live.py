@@ -11,9 +11,9 @@ from rich.console import Console
 
 from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Progress, State, TrialRecord
-from ratio_hpo.show.formatting import duration
-from ratio_hpo.show.live import StudyProgress, trial_line
-from ratio_hpo.study.front import Front
+from ratio_hpo.metrics.front import Front
+from ratio_hpo.report.formatting import duration
+from ratio_hpo.report.live import StudyProgress, trial_line
 
 
 def record(number: int, state: State, *, evaluations: int = 2, worker: str | None = None) -> TrialRecord:
@@ -100,7 +100,7 @@ def test_the_report_is_served_and_made_anew_only_when_more_is_known() -> None:
     import urllib.error
     import urllib.request
 
-    from ratio_hpo.show.report_server import ReportServer
+    from ratio_hpo.report.server import ReportServer
 
     made, known = [], ["one"]
 
@@ -143,7 +143,7 @@ def test_a_reader_who_leaves_is_no_error_of_the_server(capfd: pytest.CaptureFixt
     import struct
     import threading
 
-    from ratio_hpo.show.report_server import ReportServer
+    from ratio_hpo.report.server import ReportServer
 
     asked, left = threading.Event(), threading.Event()
 

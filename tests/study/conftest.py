@@ -10,8 +10,8 @@ import pytest
 
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.backends.session import Budget, Session
+from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.study import Study, StudyPlan
-from ratio_hpo.study.storage import default_url, open_storage
 from tests.conftest import curve_objective, plan_of
 
 

@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from ratio_hpo.analysis.advice import advice_of
-from ratio_hpo.analysis.recommend import recommend
+from ratio_hpo.analysis.recommend import advice_of, recommend
 from ratio_hpo.analysis.status import pareto, status
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
+from ratio_hpo.metrics.front import front
 from ratio_hpo.study import Baseline, Study
 from ratio_hpo.study.advice import advise
-from ratio_hpo.study.front import front
-from ratio_hpo.study.planned_curve import PlannedCurves
-from ratio_hpo.study.response import Response
+from ratio_hpo.surrogate.planned_curve import PlannedCurves
+from ratio_hpo.surrogate.response import Response
 from tests.conftest import RUNGS, plan_of
 
 LUCK = 0.03

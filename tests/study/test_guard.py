@@ -15,9 +15,9 @@ from ratio_hpo.backends.local import run_local
 from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.core.errors import StorageReplaced
 from ratio_hpo.core.trial import State
+from ratio_hpo.storage.connect import open_storage
+from ratio_hpo.storage.schema import STUDY_ATTRIBUTES
 from ratio_hpo.study import Study
-from ratio_hpo.study.storage import open_storage
-from ratio_hpo.study.tables import STUDY_ATTRIBUTES
 from tests.conftest import curve_objective, plan_of
 from tests.study.test_leases import point
 

@@ -14,9 +14,8 @@ import sqlalchemy as sql
 import sqlalchemy.event
 
 from ratio_hpo.core.trial import Context, Decision, Progress, State
-from ratio_hpo.study import Study, StudyPlan, TargetScore
-from ratio_hpo.study.admin import delete_study, enqueue
-from ratio_hpo.study.leases import (
+from ratio_hpo.storage.connect import Storage, default_url, open_storage
+from ratio_hpo.storage.leases import (
     RENEWAL,
     TERM,
     Lease,
@@ -27,9 +26,10 @@ from ratio_hpo.study.leases import (
     renew_lease,
     take_lease,
 )
-from ratio_hpo.study.records import ADOPTIONS, read_trials
-from ratio_hpo.study.storage import Storage, default_url, open_storage
-from ratio_hpo.study.tables import ATTRIBUTES, LEASES
+from ratio_hpo.storage.records import ADOPTIONS, read_trials
+from ratio_hpo.storage.schema import ATTRIBUTES, LEASES
+from ratio_hpo.study import Study, StudyPlan, TargetScore
+from ratio_hpo.study.manage import delete_study, enqueue
 from tests.conftest import LANGUAGES, Hand, curve_objective, plan_of
 
 Make = Callable[..., Study]
@@ -239,7 +239,7 @@ import sys, time
 from ratio_hpo.backends.session import Budget, Session
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.study import Study
-from ratio_hpo.study.storage import open_storage
+from ratio_hpo.storage.connect import open_storage
 from tests.conftest import curve_objective, plan_of
 from pathlib import Path
 study = Study(plan_of("many"), open_storage(sys.argv[1]), sampler=("random", {}))

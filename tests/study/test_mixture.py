@@ -13,13 +13,13 @@ import pytest
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.plans import UNPLANNED, StagePlan, TrialPlan
 from ratio_hpo.core.trial import Context, Params, Progress, State
+from ratio_hpo.pruners.optuna import check_pruner
 from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps, load_space, space_files
+from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.study import Baseline, Study, TargetScore
-from ratio_hpo.study.planned_curve import PlannedCurves
-from ratio_hpo.study.pruning import check_pruner
-from ratio_hpo.study.response import Response
-from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.study_model import StudyModel
+from ratio_hpo.surrogate.planned_curve import PlannedCurves
+from ratio_hpo.surrogate.response import Response
+from ratio_hpo.surrogate.study_model import StudyModel
 from tests.conftest import LANGUAGES, RUNGS, curve_objective, plan_of
 
 Make = Callable[..., Study]

@@ -11,8 +11,8 @@ import pytest
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.names import PRUNERS
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
+from ratio_hpo.pruners.optuna import OptunaPruner, check_pruner
 from ratio_hpo.study import Study
-from ratio_hpo.study.pruning import OptunaPruner, check_pruner
 from tests.conftest import LANGUAGES, RUNGS, plan_of
 
 OPTIONS: dict[str, dict[str, Any]] = {

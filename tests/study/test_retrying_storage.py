@@ -19,13 +19,14 @@ import sqlalchemy.exc
 
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.backends.session import Budget, Session
-from ratio_hpo.core.clock import Clock
 from ratio_hpo.core.errors import RatioHpoError
+from ratio_hpo.core.retry import Clock
 from ratio_hpo.core.trial import State
-from ratio_hpo.study import Study, storage
-from ratio_hpo.study.retrying_storage import RetryingStorage, is_transient
-from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.tables import LEASES
+from ratio_hpo.storage import connect as storage
+from ratio_hpo.storage.connect import default_url, open_storage
+from ratio_hpo.storage.retrying_storage import RetryingStorage, is_transient
+from ratio_hpo.storage.schema import LEASES
+from ratio_hpo.study import Study
 from tests.conftest import RUNGS, Cluster, Hand, curve_objective, plan_of
 
 Make = Callable[..., Study]
@@ -196,7 +197,7 @@ def test_a_search_outlasts_a_restart_of_postgresql(tmp_path: Path) -> None:
 MAKER = """
 import sys
 from ratio_hpo.study import Study
-from ratio_hpo.study.storage import open_storage
+from ratio_hpo.storage.connect import open_storage
 from tests.conftest import plan_of
 study = Study(plan_of("together"), open_storage(sys.argv[1]))
 print(len(study.records()))

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
+from ratio_hpo.samplers.step_sweep import StepSweeps
 from ratio_hpo.space import Ratio, Space, StepSweep
 from ratio_hpo.space.space import space_from_json
 from ratio_hpo.study import Study, TargetScore
-from ratio_hpo.study.step_sweep import StepSweeps
 from tests.conftest import plan_of
 from tests.study.test_mixture import GRID, planned, two_stages
 

@@ -15,13 +15,13 @@ from ratio_hpo.core.names import SAMPLERS
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
 from ratio_hpo.data.mixing import SourceSize
+from ratio_hpo.metrics.front import spent_on
+from ratio_hpo.samplers.optuna import OptunaSampler
 from ratio_hpo.space import Choice, Ratio, Simplex, Space
+from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.study import Baseline, Study, TargetScore
-from ratio_hpo.study.admin import enqueue
-from ratio_hpo.study.front import spent_on
-from ratio_hpo.study.samplers import OptunaSampler
-from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.view import view_study
+from ratio_hpo.study.manage import enqueue
+from ratio_hpo.study.snapshot import view_study
 from tests.conftest import curve_objective, plan_of
 
 Make = Callable[..., Study]
@@ -313,7 +313,7 @@ def test_two_drivers_never_run_more_than_was_asked(tmp_path: Path) -> None:
         "import sys; from pathlib import Path\n"
         "from tests.conftest import plan_of\n"
         "from ratio_hpo.study import Study, TargetScore\n"
-        "from ratio_hpo.study.storage import default_url, open_storage\n"
+        "from ratio_hpo.storage.connect import default_url, open_storage\n"
         "study = Study(plan_of(target=TargetScore(score=0.5)), open_storage(default_url(Path(sys.argv[1]))))\n"
         "while study.next(12) is not None: pass\n"
         "print(*study.live.numbers())\n"

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import sqlalchemy as sql
 
+from ratio_hpo.storage.connect import Storage
+from ratio_hpo.storage.leases import TERM, take_writer
+from ratio_hpo.storage.schema import LEASES, writer_of
+from ratio_hpo.storage.writer import Writer, writing
 from ratio_hpo.study import Study
-from ratio_hpo.study.leases import TERM, take_writer
-from ratio_hpo.study.storage import Storage
-from ratio_hpo.study.tables import LEASES, writer_of
-from ratio_hpo.study.writer import Writer, writing
 from tests.conftest import Hand
 from tests.study.test_leases import elsewhere
 

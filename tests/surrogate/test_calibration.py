@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.peers.problems import Problem, polyglot
 from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.study.planned_curve import PlannedCurves
-from ratio_hpo.study.response import Response
+from ratio_hpo.surrogate.planned_curve import PlannedCurves
+from ratio_hpo.surrogate.response import Response
 
 TABLE = Path(__file__).parents[2] / "benchmarks" / "tables" / "polyglot.parquet"
 FITTED, DRAWS, Z80 = 24, 20, 1.2816

@@ -23,10 +23,10 @@ from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
 from ratio_hpo.experiment.track import delete_runs, facts_of, open_tracker, rename_runs, track_study, tracking_beside
+from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.study import Study
-from ratio_hpo.study.admin import rename_study
-from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.view import StudyView, view_study
+from ratio_hpo.study.manage import rename_study
+from ratio_hpo.study.snapshot import StudyView, view_study
 from ratio_hpo.tracking import StudyFacts, TrackingLoop
 from ratio_hpo.tracking.base import whole
 from ratio_hpo.tracking.charts import view_id

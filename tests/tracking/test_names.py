@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from ratio_hpo import Context, LogUniform, Params, Progress, Ratio, search
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.tracking.names import MAX_NAME, safe_name
+from ratio_hpo.tracking.base import MAX_NAME, safe_name
 
 TAKEN = re.compile(r"^[/\w.\- :]*$")
 """MLflow's own rule (mlflow/utils/validation.py)."""

@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.urls import with_driver
 from ratio_hpo.experiment.track import track_study
-from ratio_hpo.study.storage import default_url, open_storage
-from ratio_hpo.study.view import view_study
+from ratio_hpo.storage.connect import default_url, open_storage
+from ratio_hpo.study.snapshot import view_study
 from tests.conftest import MLFLOW_PASSWORD, MLFLOW_USER
 from tests.tracking.test_mlflow import search
 

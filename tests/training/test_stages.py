@@ -23,8 +23,8 @@ from ratio_hpo.training.checkpoint import STATE, read_state, update_state
 from ratio_hpo.training.engine import EvalSet
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.loop import StagePoint
-from ratio_hpo.training.schedule import decay_start, factor
 from ratio_hpo.training.spec import EngineSpec
+from ratio_hpo.training.stage import decay_start, factor
 from ratio_hpo.training.store import StageStore, store_budget
 
 WEIGHTS = "model.safetensors"

@@ -16,11 +16,11 @@ from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.data.examples import Asked, ChoiceQuestion, Example, Pair, Placed, Question, Sentence
 from ratio_hpo.data.mixing import Mixture, MixtureStream
 from ratio_hpo.data.tasks import TASKS, Drawn, Head, Vocabulary, make_task
-from ratio_hpo.data.tasks.settings import ChoiceSettings, MaskingSettings, PairSettings, TagSettings, TaskSettings
+from ratio_hpo.data.tasks.registry import ChoiceSettings, MaskingSettings, PairSettings, TagSettings, TaskSettings
 from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import world_examples
-from ratio_hpo.metrics.ratio import ratio
+from ratio_hpo.metrics.convergence import ratio
 from ratio_hpo.training.base_model import find_base
 from ratio_hpo.training.checkpoint import load_checkpoint, save_checkpoint
 from ratio_hpo.training.engine import Engine, EvalSet, StageMetrics, TrainingSource

@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError, DataError
+from ratio_hpo.core.yaml import did_you_mean
 from ratio_hpo.data.examples import ChoiceQuestion, Example, Pair
 from ratio_hpo.data.report import Report
 
@@ -44,26 +44,26 @@ class Format:
 FORMATS: Mapping[str, str] = {
     "squad": "squad:SQUAD",
     "squad2": "squad:SQUAD_2",
-    "xnli": "xnli:XNLI",
-    "nli": "nli:NLI",
-    "pawsx": "pawsx:PAWSX",
-    "qqp": "qqp:QQP",
-    "hellaswag": "hellaswag:HELLASWAG",
-    "commonsense_qa": "commonsense_qa:COMMONSENSE_QA",
-    "cosmos_qa": "cosmos_qa:COSMOS_QA",
-    "siqa": "siqa:SIQA",
-    "copa": "copa:COPA",
-    "conllu": "conllu:CONLLU",
+    "xnli": "pairs:XNLI",
+    "nli": "pairs:NLI",
+    "pawsx": "pairs:PAWSX",
+    "qqp": "pairs:QQP",
+    "hellaswag": "choice:HELLASWAG",
+    "commonsense_qa": "choice:COMMONSENSE_QA",
+    "cosmos_qa": "choice:COSMOS_QA",
+    "siqa": "choice:SIQA",
+    "copa": "choice:COPA",
+    "conllu": "tagged:CONLLU",
     "tagged": "tagged:TAGGED",
-    "iob2": "iob2:IOB2",
-    "ccg": "ccg:CCG",
+    "iob2": "tagged:IOB2",
+    "ccg": "tagged:CCG",
     "text": "text:TEXT",
-    "udhr": "udhr:UDHR",
-    "lines": "lines:LINES",
-    "bucc": "bucc:BUCC",
-    "lareqa": "lareqa:LAREQA",
-    "squad_sentences": "lareqa:SQUAD_SENTENCES",
-    "mewsli": "mewsli:MEWSLI",
+    "udhr": "text:UDHR",
+    "lines": "text:LINES",
+    "bucc": "retrieval:BUCC",
+    "lareqa": "retrieval:LAREQA",
+    "squad_sentences": "retrieval:SQUAD_SENTENCES",
+    "mewsli": "retrieval:MEWSLI",
 }
 """Module and attribute of each format, by the name that `format:` takes."""
 

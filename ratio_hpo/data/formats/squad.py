@@ -15,8 +15,8 @@ from typing import Any
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.data.examples import Answer, Question, group_of
 from ratio_hpo.data.formats.base import Format, Records
-from ratio_hpo.data.formats.fields import id_of, is_absent, texts_of, whole
 from ratio_hpo.data.formats.files import is_json_lines, is_json_list, json_lines, kind_of, parquet_rows, read_json
+from ratio_hpo.data.formats.rows import id_of, is_absent, texts_of, whole
 from ratio_hpo.data.report import Report
 
 

@@ -1,8 +1,4 @@
-"""Columns with the word first and the tag last, by tab or blank; a blank line ends a sentence (XTREME, MasakhaNER).
-
-WikiANN in the form of PAN-X has the language before each word (`en:Paris`); the prefix is removed if every word has
-it. All guesses about a file are noted in its report.
-"""
+"""Formats of tagged words: columns, CoNLL-U, IOB2 and CCGbank."""
 
 from __future__ import annotations
 
@@ -13,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ratio_hpo.data.examples import Example, Sentence, group_of
-from ratio_hpo.data.formats.base import Format, Records
-from ratio_hpo.data.formats.files import lines_of, read_text
-from ratio_hpo.data.formats.sentences import blocks, of_record, sentence_of
+from ratio_hpo.data.formats.base import NO_LABEL, Format, Records
+from ratio_hpo.data.formats.files import lines_of, numbered_lines, read_text
+from ratio_hpo.data.formats.text import blocks, of_record, sentence_of
 from ratio_hpo.data.report import Report
 
 DOCUMENT = "-DOCSTART-"
 """Beginning of a line that marks a new document and holds no word."""
 
 
-def _records(path: Path, report: Report) -> Records:
+def _read_tagged(path: Path, report: Report) -> Records:
     lines = lines_of(read_text(path))
     columns = _Columns([line for block in blocks(lines) for line in block if not line.startswith(DOCUMENT)])
     comments = 0
@@ -76,7 +72,7 @@ class _Columns:
         return row[0].startswith("#") and is_odd
 
 
-def _parse(where: str, record: Any, report: Report) -> Sentence | None:
+def _parse_tagged(where: str, record: Any, report: Report) -> Sentence | None:
     if isinstance(record, dict):
         return of_record(where, record, report)
     rows, number = record
@@ -106,8 +102,100 @@ def _without_language(examples: list[Any], report: Report, codes: Sequence[str])
 TAGGED = Format(
     columns=("tokens", "tags", "id"),
     tasks=("pos", "ner"),
-    records=_records,
-    parse=_parse,
+    records=_read_tagged,
+    parse=_parse_tagged,
     form="a word and its tag per line, and a blank line after each sentence",
     finish=_without_language,
+)
+
+
+COLUMNS = 10
+
+
+def _read_conllu(path: Path, report: Report) -> Records:
+    for number, block in enumerate(blocks(lines_of(read_text(path))), 1):
+        if any(not line.startswith("#") for line in block):
+            yield f"sentence {number}", block
+
+
+def _parse_conllu(where: str, record: Any, report: Report) -> Sentence | None:
+    if isinstance(record, dict):
+        return of_record(where, record, report)
+    words, tags, identifier = [], [], ""
+    for line in record:
+        if line.startswith("#"):
+            key, _, value = line[1:].partition("=")
+            identifier = value.strip() if key.strip() == "sent_id" else identifier
+            continue
+        fields = line.split("\t")
+        if len(fields) != COLUMNS:
+            report.drop(where, f"a line of {len(fields)} columns, not {COLUMNS}")
+            return None
+        if "-" in fields[0] or "." in fields[0]:
+            continue
+        words.append(fields[1])
+        tags.append(None if fields[3] == "_" and fields[1] != "_" else fields[3])
+    if any(tags):  # UD marks an untagged word in a tagged sentence by `_`
+        tags = [tag or "_" for tag in tags]
+    return sentence_of(where, words, tags, report, identifier=identifier)
+
+
+CONLLU = Format(
+    columns=("tokens", "tags", "id"), tasks=("pos",), records=_read_conllu, parse=_parse_conllu, form="CoNLL-U"
+)
+
+
+def _read_iob2(path: Path, report: Report) -> Records:
+    for number, block in enumerate(blocks(lines_of(read_text(path))), 1):
+        if any(not line.startswith("#") for line in block):
+            yield f"sentence {number}", block
+
+
+def _parse_iob2(where: str, record: Any, report: Report) -> Sentence | None:
+    if isinstance(record, dict):
+        return of_record(where, record, report)
+    words, tags, identifier = [], [], ""
+    for line in record:
+        fields = line.split("\t")
+        if line.startswith("#") and not fields[0].isdecimal():
+            key, _, value = line[1:].partition("=")
+            identifier = value.strip() if key.strip() == "sent_id" else identifier
+            continue
+        if len(fields) < 3:
+            report.drop(where, f"a line of {len(fields)} columns, not 3 or more")
+            return None
+        words.append(fields[1])
+        tags.append(fields[2].strip() or None)
+    return sentence_of(where, words, tags, report, identifier=identifier)
+
+
+IOB2 = Format(
+    columns=("tokens", "tags", "id"),
+    tasks=("ner",),
+    records=_read_iob2,
+    parse=_parse_iob2,
+    form="IOB2 with numbered words",
+)
+
+
+def _read_ccg(path: Any, report: Report) -> Records:
+    for number, line in numbered_lines(path):
+        yield f"line {number}", line
+
+
+def _parse_ccg(where: str, record: Any, report: Report) -> Sentence | None:
+    if isinstance(record, dict):
+        return of_record(where, record, report)
+    words, _, tags = record.partition("\t")
+    if not tags.strip():
+        report.drop(where, NO_LABEL)
+        return None
+    if len(words.split(" ")) != len(tags.split(" ")):
+        report.drop(where, "words and supertags differ in number")
+        return None
+    return sentence_of(where, words.split(" "), list(tags.split(" ")), report)
+
+
+CCG = Format(
+    tasks=("ccg",), records=_read_ccg, parse=_parse_ccg, form="words and as many supertags, separated by a tab"
 )

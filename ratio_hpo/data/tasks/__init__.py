@@ -1,8 +1,7 @@
 """Tasks: how examples become windows, batches, a loss, predictions and scores. Each task has its own file."""
 
 from ratio_hpo.data.tasks.base import Batch, Drawn, Head, ItemScores, Scores, Task, Vocabulary, make_task
-from ratio_hpo.data.tasks.registry import TASKS, TaskKind, kind_of_task
-from ratio_hpo.data.tasks.settings import TaskSettings, parse_settings
+from ratio_hpo.data.tasks.registry import TASKS, TaskKind, TaskSettings, kind_of_task, parse_settings
 
 __all__ = [
     "TASKS",

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ratio_hpo.data.tasks.registry import kind_of_task
-from ratio_hpo.data.tasks.settings import TaskSettings
+from ratio_hpo.data.tasks.registry import TaskSettings, kind_of_task
 
 if TYPE_CHECKING:
     import torch

@@ -14,9 +14,8 @@ import torch
 
 from ratio_hpo.data.examples import ChoiceQuestion
 from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Scores, Vocabulary
-from ratio_hpo.data.tasks.items import item_scores
-from ratio_hpo.data.tasks.rows import model_inputs, padded, pair_rows, row_columns
-from ratio_hpo.data.tasks.settings import ChoiceSettings
+from ratio_hpo.data.tasks.registry import ChoiceSettings
+from ratio_hpo.data.tasks.rows import item_scores, model_inputs, padded, pair_rows, row_columns
 from ratio_hpo.data.windows import LENGTHS, WindowSet
 
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.data.examples import Line
 from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Vocabulary
+from ratio_hpo.data.tasks.registry import MaskingSettings
 from ratio_hpo.data.tasks.rows import CHUNK, model_inputs, padded, row_columns, rows_of, surroundings
-from ratio_hpo.data.tasks.settings import MaskingSettings
 
 NONE = -100
 MASKED, RANDOM = 0.8, 0.9

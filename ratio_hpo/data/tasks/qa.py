@@ -17,9 +17,8 @@ import torch
 from ratio_hpo.data.examples import Question
 from ratio_hpo.data.offsets import covered, trimmed, with_marks
 from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Scores, Vocabulary
-from ratio_hpo.data.tasks.items import item_scores
-from ratio_hpo.data.tasks.rows import model_inputs, padded, row_columns, rows_of
-from ratio_hpo.data.tasks.settings import WindowSpec
+from ratio_hpo.data.tasks.registry import WindowSpec
+from ratio_hpo.data.tasks.rows import item_scores, model_inputs, padded, row_columns, rows_of
 from ratio_hpo.data.windows import WindowSet
 from ratio_hpo.metrics import mlqa, squad, squad2
 

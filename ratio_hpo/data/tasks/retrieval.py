@@ -1,10 +1,4 @@
-"""Retrieval of the right candidate for a question, shared by LAReQA and Mewsli-X.
-
-Without training, the vectors of questions and candidates are pooled from a layer. With training, the model is a dual
-encoder: one encoder for both sides, pooled from its last layer, with a softmax over the candidates of the batch
-(in-batch negatives; Roy et al. 2020, LAReQA). The loss compares the windows of a batch, so the whole batch goes through
-the model at once, whatever the micro-batch.
-"""
+"""Text vectors pooled from one layer of the encoder, shared by the retrieval tasks. Nothing is trained."""
 
 from __future__ import annotations
 
@@ -14,15 +8,50 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from ratio_hpo.data.examples import Asked, Placed
-from ratio_hpo.data.tasks.base import Batch, Drawn, Scores, Vocabulary
-from ratio_hpo.data.tasks.embedding import Embedding, vectors_of
-from ratio_hpo.data.tasks.items import plain_mean
-from ratio_hpo.data.tasks.rows import padded, row_columns, single_rows
-from ratio_hpo.data.tasks.settings import DualEncoderSettings
+from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Scores, Vocabulary
+from ratio_hpo.data.tasks.registry import DualEncoderSettings, RetrievalSettings
+from ratio_hpo.data.tasks.rows import model_inputs, padded, plain_mean, row_columns, rows_of, single_rows
 from ratio_hpo.data.windows import LENGTHS, WindowSet
 from ratio_hpo.metrics.retrieval import average_precisions
+
+USUAL_LAYER = 14 / 24
+"""Default layer as a fraction of the depth: XTREME uses the 14th block of XLM-R Large."""
+
+
+class Embedding(Common):
+    """Embedding of texts; each text is one window, and its vector is pooled from one layer."""
+
+    def __init__(self, settings: RetrievalSettings, labels: tuple[str, ...], options: str = "") -> None:
+        self.settings = settings
+
+    def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
+        return padded(rows_of(chosen), vocabulary)
+
+    def inputs(self, batch: Batch) -> Batch:
+        return {**model_inputs(batch), "output_hidden_states": True}
+
+    def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
+        raise TypeError("this retrieval task cannot be trained; use it as a target that is scored on a layer")
+
+    def reduce(self, outputs: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        """Return the vector of each text: the mean over its tokens, including special tokens, or the first token."""
+        layers = outputs.hidden_states
+        depth = len(layers) - 1
+        layer = round(USUAL_LAYER * depth) if self.settings.layer is None else min(self.settings.layer, depth)
+        hidden = layers[layer].float()
+        if self.settings.pooling == "cls":
+            return {"vector": hidden[:, 0]}
+        mask = batch["attention_mask"].unsqueeze(-1).float()
+        return {"vector": (hidden * mask).sum(1) / mask.sum(1)}
+
+
+def vectors_of(windows: WindowSet, outputs: Mapping[int, Any]) -> NDArray[np.float32]:
+    """Return the vector of each window [windows, d], in window order."""
+    return np.stack([np.asarray(outputs[index]["vector"], dtype=np.float32) for index in range(len(windows))])
+
 
 INTEGERS = pa.list_(pa.int32())
 
@@ -147,3 +176,18 @@ def _check_asked(example: Any) -> Asked:
     if not isinstance(example, Asked):
         raise TypeError(f"retrieval needs `Asked` examples, but got {type(example).__name__}; use another corpus")
     return example
+
+
+class AnswerRetrieval(QuestionRetrieval):
+    """Answer retrieval, with the lengths of XTREME-R."""
+
+    name = "lareqa"
+    most_question, most_candidate, by_language = 96, 256, True
+    later_first = True
+
+
+class EntityRetrieval(QuestionRetrieval):
+    """Entity retrieval, with the lengths of XTREME-R."""
+
+    name = "mewsli"
+    most_question, most_candidate, by_language = 64, 64, False

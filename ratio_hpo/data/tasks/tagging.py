@@ -15,10 +15,11 @@ import pyarrow as pa
 import torch
 
 from ratio_hpo.data.examples import Sentence
-from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Vocabulary
-from ratio_hpo.data.tasks.rows import model_inputs, padded, row_columns, rows_of, surroundings
-from ratio_hpo.data.tasks.settings import TagSettings
+from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Scores, Vocabulary
+from ratio_hpo.data.tasks.registry import TagSettings
+from ratio_hpo.data.tasks.rows import model_inputs, padded, row_columns, rows_of, scores_of, surroundings
 from ratio_hpo.data.windows import WindowSet
+from ratio_hpo.metrics import tags
 
 NONE, UNKNOWN = -100, -1
 """Labels of tokens that do not begin a word, and of words whose tag the head lacks, which count as wrong."""
@@ -106,3 +107,35 @@ def _pieces(words: set[str], tokenizer: Any, room: int) -> dict[str, list[int]]:
 
 def _is_byte_level(tokenizer: Any) -> bool:
     return "ByteLevel" in repr(tokenizer.backend_tokenizer.pre_tokenizer)
+
+
+class Supertags(Tagging):
+    """Tagging with the supertags of the training data; a word with any other supertag counts as wrong."""
+
+    name = "ccg"
+
+    def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
+        accuracy = tags.accuracy_counts(self.predict(windows, outputs), self.gold(windows))
+        return [scores_of(windows, language, split, accuracy=accuracy)]
+
+
+class NamedEntities(Tagging):
+    """Tagging with the entity types of the training data, each as B- and I-, and O."""
+
+    name = "ner"
+
+    def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
+        predicted, gold = self.predict(windows, outputs), self.gold(windows)
+        f1, accuracy = tags.f1_counts(predicted, gold, tags.spans), tags.accuracy_counts(predicted, gold)
+        return [scores_of(windows, language, split, f1=f1, accuracy=accuracy)]
+
+
+class PartsOfSpeech(Tagging):
+    """Tagging with the 17 universal tags and `_`."""
+
+    name = "pos"
+
+    def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
+        predicted, gold = self.predict(windows, outputs), self.gold(windows)
+        f1, accuracy = tags.f1_counts(predicted, gold, tags.runs), tags.accuracy_counts(predicted, gold)
+        return [scores_of(windows, language, split, f1=f1, accuracy=accuracy)]

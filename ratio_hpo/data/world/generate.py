@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ratio_hpo.core.config import load_yaml
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
+from ratio_hpo.core.yaml import load_yaml
 from ratio_hpo.data.examples import Answer, Question
 
 LANGUAGES = ("en", "de", "es", "ru", "fi", "id", "sw", "ko")

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ratio_hpo.core.config import did_you_mean
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
+from ratio_hpo.core.yaml import did_you_mean
 from ratio_hpo.data.examples import Asked, ChoiceQuestion, Example, Line, Pair, Sentence, Translation
 from ratio_hpo.data.world.generate import KINDS, check_language, draw_names, draw_values, generate, texts
 

@@ -1,0 +1,173 @@
+"""The plot interface: a drawing of a study's facts, and a table with the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ratio_hpo.analysis.mixtures import label
+from ratio_hpo.analysis.model_queries import ModelQueries
+from ratio_hpo.analysis.recommend import Recommendation, advice_of, recommend
+from ratio_hpo.analysis.score_parts import Part, key_of, name_of, parts_of
+from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.trial import Progress, State, TrialRecord
+from ratio_hpo.metrics.front import FrontPoint, front
+from ratio_hpo.study.advice import Advice
+from ratio_hpo.study.snapshot import StudyView
+
+MAX_DRAWN = 300
+"""Maximum number of curves in a plot: baselines first, then trials with the highest last scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A trial number in a table, which a page shows as a link."""
+
+    number: int
+
+
+Cell = str | float | int | Trial | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The numbers of a plot."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+
+@dataclass
+class Facts:
+    """The results of a study that plots and the report show, each computed once.
+
+    Attributes:
+        view: The study.
+        confirmed: The output of `confirm --json`; None if the study is not confirmed.
+        noise: The output of `noise --json`; None if the noise is not measured.
+    """
+
+    view: StudyView
+    confirmed: Mapping[str, Any] | None = None
+    noise: Mapping[str, Any] | None = None
+    _tips: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def unit(self) -> str:
+        return self.view.about.cost_unit
+
+    @property
+    def measure(self) -> str:
+        return self.view.about.measure
+
+    @cached_property
+    def front(self) -> list[FrontPoint]:
+        return front(self.view.records)
+
+    @cached_property
+    def advice(self) -> Advice | None:
+        return advice_of(self.view)
+
+    @cached_property
+    def recommended(self) -> Recommendation | None:
+        return recommend(self.view)
+
+    @cached_property
+    def answers(self) -> ModelQueries | None:
+        """Queries to the response model; None if too few trials have ended or the space has no mixture."""
+        try:
+            return ModelQueries(self.view)
+        except StudyError:
+            return None
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        return parts_of(self.view)
+
+    @cached_property
+    def scored(self) -> list[TrialRecord]:
+        """Scored trials, ordered by number."""
+        return [record for record in self.view.records if record.scored]
+
+    @cached_property
+    def drawn(self) -> list[TrialRecord]:
+        """The trials whose curves are drawn, ordered by number."""
+        ranked = sorted(self.scored, key=lambda r: (not r.is_baseline, -r.scored[-1].primary_score))[:MAX_DRAWN]
+        return sorted(ranked, key=lambda record: record.number)
+
+    @cached_property
+    def ends(self) -> list[TrialRecord]:
+        """Completed trials."""
+        return [record for record in self.scored if record.state is State.COMPLETE]
+
+    def name(self, record: TrialRecord) -> str:
+        return label(record, self.view.about.reference)
+
+    def score(self, point: Progress, part: Part) -> float | None:
+        """Return the score of a part at an evaluation, or None if it has none."""
+        return point.scores.get(key_of(self.view, part))
+
+    def tip(self, artist: Any, texts: Sequence[str] | str, classes: str = "") -> None:
+        """Set the tooltip of an artist, or one tooltip per mark of a set of marks.
+
+        Args:
+            artist: A matplotlib artist.
+            texts: The tooltips.
+            classes: CSS classes by which a page shows or hides the artist.
+        """
+        key = f"tip{len(self._tips)}"
+        self._tips[key] = [texts] if isinstance(texts, str) else list(texts)
+        artist.set_gid(f"{key} {classes}".strip())
+
+    def take_tips(self) -> dict[str, list[str]]:
+        """Return the tooltips set since the last call, by artist id."""
+        tips, self._tips = self._tips, {}
+        return tips
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """A plot of a study.
+
+    Attributes:
+        name: Name on the command line.
+        title: Heading.
+        about: What the plot shows and how to read it.
+        draw: Draws on an empty figure and returns its axes.
+        table: Returns the numbers of the plot.
+        missing: Returns the reason why there is nothing to plot, or None.
+    """
+
+    name: str
+    title: str
+    about: str
+    draw: Callable[[Facts, Any], Sequence[Any]]
+    table: Callable[[Facts], Table]
+    missing: Callable[[Facts], str | None]
+
+
+def nothing_scored(facts: Facts) -> str | None:
+    """Return why a plot of scores is missing, or None."""
+    return None if facts.scored else "no trial has a score yet"
+
+
+def no_answers(facts: Facts) -> str | None:
+    """Return why a plot of the response model is missing, or None."""
+    return None if facts.answers is not None else "the response model needs 8 ended trials and a space with a mixture"
+
+
+def part_names(facts: Facts) -> list[str]:
+    return [name_of(part) for part in facts.parts]
+
+
+def describe(facts: Facts, record: TrialRecord, point: Progress | None = None) -> str:
+    """Return a short description of a trial, and of one of its evaluations if given."""
+    details = [f"trial {record.number}: {facts.name(record)}, {record.state.value}"]
+    if point is not None:
+        details.append(f"{facts.measure} {point.primary_score:.3f} at {point.cost:,.0f} {facts.unit}")
+    details += [
+        f"{key} {value:.3g}" for key, value in record.params.items() if isinstance(value, float) and key != "ratio"
+    ]
+    return ", ".join(details)

@@ -1,1 +1,0 @@
-"""Progress display and report of a search while it runs."""
