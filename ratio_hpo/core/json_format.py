@@ -1,9 +1,12 @@
-"""Format number and rounding of the printed JSON, which docs/json.md describes."""
+"""The printed JSON: results of commands by their fields, its format number, and rounding."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
 SCHEMA = 4
@@ -13,6 +16,38 @@ DIGITS, EXACT_DIGITS = 4, 6
 """Significant digits of measurements, and of parameters and shares, which may be used for training."""
 
 EXACT = frozenset({"params", "shares", "requested", "config", "space", "parameters"})
+
+
+class Result:
+    """Base class of the results of commands: frozen dataclasses, whose fields are the keys of the printed JSON.
+
+    Examples:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True, slots=True, kw_only=True)
+        ... class Front(Result):
+        ...     points: tuple[float, ...]
+        >>> Front(points=(0.5, 0.75)).to_json()["points"]
+        [0.5, 0.75]
+    """
+
+    __slots__ = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON content, with the number of the format."""
+        return {"schema": SCHEMA, **plain(self)}
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON content: dataclasses become mappings by field, and sequences become lists."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(entry) for entry in value]
+    if isinstance(value, Enum):
+        return value.value
+    return str(value) if isinstance(value, Path) else value
 
 
 def rounded(content: Any, key: str = "", *, digits: int = DIGITS) -> Any:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import redirect_stdout
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.extensions import import_attribute
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.plans import UNPLANNED, StudyMetadata, TrialPlan
 from ratio_hpo.core.trial import Params
@@ -29,25 +26,7 @@ def import_objective(name: str) -> Objective:
     Raises:
         ConfigError: The name is malformed, or it cannot be imported.
     """
-    module, colon, function = name.partition(":")
-    if not colon or not module or not function:
-        raise ConfigError(f"objective: needs the form package.module:function, but got {name!r}; correct it")
-    working_folder = str(Path.cwd())
-    if working_folder not in sys.path:
-        sys.path.insert(0, working_folder)
-    try:
-        with redirect_stdout(sys.stderr):  # stdout is reserved for the command's data
-            target: Any = import_module(module)
-    except Exception as error:  # a user's module may raise any error; the message shows it
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ConfigError(
-            f"objective: {module} cannot be imported ({reason}); run from its folder, or set PYTHONPATH"
-        ) from error
-    for part in function.split("."):
-        if not hasattr(target, part):
-            hint = did_you_mean(part, [key for key in vars(target) if not key.startswith("_")])
-            raise ConfigError(f"objective: {module} has no {part} ({hint})")
-        target = getattr(target, part)
+    target = import_attribute(name, "objective")
     if not callable(target):
         raise ConfigError(f"objective: {name} is a {type(target).__name__}; it needs to be a function")
     return cast(Objective, target)
