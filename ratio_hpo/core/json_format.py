@@ -1,4 +1,4 @@
-"""Format number and rounding of the printed JSON, which docs/json.md describes."""
+"""Format number and rounding of the printed JSON, which docs/reference/json.md describes."""
 
 from __future__ import annotations
 
