@@ -37,7 +37,7 @@ from ratio_hpo.report.page import Column, render
 from ratio_hpo.report.plots import PLOTS, save
 
 ROOT = Path(__file__).parents[1]
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 IMAGES, SOURCES = ROOT / "docs" / "images", ROOT / "docs" / "images" / "sources.json"
 RUN = ROOT / "docs" / "studies" / "polyglot-world" / "run.tar.xz"
 STUDY = "polyglot-world-default"

@@ -17,7 +17,7 @@ PUBLIC = (
     "ratio_hpo", "ratio_hpo.space", "ratio_hpo.metrics.convergence", "ratio_hpo.integrations.torch",
     "ratio_hpo.integrations.stream", "ratio_hpo.integrations.transformers", "ratio_hpo.integrations.lightning",
 )  # fmt: skip
-"""Modules with a public API. docs/api documents them."""
+"""Modules with a public API. docs/reference/python documents them."""
 
 NO_EXAMPLE = {"Domain", "TrainingStopped"}
 """Names without an example: a protocol, and an error that reports a mistake in a training loop."""

@@ -6,7 +6,7 @@
 Prints, for each problem and cost in --units, the median over seeds of two measures, each with its 95 % bootstrap
 interval: the regret of the recommended trial (true mean of the best row minus that of the recommended row), and the
 relative gap of the anytime front's hypervolume of true means, on two scales. It also prints the seconds per proposal.
-`docs/decisions.md` contains the results.
+`docs/explanation/decisions` contains the results.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def search(
 ) -> LoadedStudy:
     """Search a space with an experiment or a custom objective. The same call again resumes the study.
 
-    Arguments that are None take the value of the experiment, or the default in `docs/spaces.md`.
+    Arguments that are None take the value of the experiment, or the default in `docs/reference/yaml.md`.
 
     Args:
         objective: Generator of `Progress`, called with (params, context), or its name `package.module:function`. None:

@@ -1,4 +1,4 @@
-"""The printed JSON: results of commands by their fields, its format number, and rounding."""
+"""The printed JSON (docs/reference/json.md): results of commands by their fields, its format number, and rounding."""
 
 from __future__ import annotations
 

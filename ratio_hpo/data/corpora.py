@@ -69,7 +69,7 @@ class _FormattedCorpusSpec(_CorpusSpec):
     """Fields of corpora that are read by a format."""
 
     format: Annotated[str, Strict()] = "squad"
-    """Name of the format: `squad`, `squad2`, `xnli`, `conllu`, …; docs/data.md lists all formats."""
+    """Name of the format: `squad`, `squad2`, `xnli`, `conllu`, …; docs/reference/tasks.md lists all formats."""
 
     task: Annotated[str, Strict()] | None = None
     """Task of the examples, for formats that serve several tasks; default: the first task of the format."""

@@ -1,4 +1,4 @@
-"""Cost to target, area over the curve, the anytime front and its hypervolume, as defined in docs/semantics.md.
+"""Cost to target, area over the curve, the front and its hypervolume, as defined in docs/explanation/semantics.md.
 
 A curve is a sequence of (attributed cost, score) in order of cost.
 """

@@ -94,7 +94,7 @@ def examine(
             lambda: _tracking(root, tracking_uri),
             "check ⟨tracking_uri⟩, the server and its login, or search without tracking",
         ),
-        ("base", lambda: _base(root, experiment, base), "see the bases in docs/data.md"),
+        ("base", lambda: _base(root, experiment, base), "see the bases in docs/how-to/own-data.md"),
     ]
     answers: dict[str, Check] = {}
     threads = [
