@@ -73,6 +73,10 @@ class _Interval:
 class Ratio(_Interval):
     """The total share of the non-reference sources: a number in [low, high] within [0, 1].
 
+    Attributes:
+        low: smallest ratio.
+        high: largest ratio.
+
     Examples:
         >>> Ratio(low=0.2).decode((0.75,))
         0.8
@@ -99,6 +103,11 @@ class Ratio(_Interval):
 class Uniform(_Interval):
     """A number in [low, high], uniform; bounds are factors of the reference value unless `absolute`.
 
+    Attributes:
+        low: smallest value.
+        high: largest value.
+        absolute: whether the bounds are values instead of factors of the reference value.
+
     Examples:
         >>> Uniform(low=0.5, high=1.5).resolve(0.1).decode((0.5,))
         0.1
@@ -124,6 +133,11 @@ class Uniform(_Interval):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogUniform(_Interval):
     """A positive number in [low, high], uniform in its logarithm; bounds are factors unless `absolute`.
+
+    Attributes:
+        low: smallest value, above 0.
+        high: largest value.
+        absolute: whether the bounds are values instead of factors of the reference value.
 
     Examples:
         >>> domain = LogUniform(low=1e-4, high=1e-2, absolute=True)
@@ -162,6 +176,10 @@ class LogUniform(_Interval):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steps:
     """One of several numbers of steps, in increasing order; factors of the reference number unless `absolute`.
+
+    Attributes:
+        values: numbers of steps, increasing; a factor is rounded to a whole number of steps.
+        absolute: whether `values` are whole numbers instead of factors of the reference number.
 
     Examples:
         >>> Steps(values=(0.5, 1, 2)).resolve(100).decode((0.9,))
@@ -219,6 +237,9 @@ class StepSweep(Steps):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """One of several unordered values.
+
+    Attributes:
+        options: the values, all different.
 
     Examples:
         >>> Choice(options=("constant", "wsd")).decode((0.7,))
