@@ -20,15 +20,7 @@ from ratio_hpo.samplers.mixture import MixtureProposals
 from ratio_hpo.space import LogUniform, Simplex, Space
 from ratio_hpo.surrogate.planned_curve import PlannedCurves
 from ratio_hpo.surrogate.response import Response
-
-
-class View:
-    """The view of the study that the sampler reads."""
-
-    reuses = True
-
-    def __init__(self, records: list[TrialRecord]) -> None:
-        self.records = records
+from ratio_hpo.surrogate.trials import Trials
 
 
 def trial(number: int, space: Space, languages: int, rng: np.random.Generator) -> TrialRecord:
@@ -62,13 +54,13 @@ def main() -> None:
         response.fitted(records)
         fit = time.perf_counter() - began
         began = time.perf_counter()
-        MixtureProposals(response, seed=0).propose(View(records), count)
+        MixtureProposals(response, seed=0).propose(Trials(space=space, records=records, reuses=True), count)
         proposal = time.perf_counter() - began
         running = [*records, replace(trial(count, space, asked.languages, rng), state=State.RUNNING)]
         running[-1] = replace(running[-1], curve=running[-1].curve[:3])
-        pruner = FrontPruner({}, response, lambda running=running: running)
+        pruner = FrontPruner({}, response)
         began = time.perf_counter()
-        pruner.decide(count, running[-1].curve[-1])
+        pruner.decide(Trials(space=space, records=running), running[-1])
         print(f"| {count} | {fit:.2f} | {proposal:.2f} | {time.perf_counter() - began:.2f} |", flush=True)
 
 

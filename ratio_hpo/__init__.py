@@ -13,14 +13,18 @@ from ratio_hpo.version import __version__ as __version__
 if TYPE_CHECKING:
     from ratio_hpo.api import LoadedStudy, confirm, load_study, noise, search
     from ratio_hpo.core.errors import ConfigError, Diverged, RatioHpoError, StudyError
-    from ratio_hpo.core.trial import Context, Params, Progress
+    from ratio_hpo.core.trial import Context, Decision, Params, Progress, TrialRecord
+    from ratio_hpo.pruners.registry import register_pruner
     from ratio_hpo.samplers.optuna_native import MixtureSampler
+    from ratio_hpo.samplers.registry import register_sampler
     from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps, Uniform
+    from ratio_hpo.surrogate.trials import Trials
 
 __all__ = [
     "Choice",
     "ConfigError",
     "Context",
+    "Decision",
     "Diverged",
     "LoadedStudy",
     "LogUniform",
@@ -33,18 +37,25 @@ __all__ = [
     "Space",
     "Steps",
     "StudyError",
+    "TrialRecord",
+    "Trials",
     "Uniform",
     "confirm",
     "load_study",
     "noise",
+    "register_pruner",
+    "register_sampler",
     "search",
 ]
 
 _MODULES = {
     **dict.fromkeys(("Choice", "LogUniform", "Ratio", "Simplex", "Space", "Steps", "Uniform"), "ratio_hpo.space"),
-    **dict.fromkeys(("Context", "Params", "Progress"), "ratio_hpo.core.trial"),
+    **dict.fromkeys(("Context", "Decision", "Params", "Progress", "TrialRecord"), "ratio_hpo.core.trial"),
     **dict.fromkeys(("ConfigError", "Diverged", "RatioHpoError", "StudyError"), "ratio_hpo.core.errors"),
     "MixtureSampler": "ratio_hpo.samplers.optuna_native",
+    "Trials": "ratio_hpo.surrogate.trials",
+    "register_pruner": "ratio_hpo.pruners.registry",
+    "register_sampler": "ratio_hpo.samplers.registry",
     **dict.fromkeys(("LoadedStudy", "confirm", "load_study", "noise", "search"), "ratio_hpo.api"),
 }
 

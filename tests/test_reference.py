@@ -13,8 +13,8 @@ import click
 import pytest
 from click.testing import CliRunner
 from pydantic import Field
-
 from ratio_hpo.core.config import Spec, Whole
+
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.space import DOMAINS, load_space
 from ratio_hpo.space.space import KEYS

@@ -7,16 +7,19 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.trial import Context, Decision, Progress
+from ratio_hpo.core.trial import Context, Decision, Progress, State, TrialRecord
 from ratio_hpo.experiment import load_experiment
 from ratio_hpo.experiment.build_search import Search, SearchOptions, build_search
 from ratio_hpo.pruners.optuna import OptunaPruner
+from ratio_hpo.space import Space
+from ratio_hpo.surrogate.trials import Trials
 from tests.conftest import check_picture
 
 EXPERIMENT = """
@@ -218,14 +221,15 @@ def test_baselines_keep_masked_text_at_its_share_and_reach_both_ends(ready: Sear
 def test_the_pruner_compares_each_target_stage_by_its_own_mean() -> None:
     pruner = OptunaPruner("median", {"n_startup_trials": 2}, {"target.a": (8,), "target.b": (8,)}, ())
 
+    records: list[TrialRecord] = []
+
     def decide(number: int, a: float, b: float) -> Decision:
         scores = {"a/mean": a, "b/mean": b, "score/mean": (a + b) / 2}
-        point = Progress(stage="target", windows=16, cost=16, scores=scores, parts={"target.a": 8, "target.b": 8})
-        pruner.observe(number, point)
-        decision = pruner.decide(number, point)
-        from ratio_hpo.core.trial import State
-
-        pruner.close(number, State.COMPLETE if decision is Decision.CONTINUE else State.PRUNED)
+        parts = {"target.a": 8, "target.b": 8}
+        point = Progress(stage="target", windows=16, cost=16, scores=scores, parts=parts, time=float(number))
+        records.append(TrialRecord(number=number, state=State.RUNNING, kind="sampled", params={}, curve=(point,)))
+        decision = pruner.decide(Trials(space=Space("pruning", {}), records=records), records[-1])
+        records[-1] = replace(records[-1], state=State.COMPLETE if decision is Decision.CONTINUE else State.PRUNED)
         return decision
 
     assert [decide(k, 0.5, 0.5) for k in range(3)] == [Decision.CONTINUE] * 3

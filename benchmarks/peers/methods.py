@@ -18,9 +18,9 @@ from ratio_hpo.pruners.front import FrontPruner
 from ratio_hpo.pruners.optuna import OptunaPruner
 from ratio_hpo.samplers.mixing_laws import LawSampler
 from ratio_hpo.samplers.mixture import MixtureProposals
-from ratio_hpo.samplers.optuna import Coordinates, OptunaSampler, cube_of, fixed_values
+from ratio_hpo.samplers.optuna import OptunaSampler
 from ratio_hpo.samplers.step_sweep import StepSweeps
-from ratio_hpo.space import Steps, StepSweep
+from ratio_hpo.space import Coordinates, Steps, StepSweep
 from ratio_hpo.surrogate.features import MeanFunction
 from ratio_hpo.surrogate.planned_curve import PlannedCurves
 from ratio_hpo.surrogate.response import Response
@@ -34,12 +34,11 @@ class Ours:
     def __init__(self, problem: Problem, seed: int, *, pruner: str = "front") -> None:
         planned_curves = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
         self._response = Response(problem.space, planned_curves)
+        self._space = problem.space
         self._sampler = MixtureProposals(self._response, seed=seed)
         self._records: list[TrialRecord] = []
         self._pruner: Any = (
-            FrontPruner({}, self._response, lambda: self._records)
-            if pruner == "front"
-            else OptunaPruner(pruner, {}, problem.rungs, ())
+            FrontPruner({}, self._response) if pruner == "front" else OptunaPruner(pruner, {}, problem.rungs, ())
         )
 
     @property
@@ -57,15 +56,14 @@ class Ours:
         self._response.priors += priors
 
     def propose(self, view: View, number: int) -> Coordinates:
-        return self._sampler.propose(view, number)  # type: ignore[arg-type]
+        return self._space.coordinates_of(self._sampler.propose(view.trials(self._space), number))
 
     def stops(self, view: View, number: int, progress: Progress) -> bool:
         self._records = view.records
-        self._pruner.observe(number, progress)
-        return self._pruner.decide(number, progress) is Decision.STOP
+        return self._pruner.decide(view.trials(self._space), view.records[number]) is Decision.STOP
 
     def ended(self, view: View, number: int) -> None:
-        self._pruner.close(number, view.records[number].state)
+        """Do nothing: sampler and pruner read the records."""
 
     def recommended(self, view: View) -> int:
         expected = self._response.model(view.records).finals()
@@ -78,7 +76,6 @@ class Ahead(Ours):
 
     def __init__(self, problem: Problem, seed: int) -> None:
         super().__init__(problem, seed)
-        self._space = problem.space
         read_off = {
             name: StepSweep(values=domain.values, absolute=True) if isinstance(domain, Steps) else domain
             for name, domain in problem.space.parameters.items()
@@ -89,8 +86,8 @@ class Ahead(Ours):
     def propose(self, view: View, number: int) -> Coordinates:
         if not self._queue:
             place = super().propose(view, number)
-            self._queue = self._step_sweeps.of(self._space.decode(cube_of(self._space, place)), view.records[:number])
-        return fixed_values(self._space, self._queue.pop(0))
+            self._queue = self._step_sweeps.of(self._space.params_at(place), view.records[:number])
+        return self._space.coordinates_of(self._queue.pop(0))
 
 
 class Law:
@@ -98,10 +95,11 @@ class Law:
 
     def __init__(self, problem: Problem, seed: int, name: str) -> None:
         planned_curves = PlannedCurves(problem.space, problem.rungs, problem.unit, "windows", problem.planned)
+        self._space = problem.space
         self._sampler = LawSampler(name, {}, Response(problem.space, planned_curves), sources={}, seed=seed)
 
     def propose(self, view: View, number: int) -> Coordinates:
-        return self._sampler.propose(view, number)  # type: ignore[arg-type]
+        return self._space.coordinates_of(self._sampler.propose(view.trials(self._space), number))
 
     def stops(self, view: View, number: int, progress: Progress) -> bool:
         return False
@@ -119,21 +117,20 @@ class Ourselves:
     def __init__(self, problem: Problem, seed: int, sampler: str, pruner: str, **options: Any) -> None:
         self._sampler = OptunaSampler(sampler, options, space=problem.space, seed=seed)
         self._pruner = OptunaPruner(pruner, {}, problem.rungs, ())
-        self._unit = problem.unit
+        self._unit, self._space = problem.unit, problem.space
         self._target: float | None = None
 
     def propose(self, view: View, number: int) -> Coordinates:
-        return self._sampler.propose(view, number)  # type: ignore[arg-type]
+        self._sampler.study = view.optuna
+        return self._sampler.coordinates(number)
 
     def stops(self, view: View, number: int, progress: Progress) -> bool:
-        self._pruner.observe(number, progress)
-        return self._pruner.decide(number, progress) is Decision.STOP
+        return self._pruner.decide(view.trials(self._space), view.records[number]) is Decision.STOP
 
     def ended(self, view: View, number: int) -> None:
         from ratio_hpo.metrics.convergence import cost_to_target
 
         record = view.records[number]
-        self._pruner.close(number, record.state)
         points = [(point.cost, point.primary_score) for point in record.curve]
         if self._target is None:
             self._target = 0.95 * points[-1][1] if points[-1][1] > 0 else points[-1][1] / 0.95

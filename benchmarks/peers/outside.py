@@ -16,7 +16,7 @@ from problems import Problem
 from replay import View
 
 from ratio_hpo.core.trial import Progress, State
-from ratio_hpo.samplers.optuna import Coordinates
+from ratio_hpo.space import Coordinates
 
 
 def best_seen(view: View) -> int:

@@ -13,18 +13,24 @@ from numpy.typing import NDArray
 from problems import Problem
 
 from ratio_hpo.core.trial import Progress, State, TrialRecord
-from ratio_hpo.samplers.optuna import Coordinates, cube_of, distributions
+from ratio_hpo.samplers.optuna import distributions
+from ratio_hpo.space import Coordinates, Space
+from ratio_hpo.surrogate.trials import Trials
 
 Array = NDArray[np.float64]
 
 
 @dataclass
 class View:
-    """The view of a replay that samplers and pruners receive."""
+    """The state of a replay."""
 
     optuna: optuna.Study
     reuses: bool
     records: list[TrialRecord] = field(default_factory=list)
+
+    def trials(self, space: Space) -> Trials:
+        """Return what samplers and pruners see."""
+        return Trials(space=space, records=self.records, reuses=self.reuses)
 
 
 class Method(Protocol):
@@ -90,7 +96,7 @@ def run(
             row = (
                 problem.baselines[number]
                 if number < len(problem.baselines)
-                else problem.nearest(space.decode(cube_of(space, asked)), set(visited))
+                else problem.nearest(space.params_at(asked), set(visited))
             )
             _begin(problem, view, row)
             visited[row] = []

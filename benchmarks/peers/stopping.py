@@ -20,7 +20,8 @@ from methods import Ours, study_of
 from problems import Problem, recorded
 from replay import Mark, View, run
 
-from ratio_hpo.samplers.optuna import Coordinates, OptunaSampler
+from ratio_hpo.samplers.optuna import OptunaSampler
+from ratio_hpo.space import Coordinates
 
 PRUNERS = ("none", "front", "median", "successive_halving", "hyperband", "patient")
 DRAWS = 2000
@@ -36,7 +37,8 @@ class Stopped(Ours):
     def propose(self, view: View, number: int) -> Coordinates:
         if self._other is None:
             return super().propose(view, number)
-        return self._other.propose(view, number)  # type: ignore[arg-type]
+        self._other.study = view.optuna
+        return self._other.coordinates(number)
 
 
 def once(problem: Problem, seed: int, sampler: str, pruner: str, trials: int) -> Mark:

@@ -22,9 +22,8 @@ from ratio_hpo.core.trial import Params
 from ratio_hpo.core.yaml import did_you_mean
 from ratio_hpo.metrics.convergence import cost_to_target
 from ratio_hpo.study.advice import MIN_TRIALS
-from ratio_hpo.study.snapshot import StudyView
+from ratio_hpo.study.snapshot import StudyView, response_of
 from ratio_hpo.surrogate.features import FeatureTable
-from ratio_hpo.surrogate.response import response_of
 
 Array = NDArray[np.float64]
 

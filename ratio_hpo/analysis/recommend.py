@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.metrics.front import point_key
 from ratio_hpo.study.advice import MIN_TRIALS, Advice, advise, best_trial
-from ratio_hpo.study.snapshot import StudyView
-from ratio_hpo.surrogate.response import response_of
+from ratio_hpo.study.snapshot import StudyView, response_of
 
 
 def advice_of(view: StudyView) -> Advice | None:

@@ -17,8 +17,7 @@ from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.trial import NO_INTERMEDIATE_PARAM, State, TrialRecord
 from ratio_hpo.metrics.front import front
 from ratio_hpo.metrics.paired import Items
-from ratio_hpo.study.snapshot import StudyView
-from ratio_hpo.surrogate.response import response_of
+from ratio_hpo.study.snapshot import StudyView, response_of
 from ratio_hpo.training.items import ItemStore
 
 

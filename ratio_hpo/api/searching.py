@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +17,9 @@ from ratio_hpo.experiment.build_search import build_search
 from ratio_hpo.experiment.search import ProgressCallback, run_search
 from ratio_hpo.experiment.search_setup import Search, SearchOptions
 from ratio_hpo.objective import Objective
+from ratio_hpo.pruners.base import Pruner
 from ratio_hpo.report.live import Display
+from ratio_hpo.samplers.base import Sampler
 from ratio_hpo.space import Domain, Space
 from ratio_hpo.study import Study
 
@@ -38,8 +41,8 @@ def search(
     values: Mapping[str, Any] | None = None,
     baselines: Sequence[str] | None = None,
     enqueue: Sequence[Params] | None = None,
-    sampler: str | None = None,
-    pruner: str | None = None,
+    sampler: Sampler | str | None = None,
+    pruner: Pruner | str | None = None,
     seed: int | None = None,
     workers: int | None = 1,
     backend: Literal["auto", "local", "ray"] = "auto",
@@ -84,8 +87,8 @@ def search(
             parameter without a reference value is absolute, and baselines use the middle of its domain.
         baselines: Baselines that run first and are never pruned.
         enqueue: Parameters of trials that run after the baselines.
-        sampler: Name of the sampler.
-        pruner: Name of the pruner.
+        sampler: A sampler, or the name of one.
+        pruner: A pruner, or the name of one.
         seed: Seed of samplers, splits and training.
         workers: Number of trials that run at the same time; more than 1 uses Ray. None: as many as fit.
         backend: `local`, `ray`, or `auto`: `ray` if more than one worker fits.
@@ -153,8 +156,8 @@ def search(
         "values": values and dict(values),
         "baselines": baselines if baselines is None else list(baselines),
         "enqueue": enqueue and [dict(params) for params in enqueue],
-        "sampler": sampler,
-        "pruner": pruner,
+        "sampler": sampler if isinstance(sampler, str) else None,
+        "pruner": pruner if isinstance(pruner, str) else None,
         "seed": seed,
         "target_languages": languages and list(languages),
         "identity": identity and dict(identity),
@@ -188,6 +191,11 @@ def search(
         watcher.say,
         objective=None if isinstance(objective, str) else objective,
         space=None if isinstance(whole, str) else whole,
+    )
+    ready = replace(
+        ready,
+        sampler=None if isinstance(sampler, str) else sampler,
+        pruner=None if isinstance(pruner, str) else pruner,
     )
     run_search(ready, watcher)
     return load_study(ready.plan.name, root=root, storage=storage)

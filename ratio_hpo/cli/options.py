@@ -12,6 +12,7 @@ import click
 
 from ratio_hpo.cli.deadline import KEY, READING
 from ratio_hpo.cli.printing import open_stored
+from ratio_hpo.core.extensions import Registry
 from ratio_hpo.core.overrides import PREFIX
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -42,6 +43,18 @@ def complete_studies(ctx: click.Context, param: click.Parameter, incomplete: str
         return [study.name for study in list_studies(storage) if study.name.startswith(incomplete)]
     except RatioHpoError:  # no completions; the command itself reports the error
         return []
+
+
+def component_option(name: str, registry: Registry[Any], purpose: str) -> Decorator:
+    """Return an option that takes the name of a component, or the import path of a class."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+        return [known for known in registry.names() if known.startswith(incomplete)]
+
+    names = ", ".join(registry.built_in_names())
+    return option(name, metavar="NAME", shell_complete=complete,
+                  help=f"{purpose}: {names}, or a class as package.module:Class.  [default: from the experiment]"
+                  )  # fmt: skip
 
 
 root_option: Decorator = option(

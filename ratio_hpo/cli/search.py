@@ -12,6 +12,7 @@ from ratio_hpo.cli.options import (
     Decorator,
     Finite,
     complete_studies,
+    component_option,
     json_option,
     needed,
     needed_study,
@@ -29,8 +30,9 @@ from ratio_hpo.cli.running import (
     search_options,
     stored_command,
 )
-from ratio_hpo.core.names import PRUNERS, SAMPLERS
+from ratio_hpo.pruners.registry import PRUNERS
 from ratio_hpo.report.formatting import say
+from ratio_hpo.samplers.registry import SAMPLERS
 
 if TYPE_CHECKING:
     from ratio_hpo.experiment.search_setup import Search, SearchOptions
@@ -44,14 +46,12 @@ running_options: Decorator = together(
     limit_options,
     option("--max-cost", type=Finite(0, min_open=True),
            help="Start no new trial once the paid training cost reaches this, in the study's cost unit."),
-    option("--sampler", type=click.Choice(SAMPLERS),
-           help="Sampler that proposes parameters.  [default: from the experiment]"),
+    component_option("--sampler", SAMPLERS, "Sampler that proposes parameters"),
     option("--warm-start", metavar="STUDY", shell_complete=complete_studies,
            help="Learn from another study in the same storage (other languages, a smaller base or budget)."),
     option("--prior", multiple=True, metavar="KEY=VALUE",
            help="Expected best value of a parameter: --prior ratio=0.3. May be repeated."),
-    option("--pruner", type=click.Choice(PRUNERS),
-           help="Pruner that stops poor trials.  [default: from the experiment]"),
+    component_option("--pruner", PRUNERS, "Pruner that stops poor trials"),
     option("--keep", type=click.Choice(KEEP),
            help="Which trials' weights to keep.  [default: from the experiment, front]"),
     machine_options,

@@ -6,12 +6,10 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.yaml import check_name, did_you_mean
 
 T = TypeVar("T")
 
@@ -47,6 +45,10 @@ class Registry(Generic[T]):
         """Return the names of all components that are built in, registered, or found by entry points."""
         return list(dict.fromkeys([*self._built_in, *self._registered, *self._entry_points()]))
 
+    def built_in_names(self) -> list[str]:
+        """Return the names of the built-in components, which takes no look at the installed packages."""
+        return list(self._built_in)
+
     def is_built_in(self, name: str) -> bool:
         return name in self._built_in
 
@@ -56,6 +58,8 @@ class Registry(Generic[T]):
         Raises:
             ConfigError: The name belongs to a built-in component, or holds characters that names may not have.
         """
+        from ratio_hpo.core.yaml import check_name
+
         check_name(name, self.kind)
         if name in self._built_in:
             raise ConfigError(f"{self.kind}: {name} is the name of a built-in {self.kind}; choose another name")
@@ -74,12 +78,16 @@ class Registry(Generic[T]):
             return getattr(import_module(module), attribute)
         if ":" in name:
             return import_attribute(name, self.kind)
-        found = self._entry_points().get(name)
-        if found is None:
+        path = self._entry_points().get(name)
+        if path is None:
+            from ratio_hpo.core.yaml import did_you_mean
+
             raise ConfigError(f"{self.kind}: unknown {self.kind} {name!r} ({did_you_mean(name, self.names())})")
-        return import_attribute(found, self.kind)
+        return import_attribute(path, self.kind)
 
     def _entry_points(self) -> dict[str, str]:
+        from importlib.metadata import entry_points  # slow to import
+
         return {point.name: point.value for point in entry_points(group=f"ratio_hpo.{self.kind}s")}
 
 
@@ -121,20 +129,34 @@ def import_attribute(path: str, where: str) -> Any:
         ) from error
     for part in attribute.split("."):
         if not hasattr(target, part):
+            from ratio_hpo.core.yaml import did_you_mean
+
             hint = did_you_mean(part, [key for key in vars(target) if not key.startswith("_")])
             raise ConfigError(f"{where}: {module} has no {part} ({hint})")
         target = getattr(target, part)
     return target
 
 
-def make(kind: str, name: str, factory: Callable[..., T], options: Options) -> T:
+def make(kind: str, name: str, factory: Callable[..., T], options: Options, *, method: str) -> T:
     """Return a component that a user's class or function makes from its options.
 
+    Args:
+        kind: Kind of component, for messages.
+        name: Name or import path of the component.
+        factory: The class or function.
+        options: Its keyword arguments.
+        method: Method that the component needs.
+
     Raises:
-        ConfigError: It does not take these options.
+        ConfigError: It does not take these options, or makes something else.
     """
+    if not callable(factory):
+        raise ConfigError(f"{kind}: {name} is a {type(factory).__name__}; it needs to be a class")
     try:
-        return factory(**options)
-    except (TypeError, ValueError) as error:
-        remedy = "correct its options" if options else f"a {kind} that is named needs no arguments"
-        raise ConfigError(f"{kind}: {name} cannot be made ({error}); {remedy}") from error
+        component = factory(**options)
+    except Exception as error:  # a user's class may raise any error; the message shows it
+        remedy = "correct its options" if options else "a class that is named here is called without arguments"
+        raise ConfigError(f"{kind}: {name} cannot be made ({type(error).__name__}: {error}); {remedy}") from error
+    if not callable(getattr(component, method, None)):
+        raise ConfigError(f"{kind}: {name} has no method {method}, which every {kind} needs; add it")
+    return component

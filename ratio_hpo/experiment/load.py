@@ -14,8 +14,8 @@ from ratio_hpo.core.packaged_files import find_shipped
 from ratio_hpo.core.yaml import check_name, load_yaml, parse
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.study_spec import CustomExperimentSpec, StudySpec
-from ratio_hpo.pruners.optuna import check_pruner, check_pruner_name
-from ratio_hpo.samplers.optuna import check_sampler
+from ratio_hpo.pruners.registry import check_pruner, check_pruner_name
+from ratio_hpo.samplers.registry import check_sampler
 from ratio_hpo.space import Space
 
 

@@ -25,8 +25,8 @@ from ratio_hpo.objective.checked import source_of
 from ratio_hpo.storage.connect import is_passing, open_storage
 from ratio_hpo.storage.retrying_storage import RetryingStorage
 from ratio_hpo.study import Study
-from ratio_hpo.study.ask import PlanTrial
 from ratio_hpo.study.checkpoint_retention import CheckpointRetention
+from ratio_hpo.study.components import PlanTrial
 from ratio_hpo.study.snapshot import StudyView, view_study
 from ratio_hpo.study.state import StudyState
 from ratio_hpo.surrogate.observations import names_languages
@@ -125,8 +125,8 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
     return Study(
         search.plan,
         storage,
-        sampler=(spec.sampler.name, spec.sampler.options),
-        pruner=(spec.pruner.name, spec.pruner.options),
+        sampler=search.sampler or (spec.sampler.name, spec.sampler.options),
+        pruner=search.pruner or (spec.pruner.name, spec.pruner.options),
         settings=settings,
         plan_trial=partial(_plan_with_retries, storage, search.plan_trial),
         stored=lambda identity: StageStore(options.folder.stages, remote_store=remote_store).steps(identity),

@@ -19,6 +19,8 @@ from ratio_hpo.core.yaml import check_name
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.experiment.study_spec import StudySpec
 from ratio_hpo.objective import Objective
+from ratio_hpo.pruners.base import Pruner
+from ratio_hpo.samplers.base import Sampler
 from ratio_hpo.study import StudyPlan
 from ratio_hpo.study.plan import CONFIRMATION
 
@@ -147,6 +149,8 @@ class Search:
         tokenizer: Folder of the tokenizer, copied to every kept model. None: no tokenizer.
         calibrate: Function that times a few steps and a small evaluation. None: not available.
         largest_windows: Windows of the largest trial, for any cost unit. 0: unknown.
+        sampler: Sampler passed from Python. None: the one that the experiment names.
+        pruner: Pruner passed from Python. None: the one that the experiment names.
     """
 
     options: SearchOptions
@@ -160,6 +164,8 @@ class Search:
     tokenizer: Path | None = None
     calibrate: Callable[[Params, Context], Calibration] | None = None
     largest_windows: int = 0
+    sampler: Sampler | None = None
+    pruner: Pruner | None = None
 
     @property
     def workers(self) -> int:

@@ -6,24 +6,20 @@ predicts the probability that any later point joins the front of the other trial
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
+from ratio_hpo.core.extensions import Options
+from ratio_hpo.core.trial import Decision, TrialRecord
 from ratio_hpo.core.yaml import check_options as check_names
-from ratio_hpo.surrogate.response import Response, shown
+from ratio_hpo.pruners.base import PrunerContext
+from ratio_hpo.surrogate.response import MIN_JOINING, MIN_TRIALS, Response
+from ratio_hpo.surrogate.trials import Trials
 
-THRESHOLD = 0.1
-"""Stop a trial whose probability of joining the front is below this."""
-
-MIN_TRIALS = 6
-"""Number of ended trials that the model needs before the pruner stops any."""
-
-DEFAULTS = {"threshold": THRESHOLD, "least_trials": MIN_TRIALS}
+DEFAULTS = {"threshold": MIN_JOINING, "least_trials": MIN_TRIALS}
+"""Default options: stop a trial whose probability of joining the front is below `threshold`, once `least_trials` trials
+have ended."""
 
 
-def check_options(options: Mapping[str, Any]) -> None:
+def check_options(options: Options) -> None:
     """Check the options of the pruner.
 
     Raises:
@@ -33,8 +29,13 @@ def check_options(options: Mapping[str, Any]) -> None:
     for name, value in options.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
             raise ConfigError(f"pruner: front: {name} must be a number >= 0, but got {value!r}")
-    if options.get("threshold", THRESHOLD) >= 1:
+    if options.get("threshold", MIN_JOINING) >= 1:
         raise ConfigError(f"pruner: front: threshold must be a number < 1, but got {options['threshold']}")
+
+
+def make_front(name: str, options: Options, context: PrunerContext) -> FrontPruner:
+    """Return the pruner of a study."""
+    return FrontPruner(options, context.response)
 
 
 class FrontPruner:
@@ -43,45 +44,32 @@ class FrontPruner:
     Args:
         options: `threshold` and `least_trials`; missing ones have the values of `DEFAULTS`.
         response: builds the response model.
-        records: returns all trials of the study.
 
     Raises:
         ConfigError: an option is unknown or invalid.
     """
 
-    def __init__(
-        self, options: Mapping[str, Any], response: Response, records: Callable[[], Sequence[TrialRecord]]
-    ) -> None:
+    def __init__(self, options: Options, response: Response) -> None:
         check_options(options)
         chosen = {**DEFAULTS, **options}
         self._threshold, self._min_trials = float(chosen["threshold"]), int(chosen["least_trials"])
-        self._response, self._records = response, records
+        self._response = response
         self._reasons: dict[int, str] = {}
 
-    def observe(self, number: int, progress: Progress) -> None:
-        """Do nothing: the model reads the study."""
-
-    def follow(self, number: int, progress: Progress) -> None:
-        """Do nothing: the model reads the study."""
-
-    def decide(self, number: int, progress: Progress) -> Decision:
+    def decide(self, trials: Trials, trial: TrialRecord) -> Decision:
         """Decide whether the trial continues; an evaluation without a primary score never stops it."""
-        records = shown(self._records(), number, progress)
         if (
-            not progress.has_primary_score
-            or len(self._response.ended(records)) < self._min_trials
-            or not self._response.learned([records[number]])
+            not trial.curve[-1].has_primary_score
+            or len(self._response.ended(trials.records)) < self._min_trials
+            or not self._response.learned([trial])
         ):
             return Decision.CONTINUE
-        improvement = self._response.model(records).improvement_chance(number)
+        improvement = self._response.model(trials.records).improvement_chance(trial.number)
         if improvement.chance >= self._threshold:
             return Decision.CONTINUE
         rival = f"; trial {improvement.rival} is ahead" if improvement.rival is not None else ""
-        self._reasons[number] = f"a later point joins the front with probability {improvement.chance:.2g}{rival}"
+        self._reasons[trial.number] = f"a later point joins the front with probability {improvement.chance:.2g}{rival}"
         return Decision.STOP
-
-    def close(self, number: int, state: State) -> None:
-        """Do nothing."""
 
     def why(self, number: int) -> str | None:
         """Return why the trial was stopped; None if this process did not stop it."""

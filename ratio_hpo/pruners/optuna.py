@@ -1,4 +1,4 @@
-"""The pruner interface, and Optuna's pruners for a study of two objectives, run on shadow studies.
+"""Optuna's pruners for a study of two objectives, run on shadow studies.
 
 An Optuna pruner needs one objective and intermediate values, which a study of two objectives cannot have. So each stage
 has a single-objective shadow study in memory, whose values are the primary score at rungs 1..R. A trial enters the next
@@ -14,17 +14,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import NamedTuple
 
 import optuna
 from optuna import pruners
 from optuna.trial import TrialState
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.names import PRUNERS
-from ratio_hpo.core.trial import Decision, Progress, State
-from ratio_hpo.core.yaml import did_you_mean
-from ratio_hpo.pruners.front import check_options
+from ratio_hpo.core.extensions import Options
+from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
+from ratio_hpo.pruners.base import PrunerContext
+from ratio_hpo.surrogate.trials import Trials
 
 WILCOXON_LANGUAGES = 4
 
@@ -45,32 +45,23 @@ _FACTORIES: dict[str, Callable[..., pruners.BasePruner]] = {
 }
 
 
-def check_pruner_name(name: str) -> None:
-    """Check that a pruner exists.
-
-    Raises:
-        ConfigError: the name is unknown; the message suggests the nearest known name.
-    """
-    if name not in PRUNERS:
-        raise ConfigError(f"pruner: unknown pruner {name!r} ({did_you_mean(name, list(PRUNERS))})")
-
-
-def check_pruner(name: str, options: Mapping[str, Any], languages: Sequence[str]) -> None:
-    """Check the name and the options of a pruner, and that Wilcoxon has at least four languages.
+def check_optuna(name: str, options: Options, languages: Sequence[str]) -> None:
+    """Check the options of a pruner, and that Wilcoxon has at least four languages.
 
     Raises:
         ConfigError: one of these checks fails.
     """
-    check_pruner_name(name)
     if name == "wilcoxon" and len(languages) < WILCOXON_LANGUAGES:
         raise ConfigError(
             f"pruner: wilcoxon needs {WILCOXON_LANGUAGES} target languages or more, but got {len(languages)}; "
             "choose another pruner"
         )
-    if name == "front":
-        check_options(options)
-    else:
-        _make(name, options, 4)
+    _make(name, options, 4)
+
+
+def make_optuna(name: str, options: Options, context: PrunerContext) -> OptunaPruner:
+    """Return the pruner of a study."""
+    return OptunaPruner(name, options, context.rungs, context.languages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,28 +88,13 @@ class _CurrentStage:
     new: list[str] = field(default_factory=list)
 
 
-class Pruner(Protocol):
-    """Interface of a pruner, which decides whether trials stop early."""
+class _Event(NamedTuple):
+    """What happened to a trial: an evaluation, or its end if `progress` is None; events sort in order of time."""
 
-    def observe(self, number: int, progress: Progress) -> None:
-        """Record an evaluation of a trial. Evaluations arrive in the order in which they were measured."""
-        ...
-
-    def decide(self, number: int, progress: Progress) -> Decision:
-        """Decide whether the trial continues after the last observed evaluation. Called once for each evaluation."""
-        ...
-
-    def follow(self, number: int, progress: Progress) -> None:
-        """Record an evaluation that another driver has already decided on."""
-        ...
-
-    def close(self, number: int, state: State) -> None:
-        """Record the end of a trial; RUNNING means that all its work is done and only its values are missing."""
-        ...
-
-    def why(self, number: int) -> str | None:
-        """Return why the trial was stopped, or None if the pruner gives no reason."""
-        ...
+    time: float
+    is_end: bool
+    trial: TrialRecord
+    progress: Progress | None
 
 
 class OptunaPruner:
@@ -132,17 +108,51 @@ class OptunaPruner:
     """
 
     def __init__(
-        self, name: str, options: Mapping[str, Any], rungs: Mapping[str, Sequence[int]], languages: Sequence[str]
+        self, name: str, options: Options, rungs: Mapping[str, Sequence[int]], languages: Sequence[str]
     ) -> None:
-        check_pruner(name, options, languages)
+        check_optuna(name, options, languages)
         self._by_language = name == "wilcoxon"
         self._rungs, self._languages = {stage: list(grid) for stage, grid in rungs.items()}, list(languages)
         self._make = lambda number: _make(name, options, number)
         self._studies: dict[str, optuna.Study] = {}
         self._entered: dict[tuple[str, int], optuna.Trial] = {}
         self._current: dict[int, _CurrentStage] = {}
+        self._num_seen: dict[int, int] = {}
+        self._closed: set[int] = set()
 
-    def observe(self, number: int, progress: Progress) -> None:
+    def decide(self, trials: Trials, trial: TrialRecord) -> Decision:
+        """Decide whether a trial continues; it always does between rungs.
+
+        The decisions on evaluations since the last call are repeated first, because later decisions of some pruners
+        depend on them.
+        """
+        for event in self._new_events(trials, trial):
+            if event.progress is None:
+                self._closed.add(event.trial.number)
+                self._close(event.trial.number, event.trial.state)
+            else:
+                self._num_seen[event.trial.number] = self._num_seen.get(event.trial.number, 0) + 1
+                self._observe(event.trial.number, event.progress)
+                self._decide(event.trial.number, event.progress)
+        self._num_seen[trial.number] = len(trial.curve)
+        self._observe(trial.number, trial.curve[-1])
+        return self._decide(trial.number, trial.curve[-1])
+
+    def _new_events(self, trials: Trials, trial: TrialRecord) -> list[_Event]:
+        """Return what happened since the last call, in order of time, without the evaluation to decide on."""
+        events = []
+        for record in trials.records:
+            if record.number in self._closed:
+                continue
+            curve = record.curve[:-1] if record.number == trial.number else record.curve
+            new = curve[self._num_seen.get(record.number, 0) :]
+            events += [_Event(point.time or 0.0, False, record, point) for point in new]
+            if record.state.finished or record.done:
+                last = curve[-1].time or 0.0 if curve else 0.0
+                events.append(_Event(max(record.ended or 0.0, last), True, record, None))
+        return sorted(events, key=lambda event: (event.time, event.is_end, event.trial.number))
+
+    def _observe(self, number: int, progress: Progress) -> None:
         """Record an evaluation; one that is not at a rung is ignored."""
         rung_values = self._rung_values(progress)
         if not rung_values:
@@ -164,8 +174,8 @@ class OptunaPruner:
             self._enter(rung_value.key, number, rung_value.rungs).report(rung_value.value, rung_value.rung)
             current.seen[rung_value.key] = (rung_value.rung, rung_value.value)
 
-    def decide(self, number: int, progress: Progress) -> Decision:
-        """Decide whether the trial continues; it always does between rungs."""
+    def _decide(self, number: int, progress: Progress) -> Decision:
+        """Decide whether the trial continues after its last observed evaluation."""
         rung_values = self._rung_values(progress)
         if not rung_values or (self._by_language and not progress.has_primary_score):
             return Decision.CONTINUE
@@ -178,15 +188,8 @@ class OptunaPruner:
             self._finish(keys[0], number, TrialState.COMPLETE, progress.primary_score)
         return Decision.STOP if sum(stops) * 2 > len(stops) else Decision.CONTINUE
 
-    def follow(self, number: int, progress: Progress) -> None:
-        """Record an evaluation and repeat the decision, because later decisions of some pruners depend on it."""
-        self.observe(number, progress)
-        self.decide(number, progress)
-
-    def why(self, number: int) -> str | None:
-        return None
-
-    def close(self, number: int, state: State) -> None:
+    def _close(self, number: int, state: State) -> None:
+        """End a trial in its last shadows; RUNNING means that all its work is done and only its values are missing."""
         current = self._current.pop(number, None)
         for key, (_, value) in current.seen.items() if current is not None else ():
             if state in (State.COMPLETE, State.RUNNING):
@@ -270,7 +273,7 @@ def _mean_of(scores: Mapping[str, float], target: str) -> float | None:
     return scores.get(f"{target}/mean")
 
 
-def _make(name: str, options: Mapping[str, Any], rungs: int) -> pruners.BasePruner:
+def _make(name: str, options: Options, rungs: int) -> pruners.BasePruner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -6,21 +6,20 @@ Benchmarks compare samplers that learn with these rules.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.extensions import Options
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.trial import Params
 from ratio_hpo.core.yaml import check_options
 from ratio_hpo.data.mixing import SPREADS, SourceSize, window_ratio
-from ratio_hpo.samplers.optuna import Coordinates, fixed_values
+from ratio_hpo.samplers.base import SamplerContext
 from ratio_hpo.space import Space
 from ratio_hpo.surrogate.acquisition import even
-
-if TYPE_CHECKING:
-    from ratio_hpo.study.state import StudyState
+from ratio_hpo.surrogate.trials import Trials
 
 Shares = dict[str, float]
 Sizes = Mapping[str, SourceSize]
@@ -69,6 +68,13 @@ proportional to size, uniform, proportional to size to the power of 1 / T, and u
 (arXiv 2304.09151)."""
 
 
+def make_rule(name: str, options: Options, context: SamplerContext) -> RuleSampler:
+    """Return the sampler of a study."""
+    return RuleSampler(
+        name, options, space=context.space, sources=context.sources, windows=context.windows, seed=context.seed
+    )
+
+
 class RuleSampler:
     """A sampler that cycles through the mixtures of one rule.
 
@@ -84,12 +90,10 @@ class RuleSampler:
         ConfigError: an option is unknown or invalid, sizes are missing, or the space has no mixture.
     """
 
-    needs_trial = False
-
     def __init__(
         self,
         name: str,
-        options: Mapping[str, Any],
+        options: Options,
         *,
         space: Space,
         sources: Sizes,
@@ -110,14 +114,14 @@ class RuleSampler:
         self._space, self._seed = space, seed
         self._rest = [key for key in space.parameters if key not in mixtures[0]]
 
-    def propose(self, view: StudyState, number: int) -> Coordinates:
+    def propose(self, trials: Trials, number: int) -> Params:
         rng = np.random.default_rng(integer_hash("rule", self._seed, number))
         mixture = self._mixtures[number % len(self._mixtures)]
-        return fixed_values(self._space, {**even(self._space, rng, 1)[0], **mixture})
+        return {**even(self._space, rng, 1)[0], **mixture}
 
-    def exhausted(self, view: StudyState) -> bool:
+    def exhausted(self, trials: Trials) -> bool:
         """Return whether every mixture was tried; never true if other parameters are searched too."""
-        num_sampled = sum(record.kind == "sampled" for record in view.records)
+        num_sampled = sum(record.kind == "sampled" for record in trials.records)
         return not self._rest and num_sampled >= len(self._mixtures)
 
 

@@ -11,24 +11,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.extensions import Options
 from ratio_hpo.core.fingerprint import integer_hash
-from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.core.trial import Params, TrialRecord
 from ratio_hpo.core.yaml import check_options
 from ratio_hpo.data.mixing import SourceSize
+from ratio_hpo.samplers.base import SamplerContext
 from ratio_hpo.samplers.baseline_mixtures import check_mixture, mixture_params
-from ratio_hpo.samplers.optuna import Coordinates, fixed_values
 from ratio_hpo.surrogate.acquisition import drawn
 from ratio_hpo.surrogate.features import OTHERS
 from ratio_hpo.surrogate.response import Response
-
-if TYPE_CHECKING:
-    from ratio_hpo.study.state import StudyState
+from ratio_hpo.surrogate.trials import Trials
 
 Array = NDArray[np.float64]
 
@@ -40,6 +39,11 @@ CONCENTRATIONS = (0.1, 5.0)
 
 RIDGE = 1e-2
 MIN_ERROR = 1e-3
+
+
+def make_law(name: str, options: Options, context: SamplerContext) -> LawSampler:
+    """Return the sampler of a study."""
+    return LawSampler(name, options, context.response, sources=context.sources, seed=context.seed)
 
 
 class LawSampler:
@@ -57,10 +61,8 @@ class LawSampler:
         ConfigError: an option is unknown or invalid, or the space has no mixture.
     """
 
-    needs_trial = False
-
     def __init__(
-        self, name: str, options: Mapping[str, Any], response: Response, *, sources: Mapping[str, SourceSize], seed: int
+        self, name: str, options: Options, response: Response, *, sources: Mapping[str, SourceSize], seed: int
     ) -> None:
         check_options(f"sampler: {name}", options, ["design", "model"] if name == "regmix" else ["design"])
         check_mixture(response.space, name)
@@ -75,19 +77,16 @@ class LawSampler:
             _lightgbm()
         self._sizes = {key: float(size.windows) for key, size in sources.items() if not size.auxiliary}
 
-    def propose(self, view: StudyState, number: int) -> Coordinates:
+    def propose(self, trials: Trials, number: int) -> Params:
         rng = np.random.default_rng(integer_hash(self._name, self._seed, number))
-        records = self._response.ended(view.records[:number])
+        records = self._response.ended(trials.records[:number])
         if len(records) < self._design:
             shares = self._simulate(rng, 1)[0]
         else:
             shares = self._best_mixture(records, rng)
         named = dict(zip(self._response.features.parts, shares.tolist(), strict=True))
         mixture = mixture_params(self._space, named, named.get(OTHERS, 0.0))
-        return fixed_values(self._space, {**drawn(self._space, rng), **mixture})
-
-    def exhausted(self, view: StudyState) -> bool:
-        return False
+        return {**drawn(self._space, rng), **mixture}
 
     def _best_mixture(self, records: Sequence[TrialRecord], rng: np.random.Generator) -> Array:
         """Return the mixture that the mixing law predicts to be best."""

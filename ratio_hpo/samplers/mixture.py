@@ -11,18 +11,21 @@ makes the same proposals.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ratio_hpo.core.extensions import Options
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.trial import Params, TrialRecord
-from ratio_hpo.samplers.optuna import Coordinates, fixed_values
+from ratio_hpo.core.yaml import check_options
+from ratio_hpo.samplers.base import SamplerContext
 from ratio_hpo.space import Steps
 from ratio_hpo.surrogate.acquisition import even, many
 from ratio_hpo.surrogate.response import Response
 from ratio_hpo.surrogate.study_model import StudyModel
+from ratio_hpo.surrogate.trials import Trials
+from ratio_hpo.surrogate.warm_start import beliefs
 
 Array = NDArray[np.float64]
 
@@ -47,13 +50,14 @@ OPTIONS = ("warm_start", "prior")
 """Options for priors: see `warm_start.py`."""
 
 
-class ObservedTrials(Protocol):
-    """The part of `StudyState` that the sampler reads."""
-
-    records: list[TrialRecord]
-
-    @property
-    def reuses(self) -> bool: ...
+def make_mixture(name: str, options: Options, context: SamplerContext) -> MixtureProposals:
+    """Return the sampler of a study."""
+    check_options(f"sampler: {name}", options, OPTIONS)
+    response = context.response
+    if options:  # reports use a model without priors
+        response = context.new_response()
+        response.priors += beliefs(response, context.study, options, context.known)
+    return MixtureProposals(response, seed=context.seed)
 
 
 class MixtureProposals:
@@ -64,24 +68,17 @@ class MixtureProposals:
         seed: seed of the proposals.
     """
 
-    needs_trial = False
-
     def __init__(self, response: Response, *, seed: int) -> None:
         self._response, self._space, self._seed = response, response.space, seed
         dimensions = sum(domain.dimensions for domain in self._space.parameters.values())
         self._design = min(max(dimensions + 1, MIN_DESIGN), MAX_DESIGN)
 
-    def propose(self, view: ObservedTrials, number: int) -> Coordinates:
+    def propose(self, trials: Trials, number: int) -> Params:
         rng = np.random.default_rng(integer_hash("mixture", self._seed, number))
-        records = view.records[:number]
+        records = trials.records[:number]
         if len(self._response.ended(records)) < self._design:
-            params = self._design_point(records, rng)
-        else:
-            params = self._best_candidate(self._response.model(records), reuses=view.reuses, rng=rng)
-        return fixed_values(self._space, params)
-
-    def exhausted(self, view: ObservedTrials) -> bool:
-        return False
+            return self._design_point(records, rng)
+        return self._best_candidate(self._response.model(records), reuses=trials.reuses, rng=rng)
 
     def _design_point(self, records: Sequence[TrialRecord], rng: np.random.Generator) -> Params:
         """Return a candidate far from all trials; with priors, alternate with the best candidate of the priors."""

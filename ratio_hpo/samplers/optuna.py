@@ -1,11 +1,11 @@
-"""The sampler interface, and adapters of Optuna's samplers."""
+"""Optuna's samplers as samplers of a study."""
 
 from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from optuna import Study, samplers
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
@@ -13,15 +13,13 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.extensions import Options
 from ratio_hpo.core.fingerprint import integer_hash
-from ratio_hpo.core.names import SAMPLERS
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params
-from ratio_hpo.core.yaml import did_you_mean
-from ratio_hpo.space import Space, Steps, StepSweep
+from ratio_hpo.samplers.base import SamplerContext
+from ratio_hpo.space import Coordinates, Space, Steps, StepSweep
 from ratio_hpo.storage.records import KIND
-
-if TYPE_CHECKING:
-    from ratio_hpo.study.state import StudyState
+from ratio_hpo.surrogate.trials import Trials
 
 SEEDS = 2**32
 """Upper bound of the seeds of NumPy's legacy generators, which Optuna's samplers use."""
@@ -55,45 +53,16 @@ def distributions(space: Space) -> dict[str, BaseDistribution]:
     }
 
 
-def fixed_values(space: Space, params: Params) -> dict[str, float | int]:
-    """Return parameters in Optuna's representation: unit-cube coordinates, and the index of an unordered choice."""
-    categories = space.categories()
-    cube = space.encode(params)
-    return {name: int(value * categories[name]) if name in categories else value for name, value in cube.items()}
-
-
-def cube_of(space: Space, place: Mapping[str, float]) -> dict[str, float]:
-    """Return unit-cube coordinates from Optuna's representation; a category maps to the middle of its interval."""
-    categories = space.categories()
-    return {name: (v + 0.5) / categories[name] if name in categories else v for name, v in place.items()}
-
-
-Coordinates = dict[str, float]
-"""A point in Optuna's representation, by coordinate: a number in [0, 1], or the index of an unordered choice."""
-
-
-class Sampler(Protocol):
-    """Interface of a sampler, which proposes the parameters of trials.
-
-    Attributes:
-        needs_trial: whether the trial must be stored before its parameters are proposed.
-    """
-
-    needs_trial: bool
-
-    def propose(self, view: StudyState, number: int) -> Coordinates:
-        """Return every coordinate of a trial, given the study state."""
-        ...
-
-    def exhausted(self, view: StudyState) -> bool:
-        """Return whether the sampler has no more proposals."""
-        ...
+def make_optuna(name: str, options: Options, context: SamplerContext) -> OptunaSampler:
+    """Return the sampler of a study."""
+    return OptunaSampler(name, options, space=context.space, seed=context.seed)
 
 
 class OptunaSampler:
     """An Optuna sampler, rebuilt for each trial from (seed, number), so that a resumed study proposes the same trials.
 
-    The sequence samplers (qmc, grid) store their position in the storage instead.
+    The sequence samplers (qmc, grid) store their position in the storage instead. The sampler reads `study`, the open
+    Optuna study, which is set when the study is opened.
 
     Args:
         name: name of the sampler.
@@ -102,36 +71,41 @@ class OptunaSampler:
         seed: seed of the study.
 
     Raises:
-        ConfigError: the name is unknown, or an option is invalid.
+        ConfigError: an option is invalid.
     """
 
-    def __init__(self, name: str, options: Mapping[str, Any], *, space: Space, seed: int) -> None:
-        check_sampler(name)
+    study: Study
+
+    def __init__(self, name: str, options: Options, *, space: Space, seed: int) -> None:
         self._name, self._options, self._space, self._seed = name, dict(options), space, seed
         self.needs_trial = name != "random"  # the other samplers store attributes with the trial
         self._distributions = distributions(space)
         self._make(0)
 
-    def propose(self, view: StudyState, number: int) -> Coordinates:
-        sampler, study = self._make(number), shown(view.optuna)
+    def propose(self, trials: Trials, number: int) -> Params:
+        return self._space.params_at(self.coordinates(number))
+
+    def coordinates(self, number: int) -> Coordinates:
+        """Return the coordinates of a trial as Optuna proposes them, which is what Optuna must find stored."""
+        sampler, study = self._make(number), shown(self.study)
         if self._name == "random":  # it ignores earlier trials, so none are read
             trial = create_trial(state=TrialState.WAITING)
             return {name: sampler.sample_independent(study, trial, name, d) for name, d in self._distributions.items()}
-        trial = view.optuna.get_trials(deepcopy=False)[number]
+        trial = self.study.get_trials(deepcopy=False)[number]
         if self._name == "grid" and "fixed_params" in trial.system_attrs:
             # an enqueued trial is not a grid point: draw the parameters that the user left out
             sampler = samplers.RandomSampler(seed=integer_hash("sampler", self._seed, number) % SEEDS)
         sampler.before_trial(study, trial)
-        trial = view.optuna.get_trials(deepcopy=False)[number]
+        trial = self.study.get_trials(deepcopy=False)[number]
         coordinates = sampler.sample_relative(study, trial, sampler.infer_relative_search_space(study, trial))
         for name, distribution in self._distributions.items():
             if name not in coordinates:
                 coordinates[name] = sampler.sample_independent(study, trial, name, distribution)
         return coordinates
 
-    def exhausted(self, view: StudyState) -> bool:
-        sampler = self._make(len(view.records))
-        return isinstance(sampler, samplers.GridSampler) and sampler.is_exhausted(view.optuna)
+    def exhausted(self, trials: Trials) -> bool:
+        sampler = self._make(len(trials.records))
+        return isinstance(sampler, samplers.GridSampler) and sampler.is_exhausted(self.study)
 
     def _make(self, number: int) -> samplers.BaseSampler:
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -161,16 +135,6 @@ def shown(study: Study) -> Study:
 
     visible_study._get_trials = get_visible_trials  # type: ignore[method-assign]
     return visible_study
-
-
-def check_sampler(name: str) -> None:
-    """Check that a sampler exists.
-
-    Raises:
-        ConfigError: the name is unknown; the message suggests the nearest known name.
-    """
-    if name not in SAMPLERS:
-        raise ConfigError(f"sampler: unknown sampler {name!r} ({did_you_mean(name, list(SAMPLERS))})")
 
 
 def _grid(space: Space, parts: int = GRID_PARTS) -> dict[str, list[Any]]:

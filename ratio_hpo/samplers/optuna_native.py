@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,23 +16,16 @@ from optuna.trial import FrozenTrial, TrialState
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.trial import Params, Progress, State, TrialRecord
 from ratio_hpo.samplers.mixture import MixtureProposals
-from ratio_hpo.samplers.optuna import SEEDS, cube_of
+from ratio_hpo.samplers.optuna import SEEDS
 from ratio_hpo.space import Choice, LogUniform, Ratio, Space, Steps, Uniform
 from ratio_hpo.surrogate.planned_curve import PlannedCurves
 from ratio_hpo.surrogate.response import Response
+from ratio_hpo.surrogate.trials import Trials
 
 SCORES = "scores"
 """User attribute of a trial: maps names to the scores whose mean is its value; each score is modelled separately."""
 
 _STAGE = "training"
-
-
-@dataclass
-class _View:
-    """The study state that the sampler reads."""
-
-    records: list[TrialRecord]
-    reuses: bool = field(default=False)
 
 
 class MixtureSampler(samplers.BaseSampler):
@@ -88,8 +80,8 @@ class MixtureSampler(samplers.BaseSampler):
         targets = {f"objective {k}": float(weight) for k, weight in enumerate(weights)} if count > 1 else {}
         curves = PlannedCurves(self._space, {_STAGE: (1,)}, 1.0, "windows")
         sampler = MixtureProposals(Response(self._space, curves, targets), seed=self._seed)
-        coordinates = sampler.propose(_View(self._records(trials, study.directions, weights)), trial.number)
-        cube = cube_of(self._space, coordinates)
+        records = self._records(trials, study.directions, weights)
+        cube = self._space.encode(sampler.propose(Trials(space=self._space, records=records), trial.number))
         return self._suggested(self._space.decode(cube), cube)
 
     def sample_independent(

@@ -1,100 +1,68 @@
-"""Build the sampler and the pruner of a study by name.
-
-The default ones use the response model; the others are baseline mixtures, mixing laws, or Optuna's.
-"""
+"""The samplers, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.names import LAWS, RULED
-from ratio_hpo.core.plans import UNPLANNED, TrialPlan
-from ratio_hpo.core.trial import Params, TrialRecord
-from ratio_hpo.core.yaml import check_options
-from ratio_hpo.pruners.front import FrontPruner
-from ratio_hpo.pruners.optuna import OptunaPruner, Pruner
-from ratio_hpo.samplers import mixture
-from ratio_hpo.samplers.baseline_mixtures import RuleSampler
-from ratio_hpo.samplers.mixing_laws import LawSampler
-from ratio_hpo.samplers.optuna import OptunaSampler, Sampler
-from ratio_hpo.samplers.step_sweep import StepSweeps
-from ratio_hpo.study.plan import StudyPlan
-from ratio_hpo.surrogate.planned_curve import PlannedCurves
-from ratio_hpo.surrogate.response import Response
-from ratio_hpo.surrogate.warm_start import Known, beliefs
+from ratio_hpo.core.extensions import Options, Registry, make
 
-Named = tuple[str, Mapping[str, Any]]
+if TYPE_CHECKING:
+    from ratio_hpo.samplers.base import Sampler, SamplerContext
 
+RULED = ("reference_only", "proportional", "uniform", "temperature", "unimax")
+"""Samplers that propose a fixed baseline mixture."""
 
-@dataclass(frozen=True, slots=True)
-class Components:
-    """Sampler, step sweeps, pruner and response model of a study."""
+LAWS = ("regmix", "olmix")
+"""Samplers that fit a mixing law."""
 
-    sampler: Sampler
-    step_sweeps: StepSweeps
-    pruner: Pruner
-    response: Response
+SAMPLERS: Registry[Any] = Registry(
+    "sampler",
+    {
+        "mixture": "ratio_hpo.samplers.mixture:make_mixture",
+        **dict.fromkeys(
+            ("tpe", "gp", "nsga2", "nsga3", "qmc", "random", "grid"), "ratio_hpo.samplers.optuna:make_optuna"
+        ),
+        **dict.fromkeys(RULED, "ratio_hpo.samplers.baseline_mixtures:make_rule"),
+        **dict.fromkeys(LAWS, "ratio_hpo.samplers.mixing_laws:make_law"),
+    },
+)
+"""Built-in samplers are functions of name, options and context; others are called with their options alone."""
 
 
-def make_components(
-    plan: StudyPlan,
-    sampler: Named,
-    pruner: Named,
-    plan_trial: Callable[[Params, int], TrialPlan],
-    records: Callable[[], Sequence[TrialRecord]],
-    known: Known,
-) -> Components:
-    """Build the components of a study.
+def register_sampler(name: str, factory: Any) -> None:
+    """Register a sampler, so that `sampler=name` and `sampler: {name: …, options: {…}}` find it.
 
     Args:
-        sampler: name and options.
-        pruner: name and options.
-        plan_trial: returns the plan of a trial from its parameters and seed.
-        records: returns all trials so far.
-        known: returns a stored study by name, for a warm start.
+        name: Name of the sampler.
+        factory: Class or function that returns a sampler; it gets the options as keyword arguments.
 
     Raises:
-        ConfigError: a name is unknown, or an option is invalid.
-        StudyError: the study of the warm start does not exist or does not match this one.
+        ConfigError: The name is that of a built-in sampler, or is not valid.
     """
+    SAMPLERS.register(name, factory)
 
-    def planned(params: Params) -> TrialPlan:
-        try:
-            return plan_trial(params, plan.seed)
-        except (ConfigError, ValueError):  # the trial itself fails later and reports the reason
-            return UNPLANNED
 
-    curves = PlannedCurves(plan.space, plan.rungs, plan.largest_cost, plan.about.cost_unit, planned)
+def check_sampler(name: str) -> None:
+    """Check that a sampler exists, and that one that is not built in can be made without arguments if named by path.
 
-    def response() -> Response:
-        metadata = plan.about
-        return Response(plan.space, curves, metadata.targets, weights=metadata.weights, looks_ahead=plan.looks_ahead)
+    Raises:
+        ConfigError: The name is unknown, or it is no sampler; with the nearest known name.
+    """
+    factory = SAMPLERS.find(name)
+    if ":" in name:
+        make("sampler", name, factory, {}, method="propose")
 
-    name, options = sampler
-    study_response = response()
-    chosen_sampler: Sampler
-    if name == "mixture":
-        check_options(f"sampler: {name}", options, mixture.OPTIONS)
-        sampler_response = study_response
-        if options:  # reports use a model without priors
-            sampler_response = response()
-            sampler_response.priors += beliefs(sampler_response, plan.name, options, known)
-        chosen_sampler = mixture.MixtureProposals(sampler_response, seed=plan.seed)
-    elif name in RULED:
-        longest = float(next(iter(plan.rungs.values()), (1,))[-1])
-        chosen_sampler = RuleSampler(
-            name, options, space=plan.space, sources=plan.sources, windows=longest, seed=plan.seed
-        )
-    elif name in LAWS:
-        chosen_sampler = LawSampler(name, options, study_response, sources=plan.sources, seed=plan.seed)
-    else:
-        chosen_sampler = OptunaSampler(name, options, space=plan.space, seed=plan.seed)
-    step_sweeps = StepSweeps(plan.space, study_response)
-    name, options = pruner
-    if name == "front":
-        return Components(chosen_sampler, step_sweeps, FrontPruner(options, study_response, records), study_response)
-    optuna_pruner = OptunaPruner(name, options, plan.rungs, plan.languages)
-    return Components(chosen_sampler, step_sweeps, optuna_pruner, study_response)
+
+def make_sampler(name: str, options: Options, context: SamplerContext) -> Sampler:
+    """Return a sampler by name.
+
+    Raises:
+        ConfigError: The name is unknown, or an option is invalid.
+        StudyError: The study of a warm start does not exist or does not match this one.
+    """
+    factory = SAMPLERS.find(name)
+    if SAMPLERS.is_built_in(name):
+        return factory(name, options, context)
+    from ratio_hpo.samplers.base import CheckedSampler
+
+    return CheckedSampler(make("sampler", name, factory, options, method="propose"), name)

@@ -10,9 +10,8 @@ import itertools
 from collections.abc import Sequence
 
 from ratio_hpo.core.trial import Params, TrialRecord
-from ratio_hpo.pruners.front import MIN_TRIALS, THRESHOLD
 from ratio_hpo.space import Space, StepSweep
-from ratio_hpo.surrogate.response import Response
+from ratio_hpo.surrogate.response import MIN_JOINING, MIN_TRIALS, Response
 
 
 class StepSweeps:
@@ -49,4 +48,4 @@ class StepSweeps:
             return untried or [params]
         chances = self._response.model(records).chances(sweep)
         return [trial_params for trial_params, chance in zip(sweep, chances.tolist(), strict=True)
-                if trial_params in untried and (chance >= THRESHOLD or trial_params == params)]  # fmt: skip
+                if trial_params in untried and (chance >= MIN_JOINING or trial_params == params)]  # fmt: skip

@@ -27,6 +27,9 @@ DOMAINS: dict[str, type] = {
 }
 """The domain classes, by their names in YAML."""
 
+Coordinates = dict[str, float]
+"""A point of a space as Optuna stores it, by coordinate: a number in [0, 1], or the index of an unordered choice."""
+
 KEYS = ["name", "description", "objective", "parameters"]
 
 
@@ -77,6 +80,17 @@ class Space:
             key: domain.decode(tuple(cube[name] for name in _coordinate_names(key, domain)))
             for key, domain in self.parameters.items()
         }
+
+    def coordinates_of(self, params: Params) -> Coordinates:
+        """Return parameters as Optuna stores them: coordinates in [0, 1], and the index of an unordered choice."""
+        categories = self.categories()
+        cube = self.encode(params)
+        return {name: int(value * categories[name]) if name in categories else value for name, value in cube.items()}
+
+    def params_at(self, coordinates: Coordinates) -> Params:
+        """Return the parameters at coordinates as Optuna stores them; the opposite of `coordinates_of`."""
+        categories = self.categories()
+        return self.decode({k: (v + 0.5) / categories[k] if k in categories else v for k, v in coordinates.items()})
 
     def contains(self, params: Params) -> bool:
         """Return whether every parameter of the space is given and within its domain."""

@@ -16,12 +16,13 @@ from pydantic import TypeAdapter
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.metrics.front import point_key
 from ratio_hpo.storage.retrying_storage import RetryingStorage
+from ratio_hpo.surrogate.evidence import FIRST_FIT
 from ratio_hpo.surrogate.response import Response
 
 KEY = "advice"
 """Study attribute that stores the advice."""
 
-MIN_TRIALS = 8
+MIN_TRIALS = FIRST_FIT
 """Number of ended trials that the model needs."""
 
 WORK = 0.05

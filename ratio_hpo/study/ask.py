@@ -10,20 +10,20 @@ from typing import Any
 
 from ratio_hpo.core.errors import WorkBlocked, in_one_line
 from ratio_hpo.core.files import is_fault
-from ratio_hpo.core.plans import TRIAL_PLAN, TrialPlan
+from ratio_hpo.core.plans import TRIAL_PLAN
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, State
 from ratio_hpo.core.urls import shown_words
-from ratio_hpo.samplers.optuna import Coordinates, Sampler, cube_of, distributions, fixed_values
+from ratio_hpo.samplers.base import FiniteSampler, Sampler, SamplerError
+from ratio_hpo.samplers.optuna import OptunaSampler, distributions
 from ratio_hpo.samplers.step_sweep import StepSweeps
+from ratio_hpo.space import Coordinates
 from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.retrying_storage import of_database
+from ratio_hpo.study.components import PlanTrial
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.running_trials import RunningTrial, RunningTrials, TrialAssignment, TrialInit
 from ratio_hpo.study.state import StudyState
 from ratio_hpo.study.tell import TrialFinisher
-
-PlanTrial = Callable[[Params, int], TrialPlan]
-"""Resolves parameters and a training seed to a trial plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,11 @@ class TrialStarter:
         self._running, self._state, self._finisher = running, state, finisher
         self._plan_trial, self._settings, self._refresh = plan_trial, dict(settings), refresh
         self._domains = distributions(plan.space)
+        self._needs_trial = isinstance(sampler, OptunaSampler) and sampler.needs_trial
+
+    def is_exhausted(self) -> bool:
+        """Return whether the sampler has no more proposals."""
+        return isinstance(self._sampler, FiniteSampler) and self._sampler.exhausted(self._state.trials())
 
     def next(self, most_trials: int) -> TrialAssignment | None:
         """Claim the next waiting trial, or create a new one.
@@ -86,11 +91,11 @@ class TrialStarter:
             ready = self._ready(waiting)
             if count - len(waiting) >= most_trials or (waiting and not ready and count >= most_trials):
                 return None
-            if not waiting and self._sampler.exhausted(self._state):
+            if not waiting and self.is_exhausted():
                 return None
             number = ready[0] if ready else count
             trial_id = self._state.trial_id(number) if ready else None
-            init = None if self._sampler.needs_trial else self._trial_init(number)
+            init = None if self._needs_trial else self._trial_init(number)
             claim = self._running.begin(self._study_id, count, trial_id, init if isinstance(init, TrialInit) else None)
             assignment = None
             if claim is not None:
@@ -128,7 +133,7 @@ class TrialStarter:
             coordinates, params, step_sweeps = self._resolve(number, stored)
             plan = self._plan_trial(params, seed)
         except Exception as error:  # the objective may refuse parameters with any error; it fails only this trial
-            if of_database(error) is not None or isinstance(error, WorkBlocked) or is_fault(error):
+            if of_database(error) is not None or isinstance(error, WorkBlocked | SamplerError) or is_fault(error):
                 raise
             return _Refusal(shown_words(in_one_line(error)), shown_words(traceback.format_exc()))
         attributes: dict[str, Any] = {
@@ -168,15 +173,20 @@ class TrialStarter:
         if stored.get(rec.KIND) == NO_INTERMEDIATE:
             return {}, dict(stored[rec.PARAMS]), []
         if rec.PARAMS in stored:
-            return fixed_values(space, stored[rec.PARAMS]), stored[rec.PARAMS], []
+            return space.coordinates_of(stored[rec.PARAMS]), stored[rec.PARAMS], []
         requested = {key: value for key, value in stored.get(rec.ASKED, {}).items() if key in space.parameters}
-        coordinates = fixed_values(space, requested) if requested else {}
+        coordinates = space.coordinates_of(requested)
         if any(name not in coordinates for name in self._domains):
-            coordinates = {**self._sampler.propose(self._state, number), **coordinates}
-        params = {**space.decode(cube_of(space, coordinates)), **requested}
+            coordinates = {**self._propose(number), **coordinates}
+        params = {**space.params_at(coordinates), **requested}
         if requested:
             return coordinates, params, []
         first, *others = self._step_sweeps.of(params, self._state.records[:number])
         if first != params:
-            coordinates = {**coordinates, **fixed_values(space, first)}
+            coordinates = {**coordinates, **space.coordinates_of(first)}
         return coordinates, first, others
+
+    def _propose(self, number: int) -> Coordinates:
+        if isinstance(self._sampler, OptunaSampler):
+            return self._sampler.coordinates(number)
+        return self._plan.space.coordinates_of(self._sampler.propose(self._state.trials(), number))

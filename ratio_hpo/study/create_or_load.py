@@ -16,7 +16,6 @@ from ratio_hpo.core.fingerprint import canonical, fingerprint
 from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, TrialRecord
 from ratio_hpo.core.yaml import did_you_mean
-from ratio_hpo.samplers.optuna import fixed_values
 from ratio_hpo.space import Space
 from ratio_hpo.storage.records import ASKED, KIND, PARAMS, PLANNED, PRUNABLE, REPLICATE_OF, SEED
 from ratio_hpo.storage.retrying_storage import RetryingStorage
@@ -157,7 +156,7 @@ def _enqueue_baselines(study: optuna.Study, plan: StudyPlan) -> None:
     for baseline in plan.baselines:
         if baseline.kind not in present:
             attributes = {KIND: baseline.kind, PARAMS: baseline.params}
-            fixed = {} if baseline.kind == NO_INTERMEDIATE else fixed_values(plan.space, baseline.params)
+            fixed = {} if baseline.kind == NO_INTERMEDIATE else plan.space.coordinates_of(baseline.params)
             study.enqueue_trial(fixed, user_attrs=attributes)
 
 
@@ -173,7 +172,7 @@ def _enqueue_planned(study: optuna.Study, plan: StudyPlan) -> None:
 
 def enqueue_params(study: optuna.Study, space: Space, params: Params, attributes: dict[str, Any]) -> None:
     """Enqueue a trial with these parameters; missing parameters are sampled when it starts."""
-    study.enqueue_trial(fixed_values(space, params), user_attrs={KIND: "enqueued", ASKED: params, **attributes})
+    study.enqueue_trial(space.coordinates_of(params), user_attrs={KIND: "enqueued", ASKED: params, **attributes})
 
 
 def _enqueue_replicates(study: optuna.Study, plan: StudyPlan) -> None:
@@ -187,7 +186,7 @@ def _enqueue_replicates(study: optuna.Study, plan: StudyPlan) -> None:
             attributes = {
                 KIND: replicate.kind, PARAMS: replicate.params, SEED: replicate.seed, REPLICATE_OF: replicate.of
             }  # fmt: skip
-            fixed = {} if replicate.kind == NO_INTERMEDIATE else fixed_values(plan.space, replicate.params)
+            fixed = {} if replicate.kind == NO_INTERMEDIATE else plan.space.coordinates_of(replicate.params)
             study.enqueue_trial(fixed, user_attrs=attributes)
 
 

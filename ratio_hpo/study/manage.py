@@ -11,7 +11,6 @@ import sqlalchemy as sql
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Params, State, TrialRecord
 from ratio_hpo.core.yaml import check_name
-from ratio_hpo.samplers.optuna import fixed_values
 from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.leases import drop_leases_of
 from ratio_hpo.storage.retrying_storage import RetryingStorage
@@ -113,7 +112,7 @@ def retry(storage: RetryingStorage, name: str | None, numbers: Sequence[int]) ->
             attributes |= {rec.REPLICATE_OF: record.replicate_of, rec.SEED: record.seed}
         if record.is_baseline or record.replicate_of is not None:
             attributes[rec.PARAMS] = record.params
-            study.enqueue_trial(fixed_values(space, record.params), user_attrs=attributes)
+            study.enqueue_trial(space.coordinates_of(record.params), user_attrs=attributes)
         else:
             enqueue_params(study, space, record.params, attributes)
     return study.study_name, new_numbers

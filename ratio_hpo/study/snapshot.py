@@ -18,6 +18,8 @@ from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.retrying_storage import RetryingStorage
 from ratio_hpo.study.advice import Advice, read_advice, recommended_trial
 from ratio_hpo.study.create_or_load import ABOUT, IDENTITY, find_study
+from ratio_hpo.surrogate.planned_curve import PlannedCurves
+from ratio_hpo.surrogate.response import Response
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,13 @@ def view_of(storage: RetryingStorage, study: optuna.Study, records: list[TrialRe
         readings=tuple(attributes[key] for key in sorted(attributes) if key.startswith(READING)),
         stores=frozenset(key.split(":")[1] for key in attributes if key.startswith(rec.CURSOR)),
     )
+
+
+def response_of(view: StudyView) -> Response:
+    """Return the response of a stored study."""
+    curves = PlannedCurves(view.space, view.about.rungs, view.largest_cost, view.about.cost_unit)
+    metadata = view.about
+    return Response(view.space, curves, metadata.targets, weights=metadata.weights, looks_ahead=metadata.looks_ahead)
 
 
 def _measure_of(records: Sequence[TrialRecord], measure: str) -> str:

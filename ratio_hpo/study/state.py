@@ -8,41 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-
-import optuna
 
 from ratio_hpo.core.errors import ScoreError
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.metrics.front import Front
-from ratio_hpo.pruners.optuna import Pruner
 from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.leases import Lease
 from ratio_hpo.storage.retrying_storage import RetryingStorage
+from ratio_hpo.study.plan import StudyPlan
+from ratio_hpo.surrogate.trials import Trials
 
 POLL_SECONDS = 0.5
 """Minimum seconds between two refreshes while this driver reports evaluations."""
-
-
-@dataclass(frozen=True, slots=True)
-class StorageUpdate:
-    """New records of other drivers, found by a refresh.
-
-    Attributes:
-        points: new evaluations, each with the number of its trial.
-        ended: trials that have ended or done all their work.
-    """
-
-    points: tuple[tuple[int, Progress], ...] = ()
-    ended: tuple[TrialRecord, ...] = ()
-
-    def show(self, pruner: Pruner) -> None:
-        """Pass the update to a pruner, in the order of measurement."""
-        for number, point in sorted(self.points, key=lambda item: (item[1].time or 0.0, item[0])):
-            pruner.follow(number, point)
-        for record in self.ended:
-            pruner.close(record.number, record.state)
 
 
 class StudyState:
@@ -50,22 +29,24 @@ class StudyState:
 
     Args:
         storage: the storage of the study.
-        study: the Optuna study, used by the adapters of Optuna's samplers.
+        plan: the plan of the study.
+        study_id: Optuna's id of the study.
         stored: returns the steps of a stage with stored weights, given its identity; None if no stages are stored.
     """
 
-    optuna: optuna.Study
     records: list[TrialRecord]
     front: Front
     paid: float
 
     def __init__(
-        self, storage: RetryingStorage, study: optuna.Study, stored: Callable[[str], Sequence[int]] | None = None
+        self,
+        storage: RetryingStorage,
+        plan: StudyPlan,
+        study_id: int,
+        stored: Callable[[str], Sequence[int]] | None = None,
     ) -> None:
-        self.optuna = study
         self.records, self.front, self.paid = [], Front(), 0.0
-        self._storage = storage
-        self._study_id = storage.get_study_id_from_name(study.study_name)
+        self._storage, self._plan, self._study_id = storage, plan, study_id
         self._ids: list[int] = []
         self._open: set[int] = set()
         self._attributes: dict[int, Mapping[str, Any]] = {}
@@ -73,7 +54,7 @@ class StudyState:
         self._stored = stored
         self._refreshed_at = -POLL_SECONDS
 
-    def refresh(self, *, but: Container[int] = (), at_once: bool = True) -> StorageUpdate:
+    def refresh(self, *, but: Container[int] = (), at_once: bool = True) -> None:
         """Refresh from the storage.
 
         Args:
@@ -81,25 +62,21 @@ class StudyState:
             at_once: if False, refresh only if the last refresh was at least half a second ago.
         """
         if not at_once and time.monotonic() - self._refreshed_at < POLL_SECONDS:
-            return StorageUpdate()
+            return
         self._refreshed_at = time.monotonic()
         open_ids = [self._ids[number] for number in sorted(self._open) if number not in but]
         changed_trials = rec.read_trials(
             self._storage, self._study_id, since=len(self.records), among=open_ids, waiting=False
         )
         self._leases = {trial.record.number: trial.lease for trial in changed_trials if trial.lease is not None}
-        return self.take_in(changed_trials)
+        self.take_in(changed_trials)
 
-    def take_in(self, changing: Sequence[rec.Stored]) -> StorageUpdate:
+    def take_in(self, changing: Sequence[rec.Stored]) -> None:
         """Add the current stored state of trials."""
-        points: list[tuple[int, Progress]] = []
-        ended: list[TrialRecord] = []
         for trial in changing:
             record = trial.record
             previous = self.records[record.number] if record.number < len(self.records) else None
-            points += self._update_record(record, previous)
-            if (record.state.finished or record.done) and not (previous and (previous.state.finished or previous.done)):
-                ended.append(record)
+            self._update_record(record, previous)
             if previous is None:
                 self._ids.append(trial.trial_id)
             if record.state.finished:
@@ -108,7 +85,6 @@ class StudyState:
             else:
                 self._attributes[record.number] = trial.attributes
                 self._open.add(record.number)
-        return StorageUpdate(tuple(points), tuple(ended))
 
     def add(self, number: int, progress: Progress) -> None:
         """Add an evaluation that this process has recorded."""
@@ -182,17 +158,25 @@ class StudyState:
                 f"{progress.stage} window {progress.windows}"
             )
 
-    @property
-    def reuses(self) -> bool:
-        """Whether stage weights are stored, so that training is paid for only once."""
-        return self._stored is not None
+    def trials(self, changed: TrialRecord | None = None) -> Trials:
+        """Return what samplers and pruners see.
+
+        Args:
+            changed: a trial with an evaluation that is not stored yet.
+        """
+        records = self.records
+        if changed is not None:
+            records = [*records[: changed.number], changed, *records[changed.number + 1 :]]
+        return Trials(space=self._plan.space, records=records, seed=self._plan.seed, front=self.front,
+                      rungs=self._plan.rungs, languages=self._plan.languages, reuses=self._stored is not None,
+                      stored_steps=self.stored_steps)  # fmt: skip
 
     def stored_steps(self, identity: str) -> list[int]:
         """Return the steps of a stage with stored weights, from which a trial resumes without paying again."""
         return [] if self._stored is None else sorted(self._stored(identity))
 
-    def _update_record(self, record: TrialRecord, previous: TrialRecord | None) -> list[tuple[int, Progress]]:
-        """Store a record by its number, and return its new evaluations."""
+    def _update_record(self, record: TrialRecord, previous: TrialRecord | None) -> None:
+        """Store a record by its number, and add its new evaluations to the front and the paid cost."""
         num_known = len(previous.curve) if previous is not None else 0
         if previous is None:
             self.records.append(replace(record, curve=()))
@@ -202,7 +186,6 @@ class StudyState:
                 self.records[record.number], curve=(*self.records[record.number].curve, progress)
             )
         self.records[record.number] = record
-        return [(record.number, progress) for progress in record.curve[num_known:]]
 
     def _add_point(self, record: TrialRecord, progress: Progress) -> None:
         paid_before = max((point.paid_cost for point in record.curve), default=0.0)

@@ -11,20 +11,22 @@ from typing import Any
 
 from ratio_hpo.core.plans import UNPLANNED
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
-from ratio_hpo.samplers.registry import make_components
+from ratio_hpo.pruners.base import ExplainingPruner
+from ratio_hpo.samplers.optuna import OptunaSampler
 from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.guard import guard_study
 from ratio_hpo.storage.leases import Lease
 from ratio_hpo.storage.retrying_storage import RetryingStorage
 from ratio_hpo.study.advice import Adviser
-from ratio_hpo.study.ask import PlanTrial, TrialStarter
+from ratio_hpo.study.ask import TrialStarter
+from ratio_hpo.study.components import NamedPruner, NamedSampler, PlanTrial, make_components
 from ratio_hpo.study.create_or_load import open_study
 from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.running_trials import RunningTrials, TrialAssignment
-from ratio_hpo.study.snapshot import StudyView, view_of, view_study
+from ratio_hpo.study.snapshot import StudyView, response_of, view_of, view_study
 from ratio_hpo.study.state import StudyState
 from ratio_hpo.study.tell import TrialFinisher
-from ratio_hpo.surrogate.warm_start import Known
+from ratio_hpo.surrogate.response import Response
 
 MAX_ADOPTIONS = 10
 """Driver crashes tolerated per trial without a new evaluation before it is failed. Most crashes have another cause, but
@@ -37,8 +39,8 @@ class Study:
     Args:
         plan: identity and settings of the study.
         storage: the storage of the study.
-        sampler: name and options.
-        pruner: name and options.
+        sampler: name and options, or a sampler.
+        pruner: name and options, or a pruner.
         settings: settings that may change between runs, recorded for each trial (backend, workers, versions, …).
         plan_trial: returns the plan of a trial from its parameters and seed, or raises an error for invalid ones.
         stored: returns the steps of a stage with stored weights, given its identity.
@@ -58,29 +60,33 @@ class Study:
         plan: StudyPlan,
         storage: RetryingStorage,
         *,
-        sampler: tuple[str, Mapping[str, Any]] = ("mixture", {}),
-        pruner: tuple[str, Mapping[str, Any]] = ("front", {}),
+        sampler: NamedSampler = ("mixture", {}),
+        pruner: NamedPruner = ("front", {}),
         settings: Mapping[str, Any] | None = None,
         plan_trial: PlanTrial | None = None,
         stored: Callable[[str], Sequence[int]] | None = None,
-        known: Known | None = None,
+        known: Callable[[str], StudyView] | None = None,
     ) -> None:
         self.plan, self.storage = plan, storage
-        self._pruned_by = pruner[0]
         planned = plan_trial or (lambda params, seed: UNPLANNED)
         known = known or partial(view_study, storage)
-        self._by = make_components(plan, sampler, pruner, planned, lambda: self.state.records, known)
+
+        def response_and_records(name: str) -> tuple[Response, list[TrialRecord]]:
+            view = known(name)
+            return response_of(view), view.records
+
+        self._by = make_components(plan, sampler, pruner, planned, response_and_records)
         self._optuna = open_study(plan, storage)
+        if isinstance(self._by.sampler, OptunaSampler):
+            self._by.sampler.study = self._optuna
         self._guard = guard_study(storage, self._optuna._study_id)
         self.live = RunningTrials(storage)
         self._lock = threading.RLock()
-        self.state = StudyState(storage, self._optuna, stored)
+        self.state = StudyState(storage, plan, self._optuna._study_id, stored)
         self.adviser = Adviser(self._by.response, storage, self._optuna._study_id, idle=bool(plan.replicates))
         self._refresh()
-        self._finisher = TrialFinisher(
-            plan, storage, self._optuna, self.live, self.state, self._by.pruner, self._refresh
-        )
-        trial_settings = {"sampler": sampler[0], "pruner": pruner[0], **(settings or {})}
+        self._finisher = TrialFinisher(plan, storage, self._optuna, self.live, self.state, self._refresh)
+        trial_settings = {**dict(zip(("sampler", "pruner"), self._by.names, strict=True)), **(settings or {})}
         self._starter = TrialStarter(
             plan, self._optuna._study_id, self._by.sampler, self._by.step_sweeps, self.live, self.state, self._finisher,
             planned, trial_settings, self._refresh,
@@ -112,7 +118,7 @@ class Study:
 
     def is_exhausted(self) -> bool:
         """Return whether the sampler has no more proposals."""
-        return self._by.sampler.exhausted(self.state)
+        return self._starter.is_exhausted()
 
     def next(self, most_trials: int) -> TrialAssignment | None:
         """Return a trial to run: an orphaned one, a waiting one or a new one; None if there is nothing to do."""
@@ -149,10 +155,11 @@ class Study:
             progress = replace(progress.with_means(), time=progress.time or time.time())
             self.state.check_languages(progress)
             progress = progress.with_spent(progress.spent + trial.spent_again)
-            self._by.pruner.observe(number, progress)
-            decision = self._by.pruner.decide(number, progress)
-            if not trial.prunable or trial.is_end(progress, self.plan):
-                decision = Decision.CONTINUE
+            decision = Decision.CONTINUE
+            if trial.prunable and not trial.is_end(progress, self.plan):
+                record = self.state.records[number]
+                changed = replace(record, curve=(*record.curve, progress))
+                decision = self._by.pruner.decide(self.state.trials(changed), changed)
             entry = {rec.curve_key(len(trial.curve)): rec.curve_entry(progress, decision)}
             deaths = {rec.ATTEMPTS: 0, rec.ADOPTIONS: 0} if trial.attempts or trial.adoptions else {}
         if not self.live.write(trial, {**entry, **deaths}):  # without the lock, so that other trials can report
@@ -185,8 +192,9 @@ class Study:
             trial = self.live.pop(number)
             if trial is not None:
                 stopped = trial.curve[-1]
-                reason = f"pruned by {self._pruned_by} at {stopped.stage} window {stopped.windows}"
-                why = self._by.pruner.why(number)
+                reason = f"pruned by {self._by.names[1]} at {stopped.stage} window {stopped.windows}"
+                pruner = self._by.pruner
+                why = pruner.why(number) if isinstance(pruner, ExplainingPruner) else None
                 self._finisher.prune(number, trial, f"{reason}: {why}" if why else reason)
 
     def fail(self, number: int, reason: str, trace: str | None) -> None:
@@ -237,8 +245,8 @@ class Study:
         return self._finisher.first_failure()
 
     def _refresh(self, *, at_once: bool = True) -> None:
-        """Refresh the study state, and pass new records of other processes to the pruner."""
-        self.state.refresh(but=self.live.held(), at_once=at_once).show(self._by.pruner)
+        """Refresh the study state."""
+        self.state.refresh(but=self.live.held(), at_once=at_once)
 
     def _adopt(self, number: int) -> TrialAssignment | None:
         """Take over a running trial that no live process owns."""
@@ -249,7 +257,7 @@ class Study:
         if claimed is None:
             return None
         trial, stored = claimed
-        self.state.take_in([stored]).show(self._by.pruner)
+        self.state.take_in([stored])
         attributes = stored.attributes
         trial.attempts = int(attributes.get(rec.ATTEMPTS, 1))
         trial.adoptions = int(attributes.get(rec.ADOPTIONS, 0)) + 1

@@ -13,7 +13,6 @@ from ratio_hpo.core.errors import FirstTrialFailed
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.metrics.convergence import cost_to_target
 from ratio_hpo.metrics.front import curve_points
-from ratio_hpo.pruners.optuna import Pruner
 from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.retrying_storage import RetryingStorage
 from ratio_hpo.storage.schema import End, put_end
@@ -27,7 +26,7 @@ CENSORED = 2.0
 
 
 class TrialFinisher:
-    """Writes the ends of trials, and updates the pruner and the study state.
+    """Writes the ends of trials, and updates the study state.
 
     Args:
         refresh: refreshes the study state.
@@ -42,11 +41,10 @@ class TrialFinisher:
         study: optuna.Study,
         running: RunningTrials,
         state: StudyState,
-        pruner: Pruner,
         refresh: Callable[[], None],
     ) -> None:
         self._plan, self._storage, self._optuna, self._running_trials = plan, storage, study, running
-        self._state, self._pruner, self._refresh = state, pruner, refresh
+        self._state, self._refresh = state, refresh
         self.target = study.user_attrs.get("target")
 
     def done(self, number: int, claim: RunningTrial) -> None:
@@ -54,8 +52,7 @@ class TrialFinisher:
         if self.target is not None:
             self._end(number, claim, {rec.DONE: True}, State.COMPLETE, self._values(self._state.records[number]))
         else:
-            if self._running_trials.finish(claim, {rec.DONE: True}, None):
-                self._pruner.close(number, State.COMPLETE)
+            self._running_trials.finish(claim, {rec.DONE: True}, None)
             self._refresh()
         self.settle()
 
@@ -114,7 +111,6 @@ class TrialFinisher:
         if not self._running_trials.finish(trial, attributes, end):
             self._refresh()
             return False
-        self._pruner.close(number, state)
         self._state.end(
             number,
             state=state,

@@ -1,9 +1,8 @@
-"""Probabilities of being on the front, for the evaluated points and the running trials of a study."""
+"""Predictions of the response model for the trials of a study and for proposed trials."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,45 +11,14 @@ from numpy.typing import NDArray
 
 from ratio_hpo.core.measures import ERROR
 from ratio_hpo.core.trial import NO_INTERMEDIATE_PARAM, Params, TrialRecord
+from ratio_hpo.surrogate.evidence import Evidence, EvidenceBuilder
 from ratio_hpo.surrogate.features import FeatureTable, Point
 from ratio_hpo.surrogate.observations import drawn_by
 from ratio_hpo.surrogate.planned_curve import PlannedCurve
 
 if TYPE_CHECKING:
-    from ratio_hpo.surrogate.acquisition import Curves, FrontGain
+    from ratio_hpo.surrogate.acquisition import Curves, FrontCandidate, FrontGain, ImprovementChance
     from ratio_hpo.surrogate.model import Posterior, ResponseModel
-    from ratio_hpo.surrogate.response import Evidence, Response
-
-
-@dataclass(frozen=True, slots=True)
-class FrontCandidate:
-    """An evaluated point with its probability of being on the front.
-
-    Attributes:
-        trial, cost: the trial's number, and the attributed cost of the point.
-        mean, sd: posterior mean and standard deviation of its primary score.
-        probability: probability that no point of equal or lower cost has a higher expected score.
-    """
-
-    trial: int
-    cost: float
-    mean: float
-    sd: float
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class ImprovementChance:
-    """The probability that a running trial still improves the front.
-
-    Attributes:
-        chance: probability that any later point of its curve joins the front of the other trials.
-        rival: number of the other trial with the highest expected score at a cost up to the total cost of this trial;
-            None if there is none.
-    """
-
-    chance: float
-    rival: int | None
 
 
 Array = NDArray[np.float64]
@@ -80,7 +48,7 @@ class StudyModel:
     """A model of the current state of a study.
 
     Args:
-        response: the response of the study.
+        response: the evidence of the study.
         records: all trials so far.
 
     Attributes:
@@ -88,7 +56,7 @@ class StudyModel:
         posterior: predictions at these points.
     """
 
-    def __init__(self, response: Response, records: Sequence[TrialRecord]) -> None:
+    def __init__(self, response: EvidenceBuilder, records: Sequence[TrialRecord]) -> None:
         self._response, self._records = response, list(records)
         self._features, self._fit = response.features, response.fitted(records)
         self.observations = response.observations(records)
@@ -109,6 +77,8 @@ class StudyModel:
 
     def front_candidates(self) -> list[FrontCandidate]:
         """Return each point with its probability of being on the front."""
+        from ratio_hpo.surrogate.acquisition import FrontCandidate
+
         rng, auxiliary = np.random.default_rng(0), self._unmodelled
         draws = self._model.draws(self._table, FRONT_DRAWS, rng)
         draws = np.hstack(
@@ -197,6 +167,8 @@ class StudyModel:
 
     def improvement_chance(self, number: int) -> ImprovementChance:
         """Return the chance that the rest of a running trial improves the front, and its strongest rival."""
+        from ratio_hpo.surrogate.acquisition import ImprovementChance
+
         record = self._records[number]
         remaining = self._remaining_curve(record)
         if not len(remaining.costs):

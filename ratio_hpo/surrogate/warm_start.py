@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ratio_hpo.core.errors import ConfigError, StudyError
-from ratio_hpo.core.trial import TrialRecord
-from ratio_hpo.study.advice import MIN_TRIALS
-from ratio_hpo.study.snapshot import StudyView
+from ratio_hpo.core.extensions import Options
+from ratio_hpo.core.trial import Params, TrialRecord
+from ratio_hpo.surrogate.evidence import FIRST_FIT
 from ratio_hpo.surrogate.features import FeatureTable, MeanFunction, Point
-from ratio_hpo.surrogate.response import Response, response_of
+from ratio_hpo.surrogate.response import Response
 
 Array = NDArray[np.float64]
 
@@ -40,7 +39,7 @@ class UserPrior:
         ConfigError: a parameter is not in the space, or a value is outside its domain.
     """
 
-    def __init__(self, response: Response, values: Mapping[str, Any]) -> None:
+    def __init__(self, response: Response, values: Params) -> None:
         if not values:
             raise ConfigError("sampler: ⟨prior⟩ needs a parameter, as in ratio=0.3")
         response.space.check(dict(values))
@@ -76,9 +75,9 @@ class TransferPrior:
 
     def __init__(self, here: Response, there: Response, records: Sequence[TrialRecord], name: str) -> None:
         ended = there.ended(records)
-        if len(ended) < MIN_TRIALS:
+        if len(ended) < FIRST_FIT:
             raise StudyError(
-                f"study {name}: a warm start needs {MIN_TRIALS} ended trials, but only {len(ended)} have ended"
+                f"study {name}: a warm start needs {FIRST_FIT} ended trials, but only {len(ended)} have ended"
             )
         ours, theirs = here.features, there.features
         if set(ours.parts) != set(theirs.parts):
@@ -110,11 +109,11 @@ class TransferPrior:
         return self._model.tendency(replace(table.of_any_run(), shares=table.shares[:, self._parts], others=others))
 
 
-Known = Callable[[str], StudyView]
-"""Returns a stored study by name, or raises StudyError if it does not exist."""
+Known = Callable[[str], tuple[Response, Sequence[TrialRecord]]]
+"""Returns the response and the trials of a stored study by name, or raises StudyError if it does not exist."""
 
 
-def beliefs(here: Response, study: str, options: Mapping[str, Any], known: Known) -> list[MeanFunction]:
+def beliefs(here: Response, study: str, options: Options, known: Known) -> list[MeanFunction]:
     """Return the mean functions that the options of the sampler request.
 
     Args:
@@ -132,22 +131,22 @@ def beliefs(here: Response, study: str, options: Mapping[str, Any], known: Known
         values = options["prior"]
         if not isinstance(values, Mapping):
             raise ConfigError(f"sampler: ⟨prior⟩ needs values by parameter, as in ratio=0.3, but got {values!r}")
-        priors.append(UserPrior(here, values))
+        priors.append(UserPrior(here, dict(values)))
     if "warm_start" in options:
         name = str(options["warm_start"])
         if name == study:
             raise ConfigError(f"sampler: ⟨warm_start⟩ {name}: a study cannot be its own warm start; name another study")
-        other = known(name)
+        there, trials = known(name)
         began = _began(study, known)
-        records = [r for r in other.records if r.ended is not None and (began is None or r.ended < began)]
-        priors.append(TransferPrior(here, response_of(other), records, name))
+        records = [r for r in trials if r.ended is not None and (began is None or r.ended < began)]
+        priors.append(TransferPrior(here, there, records, name))
     return priors
 
 
 def _began(study: str, known: Known) -> float | None:
     """Return when the first trial of a study was started, or None if it has no trials."""
     try:
-        records = known(study).records
+        _, records = known(study)
     except StudyError:
         return None
     return records[0].started if records else None

@@ -13,7 +13,7 @@ import pytest
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.plans import UNPLANNED, StagePlan, TrialPlan
 from ratio_hpo.core.trial import Context, Params, Progress, State
-from ratio_hpo.pruners.optuna import check_pruner
+from ratio_hpo.pruners.registry import check_pruner
 from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps, load_space, space_files
 from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.study import Baseline, Study, TargetScore

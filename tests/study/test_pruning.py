@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
 import pytest
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.names import PRUNERS
-from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
-from ratio_hpo.pruners.optuna import OptunaPruner, check_pruner
+from ratio_hpo.core.trial import Context, Decision, Params, Progress, State, TrialRecord
+from ratio_hpo.pruners.base import Pruner
+from ratio_hpo.pruners.optuna import OptunaPruner
+from ratio_hpo.pruners.registry import PRUNERS, check_pruner, check_pruner_name
+from ratio_hpo.space import Ratio, Space
 from ratio_hpo.study import Study
+from ratio_hpo.surrogate.trials import Trials
 from tests.conftest import LANGUAGES, RUNGS, plan_of
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -31,6 +35,9 @@ PRUNED_AT: dict[str, dict[int, int]] = {
 """The rung at which each bad trial is stopped. Pruners that are not listed stop every bad trial at the first rung."""
 
 
+SPACE = Space("pruning", {"ratio": Ratio()})
+
+
 def point(value: float, windows: int, stage: str = "target") -> Progress:
     scores = {f"score/{language}": value * (1 - 0.01 * k) for k, language in enumerate(LANGUAGES)}
     return Progress(stage=stage, windows=windows, cost=windows, scores=scores).with_means()
@@ -42,7 +49,7 @@ def good_then_bad(params: Params, context: Context) -> Iterator[Progress]:
         yield point(0.15 - 0.01 * k if context.trial >= 6 else 0.5 + 0.04 * k, windows)
 
 
-@pytest.mark.parametrize("name", PRUNERS)
+@pytest.mark.parametrize("name", PRUNERS.names())
 def test_every_pruner_stops_bad_trials_and_keeps_their_curve(name: str, open_study: Callable, search: Callable) -> None:
     study = search(open_study(pruner=(name, OPTIONS.get(name, {}))), 12, good_then_bad)
     records = study.records()
@@ -56,17 +63,33 @@ def test_every_pruner_stops_bad_trials_and_keeps_their_curve(name: str, open_stu
     assert all(f"pruned by {name} at target window" in str(record.reason) for record in pruned)
 
 
-def decide(pruner: OptunaPruner, number: int, progress: Progress) -> Decision:
-    pruner.observe(number, progress)
-    return pruner.decide(number, progress)
+class Driven:
+    """Trials whose evaluations a pruner decides on, one after the other."""
+
+    def __init__(self, pruner: Pruner, records: Sequence[TrialRecord] = ()) -> None:
+        self.pruner, self.records, self._clock = pruner, list(records), 2e9
+
+    def decide(self, number: int, progress: Progress) -> Decision:
+        while len(self.records) <= number:
+            self.records.append(
+                TrialRecord(number=len(self.records), state=State.RUNNING, kind="sampled", params={"ratio": 0.5})
+            )
+        self._clock += 1.0
+        curve = (*self.records[number].curve, replace(progress, time=self._clock))
+        self.records[number] = replace(self.records[number], curve=curve)
+        return self.pruner.decide(Trials(space=SPACE, records=self.records), self.records[number])
+
+    def end(self, number: int, state: State) -> None:
+        self.records[number] = replace(self.records[number], state=state)
 
 
-@pytest.mark.parametrize("name", [name for name in PRUNERS if name != "front"])
+@pytest.mark.parametrize("name", [name for name in PRUNERS.names() if name != "front"])
 def test_a_reopened_study_decides_as_the_first_driver_would(name: str, open_study: Callable, search: Callable) -> None:
     options = (name, OPTIONS.get(name, {}))
     study: Study = search(open_study(pruner=options), 8, good_then_bad)
     again = open_study(pruner=options)
-    decisions = [[decide(s._by.pruner, 8, point(0.1, windows)) for windows in RUNGS[:3]] for s in (study, again)]
+    both = [Driven(s._by.pruner, s.records()) for s in (study, again)]
+    decisions = [[driven.decide(8, point(0.1, windows)) for windows in RUNGS[:3]] for driven in both]
     assert decisions[0] == decisions[1]
 
 
@@ -112,18 +135,18 @@ STOPS: list[tuple[str, dict[str, Any], list[list[float]], list[int | None]]] = [
 def test_trials_are_stopped_at_these_rungs(
     name: str, options: dict[str, Any], curves: list[list[float]], expected: list[int | None]
 ) -> None:
-    pruner = OptunaPruner(name, options, {"target": (10, 20, 30, 40)}, LANGUAGES)
+    driven = Driven(OptunaPruner(name, options, {"target": (10, 20, 30, 40)}, LANGUAGES))
     stops: list[int | None] = []
     for number, values in enumerate(curves):
         stop = None
         for rung, value in enumerate(values, 1):
             scores = {f"score/{language}": value for language in LANGUAGES}
             progress = Progress(stage="target", windows=10 * rung, cost=10.0 * rung, scores=scores).with_means()
-            if decide(pruner, number, progress) is Decision.STOP:
+            if driven.decide(number, progress) is Decision.STOP:
                 stop = rung
                 break
         stops.append(stop)
-        pruner.close(number, State.COMPLETE if stop is None else State.PRUNED)
+        driven.end(number, State.COMPLETE if stop is None else State.PRUNED)
     assert stops == expected
 
 
@@ -137,11 +160,11 @@ def test_trials_are_stopped_at_these_rungs(
 )
 def test_wilcoxon_compares_by_language(scores: list[float], stop: bool) -> None:
     languages = ["en", "sw", "ko", "fi", "de", "ru"]
-    pruner = OptunaPruner("wilcoxon", {}, {"target": (10,)}, languages)
+    driven = Driven(OptunaPruner("wilcoxon", {}, {"target": (10,)}, languages))
     for number, values in enumerate(([0.5] * 6, scores)):
         given = {f"score/{language}": value for language, value in zip(languages, values, strict=True)}
-        decision = decide(pruner, number, Progress(stage="target", windows=10, cost=10.0, scores=given).with_means())
-        pruner.close(number, State.COMPLETE)
+        decision = driven.decide(number, Progress(stage="target", windows=10, cost=10.0, scores=given).with_means())
+        driven.end(number, State.COMPLETE)
     assert decision is (Decision.STOP if stop else Decision.CONTINUE)
 
 
@@ -151,29 +174,29 @@ def test_wilcoxon_compares_by_language(scores: list[float], stop: bool) -> None:
 def test_stages_that_advance_in_turns_stop_where_more_than_half_say_so(values: tuple[float, ...], stop: bool) -> None:
     names = "abc"[: len(values)]
     rungs = {f"target.{name}": (10, 20) for name in names}
-    pruner = OptunaPruner("threshold", {"lower": 0.5}, rungs, ["en"])
+    driven = Driven(OptunaPruner("threshold", {"lower": 0.5}, rungs, ["en"]))
     scores = {f"{name}/mean": value for name, value in zip(names, values, strict=True)}
     progress = Progress(
         stage="target", windows=10 * len(names), cost=10.0, scores={**scores, "score/mean": 0.5},
         parts=dict.fromkeys(rungs, 10),
     )  # fmt: skip
-    assert decide(pruner, 0, progress) is (Decision.STOP if stop else Decision.CONTINUE)
+    assert driven.decide(0, progress) is (Decision.STOP if stop else Decision.CONTINUE)
 
 
 def test_stages_are_compared_apart() -> None:
     """A trial that enters the target stage is compared with target scores only."""
-    pruner = OptunaPruner("successive_halving", {}, {"intermediate": (10, 20), "target": (5, 10)}, LANGUAGES)
+    driven = Driven(OptunaPruner("successive_halving", {}, {"intermediate": (10, 20), "target": (5, 10)}, LANGUAGES))
     for number in range(4):
-        assert decide(pruner, number, point(0.9, 10, "intermediate")) is Decision.CONTINUE
-    assert decide(pruner, 0, point(0.2, 5)) is Decision.CONTINUE
-    assert decide(pruner, 1, point(0.3, 5)) is Decision.CONTINUE
-    assert decide(pruner, 2, point(0.1, 5)) is Decision.STOP
+        assert driven.decide(number, point(0.9, 10, "intermediate")) is Decision.CONTINUE
+    assert driven.decide(0, point(0.2, 5)) is Decision.CONTINUE
+    assert driven.decide(1, point(0.3, 5)) is Decision.CONTINUE
+    assert driven.decide(2, point(0.1, 5)) is Decision.STOP
 
 
 def test_places_off_the_rungs_decide_nothing() -> None:
-    pruner = OptunaPruner("threshold", {"lower": 0.9}, {"target": (10,)}, LANGUAGES)
-    assert decide(pruner, 0, point(0.1, 7)) is Decision.CONTINUE
-    assert decide(pruner, 0, point(0.1, 10)) is Decision.STOP
+    driven = Driven(OptunaPruner("threshold", {"lower": 0.9}, {"target": (10,)}, LANGUAGES))
+    assert driven.decide(0, point(0.1, 7)) is Decision.CONTINUE
+    assert driven.decide(0, point(0.1, 10)) is Decision.STOP
 
 
 def test_baselines_are_never_pruned(open_study: Callable, search: Callable) -> None:
@@ -186,13 +209,11 @@ def test_wilcoxon_needs_four_languages() -> None:
         check_pruner("wilcoxon", {}, ["en", "sw", "ko"])
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [("halving", {}, "unknown pruner 'halving'"), ("median", {"n": 1}, "median refuses its options")],
-)
-def test_bad_pruners_are_refused(name: str, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        check_pruner(name, options, LANGUAGES)
+def test_bad_pruners_are_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown pruner 'halving'"):
+        check_pruner_name("halving")
+    with pytest.raises(ConfigError, match="median refuses its options"):
+        check_pruner("median", {"n": 1}, LANGUAGES)
 
 
 def test_optuna_sees_two_objectives_and_no_intermediate_values(open_study: Callable, search: Callable) -> None:

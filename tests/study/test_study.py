@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from ratio_hpo.core.errors import ConfigError, Diverged, FirstTrialFailed, StudyError
-from ratio_hpo.core.names import SAMPLERS
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Context, Decision, Params, Progress, State
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.metrics.front import spent_on
 from ratio_hpo.samplers.optuna import OptunaSampler
+from ratio_hpo.samplers.registry import SAMPLERS
 from ratio_hpo.space import Choice, Ratio, Simplex, Space
 from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.study import Baseline, Study, TargetScore
@@ -166,7 +166,7 @@ def test_an_objective_without_progress_fails(open_study: Make, search: Make) -> 
     assert study.records()[0].reason == "the objective ended without reporting an evaluation"
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("sampler", SAMPLERS.names())
 def test_all_samplers_work_with_all_domains(sampler: str, open_study: Make, search: Make) -> None:
     space = Space(
         "s",
@@ -192,8 +192,8 @@ def test_tpe_looks_at_all_coordinates_together_unless_told_otherwise(
     """In a study with two objectives, Optuna's default samples each coordinate independently."""
     study = search(open_study(pruner=("none", {})), 10)
     sampler = OptunaSampler("tpe", options, space=study.plan.space, seed=0)._make(10)
-    trial = study.state.optuna.get_trials()[9]
-    looked_at = set(sampler.infer_relative_search_space(study.state.optuna, trial))
+    trial = study._optuna.get_trials()[9]
+    looked_at = set(sampler.infer_relative_search_space(study._optuna, trial))
     assert looked_at == (set(study.plan.space.coordinates()) if together else set())
 
 

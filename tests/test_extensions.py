@@ -1,0 +1,201 @@
+"""Samplers and pruners that are not built in: the pages of the documentation, names, and mistakes."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratio_hpo import Context, Decision, Params, Progress, Ratio, Trials, search
+from ratio_hpo.core.errors import ConfigError, StudyError
+from ratio_hpo.core.extensions import _REGISTRIES, register_all, registered
+from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.pruners.registry import register_pruner
+from ratio_hpo.samplers.registry import SAMPLERS, check_sampler, register_sampler
+
+PAGES = Path(__file__).parent.parent / "docs" / "how-to"
+MAX_LINES = 40
+
+
+def example(page: str) -> str:
+    """Return the first code block of a page."""
+    match = re.search(r"```python\n(.*?)```", (PAGES / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert match is not None
+    return match[1]
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Write the example of a page as a module of the working folder, and import it."""
+    names: list[str] = []
+
+    def write(name: str, page: str) -> Any:
+        (tmp_path / f"{name}.py").write_text(example(page), encoding="utf-8")
+        names.append(name)
+        return importlib.import_module(name)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield write
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def _no_components_left() -> Iterator[None]:
+    before = registered()
+    yield
+    for kind, registry in _REGISTRIES.items():
+        registry._registered = dict(before.get(kind, {}))
+
+
+def train(params: Params, context: Context) -> Iterator[Progress]:
+    """Trials are better the nearer their ratio is to 0.3."""
+    for windows in (100, 200, 300):
+        score = 0.8 - (params["ratio"] - 0.3) ** 2 + windows / 10_000
+        yield Progress(stage="target", windows=windows, cost=windows, scores={"f1/mean": score})
+
+
+def run(root: Path, **options: Any) -> list[TrialRecord]:
+    study = search(
+        train, {"ratio": Ratio()}, rungs=[100, 200, 300], trials=12, study="mine", root=root, tracking=False,
+        isolated=False, progress=False, **options,
+    )  # fmt: skip
+    return study._view().records
+
+
+@pytest.mark.parametrize("page", ["own-sampler.md", "own-pruner.md"])
+def test_examples_are_short(page: str) -> None:
+    assert len(example(page).splitlines()) <= MAX_LINES
+
+
+def test_the_sampler_of_the_page_searches(tmp_path: Path, module: Any) -> None:
+    near_best = module("near_best", "own-sampler.md")
+    records = run(tmp_path, sampler=near_best.NearBest(width=0.05), pruner="none")
+    assert all(record.state is State.COMPLETE for record in records)
+    assert min(abs(record.params["ratio"] - 0.3) for record in records[2:]) < 0.1
+    assert {record.settings["sampler"] for record in records} == {"near_best:NearBest"}
+    again = run(tmp_path / "again", sampler=near_best.NearBest(width=0.05), pruner="none")
+    assert [record.params for record in again] == [record.params for record in records]
+
+
+def test_the_pruner_of_the_page_stops_trials(tmp_path: Path, module: Any) -> None:
+    behind = module("behind", "own-pruner.md")
+    records = run(tmp_path, sampler="random", pruner=behind.Behind(margin=0.02))
+    stopped = [record for record in records if record.state is State.PRUNED]
+    assert stopped
+    assert all(not record.is_baseline for record in stopped)
+    assert all(
+        re.search(r"pruned by behind:Behind .* behind the best trial at this rung", str(r.reason)) for r in stopped
+    )
+    others = [abs(r.params["ratio"] - 0.3) for r in records if r.state is State.COMPLETE and not r.is_baseline]
+    assert min(abs(record.params["ratio"] - 0.3) for record in stopped) > min(others)
+
+
+def test_names_of_all_kinds_find_a_component(tmp_path: Path, module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    near_best = module("near_best", "own-sampler.md")
+    register_sampler("near-best", near_best.NearBest)
+    point = EntryPoint("packaged", "near_best:NearBest", "ratio_hpo.samplers")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == point.group else [])
+    for name in ("near-best", "packaged", "near_best:NearBest"):
+        check_sampler(name)
+        records = run(tmp_path / name.replace(":", "-"), sampler=name, pruner="none")
+        assert {record.settings["sampler"] for record in records} == {name}
+    assert {"mixture", "near-best", "packaged"} <= set(SAMPLERS.names())
+    wide = run(tmp_path / "wide", sampler="near-best", settings={"sampler.options": {"width": 0.5}}, pruner="none")
+    assert [record.params for record in wide] != [record.params for record in records]
+
+
+def test_components_reach_another_process() -> None:
+    register_pruner("mine", dict)
+    sent = registered()
+    _REGISTRIES["pruner"]._registered = {}
+    register_all(sent)
+    assert registered()["pruner"] == {"mine": dict}
+
+
+class Broken:
+    """Components with mistakes."""
+
+    def __init__(self, params: Any = None, decision: Any = None) -> None:
+        self.params, self.decision = params, decision
+
+    def propose(self, trials: Trials, number: int) -> Params:
+        if self.params is None:
+            raise KeyError("ratio")
+        return self.params
+
+    def decide(self, trials: Trials, trial: TrialRecord) -> Decision:
+        if self.decision is None:
+            raise KeyError("ratio")
+        return self.decision
+
+
+@pytest.mark.parametrize(
+    ("sampler", "message"),
+    [
+        (Broken({"ratio": 2.0}), "at trial 2: ratio: value must be in"),
+        (Broken({"rate": 0.5}), "at trial 2: rate: no parameter of space"),
+        (Broken({}), "at trial 2: ratio: no value was proposed"),
+        (Broken(), "at trial 2: KeyError"),
+    ],
+)
+def test_a_bad_proposal_ends_the_search_and_fails_no_trial(sampler: Broken, message: str, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=message):
+        run(tmp_path, sampler=sampler, pruner="none")
+    records = run(tmp_path, sampler="random", pruner="none")  # the same study, with a sampler that works
+    assert [record.state for record in records] == [State.COMPLETE] * 12
+
+
+@pytest.mark.parametrize(
+    ("decision", "message"), [(True, "needs to return a Decision, but returned True"), (None, "KeyError")]
+)
+def test_a_bad_decision_ends_the_search_and_fails_no_trial(decision: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=message):
+        run(tmp_path, sampler="random", pruner=Broken(decision=decision))
+    assert {record.state for record in run(tmp_path, sampler="random", pruner="none")} == {State.COMPLETE}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mixtur", "did you mean 'mixture'"),
+        ("no_such_module:Mine", "no_such_module cannot be imported"),
+        ("mine:Missing", "mine has no Missing"),
+        ("mine:Needs", r"mine:Needs cannot be made .*width.*; a class that is named here is called without arguments"),
+        ("mine:NUMBER", "mine:NUMBER is a int; it needs to be a class"),
+        ("mine:NoMethod", "mine:NoMethod has no method propose"),
+        ("mine:", "needs the form package.module:name"),
+    ],
+)
+def test_a_bad_name_is_refused_in_one_line(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(
+        "NUMBER = 3\nclass NoMethod: ...\n"
+        "class Needs:\n    def __init__(self, width): ...\n    def propose(self): ...\n"
+    )
+    sys.modules.pop("mine", None)
+    with pytest.raises(ConfigError, match=message) as caught:
+        check_sampler(name)
+    assert len(caught.value.lines) == 1
+    command = [sys.executable, "-m", "ratio_hpo", "search", "--sampler", name, "--no-tracking"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2, result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("mlruns").exists()
+
+
+def test_a_built_in_name_cannot_be_taken() -> None:
+    with pytest.raises(ConfigError, match="mixture is the name of a built-in sampler"):
+        register_sampler("mixture", dict)
+    with pytest.raises(ConfigError, match="needs letters, digits"):
+        register_sampler("my sampler", dict)
