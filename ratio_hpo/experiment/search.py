@@ -44,7 +44,7 @@ class Watcher(Protocol):
 
     def say(self, line: str) -> None: ...
 
-    def running(self, search: Search, study: Study) -> AbstractContextManager[ProgressCallback]: ...
+    def running(self, study: Study, trials: int) -> AbstractContextManager[ProgressCallback]: ...
 
 
 def run_search(search: Search, watcher: Watcher) -> list[TrialRecord]:
@@ -191,7 +191,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
             threads=resources.threads_for(workers),
             store_gb=search.spec.store_gb,
             system_metrics=options.system_metrics,
-            watch=_warn_once(stack.enter_context(watcher.running(search, study)), search, watcher),
+            watch=_warn_once(stack.enter_context(watcher.running(study, trials)), search, watcher),
             retention=CheckpointRetention(
                 folder.weights(search.plan.name),
                 folder.stages,

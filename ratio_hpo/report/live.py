@@ -20,7 +20,6 @@ from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.report.formatting import duration, say
 
 if TYPE_CHECKING:
-    from ratio_hpo.experiment.build_search import Search
     from ratio_hpo.study import Study
     from ratio_hpo.study.state import StudyState
 
@@ -40,20 +39,22 @@ class Display:
         say(line)
 
     @contextmanager
-    def running(self, search: Search, study: Study) -> Iterator[ProgressCallback]:
+    def running(self, study: Study, trials: int) -> Iterator[ProgressCallback]:
         """Show the trials of a search; trials that finished in earlier runs are not shown again.
+
+        Args:
+            study: The study.
+            trials: Total number of trials that the search requests.
 
         Yields:
             The callback that updates the display with the study state.
         """
         past = {record.number for record in study.records() if record.state.finished}
-        total = max(search.spec.trials, len(past))
+        plan, total = study.plan, max(trials, len(past))
         target = f"{study.target:.3f}" if study.target is not None else "from trial 0"
-        say(
-            f"study {search.plan.name}: {len(past)} of {total} trials done; target {search.plan.about.measure} {target}"
-        )
-        progress = StudyProgress(search.plan.name, total, len(past), search.plan.largest_cost)
-        shown, unit = set(past), search.plan.about.cost_unit
+        say(f"study {plan.name}: {len(past)} of {total} trials done; target {plan.about.measure} {target}")
+        progress = StudyProgress(plan.name, total, len(past), plan.largest_cost)
+        shown, unit = set(past), plan.about.cost_unit
         live = Live(progress.render(), console=self._console, refresh_per_second=4) if self._is_terminal() else None
 
         def watch(view: StudyState) -> None:

@@ -21,7 +21,6 @@ from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import UNSTORED, TrialRecord
 from ratio_hpo.experiment.build_search import SearchOptions, build_search
 from ratio_hpo.experiment.search import ProgressCallback, run_search
-from ratio_hpo.experiment.search_setup import Search
 from ratio_hpo.study import Study
 from tests.cli.test_search import SMALL
 from tests.faults.conftest import Ledger
@@ -41,7 +40,7 @@ class Quiet:
         self.lines.append(line)
 
     @contextmanager
-    def running(self, search: Search, study: Study) -> Iterator[ProgressCallback]:
+    def running(self, study: Study, trials: int) -> Iterator[ProgressCallback]:
         yield lambda view: None
 
 
