@@ -7,14 +7,14 @@ evaluations were added after it was computed.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import TypeAdapter
 
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.metrics.front import point_key
+from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.retrying_storage import RetryingStorage
 from ratio_hpo.surrogate.evidence import FIRST_FIT
 from ratio_hpo.surrogate.response import Response
@@ -82,7 +82,7 @@ class Advice:
 JSON: TypeAdapter[Advice] = TypeAdapter(Advice)
 
 
-def read_advice(attributes: Mapping[str, Any]) -> Advice | None:
+def read_advice(attributes: rec.Attributes) -> Advice | None:
     """Return the advice stored in a study's attributes; None if there is none."""
     return JSON.validate_python(attributes[KEY]) if KEY in attributes else None
 

@@ -136,7 +136,7 @@ class TrialStarter:
             if of_database(error) is not None or isinstance(error, WorkBlocked | SamplerError) or is_fault(error):
                 raise
             return _Refusal(shown_words(in_one_line(error)), shown_words(traceback.format_exc()))
-        attributes: dict[str, Any] = {
+        attributes: rec.Attributes = {
             rec.KIND: stored.get(rec.KIND, "sampled"),
             rec.PARAMS: params,
             rec.PLAN: TRIAL_PLAN.dump_python(plan, mode="json"),
@@ -161,7 +161,7 @@ class TrialStarter:
         proposal = self._state.records[number].sweep_of
         return number if proposal is None else proposal
 
-    def _resolve(self, number: int, stored: Mapping[str, Any]) -> tuple[Coordinates, Params, list[Params]]:
+    def _resolve(self, number: int, stored: rec.Attributes) -> tuple[Coordinates, Params, list[Params]]:
         """Resolve the parameters of a trial.
 
         A baseline has fixed parameters. Requested parameters are kept, and the sampler proposes the missing ones.

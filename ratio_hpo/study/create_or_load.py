@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, TrialRecord
 from ratio_hpo.core.yaml import did_you_mean
 from ratio_hpo.space import Space
+from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.records import ASKED, KIND, PARAMS, PLANNED, PRUNABLE, REPLICATE_OF, SEED
 from ratio_hpo.storage.retrying_storage import RetryingStorage
 from ratio_hpo.storage.schema import STUDIES, STUDY_ATTRIBUTES, TRIALS
@@ -62,7 +63,7 @@ def open_study(plan: StudyPlan, storage: RetryingStorage) -> optuna.Study:
     return study
 
 
-def check_format(name: str, attributes: Mapping[str, Any]) -> None:
+def check_format(name: str, attributes: rec.Attributes) -> None:
     """Check that a study has the current storage format.
 
     Raises:
@@ -170,7 +171,7 @@ def _enqueue_planned(study: optuna.Study, plan: StudyPlan) -> None:
             enqueue_params(study, plan.space, params, {PLANNED: mark, PRUNABLE: plan.prune_enqueued})
 
 
-def enqueue_params(study: optuna.Study, space: Space, params: Params, attributes: dict[str, Any]) -> None:
+def enqueue_params(study: optuna.Study, space: Space, params: Params, attributes: rec.Attributes) -> None:
     """Enqueue a trial with these parameters; missing parameters are sampled when it starts."""
     study.enqueue_trial(space.coordinates_of(params), user_attrs={KIND: "enqueued", ASKED: params, **attributes})
 
@@ -190,7 +191,7 @@ def _enqueue_replicates(study: optuna.Study, plan: StudyPlan) -> None:
             study.enqueue_trial(fixed, user_attrs=attributes)
 
 
-def check_identity(stored: Mapping[str, Any], plan: StudyPlan) -> None:
+def check_identity(stored: rec.Attributes, plan: StudyPlan) -> None:
     """Check that a plan has the stored identity.
 
     Raises:

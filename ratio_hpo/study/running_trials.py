@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from optuna.distributions import BaseDistribution
 from sqlalchemy import Connection
@@ -72,10 +71,10 @@ class TrialInit:
         step_sweeps: attributes of the waiting trials of its step sweep, which are added at the same time.
     """
 
-    attributes: Mapping[str, Any]
+    attributes: rec.Attributes
     place: Mapping[str, float]
     domains: Mapping[str, BaseDistribution]
-    step_sweeps: Sequence[Mapping[str, Any]] = ()
+    step_sweeps: Sequence[rec.Attributes] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,7 +115,7 @@ class RunningTrial:
         """Attributed cost at the last evaluation; 0 before the first."""
         return self.curve[-1].cost if self.curve else 0.0
 
-    def fill(self, attributes: Mapping[str, Any]) -> None:
+    def fill(self, attributes: rec.Attributes) -> None:
         """Set kind, parameters, seed, budget and prunability from the stored attributes."""
         self.kind, self.params, self.seed = attributes[rec.KIND], attributes[rec.PARAMS], attributes[rec.SEED]
         self.budget = TRIAL_PLAN.validate_python(attributes[rec.PLAN]).cost
@@ -214,7 +213,7 @@ class RunningTrials:
         trial = self._trials.pop(number, None)
         return None if trial is None or trial.lost else trial
 
-    def write(self, claim: RunningTrial, values: Mapping[str, Any]) -> bool:
+    def write(self, claim: RunningTrial, values: rec.Attributes) -> bool:
         """Set attributes of a trial; write nothing and return False if this process no longer owns it."""
         return self._run(claim, lambda connection: put_while_held(connection, claim.lease, values), whole=False)
 
@@ -239,7 +238,7 @@ class RunningTrials:
             return
         self.finish(trial, {rec.ADOPTIONS: max(trial.adoptions - 1, 0)}, None)
 
-    def finish(self, claim: RunningTrial, values: Mapping[str, Any], end: End | None) -> bool:
+    def finish(self, claim: RunningTrial, values: rec.Attributes, end: End | None) -> bool:
         """Set attributes of a trial, end it and release it, in one transaction.
 
         Args:

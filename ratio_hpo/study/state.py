@@ -7,7 +7,7 @@ are read only once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +49,7 @@ class StudyState:
         self._storage, self._plan, self._study_id = storage, plan, study_id
         self._ids: list[int] = []
         self._open: set[int] = set()
-        self._attributes: dict[int, Mapping[str, Any]] = {}
+        self._attributes: dict[int, rec.Attributes] = {}
         self._leases: dict[int, Lease] = {}
         self._stored = stored
         self._refreshed_at = -POLL_SECONDS
@@ -92,7 +92,7 @@ class StudyState:
         self._add_point(record, progress)
         self.records[number] = replace(record, curve=(*record.curve, progress))
 
-    def begin(self, number: int, trial_id: int, attributes: Mapping[str, Any], lease: Lease) -> None:
+    def begin(self, number: int, trial_id: int, attributes: rec.Attributes, lease: Lease) -> None:
         """Add a trial that this process has started: a waiting one or a new one.
 
         Args:
@@ -121,7 +121,7 @@ class StudyState:
         """Return Optuna's id of a trial."""
         return self._ids[number]
 
-    def attributes(self, number: int) -> Mapping[str, Any]:
+    def attributes(self, number: int) -> rec.Attributes:
         """Return the attributes of an unfinished trial at the last refresh."""
         return self._attributes.get(number, {})
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import optuna
 from optuna.trial import TrialState
@@ -102,7 +101,7 @@ class TrialFinisher:
         self,
         number: int,
         trial: RunningTrial,
-        attributes: Mapping[str, Any],
+        attributes: rec.Attributes,
         state: State,
         values: Sequence[float] = (),
     ) -> bool:
