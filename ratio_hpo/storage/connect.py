@@ -21,8 +21,9 @@ from ratio_hpo.core.errors import RatioHpoError, StorageError, StudyError, spell
 from ratio_hpo.core.files import is_fault
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.urls import file_of, file_url, read_url, shown_url, with_driver
+from ratio_hpo.storage.leases import LEASES
 from ratio_hpo.storage.retrying_storage import RetryingStorage, of_database, reason_of
-from ratio_hpo.storage.schema import ATTRIBUTES, INSERTS, check_tables, make_tables
+from ratio_hpo.storage.schema import INSERTS, check_tables, write_nothing
 
 Storage = RetryingStorage
 """The storage class of studies."""
@@ -143,7 +144,7 @@ def _create_storage(url: str, options: dict[str, Any], *, checked: bool) -> Retr
         url, engine_kwargs=options, skip_compatibility_check=not checked, skip_table_creation=not checked
     )
     if checked:
-        make_tables(storage.engine)
+        LEASES.metadata.create_all(storage.engine)
     return storage
 
 
@@ -219,7 +220,7 @@ def check_writable(storage: RetryingStorage) -> None:
         sqlalchemy.exc.SQLAlchemyError: the database is read-only, locked or gone.
     """
     with storage.engine.connect() as connection:
-        connection.execute(sql.update(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == -1).values(key=ATTRIBUTES.c.key))
+        write_nothing(connection)
         connection.rollback()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sql
 import sqlalchemy.exc
@@ -17,9 +17,6 @@ from optuna.storages import RDBStorage
 
 from ratio_hpo.core import urls
 from ratio_hpo.core.retry import CLOCK, Clock, retry_call
-
-if TYPE_CHECKING:
-    from ratio_hpo.storage.guard import Guard
 
 T = TypeVar("T")
 
@@ -60,6 +57,22 @@ def _lost_connection(error: BaseException) -> bool:
     """Return whether the error is a lost connection, which the pool has discarded."""
     cause = of_database(error)
     return isinstance(cause, sqlalchemy.exc.DBAPIError) and cause.connection_invalidated
+
+
+class Guard(Protocol):
+    """Checks in each transaction that the database is still the one that this process wrote to before."""
+
+    def check_file(self) -> None:
+        """Check that the file is still the same, before it is opened."""
+        ...
+
+    def raised(self, connection: sql.Connection) -> int:
+        """Increment a counter within a transaction and return it."""
+        ...
+
+    def seen(self, generation: int) -> None:
+        """Record the counter of a committed transaction."""
+        ...
 
 
 class RetryingStorage(RDBStorage):

@@ -18,9 +18,9 @@ from ratio_hpo.storage.leases import (
     read_lease,
     renew_lease,
     take_writer,
+    writer_of,
 )
 from ratio_hpo.storage.retrying_storage import DATABASE_ERRORS, RetryingStorage
-from ratio_hpo.storage.schema import writer_of
 
 
 class Writer:
