@@ -220,7 +220,7 @@ def renew_lease(storage: RetryingStorage, mine: Lease, now: float) -> Lease | No
     """Renew a lease and return it; None if it was lost."""
     fresh = replace(mine, beats=mine.beats + 1, renewed=now)
     values = {**_binds(mine), "new_beats": fresh.beats, "new_renewed": now}
-    renewed = storage.run(lambda connection: connection.execute(_RENEW, values).rowcount, whole=False)
+    renewed = storage.run(lambda connection: connection.execute(_RENEW, values).rowcount)
     return fresh if renewed == 1 else None
 
 

@@ -113,12 +113,8 @@ class RetryingStorage(RDBStorage):
                 self.patience = 0.0  # the calls of an orderly shutdown must not wait as long again
             raise
 
-    def run(self, work: Callable[[sql.Connection], T], *, whole: bool = True) -> T:
-        """Execute statements and return their result.
-
-        Args:
-            work: executes the statements on a connection.
-            whole: use one transaction; if False, commit each statement separately unless a study is guarded.
+    def run(self, work: Callable[[sql.Connection], T]) -> T:
+        """Execute statements in one transaction and return their result.
 
         Raises:
             StorageReplaced: the database is not the one that was written to before.
@@ -128,7 +124,7 @@ class RetryingStorage(RDBStorage):
             guards = self.guards
             for guard in guards:
                 guard.check_file()
-            with self.engine.begin() if whole or guards else self._autocommit_engine.connect() as connection:
+            with self.engine.begin() as connection:
                 result = work(connection)
                 # last, because other writers of the study wait for its counter until this transaction ends
                 generations = [guard.raised(connection) for guard in guards]
@@ -142,8 +138,7 @@ class RetryingStorage(RDBStorage):
         """Execute statements on one consistent snapshot and return their result."""
 
         def attempt() -> T:
-            engine = self._autocommit_engine if self.engine.name == "sqlite" else self._snapshot_engine
-            with engine.connect() as connection:
+            with self._reading_engine.connect() as connection:
                 if self.engine.name == "sqlite":  # its driver does not begin a transaction before a SELECT
                     connection.exec_driver_sql("BEGIN")
                 result = work(connection)
@@ -153,12 +148,9 @@ class RetryingStorage(RDBStorage):
         return self.retried(attempt)
 
     @functools.cached_property
-    def _snapshot_engine(self) -> sql.Engine:
-        return self.engine.execution_options(isolation_level="REPEATABLE READ")
-
-    @functools.cached_property
-    def _autocommit_engine(self) -> sql.Engine:
-        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+    def _reading_engine(self) -> sql.Engine:
+        level = "AUTOCOMMIT" if self.engine.name == "sqlite" else "REPEATABLE READ"
+        return self.engine.execution_options(isolation_level=level)
 
 
 def of_database(error: BaseException) -> sqlalchemy.exc.SQLAlchemyError | None:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 import optuna
@@ -143,16 +144,13 @@ LAST = (
 """The number of a study's last trial. Numbers have no gaps, and counting trials would be slower in large studies."""
 
 
-def _overwriting(insert: Any, table: sql.TableClause) -> Any:
+@cache
+def _upsert(database: str, table: sql.TableClause) -> Any:
     """Return an insert that overwrites the row of the same trial and key."""
+    insert = INSERTS[database](table)
     trial, key, *others = (column.name for column in table.columns)
-    return insert.on_conflict_do_update(
-        index_elements=[trial, key], set_={name: insert.excluded[name] for name in others}
-    )
-
-
-_PUT_ATTRIBUTES = {name: _overwriting(insert(ATTRIBUTES), ATTRIBUTES) for name, insert in INSERTS.items()}
-_PUT_PARAMS = {name: _overwriting(insert(TRIAL_PARAMS), TRIAL_PARAMS) for name, insert in INSERTS.items()}
+    overwritten = {name: insert.excluded[name] for name in others}
+    return insert.on_conflict_do_update(index_elements=[trial, key], set_=overwritten)
 
 
 def lock_study(connection: sql.Connection, study_id: int) -> None:
@@ -193,13 +191,12 @@ def add_waiting(connection: sql.Connection, study_id: int, attributes: Sequence[
 def put_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, object]) -> None:
     """Set user attributes of a trial, also of a finished one, which Optuna's API does not do."""
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in values.items()]
-    connection.execute(_PUT_ATTRIBUTES[connection.dialect.name], rows)
+    connection.execute(_upsert(connection.dialect.name, ATTRIBUTES), rows)
 
 
 def put_selected_attributes(database: str, rows: sql.SelectBase) -> Any:
     """Return a statement that sets the user attributes that a query returns: trial id, name, JSON text."""
-    columns = [column.name for column in ATTRIBUTES.columns]
-    return _overwriting(INSERTS[database](ATTRIBUTES).from_select(columns, rows), ATTRIBUTES)
+    return _upsert(database, ATTRIBUTES).from_select(list(ATTRIBUTES.columns), rows)
 
 
 def has_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, object]) -> bool:
@@ -222,7 +219,7 @@ def put_params(
         for name, value in place.items()
     ]
     if rows:
-        connection.execute(_PUT_PARAMS[connection.dialect.name], rows)
+        connection.execute(_upsert(connection.dialect.name, TRIAL_PARAMS), rows)
 
 
 @dataclass(frozen=True, slots=True)
