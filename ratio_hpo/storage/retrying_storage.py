@@ -45,12 +45,11 @@ WRAPPED = (
 def is_transient(error: BaseException) -> bool:
     """Return whether a database error is transient."""
     cause = of_database(error)
-    if isinstance(cause, sqlalchemy.exc.TimeoutError):
+    if isinstance(cause, sqlalchemy.exc.TimeoutError) or _lost_connection(error):
         return True
     if not isinstance(cause, sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError):
-        return _lost_connection(error)
-    reason = str(cause.orig)
-    return cause.connection_invalidated or not any(sign in reason for sign in PERMANENT_ERRORS)
+        return False
+    return not any(sign in str(cause.orig) for sign in PERMANENT_ERRORS)
 
 
 def _lost_connection(error: BaseException) -> bool:

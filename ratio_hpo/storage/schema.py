@@ -132,11 +132,6 @@ def increment_counter(connection: sql.Connection, study_id: int, attribute: str)
     return None if text is None else int(text)
 
 
-def write_nothing(connection: sql.Connection) -> None:
-    """Execute a write that changes no row, to check that the database is writable."""
-    connection.execute(sql.update(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == -1).values(key=ATTRIBUTES.c.key))
-
-
 _LOCK = sql.update(STUDIES).where(STUDIES.c.study_id == sql.bindparam("of")).values(study_name=STUDIES.c.study_name)
 LAST = (
     sql.select(TRIALS.c.number).where(TRIALS.c.study_id == sql.bindparam("of")).order_by(TRIALS.c.trial_id.desc())
