@@ -10,19 +10,19 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import optuna
 import sqlalchemy as sql
 import sqlalchemy.event
 import sqlalchemy.exc
 
-from ratio_hpo.core.errors import RatioHpoError, StorageError, StudyError, spelled
+from ratio_hpo.core.errors import StorageError, StudyError, spelled
 from ratio_hpo.core.files import is_fault
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.urls import file_of, file_url, read_url, shown_url, with_driver
-from ratio_hpo.storage.retrying_storage import RetryingStorage, of_database, reason_of
-from ratio_hpo.storage.schema import ATTRIBUTES, INSERTS, check_tables, make_tables
+from ratio_hpo.storage.leases import LEASES
+from ratio_hpo.storage.retrying_storage import DATABASE_ERRORS, RetryingStorage, of_database, reason_of
+from ratio_hpo.storage.schema import INSERTS, check_tables
 
 Storage = RetryingStorage
 """The storage class of studies."""
@@ -57,7 +57,9 @@ def open_storage(
         StorageError: the file is locked, read-only, full or not a database.
     """
     check_tables()
-    _check_kind(url)
+    kind = read_url(with_driver(url)).get_backend_name()
+    if kind not in INSERTS:
+        raise StudyError(f"{shown_url(url)}: {kind} is not supported; use {' or '.join(INSERTS)}")
     path, url = file_of(url), with_driver(url)
     if path is not None:
         url = file_url(path)
@@ -68,25 +70,32 @@ def open_storage(
     try:
         if path is None:
             with nullcontext() if only_read else _table_lock(url):
-                storage = _create_storage(url, {}, checked=not only_read)
+                storage = _create_storage(url, checked=not only_read)
                 storage.engine.connect().close()
             return storage
         if only_read:
-            return _create_storage(_read_only_url(path), _timeout(READ_TIMEOUT), checked=False)
+            return _create_storage(_read_only_url(path), checked=False, timeout=READ_TIMEOUT)
         _check_not_emptied(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.with_name(f"{path.name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # creating the tables from two drivers at once would fail
             _set_wal(path, patience)
-            storage = _create_storage(url, _timeout(patience), checked=True)
+            storage = _create_storage(url, checked=True, timeout=patience)
         sqlalchemy.event.listen(storage.engine, "connect", _set_pragmas)
         sqlalchemy.event.listen(storage.engine, "handle_error", partial(_reopen, path))
         storage.engine.dispose()
         return storage
-    except optuna.exceptions.StorageInternalError as error:
-        raise _not_opened(url, path, error.__cause__ or error) from error
-    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error, ImportError, OSError, RuntimeError, ValueError) as error:
-        raise _not_opened(url, path, error) from error
+    except (*DATABASE_ERRORS, sqlite3.Error, ImportError, OSError, RuntimeError, ValueError) as error:
+        reason = reason_of(error)
+        if path is not None and isinstance(of_database(error) or error, _FILE_ERRORS):
+            raise StorageError(f"{path}: cannot be opened ({reason}); {_remedy(reason)}") from error
+        raise StudyError(
+            f"{shown_url(url)}: cannot be opened ({reason}); check the URL, the server and permissions"
+        ) from error
+
+
+_FILE_ERRORS = (OSError, sqlite3.Error, sqlalchemy.exc.OperationalError)
+"""Errors of a SQLite file, and not of its address."""
 
 
 def is_passing(error: BaseException) -> bool:
@@ -94,10 +103,7 @@ def is_passing(error: BaseException) -> bool:
 
     A wrong address or missing permissions are permanent errors.
     """
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, sqlite3.Error):
-        cause = cause.__cause__ or getattr(cause, "orig", None)
-    return is_fault(error) or (cause is not None and "disk I/O error" in str(cause))
+    return is_fault(error) or "disk I/O error" in str(error)
 
 
 def _reopen(path: Path, context: sqlalchemy.engine.ExceptionContext) -> None:
@@ -121,49 +127,23 @@ def _check_not_emptied(path: Path) -> None:
         )
 
 
-def _check_kind(url: str) -> None:
-    """Check that the database is of a supported kind."""
-    kind = read_url(with_driver(url)).get_backend_name()
-    if kind not in INSERTS:
-        raise StudyError(f"{shown_url(url)}: {kind} is not supported; use {' or '.join(INSERTS)}")
-
-
-def _not_opened(url: str, path: Path | None, error: BaseException) -> RatioHpoError:
-    """Return the error of a storage that cannot be opened."""
-    shown = shown_url(url)
-    reason = reason_of(error)
-    if path is not None and isinstance(error, OSError | sqlite3.Error | sqlalchemy.exc.OperationalError):
-        return StorageError(f"{path}: cannot be opened ({reason}); {_remedy(reason)}")
-    return StudyError(f"{shown}: cannot be opened ({reason}); check the URL, the server and permissions")
-
-
-def _create_storage(url: str, options: dict[str, Any], *, checked: bool) -> RetryingStorage:
+def _create_storage(url: str, *, checked: bool, timeout: float | None = None) -> RetryingStorage:
     """Return the storage; if `checked`, create missing tables and check Optuna's version of them."""
+    options = {} if timeout is None else {"connect_args": {"timeout": timeout}}
     storage = RetryingStorage(
         url, engine_kwargs=options, skip_compatibility_check=not checked, skip_table_creation=not checked
     )
     if checked:
-        make_tables(storage.engine)
+        LEASES.metadata.create_all(storage.engine)
     return storage
 
 
 @contextmanager
 def _table_lock(url: str) -> Iterator[None]:
     """Prevent drivers from creating PostgreSQL's tables at the same time: all but one would fail."""
-    if not url.startswith("postgresql"):
+    with sql.create_engine(url, poolclass=sql.NullPool).begin() as connection:
+        connection.execute(sql.select(sql.func.pg_advisory_xact_lock(MAKING_TABLES)))
         yield
-        return
-    engine = sql.create_engine(url, poolclass=sql.NullPool)
-    with engine.connect() as connection:
-        connection.execute(sql.select(sql.func.pg_advisory_lock(MAKING_TABLES)))
-        try:
-            yield
-        finally:
-            connection.execute(sql.select(sql.func.pg_advisory_unlock(MAKING_TABLES)))
-
-
-def _timeout(seconds: float) -> dict[str, Any]:
-    return {"connect_args": {"timeout": seconds}}
 
 
 def _read_only_url(path: Path) -> str:
@@ -195,8 +175,8 @@ def describe_problem(error: BaseException) -> str | None:
 
 
 def _remedy(reason: str) -> str:
-    remedies = [remedy for sign, remedy in _REMEDIES.items() if sign in reason]
-    return remedies[0] if remedies else "check the server, the disk and permissions"
+    remedies = (remedy for sign, remedy in _REMEDIES.items() if sign in reason)
+    return next(remedies, "check the server, the disk and permissions")
 
 
 _REMEDIES = {
@@ -219,7 +199,7 @@ def check_writable(storage: RetryingStorage) -> None:
         sqlalchemy.exc.SQLAlchemyError: the database is read-only, locked or gone.
     """
     with storage.engine.connect() as connection:
-        connection.execute(sql.update(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == -1).values(key=ATTRIBUTES.c.key))
+        connection.execute(sql.update(LEASES).where(LEASES.c.trial_id == 0).values(beats=0))
         connection.rollback()
 
 
@@ -229,7 +209,7 @@ def _set_wal(path: Path, patience: float) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
-def _set_pragmas(connection: Any, record: Any) -> None:
+def _set_pragmas(connection: sqlite3.Connection, record: object) -> None:
     """Set `synchronous` and `busy_timeout` of a new connection.
 
     With write-ahead logging, NORMAL loses no committed trial when a process dies. The timeout is short because

@@ -13,19 +13,13 @@ import sqlalchemy as sql
 
 from ratio_hpo.core.errors import StorageReplaced
 from ratio_hpo.storage.retrying_storage import RetryingStorage
-from ratio_hpo.storage.schema import INSERTS, STUDY_ATTRIBUTES
+from ratio_hpo.storage.schema import create_counter, increment_counter
 
 GENERATION = "generation"
 """Study attribute that counts the transactions of its drivers."""
 
-_COUNTER = (STUDY_ATTRIBUTES.c.study_id == sql.bindparam("of"), STUDY_ATTRIBUTES.c.key == GENERATION)
-_NEXT = sql.cast(sql.cast(STUDY_ATTRIBUTES.c.value_json, sql.BigInteger) + 1, sql.String)
-_INCREMENT = (
-    sql.update(STUDY_ATTRIBUTES).where(*_COUNTER).values(value_json=_NEXT).returning(STUDY_ATTRIBUTES.c.value_json)
-)
 
-
-class Guard:
+class StudyGuard:
     """Guards one study of a database for a driver.
 
     Args:
@@ -39,9 +33,8 @@ class Guard:
         self._study_id, self._file, self._shown = study_id, file, shown
         self._inode: tuple[int, int] | None = None
         self._inode = self._stat()
-        row = {"study_id": study_id, "key": GENERATION, "value_json": "0"}
         with engine.begin() as connection:
-            connection.execute(INSERTS[engine.name](STUDY_ATTRIBUTES).values(row).on_conflict_do_nothing())
+            create_counter(connection, study_id, GENERATION)
             self._generation = self._increment(connection)
 
     def check_file(self) -> None:
@@ -83,10 +76,10 @@ class Guard:
         return state.st_dev, state.st_ino
 
     def _increment(self, connection: sql.Connection) -> int:
-        text = connection.execute(_INCREMENT, {"of": self._study_id}).scalar()
-        if text is None:
+        generation = increment_counter(connection, self._study_id, GENERATION)
+        if generation is None:
             raise self._error("the study was deleted")
-        return int(text)
+        return generation
 
     def _error(self, what: str) -> StorageReplaced:
         return StorageReplaced(
@@ -95,10 +88,10 @@ class Guard:
         )
 
 
-def guard_study(storage: RetryingStorage, study_id: int) -> Guard:
+def guard_study(storage: RetryingStorage, study_id: int) -> StudyGuard:
     """Guard a study: every later transaction of this storage checks that the database is still the same."""
     url = storage.engine.url
     file = Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
-    guard = storage.retried(lambda: Guard(storage.engine, study_id, file, str(file or url.host or url.database)))
+    guard = storage.retried(lambda: StudyGuard(storage.engine, study_id, file, str(file or url.host or url.database)))
     storage.guards = (*storage.guards, guard)
     return guard

@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
@@ -22,21 +22,9 @@ import sqlalchemy.exc
 from optuna.trial import TrialState
 
 from ratio_hpo.core.retry import CLOCK, Clock
+from ratio_hpo.storage import schema
 from ratio_hpo.storage.processes import boot_id, host_name, is_alive, own_start
 from ratio_hpo.storage.retrying_storage import RetryingStorage
-from ratio_hpo.storage.schema import (
-    ATTRIBUTES,
-    DONE,
-    INSERTS,
-    LAST,
-    LEASES,
-    TRIALS,
-    lock_study,
-    new_trial,
-    putting,
-    start_trial,
-    writer_of,
-)
 
 T = TypeVar("T")
 
@@ -45,6 +33,17 @@ TERM = 60.0
 
 RENEWAL = 15.0
 """Seconds between renewals; also the maximum time that counts as observed between two checks."""
+
+LEASES = sql.Table(
+    "ratio_hpo_trial_leases",
+    sql.MetaData(),
+    sql.Column("trial_id", sql.Integer, primary_key=True, autoincrement=False),
+    sql.Column("token", sql.String(32), nullable=False),
+    sql.Column("holder", sql.Text, nullable=False),
+    sql.Column("beats", sql.Integer, nullable=False),
+    sql.Column("renewed", sql.Float, nullable=False),
+)
+"""Our own table, with the lease of each running trial and of each study's writer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +74,9 @@ class Lease:
         """Host and process id of the holder, for display."""
         return f"{self.host.split('/')[0]}:{self.pid}"
 
-    @property
-    def is_here(self) -> bool:
-        """Whether the holder is or was a process of the current boot of this host."""
-        return (self.host, self.boot) == (host_name(), boot_id())
-
     def is_orphaned(self) -> bool:
-        """Return whether the holder is known to be dead."""
-        return self.is_here and not is_alive(self.pid, self.started)
+        """Return whether the holder is known to be dead: a process of the current boot of this host that has ended."""
+        return (self.host, self.boot) == (host_name(), boot_id()) and not is_alive(self.pid, self.started)
 
     def seems_live(self, now: float) -> bool:
         """Return whether a reader shows the lease as active; a reader cannot observe it and uses the holder's clock."""
@@ -103,16 +97,22 @@ class LeaseWatch:
         self._observed: dict[int, tuple[str, int, float, float]] = {}
 
     def is_lost(self, lease: Lease) -> bool:
-        """Return whether the holder is dead on this host, or a whole term was observed without renewal."""
-        return lease.is_orphaned() or self.waited(lease) >= TERM
+        """Return whether the holder is dead on this host, or a whole term was observed without renewal.
 
-    def waited(self, lease: Lease) -> float:
-        """Return the seconds observed since the last renewal; a gap between checks counts at most `RENEWAL`."""
+        A gap between two checks counts as at most `RENEWAL` seconds of observation.
+        """
+        if lease.is_orphaned():
+            return True
         now = self._clock.monotonic()
         token, beats, waited, last = self._observed.get(lease.trial_id, ("", -1, 0.0, now))
         waited = waited + min(now - last, RENEWAL) if (token, beats) == (lease.token, lease.beats) else 0.0
         self._observed[lease.trial_id] = (lease.token, lease.beats, waited, now)
-        return waited
+        return waited >= TERM
+
+
+def writer_of(study_id: int) -> int:
+    """Return the number that stands for a trial id in the lease of a study's writer."""
+    return -study_id
 
 
 def lease_of(row: Any) -> Lease:
@@ -137,14 +137,14 @@ def begin_trial(
 
     def work(connection: sql.Connection) -> int | None:
         now = datetime.fromtimestamp(mine.renewed)
-        lock_study(connection, study_id)
+        schema.lock_study(connection, study_id)
         started, last = connection.execute(_BEFORE, {"by": mine.token, "of": study_id}).one()
         if started is not None:  # an earlier attempt was interrupted after it was committed
             return started
         if waiting is not None:
-            trial_id = start_trial(connection, waiting, now)
+            trial_id = schema.start_trial(connection, waiting, now)
         elif count == (0 if last is None else last + 1):
-            trial_id = new_trial(connection, study_id, count, now)
+            trial_id = schema.new_trial(connection, study_id, count, TrialState.RUNNING, now)
         else:
             return None
         if trial_id is not None:
@@ -171,15 +171,7 @@ def take_lease(
     Returns:
         The result of `read`; None if the trial has ended or another process holds its lease.
     """
-    work_left = sql.exists(
-        sql.select(TRIALS.c.trial_id).where(TRIALS.c.trial_id == mine.trial_id, TRIALS.c.state == TrialState.RUNNING)
-    ) & ~sql.exists(
-        sql.select(ATTRIBUTES.c.trial_id).where(
-            ATTRIBUTES.c.trial_id == mine.trial_id, ATTRIBUTES.c.key == DONE, ATTRIBUTES.c.value_json == "true"
-        )
-    )
-
-    return _take(storage, mine, over, work_left, read)
+    return _take(storage, mine, over, schema.has_work_left(mine.trial_id), read)
 
 
 def take_writer(storage: RetryingStorage, mine: Lease, over: Lease | None) -> bool:
@@ -189,13 +181,21 @@ def take_writer(storage: RetryingStorage, mine: Lease, over: Lease | None) -> bo
 
 def read_lease(storage: RetryingStorage, trial_id: int) -> Lease | None:
     """Return the stored lease of a trial or of a study's writer; None if there is none."""
-    query = sql.select(LEASES).where(LEASES.c.trial_id == trial_id)
-    row = storage.read(lambda connection: connection.execute(query).first())
-    return None if row is None else lease_of(row)
+    return storage.read(partial(read_leases, trial_ids=[trial_id])).get(trial_id)
+
+
+def read_leases(connection: sql.Connection, trial_ids: Sequence[int]) -> dict[int, Lease]:
+    """Return the stored leases of trials, by trial id, within a transaction."""
+    rows = connection.execute(sql.select(LEASES).where(LEASES.c.trial_id.in_(trial_ids)))
+    return {row.trial_id: lease_of(row) for row in rows}
 
 
 def _take(
-    storage: RetryingStorage, mine: Lease, over: Lease | None, allowed: Any, read: Callable[[sql.Connection], T]
+    storage: RetryingStorage,
+    mine: Lease,
+    over: Lease | None,
+    allowed: sql.ColumnElement[bool],
+    read: Callable[[sql.Connection], T],
 ) -> T | None:
     columns = _columns(mine)
 
@@ -220,14 +220,14 @@ def renew_lease(storage: RetryingStorage, mine: Lease, now: float) -> Lease | No
     """Renew a lease and return it; None if it was lost."""
     fresh = replace(mine, beats=mine.beats + 1, renewed=now)
     values = {**_binds(mine), "new_beats": fresh.beats, "new_renewed": now}
-    renewed = storage.run(lambda connection: connection.execute(_RENEW, values).rowcount, whole=False)
+    renewed = storage.run(lambda connection: connection.execute(_RENEW, values).rowcount)
     return fresh if renewed == 1 else None
 
 
 def drop_leases_of(storage: RetryingStorage, study_id: int) -> None:
     """Delete all leases of a study, regardless of their holders."""
-    of_study = sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
-    delete = sql.delete(LEASES).where(LEASES.c.trial_id.in_(of_study) | (LEASES.c.trial_id == writer_of(study_id)))
+    of_study = LEASES.c.trial_id.in_(schema.trial_ids(study_id)) | (LEASES.c.trial_id == writer_of(study_id))
+    delete = sql.delete(LEASES).where(of_study)
     storage.run(lambda connection: connection.execute(delete))
 
 
@@ -244,13 +244,13 @@ def drop_lease(connection: sql.Connection, mine: Lease) -> None:
     _check(connection.execute(_DROP, _binds(mine)), mine)
 
 
-def put_while_held(connection: sql.Connection, mine: Lease, values: Mapping[str, Any]) -> None:
+def put_while_held(connection: sql.Connection, mine: Lease, values: Mapping[str, object]) -> None:
     """Set user attributes of a trial if its lease is still held; one statement, since this is the most frequent write.
 
     Raises:
         LeaseLost: the lease was lost; nothing was written.
     """
-    binds: dict[str, Any] = _binds(mine)
+    binds = _binds(mine)
     for k, (key, value) in enumerate(values.items()):
         binds |= {f"key{k}": key, f"value{k}": json.dumps(value)}
     _check(connection.execute(_put(connection.dialect.name, len(values)), binds), mine, len(values))
@@ -268,15 +268,14 @@ def _put(database: str, count: int) -> Any:
     pairs = [(sql.bindparam(f"key{k}", type_=sql.String), sql.bindparam(f"value{k}", type_=sql.String))
              for k in range(count)]  # fmt: skip
     rows = sql.union_all(*(sql.select(lease.c.trial_id, *pair).where(sql.true()) for pair in pairs))
-    columns = [column.name for column in ATTRIBUTES.columns]
-    put = putting(INSERTS[database](ATTRIBUTES).from_select(columns, rows), ATTRIBUTES)
-    return put.execution_options(preserve_rowcount=True)
+    return schema.put_selected_attributes(database, rows).execution_options(preserve_rowcount=True)
 
 
 _IS_MINE = (LEASES.c.trial_id == sql.bindparam("mine"), LEASES.c.token == sql.bindparam("by"))
 _HELD = sql.select(LEASES.c.trial_id).where(*_IS_MINE)
 _BEFORE = sql.select(
-    sql.select(LEASES.c.trial_id).where(LEASES.c.token == sql.bindparam("by")).scalar_subquery(), LAST.scalar_subquery()
+    sql.select(LEASES.c.trial_id).where(LEASES.c.token == sql.bindparam("by")).scalar_subquery(),
+    schema.LAST.scalar_subquery(),
 )
 """Id of the trial that this lease has already started, and number of the study's last trial."""
 _DROP = sql.delete(LEASES).where(*_IS_MINE)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sql
 import sqlalchemy.exc
@@ -17,9 +17,6 @@ from optuna.storages import RDBStorage
 
 from ratio_hpo.core import urls
 from ratio_hpo.core.retry import CLOCK, Clock, retry_call
-
-if TYPE_CHECKING:
-    from ratio_hpo.storage.guard import Guard
 
 T = TypeVar("T")
 
@@ -48,18 +45,33 @@ WRAPPED = (
 def is_transient(error: BaseException) -> bool:
     """Return whether a database error is transient."""
     cause = of_database(error)
-    if isinstance(cause, sqlalchemy.exc.TimeoutError):
+    if isinstance(cause, sqlalchemy.exc.TimeoutError) or _lost_connection(error):
         return True
     if not isinstance(cause, sqlalchemy.exc.OperationalError | sqlalchemy.exc.InterfaceError):
-        return _lost_connection(error)
-    reason = str(cause.orig)
-    return cause.connection_invalidated or not any(sign in reason for sign in PERMANENT_ERRORS)
+        return False
+    return not any(sign in str(cause.orig) for sign in PERMANENT_ERRORS)
 
 
 def _lost_connection(error: BaseException) -> bool:
     """Return whether the error is a lost connection, which the pool has discarded."""
     cause = of_database(error)
     return isinstance(cause, sqlalchemy.exc.DBAPIError) and cause.connection_invalidated
+
+
+class Guard(Protocol):
+    """Checks in each transaction that the database is still the one that this process wrote to before."""
+
+    def check_file(self) -> None:
+        """Check that the file is still the same, before it is opened."""
+        ...
+
+    def raised(self, connection: sql.Connection) -> int:
+        """Increment a counter within a transaction and return it."""
+        ...
+
+    def seen(self, generation: int) -> None:
+        """Record the counter of a committed transaction."""
+        ...
 
 
 class RetryingStorage(RDBStorage):
@@ -100,12 +112,8 @@ class RetryingStorage(RDBStorage):
                 self.patience = 0.0  # the calls of an orderly shutdown must not wait as long again
             raise
 
-    def run(self, work: Callable[[sql.Connection], T], *, whole: bool = True) -> T:
-        """Execute statements and return their result.
-
-        Args:
-            work: executes the statements on a connection.
-            whole: use one transaction; if False, commit each statement separately unless a study is guarded.
+    def run(self, work: Callable[[sql.Connection], T]) -> T:
+        """Execute statements in one transaction and return their result.
 
         Raises:
             StorageReplaced: the database is not the one that was written to before.
@@ -115,7 +123,7 @@ class RetryingStorage(RDBStorage):
             guards = self.guards
             for guard in guards:
                 guard.check_file()
-            with self.engine.begin() if whole or guards else self._autocommit_engine.connect() as connection:
+            with self.engine.begin() as connection:
                 result = work(connection)
                 # last, because other writers of the study wait for its counter until this transaction ends
                 generations = [guard.raised(connection) for guard in guards]
@@ -129,8 +137,7 @@ class RetryingStorage(RDBStorage):
         """Execute statements on one consistent snapshot and return their result."""
 
         def attempt() -> T:
-            engine = self._autocommit_engine if self.engine.name == "sqlite" else self._snapshot_engine
-            with engine.connect() as connection:
+            with self._reading_engine.connect() as connection:
                 if self.engine.name == "sqlite":  # its driver does not begin a transaction before a SELECT
                     connection.exec_driver_sql("BEGIN")
                 result = work(connection)
@@ -140,12 +147,9 @@ class RetryingStorage(RDBStorage):
         return self.retried(attempt)
 
     @functools.cached_property
-    def _snapshot_engine(self) -> sql.Engine:
-        return self.engine.execution_options(isolation_level="REPEATABLE READ")
-
-    @functools.cached_property
-    def _autocommit_engine(self) -> sql.Engine:
-        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+    def _reading_engine(self) -> sql.Engine:
+        level = "AUTOCOMMIT" if self.engine.name == "sqlite" else "REPEATABLE READ"
+        return self.engine.execution_options(isolation_level=level)
 
 
 def of_database(error: BaseException) -> sqlalchemy.exc.SQLAlchemyError | None:

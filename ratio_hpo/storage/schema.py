@@ -1,7 +1,7 @@
-"""Direct access to Optuna's tables: names, queries, and transactions that write several values at once.
+"""Direct access to Optuna's tables: the only module that names its tables, columns and models.
 
 Optuna's storage writes one attribute per transaction, cannot make a write depend on a lease, and copies what it reads.
-So these statements use the tables directly; no other module depends on their layout. The lease table is our own.
+So these statements use the tables directly. They store the same rows as Optuna's API; `tests/storage` compares them.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, NamedTuple
 
 import optuna
 import sqlalchemy as sql
@@ -27,12 +28,15 @@ KNOWN = ("5.0",)
 
 TRIALS = sql.table(
     "trials",
-    *(sql.column(name) for name in ("trial_id", "study_id", "number")),
-    sql.column("state", models.TrialModel.__table__.columns["state"].type),
-    sql.column("datetime_start", sql.DateTime()),
-    sql.column("datetime_complete", sql.DateTime()),
+    *map(sql.column, ("trial_id", "study_id", "number")),
+    sql.column("state", sql.Enum(TrialState)),
+    *(sql.column(name, sql.DateTime()) for name in ("datetime_start", "datetime_complete")),
 )
-VALUES = sql.table("trial_values", *map(sql.column, ("trial_id", "objective", "value")))
+VALUES = sql.table(
+    "trial_values",
+    *map(sql.column, ("trial_id", "objective", "value")),
+    sql.column("value_type", sql.Enum(models.TrialValueModel.TrialValueType)),
+)
 ATTRIBUTES = sql.table("trial_user_attributes", *map(sql.column, ("trial_id", "key", "value_json")))
 TRIAL_PARAMS = sql.table(
     "trial_params", *map(sql.column, ("trial_id", "param_name", "param_value", "distribution_json"))
@@ -46,27 +50,6 @@ DONE = "done"
 INSERTS: dict[str, Callable[..., Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 """Supported databases, with the insert construct of each, which can overwrite existing rows."""
 
-_OURS = sql.MetaData()
-LEASES = sql.Table(
-    "ratio_hpo_trial_leases",
-    _OURS,
-    sql.Column("trial_id", sql.Integer, primary_key=True, autoincrement=False),
-    sql.Column("token", sql.String(32), nullable=False),
-    sql.Column("holder", sql.Text, nullable=False),
-    sql.Column("beats", sql.Integer, nullable=False),
-    sql.Column("renewed", sql.Float, nullable=False),
-)
-"""The lease of each running trial; see `leases.py`."""
-
-OF_OPTUNA = {
-    "trials": models.TrialModel,
-    "trial_values": models.TrialValueModel,
-    "trial_user_attributes": models.TrialUserAttributeModel,
-    "trial_params": models.TrialParamModel,
-    "studies": models.StudyModel,
-    "study_user_attributes": models.StudyUserAttributeModel,
-}
-
 
 def check_tables() -> None:
     """Check that the installed Optuna has the expected table layout.
@@ -74,25 +57,79 @@ def check_tables() -> None:
     Raises:
         StorageError: it does not; the message names the supported releases.
     """
+    layout = models.BaseModel.metadata.tables
     for table in (TRIALS, VALUES, ATTRIBUTES, TRIAL_PARAMS, STUDIES, STUDY_ATTRIBUTES):
-        model: Any = OF_OPTUNA[table.name]
-        missing = [c.name for c in table.columns if c.name not in model.__table__.columns]
-        if model.__tablename__ != table.name or missing:
-            missing_name = f"{table.name}.{missing[0]}" if missing else table.name
-            raise StorageError(
-                f"optuna {optuna.__version__} has no {missing_name} in its tables; install a supported release: "
-                + ", ".join(f"optuna=={release}.*" for release in KNOWN)
-            )
+        for column in table.columns:
+            if table.name not in layout or column.name not in layout[table.name].columns:
+                raise StorageError(
+                    f"optuna {optuna.__version__} has no {table.name}.{column.name} in its tables; install a supported "
+                    f"release: {', '.join(f'optuna=={release}.*' for release in KNOWN)}"
+                )
 
 
-def make_tables(engine: sql.Engine) -> None:
-    """Create our own tables if they do not exist."""
-    _OURS.create_all(engine)
+def _stored_time(moment: datetime) -> datetime:
+    """Return a time as Optuna stores it: in UTC, without a time zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def writer_of(study_id: int) -> int:
-    """Return the number that stands for a trial id in the lease of a study's writer."""
-    return -study_id
+def _seconds(stored: datetime | None) -> float | None:
+    """Return a stored time in seconds since the epoch."""
+    return None if stored is None else stored.replace(tzinfo=UTC).timestamp()
+
+
+def studies_with(connection: sql.Connection, attribute: str) -> dict[str, int]:
+    """Return the ids of the studies that have an attribute, by name, in order of creation."""
+    joined = STUDIES.join(STUDY_ATTRIBUTES, STUDIES.c.study_id == STUDY_ATTRIBUTES.c.study_id)
+    query = sql.select(STUDIES.c.study_name, STUDIES.c.study_id).select_from(joined)
+    rows = connection.execute(query.where(STUDY_ATTRIBUTES.c.key == attribute).order_by(STUDIES.c.study_id))
+    return {str(name): int(study_id) for name, study_id in rows}
+
+
+def last_start(connection: sql.Connection, study_id: int) -> float | None:
+    """Return the latest start of a study's trials, in seconds since the epoch; None if no trial has started."""
+    query = sql.select(sql.func.max(TRIALS.c.datetime_start)).where(TRIALS.c.study_id == study_id)
+    return _seconds(connection.execute(query).scalar())
+
+
+def count_trials(connection: sql.Connection, study_id: int) -> tuple[dict[str, int], float | None]:
+    """Return the number of trials by the name of their state, and the start time of the first trial."""
+    state, start = TRIALS.c.state, TRIALS.c.datetime_start
+    query = sql.select(state, sql.func.count(), sql.func.min(start)).where(TRIALS.c.study_id == study_id)
+    rows = connection.execute(query.group_by(state)).all()
+    starts = [moment for _, _, moment in rows if moment is not None]
+    return {state.name: int(count) for state, count, _ in rows}, _seconds(min(starts, default=None))
+
+
+def rename_study(connection: sql.Connection, study_id: int, name: str) -> None:
+    """Change the name of a study."""
+    connection.execute(sql.update(STUDIES).where(STUDIES.c.study_id == study_id).values(study_name=name))
+
+
+def delete_study_attribute(connection: sql.Connection, study_id: int, attribute: str) -> None:
+    """Delete a user attribute of a study, which Optuna's API cannot do."""
+    of_study, key = STUDY_ATTRIBUTES.c.study_id == study_id, STUDY_ATTRIBUTES.c.key
+    connection.execute(sql.delete(STUDY_ATTRIBUTES).where(of_study, key == attribute))
+
+
+_COUNTER = STUDY_ATTRIBUTES.c.value_json
+_INCREMENT = (
+    sql.update(STUDY_ATTRIBUTES)
+    .where(STUDY_ATTRIBUTES.c.study_id == sql.bindparam("of"), STUDY_ATTRIBUTES.c.key == sql.bindparam("counter"))
+    .values(value_json=sql.cast(sql.cast(_COUNTER, sql.BigInteger) + 1, sql.String))
+    .returning(_COUNTER)
+)
+
+
+def create_counter(connection: sql.Connection, study_id: int, attribute: str) -> None:
+    """Set a user attribute of a study to 0 if the study does not have it."""
+    row = {"study_id": study_id, "key": attribute, "value_json": "0"}
+    connection.execute(INSERTS[connection.dialect.name](STUDY_ATTRIBUTES).values(row).on_conflict_do_nothing())
+
+
+def increment_counter(connection: sql.Connection, study_id: int, attribute: str) -> int | None:
+    """Increment a user attribute of a study and return it; None if the study or the attribute is missing."""
+    text = connection.execute(_INCREMENT, {"of": study_id, "counter": attribute}).scalar()
+    return None if text is None else int(text)
 
 
 _LOCK = sql.update(STUDIES).where(STUDIES.c.study_id == sql.bindparam("of")).values(study_name=STUDIES.c.study_name)
@@ -102,16 +139,13 @@ LAST = (
 """The number of a study's last trial. Numbers have no gaps, and counting trials would be slower in large studies."""
 
 
-def putting(insert: Any, table: sql.TableClause) -> Any:
+@cache
+def _upsert(database: str, table: sql.TableClause) -> Any:
     """Return an insert that overwrites the row of the same trial and key."""
+    insert = INSERTS[database](table)
     trial, key, *others = (column.name for column in table.columns)
-    return insert.on_conflict_do_update(
-        index_elements=[trial, key], set_={name: insert.excluded[name] for name in others}
-    )
-
-
-_PUT_ATTRIBUTES = {name: putting(insert(ATTRIBUTES), ATTRIBUTES) for name, insert in INSERTS.items()}
-_PUT_PARAMS = {name: putting(insert(TRIAL_PARAMS), TRIAL_PARAMS) for name, insert in INSERTS.items()}
+    overwritten = {name: insert.excluded[name] for name in others}
+    return insert.on_conflict_do_update(index_elements=[trial, key], set_=overwritten)
 
 
 def lock_study(connection: sql.Connection, study_id: int) -> None:
@@ -119,46 +153,51 @@ def lock_study(connection: sql.Connection, study_id: int) -> None:
     connection.execute(_LOCK, {"of": study_id})
 
 
-def new_trial(connection: sql.Connection, study_id: int, number: int, at: datetime) -> int:
-    """Create a running trial in a locked study.
-
-    Returns:
-        Optuna's id of the trial.
-    """
-    row = {"number": number, "study_id": study_id, "state": TrialState.RUNNING, "datetime_start": at}
+def new_trial(
+    connection: sql.Connection, study_id: int, number: int, state: TrialState, start: datetime | None = None
+) -> int:
+    """Create a trial in a locked study, and return Optuna's id of it."""
+    moment = None if start is None else _stored_time(start)
+    row = {"number": number, "study_id": study_id, "state": state, "datetime_start": moment}
     return connection.execute(sql.insert(TRIALS).returning(TRIALS.c.trial_id), row).scalar_one()
 
 
-def start_trial(connection: sql.Connection, trial_id: int, at: datetime) -> int | None:
+def _move(connection: sql.Connection, trial_id: int, before: TrialState, **changes: object) -> bool:
+    """Change a trial; return False if it is not in the expected state."""
+    expected = (TRIALS.c.trial_id == trial_id, TRIALS.c.state == before)
+    return connection.execute(sql.update(TRIALS).where(*expected).values(**changes)).rowcount == 1
+
+
+def start_trial(connection: sql.Connection, trial_id: int, start: datetime) -> int | None:
     """Start a waiting trial and return its id; return None if it is no longer waiting."""
-    waits = sql.update(TRIALS).where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.WAITING)
-    started = connection.execute(waits.values(state=TrialState.RUNNING, datetime_start=at))
-    return trial_id if started.rowcount == 1 else None
+    changes = {"state": TrialState.RUNNING, "datetime_start": _stored_time(start)}
+    return trial_id if _move(connection, trial_id, TrialState.WAITING, **changes) else None
 
 
-def add_waiting(connection: sql.Connection, study_id: int, attributes: Sequence[Mapping[str, Any]]) -> None:
+def add_waiting(connection: sql.Connection, study_id: int, attributes: Sequence[Mapping[str, object]]) -> None:
     """Append waiting trials to a locked study."""
     if not attributes:
         return
     last = connection.execute(LAST, {"of": study_id}).scalar()
-    number = 0 if last is None else last + 1
-    for k, values in enumerate(attributes):
-        row = {"number": number + k, "study_id": study_id, "state": TrialState.WAITING}
-        trial_id = connection.execute(sql.insert(TRIALS).returning(TRIALS.c.trial_id), row).scalar_one()
-        put_attributes(connection, trial_id, values)
+    for number, values in enumerate(attributes, 0 if last is None else last + 1):
+        put_attributes(connection, new_trial(connection, study_id, number, TrialState.WAITING), values)
 
 
-def put_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, Any]) -> None:
+def put_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, object]) -> None:
     """Set user attributes of a trial, also of a finished one, which Optuna's API does not do."""
     rows = [{"trial_id": trial_id, "key": key, "value_json": json.dumps(value)} for key, value in values.items()]
-    connection.execute(_PUT_ATTRIBUTES[connection.dialect.name], rows)
+    connection.execute(_upsert(connection.dialect.name, ATTRIBUTES), rows)
 
 
-def has_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, Any]) -> bool:
+def put_selected_attributes(database: str, rows: sql.SelectBase) -> Any:
+    """Return a statement that sets the user attributes that a query returns: trial id, name, JSON text."""
+    return _upsert(database, ATTRIBUTES).from_select(list(ATTRIBUTES.columns), rows)
+
+
+def has_attributes(connection: sql.Connection, trial_id: int, values: Mapping[str, object]) -> bool:
     """Return whether a trial has these user attributes."""
     query = sql.select(ATTRIBUTES).where(ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key.in_(list(values)))
-    stored = {row.key: from_json(row.value_json) for row in connection.execute(query)}
-    return stored == dict(values)
+    return {row.key: from_json(row.value_json) for row in connection.execute(query)} == dict(values)
 
 
 def put_params(
@@ -175,7 +214,7 @@ def put_params(
         for name, value in place.items()
     ]
     if rows:
-        connection.execute(_PUT_PARAMS[connection.dialect.name], rows)
+        connection.execute(_upsert(connection.dialect.name, TRIAL_PARAMS), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,69 +228,70 @@ class End:
 
 def put_end(connection: sql.Connection, trial_id: int, end: End) -> bool:
     """End a running trial, as Optuna's `set_trial_state_values` does; return False if it is not running."""
-    running = sql.update(TRIALS).where(TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.RUNNING)
-    if connection.execute(running.values(state=end.state, datetime_complete=end.moment)).rowcount != 1:
+    changes = {"state": end.state, "datetime_complete": _stored_time(end.moment)}
+    if not _move(connection, trial_id, TrialState.RUNNING, **changes):
         return False
-    table: Any = models.TrialValueModel.__table__
-    stored = [models.TrialValueModel.value_to_stored_repr(value) for value in end.values]
     rows = [
         {"trial_id": trial_id, "objective": k, "value": value, "value_type": kind}
-        for k, (value, kind) in enumerate(stored)
+        for k, (value, kind) in enumerate(map(models.TrialValueModel.value_to_stored_repr, end.values))
     ]
     if rows:
-        connection.execute(sql.insert(table), rows)
+        connection.execute(sql.insert(VALUES), rows)
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Stored data of trials.
+def has_work_left(trial_id: int) -> sql.ColumnElement[bool]:
+    """Return the condition that a trial is running and has not done all its work."""
+    is_done = (ATTRIBUTES.c.trial_id == trial_id, ATTRIBUTES.c.key == DONE, ATTRIBUTES.c.value_json == "true")
+    is_running = (TRIALS.c.trial_id == trial_id, TRIALS.c.state == TrialState.RUNNING)
+    done = sql.select(ATTRIBUTES.c.trial_id).where(*is_done)
+    return sql.exists(sql.select(TRIALS.c.trial_id).where(*is_running)) & ~sql.exists(done)
+
+
+def trial_ids(study_id: int) -> sql.Select[tuple[int]]:
+    """Return a query of the ids of a study's trials."""
+    return sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
+
+
+class TrialRow(NamedTuple):
+    """Stored data of a trial.
 
     Attributes:
-        trials: rows of `TRIALS`, by number.
-        attributes, values, leases: by Optuna's trial id; leases are rows of `LEASES`.
+        trial_id: Optuna's id of the trial.
+        started, ended: in seconds since the epoch.
+        attributes: user attributes.
+        values: values of a COMPLETE trial.
     """
 
-    trials: Sequence[Any]
-    attributes: Mapping[int, Mapping[str, Any]]
-    values: Mapping[int, Sequence[float]]
-    leases: Mapping[int, Any]
+    trial_id: int
+    number: int
+    state: TrialState
+    started: float | None
+    ended: float | None
+    attributes: Mapping[str, object]
+    values: Sequence[float]
 
 
-def read_rows(
-    connection: sql.Connection, study_id: int, *, since: int = 0, among: Sequence[int] = (), waiting: bool = True
-) -> Rows:
-    """Read the stored data of a study's trials.
-
-    Args:
-        since: read the trials with this number or a higher one.
-        among: read the trials with these Optuna ids as well.
-        waiting: whether to include waiting trials of `among`.
-    """
+def read_rows(connection: sql.Connection, study_id: int, since: int, among: Sequence[int]) -> list[TrialRow]:
+    """Read trials of a study, by number: those numbered `since` or higher, and those of `among` that have started."""
     condition = TRIALS.c.number >= since
     if among:
-        listed = TRIALS.c.trial_id.in_(list(among))
-        if not waiting:
-            listed &= TRIALS.c.state != TrialState.WAITING
-        condition = sql.or_(condition, listed)
+        condition |= TRIALS.c.trial_id.in_(list(among)) & (TRIALS.c.state != TrialState.WAITING)
     query = sql.select(TRIALS).where(TRIALS.c.study_id == study_id, condition).order_by(TRIALS.c.number)
     trials = connection.execute(query).all()
     if not trials:
-        return Rows((), {}, {}, {})
-    whole = since == 0  # a study may have more trials than one statement can list
-    of_study = sql.select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study_id)
-    ids = of_study if whole else [row.trial_id for row in trials]
-    attributes: dict[int, dict[str, Any]] = {}
-    values: dict[int, list[float]] = {}
-    leases: dict[int, Any] = {}
+        return []
+    # a study may have more trials than one statement can list
+    ids = trial_ids(study_id) if since == 0 else [row.trial_id for row in trials]
+    attributes: dict[int, dict[str, object]] = {}
     for trial_id, key, text in connection.execute(sql.select(ATTRIBUTES).where(ATTRIBUTES.c.trial_id.in_(ids))):
         attributes.setdefault(trial_id, {})[key] = from_json(text)
-    states = {row.state for row in trials}
-    if TrialState.COMPLETE in states:
+    values: dict[int, list[float]] = {}
+    if any(row.state is TrialState.COMPLETE for row in trials):
         ordered = sql.select(VALUES).where(VALUES.c.trial_id.in_(ids)).order_by(VALUES.c.objective)
-        for row in connection.execute(ordered):
-            values.setdefault(row.trial_id, []).append(row.value)
-    if TrialState.RUNNING in states:
-        lease_rows = connection.execute(sql.select(LEASES).where(LEASES.c.trial_id.in_(ids)))
-        leases = {row.trial_id: row for row in lease_rows}
-    return Rows(trials, attributes, values, leases)
+        for trial_id, _, value, kind in connection.execute(ordered):
+            values.setdefault(trial_id, []).append(models.TrialValueModel.stored_repr_to_value(value, kind))
+    return [
+        TrialRow(id_, number, state, _seconds(start), _seconds(end), attributes.get(id_, {}), values.get(id_, ()))
+        for id_, _, number, state, start, end in trials
+    ]

@@ -8,19 +8,8 @@ from contextlib import contextmanager, suppress
 
 from ratio_hpo.core.errors import StorageReplaced
 from ratio_hpo.core.retry import CLOCK, Clock
-from ratio_hpo.storage.leases import (
-    RENEWAL,
-    Lease,
-    LeaseLost,
-    LeaseWatch,
-    drop_lease,
-    own_lease,
-    read_lease,
-    renew_lease,
-    take_writer,
-)
+from ratio_hpo.storage import leases
 from ratio_hpo.storage.retrying_storage import DATABASE_ERRORS, RetryingStorage
-from ratio_hpo.storage.schema import writer_of
 
 
 class Writer:
@@ -33,9 +22,9 @@ class Writer:
     """
 
     def __init__(self, storage: RetryingStorage, study_id: int, clock: Clock = CLOCK) -> None:
-        self._storage, self._number, self._clock = storage, writer_of(study_id), clock
-        self._watch = LeaseWatch(clock)
-        self._lease: Lease | None = None
+        self._storage, self._number, self._clock = storage, leases.writer_of(study_id), clock
+        self._watch = leases.LeaseWatch(clock)
+        self._lease: leases.Lease | None = None
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -44,11 +33,11 @@ class Writer:
         with self._lock:
             if self._lease is not None:
                 return True
-            current = read_lease(self._storage, self._number)
+            current = leases.read_lease(self._storage, self._number)
             if current is not None and not self._watch.is_lost(current):
                 return False
-            lease = own_lease(self._number, self._clock)
-            if not take_writer(self._storage, lease, current):
+            lease = leases.own_lease(self._number, self._clock)
+            if not leases.take_writer(self._storage, lease, current):
                 return False
             self._lease = lease
         if self._thread is None:
@@ -70,17 +59,17 @@ class Writer:
         self._stop.set()
         with (
             self._lock,
-            suppress(LeaseLost, StorageReplaced, *DATABASE_ERRORS),
+            suppress(leases.LeaseLost, StorageReplaced, *DATABASE_ERRORS),
         ):  # without the storage, the lease expires
             lease, self._lease = self._lease, None
             if lease is not None:
-                self._storage.run(lambda connection: drop_lease(connection, lease))
+                self._storage.run(lambda connection: leases.drop_lease(connection, lease))
 
     def _renew_forever(self) -> None:
-        while not self._stop.wait(RENEWAL):
+        while not self._stop.wait(leases.RENEWAL):
             with self._lock, suppress(StorageReplaced, *DATABASE_ERRORS):
                 if self._lease is not None:
-                    self._lease = renew_lease(self._storage, self._lease, self._clock.time())
+                    self._lease = leases.renew_lease(self._storage, self._lease, self._clock.time())
 
 
 @contextmanager

@@ -6,10 +6,10 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import optuna
-import sqlalchemy as sql
 
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.fingerprint import canonical, fingerprint
@@ -20,7 +20,7 @@ from ratio_hpo.space import Space
 from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.records import ASKED, KIND, PARAMS, PLANNED, PRUNABLE, REPLICATE_OF, SEED
 from ratio_hpo.storage.retrying_storage import RetryingStorage
-from ratio_hpo.storage.schema import STUDIES, STUDY_ATTRIBUTES, TRIALS
+from ratio_hpo.storage.schema import last_start, studies_with
 from ratio_hpo.study.plan import CONFIRMATION, StudyPlan, TargetScore
 
 IDENTITY, ABOUT, FORMAT_KEY = "identity", "about", "format"
@@ -93,7 +93,8 @@ def find_study(storage: RetryingStorage, name: str | None) -> optuna.Study:
     if not names:
         raise StudyError("no studies here yet; run `ratio-hpo search`, or name another ⟨root⟩")
     if name is None:
-        last = max(names, key=lambda key: (last_start(storage, names[key]), names[key]))
+        starts = {key: storage.run(partial(last_start, study_id=study_id)) or 0.0 for key, study_id in names.items()}
+        last = max(names, key=lambda key: (starts[key], names[key]))
         name = last.removesuffix(CONFIRMATION)
     if name not in names:
         raise StudyError(f"no study named {name!r} ({did_you_mean(name, list(names))})")
@@ -109,18 +110,7 @@ def has_study(storage: RetryingStorage, name: str) -> bool:
 
 def study_ids(storage: RetryingStorage) -> dict[str, int]:
     """Return the ids of the studies that ratio-hpo has created, by name, in order of creation."""
-    joined = STUDIES.join(STUDY_ATTRIBUTES, STUDIES.c.study_id == STUDY_ATTRIBUTES.c.study_id)
-    query = sql.select(STUDIES.c.study_name, STUDIES.c.study_id).select_from(joined)
-    ours = query.where(STUDY_ATTRIBUTES.c.key == IDENTITY).order_by(STUDIES.c.study_id)
-    rows = storage.run(lambda connection: connection.execute(ours).all())
-    return {str(name): int(study_id) for name, study_id in rows}
-
-
-def last_start(storage: RetryingStorage, study_id: int) -> float:
-    """Return the latest start of a study's trials, in seconds since the epoch; 0 if no trial has started."""
-    query = sql.select(sql.func.max(TRIALS.c.datetime_start)).where(TRIALS.c.study_id == study_id)
-    moment = storage.run(lambda connection: connection.execute(query).scalar())
-    return moment.timestamp() if moment else 0.0
+    return storage.run(partial(studies_with, attribute=IDENTITY))
 
 
 def resolve_target(study: optuna.Study, target: TargetScore, past: Sequence[TrialRecord]) -> float | None:

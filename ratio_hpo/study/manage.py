@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import optuna
-import sqlalchemy as sql
+from sqlalchemy import Connection
 
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Params, State, TrialRecord
 from ratio_hpo.core.yaml import check_name
 from ratio_hpo.storage import records as rec
+from ratio_hpo.storage import schema
 from ratio_hpo.storage.leases import drop_leases_of
 from ratio_hpo.storage.retrying_storage import RetryingStorage
-from ratio_hpo.storage.schema import STUDIES, STUDY_ATTRIBUTES, TRIALS
 from ratio_hpo.study.create_or_load import ABOUT, check_format, enqueue_params, find_study, study_ids
 from ratio_hpo.study.snapshot import view_of
 
@@ -46,13 +47,13 @@ def list_studies(storage: RetryingStorage) -> list[StudySummary]:
     for name, study_id in study_ids(storage).items():
         attributes = storage.get_study_user_attrs(study_id)
         check_format(name, attributes)
-        counts, started = _count_trials(storage, study_id)
+        counts, started = storage.run(partial(schema.count_trials, study_id=study_id))
         summaries.append(
             StudySummary(
                 name=name,
                 experiment=attributes[ABOUT]["experiment"],
                 space=attributes[ABOUT]["space"],
-                counts=counts,
+                counts={state.value: counts.get(state.name, 0) for state in State},
                 target=attributes.get("target"),
                 started=started,
             )
@@ -179,12 +180,10 @@ def rename_study(storage: RetryingStorage, old: str, new: str) -> None:
     """
     check_rename(storage, old, new)
     study_id = storage.get_study_id_from_name(old)
-    update = sql.update(STUDIES).where(STUDIES.c.study_id == study_id).values(study_name=new)
-    of_study, key = STUDY_ATTRIBUTES.c.study_id == study_id, STUDY_ATTRIBUTES.c.key
 
-    def change(connection: sql.Connection) -> None:
-        connection.execute(update)
-        connection.execute(sql.delete(STUDY_ATTRIBUTES).where(of_study, key == CHANGING))
+    def change(connection: Connection) -> None:
+        schema.rename_study(connection, study_id, new)
+        schema.delete_study_attribute(connection, study_id, CHANGING)
 
     storage.run(change)
 
@@ -222,13 +221,3 @@ def _check_idle(storage: RetryingStorage, study: optuna.Study, what: str) -> Non
             f"study {view.name}: {busy[0].worker} is running trial {busy[0].number}; stop it before you {what} the "
             "study"
         )
-
-
-def _count_trials(storage: RetryingStorage, study_id: int) -> tuple[dict[str, int], float | None]:
-    """Return the number of trials in each state, and the start time of the first trial."""
-    state, start = TRIALS.c.state, TRIALS.c.datetime_start
-    query = sql.select(state, sql.func.count(), sql.func.min(start)).where(TRIALS.c.study_id == study_id)
-    rows = storage.run(lambda connection: connection.execute(query.group_by(state)).all())
-    counts = {state.name: int(count) for state, count, _ in rows}
-    starts = [moment.timestamp() for _, _, moment in rows if moment is not None]
-    return {member.value: counts.get(member.value, 0) for member in State}, min(starts, default=None)

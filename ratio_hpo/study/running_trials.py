@@ -215,7 +215,7 @@ class RunningTrials:
 
     def write(self, claim: RunningTrial, values: rec.Attributes) -> bool:
         """Set attributes of a trial; write nothing and return False if this process no longer owns it."""
-        return self._run(claim, lambda connection: put_while_held(connection, claim.lease, values), whole=False)
+        return self._run(claim, lambda connection: put_while_held(connection, claim.lease, values))
 
     def settle(self, study_id: int, claim: RunningTrial, content: TrialInit) -> bool:
         """Write the missing data of a started trial; return False if this process no longer owns it."""
@@ -269,10 +269,10 @@ class RunningTrials:
                 trial.lost = trial.lost or renewed is None
                 trial.lease = renewed or trial.lease
 
-    def _run(self, trial: RunningTrial, work: Callable[[Connection], None], *, whole: bool = True) -> bool:
+    def _run(self, trial: RunningTrial, work: Callable[[Connection], None]) -> bool:
         """Execute statements on a trial; return False if this process no longer owns it."""
         try:
-            self._storage.run(work, whole=whole)
+            self._storage.run(work)
         except LeaseLost:
             trial.lost = True
             return False

@@ -65,9 +65,7 @@ class StudyState:
             return
         self._refreshed_at = time.monotonic()
         open_ids = [self._ids[number] for number in sorted(self._open) if number not in but]
-        changed_trials = rec.read_trials(
-            self._storage, self._study_id, since=len(self.records), among=open_ids, waiting=False
-        )
+        changed_trials = rec.read_trials(self._storage, self._study_id, since=len(self.records), among=open_ids)
         self._leases = {trial.record.number: trial.lease for trial in changed_trials if trial.lease is not None}
         self.take_in(changed_trials)
 

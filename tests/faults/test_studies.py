@@ -21,7 +21,7 @@ from ratio_hpo.storage.leases import TERM, LeaseWatch
 from ratio_hpo.study import Study
 from tests.conftest import Hand, curve_objective, plan_of
 from tests.faults.conftest import Ledger
-from tests.study.test_retrying_storage import REASONS, outage
+from tests.storage.test_retrying_storage import REASONS, outage
 
 pytestmark = [pytest.mark.faults, pytest.mark.slow]
 
@@ -67,7 +67,7 @@ def test_driver_asleep(whole: list[TrialRecord], ledger: Ledger, often: int, tmp
             first.report(0, point)
         second.live.watch = LeaseWatch(clock)
         for _ in range(int(TERM) + 1):
-            second.live.watch.waited(first.live[0].lease)
+            second.live.watch.is_lost(first.live[0].lease)
             clock.sleep(1.0)
         ledger.injections += 1
         records = searched(second, root)

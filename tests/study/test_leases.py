@@ -16,6 +16,7 @@ import sqlalchemy.event
 from ratio_hpo.core.trial import Context, Decision, Progress, State
 from ratio_hpo.storage.connect import Storage, default_url, open_storage
 from ratio_hpo.storage.leases import (
+    LEASES,
     RENEWAL,
     TERM,
     Lease,
@@ -27,7 +28,7 @@ from ratio_hpo.storage.leases import (
     take_lease,
 )
 from ratio_hpo.storage.records import ADOPTIONS, read_trials
-from ratio_hpo.storage.schema import ATTRIBUTES, LEASES
+from ratio_hpo.storage.schema import ATTRIBUTES
 from ratio_hpo.study import Study, StudyPlan, TargetScore
 from ratio_hpo.study.manage import delete_study, enqueue
 from tests.conftest import LANGUAGES, Hand, curve_objective, plan_of

@@ -9,8 +9,7 @@ from dataclasses import replace
 import sqlalchemy as sql
 
 from ratio_hpo.storage.connect import Storage
-from ratio_hpo.storage.leases import TERM, take_writer
-from ratio_hpo.storage.schema import LEASES, writer_of
+from ratio_hpo.storage.leases import LEASES, TERM, take_writer, writer_of
 from ratio_hpo.storage.writer import Writer, writing
 from ratio_hpo.study import Study
 from tests.conftest import Hand

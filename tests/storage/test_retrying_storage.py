@@ -24,8 +24,8 @@ from ratio_hpo.core.retry import Clock
 from ratio_hpo.core.trial import State
 from ratio_hpo.storage import connect as storage
 from ratio_hpo.storage.connect import default_url, open_storage
+from ratio_hpo.storage.leases import LEASES
 from ratio_hpo.storage.retrying_storage import RetryingStorage, is_transient
-from ratio_hpo.storage.schema import LEASES
 from ratio_hpo.study import Study
 from tests.conftest import RUNGS, Cluster, Hand, curve_objective, plan_of
 
