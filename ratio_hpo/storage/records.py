@@ -21,6 +21,9 @@ KIND, PARAMS, PLAN, SETTINGS, SEED = "kind", "params", "plan", "settings", "seed
 ASKED, PLANNED, RETRY_OF, PRUNABLE, REPLICATE_OF = "asked", "planned", "retry_of", "prunable", "replicate_of"
 SWEEP_OF = "sweep_of"
 ATTEMPTS, ADOPTIONS, REASON, TRACEBACK = "attempts", "adoptions", "reason", "traceback"
+Attributes = Mapping[str, Any]
+"""Stored attributes of a trial or a study, by name: JSON values."""
+
 NO_NUMBER = 2**31 - 1
 """Greater than the number of any trial."""
 

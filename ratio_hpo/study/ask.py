@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,14 +13,12 @@ from ratio_hpo.core.files import is_fault
 from ratio_hpo.core.plans import TRIAL_PLAN
 from ratio_hpo.core.trial import NO_INTERMEDIATE, Params, State
 from ratio_hpo.core.urls import shown_words
-from ratio_hpo.samplers.base import FiniteSampler, Sampler, SamplerError
+from ratio_hpo.samplers.base import FiniteSampler, SamplerError
 from ratio_hpo.samplers.optuna import OptunaSampler, distributions
-from ratio_hpo.samplers.step_sweep import StepSweeps
 from ratio_hpo.space import Coordinates
 from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.retrying_storage import of_database
-from ratio_hpo.study.components import PlanTrial
-from ratio_hpo.study.plan import StudyPlan
+from ratio_hpo.study.components import Components, PlanTrial
 from ratio_hpo.study.running_trials import RunningTrial, RunningTrials, TrialAssignment, TrialInit
 from ratio_hpo.study.state import StudyState
 from ratio_hpo.study.tell import TrialFinisher
@@ -38,36 +36,28 @@ class TrialStarter:
     """Starts trials.
 
     Args:
-        plan: plan of the study.
-        study_id: Optuna's id of the study.
-        sampler: proposes parameters.
-        step_sweeps: proposes the other numbers of steps for a proposal.
-        running: running trials of this process.
         state: study state.
+        running: running trials of this process.
+        components: sampler and step sweeps.
         finisher: ends a trial that cannot get parameters.
         plan_trial: resolves parameters to a trial plan; raises an error for parameters that it refuses.
         settings: settings that are recorded for each trial.
-        refresh: refreshes the study state from the storage.
     """
 
     def __init__(
         self,
-        plan: StudyPlan,
-        study_id: int,
-        sampler: Sampler,
-        step_sweeps: StepSweeps,
-        running: RunningTrials,
         state: StudyState,
+        running: RunningTrials,
+        components: Components,
         finisher: TrialFinisher,
         plan_trial: PlanTrial,
         settings: Mapping[str, Any],
-        refresh: Callable[[], None],
     ) -> None:
-        self._plan, self._study_id, self._sampler, self._step_sweeps = plan, study_id, sampler, step_sweeps
-        self._running, self._state, self._finisher = running, state, finisher
-        self._plan_trial, self._settings, self._refresh = plan_trial, dict(settings), refresh
-        self._domains = distributions(plan.space)
-        self._needs_trial = isinstance(sampler, OptunaSampler) and sampler.needs_trial
+        self._state, self._running, self._finisher = state, running, finisher
+        self._sampler, self._step_sweeps = components.sampler, components.step_sweeps
+        self._plan, self._plan_trial, self._settings = state.plan, plan_trial, dict(settings)
+        self._domains = distributions(state.plan.space)
+        self._needs_trial = isinstance(self._sampler, OptunaSampler) and self._sampler.needs_trial
 
     def is_exhausted(self) -> bool:
         """Return whether the sampler has no more proposals."""
@@ -96,25 +86,27 @@ class TrialStarter:
             number = ready[0] if ready else count
             trial_id = self._state.trial_id(number) if ready else None
             init = None if self._needs_trial else self._trial_init(number)
-            claim = self._running.begin(self._study_id, count, trial_id, init if isinstance(init, TrialInit) else None)
+            claim = self._running.begin(
+                self._state.study_id, count, trial_id, init if isinstance(init, TrialInit) else None
+            )
             assignment = None
             if claim is not None:
                 assignment = self.begin(number, claim) if init is None else self._add(number, claim, init)
             if assignment is not None:
                 return assignment
-            self._refresh()
+            self._state.refresh()
 
     def begin(self, number: int, claim: RunningTrial) -> TrialAssignment | None:
         """Assign parameters to a claimed trial; return None if the trial was failed or its lease was lost."""
         init = self._trial_init(number)
-        if isinstance(init, TrialInit) and not self._running.settle(self._study_id, claim, init):
+        if isinstance(init, TrialInit) and not self._running.settle(self._state.study_id, claim, init):
             return None
         return self._add(number, claim, init)
 
     def _add(self, number: int, claim: RunningTrial, init: TrialInit | _Refusal) -> TrialAssignment | None:
         """Add a claimed trial to the study state; fail it and return None if it cannot get parameters."""
         if isinstance(init, _Refusal):
-            self._refresh()
+            self._state.refresh()
             self._finisher.fail(number, claim, init.reason, init.traceback)
             return None
         attributes = {**self._state.attributes(number), **init.attributes}
@@ -122,7 +114,7 @@ class TrialStarter:
         self._state.begin(number, claim.trial_id, attributes, claim.lease)
         self._running.add(number, claim)
         if init.step_sweeps:
-            self._refresh()
+            self._state.refresh()
         return claim.assignment(number)
 
     def _trial_init(self, number: int) -> TrialInit | _Refusal:

@@ -7,7 +7,7 @@ are read only once.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.leases import Lease
 from ratio_hpo.storage.retrying_storage import RetryingStorage
 from ratio_hpo.study.plan import StudyPlan
+from ratio_hpo.study.running_trials import RunningTrials
 from ratio_hpo.surrogate.trials import Trials
 
 POLL_SECONDS = 0.5
@@ -31,22 +32,26 @@ class StudyState:
         storage: the storage of the study.
         plan: the plan of the study.
         study_id: Optuna's id of the study.
+        running: running trials of this process, which only this process writes.
         stored: returns the steps of a stage with stored weights, given its identity; None if no stages are stored.
     """
 
     records: list[TrialRecord]
     front: Front
     paid: float
+    plan: StudyPlan
+    study_id: int
 
     def __init__(
         self,
         storage: RetryingStorage,
         plan: StudyPlan,
         study_id: int,
+        running: RunningTrials,
         stored: Callable[[str], Sequence[int]] | None = None,
     ) -> None:
         self.records, self.front, self.paid = [], Front(), 0.0
-        self._storage, self._plan, self._study_id = storage, plan, study_id
+        self.plan, self.study_id, self._storage, self._running = plan, study_id, storage, running
         self._ids: list[int] = []
         self._open: set[int] = set()
         self._attributes: dict[int, rec.Attributes] = {}
@@ -54,18 +59,18 @@ class StudyState:
         self._stored = stored
         self._refreshed_at = -POLL_SECONDS
 
-    def refresh(self, *, but: Container[int] = (), at_once: bool = True) -> None:
-        """Refresh from the storage.
+    def refresh(self, *, at_once: bool = True) -> None:
+        """Refresh from the storage, without the running trials of this process.
 
         Args:
-            but: trials to skip because only this process writes them.
             at_once: if False, refresh only if the last refresh was at least half a second ago.
         """
         if not at_once and time.monotonic() - self._refreshed_at < POLL_SECONDS:
             return
         self._refreshed_at = time.monotonic()
-        open_ids = [self._ids[number] for number in sorted(self._open) if number not in but]
-        changed_trials = rec.read_trials(self._storage, self._study_id, since=len(self.records), among=open_ids)
+        held = self._running.held()
+        open_ids = [self._ids[number] for number in sorted(self._open) if number not in held]
+        changed_trials = rec.read_trials(self._storage, self.study_id, since=len(self.records), among=open_ids)
         self._leases = {trial.record.number: trial.lease for trial in changed_trials if trial.lease is not None}
         self.take_in(changed_trials)
 
@@ -165,8 +170,8 @@ class StudyState:
         records = self.records
         if changed is not None:
             records = [*records[: changed.number], changed, *records[changed.number + 1 :]]
-        return Trials(space=self._plan.space, records=records, seed=self._plan.seed, front=self.front,
-                      rungs=self._plan.rungs, languages=self._plan.languages, reuses=self._stored is not None,
+        return Trials(space=self.plan.space, records=records, seed=self.plan.seed, front=self.front,
+                      rungs=self.plan.rungs, languages=self.plan.languages, reuses=self._stored is not None,
                       stored_steps=self.stored_steps)  # fmt: skip
 
     def stored_steps(self, identity: str) -> list[int]:

@@ -82,15 +82,12 @@ class Study:
         self._guard = guard_study(storage, self._optuna._study_id)
         self.live = RunningTrials(storage)
         self._lock = threading.RLock()
-        self.state = StudyState(storage, plan, self._optuna._study_id, stored)
+        self.state = StudyState(storage, plan, self._optuna._study_id, self.live, stored)
         self.adviser = Adviser(self._by.response, storage, self._optuna._study_id, idle=bool(plan.replicates))
-        self._refresh()
-        self._finisher = TrialFinisher(plan, storage, self._optuna, self.live, self.state, self._refresh)
+        self.state.refresh()
+        self._finisher = TrialFinisher(storage, self._optuna, self.live, self.state)
         trial_settings = {**dict(zip(("sampler", "pruner"), self._by.names, strict=True)), **(settings or {})}
-        self._starter = TrialStarter(
-            plan, self._optuna._study_id, self._by.sampler, self._by.step_sweeps, self.live, self.state, self._finisher,
-            planned, trial_settings, self._refresh,
-        )  # fmt: skip
+        self._starter = TrialStarter(self.state, self.live, self._by, self._finisher, planned, trial_settings)
         self._finisher.settle()
 
     @property
@@ -108,7 +105,7 @@ class Study:
     def records(self) -> list[TrialRecord]:
         """Return the stored records of all trials, by number."""
         with self._lock:
-            self._refresh()
+            self.state.refresh()
             return list(self.state.records)
 
     def is_done(self, most_trials: int) -> bool:
@@ -123,7 +120,7 @@ class Study:
     def next(self, most_trials: int) -> TrialAssignment | None:
         """Return a trial to run: an orphaned one, a waiting one or a new one; None if there is nothing to do."""
         with self._lock:
-            self._refresh()
+            self.state.refresh()
             for number in self.state.numbers(State.RUNNING):
                 assignment = self._adopt(number) if number not in self.live else None
                 if assignment is not None:
@@ -133,7 +130,7 @@ class Study:
     def held_elsewhere(self) -> dict[int, Lease]:
         """Return the leases of running trials that other processes hold."""
         with self._lock:
-            self._refresh()
+            self.state.refresh()
             running = [n for n in self.state.numbers(State.RUNNING) if not self.state.records[n].done]
             leases = {n: self.state.lease(n) for n in running if n not in self.live}
             return {number: lease for number, lease in leases.items() if lease is not None}
@@ -151,7 +148,7 @@ class Study:
             if any(point.place == progress.place for point in trial.curve):
                 trial.spent_again = trial.curve[-1].spent - trial.spent_before
                 return Decision.CONTINUE
-            self._refresh(at_once=False)
+            self.state.refresh(at_once=False)
             progress = replace(progress.with_means(), time=progress.time or time.time())
             self.state.check_languages(progress)
             progress = progress.with_spent(progress.spent + trial.spent_again)
@@ -243,10 +240,6 @@ class Study:
     def first_failure(self) -> str | None:
         """Return why trial 0 failed if the target depends on it; None otherwise."""
         return self._finisher.first_failure()
-
-    def _refresh(self, *, at_once: bool = True) -> None:
-        """Refresh the study state."""
-        self.state.refresh(but=self.live.held(), at_once=at_once)
 
     def _adopt(self, number: int) -> TrialAssignment | None:
         """Take over a running trial that no live process owns."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import optuna
@@ -16,7 +16,6 @@ from ratio_hpo.storage import records as rec
 from ratio_hpo.storage.retrying_storage import RetryingStorage
 from ratio_hpo.storage.schema import End, put_end
 from ratio_hpo.study.create_or_load import resolve_target
-from ratio_hpo.study.plan import StudyPlan
 from ratio_hpo.study.running_trials import RunningTrial, RunningTrials
 from ratio_hpo.study.state import StudyState
 
@@ -25,25 +24,15 @@ CENSORED = 2.0
 
 
 class TrialFinisher:
-    """Writes the ends of trials, and updates the study state.
-
-    Args:
-        refresh: refreshes the study state.
-    """
+    """Writes the ends of trials, and updates the study state."""
 
     target: float | None
 
     def __init__(
-        self,
-        plan: StudyPlan,
-        storage: RetryingStorage,
-        study: optuna.Study,
-        running: RunningTrials,
-        state: StudyState,
-        refresh: Callable[[], None],
+        self, storage: RetryingStorage, study: optuna.Study, running: RunningTrials, state: StudyState
     ) -> None:
-        self._plan, self._storage, self._optuna, self._running_trials = plan, storage, study, running
-        self._state, self._refresh = state, refresh
+        self._storage, self._optuna, self._running_trials, self._state = storage, study, running, state
+        self._plan = state.plan
         self.target = study.user_attrs.get("target")
 
     def done(self, number: int, claim: RunningTrial) -> None:
@@ -52,7 +41,7 @@ class TrialFinisher:
             self._end(number, claim, {rec.DONE: True}, State.COMPLETE, self._values(self._state.records[number]))
         else:
             self._running_trials.finish(claim, {rec.DONE: True}, None)
-            self._refresh()
+            self._state.refresh()
         self.settle()
 
     def prune(self, number: int, claim: RunningTrial, reason: str) -> None:
@@ -82,7 +71,7 @@ class TrialFinisher:
             write_end = partial(put_end, trial_id=self._state.trial_id(record.number), end=end)
             self._storage.run(write_end)  # harmless if another driver completes it too
         if waiting:
-            self._refresh()
+            self._state.refresh()
 
     def first_failure(self) -> str | None:
         """Return why trial 0 failed if the target depends on it; None otherwise."""
@@ -108,7 +97,7 @@ class TrialFinisher:
         """Write the end of a trial; return False if this process no longer owns it."""
         end = End(TrialState[state.name], values)
         if not self._running_trials.finish(trial, attributes, end):
-            self._refresh()
+            self._state.refresh()
             return False
         self._state.end(
             number,
