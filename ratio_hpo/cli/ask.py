@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ratio_hpo.cli.options import Finite, reading_options
 from ratio_hpo.cli.printing import open_view, print_json, print_table
 from ratio_hpo.report.formatting import count, number, settings
+
+if TYPE_CHECKING:
+    from ratio_hpo.analysis.query_results import BestRatio, BestUnderCost, Importance, ModelAnswers, RatioPrediction
+    from ratio_hpo.core.trial import Params
 
 EVERY = 4
 """Print one of every so many evaluated ratios."""
@@ -55,10 +59,10 @@ def _pairs(words: Sequence[str], where: str) -> dict[str, str]:
     return pairs
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> int | float | str:
     """Return the text as a number if it is one, else unchanged."""
     try:
-        return float(text) if not text.isdecimal() else int(text)
+        return int(text) if text.isdecimal() else float(text)
     except ValueError:
         return text
 
@@ -70,55 +74,46 @@ def _number(key: str, text: str) -> float:
     return float(value)
 
 
-def _print(content: Mapping[str, Any]) -> None:
-    measure = content["measure"]
-    click.echo(f"{content['study']}: response model at {settings(content['settings']) or 'no other settings'}")
-    click.echo(f"({content['along']})\n")
-    rows = [
-        [number(point["ratio"], 2), number(point["mean"]), _interval(point)]
-        for k, point in enumerate(content["curve"])
-        if k % EVERY == 0
-    ]
+def _print(content: ModelAnswers) -> None:
+    measure = content.measure
+    click.echo(f"{content.study}: response model at {settings(content.settings) or 'no other settings'}")
+    click.echo(f"({content.along})\n")
+    rows = [[number(point.ratio, 2), number(point.mean), _interval(point)] for point in content.curve[::EVERY]]
     print_table(["ratio", measure, "80 % of runs"], rows, right=["ratio", measure])
     click.echo()
     rows = [
-        [name, number(best["ratio"], 2), _interval(best, 2), number(best["score"])]
-        for name, best in content["best"].items()
+        [name, number(best.ratio, 2), _interval(best, 2), number(best.score)] for name, best in content.best.items()
     ]
     print_table(["best ratio for", "", "80 % interval", measure], rows, right=["", measure])
     click.echo()
-    turning_point = content["stops_helping"]
+    turning_point = content.stops_helping
     click.echo(
         "a higher ratio helps over the whole range" if turning_point is None
         else f"from ratio {turning_point:.2f} on, increasing the ratio by 0.1 helps with a probability below 50 %"
     )  # fmt: skip
-    speed = content["speed"]
+    speed = content.speed
     if speed is not None:
-        click.echo(
-            f"ratio {speed['ratio']:.2f} needs {speed['times']:.1f} times less training to reach the score of the"
-        )
-        click.echo(f"reference language alone (80 %: {speed['low']:.1f} to {speed['high']:.1f}; 0: never reached)")
-    cheap = content["best_under_cost"]
+        click.echo(f"ratio {speed.ratio:.2f} needs {speed.times:.1f} times less training to reach the score of the")
+        click.echo(f"reference language alone (80 %: {speed.low:.1f} to {speed.high:.1f}; 0: never reached)")
+    cheap = content.best_under_cost
     if cheap is not None:
-        click.echo(
-            f"best up to that cost: {number(cheap['mean'])} ({_interval(cheap)}) at cost {count(cheap['cost'])}, with"
-        )
-        click.echo(f"  {_params(cheap['params'])}")
+        click.echo(f"best up to that cost: {number(cheap.mean)} ({_interval(cheap)}) at cost {count(cheap.cost)}, with")
+        click.echo(f"  {_params(cheap.params)}")
     click.echo()
-    rows = [[effect["parameter"], number(effect["part"], 2), _interval(effect, 2)] for effect in content["importance"]]
+    rows = [[effect.parameter, number(effect.part, 2), _interval(effect, 2)] for effect in content.importance]
     print_table(["importance", "part", "80 % interval"], rows, right=["part"])
-    informative = content["most_informative"]
-    click.echo(f"\nmost informative next trial (removes {informative['part']:.0%} of the variance of the curve):")
-    click.echo(f"  {_params(informative['params'])}")
+    informative = content.most_informative
+    click.echo(f"\nmost informative next trial (removes {informative.part:.0%} of the variance of the curve):")
+    click.echo(f"  {_params(informative.params)}")
 
 
-def _params(params: Mapping[str, Any]) -> str:
+def _params(params: Params) -> str:
     shares = params.get("shares")
     mixture = f"ratio {params['ratio']:.2f}" if "ratio" in params else ""
     if shares:
         mixture = " ".join(f"{name} {share:.2f}" for name, share in shares.items() if share >= 0.005)
-    return f"{mixture} {settings(dict(params))}".strip()
+    return f"{mixture} {settings(params)}".strip()
 
 
-def _interval(band: Mapping[str, float], digits: int = 3) -> str:
-    return f"{band['low']:.{digits}f} to {band['high']:.{digits}f}"
+def _interval(band: RatioPrediction | BestRatio | BestUnderCost | Importance, digits: int = 3) -> str:
+    return f"{band.low:.{digits}f} to {band.high:.{digits}f}"

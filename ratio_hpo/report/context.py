@@ -8,6 +8,7 @@ from typing import Any
 from ratio_hpo.analysis.status import status
 from ratio_hpo.core.errors import printable
 from ratio_hpo.core.urls import without_password
+from ratio_hpo.report.formatting import counted
 from ratio_hpo.report.plots.base import Facts
 
 
@@ -39,26 +40,23 @@ def answer_of(facts: Facts) -> dict[str, str]:
 
 def numbers_of(facts: Facts) -> list[tuple[str, str]]:
     """Return the key numbers of the study."""
-    content, unit = status(facts.view), facts.unit
-    counts = ", ".join(f"{count} {state}" for state, count in content["counts"].items() if count)
+    content = status(facts.view)
+    target = "unknown until trial 0 is complete" if content.target is None else f"{content.target:.3f}"
     rows = [
-        ("trials", counts or "none yet"),
-        (
-            f"target {facts.measure}",
-            "unknown until trial 0 is complete" if content["target"] is None else f"{content['target']:.3f}",
-        ),
-        ("hypervolume of the front", f"{content['hypervolume']:.3f}"),
-        ("trained", f"{content['paid_cost']:,.0f} {unit}, {content['paid_seconds']:,.0f} s"),
-        ("scored", f"{content['scored_windows']:,.0f} windows, {content['scoring_seconds']:,.0f} s"),
+        ("trials", counted(content.counts) or "none yet"),
+        (f"target {facts.measure}", target),
+        ("hypervolume of the front", f"{content.hypervolume:.3f}"),
+        ("trained", f"{content.paid_cost:,.0f} {facts.unit}, {content.paid_seconds:,.0f} s"),
+        ("scored", f"{content.scored_windows:,.0f} windows, {content.scoring_seconds:,.0f} s"),
     ]
-    queries = facts.answers
+    queries = facts.model_queries
     if queries is not None:
         best, limit, speed = queries.best()["mean"], queries.stops_helping(), queries.speed()
-        rows.append(("best ratio", f"{best['ratio']:.2f} (80 % interval: {best['low']:.2f} to {best['high']:.2f})"))
+        rows.append(("best ratio", f"{best.ratio:.2f} (80 % interval: {best.low:.2f} to {best.high:.2f})"))
         rows.append(("a higher ratio stops helping", "at no ratio" if limit is None else f"from ratio {limit:.2f}"))
         if speed is not None:
-            times = f"{speed['times']:.1f} times (80 % interval: {speed['low']:.1f} to {speed['high']:.1f})"
-            rows.append((f"less training to reach the reference-only score, at ratio {speed['ratio']:.2f}", times))
+            times = f"{speed.times:.1f} times (80 % interval: {speed.low:.1f} to {speed.high:.1f})"
+            rows.append((f"less training to reach the reference-only score, at ratio {speed.ratio:.2f}", times))
     return rows
 
 

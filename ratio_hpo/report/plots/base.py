@@ -75,7 +75,7 @@ class Facts:
         return recommend(self.view)
 
     @cached_property
-    def answers(self) -> ModelQueries | None:
+    def model_queries(self) -> ModelQueries | None:
         """Queries to the response model; None if too few trials have ended or the space has no mixture."""
         try:
             return ModelQueries(self.view)
@@ -155,7 +155,11 @@ def nothing_scored(facts: Facts) -> str | None:
 
 def no_answers(facts: Facts) -> str | None:
     """Return why a plot of the response model is missing, or None."""
-    return None if facts.answers is not None else "the response model needs 8 ended trials and a space with a mixture"
+    return (
+        None
+        if facts.model_queries is not None
+        else "the response model needs 8 ended trials and a space with a mixture"
+    )
 
 
 def part_names(facts: Facts) -> list[str]:

@@ -16,18 +16,15 @@ MAX_LINES = 150
 
 
 def draw_importance(facts: Facts, figure: Any) -> Sequence[Any]:
-    assert facts.answers is not None
-    importances = facts.answers.importance()
+    assert facts.model_queries is not None
+    importances = facts.model_queries.importance()
     figure.set_size_inches(6.0, 0.9 + 0.35 * len(importances))
     axes = figure.add_subplot()
     for row, entry in enumerate(importances):
-        axes.plot([entry["low"], entry["high"]], [row, row], color=GAIN, linewidth=1.6)
-        [mark] = axes.plot([entry["part"]], [row], marker="o", color=GAIN, linestyle="none")
-        facts.tip(
-            mark,
-            f"{entry['parameter']}: {entry['part']:.2f} (80 % interval: {entry['low']:.2f} to {entry['high']:.2f})",
-        )
-    axes.set_yticks(range(len(importances)), [entry["parameter"] for entry in importances])
+        axes.plot([entry.low, entry.high], [row, row], color=GAIN, linewidth=1.6)
+        [mark] = axes.plot([entry.part], [row], marker="o", color=GAIN, linestyle="none")
+        facts.tip(mark, f"{entry.parameter}: {entry.part:.2f} (80 % interval: {entry.low:.2f} to {entry.high:.2f})")
+    axes.set_yticks(range(len(importances)), [entry.parameter for entry in importances])
     axes.invert_yaxis()
     axes.set_xlim(0, 1.02)
     axes.set_xlabel("part of the variance of last scores that remains with all other parameters fixed")
@@ -35,8 +32,8 @@ def draw_importance(facts: Facts, figure: Any) -> Sequence[Any]:
 
 
 def table_importance(facts: Facts) -> Table:
-    assert facts.answers is not None
-    rows = [[entry["parameter"], entry["part"], entry["low"], entry["high"]] for entry in facts.answers.importance()]
+    assert facts.model_queries is not None
+    rows = [[entry.parameter, entry.part, entry.low, entry.high] for entry in facts.model_queries.importance()]
     return Table(["parameter", "part", "80 % from", "to"], rows)
 
 

@@ -34,15 +34,15 @@ def _ends(facts: Facts) -> list[TrialRecord]:
 def draw_response(facts: Facts, figure: Any) -> Sequence[Any]:
     figure.set_size_inches(7.0, 4.0)
     axes = figure.add_subplot()
-    assert facts.answers is not None
-    curve = facts.answers.curve()
-    ratios = [point["ratio"] for point in curve]
+    assert facts.model_queries is not None
+    curve = facts.model_queries.curve()
+    ratios = [point.ratio for point in curve]
     band = axes.fill_between(
-        ratios, [p["low"] for p in curve], [p["high"] for p in curve], color=GAIN, alpha=0.18, linewidth=0,
+        ratios, [p.low for p in curve], [p.high for p in curve], color=GAIN, alpha=0.18, linewidth=0,
         label="80 % of runs",
     )  # fmt: skip
     facts.tip(band, "80 % interval of the score of one more run")
-    axes.plot(ratios, [p["mean"] for p in curve], color=GAIN, linewidth=1.8, label="predicted")
+    axes.plot(ratios, [p.mean for p in curve], color=GAIN, linewidth=1.8, label="predicted")
     records = _ends(facts)
     marks = axes.scatter(
         [record.ratio for record in records],
@@ -51,8 +51,8 @@ def draw_response(facts: Facts, figure: Any) -> Sequence[Any]:
         edgecolors=INK, linewidths=0.7, s=22, zorder=4, label="measured (dark: baselines)",
     )  # fmt: skip
     facts.tip(marks, [describe(facts, record, record.scored[-1]) for record in records])
-    best = facts.answers.best()["mean"]
-    axes.axvspan(best["low"], best["high"], color=FAINT, alpha=0.35, linewidth=0, label="best ratio, 80 % interval")
+    best = facts.model_queries.best()["mean"]
+    axes.axvspan(best.low, best.high, color=FAINT, alpha=0.35, linewidth=0, label="best ratio, 80 % interval")
     axes.set_xlabel("ratio (share of non-reference windows)")
     axes.set_ylabel(f"final mean {facts.measure}")
     figure.legend(loc="outside upper center", ncols=4)  # inside the axes it hides the scores at high ratios
@@ -60,30 +60,23 @@ def draw_response(facts: Facts, figure: Any) -> Sequence[Any]:
 
 
 def table_response(facts: Facts) -> Table:
-    assert facts.answers is not None
-    rows = [[p["ratio"], p["mean"], p["low"], p["high"]] for p in facts.answers.curve()[::4]]
+    assert facts.model_queries is not None
+    rows = [[p.ratio, p.mean, p.low, p.high] for p in facts.model_queries.curve()[::4]]
     return Table(["ratio", f"predicted {facts.measure}", "80 % from", "to"], rows)
 
 
 def draw_languages(facts: Facts, figure: Any) -> Sequence[Any]:
     all_axes = panels(figure, len(facts.parts))
-    curve = facts.answers.curve() if facts.answers is not None else []
-    modelled = set(facts.answers.names) if facts.answers is not None else set()
+    curve = facts.model_queries.curve() if facts.model_queries is not None else []
+    modelled = set(facts.model_queries.names) if facts.model_queries is not None else set()
     records = _ends(facts)
     for axes, part in zip(all_axes, facts.parts, strict=True):
         name = name_of(part)
         if name in modelled:
-            predictions = [point["by_language"][name] for point in curve]
-            ratios = [point["ratio"] for point in curve]
-            axes.fill_between(
-                ratios,
-                [t["low"] for t in predictions],
-                [t["high"] for t in predictions],
-                color=GAIN,
-                alpha=0.18,
-                linewidth=0,
-            )
-            axes.plot(ratios, [t["mean"] for t in predictions], color=GAIN, linewidth=1.4)
+            bands = [point.by_language[name] for point in curve]
+            ratios, lows, highs = [point.ratio for point in curve], [b.low for b in bands], [b.high for b in bands]
+            axes.fill_between(ratios, lows, highs, color=GAIN, alpha=0.18, linewidth=0)
+            axes.plot(ratios, [band.mean for band in bands], color=GAIN, linewidth=1.4)
         pairs = [(record, facts.score(record.scored[-1], part)) for record in records]
         pairs = [(record, score) for record, score in pairs if score is not None]
         shades = [INK if record.is_baseline else FAINT for record, _ in pairs]
