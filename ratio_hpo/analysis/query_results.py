@@ -136,8 +136,7 @@ class ModelAnswers(StudyResult):
         settings: Values of the parameters other than the mixture.
         along: The mixtures for the ratios, in words.
         best: The best ratio for `mean`, `worst`, each language, and `weighted` with `--weights`.
-        stops_helping: Lowest ratio at which another .1 improves the score with a probability below one half; null: there
-            is none.
+        stops_helping: Lowest ratio at which another .1 improves the score with a probability below .5; null: none.
         best_under_cost: With `--max-cost`, the best configuration at that cost; null without it.
         speed: Speed-up over the reference language alone; null: the space does not contain ratio 0, or it is the best.
         importance: Importance of each parameter, highest first.

@@ -35,8 +35,10 @@ FORMATS: dict[str, tuple[str, ...]] = {
 @click.argument("what", type=click.Choice(list(FORMATS)))
 @click.option("--format", "form", type=click.Choice(["csv", "parquet", "json", "yaml"]),
               help="File format.  [default: from the suffix of --output, or csv for tables, else yaml]")  # fmt: skip
-@click.option("--output", "-o", type=click.Path(path_type=Path),
-              help="File to write; for weights, a folder.  [default: stdout; for weights, print where they are kept]")  # fmt: skip
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path),
+    help="File to write; for weights, a folder.  [default: stdout; for weights, print where they are kept]",
+)  # fmt: skip
 @click.option("--trial", "number", type=int, help="Export this trial instead of the recommended one; not for tables.")
 @named_study
 @root_option

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
 
 from ratio_hpo.analysis.status import status
 from ratio_hpo.core.errors import printable
 from ratio_hpo.core.urls import without_password
 from ratio_hpo.report.formatting import counted
-from ratio_hpo.report.plots.base import Facts
+from ratio_hpo.report.plots.base import Facts, last_score
 
 
 def answer_of(facts: Facts) -> dict[str, str]:
@@ -30,7 +29,7 @@ def answer_of(facts: Facts) -> dict[str, str]:
         why = f" {len(failed)} trial(s) failed; the first error: {printable(failed[0].reason or '')}" if failed else ""
         return {"sentence": f"No trial is complete yet, so there is no answer.{why}", "note": ""}
     name = facts.name(recommended.record)
-    measured = f"{facts.measure} {recommended.record.scored[-1].primary_score:.3f} on validation"
+    measured = f"{facts.measure} {last_score(recommended.record):.3f} on validation"
     expected = "" if recommended.mean is None else f", predicted {recommended.mean:.3f} ± {recommended.sd:.3f}"
     return {
         "sentence": f"Recommended: {name}, {measured}{expected}. {recommended.why.capitalize()}.",
@@ -62,14 +61,13 @@ def numbers_of(facts: Facts) -> list[tuple[str, str]]:
 
 def about_rows(facts: Facts) -> list[tuple[str, str]]:
     """Return the setup of the study: base, data, splits, versions, seed."""
-    view, settings = facts.view, {}
-    for record in view.records:
-        settings = dict(record.settings) or settings
+    view, about = facts.view, facts.view.about
+    settings = next((record.settings for record in reversed(view.records) if record.settings), {})
     rows = [
-        ("experiment", view.about.experiment),
-        ("space", view.about.space),
-        ("base", view.about.base or f"custom objective {view.about.objective}"),
-        ("targets", ", ".join(f"{name} (weight {weight:g})" for name, weight in view.about.targets.items()) or "one"),
+        ("experiment", about.experiment),
+        ("space", about.space),
+        ("base", about.base or f"custom objective {about.objective}"),
+        ("targets", ", ".join(f"{name} (weight {weight:g})" for name, weight in about.targets.items()) or "one"),
         ("languages", ", ".join(view.languages)),
         ("seed", str(view.identity.get("seed", "-"))),
         ("sampler, pruner", f"{settings.get('sampler', '-')}, {settings.get('pruner', '-')}"),
@@ -93,7 +91,7 @@ def reproduce_of(facts: Facts) -> list[str]:
     if about.in_process:
         return ["# created from Python: run the script that created it"]
     source = about.command
-    arguments: list[Any] = ["ratio-hpo", "search", "--study", facts.view.name, "--trials", about.trials]
+    arguments = ["ratio-hpo", "search", "--study", facts.view.name, "--trials", str(about.trials)]
     if source.experiment is not None:
         arguments += ["--experiment", source.experiment]
     for key, value, _ in source.settings:
@@ -101,7 +99,7 @@ def reproduce_of(facts: Facts) -> list[str]:
             arguments += ["-S", f"{key}={value}"]
     if about.base is not None and source.data_dir != "data":
         arguments += ["--data-dir", source.data_dir]
-    commands = [shlex.join(str(argument) for argument in arguments)]
+    commands = [shlex.join(arguments)]
     if facts.confirmed is not None:
         finalists = sum(e["kind"] in ("sampled", "enqueued") for e in facts.confirmed["entrants"])
         seeds = len(facts.confirmed["seeds"])

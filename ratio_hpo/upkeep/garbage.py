@@ -43,19 +43,6 @@ class DiskUsage:
     windows: int
 
 
-def disk_usage(view: StudyView, folder: RunFolder) -> DiskUsage:
-    """Return the current disk usage; all zero if the folder is not on this machine."""
-    seen: set[tuple[int, int]] = set()
-    return DiskUsage(
-        keep=view.about.keep,
-        stages=_new_bytes(folder.stages, seen),
-        stages_budget=view.about.store_bytes,
-        weights=_new_bytes(folder.weights(view.name), seen),
-        items=_new_bytes(folder.items, seen),
-        windows=_new_bytes(folder.windows, seen),
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusWithDisk(StudyStatus):
     """The state of a study, with the disk space that it uses.
@@ -70,6 +57,19 @@ class StatusWithDisk(StudyStatus):
 def status_with_disk(view: StudyView, folder: RunFolder) -> StatusWithDisk:
     """Return the state of a study and its current disk usage."""
     return extended(StatusWithDisk, status(view), disk=disk_usage(view, folder))
+
+
+def disk_usage(view: StudyView, folder: RunFolder) -> DiskUsage:
+    """Return the current disk usage; all zero if the folder is not on this machine."""
+    seen: set[tuple[int, int]] = set()
+    return DiskUsage(
+        keep=view.about.keep,
+        stages=_new_bytes(folder.stages, seen),
+        stages_budget=view.about.store_bytes,
+        weights=_new_bytes(folder.weights(view.name), seen),
+        items=_new_bytes(folder.items, seen),
+        windows=_new_bytes(folder.windows, seen),
+    )
 
 
 def _new_bytes(folder: Path, seen: set[tuple[int, int]]) -> int:
