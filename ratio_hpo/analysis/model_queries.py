@@ -13,17 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ratio_hpo.analysis import query_results as results
 from ratio_hpo.analysis.mixtures import Path
-from ratio_hpo.analysis.query_results import (
-    Band,
-    BestRatio,
-    BestUnderCost,
-    Importance,
-    InformativeTrial,
-    ModelAnswers,
-    RatioPrediction,
-    SpeedUp,
-)
 from ratio_hpo.analysis.recommend import recommend
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.measures import PRIMARY_SCORE
@@ -111,11 +102,11 @@ class ModelQueries:
         """Return the parameters at a ratio, with the other parameters at their settings."""
         return {**self.settings, **self._path.at(ratio)}
 
-    def curve(self) -> tuple[RatioPrediction, ...]:
+    def curve(self) -> tuple[results.RatioPrediction, ...]:
         """Return the predicted final score at each ratio with its band, also by language."""
         prediction = self._model.predict(self._ends(self._grid), measured=True)
         return tuple(
-            RatioPrediction(
+            results.RatioPrediction(
                 ratio=float(ratio),
                 **asdict(_band(prediction.mean[k], prediction.sd[k])),
                 by_language={
@@ -126,7 +117,7 @@ class ModelQueries:
             for k, ratio in enumerate(self.ratios)
         )
 
-    def best(self, weights: Mapping[str, float] | None = None) -> dict[str, BestRatio]:
+    def best(self, weights: Mapping[str, float] | None = None) -> dict[str, results.BestRatio]:
         """Return the best ratio for the mean, the worst language, each language, and a weighted mean of languages.
 
         Args:
@@ -161,7 +152,7 @@ class ModelQueries:
         first = int(helping[-1]) + 1 if len(helping) else 0
         return float(self.ratios[first]) if first < len(gains) else None
 
-    def best_under_cost(self, most: float) -> BestUnderCost:
+    def best_under_cost(self, most: float) -> results.BestUnderCost:
         """Return the parameters and rung with the highest predicted score at limited cost.
 
         Args:
@@ -180,13 +171,13 @@ class ModelQueries:
             raise StudyError(f"no rung costs {most:,.0f} {unit} or less; the cheapest rung costs {costs.min():,.0f}")
         prediction = self._model.predict(table.rows(affordable), measured=True)
         best = int(prediction.mean.argmax())
-        return BestUnderCost(
+        return results.BestUnderCost(
             params=candidates[owner[affordable[best]]],
             cost=float(costs[affordable[best]]),
             **asdict(_band(prediction.mean[best], prediction.sd[best])),
         )
 
-    def speed(self) -> SpeedUp | None:
+    def speed(self) -> results.SpeedUp | None:
         """Return the speed-up of the best ratio over the reference language only, with equal settings.
 
         The speed-up is the cost of the reference-only curve divided by the cost at which the best ratio reaches that
@@ -210,9 +201,9 @@ class ModelQueries:
             reached = cost_to_target(curve, max(float(values[len(reference_costs) - 1]), TINY))
             times.append(float(reference_costs[-1]) / reached if 0.0 < reached < np.inf else 0.0)
         low, median, high = _quantiles(times)
-        return SpeedUp(ratio=best, times=median, low=low, high=high)
+        return results.SpeedUp(ratio=best, times=median, low=low, high=high)
 
-    def importance(self) -> tuple[Importance, ...]:
+    def importance(self) -> tuple[results.Importance, ...]:
         """Return the importance of each parameter for the final score over the space, highest first.
 
         Importance is the total-effect index (Homma and Saltelli 1996): the part of the variance that remains when all
@@ -232,10 +223,10 @@ class ModelQueries:
             scores = draws[:, first : first + len(base) * STEPS].reshape(DRAWS, len(base), STEPS)
             part = np.minimum(scores.var(axis=2, ddof=1).mean(axis=1) / total_variance, 1.0)
             low, median, high = _quantiles(part)
-            importances.append(Importance(parameter=key, part=median, low=low, high=high))
+            importances.append(results.Importance(parameter=key, part=median, low=low, high=high))
         return tuple(sorted(importances, key=lambda importance: -importance.part))
 
-    def most_informative(self) -> InformativeTrial:
+    def most_informative(self) -> results.InformativeTrial:
         """Return the parameters whose trial would explain the largest part of the variance of the curve by ratio."""
         candidates = [*self._grid, *self._spread]
         draws = self._model.draw(self._ends(candidates), DRAWS) @ self._weights
@@ -247,11 +238,11 @@ class ModelQueries:
             variances[:GRID].sum(), 1e-12
         )
         best = int(explained.argmax())
-        return InformativeTrial(params=candidates[best], part=float(min(explained[best], 1.0)))
+        return results.InformativeTrial(params=candidates[best], part=float(min(explained[best], 1.0)))
 
-    def all(self, weights: Mapping[str, float] | None = None, max_cost: float | None = None) -> ModelAnswers:
+    def all(self, weights: Mapping[str, float] | None = None, max_cost: float | None = None) -> results.ModelAnswers:
         """Return the results of all queries."""
-        return ModelAnswers(
+        return results.ModelAnswers(
             study=self.view.name,
             measure=self.view.about.measure,
             cost_unit=self.view.about.cost_unit,
@@ -279,11 +270,11 @@ class ModelQueries:
     def _means(self) -> Array:
         return self._drawn @ self._weights
 
-    def _best_of(self, draws: Array) -> BestRatio:
+    def _best_of(self, draws: Array) -> results.BestRatio:
         """Return the ratio with the highest mean over draws, the band of the draws' best ratios, and its score."""
         k = int(draws.mean(axis=0).argmax())
         low, _, high = _quantiles(self.ratios[draws.argmax(axis=1)])
-        return BestRatio(ratio=float(self.ratios[k]), low=low, high=high, score=float(draws[:, k].mean()))
+        return results.BestRatio(ratio=float(self.ratios[k]), low=low, high=high, score=float(draws[:, k].mean()))
 
     def _ends(self, points: Sequence[Params]) -> FeatureTable:
         return self._response.ends(points)
@@ -295,8 +286,8 @@ class ModelQueries:
         return [space.decode({name: float(rng.random()) for name in space.coordinates()}) for _ in range(PLACES)]
 
 
-def _band(mean: float, sd: float) -> Band:
-    return Band(mean=float(mean), low=float(max(mean - Z80 * sd, 0.0)), high=float(min(mean + Z80 * sd, 1.0)))
+def _band(mean: float, sd: float) -> results.Band:
+    return results.Band(mean=float(mean), low=float(max(mean - Z80 * sd, 0.0)), high=float(min(mean + Z80 * sd, 1.0)))
 
 
 def _quantiles(draws: Array | Sequence[float]) -> tuple[float, float, float]:

@@ -11,7 +11,6 @@ from ratio_hpo.analysis.recommend import winner
 from ratio_hpo.analysis.results import StudyResult
 from ratio_hpo.analysis.status import finite
 from ratio_hpo.core.errors import StudyError
-from ratio_hpo.core.json_format import Result
 from ratio_hpo.core.measures import ERROR
 from ratio_hpo.core.plans import StagePlan
 from ratio_hpo.core.trial import Params, State, TrialRecord
@@ -149,9 +148,7 @@ class Recipe(StudyResult):
         params: Parameters, in absolute values.
         seed: Seed of the trial's training.
         optimizer: The optimiser; absent for a custom objective.
-        windows: How texts are cut into windows; absent for a custom objective.
-        tasks: Settings of the tasks; absent for a custom objective, and if there are none.
-        engine: Precision and batch sizes; absent for a custom objective.
+        windows, tasks, engine: Settings of the built-in objective; absent for a custom objective.
         stages: The stages by name.
         expected: What to expect of it.
     """
@@ -174,7 +171,7 @@ class Recipe(StudyResult):
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as JSON content, without settings that are absent."""
         optional = ("optimizer", "windows", "tasks", "engine")
-        content = Result.to_json(self)
+        content = StudyResult.to_json(self)
         return {key: value for key, value in content.items() if value is not None or key not in optional}
 
 
@@ -200,7 +197,7 @@ def recipe(view: StudyView, number: int | None = None) -> Recipe:
         seed=record.seed,
         optimizer=Optimizer() if is_built_in else None,
         **settings,
-        stages={name: _stage(name, plan, config, record) for name, plan in record.plan.stages.items()},
+        stages={name: _stage(view, record, name, plan) for name, plan in record.plan.stages.items()},
         expected=RecipeScore(
             score=last.primary_score,
             standard_error=last.scores.get(ERROR),
@@ -244,8 +241,9 @@ def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str
     return config, comment
 
 
-def _stage(name: str, plan: StagePlan, config: Mapping[str, Any], record: TrialRecord) -> RecipeStage:
+def _stage(view: StudyView, record: TrialRecord, name: str, plan: StagePlan) -> RecipeStage:
     """Return a stage as it was trained."""
+    config = view.about.config
     stage_name, _, target = name.partition(".")
     trained = {key: spec["stage"] for key, spec in config.get("targets", {}).items() if spec.get("stage")}
     # the stage of the only trained target is named `target`, without the target's name

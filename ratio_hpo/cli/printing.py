@@ -60,8 +60,6 @@ def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
 
 def fail(message: str, code: int) -> NoReturn:
     """Print the message to stderr and exit with the code."""
-    from ratio_hpo.core.errors import printable
-
     for line in printable(message).splitlines():
         click.echo(f"ratio-hpo: {line}", err=True)
     sys.exit(code)

@@ -157,7 +157,7 @@ def _print_result(setup: Search, *, as_json: bool) -> None:
     """Print the front, the recommended trial and the next commands."""
     from ratio_hpo.analysis.recommend import pareto, recommend
     from ratio_hpo.analysis.status import status
-    from ratio_hpo.cli.pareto import print_front
+    from ratio_hpo.cli.ask import print_front
     from ratio_hpo.cli.printing import open_view
 
     view = open_view(setup.options.root, setup.options.storage, setup.plan.name)

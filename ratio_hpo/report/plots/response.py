@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ratio_hpo.analysis.mixtures import baseline_of
+from ratio_hpo.analysis.query_results import Band, RatioPrediction
 from ratio_hpo.analysis.score_parts import name_of
 from ratio_hpo.core.trial import NO_INTERMEDIATE, TrialRecord
 from ratio_hpo.report.plots.base import (
@@ -38,6 +39,14 @@ def _shades(records: Sequence[TrialRecord]) -> list[str]:
     return [INK if record.is_baseline else FAINT for record in records]
 
 
+def _draw_bands(axes: Any, ratios: Sequence[float], bands: Sequence[Band | RatioPrediction], linewidth: float) -> Any:
+    """Draw predictions by ratio with their bands, and return the artist of the bands."""
+    lows, highs = [band.low for band in bands], [band.high for band in bands]
+    artist = axes.fill_between(ratios, lows, highs, color=GAIN, alpha=0.18, linewidth=0, label="80 % of runs")
+    axes.plot(ratios, [band.mean for band in bands], color=GAIN, linewidth=linewidth, label="predicted")
+    return artist
+
+
 def draw_response(facts: Facts, figure: Any) -> Sequence[Any]:
     """Score that the response model predicts at each ratio, with the other settings of the recommended trial, and its
     80 % band for one more run. Dots are measured scores of trials, which may differ in other settings too.
@@ -46,12 +55,8 @@ def draw_response(facts: Facts, figure: Any) -> Sequence[Any]:
     assert facts.model_queries is not None
     curve = facts.model_queries.curve()
     ratios = [point.ratio for point in curve]
-    band = axes.fill_between(
-        ratios, [p.low for p in curve], [p.high for p in curve], color=GAIN, alpha=0.18, linewidth=0,
-        label="80 % of runs",
-    )  # fmt: skip
+    band = _draw_bands(axes, ratios, curve, 1.8)
     facts.tip(band, "80 % interval of the score of one more run")
-    axes.plot(ratios, [p.mean for p in curve], color=GAIN, linewidth=1.8, label="predicted")
     records = _ends(facts)
     mark_trials(
         facts, axes, records, [record.ratio for record in records], [last_score(record) for record in records],
@@ -81,9 +86,7 @@ def draw_languages(facts: Facts, figure: Any) -> Sequence[Any]:
         name = name_of(part)
         if name in modelled:
             bands = [point.by_language[name] for point in curve]
-            ratios, lows, highs = [point.ratio for point in curve], [b.low for b in bands], [b.high for b in bands]
-            axes.fill_between(ratios, lows, highs, color=GAIN, alpha=0.18, linewidth=0)
-            axes.plot(ratios, [band.mean for band in bands], color=GAIN, linewidth=1.4)
+            _draw_bands(axes, [point.ratio for point in curve], bands, 1.4)
         scores = {record.number: facts.score(record.scored[-1], part) for record in records}
         scored = [record for record in records if scores[record.number] is not None]
         values = [scores[record.number] for record in scored]
