@@ -28,11 +28,8 @@ EVEN = 0.5
 
 
 @click.command()
-@click.option(
-    "--png",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write the plot to.  [default: a file in --root]",
-)
+@click.option("--png", type=click.Path(path_type=Path, dir_okay=False),
+              help="File to write the plot to.  [default: a file in --root]")  # fmt: skip
 @click.option("--no-picture", is_flag=True, help="Print only the table.")
 @reading_options
 def pareto(
