@@ -93,7 +93,7 @@ def contents(folder: Path) -> dict[str, str]:
     page = render([Column(facts)])
     answer = re.search(r'<div class="answer".*?</div>', page, re.DOTALL)
     found["report"] = _text([re.sub("<[^>]+>", " ", answer.group(0)) if answer else "", tables["front"].rows])
-    found["mlflow"] = _text([[t["number"], t["state"], t["score"], t["cost"]] for t in study.status()["trials"]])
+    found["mlflow"] = _text([[t.number, t.state, t.score, t.cost] for t in study.status().trials])
     return found
 
 

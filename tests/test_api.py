@@ -40,10 +40,10 @@ def test_a_search_gives_tables_the_best_trial_and_a_recipe(tmp_path: Path) -> No
     assert front["score"].is_monotonic_increasing
     assert front["cost"].is_monotonic_increasing
     best = study.best()
-    assert best["score"] == trials[trials["state"] == "COMPLETE"]["score"].max()
+    assert best.score == trials[trials["state"] == "COMPLETE"]["score"].max()
     recipe = study.recipe()
-    assert recipe["trial"] == best["number"]
-    assert recipe["expected"]["score"] == best["score"]
+    assert recipe.trial == best.number
+    assert recipe.expected.score == best.score
     assert len(study.curves()) == sum(trials["evaluations"])
     check_picture(study.plot(tmp_path / "front.png"))
     assert load_study(root=tmp_path).name == "curve_objective"
@@ -162,8 +162,8 @@ def arrays(params: Params, context: Context) -> Iterator[Progress]:
 
 def test_numbers_of_numpy_are_taken_and_measures_that_are_not_finite_left_out(tmp_path: Path) -> None:
     best = run(tmp_path, arrays, trials=2).best()
-    assert best["score"] == 0.5
-    assert best["curve"][0]["measures"] == {"loss": 0.5}
+    assert best.score == 0.5
+    assert best.curve[0].measures == {"loss": 0.5}
 
 
 def test_a_language_that_is_missing_fails_its_trial(tmp_path: Path) -> None:
@@ -182,8 +182,8 @@ def sometimes_nan(params: Params, context: Context) -> Iterator[Progress]:
 
 def test_a_score_that_is_not_finite_is_a_trial_that_diverged(tmp_path: Path) -> None:
     status = run(tmp_path, sometimes_nan, max_failures=1).status()
-    assert status["diverged"] == 6
-    assert status["counts"]["COMPLETE"] == 2
+    assert status.diverged == 6
+    assert status.counts["COMPLETE"] == 2
 
 
 @pytest.mark.slow
@@ -202,7 +202,7 @@ def test_own_objectives_run_on_ray_from_a_module_of_the_working_folder(tmp_path:
     )
     assert done.returncode == 0, done.stderr
     study = load_study("train-ratio-only", root=tmp_path / "mlruns")
-    assert study.best()["score"] > 0.7
+    assert study.best().score > 0.7
     resumed = [sys.executable, "-m", "ratio_hpo", "resume", "train-ratio-only", "--trials", "7", "--backend", "local"]
     assert subprocess.run(resumed, cwd=tmp_path, capture_output=True, check=False).returncode == 0
     assert len(study.trials()) == 7
@@ -290,7 +290,7 @@ def test_an_experiment_is_searched_by_its_name(tmp_path: Path) -> None:
     study = search(trials=1, **options)
     assert study.name == "polyglot-world-ratio-only"
     assert study.best_params["ratio"] == 0.0
-    assert study.best_value == study.best()["score"]
+    assert study.best_value == study.best().score
     assert len(search(trials=2, **options).trials()) == 2
 
 

@@ -42,7 +42,7 @@ def test_an_edit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
         said.append([line for line in capsys.readouterr().err.splitlines() if "was edited" in line])
     assert [len(lines) for lines in said] == [0, 0, 1]
     assert "`study` train-2" in said[2][0]
-    assert len(study.status()["trials"]) == 2
+    assert len(study.status().trials) == 2
 
 
 def test_the_source_is_that_of_the_function_within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

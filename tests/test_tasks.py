@@ -290,9 +290,9 @@ def test_a_study_of_several_targets_is_whole(finished: Path) -> None:
 
     study = load_study(root=finished / "runs")
     status = study.status()
-    assert {t["state"] for t in status["trials"]} <= {"COMPLETE", "PRUNED"}
-    assert status["measure"] == "score"
-    kept = finished / "runs" / "checkpoints" / status["study"]
+    assert {trial.state for trial in status.trials} <= {"COMPLETE", "PRUNED"}
+    assert status.measure == "score"
+    kept = finished / "runs" / "checkpoints" / status.study
     last = json.loads((max(kept.iterdir()) / "ratio-hpo.json").read_text())
     assert 0.0 < last["score"] <= 1.0
     from transformers import AutoModelForSequenceClassification

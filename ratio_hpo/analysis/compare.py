@@ -34,16 +34,16 @@ def compare_studies(views: Sequence[StudyView]) -> dict[str, Any]:
 
 def _trial(view: StudyView, record: TrialRecord) -> dict[str, Any]:
     content = entry(record, view)
-    params = content.pop("params")
+    params = content.params
     keys = ("state", "kind", "ratio", "ratio_realised")
-    column: dict[str, Any] = {key: content[key] for key in keys}
+    column: dict[str, Any] = {key: getattr(content, key) for key in keys}
     column |= {key: value for key, value in params.items() if key not in ("ratio", "shares")}
     for stage, plan in record.plan.stages.items():
         column |= {f"{stage} {source}": realised.share_windows for source, realised in plan.sources.items()}
     column |= {
         f"shares {source}": share for source, share in params.get("shares", {}).items() if not record.plan.stages
     }
-    column |= {key: content[key] for key in ("score", "cost", "cost_to_target", "area_over_curve")}
+    column |= {key: getattr(content, key) for key in ("score", "cost", "cost_to_target", "area_over_curve")}
     last = record.scored[-1] if record.scored else None
     if last is not None:
         column |= {f"score/{language}": value for language, value in last.by_language().items()}
@@ -53,10 +53,9 @@ def _trial(view: StudyView, record: TrialRecord) -> dict[str, Any]:
 
 def _study(view: StudyView) -> dict[str, Any]:
     content = status(view)
-    column = {
-        key: content[key] for key in ("experiment", "space", "base", "target", "hypervolume", "cost_unit", "paid_cost")
-    }
-    column |= {state: count for state, count in content["counts"].items() if count}
+    keys = ("experiment", "space", "base", "target", "hypervolume", "cost_unit", "paid_cost")
+    column = {key: getattr(content, key) for key in keys}
+    column |= {state: count for state, count in content.counts.items() if count}
     column["largest_cost"] = view.largest_cost
     best = best_trial(view.records)
     if best is not None:

@@ -7,16 +7,16 @@ are about mean scores; their intervals come from draws from the model's posterio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ratio_hpo.analysis import query_results as results
 from ratio_hpo.analysis.mixtures import Path
 from ratio_hpo.analysis.recommend import recommend
 from ratio_hpo.core.errors import StudyError
-from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.measures import PRIMARY_SCORE
 from ratio_hpo.core.trial import Params
 from ratio_hpo.core.yaml import did_you_mean
@@ -32,6 +32,9 @@ GRID, DRAWS, PLACES, STEPS = 41, 400, 128, 8
 
 BAND = 0.8
 """Probability of a band."""
+
+MIXTURE = ("ratio", "shares")
+"""Parameters of the mixture."""
 
 FURTHER = 0.1
 """Increase of the ratio that is tested for a gain."""
@@ -54,7 +57,7 @@ class ModelQueries:
         StudyError: If too few trials have ended, or the space lacks a setting.
     """
 
-    def __init__(self, view: StudyView, settings: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, view: StudyView, settings: Params | None = None) -> None:
         self.view, self._response = view, response_of(view)
         ended = len(self._response.ended(view.records))
         best = recommend(view)
@@ -64,20 +67,20 @@ class ModelQueries:
                 f"{ended} have ended; continue the search"
             )
         self._model = self._response.model(view.records)
-        self._recommended = best.record.params
+        recommended = best.record.params
         self._path = Path(view, best.record)
-        defaults = {key: self._recommended[key] for key in view.space.parameters if key in self._recommended}
-        defaults = {key: value for key, value in defaults.items() if key not in ("ratio", "shares")}
-        unknown = [key for key in settings or {} if key not in view.space.parameters]
+        names = [key for key in view.space.parameters if key in recommended and key not in MIXTURE]
+        settings = settings or {}
+        unknown = [key for key in settings if key not in view.space.parameters]
         if unknown:
-            raise StudyError(f"the space has no parameter {unknown[0]} ({did_you_mean(unknown[0], list(defaults))})")
-        mixture = [key for key in settings or {} if key in ("ratio", "shares")]
+            raise StudyError(f"the space has no parameter {unknown[0]} ({did_you_mean(unknown[0], names)})")
+        mixture = [key for key in settings if key in MIXTURE]
         if mixture:
             raise StudyError(
                 f"{mixture[0]} cannot be fixed, because predictions are by ratio; set other parameters only"
             )
-        view.space.check(dict(settings or {}))
-        self.settings = {**defaults, **(settings or {})}
+        view.space.check(settings)
+        self.settings = {**{key: recommended[key] for key in names}, **settings}
 
     @property
     def names(self) -> list[str]:
@@ -98,22 +101,22 @@ class ModelQueries:
         """Return the parameters at a ratio, with the other parameters at their settings."""
         return {**self.settings, **self._path.at(ratio)}
 
-    def curve(self) -> list[dict[str, Any]]:
+    def curve(self) -> tuple[results.RatioPrediction, ...]:
         """Return the predicted final score at each ratio with its band, also by language."""
         prediction = self._model.predict(self._ends(self._grid), measured=True)
-        return [
-            {
-                "ratio": float(ratio),
-                **_band(prediction.mean[k], prediction.sd[k]),
-                "by_language": {
+        return tuple(
+            results.RatioPrediction(
+                ratio=float(ratio),
+                **asdict(_band(prediction.mean[k], prediction.sd[k])),
+                by_language={
                     name: _band(prediction.outputs[k, j], prediction.output_sd[k, j])
                     for j, name in enumerate(self.names)
                 },
-            }
+            )
             for k, ratio in enumerate(self.ratios)
-        ]
+        )
 
-    def best(self, weights: Mapping[str, float] | None = None) -> dict[str, dict[str, float]]:
+    def best(self, weights: Mapping[str, float] | None = None) -> dict[str, results.BestRatio]:
         """Return the best ratio for the mean, the worst language, each language, and a weighted mean of languages.
 
         Args:
@@ -148,7 +151,7 @@ class ModelQueries:
         first = int(helping[-1]) + 1 if len(helping) else 0
         return float(self.ratios[first]) if first < len(gains) else None
 
-    def best_under_cost(self, most: float) -> dict[str, Any]:
+    def best_under_cost(self, most: float) -> results.BestUnderCost:
         """Return the parameters and rung with the highest predicted score at limited cost.
 
         Args:
@@ -167,14 +170,13 @@ class ModelQueries:
             raise StudyError(f"no rung costs {most:,.0f} {unit} or less; the cheapest rung costs {costs.min():,.0f}")
         prediction = self._model.predict(table.rows(affordable), measured=True)
         best = int(prediction.mean.argmax())
-        params = candidates[owner[affordable[best]]]
-        return {
-            "params": params,
-            "cost": float(costs[affordable[best]]),
-            **_band(prediction.mean[best], prediction.sd[best]),
-        }
+        return results.BestUnderCost(
+            params=candidates[owner[affordable[best]]],
+            cost=float(costs[affordable[best]]),
+            **asdict(_band(prediction.mean[best], prediction.sd[best])),
+        )
 
-    def speed(self) -> dict[str, Any] | None:
+    def speed(self) -> results.SpeedUp | None:
         """Return the speed-up of the best ratio over the reference language only, with equal settings.
 
         The speed-up is the cost of the reference-only curve divided by the cost at which the best ratio reaches that
@@ -197,10 +199,10 @@ class ModelQueries:
             curve = list(zip(best_costs.tolist(), values[len(reference_costs) :].tolist(), strict=True))
             reached = cost_to_target(curve, max(float(values[len(reference_costs) - 1]), TINY))
             times.append(float(reference_costs[-1]) / reached if 0.0 < reached < np.inf else 0.0)
-        low, median, high = np.quantile(times, [(1 - BAND) / 2, 0.5, (1 + BAND) / 2])
-        return {"ratio": best, "times": float(median), "low": float(low), "high": float(high)}
+        low, median, high = _quantiles(times)
+        return results.SpeedUp(ratio=best, times=median, low=low, high=high)
 
-    def importance(self) -> list[dict[str, Any]]:
+    def importance(self) -> tuple[results.Importance, ...]:
         """Return the importance of each parameter for the final score over the space, highest first.
 
         Importance is the total-effect index (Homma and Saltelli 1996): the part of the variance that remains when all
@@ -219,11 +221,11 @@ class ModelQueries:
         for key, first in first_rows.items():
             scores = draws[:, first : first + len(base) * STEPS].reshape(DRAWS, len(base), STEPS)
             part = np.minimum(scores.var(axis=2, ddof=1).mean(axis=1) / total_variance, 1.0)
-            low, median, high = np.quantile(part, [(1 - BAND) / 2, 0.5, (1 + BAND) / 2])
-            importances.append({"parameter": key, "part": float(median), "low": float(low), "high": float(high)})
-        return sorted(importances, key=lambda entry: -entry["part"])
+            low, median, high = _quantiles(part)
+            importances.append(results.Importance(parameter=key, part=median, low=low, high=high))
+        return tuple(sorted(importances, key=lambda importance: -importance.part))
 
-    def most_informative(self) -> dict[str, Any]:
+    def most_informative(self) -> results.InformativeTrial:
         """Return the parameters whose trial would explain the largest part of the variance of the curve by ratio."""
         candidates = [*self._grid, *self._spread]
         draws = self._model.draw(self._ends(candidates), DRAWS) @ self._weights
@@ -235,25 +237,24 @@ class ModelQueries:
             variances[:GRID].sum(), 1e-12
         )
         best = int(explained.argmax())
-        return {"params": candidates[best], "part": float(min(explained[best], 1.0))}
+        return results.InformativeTrial(params=candidates[best], part=float(min(explained[best], 1.0)))
 
-    def all(self, weights: Mapping[str, float] | None = None, max_cost: float | None = None) -> dict[str, Any]:
-        """Return the results of all queries, as `ratio-hpo ask --json` prints them."""
-        return {
-            "schema": SCHEMA,
-            "study": self.view.name,
-            "measure": self.view.about.measure,
-            "cost_unit": self.view.about.cost_unit,
-            "settings": self.settings,
-            "along": self._path.words,
-            "best": self.best(weights),
-            "stops_helping": self.stops_helping(),
-            "best_under_cost": None if max_cost is None else self.best_under_cost(max_cost),
-            "speed": self.speed(),
-            "importance": self.importance(),
-            "most_informative": self.most_informative(),
-            "curve": self.curve(),
-        }
+    def all(self, weights: Mapping[str, float] | None = None, max_cost: float | None = None) -> results.ModelAnswers:
+        """Return the results of all queries."""
+        return results.ModelAnswers(
+            study=self.view.name,
+            measure=self.view.about.measure,
+            cost_unit=self.view.about.cost_unit,
+            settings=self.settings,
+            along=self._path.words,
+            best=self.best(weights),
+            stops_helping=self.stops_helping(),
+            best_under_cost=None if max_cost is None else self.best_under_cost(max_cost),
+            speed=self.speed(),
+            importance=self.importance(),
+            most_informative=self.most_informative(),
+            curve=self.curve(),
+        )
 
     @property
     def _weights(self) -> Array:
@@ -268,16 +269,11 @@ class ModelQueries:
     def _means(self) -> Array:
         return self._drawn @ self._weights
 
-    def _best_of(self, draws: Array) -> dict[str, float]:
+    def _best_of(self, draws: Array) -> results.BestRatio:
         """Return the ratio with the highest mean over draws, the band of the draws' best ratios, and its score."""
         k = int(draws.mean(axis=0).argmax())
-        low, high = np.quantile(self.ratios[draws.argmax(axis=1)], [(1 - BAND) / 2, (1 + BAND) / 2])
-        return {
-            "ratio": float(self.ratios[k]),
-            "low": float(low),
-            "high": float(high),
-            "score": float(draws[:, k].mean()),
-        }
+        low, _, high = _quantiles(self.ratios[draws.argmax(axis=1)])
+        return results.BestRatio(ratio=float(self.ratios[k]), low=low, high=high, score=float(draws[:, k].mean()))
 
     def _ends(self, points: Sequence[Params]) -> FeatureTable:
         return self._response.ends(points)
@@ -289,5 +285,11 @@ class ModelQueries:
         return [space.decode({name: float(rng.random()) for name in space.coordinates()}) for _ in range(PLACES)]
 
 
-def _band(mean: float, sd: float) -> dict[str, float]:
-    return {"mean": float(mean), "low": float(max(mean - Z80 * sd, 0.0)), "high": float(min(mean + Z80 * sd, 1.0))}
+def _band(mean: float, sd: float) -> results.Band:
+    return results.Band(mean=float(mean), low=float(max(mean - Z80 * sd, 0.0)), high=float(min(mean + Z80 * sd, 1.0)))
+
+
+def _quantiles(draws: Array | Sequence[float]) -> tuple[float, float, float]:
+    """Return the lower end of the band of draws, their median, and the upper end."""
+    low, median, high = np.quantile(draws, [(1 - BAND) / 2, 0.5, (1 + BAND) / 2])
+    return float(low), float(median), float(high)

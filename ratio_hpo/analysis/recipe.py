@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from ratio_hpo.analysis.recommend import recommend
+from ratio_hpo.analysis.recommend import winner
+from ratio_hpo.analysis.results import StudyResult
 from ratio_hpo.analysis.status import finite
 from ratio_hpo.core.errors import StudyError
-from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.core.measures import ERROR
 from ratio_hpo.core.plans import StagePlan
-from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.core.trial import Params, State, TrialRecord
 from ratio_hpo.metrics.front import summary
 from ratio_hpo.study.snapshot import StudyView
 from ratio_hpo.training.parameters import PARAMETERS
@@ -20,81 +21,199 @@ from ratio_hpo.training.parameters import PARAMETERS
 SIMILAR = 0.1
 """Largest difference in ratio between similar trials."""
 
-STAGE_KEYS = ("steps", "batch_size", "learning_rate", "schedule", "warmup", "weight_decay", "clip", "max_epochs")
+STAGE_KEYS = ("batch_size", "learning_rate", "schedule", "warmup", "weight_decay", "clip", "max_epochs")
 
 
-def winner(view: StudyView, number: int | None = None) -> TrialRecord:
-    """Return the trial to export: the requested one, or else the recommended one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeShare:
+    """A source of a stage.
 
-    Raises:
-        StudyError: If there is no such trial, or it has no score.
+    Attributes:
+        requested: Share that the mixture requests.
+        examples: Realised share of windows.
+        tokens: Realised share of tokens.
+        windows: Number of windows.
+        token_count: Number of tokens.
+        epochs: Passes over the source.
     """
-    if number is not None:
-        record = view.trial(number)
-    elif (recommendation := recommend(view)) is not None:
-        record = recommendation.record
-    else:
-        raise StudyError(f"study {view.name} has no COMPLETE trial; wait until one is complete or name a ⟨trial⟩")
-    if not record.scored:
-        raise StudyError(f"trial {record.number} of {view.name} has no evaluation; name another trial with ⟨trial⟩")
-    return record
+
+    requested: float
+    examples: float
+    tokens: float
+    windows: int
+    token_count: int
+    epochs: float
 
 
-def recipe(view: StudyView, number: int | None = None) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeStage:
+    """A stage as it was trained.
+
+    Attributes:
+        steps: Number of optimiser updates.
+        batch_size: Number of windows per update.
+        learning_rate: Peak learning rate.
+        schedule: Learning-rate schedule after warm-up.
+        warmup: Number of updates of the warm-up.
+        weight_decay: Weight decay.
+        clip: Maximum gradient norm.
+        max_epochs: Maximum number of passes over a source; null: no limit.
+        windows: Total number of windows.
+        shares: The sources by name.
+        capped: Sources that reached their cap, with the draw at which they reached it.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    schedule: str
+    warmup: int
+    weight_decay: float
+    clip: float
+    max_epochs: float | None
+    windows: int
+    shares: Mapping[str, RecipeShare]
+    capped: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimilarTrials:
+    """Final scores of completed trials with a similar ratio but other parameters.
+
+    Attributes:
+        within_ratio: Largest difference in ratio.
+        count: Number of these trials.
+        lowest, highest: Lowest and highest score; null: there are none.
+    """
+
+    within_ratio: float
+    count: int
+    lowest: float | None
+    highest: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeScore:
+    """What to expect of the recipe.
+
+    Attributes:
+        score: Primary score of the trial.
+        standard_error: Standard error of the score over evaluation items; null: not recorded.
+        by_language: Score of each language.
+        similar_trials: Scores of similar trials.
+        cost: Attributed cost.
+        seconds: Attributed seconds of training; null: unknown.
+        flops: Attributed floating-point operations; null: unknown.
+        cost_to_target: Attributed cost at which the target was reached; null: never, or no target yet.
+        notes: Limits of these numbers.
+    """
+
+    score: float
+    standard_error: float | None
+    by_language: Mapping[str, float]
+    similar_trials: SimilarTrials
+    cost: float
+    seconds: float | None
+    flops: float | None
+    cost_to_target: float | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimizer:
+    """The optimiser of the built-in objective.
+
+    Attributes:
+        name, betas, eps: Name, decay rates and epsilon of the optimiser.
+        decayed: What the weight decay applies to.
+    """
+
+    name: str = "AdamW"
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    decayed: str = "weights, not biases and norms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe(StudyResult):
+    """How to train a trial outside this package.
+
+    Attributes:
+        trial: Number of the trial.
+        state: State of the trial.
+        base: The base model; null for a custom objective.
+        reference: The language whose share is 1 - ratio.
+        ratio: Requested ratio; null: the trial has none.
+        ratio_realised: Realised ratio; null: unknown.
+        params: Parameters, in absolute values.
+        seed: Seed of the trial's training.
+        optimizer: The optimiser; absent for a custom objective.
+        windows, tasks, engine: Settings of the built-in objective; absent for a custom objective.
+        stages: The stages by name.
+        expected: What to expect of it.
+    """
+
+    trial: int
+    state: str
+    base: str | None
+    reference: str
+    ratio: float | None
+    ratio_realised: float | None
+    params: Params
+    seed: int | None
+    optimizer: Optimizer | None
+    windows: Mapping[str, object] | None = None
+    tasks: Mapping[str, object] | None = None
+    engine: Mapping[str, object] | None = None
+    stages: Mapping[str, RecipeStage]
+    expected: RecipeScore
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as JSON content, without settings that are absent."""
+        optional = ("optimizer", "windows", "tasks", "engine")
+        content = StudyResult.to_json(self)
+        return {key: value for key, value in content.items() if value is not None or key not in optional}
+
+
+def recipe(view: StudyView, number: int | None = None) -> Recipe:
     """Return a recipe: shares of each source in examples and tokens, hyperparameters of each stage, expected scores.
-
-    Args:
-        view: The study.
-        number: Number of the trial; None takes the recommended trial.
 
     Raises:
         StudyError: If there is no such trial, or it has no score.
     """
     record = winner(view, number)
-    last = record.scored[-1]
-    numbers = summary(record, view.target, view.largest_cost)
-    return {
-        "schema": SCHEMA,
-        "study": view.name,
-        "trial": record.number,
-        "state": record.state.value,
-        "base": view.about.base,
-        "reference": view.about.reference,
-        "ratio": record.ratio,
-        "ratio_realised": record.plan.ratio_realised,
-        "params": record.params,
-        "seed": record.seed,
-        **_training(view),
-        "stages": {name: _stage(name, plan, view.about.config, record) for name, plan in record.plan.stages.items()},
-        "expected": {
-            "score": last.primary_score,
-            "standard_error": last.scores.get(ERROR),
-            "by_language": last.by_language(),
-            "similar_trials": _similar(view, record),
-            "cost": last.cost,
-            "seconds": last.measures.get("seconds"),
-            "flops": last.measures.get("flops"),
-            "cost_to_target": finite(numbers["cost_to_target"]),
-            "notes": _notes(view, record),
-        },
-    }
+    last, config = record.scored[-1], view.about.config
+    is_built_in = "stages" in config  # a custom objective has none
+    settings = {key: config.get(key) or None for key in ("windows", "tasks", "engine") if is_built_in}
+    return Recipe(
+        study=view.name,
+        trial=record.number,
+        state=record.state.value,
+        base=view.about.base,
+        reference=view.about.reference,
+        ratio=record.ratio,
+        ratio_realised=record.plan.ratio_realised,
+        params=record.params,
+        seed=record.seed,
+        optimizer=Optimizer() if is_built_in else None,
+        **settings,
+        stages={name: _stage(view, record, name, plan) for name, plan in record.plan.stages.items()},
+        expected=RecipeScore(
+            score=last.primary_score,
+            standard_error=last.scores.get(ERROR),
+            by_language=last.by_language(),
+            similar_trials=_similar(view, record),
+            cost=last.cost,
+            seconds=last.measures.get("seconds"),
+            flops=last.measures.get("flops"),
+            cost_to_target=finite(summary(record, view.target, view.largest_cost)["cost_to_target"]),
+            notes=_notes(view, record),
+        ),
+    )
 
 
-def _training(view: StudyView) -> dict[str, Any]:
-    """Return the training settings of the built-in objective outside its stages; empty for a custom objective."""
-    config = view.about.config
-    if "stages" not in config:
-        return {}
-    adamw = {"name": "AdamW", "betas": [0.9, 0.999], "eps": 1e-8, "decayed": "weights, not biases and norms"}
-    return {"optimizer": adamw, **{key: config[key] for key in ("windows", "tasks", "engine") if config.get(key)}}
-
-
-def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str, Any], str]:
+def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str, object], str]:
     """Return the study's experiment with the exported trial enqueued right after the baselines.
-
-    Args:
-        view: The study.
-        number: Number of the trial; None takes the recommended trial.
 
     Returns:
         The content of the experiment file, and a comment for its first lines.
@@ -108,7 +227,7 @@ def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str
             "take the parameters from `ratio-hpo export recipe`"
         )
     record = winner(view, number)
-    config: dict[str, Any] = copy.deepcopy(dict(view.about.config))
+    config = copy.deepcopy(dict(view.about.config))
     config["name"] = f"{config['name']}-winner"
     params = {key: value for key, value in record.params.items() if key in view.space.parameters}
     baselines = sum(trial.is_baseline and trial.retry_of is None for trial in view.records)
@@ -122,40 +241,39 @@ def winning_config(view: StudyView, number: int | None = None) -> tuple[dict[str
     return config, comment
 
 
-def _stage(name: str, plan: StagePlan, config: Mapping[str, Any], record: TrialRecord) -> dict[str, Any]:
+def _stage(view: StudyView, record: TrialRecord, name: str, plan: StagePlan) -> RecipeStage:
     """Return a stage as it was trained."""
-    target = name.partition(".")[2]
-    configured = config.get("targets", {}).get(target, {}).get("stage") or config.get("stages", {}).get(name)
-    stage = dict(configured or {})
+    config = view.about.config
+    stage_name, _, target = name.partition(".")
+    trained = {key: spec["stage"] for key, spec in config.get("targets", {}).items() if spec.get("stage")}
+    # the stage of the only trained target is named `target`, without the target's name
+    stage = dict(config["stages"].get(name) or trained.get(target) or next(iter(trained.values())))
     for parameter, (owner, key) in PARAMETERS.items():
-        if owner == name.partition(".")[0] and parameter in record.params:
+        if owner == stage_name and parameter in record.params:
             stage[key] = record.params[parameter]
-    prefix = f"{name.partition('.')[2]}."
-    stage |= {
-        key.removeprefix(prefix): value
-        for key, value in record.params.items()
-        if key.startswith(prefix) and prefix != "."
-    }
-    stage["steps"] = plan.steps
-    return {
-        **{key: stage[key] for key in STAGE_KEYS if key in stage},
-        "windows": plan.windows,
-        "shares": {
-            source: {
-                "requested": realised.requested,
-                "examples": realised.share_windows,
-                "tokens": realised.share_tokens,
-                "windows": realised.windows,
-                "token_count": realised.tokens,
-                "epochs": realised.epochs,
-            }
+    if target:
+        prefix = f"{target}."
+        stage |= {key.removeprefix(prefix): value for key, value in record.params.items() if key.startswith(prefix)}
+    return RecipeStage(
+        steps=plan.steps,
+        **{key: stage[key] for key in STAGE_KEYS},
+        windows=plan.windows,
+        shares={
+            source: RecipeShare(
+                requested=realised.requested,
+                examples=realised.share_windows,
+                tokens=realised.share_tokens,
+                windows=realised.windows,
+                token_count=realised.tokens,
+                epochs=realised.epochs,
+            )
             for source, realised in plan.sources.items()
         },
-        "capped": plan.capped,
-    }
+        capped=plan.capped,
+    )
 
 
-def _similar(view: StudyView, record: TrialRecord) -> dict[str, Any]:
+def _similar(view: StudyView, record: TrialRecord) -> SimilarTrials:
     """Return the range of final scores of completed trials with a similar ratio but other parameters."""
     scores = [
         other.scored[-1].primary_score
@@ -163,12 +281,11 @@ def _similar(view: StudyView, record: TrialRecord) -> dict[str, Any]:
         if other.state is State.COMPLETE and other.scored and other.ratio is not None and record.ratio is not None
         and abs(other.ratio - record.ratio) <= SIMILAR
     ]  # fmt: skip
-    if not scores:
-        return {"within_ratio": SIMILAR, "count": 0, "lowest": None, "highest": None}
-    return {"within_ratio": SIMILAR, "count": len(scores), "lowest": min(scores), "highest": max(scores)}
+    lowest, highest = min(scores, default=None), max(scores, default=None)
+    return SimilarTrials(within_ratio=SIMILAR, count=len(scores), lowest=lowest, highest=highest)
 
 
-def _notes(view: StudyView, record: TrialRecord) -> list[str]:
+def _notes(view: StudyView, record: TrialRecord) -> tuple[str, ...]:
     finished = sum(trial.state is State.COMPLETE for trial in view.records)
     notes = [
         "one training seed: another seed gives another score",
@@ -180,4 +297,4 @@ def _notes(view: StudyView, record: TrialRecord) -> list[str]:
         notes.append("the standard error is over evaluation items, not over seeds or training data")
     if record.state is not State.COMPLETE:
         notes.append(f"the trial is {record.state.value}: it did not reach its planned cost")
-    return notes
+    return tuple(notes)

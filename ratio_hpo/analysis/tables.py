@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ratio_hpo.analysis.status import entry
+from ratio_hpo.core.json_format import plain
 from ratio_hpo.metrics.front import front
 from ratio_hpo.study.snapshot import StudyView
 
@@ -19,7 +20,7 @@ def trials_table(view: StudyView) -> DataFrame:
     rows = []
     front_trials = {member.trial.number for member in front(view.records)}
     for record in view.records:
-        row = entry(record, view)
+        row = plain(entry(record, view))
         params = row.pop("params")
         shares = params.get("shares", {})
         row["front"] = record.number in front_trials
@@ -39,23 +40,22 @@ def curves_table(view: StudyView) -> DataFrame:
     """Return one row per evaluation: stage, windows, attributed and paid cost, all scores and measures."""
     import pandas
 
-    rows: list[dict[str, Any]] = []
-    for record in view.records:
-        for point in record.curve:
-            rows.append(
-                {
-                    "trial": record.number,
-                    "state": record.state.value,
-                    "ratio": record.ratio,
-                    "stage": point.stage,
-                    "windows": point.windows,
-                    "cost": point.cost,
-                    "paid": point.paid_cost,
-                    "time": point.time,
-                    **point.scores,
-                    **point.measures,
-                }
-            )
+    rows = [
+        {
+            "trial": record.number,
+            "state": record.state.value,
+            "ratio": record.ratio,
+            "stage": point.stage,
+            "windows": point.windows,
+            "cost": point.cost,
+            "paid": point.paid_cost,
+            "time": point.time,
+            **point.scores,
+            **point.measures,
+        }
+        for record in view.records
+        for point in record.curve
+    ]
     return pandas.DataFrame(rows)
 
 
@@ -80,7 +80,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters that make spreadsheets read a text as a formula."""
 
 
-def csv_cell(value: Any) -> Any:
+def csv_cell(value: object) -> object:
     """Return a cell that spreadsheets show as it is: a text that they would run as a formula gets a leading quote.
 
     Examples:

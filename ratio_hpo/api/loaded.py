@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ratio_hpo.analysis.model_queries import ModelQueries
-from ratio_hpo.analysis.recipe import recipe, winner
-from ratio_hpo.analysis.status import details, pareto, status
+from ratio_hpo.analysis.query_results import ModelAnswers
+from ratio_hpo.analysis.recipe import Recipe, recipe
+from ratio_hpo.analysis.recommend import pareto, winner
+from ratio_hpo.analysis.results import BestTrial, StudyStatus
+from ratio_hpo.analysis.status import best, status
 from ratio_hpo.analysis.tables import curves_table, trials_table
 from ratio_hpo.core.layout import RunFolder
+from ratio_hpo.core.trial import Params
 from ratio_hpo.experiment.report_context import report_context
 from ratio_hpo.report.page import Column, write_report
 from ratio_hpo.report.plots import Facts, draw, save
@@ -38,7 +42,7 @@ class LoadedStudy:
         LoadedStudy('train', {'COMPLETE': 4})
         >>> study.front()[["cost", "trial"]].values.tolist()
         [[100.0, 1.0], [200.0, 1.0]]
-        >>> study.best()["number"], round(study.recipe()["expected"]["score"], 3)
+        >>> study.best().number, round(study.recipe().expected.score, 3)
         (1, 0.72)
         >>> study.best_params, round(study.best_value, 3)
         ({'ratio': 1.0}, 0.72)
@@ -62,19 +66,18 @@ class LoadedStudy:
         """Return one row per point of the anytime front, sorted by cost: cost, mean score, ratio, trial, rung."""
         import pandas
 
-        return pandas.DataFrame(pareto(self._view())["points"])
+        return pandas.DataFrame(list(pareto(self._view()).points))
 
-    def best(self) -> dict[str, Any]:
-        """Return the recommended trial in the form of `ratio-hpo best --json`.
+    def best(self) -> BestTrial:
+        """Return the recommended trial; `.to_json()` is the output of `ratio-hpo best --json`.
 
         Raises:
             StudyError: No trial is COMPLETE yet.
         """
-        view = self._view()
-        return details(winner(view), view)
+        return best(self._view(), RunFolder(self._root))
 
     @property
-    def best_params(self) -> dict[str, Any]:
+    def best_params(self) -> Params:
         """Parameters of the recommended trial, in absolute values.
 
         Raises:
@@ -91,7 +94,7 @@ class LoadedStudy:
         """
         return winner(self._view()).scored[-1].primary_score
 
-    def recipe(self, trial: int | None = None) -> dict[str, Any]:
+    def recipe(self, trial: int | None = None) -> Recipe:
         """Return how to train a trial elsewhere: shares, learning rates, steps, expected score.
 
         Args:
@@ -102,23 +105,23 @@ class LoadedStudy:
         """
         return recipe(self._view(), trial)
 
-    def status(self) -> dict[str, Any]:
-        """Return counts, target, hypervolume, paid cost and all trials, in the form of `ratio-hpo status --json`."""
+    def status(self) -> StudyStatus:
+        """Return counts, target, hypervolume, paid cost and all trials."""
         return status(self._view())
 
     def ask(
         self,
-        settings: Mapping[str, Any] | None = None,
+        settings: Params | None = None,
         *,
         weights: Mapping[str, float] | None = None,
         max_cost: float | None = None,
-    ) -> dict[str, Any]:
-        """Return predictions of the response model, in the form of `ratio-hpo ask --json`: `curve`, `best`, `speed`, …
+    ) -> ModelAnswers:
+        """Return predictions of the response model: `curve`, `best`, `speed`, …
 
         Args:
             settings: Values of parameters other than the mixture. None: those of the recommended trial.
             weights: Weights of languages, for an additional best ratio.
-            max_cost: Largest cost of the best point `within` a budget.
+            max_cost: Largest cost of `best_under_cost`.
 
         Raises:
             StudyError: Too few trials have ended, or a name is unknown.
@@ -163,7 +166,7 @@ class LoadedStudy:
         return report_context(self._storage, self._view(), RunFolder(self._root))
 
     def __repr__(self) -> str:
-        counts = {state: count for state, count in self.status()["counts"].items() if count}
+        counts = {state: count for state, count in self.status().counts.items() if count}
         return f"LoadedStudy({self.name!r}, {counts})"
 
     def _view(self) -> StudyView:

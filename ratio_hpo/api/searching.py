@@ -129,7 +129,7 @@ def search(
         ...     train, {"ratio": Ratio()}, rungs=[100, 200], trials=4, pruner="none", root=folder, tracking=False,
         ...     isolated=False, progress=False,
         ... )
-        >>> study.status()["counts"]["COMPLETE"]
+        >>> study.status().counts["COMPLETE"]
         4
     """
     if objective is None and experiment is None:

@@ -20,7 +20,7 @@ COMMANDS = {
     "list": ("read", "List all studies."),
     "trial": ("read", "Show one trial: parameters, curve, state, reason."),
     "best": ("read", "Show the recommended trial (not the highest score)."),
-    "pareto": ("pareto", "Show the cost-score front as a table and a plot."),
+    "pareto": ("ask", "Show the cost-score front as a table and a plot."),
     "ask": ("ask", "Query the response model: best ratios, speed-up, importance."),
     "report": ("report", "Write an HTML report of a study."),
     "plot": ("report", "Write one plot to a file, for papers."),

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,8 +18,6 @@ from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.report.formatting import say
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from ratio_hpo.study.snapshot import StudyView
 
 TABLE = ("csv", "parquet", "json")
@@ -38,25 +36,18 @@ FORMATS: dict[str, tuple[str, ...]] = {
 @click.option("--format", "form", type=click.Choice(["csv", "parquet", "json", "yaml"]),
               help="File format.  [default: from the suffix of --output, or csv for tables, else yaml]")  # fmt: skip
 @click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path),
+    "--output", "-o", type=click.Path(path_type=Path),
     help="File to write; for weights, a folder.  [default: stdout; for weights, print where they are kept]",
-)
+)  # fmt: skip
 @click.option("--trial", "number", type=int, help="Export this trial instead of the recommended one; not for tables.")
 @named_study
 @root_option
 @storage_option
 @reading_timeout
 def export(
-    what: str,
-    form: str | None,
-    output: Path | None,
-    number: int | None,
-    study: str | None,
-    root: Path,
+    what: str, form: str | None, output: Path | None, number: int | None, study: str | None, root: Path,
     storage: str | None,
-) -> None:
+) -> None:  # fmt: skip
     """Export trials, curves, or the configuration, recipe or weights of the recommended trial.
 
     config is an experiment file for `ratio-hpo search --experiment`. recipe describes the mixture and the training for
@@ -80,20 +71,18 @@ def export(
     if form == "parquet" and output is None:
         raise click.UsageError("parquet is not text; name a file with --output")
     view = open_view(root, storage, study)
-    if what in ("trials", "curves"):
-        content = _table(view, what, form)
-    else:
-        content = _document(view, what, form, number)
+    content = _table(view, what, form) if FORMATS[what] == TABLE else _document(view, what, form, number)
     if output is None:
         sys.stdout.write(content.decode())
         return
-    _write(output, content)
+    with written_whole(output) as part:
+        part.write_bytes(content)
     say(f"{what} of {view.name}: {output}")
 
 
 def _weights(view: StudyView, root: Path, number: int | None, output: Path | None) -> None:
     """Copy the final weights of a trial, or print where they are kept."""
-    from ratio_hpo.analysis.recipe import winner
+    from ratio_hpo.analysis.recommend import winner
     from ratio_hpo.core.errors import StudyError
     from ratio_hpo.metrics.front import point_key
     from ratio_hpo.study.checkpoint_retention import damaged
@@ -127,26 +116,25 @@ def _weights(view: StudyView, root: Path, number: int | None, output: Path | Non
 def _format(what: str, requested: str | None, output: Path | None) -> str:
     formats = FORMATS[what]
     ending = {"yml": "yaml", "pq": "parquet"}.get(output.suffix[1:], output.suffix[1:]) if output else None
-    if requested is None and ending is not None and ending not in formats:
-        raise click.UsageError(
-            f"{output}: {what} can be exported as {', '.join(formats)}, but not as "
-            f"{ending or 'a file without a suffix'}; choose another suffix, or use --format"
-        )
-    form = requested or ending or formats[0]
-    if form not in formats:
-        raise click.UsageError(f"{what} can be exported as {', '.join(formats)}, but not as {form}; choose one of them")
-    return form
+    form = formats[0] if requested is None and ending is None else requested or ending
+    if form in formats:
+        return form
+    supported = f"{what} can be exported as {', '.join(formats)}, but not as"
+    if requested is None:
+        name = ending or "a file without a suffix"
+        raise click.UsageError(f"{output}: {supported} {name}; choose another suffix, or use --format")
+    raise click.UsageError(f"{supported} {form}; choose one of them")
 
 
 def _table(view: StudyView, what: str, form: str) -> bytes:
     from ratio_hpo.analysis.tables import csv_of, curves_table, trials_table
 
-    table: DataFrame = trials_table(view) if what == "trials" else curves_table(view)
+    table = trials_table(view) if what == "trials" else curves_table(view)
     if form == "csv":
         return csv_of(table).encode()
     if form == "parquet":
         return table.to_parquet(index=False)
-    rows: list[dict[str, Any]] = json.loads(str(table.to_json(orient="records", double_precision=15)))
+    rows = json.loads(str(table.to_json(orient="records", double_precision=15)))
     content = {"schema": SCHEMA, "study": view.name, what: rows}
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -158,13 +146,7 @@ def _document(view: StudyView, what: str, form: str, number: int | None) -> byte
     if what == "config":
         content, comment = winning_config(view, number)
         return dump_yaml(content, comment).encode()
-    content = rounded(recipe(view, number))
+    content = rounded(recipe(view, number).to_json())
     if form == "json":
         return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
     return dump_yaml(content, f"Recipe of study {view.name}, trial {content['trial']}").encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all."""
-    with written_whole(path) as part:
-        part.write_bytes(content)

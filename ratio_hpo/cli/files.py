@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -10,10 +12,55 @@ import click
 from ratio_hpo.cli.options import json_option
 from ratio_hpo.cli.printing import print_json, print_table
 from ratio_hpo.core.errors import spelled
-from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.core.json_format import Result
 
 FOLDERS = ("search_spaces", "experiments")
 """Folders in which names are looked up, in this order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation(Result):
+    """The result of checking a file.
+
+    Attributes:
+        file: The file that was checked.
+        kind: `space` or `experiment`; null: it could not be read.
+        valid: Whether it has no mistake; with one, the exit code is 2.
+        mistakes: One line for each mistake.
+    """
+
+    file: str
+    kind: str | None
+    valid: bool
+    mistakes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceEntry:
+    """A search space.
+
+    Attributes:
+        name: Name of the space.
+        file: Its file.
+        description: Its description.
+        parameters: Domain of each parameter.
+    """
+
+    name: str
+    file: str
+    description: str
+    parameters: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceList(Result):
+    """All available search spaces.
+
+    Attributes:
+        spaces: The spaces.
+    """
+
+    spaces: tuple[SpaceEntry, ...]
 
 
 @click.command()
@@ -35,7 +82,7 @@ def validate(file: str, experiment: str | None, as_json: bool) -> None:
     from ratio_hpo.core.yaml import load_yaml
     from ratio_hpo.experiment.validate import check_experiment, check_space
 
-    kind, path = None, file
+    kind, path, summary, mistakes = None, file, "", ()
     try:
         path = _find(file)
         content = load_yaml(path)
@@ -45,13 +92,13 @@ def validate(file: str, experiment: str | None, as_json: bool) -> None:
     except ConfigError as error:
         if not as_json:
             raise
-        lines = [spelled(line) for line in error.lines]
-        print_json({"schema": SCHEMA, "file": str(path), "kind": kind, "valid": False, "mistakes": lines})
-        sys.exit(error.exit_code)
-    if as_json:
-        print_json({"schema": SCHEMA, "file": str(path), "kind": kind, "valid": True, "mistakes": []})
+        mistakes = tuple(spelled(line) for line in error.lines)
+    if not as_json:
+        click.echo(f"{path}: a valid {kind} {summary}")
         return
-    click.echo(f"{path}: a valid {kind} {summary}")
+    print_json(Validation(file=str(path), kind=kind, valid=not mistakes, mistakes=mistakes))
+    if mistakes:
+        sys.exit(ConfigError.exit_code)
 
 
 def _find(file: str) -> Path:
@@ -87,15 +134,11 @@ def spaces(as_json: bool) -> None:
 
     loaded = [(path, load_space(str(path))) for path in space_files()]
     if as_json:
-        print_json(
-            {
-                "schema": SCHEMA,
-                "spaces": [
-                    {"name": path.stem, "file": str(path), "description": s.description, "parameters": s.to_json()}
-                    for path, s in loaded
-                ],
-            }
-        )
+        entries = [
+            SpaceEntry(name=path.stem, file=str(path), description=s.description, parameters=s.to_json())
+            for path, s in loaded
+        ]
+        print_json(SpaceList(spaces=tuple(entries)))
         return
     for path, space in loaded:
         click.echo(f"{path.stem}: {space.description}")

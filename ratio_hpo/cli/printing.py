@@ -60,17 +60,16 @@ def open_view(root: Path, storage: str | None, study: str | None) -> StudyView:
 
 def fail(message: str, code: int) -> NoReturn:
     """Print the message to stderr and exit with the code."""
-    from ratio_hpo.core.errors import printable
-
     for line in printable(message).splitlines():
         click.echo(f"ratio-hpo: {line}", err=True)
     sys.exit(code)
 
 
 def print_json(content: Any) -> None:
-    """Print JSON to stdout, with numbers rounded to significant digits."""
-    from ratio_hpo.core.json_format import rounded
+    """Print a result or JSON content to stdout, with numbers rounded to significant digits."""
+    from ratio_hpo.core.json_format import Result, rounded
 
+    content = content.to_json() if isinstance(content, Result) else content
     click.echo(json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 
@@ -89,16 +88,14 @@ def print_table(
         fold: in a terminal, wrap columns of text so that the table fits.
     """
     table = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(name), *(len(row[k]) for row in table)) if table else len(name) for k, name in enumerate(columns)]
+    widths = [max(len(line[k]) for line in (columns, *table)) for k in range(len(columns))]
     terminal = shutil.get_terminal_size().columns
     if fold and sys.stdout.isatty() and sum(widths) + 2 * (len(widths) - 1) > terminal:
         _print_folded(columns, table, right, terminal)
         return
-    for line in [list(columns), *table]:
-        cells = [
-            cell.rjust(width) if name in right else cell.ljust(width)
-            for name, cell, width in zip(columns, line, widths, strict=True)
-        ]
+    alignments = [">" if name in right else "<" for name in columns]
+    for line in (columns, *table):
+        cells = (f"{cell:{align}{width}}" for cell, align, width in zip(line, alignments, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
 
 

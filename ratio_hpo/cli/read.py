@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ratio_hpo.cli.options import json_option, reading_options, reading_timeout, root_option, storage_option
 from ratio_hpo.cli.printing import RECOMMENDED, marked, open_stored, open_view, print_json, print_table, waiting_for
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.report.formatting import count, number, say, settings
+from ratio_hpo.report.formatting import count, counted, number, say, settings
 
 if TYPE_CHECKING:
+    from ratio_hpo.analysis.results import Evaluation, TrialDetails, TrialEntry
+    from ratio_hpo.core.plans import StagePlan
     from ratio_hpo.study.snapshot import StudyView
     from ratio_hpo.upkeep.garbage import DiskUsage
 
@@ -30,27 +32,20 @@ def list_(root: Path, storage: str | None, as_json: bool) -> None:
     ratio-hpo list
     ratio-hpo list --storage postgresql://me@host/studies --json
     """
-    from ratio_hpo.analysis.status import studies
+    from ratio_hpo.analysis.results import StudyList
     from ratio_hpo.study.manage import list_studies
 
     stored = open_stored(root, storage, only_read=True)
     with waiting_for(root, storage):
-        content = studies(list_studies(stored))
+        studies = tuple(list_studies(stored))
     if as_json:
-        print_json(content)
+        print_json(StudyList(studies=studies))
         return
-    if not content["studies"]:
+    if not studies:
         say("no studies found; run `ratio-hpo search`, or name another folder with --root")
     rows = [
-        [
-            s["name"],
-            s["experiment"],
-            s["space"],
-            ", ".join(f"{value} {key}" for key, value in s["counts"].items() if value) or "no trials yet",
-            number(s["target"]),
-            s["started"] or "-",
-        ]
-        for s in content["studies"]
+        [s.name, s.experiment, s.space, counted(s.counts) or "no trials yet", number(s.target), s.started or "-"]
+        for s in studies
     ]
     print_table(["study", "experiment", "space", "trials", "target", "started"], rows, right=["target"])
 
@@ -64,42 +59,35 @@ def status(study: str | None, root: Path, storage: str | None, as_json: bool) ->
     ratio-hpo status
     ratio-hpo status --study polyglot-world-default --json
     """
-    from ratio_hpo.analysis.status import status as status_of
-    from ratio_hpo.upkeep.garbage import disk_usage
+    from ratio_hpo.upkeep.garbage import status_with_disk
 
-    view = open_view(root, storage, study)
-    content, disk = status_of(view), disk_usage(view, RunFolder(root))
+    content = status_with_disk(open_view(root, storage, study), RunFolder(root))
     if as_json:
-        print_json({**content, "disk": asdict(disk)})
+        print_json(content)
         return
-    counts = ", ".join(f"{value} {key}" for key, value in content["counts"].items() if value)
-    click.echo(f"{content['study']}: {counts or 'no trials yet'} ({content['trials_asked']} requested)")
-    target = (
-        f"target {content['measure']} {content['target']:.3f}"
-        if content["target"]
-        else "target unknown until trial 0 is complete"
-    )
-    click.echo(f"{target}; hypervolume {content['hypervolume']:.3f}")
+    click.echo(f"{content.study}: {counted(content.counts) or 'no trials yet'} ({content.trials_asked} requested)")
+    target = f"{content.measure} {content.target:.3f}" if content.target else "unknown until trial 0 is complete"
+    click.echo(f"target {target}; hypervolume {content.hypervolume:.3f}")
     click.echo(
-        f"paid: {content['paid_cost']:,.0f} {content['cost_unit']} trained{_seconds(content['paid_seconds'])}, "
-        f"{content['scored_windows']:,.0f} windows scored{_seconds(content['scoring_seconds'])}"
+        f"paid: {content.paid_cost:,.0f} {content.cost_unit} trained{_seconds(content.paid_seconds)}, "
+        f"{content.scored_windows:,.0f} windows scored{_seconds(content.scoring_seconds)}"
     )
-    if content["recommended"]:
-        advice = content["recommended"]
-        as_of = f", as of {advice['as_of']} ended trials" if advice["stale"] else ""
-        click.echo(f"recommended: trial {advice['trial']}, expected {advice['score']:.3f} ± {advice['sd']:.3f}{as_of}")
-    for line in content["leaks"]:
+    advice = content.recommended
+    if advice is not None:
+        as_of = f", as of {advice.as_of} ended trials" if advice.stale else ""
+        click.echo(f"recommended: trial {advice.trial}, expected {advice.score:.3f} ± {advice.sd:.3f}{as_of}")
+    for line in content.leaks:
         click.echo(f"leak: {line}")
-    if content["interrupted"]:
-        click.echo(f"{content['interrupted']} interrupted trial(s) are resumed by the next search")
-    if content["tracking_lags"]:
+    if content.interrupted:
+        click.echo(f"{content.interrupted} interrupted trial(s) are resumed by the next search")
+    if content.tracking_lags:
         click.echo(
-            f"{content['tracking_lags']} trial(s) are not tracked yet; `ratio-hpo track {content['study']}` writes them"
+            f"{content.tracking_lags} trial(s) are not tracked yet; `ratio-hpo track {content.study}` writes them"
         )
-    if disk.stages or disk.weights:
-        _print_disk(disk)
+    if content.disk.stages or content.disk.weights:
+        _print_disk(content.disk)
     click.echo()
-    _print_trials(content["trials"])
+    _print_trials(content.trials)
 
 
 @click.command()
@@ -130,24 +118,17 @@ def best(study: str | None, root: Path, storage: str | None, as_json: bool) -> N
     ratio-hpo best
     ratio-hpo best --json | jq .params
     """
-    from ratio_hpo.analysis.recipe import winner
-    from ratio_hpo.analysis.recommend import recommend
-    from ratio_hpo.analysis.status import details
+    from ratio_hpo.analysis.status import best as best_of
 
     view = open_view(root, storage, study)
-    advice = recommend(view)
-    content = details(winner(view) if advice is None else advice.record, view)
-    if advice is not None:
-        expected = None if advice.mean is None else {"score": advice.mean, "sd": advice.sd}
-        folder = RunFolder(root).kept(view.name, advice.weights)
-        content |= {"why": advice.why, "expected": expected, "best_seen": advice.best_seen.number}
-        content["weights"] = None if folder is None else str(folder)
+    content = best_of(view, RunFolder(root))
     if as_json:
         print_json(content)
         return
-    if advice is not None:
-        click.echo(f"recommended: {advice.why}{_expected(advice.mean, advice.sd)}")
-        click.echo(f"weights: {content['weights'] or f'not kept (keep: {view.about.keep})'}")
+    expected = content.expected
+    suffix = "" if expected is None else f"; expected {expected.score:.3f} ± {expected.sd:.3f}"
+    click.echo(f"recommended: {content.why}{suffix}")
+    click.echo(f"weights: {content.weights or f'not kept (keep: {view.about.keep})'}")
     _print_trial(view, content)
 
 
@@ -155,54 +136,39 @@ def _seconds(seconds: float) -> str:
     return f" in {seconds:,.0f} s" if seconds else ""
 
 
-def _expected(mean: float | None, sd: float | None) -> str:
-    return "" if mean is None or sd is None else f"; expected {mean:.3f} ± {sd:.3f}"
-
-
-def _print_trial(view: StudyView, content: dict[str, Any]) -> None:
-    click.echo(f"{view.name} trial {content['number']}: {content['state']} ({content['kind']})")
-    if content["reason"]:
-        click.echo(f"reason: {content['reason']}")
-    if content["sweep_of"] is not None:
-        click.echo(f"step sweep of trial {content['sweep_of']}: the same mixture with another number of steps")
-    click.echo(
-        f"ratio {number(content['ratio'])} (realised {number(content['ratio_realised'])}) {settings(content['params'])}"
-    )
-    _print_mixture(content["plan"])
-    if content["curve"]:
+def _print_trial(view: StudyView, content: TrialDetails) -> None:
+    click.echo(f"{view.name} trial {content.number}: {content.state} ({content.kind})")
+    if content.reason:
+        click.echo(f"reason: {content.reason}")
+    if content.sweep_of is not None:
+        click.echo(f"step sweep of trial {content.sweep_of}: the same mixture with another number of steps")
+    click.echo(f"ratio {number(content.ratio)} (realised {number(content.ratio_realised)}) {settings(content.params)}")
+    if "intermediate" in content.plan.stages:
+        _print_mixture(content.plan.stages["intermediate"])
+    if content.curve:
         click.echo()
         languages = view.languages
         rows = [
-            [
-                p["stage"],
-                count(p["windows"]),
-                count(p["cost"]),
-                count(p["paid"]),
-                number(p["score"]),
-            ]
-            + [number(p["scores"].get(f"score/{language}")) for language in languages]
-            for p in content["curve"]
+            [p.stage, count(p.windows), count(p.cost), count(p.paid), number(p.score)]
+            + [number(p.scores.get(f"score/{language}")) for language in languages]
+            for p in content.curve
         ]
         numeric = ["windows", "cost", "paid", "mean", *languages]
         print_table(["stage", *numeric], rows, right=numeric)
-        _print_extra_scores(content["curve"])
-    if content["traceback"]:
-        click.echo(f"\n{content['traceback']}")
+        _print_extra_scores(content.curve)
+    if content.traceback:
+        click.echo(f"\n{content.traceback}")
 
 
-def _print_extra_scores(curve: list[dict[str, Any]]) -> None:
+def _print_extra_scores(curve: Sequence[Evaluation]) -> None:
     """Print XTREME's mean over tasks, and the last training measures of each head."""
-    mean = curve[-1]["scores"].get("xtreme/mean")
+    mean = curve[-1].scores.get("xtreme/mean")
     if mean is not None:
         click.echo(f"XTREME's mean over tasks (question answering by F1 and EM): {number(mean)}")
-    by_head = {
-        key: value
-        for point in curve
-        for key, value in point["measures"].items()
-        if "/" in key and not key.startswith("system/")
-    }
+    measures = {key: value for point in curve for key, value in point.measures.items()}
+    by_head = [f"{k} {number(v)}" for k, v in measures.items() if "/" in k and not k.startswith("system/")]
     if by_head:
-        click.echo("last training measures: " + ", ".join(f"{key} {number(value)}" for key, value in by_head.items()))
+        click.echo(f"last training measures: {', '.join(by_head)}")
 
 
 def _print_disk(disk: DiskUsage) -> None:
@@ -214,43 +180,39 @@ def _print_disk(disk: DiskUsage) -> None:
     click.echo("`ratio-hpo gc --dry-run` shows what can be deleted")
 
 
-def _print_trials(trials: list[dict[str, Any]]) -> None:
+def _print_trials(trials: Sequence[TrialEntry]) -> None:
     rows = [
         [
-            marked(entry["number"], entry["recommended"]),
-            "INTERRUPTED" if entry["interrupted"] else entry["state"],
-            entry["kind"],
-            number(entry["ratio"], 2),
-            number(entry["score"]),
-            count(entry["cost"]),
-            "never" if entry["censored"] else count(entry["cost_to_target"]),
-            settings(entry["params"]),
+            marked(entry.number, entry.recommended),
+            "INTERRUPTED" if entry.interrupted else entry.state,
+            entry.kind,
+            number(entry.ratio, 2),
+            number(entry.score),
+            count(entry.cost),
+            "never" if entry.censored else count(entry.cost_to_target),
+            settings(entry.params),
         ]
         for entry in trials
     ]
-    numeric = ["trial", "ratio", "score", "cost", "to target"]
     columns = ["trial", "state", "kind", "ratio", "score", "cost", "to target", "settings"]
-    print_table(columns, rows, right=numeric, fold=True)
-    if any(entry["recommended"] for entry in trials):
+    print_table(columns, rows, right=["trial", "ratio", "score", "cost", "to target"], fold=True)
+    if any(entry.recommended for entry in trials):
         click.echo(RECOMMENDED)
 
 
-def _print_mixture(plan: dict[str, Any]) -> None:
-    intermediate = plan["stages"].get("intermediate")
-    if not intermediate:
-        return
+def _print_mixture(stage: StagePlan) -> None:
     rows = [
         [
             source,
-            number(planned["requested"]),
-            number(planned["share_windows"]),
-            number(planned["share_tokens"]),
-            count(planned["windows"]),
-            count(planned["questions"]),
-            number(planned["epochs"], 2),
-            count(planned["capped"]),
+            number(plan.requested),
+            number(plan.share_windows),
+            number(plan.share_tokens),
+            count(plan.windows),
+            count(plan.questions),
+            number(plan.epochs, 2),
+            count(plan.capped),
         ]
-        for source, planned in intermediate["sources"].items()
+        for source, plan in stage.sources.items()
     ]
     numeric = ["requested", "of windows", "of tokens", "windows", "questions", "epochs", "capped at"]
     print_table(["source", *numeric], rows, right=numeric)

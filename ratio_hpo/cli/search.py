@@ -31,7 +31,7 @@ from ratio_hpo.cli.running import (
     stored_command,
 )
 from ratio_hpo.pruners.registry import PRUNERS
-from ratio_hpo.report.formatting import say
+from ratio_hpo.report.formatting import counted, say
 from ratio_hpo.samplers.registry import SAMPLERS
 
 if TYPE_CHECKING:
@@ -155,9 +155,9 @@ def _run(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
 
 def _print_result(setup: Search, *, as_json: bool) -> None:
     """Print the front, the recommended trial and the next commands."""
-    from ratio_hpo.analysis.recommend import recommend
-    from ratio_hpo.analysis.status import pareto, status
-    from ratio_hpo.cli.pareto import print_front
+    from ratio_hpo.analysis.recommend import pareto, recommend
+    from ratio_hpo.analysis.status import status
+    from ratio_hpo.cli.ask import print_front
     from ratio_hpo.cli.printing import open_view
 
     view = open_view(setup.options.root, setup.options.storage, setup.plan.name)
@@ -165,15 +165,14 @@ def _print_result(setup: Search, *, as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
-    counts = ", ".join(f"{value} {key}" for key, value in content["counts"].items() if value)
-    click.echo(f"{view.name}: {counts}; hypervolume {content['hypervolume']:.3f}")
+    click.echo(f"{view.name}: {counted(content.counts)}; hypervolume {content.hypervolume:.3f}")
     print_front(pareto(view))
     advice = recommend(view)
     if advice is not None:
         record = advice.record
         ratio = "" if record.ratio is None else f"ratio {record.ratio:.2f}, "
         expected = "" if advice.mean is None else f", expected {advice.mean:.3f} ± {advice.sd:.3f}"
-        measured = f"{content['measure']} {record.scored[-1].primary_score:.3f} measured{expected}"
+        measured = f"{content.measure} {record.scored[-1].primary_score:.3f} measured{expected}"
         click.echo(f"Recommended: {ratio}trial {record.number}, {measured}\n({advice.why})")
         weights = setup.options.folder.kept(view.name, advice.weights)
         if weights is not None:

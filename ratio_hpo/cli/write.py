@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -20,8 +21,34 @@ from ratio_hpo.cli.options import (
     writing_options,
 )
 from ratio_hpo.cli.printing import open_stored, print_json
-from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.core.json_format import Result
 from ratio_hpo.report.formatting import say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetriedTrial:
+    """A trial that is retried.
+
+    Attributes:
+        failed: Number of the failed trial.
+        trial: Number of the new trial.
+    """
+
+    failed: int
+    trial: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetriedTrials(Result):
+    """The trials that `retry` added.
+
+    Attributes:
+        study: Name of the study.
+        retried: The failed trials, and the trials that retry them.
+    """
+
+    study: str
+    retried: tuple[RetriedTrial, ...]
 
 
 @click.command()
@@ -52,15 +79,12 @@ def enqueue(words: tuple[str, ...], prunable: bool, study: str | None, root: Pat
     view = view_study(stored, name)
     started = sum(record.state.value != "WAITING" for record in view.records)
     running = any(record.worker for record in view.records)
+    when = f"the next search with --trials {number + 1} or more runs it"
     if running and started < view.about.trials:
-        say(f"{name}: trial {number} is enqueued; the running search takes it when a worker is free")
+        when = "the running search takes it when a worker is free"
     elif running:
-        say(
-            f"{name}: trial {number} is enqueued; the running search has started all {view.about.trials} trials, "
-            f"so the next search with --trials {number + 1} or more runs it"
-        )
-    else:
-        say(f"{name}: trial {number} is enqueued; the next search with --trials {number + 1} or more runs it")
+        when = f"the running search has started all {view.about.trials} trials, so {when}"
+    say(f"{name}: trial {number} is enqueued; {when}")
 
 
 @click.command()
@@ -84,9 +108,8 @@ def retry(words: tuple[str, ...], study: str | None, root: Path, storage: str | 
     numbers = [int(word) for word in words if is_number(word)]
     name, retried = retry_trials(open_stored(root, storage), one_name(names[0] if names else None, study), numbers)
     if as_json:
-        print_json(
-            {"schema": SCHEMA, "study": name, "retried": [{"failed": a, "trial": b} for a, b in retried.items()]}
-        )
+        trials = tuple(RetriedTrial(failed=failed, trial=number) for failed, number in retried.items())
+        print_json(RetriedTrials(study=name, retried=trials))
         return
     for failed, number in retried.items():
         say(f"{name}: trial {number} retries trial {failed}")

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 SCHEMA = 4
 """Format number: increased when a key is removed or changes its meaning, not when a key is added."""
@@ -35,6 +37,17 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON content, with the number of the format."""
         return {"schema": SCHEMA, **plain(self)}
+
+
+def extended(result_class: type[T], base: Any, **added: object) -> T:
+    """Return a result with the fields of another one and more.
+
+    Args:
+        result_class: Class of the result; it has all fields of `base`.
+        base: The other result.
+        added: The other fields of the class.
+    """
+    return result_class(**{field.name: getattr(base, field.name) for field in fields(base)}, **added)
 
 
 def plain(value: Any) -> Any:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
 
 from ratio_hpo.analysis.status import status
 from ratio_hpo.core.errors import printable
 from ratio_hpo.core.urls import without_password
-from ratio_hpo.report.plots.base import Facts
+from ratio_hpo.report.formatting import counted
+from ratio_hpo.report.plots.base import Facts, last_score
 
 
 def answer_of(facts: Facts) -> dict[str, str]:
@@ -29,7 +29,7 @@ def answer_of(facts: Facts) -> dict[str, str]:
         why = f" {len(failed)} trial(s) failed; the first error: {printable(failed[0].reason or '')}" if failed else ""
         return {"sentence": f"No trial is complete yet, so there is no answer.{why}", "note": ""}
     name = facts.name(recommended.record)
-    measured = f"{facts.measure} {recommended.record.scored[-1].primary_score:.3f} on validation"
+    measured = f"{facts.measure} {last_score(recommended.record):.3f} on validation"
     expected = "" if recommended.mean is None else f", predicted {recommended.mean:.3f} ± {recommended.sd:.3f}"
     return {
         "sentence": f"Recommended: {name}, {measured}{expected}. {recommended.why.capitalize()}.",
@@ -39,39 +39,35 @@ def answer_of(facts: Facts) -> dict[str, str]:
 
 def numbers_of(facts: Facts) -> list[tuple[str, str]]:
     """Return the key numbers of the study."""
-    content, unit = status(facts.view), facts.unit
-    counts = ", ".join(f"{count} {state}" for state, count in content["counts"].items() if count)
+    content = status(facts.view)
+    target = "unknown until trial 0 is complete" if content.target is None else f"{content.target:.3f}"
     rows = [
-        ("trials", counts or "none yet"),
-        (
-            f"target {facts.measure}",
-            "unknown until trial 0 is complete" if content["target"] is None else f"{content['target']:.3f}",
-        ),
-        ("hypervolume of the front", f"{content['hypervolume']:.3f}"),
-        ("trained", f"{content['paid_cost']:,.0f} {unit}, {content['paid_seconds']:,.0f} s"),
-        ("scored", f"{content['scored_windows']:,.0f} windows, {content['scoring_seconds']:,.0f} s"),
+        ("trials", counted(content.counts) or "none yet"),
+        (f"target {facts.measure}", target),
+        ("hypervolume of the front", f"{content.hypervolume:.3f}"),
+        ("trained", f"{content.paid_cost:,.0f} {facts.unit}, {content.paid_seconds:,.0f} s"),
+        ("scored", f"{content.scored_windows:,.0f} windows, {content.scoring_seconds:,.0f} s"),
     ]
-    queries = facts.answers
+    queries = facts.model_queries
     if queries is not None:
         best, limit, speed = queries.best()["mean"], queries.stops_helping(), queries.speed()
-        rows.append(("best ratio", f"{best['ratio']:.2f} (80 % interval: {best['low']:.2f} to {best['high']:.2f})"))
+        rows.append(("best ratio", f"{best.ratio:.2f} (80 % interval: {best.low:.2f} to {best.high:.2f})"))
         rows.append(("a higher ratio stops helping", "at no ratio" if limit is None else f"from ratio {limit:.2f}"))
         if speed is not None:
-            times = f"{speed['times']:.1f} times (80 % interval: {speed['low']:.1f} to {speed['high']:.1f})"
-            rows.append((f"less training to reach the reference-only score, at ratio {speed['ratio']:.2f}", times))
+            times = f"{speed.times:.1f} times (80 % interval: {speed.low:.1f} to {speed.high:.1f})"
+            rows.append((f"less training to reach the reference-only score, at ratio {speed.ratio:.2f}", times))
     return rows
 
 
 def about_rows(facts: Facts) -> list[tuple[str, str]]:
     """Return the setup of the study: base, data, splits, versions, seed."""
-    view, settings = facts.view, {}
-    for record in view.records:
-        settings = dict(record.settings) or settings
+    view, about = facts.view, facts.view.about
+    settings = next((record.settings for record in reversed(view.records) if record.settings), {})
     rows = [
-        ("experiment", view.about.experiment),
-        ("space", view.about.space),
-        ("base", view.about.base or f"custom objective {view.about.objective}"),
-        ("targets", ", ".join(f"{name} (weight {weight:g})" for name, weight in view.about.targets.items()) or "one"),
+        ("experiment", about.experiment),
+        ("space", about.space),
+        ("base", about.base or f"custom objective {about.objective}"),
+        ("targets", ", ".join(f"{name} (weight {weight:g})" for name, weight in about.targets.items()) or "one"),
         ("languages", ", ".join(view.languages)),
         ("seed", str(view.identity.get("seed", "-"))),
         ("sampler, pruner", f"{settings.get('sampler', '-')}, {settings.get('pruner', '-')}"),
@@ -95,7 +91,7 @@ def reproduce_of(facts: Facts) -> list[str]:
     if about.in_process:
         return ["# created from Python: run the script that created it"]
     source = about.command
-    arguments: list[Any] = ["ratio-hpo", "search", "--study", facts.view.name, "--trials", about.trials]
+    arguments = ["ratio-hpo", "search", "--study", facts.view.name, "--trials", str(about.trials)]
     if source.experiment is not None:
         arguments += ["--experiment", source.experiment]
     for key, value, _ in source.settings:
@@ -103,7 +99,7 @@ def reproduce_of(facts: Facts) -> list[str]:
             arguments += ["-S", f"{key}={value}"]
     if about.base is not None and source.data_dir != "data":
         arguments += ["--data-dir", source.data_dir]
-    commands = [shlex.join(str(argument) for argument in arguments)]
+    commands = [shlex.join(arguments)]
     if facts.confirmed is not None:
         finalists = sum(e["kind"] in ("sampled", "enqueued") for e in facts.confirmed["entrants"])
         seeds = len(facts.confirmed["seeds"])

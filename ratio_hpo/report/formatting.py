@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import click
 
 from ratio_hpo.core.errors import printable, spelled
+from ratio_hpo.core.trial import Params
 
 
 def say(line: str) -> None:
@@ -24,11 +25,16 @@ def count(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
 
 
+def counted(counts: Mapping[str, int]) -> str:
+    """Return the number of trials in each state that has any."""
+    return ", ".join(f"{trials} {state}" for state, trials in counts.items() if trials)
+
+
 SHORT = {"learning_rate": "lr", "intermediate_steps": "steps", "target_learning_rate": "target_lr"}
 """Short names of parameters for narrow tables."""
 
 
-def settings(params: dict[str, Any]) -> str:
+def settings(params: Params) -> str:
     """Return the parameters other than the mixture as short text."""
     shown = {SHORT.get(key, key): value for key, value in params.items() if key not in ("ratio", "shares")}
     return " ".join(

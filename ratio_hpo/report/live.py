@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -15,9 +15,8 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from ratio_hpo.core.plans import WINDOWS
-from ratio_hpo.core.trial import Progress as Evaluated
 from ratio_hpo.core.trial import State, TrialRecord
-from ratio_hpo.report.formatting import duration, say
+from ratio_hpo.report.formatting import duration, number, say
 
 if TYPE_CHECKING:
     from ratio_hpo.study import Study
@@ -35,8 +34,7 @@ class Display:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
 
-    def say(self, line: str) -> None:
-        say(line)
+    say = staticmethod(say)
 
     @contextmanager
     def running(self, study: Study, trials: int) -> Iterator[ProgressCallback]:
@@ -54,27 +52,20 @@ class Display:
         target = f"{study.target:.3f}" if study.target is not None else "from trial 0"
         say(f"study {plan.name}: {len(past)} of {total} trials done; target {plan.about.measure} {target}")
         progress = StudyProgress(plan.name, total, len(past), plan.largest_cost)
-        shown, unit = set(past), plan.about.cost_unit
         live = Live(progress.render(), console=self._console, refresh_per_second=4) if self._is_terminal() else None
 
         def watch(view: StudyState) -> None:
-            records = view.records
             if live is not None:
                 progress.update(view)
                 live.update(progress.render())
-            ended = [r for r in records if r.state.finished and r.number not in shown]
-            for record in sorted(ended, key=lambda r: r.ended or 0.0):
-                shown.add(record.number)
-                if live is not None:
-                    self._console.print(trial_line(record, unit), highlight=False, markup=False)
-                else:
-                    say(trial_line(record, unit))
+            ended = [record for record in view.records if record.state.finished and record.number not in past]
+            past.update(record.number for record in ended)
+            for record in sorted(ended, key=lambda record: record.ended or 0.0):
+                line = trial_line(record, plan.about.cost_unit)
+                say(line) if live is None else self._console.print(line, highlight=False, markup=False)
 
-        if live is None:
+        with live or nullcontext():
             yield watch
-        else:
-            with live:
-                yield watch
 
     def _is_terminal(self) -> bool:
         return (self._console.is_terminal and sys.stderr.isatty()) or self._console.record
@@ -95,9 +86,8 @@ class StudyProgress:
             TimeElapsedColumn(),
             TextColumn("{task.fields[eta]}"),
         )
-        self._task = self._bar.add_task(
-            name if len(name) <= 30 else f"{name[:29]}…", total=total, completed=done, eta=""
-        )
+        short_name = name if len(name) <= 30 else f"{name[:29]}…"
+        self._task = self._bar.add_task(short_name, total=total, completed=done, eta="")
 
     def update(self, view: StudyState) -> None:
         """Update the display with the study state."""
@@ -145,19 +135,13 @@ class StudyProgress:
 def running_line(record: TrialRecord) -> str:
     """Return the line of a running trial: ratio, learning rate, position and current score."""
     rate = record.params.get("learning_rate")
+    rate_column = f"lr {rate:<8.2g}  " if isinstance(rate, float) else ""
     position, score = "starting", ""
     if record.curve:
         last = record.curve[-1]
-        position, score = f"{last.stage} {last.windows:,}", _score(last)
-    return (
-        f"  trial {record.number:>3}  ratio {_short(record.ratio)}  lr {rate:<8.2g}  {position:<20}  {score}"
-        if isinstance(rate, float)
-        else f"  trial {record.number:>3}  ratio {_short(record.ratio)}  {position:<20}  {score}"
-    )
-
-
-def _score(point: Evaluated) -> str:
-    return f"score {point.primary_score:.3f}" if point.has_primary_score else ""
+        position = f"{last.stage} {last.windows:,}"
+        score = f"score {last.primary_score:.3f}" if last.has_primary_score else ""
+    return f"  trial {record.number:>3}  ratio {number(record.ratio, 2)}  {rate_column}{position:<20}  {score}"
 
 
 def trial_line(record: TrialRecord, cost_unit: str = WINDOWS) -> str:
@@ -166,9 +150,5 @@ def trial_line(record: TrialRecord, cost_unit: str = WINDOWS) -> str:
     if record.scored:
         score = f"score {record.scored[-1].primary_score:.3f} after {record.scored[-1].cost:,.0f} {cost_unit}"
     reason = f" ({record.reason})" if record.reason and record.state is State.FAIL else ""
-    ratio = _short(record.ratio)
+    ratio = number(record.ratio, 2)
     return f"trial {record.number:>3} {record.state.value:<8} {record.kind}: ratio {ratio}, {score}{reason}"
-
-
-def _short(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f}"

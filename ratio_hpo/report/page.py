@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from ratio_hpo.analysis.score_parts import Part, name_of
+from ratio_hpo.analysis.score_parts import name_of
 from ratio_hpo.analysis.tables import csv_of, curves_table, languages_table, trials_table
 from ratio_hpo.core.errors import printable
 from ratio_hpo.core.files import written_whole
-from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.core.yaml import dump_yaml
-from ratio_hpo.report.context import about_rows, answer_of, leaks_of, numbers_of, reproduce_of
+from ratio_hpo.report import context
 from ratio_hpo.report.plots import PLOTS, draw, save
 from ratio_hpo.report.plots.base import Cell, Facts, Plot, Table, Trial
 from ratio_hpo.report.plots.confirmation import pairs_table
@@ -33,21 +31,17 @@ class Section:
 
     Attributes:
         name: Unique name in the page.
-        title: Heading.
-        about: What the plot shows and how to read it.
-        svg: The plot; None if it is missing.
+        plot: The plot.
+        svg: Its drawing; empty if it is missing.
         tables: Titles and tables with the plot's numbers.
         missing: The reason why the plot is missing.
-        toggles: Whether the plot has marks of stopped trials that can be hidden.
     """
 
     name: str
-    title: str
-    about: str
-    svg: str | None
-    tables: Sequence[tuple[str, Table]]
+    plot: Plot
+    svg: str = ""
+    tables: Sequence[tuple[str, Table]] = ()
     missing: str | None = None
-    toggles: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,65 +83,36 @@ def render(columns: Sequence[Column], *, refresh: int | None = None) -> str:
 
     environment = Environment(loader=PackageLoader("ratio_hpo.report", "."), autoescape=True, trim_blocks=True,
                               lstrip_blocks=True)  # fmt: skip
-    studies = [_study(column, f"s{k}" if len(columns) > 1 else "") for k, column in enumerate(columns)]
     return environment.get_template(TEMPLATE).render(
-        title=" and ".join(study["name"] for study in studies),
-        studies=studies,
+        title=" and ".join(column.facts.view.name for column in columns),
+        columns=columns,
         refresh=refresh,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        show=_show,
-        is_number=lambda cell: isinstance(cell, Trial | float | int),
         most=MAX_ROWS,
+        context=context,
+        sections_of=_sections,
+        name_of=name_of,
+        printable=printable,
+        show=_show,
+        is_trial=lambda cell: isinstance(cell, Trial),
     )
 
 
-def _study(column: Column, prefix: str) -> dict[str, Any]:
-    facts = column.facts
-    return {
-        "name": facts.view.name,
-        "prefix": prefix,
-        "answer": answer_of(facts),
-        "numbers": numbers_of(facts),
-        "about": about_rows(facts),
-        "leaks": leaks_of(facts),
-        "reproduce": reproduce_of(facts),
-        "sections": [_section(facts, picture, prefix) for picture in PLOTS.values()],
-        "trials": [_trial(facts, record, column.links.get(record.number)) for record in facts.view.records],
-    }
-
-
-def _section(facts: Facts, plot: Plot, prefix: str) -> Section:
-    missing = plot.missing(facts)
-    name = f"{prefix}{plot.name}"
-    if missing is not None:
-        return Section(name, plot.title, plot.about, None, [], missing)
-    figure, _ = draw(facts, plot.name)
-    svg = svg_of(figure, facts.take_tips(), name, f"{plot.title}. {plot.about}")
-    tables = [("Table", plot.table(facts))]
-    if plot.name == "confirmation":
-        tables.append(("All pairs", pairs_table(facts)))
-    return Section(name, plot.title, plot.about, svg, tables, toggles='class="stopped"' in svg)
-
-
-def _trial(facts: Facts, record: TrialRecord, link: str | None) -> dict[str, Any]:
-    last = record.scored[-1] if record.scored else None
-    return {
-        "number": record.number,
-        "name": facts.name(record),
-        "state": record.state.value,
-        "ratio": record.ratio,
-        "score": None if last is None else last.primary_score,
-        "cost": None if last is None else last.cost,
-        "settings": {k: v for k, v in record.params.items() if k not in ("ratio", "shares", "no_intermediate")},
-        "scores": {} if last is None else {n: facts.score(last, part) for n, part in _named(facts)},
-        "reason": None if record.reason is None else printable(record.reason),
-        "seed": record.seed,
-        "link": link,
-    }
-
-
-def _named(facts: Facts) -> list[tuple[str, Part]]:
-    return [(name_of(part), part) for part in facts.parts]
+def _sections(facts: Facts, prefix: str) -> list[Section]:
+    """Return a section for each plot; names start with the prefix."""
+    sections = []
+    for plot in PLOTS.values():
+        name, missing = f"{prefix}{plot.name}", plot.missing(facts)
+        if missing is not None:
+            sections.append(Section(name, plot, missing=missing))
+            continue
+        figure, _ = draw(facts, plot.name)
+        svg = svg_of(figure, facts.take_tips(), name, f"{plot.title}. {plot.about}")
+        tables = [("Table", plot.table(facts))]
+        if plot.name == "confirmation":
+            tables.append(("All pairs", pairs_table(facts)))
+        sections.append(Section(name, plot, svg, tables))
+    return sections
 
 
 def _show(cell: Cell) -> str:

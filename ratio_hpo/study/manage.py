@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 
 import optuna
@@ -23,14 +24,17 @@ CHANGING = "changing"
 """Study attribute that holds the words of the rename or delete command in progress."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudySummary:
     """A one-line summary of a study.
 
     Attributes:
-        counts: number of trials by state.
-        target: target score; None if it is not set yet.
-        started: start of the first trial, in seconds since the epoch; None if no trial has started.
+        name: Name of the study.
+        experiment: Name of the experiment.
+        space: Name of the space.
+        counts: Number of trials by state.
+        target: Target score; null if it is not set yet.
+        started: Start of the first trial (ISO 8601, UTC); null if no trial has started.
     """
 
     name: str
@@ -38,7 +42,7 @@ class StudySummary:
     space: str
     counts: dict[str, int]
     target: float | None
-    started: float | None
+    started: str | None
 
 
 def list_studies(storage: RetryingStorage) -> list[StudySummary]:
@@ -55,7 +59,7 @@ def list_studies(storage: RetryingStorage) -> list[StudySummary]:
                 space=attributes[ABOUT]["space"],
                 counts={state.value: counts.get(state.name, 0) for state in State},
                 target=attributes.get("target"),
-                started=started,
+                started=None if started is None else datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
             )
         )
     return summaries

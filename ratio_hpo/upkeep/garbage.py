@@ -10,7 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ratio_hpo.analysis.results import StudyStatus
+from ratio_hpo.analysis.status import status
 from ratio_hpo.core.files import abandoned, entries, files_below, remove
+from ratio_hpo.core.json_format import extended
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.storage.connect import Storage
 from ratio_hpo.study.checkpoint_retention import kept_points
@@ -38,6 +41,22 @@ class DiskUsage:
     weights: int
     items: int
     windows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusWithDisk(StudyStatus):
+    """The state of a study, with the disk space that it uses.
+
+    Attributes:
+        disk: Bytes below the run folder.
+    """
+
+    disk: DiskUsage
+
+
+def status_with_disk(view: StudyView, folder: RunFolder) -> StatusWithDisk:
+    """Return the state of a study and its current disk usage."""
+    return extended(StatusWithDisk, status(view), disk=disk_usage(view, folder))
 
 
 def disk_usage(view: StudyView, folder: RunFolder) -> DiskUsage:

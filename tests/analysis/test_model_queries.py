@@ -23,6 +23,7 @@ from ratio_hpo import (
     search,
 )
 from ratio_hpo.analysis.model_queries import GRID, ModelQueries
+from ratio_hpo.analysis.query_results import ModelAnswers
 from tests.cli.test_commands import documented
 
 QUIET: dict[str, Any] = {"tracking": False, "progress": False, "isolated": False}
@@ -45,50 +46,52 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> LoadedStudy:
 
 
 @pytest.fixture(scope="module")
-def told(study: LoadedStudy) -> dict[str, Any]:
+def told(study: LoadedStudy) -> ModelAnswers:
     return study.ask(weights={"sw": 3, "en": 1}, max_cost=50)
 
 
-def test_the_best_ratio_is_where_it_is(told: dict[str, Any]) -> None:
-    best = told["best"]
-    assert best["sw"]["ratio"] == pytest.approx(0.7, abs=0.1)
-    assert best["en"]["ratio"] == pytest.approx(0.0, abs=0.15)
-    assert best["en"]["ratio"] < best["mean"]["ratio"] < best["sw"]["ratio"] + 0.05
-    assert best["mean"]["low"] <= best["mean"]["ratio"] <= best["mean"]["high"]
-    assert best["weighted"]["ratio"] >= best["mean"]["ratio"]
+def test_the_best_ratio_is_where_it_is(told: ModelAnswers) -> None:
+    best = told.best
+    assert best["sw"].ratio == pytest.approx(0.7, abs=0.1)
+    assert best["en"].ratio == pytest.approx(0.0, abs=0.15)
+    assert best["en"].ratio < best["mean"].ratio < best["sw"].ratio + 0.05
+    assert best["mean"].low <= best["mean"].ratio <= best["mean"].high
+    assert best["weighted"].ratio >= best["mean"].ratio
 
 
-def test_the_curve_holds_what_is_true(told: dict[str, Any]) -> None:
+def test_the_curve_holds_what_is_true(told: ModelAnswers) -> None:
     held = 0
-    for point in told["curve"]:
-        true = (0.9 - 0.8 * (point["ratio"] - 0.7) ** 2 + 0.9 - 0.1 * point["ratio"] ** 2) / 2
-        held += point["low"] - 0.01 <= true <= point["high"] + 0.01
-    assert held >= 0.8 * len(told["curve"])
+    for point in told.curve:
+        true = (0.9 - 0.8 * (point.ratio - 0.7) ** 2 + 0.9 - 0.1 * point.ratio**2) / 2
+        held += point.low - 0.01 <= true <= point.high + 0.01
+    assert held >= 0.8 * len(told.curve)
 
 
-def test_it_stops_helping_before_the_peak(told: dict[str, Any]) -> None:
-    assert told["stops_helping"] == pytest.approx(told["best"]["mean"]["ratio"] - 0.05, abs=0.1)
+def test_it_stops_helping_before_the_peak(told: ModelAnswers) -> None:
+    assert told.stops_helping == pytest.approx(told.best["mean"].ratio - 0.05, abs=0.1)
 
 
-def test_what_does_nothing_matters_least(told: dict[str, Any]) -> None:
-    parts = {each["parameter"]: each["part"] for each in told["importance"]}
-    assert told["importance"][0]["parameter"] == "ratio"
+def test_what_does_nothing_matters_least(told: ModelAnswers) -> None:
+    parts = {each.parameter: each.part for each in told.importance}
+    assert told.importance[0].parameter == "ratio"
     assert parts["ratio"] > 3 * parts["learning_rate"]
 
 
-def test_a_cost_limit_is_kept(told: dict[str, Any], study: LoadedStudy) -> None:
-    assert told["best_under_cost"]["cost"] <= 50
+def test_a_cost_limit_is_kept(told: ModelAnswers, study: LoadedStudy) -> None:
+    assert told.best_under_cost is not None
+    assert told.best_under_cost.cost <= 50
     with pytest.raises(StudyError, match="no rung costs 10 windows or less; the cheapest rung costs 25"):
         study.ask(max_cost=10)
 
 
-def test_less_training_than_reference_only_is_needed(told: dict[str, Any]) -> None:
-    assert told["speed"]["low"] <= told["speed"]["times"] <= told["speed"]["high"]
-    assert told["speed"]["times"] > 1.0
+def test_less_training_than_reference_only_is_needed(told: ModelAnswers) -> None:
+    assert told.speed is not None
+    assert told.speed.low <= told.speed.times <= told.speed.high
+    assert told.speed.times > 1.0
 
 
-def test_its_json_is_what_the_documentation_says(told: dict[str, Any]) -> None:
-    assert set(told) == documented()["ask"]
+def test_its_json_is_what_the_documentation_says(told: ModelAnswers) -> None:
+    assert set(told.to_json()) == documented()["ask"]
 
 
 def test_what_cannot_be_asked_is_told(study: LoadedStudy, tmp_path: Path) -> None:
@@ -110,9 +113,9 @@ def test_shares_are_asked_along_what_the_best_trial_mixes(tmp_path: Path) -> Non
     space = {"shares": Simplex(parts=("en", "sw", "ko")), "rate": Uniform(low=0.5, high=1.0)}
     study = search(mixed, space, rungs=[100], trials=16, root=tmp_path, **QUIET)
     told = study.ask()
-    assert told["along"].startswith("the other sources mixed as in trial")
-    assert 0.3 < told["best"]["mean"]["ratio"] < 0.9
-    assert set(told["best"]) == {"mean"}
+    assert told.along.startswith("the other sources mixed as in trial")
+    assert 0.3 < told.best["mean"].ratio < 0.9
+    assert set(told.best) == {"mean"}
 
 
 def test_a_stored_study_knows_where_steps_of_another_length_end(tmp_path: Path) -> None:
@@ -167,7 +170,7 @@ def test_a_reference_that_is_best_is_not_compared_with_itself(tmp_path: Path) ->
             yield Progress(stage="target", windows=windows, cost=windows, scores={"score/en": score, "score/sw": score})
 
     found = search(falling, {"ratio": Ratio()}, rungs=[25, 50, 100], trials=12, root=tmp_path, pruner="none", **QUIET)
-    assert found.ask()["best"]["mean"]["ratio"] == pytest.approx(0.0, abs=0.05)
-    speed = found.ask()["speed"]
-    assert speed is None or speed["ratio"] > 0.0
-    assert found.status()["measure"] == "score", "what the objective yields is of no measure that is known"
+    assert found.ask().best["mean"].ratio == pytest.approx(0.0, abs=0.05)
+    speed = found.ask().speed
+    assert speed is None or speed.ratio > 0.0
+    assert found.status().measure == "score", "what the objective yields is of no measure that is known"

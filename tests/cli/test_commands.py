@@ -197,7 +197,7 @@ def test_the_winning_configuration_can_be_searched(run: Any, tmp_path: Path) -> 
     best = run(tmp_path, "best", "--json").json()
     assert best["kind"] == "sampled"
     assert run(tmp_path, "export", "config", "-o", "winner.yaml").code == 0
-    exact = load_study(root=tmp_path / "mlruns").best()["params"]
+    exact = load_study(root=tmp_path / "mlruns").best().params
     assert load_yaml(tmp_path / "winner.yaml")["enqueue"] == [exact]
     assert best["params"] == {key: float(f"{value:.6g}") for key, value in exact.items()}
     status = run(tmp_path, "search", "--experiment", "winner.yaml", "--no-tracking", "--json").json()

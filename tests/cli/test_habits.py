@@ -296,7 +296,7 @@ def test_a_job_that_is_sent_away_again_and_again_loses_no_trial(workers: str, tm
     environment = {**os.environ, "BEGUN": "begun"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert load_study(root=tmp_path / "mlruns").status()["counts"]["COMPLETE"] == 2
+    assert load_study(root=tmp_path / "mlruns").status().counts["COMPLETE"] == 2
 
 
 @pytest.mark.slow
@@ -323,8 +323,8 @@ def test_the_server_of_the_ui_ends_with_it(number: int, code: int, made: Path) -
 def test_load_study_and_the_command_line_see_the_same(run: Any, made: Path) -> None:
     study = load_study("fragile", root=made / "mlruns")
     shown = run(made, "status", "--json").json()
-    assert shown["counts"] == study.status()["counts"]
-    assert shown["hypervolume"] == pytest.approx(study.status()["hypervolume"], abs=1e-4)
+    assert shown["counts"] == study.status().counts
+    assert shown["hypervolume"] == pytest.approx(study.status().hypervolume, abs=1e-4)
 
 
 BROKEN_SPACE = """

@@ -47,7 +47,7 @@ def test_the_trainer_example_learns_both_languages(tmp_path: Path) -> None:
     curves = study.curves()
     assert {"score/en", "score/sw", "accuracy/en", "accuracy/sw", "loss", "lr"} <= set(curves.columns)
     assert list(curves[curves["trial"] == 0]["windows"]) == [160, 320, 480, 640, 800, 960]
-    assert study.best()["score"] > 0.7  # random guessing scores 0.5
+    assert study.best().score > 0.7  # random guessing scores 0.5
 
 
 @pytest.mark.slow

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from ratio_hpo.analysis.recommend import advice_of, recommend
-from ratio_hpo.analysis.status import pareto, status
+from ratio_hpo.analysis.recommend import advice_of, pareto, recommend
+from ratio_hpo.analysis.status import status
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
 from ratio_hpo.metrics.front import front
 from ratio_hpo.study import Baseline, Study
@@ -41,9 +41,10 @@ def test_a_driver_stores_what_the_model_says(open_study: Make, search: Make) -> 
     assert view.advice is not None
     assert view.advice.is_of(view.records)
     assert advice_of(view) is view.advice
-    shown = status(view)["recommended"]
-    assert shown["trial"] == view.advice.trial
-    assert not shown["stale"]
+    shown = status(view).recommended
+    assert shown is not None
+    assert shown.trial == view.advice.trial
+    assert not shown.stale
 
 
 def test_a_reader_asks_anew_what_is_stale(open_study: Make, search: Make) -> None:
@@ -71,9 +72,9 @@ def test_luck_is_told_from_merit(open_study: Make, search: Make) -> None:
     assert found.mean == pytest.approx(best, abs=0.02)
     assert found.record.params["ratio"] == pytest.approx(0.6, abs=0.25)
     content = pareto(view)
-    assert [point["trial"] for point in content["points"]] == [point.trial.number for point in front(view.records)]
-    assert all(0.0 <= point["probability"] < 0.9 for point in content["points"]), "none of them is sure"
-    assert content["also_likely"], "others may well belong there"
+    assert [point.trial for point in content.points] == [point.trial.number for point in front(view.records)]
+    assert all(0.0 <= (point.probability or 0.0) < 0.9 for point in content.points), "none of them is sure"
+    assert content.also_likely, "others may well belong there"
 
 
 def cheap_without(params: Params, context: Context) -> Iterator[Progress]:
@@ -92,7 +93,7 @@ def test_the_base_alone_stands_on_the_front_where_nothing_is_cheaper(open_study:
     plan = plan_of(baselines=(english, Baseline(kind="none", params={"no_intermediate": True})))
     study = search(open_study(plan, pruner=("none", {}), sampler=("random", {})), 12, cheap_without)
     study.adviser.update(study.records())
-    shown = {(p["trial"], p["windows"]): p["probability"] for p in pareto(study.snapshot())["points"]}
+    shown = {(p.trial, p.windows): p.probability or 0.0 for p in pareto(study.snapshot()).points}
     assert shown[1, 3] == 1.0
     assert 0.5 < shown[1, 6] < 1.0, "the cheaper one may be as good: they are a standard error apart"
     model = study.adviser._response.model(study.records())
@@ -108,7 +109,7 @@ def test_probabilities_are_sure_where_nothing_is_noisy(open_study: Make, search:
     study = search(open_study(pruner=("none", {}), sampler=("grid", {"parts": 9})), 11, clear)
     study.adviser.update(study.records())
     content = pareto(study.snapshot())
-    assert all(point["probability"] > 0.6 for point in content["points"])
+    assert all((point.probability or 0.0) > 0.6 for point in content.points)
 
 
 def test_of_very_many_trials_the_good_ones_are_not_forgotten() -> None:

@@ -310,9 +310,9 @@ def test_what_was_not_written_is_told_by_status(root: Path) -> None:
     from ratio_hpo.analysis.status import status
 
     study = search(root, tracked=False)
-    assert status(study.snapshot())["tracking_lags"] == 6
+    assert status(study.snapshot()).tracking_lags == 6
     track(root)
-    assert status(study.snapshot())["tracking_lags"] == 0
+    assert status(study.snapshot()).tracking_lags == 0
 
 
 def test_two_runs_of_a_trial_are_found_and_one_is_marked(root: Path) -> None:

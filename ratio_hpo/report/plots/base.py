@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from numpy.typing import ArrayLike
+
 from ratio_hpo.analysis.mixtures import label
 from ratio_hpo.analysis.model_queries import ModelQueries
 from ratio_hpo.analysis.recommend import Recommendation, advice_of, recommend
@@ -14,8 +16,11 @@ from ratio_hpo.analysis.score_parts import Part, key_of, name_of, parts_of
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.metrics.front import FrontPoint, front
+from ratio_hpo.report.plots.style import colour_of
 from ratio_hpo.study.advice import Advice
 from ratio_hpo.study.snapshot import StudyView
+
+Positions = ArrayLike | Sequence[float | None]
 
 MAX_DRAWN = 300
 """Maximum number of curves in a plot: baselines first, then trials with the highest last scores."""
@@ -75,7 +80,7 @@ class Facts:
         return recommend(self.view)
 
     @cached_property
-    def answers(self) -> ModelQueries | None:
+    def model_queries(self) -> ModelQueries | None:
         """Queries to the response model; None if too few trials have ended or the space has no mixture."""
         try:
             return ModelQueries(self.view)
@@ -94,7 +99,7 @@ class Facts:
     @cached_property
     def drawn(self) -> list[TrialRecord]:
         """The trials whose curves are drawn, ordered by number."""
-        ranked = sorted(self.scored, key=lambda r: (not r.is_baseline, -r.scored[-1].primary_score))[:MAX_DRAWN]
+        ranked = sorted(self.scored, key=lambda r: (not r.is_baseline, -last_score(r)))[:MAX_DRAWN]
         return sorted(ranked, key=lambda record: record.number)
 
     @cached_property
@@ -127,25 +132,28 @@ class Facts:
         return tips
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Plot:
     """A plot of a study.
 
     Attributes:
         name: Name on the command line.
         title: Heading.
-        about: What the plot shows and how to read it.
-        draw: Draws on an empty figure and returns its axes.
+        draw: Draws on an empty figure and returns its axes. Its docstring is shown to readers.
         table: Returns the numbers of the plot.
         missing: Returns the reason why there is nothing to plot, or None.
     """
 
     name: str
     title: str
-    about: str
     draw: Callable[[Facts, Any], Sequence[Any]]
     table: Callable[[Facts], Table]
     missing: Callable[[Facts], str | None]
+
+    @property
+    def about(self) -> str:
+        """What the plot shows and how to read it."""
+        return " ".join((self.draw.__doc__ or "").split())
 
 
 def nothing_scored(facts: Facts) -> str | None:
@@ -155,7 +163,8 @@ def nothing_scored(facts: Facts) -> str | None:
 
 def no_answers(facts: Facts) -> str | None:
     """Return why a plot of the response model is missing, or None."""
-    return None if facts.answers is not None else "the response model needs 8 ended trials and a space with a mixture"
+    reason = "the response model needs 8 ended trials and a space with a mixture"
+    return None if facts.model_queries is not None else reason
 
 
 def part_names(facts: Facts) -> list[str]:
@@ -167,7 +176,33 @@ def describe(facts: Facts, record: TrialRecord, point: Progress | None = None) -
     details = [f"trial {record.number}: {facts.name(record)}, {record.state.value}"]
     if point is not None:
         details.append(f"{facts.measure} {point.primary_score:.3f} at {point.cost:,.0f} {facts.unit}")
-    details += [
-        f"{key} {value:.3g}" for key, value in record.params.items() if isinstance(value, float) and key != "ratio"
-    ]
-    return ", ".join(details)
+    params = {key: value for key, value in record.params.items() if isinstance(value, float) and key != "ratio"}
+    return ", ".join([*details, *(f"{key} {value:.3g}" for key, value in params.items())])
+
+
+def last_score(record: TrialRecord) -> float:
+    """Return the last primary score of a scored trial."""
+    return record.scored[-1].primary_score
+
+
+def mark_trials(
+    facts: Facts, axes: Any, records: Sequence[TrialRecord], x: Positions, y: Positions,
+    tips: Sequence[str] | None = None, **style: Any,
+) -> Any:  # fmt: skip
+    """Draw a mark with a tooltip for each trial.
+
+    Args:
+        facts: The study.
+        axes: Matplotlib axes.
+        records: The trials.
+        x: Horizontal positions.
+        y: Vertical positions.
+        tips: The tooltips. None: descriptions of the trials at their last evaluations.
+        style: Arguments of matplotlib's `scatter`. Marks are coloured by ratio unless `c` is given.
+
+    Returns:
+        The marks.
+    """
+    marks = axes.scatter(x, y, **{"c": [colour_of(record.ratio) for record in records], **style})
+    facts.tip(marks, tips or [describe(facts, record, record.scored[-1]) for record in records])
+    return marks

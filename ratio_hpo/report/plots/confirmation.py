@@ -10,6 +10,9 @@ from ratio_hpo.report.plots.style import GAIN, INK, LINES
 
 
 def draw_confirmation(facts: Facts, figure: Any) -> Sequence[Any]:
+    """Finalists and baselines trained again with the same fresh seeds. Intervals are over seeds and passages.
+    Overlapping intervals say little about a difference, because differences are paired: see the table of all pairs.
+    """
     assert facts.confirmed is not None
     entrants = facts.confirmed["entrants"]
     figure.set_size_inches(7.0, 1.0 + 0.36 * len(entrants))
@@ -65,6 +68,9 @@ def pairs_table(facts: Facts) -> Table:
 
 
 def draw_noise(facts: Facts, figure: Any) -> Sequence[Any]:
+    """Standard deviation of each language's score over training seeds. A search uses one seed, so differences of this
+    size between its trials are not evidence.
+    """
     assert facts.noise is not None
     names, configurations = list(facts.noise["by_language"]), facts.noise["places"]
     figure.set_size_inches(7.0, 1.2 + 0.26 * len(names))
@@ -112,20 +118,10 @@ def _interval(score: Mapping[str, float]) -> str:
 
 
 CONFIRMATION = Plot(
-    name="confirmation",
-    title="Confirmed with fresh seeds",
-    about="Finalists and baselines trained again with the same fresh seeds. Intervals are over seeds and passages. "
-    "Overlapping intervals say little about a difference, because differences are paired: see the table of all pairs.",
-    draw=draw_confirmation,
-    table=table_confirmation,
-    missing=lambda facts: None if facts.confirmed else "not confirmed yet: run `ratio-hpo confirm`",
-)
+    "confirmation", "Confirmed with fresh seeds", draw_confirmation, table_confirmation,
+    lambda facts: None if facts.confirmed else "not confirmed yet: run `ratio-hpo confirm`",
+)  # fmt: skip
 NOISE = Plot(
-    name="noise",
-    title="Noise floor",
-    about="Standard deviation of each language's score over training seeds. A search uses one seed, so differences of "
-    "this size between its trials are not evidence.",
-    draw=draw_noise,
-    table=table_noise,
-    missing=lambda facts: None if facts.noise else "not measured yet: run `ratio-hpo noise` or `ratio-hpo confirm`",
-)
+    "noise", "Noise floor", draw_noise, table_noise,
+    lambda facts: None if facts.noise else "not measured yet: run `ratio-hpo noise` or `ratio-hpo confirm`",
+)  # fmt: skip

@@ -7,13 +7,14 @@ from typing import Any
 
 from ratio_hpo.core.trial import Progress, State, TrialRecord
 from ratio_hpo.metrics.convergence import hypervolume
-from ratio_hpo.report.plots.base import Facts, Plot, Table, Trial, describe, nothing_scored
-from ratio_hpo.report.plots.style import FAINT, GAIN, LOSS, UNKNOWN, colour_of, cost_axis
+from ratio_hpo.report.plots.base import Facts, Plot, Table, Trial, describe, mark_trials, nothing_scored
+from ratio_hpo.report.plots.style import FAINT, GAIN, LOSS, UNKNOWN, colour_of, cost_axis, one_panel
 
 SHADES = {State.COMPLETE: GAIN, State.PRUNED: UNKNOWN, State.FAIL: LOSS, State.RUNNING: "#009e73"}
 
 
 def draw_curves(facts: Facts, figure: Any) -> Sequence[Any]:
+    """Mean validation score at each rung, by stage. Stopped trials are faint and dotted, baselines are thicker."""
     stages = list(dict.fromkeys(point.stage for record in facts.scored for point in record.scored))
     figure.set_size_inches(max(4.2 * len(stages), 5.0), 3.6)
     all_axes = list(figure.subplots(1, len(stages), sharey=True, squeeze=False).flat)
@@ -36,33 +37,23 @@ def draw_curves(facts: Facts, figure: Any) -> Sequence[Any]:
 
 def table_curves(facts: Facts) -> Table:
     rows = [
-        [
-            Trial(record.number),
-            record.state.value,
-            record.ratio,
-            point.stage,
-            point.windows,
-            point.cost,
-            point.primary_score,
-        ]
-        for record in facts.drawn
-        for point in record.scored
+        [Trial(r.number), r.state.value, r.ratio, point.stage, point.windows, point.cost, point.primary_score]
+        for r in facts.drawn
+        for point in r.scored
     ]
     return Table(["trial", "state", "ratio", "stage", "windows", f"cost ({facts.unit})", facts.measure], rows)
 
 
 def _steps(facts: Facts) -> list[tuple[float, float, TrialRecord]]:
     """Return paid cost, hypervolume and trial at each evaluation that raised the hypervolume, in order of time."""
-    evaluations = [
-        (point.time or 0.0, record.number, k) for record in facts.view.records for k, point in enumerate(record.curve)
-    ]
+    records = facts.view.records
+    evaluations = [(point.time or 0.0, r.number, k) for r in records for k, point in enumerate(r.curve)]
     paid: dict[int, float] = {}
     front_points: list[tuple[float, float]] = []
     steps: list[tuple[float, float, TrialRecord]] = []
     volume = 0.0
     for _, number, k in sorted(evaluations):
-        record = facts.view.records[number]
-        point = record.curve[k]
+        record, point = records[number], records[number].curve[k]
         paid[number] = max(paid.get(number, 0.0), point.paid_cost)
         if point.has_primary_score and _joins(front_points, point):
             front_points.append((point.cost, point.primary_score))
@@ -78,14 +69,14 @@ def _joins(front_points: Sequence[tuple[float, float]], point: Progress) -> bool
 
 
 def draw_hypervolume(facts: Facts, figure: Any) -> Sequence[Any]:
-    figure.set_size_inches(7.0, 3.2)
-    axes, steps = figure.add_subplot(), _steps(facts)
-    paid, values = [step[0] for step in steps], [step[1] for step in steps]
+    """Hypervolume of the front, as a fraction of its maximum, over the paid cost of the study. Marks are the trials
+    that raised it.
+    """
+    axes, steps = one_panel(figure, 7.0, 3.2), _steps(facts)
+    paid, values, records = zip(*steps, strict=True)
     axes.step(paid, values, where="post", color=GAIN, linewidth=1.6)
-    marks = axes.scatter(paid[:-1], values[:-1], c=[colour_of(step[2].ratio) for step in steps[:-1]], s=20, zorder=4)
-    facts.tip(
-        marks, [f"{value:.4f} after {cost:,.0f}: {describe(facts, record)}" for cost, value, record in steps[:-1]]
-    )
+    tips = [f"{value:.4f} after {cost:,.0f}: {describe(facts, record)}" for cost, value, record in steps[:-1]]
+    mark_trials(facts, axes, records[:-1], paid[:-1], values[:-1], tips, s=20, zorder=4)
     cost_axis(axes, facts.unit, "paid cost")
     axes.set_ylabel("hypervolume of the front")
     return [axes]
@@ -98,12 +89,12 @@ def table_hypervolume(facts: Facts) -> Table:
 
 def _ran(facts: Facts) -> list[tuple[TrialRecord, float, float]]:
     """Return the started trials with their start and end, in minutes since the first start; pauses are included."""
-    started = [record for record in facts.view.records if record.started is not None]
-    first = min((record.started or 0.0 for record in started), default=0.0)
+    started = [(record, record.started) for record in facts.view.records if record.started is not None]
+    first = min((start for _, start in started), default=0.0)
     spans = []
-    for record in started:
-        last = max([point.time or 0.0 for point in record.curve] + [record.ended or 0.0, record.started or 0.0])
-        spans.append((record, ((record.started or 0.0) - first) / 60, (last - first) / 60))
+    for record, start in started:
+        last = max(start, record.ended or 0.0, *(point.time or 0.0 for point in record.curve))
+        spans.append((record, (start - first) / 60, (last - first) / 60))
     return spans
 
 
@@ -113,18 +104,18 @@ def _rows(spans: Sequence[tuple[TrialRecord, float, float]]) -> list[int]:
     rows = []
     for _, start, end in spans:
         row = next((k for k, until in enumerate(free) if until <= start + 1e-9), len(free))
-        if row == len(free):
-            free.append(end)
-        free[row] = end
+        free[row : row + 1] = [end]
         rows.append(row)
     return rows
 
 
 def draw_timeline(facts: Facts, figure: Any) -> Sequence[Any]:
+    """One bar per trial, in the first free row: the number of rows is the largest number of concurrent trials."""
+    from matplotlib.patches import Patch
+
     spans = _ran(facts)
     rows = _rows(spans)
-    figure.set_size_inches(8.0, 1.1 + 0.22 * min(max(rows) + 1, 30))
-    axes = figure.add_subplot()
+    axes = one_panel(figure, 8.0, 1.1 + 0.22 * min(max(rows) + 1, 30))
     for (record, start, end), row in zip(spans, rows, strict=True):
         colour = SHADES.get(record.state, FAINT)
         [bar] = axes.barh(
@@ -132,30 +123,15 @@ def draw_timeline(facts: Facts, figure: Any) -> Sequence[Any]:
         )
         facts.tip(bar, f"{describe(facts, record)}; {end - start:.1f} min")
         if len(spans) <= 60:
-            axes.text(
-                start + (end - start) / 2,
-                row,
-                str(record.number),
-                ha="center",
-                va="center",
-                fontsize=6,
-                color="white",
-                clip_on=True,
-            )
+            style = {"ha": "center", "va": "center", "fontsize": 6, "color": "white", "clip_on": True}
+            axes.text(start + (end - start) / 2, row, str(record.number), **style)
     axes.set_yticks([])
     axes.set_xlabel("minutes since the first trial started")
     axes.set_ylabel("concurrent trials")
-    axes.legend(
-        handles=[_patch(SHADES[state], state.value) for state in SHADES if any(r.state is state for r, _, _ in spans)],
-        loc="upper left", bbox_to_anchor=(1.0, 1.0),
-    )  # fmt: skip
+    states = {record.state for record, _, _ in spans}
+    patches = [Patch(color=shade, label=state.value) for state, shade in SHADES.items() if state in states]
+    axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return [axes]
-
-
-def _patch(shade: str, name: str) -> Any:
-    from matplotlib.patches import Patch
-
-    return Patch(color=shade, label=name)
 
 
 def table_timeline(facts: Facts) -> Table:
@@ -178,10 +154,11 @@ def _savings(facts: Facts) -> list[tuple[str, float]]:
 
 
 def draw_savings(facts: Facts, figure: Any) -> Sequence[Any]:
-    figure.set_size_inches(7.0, 2.0)
-    axes, parts = figure.add_subplot(), _savings(facts)
-    left = 0.0
-    for (name, value), shade in zip([parts[3], parts[2], parts[1]], (GAIN, "#009e73", UNKNOWN), strict=True):
+    """Cost of all trials if each were trained completely and without reuse, divided into paid cost and the savings by
+    reusing stages and by stopping trials.
+    """
+    axes, left = one_panel(figure, 7.0, 2.0), 0.0
+    for (name, value), shade in zip(_savings(facts)[:0:-1], (GAIN, "#009e73", UNKNOWN), strict=True):
         [bar] = axes.barh([0], [value], left=[left], color=shade, height=0.5, label=f"{name}: {value:,.0f}")
         facts.tip(bar, f"{name}: {value:,.0f} {facts.unit}")
         left += value
@@ -192,43 +169,14 @@ def draw_savings(facts: Facts, figure: Any) -> Sequence[Any]:
 
 
 def table_savings(facts: Facts) -> Table:
-    total = _savings(facts)[0][1] or 1.0
-    return Table(
-        ["", f"cost ({facts.unit})", "part"], [[name, value, value / total] for name, value in _savings(facts)]
-    )
+    parts = _savings(facts)
+    total = parts[0][1] or 1.0
+    return Table(["", f"cost ({facts.unit})", "part"], [[name, value, value / total] for name, value in parts])
 
 
-CURVES = Plot(
-    name="curves",
-    title="Learning curves",
-    about="Mean validation score at each rung, by stage. Stopped trials are faint and dotted, baselines are thicker.",
-    draw=draw_curves,
-    table=table_curves,
-    missing=nothing_scored,
-)
-HYPERVOLUME = Plot(
-    name="hypervolume",
-    title="Hypervolume",
-    about="Hypervolume of the front, as a fraction of its maximum, over the paid cost of the study. Marks are the "
-    "trials that raised it.",
-    draw=draw_hypervolume,
-    table=table_hypervolume,
-    missing=nothing_scored,
-)
+CURVES = Plot("curves", "Learning curves", draw_curves, table_curves, nothing_scored)
+HYPERVOLUME = Plot("hypervolume", "Hypervolume", draw_hypervolume, table_hypervolume, nothing_scored)
 TIMELINE = Plot(
-    name="timeline",
-    title="Timeline",
-    about="One bar per trial, in the first free row: the number of rows is the largest number of concurrent trials.",
-    draw=draw_timeline,
-    table=table_timeline,
-    missing=lambda facts: None if _ran(facts) else "no trial has started",
+    "timeline", "Timeline", draw_timeline, table_timeline, lambda facts: None if _ran(facts) else "no trial has started"
 )
-SAVINGS = Plot(
-    name="savings",
-    title="Savings",
-    about="Cost of all trials if each were trained completely and without reuse, divided into paid cost and the "
-    "savings by reusing stages and by stopping trials.",
-    draw=draw_savings,
-    table=table_savings,
-    missing=nothing_scored,
-)
+SAVINGS = Plot("savings", "Savings", draw_savings, table_savings, nothing_scored)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ratio_hpo.analysis.mixtures import baseline_of
+from ratio_hpo.analysis.query_results import Band, RatioPrediction
 from ratio_hpo.analysis.score_parts import name_of
 from ratio_hpo.core.trial import NO_INTERMEDIATE, TrialRecord
 from ratio_hpo.report.plots.base import (
@@ -16,11 +17,13 @@ from ratio_hpo.report.plots.base import (
     Table,
     Trial,
     describe,
+    last_score,
+    mark_trials,
     no_answers,
     nothing_scored,
     part_names,
-)  # fmt: skip
-from ratio_hpo.report.plots.style import FAINT, GAIN, INK, LOSS, panels
+)
+from ratio_hpo.report.plots.style import FAINT, GAIN, INK, LOSS, one_panel, panels
 
 CELLS = 10
 """Number of cells of the heat map, from ratio 0 to 1."""
@@ -31,28 +34,36 @@ def _ends(facts: Facts) -> list[TrialRecord]:
     return [record for record in facts.ends if record.ratio is not None]
 
 
+def _shades(records: Sequence[TrialRecord]) -> list[str]:
+    """Return the colour of each trial: dark for baselines."""
+    return [INK if record.is_baseline else FAINT for record in records]
+
+
+def _draw_bands(axes: Any, ratios: Sequence[float], bands: Sequence[Band | RatioPrediction], linewidth: float) -> Any:
+    """Draw predictions by ratio with their bands, and return the artist of the bands."""
+    lows, highs = [band.low for band in bands], [band.high for band in bands]
+    artist = axes.fill_between(ratios, lows, highs, color=GAIN, alpha=0.18, linewidth=0, label="80 % of runs")
+    axes.plot(ratios, [band.mean for band in bands], color=GAIN, linewidth=linewidth, label="predicted")
+    return artist
+
+
 def draw_response(facts: Facts, figure: Any) -> Sequence[Any]:
-    figure.set_size_inches(7.0, 4.0)
-    axes = figure.add_subplot()
-    assert facts.answers is not None
-    curve = facts.answers.curve()
-    ratios = [point["ratio"] for point in curve]
-    band = axes.fill_between(
-        ratios, [p["low"] for p in curve], [p["high"] for p in curve], color=GAIN, alpha=0.18, linewidth=0,
-        label="80 % of runs",
-    )  # fmt: skip
+    """Score that the response model predicts at each ratio, with the other settings of the recommended trial, and its
+    80 % band for one more run. Dots are measured scores of trials, which may differ in other settings too.
+    """
+    axes = one_panel(figure, 7.0, 4.0)
+    assert facts.model_queries is not None
+    curve = facts.model_queries.curve()
+    ratios = [point.ratio for point in curve]
+    band = _draw_bands(axes, ratios, curve, 1.8)
     facts.tip(band, "80 % interval of the score of one more run")
-    axes.plot(ratios, [p["mean"] for p in curve], color=GAIN, linewidth=1.8, label="predicted")
     records = _ends(facts)
-    marks = axes.scatter(
-        [record.ratio for record in records],
-        [record.scored[-1].primary_score for record in records],
-        c=[INK if record.is_baseline else FAINT for record in records],
-        edgecolors=INK, linewidths=0.7, s=22, zorder=4, label="measured (dark: baselines)",
+    mark_trials(
+        facts, axes, records, [record.ratio for record in records], [last_score(record) for record in records],
+        c=_shades(records), edgecolors=INK, linewidths=0.7, s=22, zorder=4, label="measured (dark: baselines)",
     )  # fmt: skip
-    facts.tip(marks, [describe(facts, record, record.scored[-1]) for record in records])
-    best = facts.answers.best()["mean"]
-    axes.axvspan(best["low"], best["high"], color=FAINT, alpha=0.35, linewidth=0, label="best ratio, 80 % interval")
+    best = facts.model_queries.best()["mean"]
+    axes.axvspan(best.low, best.high, color=FAINT, alpha=0.35, linewidth=0, label="best ratio, 80 % interval")
     axes.set_xlabel("ratio (share of non-reference windows)")
     axes.set_ylabel(f"final mean {facts.measure}")
     figure.legend(loc="outside upper center", ncols=4)  # inside the axes it hides the scores at high ratios
@@ -60,36 +71,28 @@ def draw_response(facts: Facts, figure: Any) -> Sequence[Any]:
 
 
 def table_response(facts: Facts) -> Table:
-    assert facts.answers is not None
-    rows = [[p["ratio"], p["mean"], p["low"], p["high"]] for p in facts.answers.curve()[::4]]
+    assert facts.model_queries is not None
+    rows = [[p.ratio, p.mean, p.low, p.high] for p in facts.model_queries.curve()[::4]]
     return Table(["ratio", f"predicted {facts.measure}", "80 % from", "to"], rows)
 
 
 def draw_languages(facts: Facts, figure: Any) -> Sequence[Any]:
+    """Predicted and measured final score of each language by ratio. Dark dots are baselines."""
     all_axes = panels(figure, len(facts.parts))
-    curve = facts.answers.curve() if facts.answers is not None else []
-    modelled = set(facts.answers.names) if facts.answers is not None else set()
+    curve = facts.model_queries.curve() if facts.model_queries is not None else []
+    modelled = set(facts.model_queries.names) if facts.model_queries is not None else set()
     records = _ends(facts)
     for axes, part in zip(all_axes, facts.parts, strict=True):
         name = name_of(part)
         if name in modelled:
-            predictions = [point["by_language"][name] for point in curve]
-            ratios = [point["ratio"] for point in curve]
-            axes.fill_between(
-                ratios,
-                [t["low"] for t in predictions],
-                [t["high"] for t in predictions],
-                color=GAIN,
-                alpha=0.18,
-                linewidth=0,
-            )
-            axes.plot(ratios, [t["mean"] for t in predictions], color=GAIN, linewidth=1.4)
-        pairs = [(record, facts.score(record.scored[-1], part)) for record in records]
-        pairs = [(record, score) for record, score in pairs if score is not None]
-        shades = [INK if record.is_baseline else FAINT for record, _ in pairs]
-        points = [record.ratio for record, _ in pairs], [score for _, score in pairs]
-        marks = axes.scatter(*points, c=shades, edgecolors=INK, linewidths=0.5, s=12, zorder=4)
-        facts.tip(marks, [f"{name} {score:.3f}, {describe(facts, record)}" for record, score in pairs])
+            bands = [point.by_language[name] for point in curve]
+            _draw_bands(axes, [point.ratio for point in curve], bands, 1.4)
+        scores = {record.number: facts.score(record.scored[-1], part) for record in records}
+        scored = [record for record in records if scores[record.number] is not None]
+        values = [scores[record.number] for record in scored]
+        tips = [f"{name} {scores[record.number]:.3f}, {describe(facts, record)}" for record in scored]
+        style = {"c": _shades(scored), "edgecolors": INK, "linewidths": 0.5, "s": 12, "zorder": 4}
+        mark_trials(facts, axes, scored, [record.ratio for record in scored], values, tips, **style)
         axes.set_title(name)
         axes.set_xlim(-0.03, 1.03)
     figure.supxlabel("ratio", fontsize=9)
@@ -99,7 +102,7 @@ def draw_languages(facts: Facts, figure: Any) -> Sequence[Any]:
 
 def table_languages(facts: Facts) -> Table:
     rows = [
-        [Trial(record.number), facts.name(record), record.ratio, record.scored[-1].primary_score]
+        [Trial(record.number), facts.name(record), record.ratio, last_score(record)]
         + [facts.score(record.scored[-1], part) for part in facts.parts]
         for record in facts.ends
     ]
@@ -112,19 +115,17 @@ def _cells(facts: Facts) -> np.ndarray:
     records = _ends(facts)
     cells = np.array([min(int((record.ratio or 0.0) * CELLS), CELLS - 1) for record in records])
     for row, part in enumerate(facts.parts):
-        part_scores = [facts.score(record.scored[-1], part) for record in records]
-        scores = np.array([np.nan if value is None else value for value in part_scores])
+        scores = np.array([facts.score(record.scored[-1], part) for record in records], dtype=float)  # None: nan
         for cell in set(cells.tolist()):
-            values[row, cell] = (
-                np.nanmean(scores[cells == cell]) if np.isfinite(scores[cells == cell]).any() else np.nan
-            )
+            in_cell = scores[(cells == cell) & np.isfinite(scores)]
+            values[row, cell] = in_cell.mean() if len(in_cell) else np.nan
     return values
 
 
 def draw_heat(facts: Facts, figure: Any) -> Sequence[Any]:
+    """Mean final score of the completed trials in each tenth of the ratio."""
     names = part_names(facts)
-    figure.set_size_inches(7.0, 1.2 + 0.3 * len(names))
-    axes = figure.add_subplot()
+    axes = one_panel(figure, 7.0, 1.2 + 0.3 * len(names))
     values = _cells(facts)
     image = axes.pcolormesh(
         np.linspace(0, 1, CELLS + 1), np.arange(len(names) + 1), values, cmap="viridis", edgecolors="none"
@@ -172,24 +173,23 @@ def _gains(facts: Facts) -> list[tuple[str, str, float, float | None, float | No
     if facts.recommended is None:
         return []
     best = facts.recommended.record
-    for rival in (
-        r
-        for r in facts.ends
-        if r.is_baseline
-        and r.number != best.number
-        and (baseline_of(r.kind, "reference_only") or baseline_of(r.kind, NO_INTERMEDIATE))
-    ):
-        best_point, rival_point = best.scored[-1], rival.scored[-1]
+    for rival in facts.ends:
+        is_simple = baseline_of(rival.kind, "reference_only") or baseline_of(rival.kind, NO_INTERMEDIATE)
+        if rival.number == best.number or not is_simple:
+            continue
         for part in facts.parts:
-            a, b = facts.score(best_point, part), facts.score(rival_point, part)
-            if a is not None and b is not None:
-                gains.append((name_of(part), facts.name(rival), a - b, None, None))
+            ours, theirs = facts.score(best.scored[-1], part), facts.score(rival.scored[-1], part)
+            if ours is not None and theirs is not None:
+                gains.append((name_of(part), facts.name(rival), ours - theirs, None, None))
         if facts.parts != [("", "")]:
-            gains.append(("mean", facts.name(rival), best_point.primary_score - rival_point.primary_score, None, None))
+            gains.append(("mean", facts.name(rival), last_score(best) - last_score(rival), None, None))
     return gains
 
 
 def draw_gains(facts: Facts, figure: Any) -> Sequence[Any]:
+    """Gain of the finalist over the confirmed baselines, with 95 % intervals. Before a confirmation: gain of the
+    recommended trial over the reference language only and no intermediate training, on validation, with one seed.
+    """
     gains = _gains(facts)
     rivals = list(dict.fromkeys(rival for _, rival, *_ in gains))
     names = list(dict.fromkeys(name for name, *_ in gains))
@@ -199,13 +199,12 @@ def draw_gains(facts: Facts, figure: Any) -> Sequence[Any]:
         for name, against, mean, low, high in gains:
             if against != rival:
                 continue
-            row, colour = names.index(name), GAIN if mean >= 0 else LOSS
-            interval = "" if low is None or high is None else f" [{low:+.3f}, {high:+.3f}]"
+            row, colour, interval = names.index(name), GAIN if mean >= 0 else LOSS, ""
             if low is not None and high is not None:
+                interval = f" [{low:+.3f}, {high:+.3f}]"
                 axes.plot([low, high], [row, row], color=colour, linewidth=1.4)
-            [mark] = axes.plot(
-                [mean], [row], marker="o", color=colour, markersize=5 if name != "mean" else 7, linestyle="none"
-            )
+            size = 7 if name == "mean" else 5
+            [mark] = axes.plot([mean], [row], marker="o", color=colour, markersize=size, linestyle="none")
             facts.tip(mark, f"{name}: {mean:+.3f}{interval} against {rival}")
         axes.axvline(0.0, color=INK, linewidth=0.8)
         axes.set_title(f"against {rival}")
@@ -219,37 +218,11 @@ def table_gains(facts: Facts) -> Table:
     return Table(["", "against", f"gain in {facts.measure}", "95 % from", "to"], [list(row) for row in _gains(facts)])
 
 
-RESPONSE = Plot(
-    name="response",
-    title="Score by ratio",
-    about="Score that the response model predicts at each ratio, with the other settings of the recommended trial, and "
-    "its 80 % band for one more run. Dots are measured scores of trials, which may differ in other settings too.",
-    draw=draw_response,
-    table=table_response,
-    missing=no_answers,
-)
-LANGUAGES = Plot(
-    name="languages",
-    title="Score by ratio, by language",
-    about="Predicted and measured final score of each language by ratio. Dark dots are baselines.",
-    draw=draw_languages,
-    table=table_languages,
-    missing=_no_ratio,
-)
-HEAT = Plot(
-    name="heat",
-    title="Score by language and tenth of the ratio",
-    about="Mean final score of the completed trials in each tenth of the ratio.",
-    draw=draw_heat,
-    table=table_heat,
-    missing=_no_ratio,
-)
-GAINS = Plot(
-    name="gains",
-    title="Gain by language",
-    about="Gain of the finalist over the confirmed baselines, with 95 % intervals. Before a confirmation: gain of the "
-    "recommended trial over the reference language only and no intermediate training, on validation, with one seed.",
-    draw=draw_gains,
-    table=table_gains,
-    missing=lambda facts: nothing_scored(facts) or (None if _gains(facts) else "there is no baseline to compare with"),
-)
+def _no_gain(facts: Facts) -> str | None:
+    return nothing_scored(facts) or (None if _gains(facts) else "there is no baseline to compare with")
+
+
+RESPONSE = Plot("response", "Score by ratio", draw_response, table_response, no_answers)
+LANGUAGES = Plot("languages", "Score by ratio, by language", draw_languages, table_languages, _no_ratio)
+HEAT = Plot("heat", "Score by language and tenth of the ratio", draw_heat, table_heat, _no_ratio)
+GAINS = Plot("gains", "Gain by language", draw_gains, table_gains, _no_gain)

@@ -71,13 +71,18 @@ def styled() -> Iterator[None]:
         yield
 
 
+def one_panel(figure: Any, width: float, height: float) -> Any:
+    """Resize the figure, in inches, and add axes that fill it."""
+    figure.set_size_inches(width, height)
+    return figure.add_subplot()
+
+
 def panels(figure: Any, number: int, columns: int = 4) -> Sequence[Any]:
     """Add this many small panels with shared axes and resize the figure to hold them."""
     columns = min(columns, number)
     rows = -(-number // columns)
     figure.set_size_inches(max(PANEL[0] * columns, 4.0), PANEL[1] * rows + 0.4)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    all_axes = list(grid.flat)
+    all_axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     for axes in all_axes[number:]:
         axes.remove()
     for k in range(max(number - columns, 0), number):
