@@ -24,7 +24,7 @@ COMMANDS = {
     "ask": ("ask", "Query the response model: best ratios, speed-up, importance."),
     "report": ("report", "Write an HTML report of a study."),
     "plot": ("report", "Write one plot to a file, for papers."),
-    "transfer": ("transfer", "Show gains over no intermediate training, by target and language."),
+    "transfer": ("compare", "Show gains over no intermediate training, by target and language."),
     "compare": ("compare", "Compare trials or studies side by side."),
     "enqueue": ("write", "Enqueue a trial with given parameters."),
     "retry": ("write", "Retry failed trials."),
