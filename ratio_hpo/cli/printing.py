@@ -68,9 +68,10 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def print_json(content: Any) -> None:
-    """Print JSON to stdout, with numbers rounded to significant digits."""
-    from ratio_hpo.core.json_format import rounded
+    """Print a result or JSON content to stdout, with numbers rounded to significant digits."""
+    from ratio_hpo.core.json_format import Result, rounded
 
+    content = content.to_json() if isinstance(content, Result) else content
     click.echo(json.dumps(rounded(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-SCHEMA = 4
+SCHEMA = 5
 """Format number: increased when a key is removed or changes its meaning, not when a key is added."""
 
 DIGITS, EXACT_DIGITS = 4, 6

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ratio_hpo.core.files import abandoned, entries, files_below, remove
+from ratio_hpo.core.json_format import Result
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.storage.connect import Storage
 from ratio_hpo.study.checkpoint_retention import kept_points
@@ -42,30 +43,23 @@ class DiskUsage:
 
 def disk_usage(view: StudyView, folder: RunFolder) -> DiskUsage:
     """Return the current disk usage; all zero if the folder is not on this machine."""
-    seen: set[tuple[int, int]] = set()
+    counted: set[tuple[int, int]] = set()
+
+    def new_bytes(path: Path) -> int:
+        """Return the bytes of the files that were not counted before."""
+        sizes = {(state.st_dev, state.st_ino): state.st_size for _, state in files_below(path, hidden=True)}
+        total = sum(size for file, size in sizes.items() if file not in counted)
+        counted.update(sizes)
+        return total
+
     return DiskUsage(
         keep=view.about.keep,
-        stages=_new_bytes(folder.stages, seen),
+        stages=new_bytes(folder.stages),
         stages_budget=view.about.store_bytes,
-        weights=_new_bytes(folder.weights(view.name), seen),
-        items=_new_bytes(folder.items, seen),
-        windows=_new_bytes(folder.windows, seen),
+        weights=new_bytes(folder.weights(view.name)),
+        items=new_bytes(folder.items),
+        windows=new_bytes(folder.windows),
     )
-
-
-def _new_bytes(folder: Path, seen: set[tuple[int, int]]) -> int:
-    """Return the bytes of files that were not counted before."""
-    total = 0
-    for inode, size in _files(folder):
-        if inode not in seen:
-            seen.add(inode)
-            total += size
-    return total
-
-
-def _files(folder: Path) -> Iterator[tuple[tuple[int, int], int]]:
-    for _, state in files_below(folder, hidden=True):
-        yield (state.st_dev, state.st_ino), state.st_size
 
 
 YOUNG = 3600.0
@@ -79,12 +73,52 @@ class Garbage:
     Attributes:
         path: The folder or file.
         why: What it is, and why it is not used.
-        size: Bytes that its deletion frees.
+        bytes: Bytes that its deletion frees.
     """
 
     path: Path
     why: str
-    size: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GarbageReport(Result):
+    """The result of `gc`.
+
+    Attributes:
+        garbage: What is deleted, or would be.
+        bytes: Bytes of all of it.
+        freed_bytes: Bytes that were freed.
+        ended_bytes: Bytes that `--ended` would free in addition.
+        dry_run: Whether nothing was deleted.
+    """
+
+    garbage: tuple[Garbage, ...]
+    bytes: int
+    freed_bytes: int
+    ended_bytes: int
+    dry_run: bool
+
+
+def collect_garbage(
+    storages: Sequence[Storage], folder: RunFolder, *, ended: bool = False, dry_run: bool = False
+) -> GarbageReport:
+    """Delete what no study uses, or only list it.
+
+    Args:
+        storages: All storages whose studies use the run folder.
+        folder: The run folder.
+        ended: Also delete stored stages of ended trials, which only later trials could reuse.
+        dry_run: Delete nothing.
+
+    Raises:
+        ConfigError: A path is given twice, or a study has another format.
+    """
+    garbage = tuple(find_garbage(storages, folder, ended=ended))
+    size = sum(item.bytes for item in garbage)
+    freed = 0 if dry_run else free(garbage, folder)
+    of_ended = 0 if ended else sum(item.bytes for item in find_garbage(storages, folder, ended=True)) - (size - freed)
+    return GarbageReport(garbage=garbage, bytes=size, freed_bytes=freed, ended_bytes=of_ended, dry_run=dry_run)
 
 
 def find_garbage(
@@ -125,35 +159,24 @@ def free(garbage: Sequence[Garbage], folder: RunFolder) -> int:
                 continue
         else:
             remove(item.path)
-        freed += item.size
+        freed += item.bytes
     return freed
 
 
 def _stages(views: Sequence[StudyView], folder: RunFolder, *, ended: bool) -> Iterator[Garbage]:
     """Yield stored stages that no curve refers to; with `ended`, also those that only ended trials refer to."""
-    points = [
-        (record, name)
-        for view in views
-        for record in view.records
-        for point in record.curve
-        for name in point.checkpoints
-    ]
-    used = {name for record, name in points if not (ended and record.state.finished)}
-    referenced = {name for _, name in points}
+    referenced, used = set[str](), set[str]()
+    for record in (record for view in views for record in view.records):
+        names = set[str]().union(*(point.checkpoints for point in record.curve))
+        referenced |= names
+        used |= set() if ended and record.state.finished else names
     identities = {name.partition("/")[0] for name in referenced}
     for checkpoint in (checkpoint for stage in entries(folder.stages) for checkpoint in entries(stage)):
         name = "/".join(checkpoint.parts[-2:])
         if name in used:
             continue
-        if name in referenced:
-            why = "a stage of ended trials"
-        else:
-            why = (
-                "a stage at a step that is in no curve"
-                if checkpoint.parent.name in identities
-                else "a stage of no study"
-            )
-        yield Garbage(checkpoint, why, _size(checkpoint))
+        why = "a stage at a step that is in no curve" if checkpoint.parent.name in identities else "a stage of no study"
+        yield Garbage(checkpoint, "a stage of ended trials" if name in referenced else why, _size(checkpoint))
 
 
 def _items(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
@@ -178,17 +201,16 @@ def _weights(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
 
 def _windows(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
     """Yield tokenised data that no study trains on or is scored on."""
-    used = {print_ for view in views for print_ in view.identity.get("data", {}).values()}
-    scored = {print_ for view in views for print_ in view.about.evaluation_sets}
+    used = {name for view in views for name in (*view.identity.get("data", {}).values(), *view.about.evaluation_sets)}
     for windows in entries(folder):
-        if windows.name not in used and windows.name not in scored:
+        if windows.name not in used:
             yield Garbage(windows, "tokenised data of no study", _size(windows))
 
 
 def _plots(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
     names = {view.name for view in views}
-    for plot in (file for file in entries(folder) if file.suffix == ".png"):
-        if plot.stem.removesuffix("-transfer") not in names:
+    for plot in entries(folder):
+        if plot.suffix == ".png" and plot.stem.removesuffix("-transfer") not in names:
             yield Garbage(plot, "a plot of a deleted study", _size(plot))
 
 
