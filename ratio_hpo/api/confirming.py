@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -94,9 +95,8 @@ def confirm(
         root=root, storage=storage, workers=workers, backend=backend, gpus=gpus_per_trial, hours=max_hours,
         tracking=tracking, tracking_uri=tracking_uri, isolated=isolated,
     )  # fmt: skip
-    view = _view(options, study)
-    plan = to_confirm(view, top, seeds)
-    return _replicate(view, plan, answer, options, objective, space_of(space), progress=progress)
+    plan = partial(to_confirm, top=top, seeds=seeds)
+    return _replicate(study, plan, answer, options, objective, space_of(space), progress=progress)
 
 
 def noise(
@@ -150,18 +150,13 @@ def noise(
         root=root, storage=storage, workers=workers, backend=backend, gpus=gpus_per_trial, hours=max_hours,
         tracking=tracking, tracking_uri=tracking_uri, isolated=isolated,
     )  # fmt: skip
-    view = _view(options, study)
-    plan = to_measure_noise(view, seeds)
-    return _replicate(view, plan, noise_floor, options, objective, space_of(space), progress=progress)
-
-
-def _view(options: SearchOptions, study: str | None) -> StudyView:
-    return view_study(open_storage(options.storage or default_url(options.root), create=False), study)
+    plan = partial(to_measure_noise, seeds=seeds)
+    return _replicate(study, plan, noise_floor, options, objective, space_of(space), progress=progress)
 
 
 def _replicate(
-    view: StudyView,
-    plan: ReplicationPlan,
+    study: str | None,
+    make_plan: Callable[[StudyView], ReplicationPlan],
     evaluate: Evaluate[R],
     options: SearchOptions,
     objective: Objective | None,
@@ -174,6 +169,8 @@ def _replicate(
     Raises:
         StudyError: The objective or the space is missing, or there is no result.
     """
+    view = view_study(open_storage(options.storage or default_url(options.root), create=False), study)
+    plan = make_plan(view)
     if view.about.in_process and objective is None and space is None:
         raise StudyError(
             f"study {view.name} was created from Python; pass the same ⟨objective⟩ and ⟨space⟩ as to `search`"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +25,9 @@ from ratio_hpo.cli.options import (
     tracking_uri_option,
 )
 from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json, waiting_for
+from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.urls import with_driver
+from ratio_hpo.core.urls import reason_of, shown_url, with_driver, without_login
 from ratio_hpo.report.formatting import say
 
 REFRESH = 60
@@ -57,7 +60,6 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from ratio_hpo.core.urls import reason_of, shown_url
     from ratio_hpo.experiment.track import TrackResult, check_apart, track_study, uri_of
     from ratio_hpo.study.snapshot import view_study
 
@@ -113,8 +115,6 @@ def ui(
     ratio-hpo ui
     ratio-hpo ui --study polyglot-world-default --port 5001 --no-browser
     """
-    from ratio_hpo.core.errors import StudyError
-    from ratio_hpo.core.urls import without_login
     from ratio_hpo.experiment.track import uri_of
 
     folder = RunFolder(root)
@@ -141,7 +141,6 @@ def ui(
 def _report_server(name: str, root: Path, storage: str | None, host: str, port: int, ui_address: str) -> ReportServer:
     """Return a server of the report of a study, whose links point to the MLflow UI."""
     from ratio_hpo.cli.report import column
-    from ratio_hpo.core.errors import StudyError
     from ratio_hpo.report.page import render
     from ratio_hpo.report.server import ReportServer
     from ratio_hpo.study.advice import extent
@@ -179,7 +178,6 @@ STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_STORE_URI", "MLFLOW_READ_REPLI
 
 def _view_path(view: StudyView, root: Path, uri: str | None) -> str:
     """Return the path of the prepared view, or of MLflow's start page if the view cannot be created."""
-    from ratio_hpo.core.urls import reason_of
     from ratio_hpo.experiment.track import show_view
 
     try:
@@ -190,10 +188,6 @@ def _view_path(view: StudyView, root: Path, uri: str | None) -> str:
 
 
 def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> None:
-    import time
-
-    from ratio_hpo.core.errors import StudyError
-
     # pass the store in the environment: any user can read a command line, and the address may hold a password
     environment = {key: value for key, value in os.environ.items() if key not in STORES} | {
         "MLFLOW_BACKEND_STORE_URI": store,
@@ -235,8 +229,6 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def _answers(host: str, port: int) -> bool:
-    import socket
-
     try:
         with socket.create_connection((host, port), timeout=0.5):
             return True

@@ -6,7 +6,7 @@ each rung and on `test` at their end, and they are never pruned. A later call ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
@@ -131,8 +131,8 @@ def replicate(
         RatioHpoError: As in `run_search`.
     """
     search = build_replication(view, plan, options, watcher.say, objective=objective, space=space)
-    records, name = train(storage, search, watcher), search.plan.name
-    left, requested = unfinished(storage, search), plan.runs
+    records, name = _train(storage, search, watcher), search.plan.name
+    left, requested = _left(search, records), plan.runs
     if left:
         problem = StudyError(
             f"confirmation of {view.name}: {len(left)} of {len(requested)} trials have not ended yet; "
@@ -194,42 +194,36 @@ def build_replication(
         target=TargetScore(score=view.target),
         about=replace(search.plan.about, trials=len(replicates), keep="none"),
     )
-    spec = search.spec.model_copy(
-        update={
-            "trials": len(replicates),
-            "keep": "none",
-            "sampler": NamedSpec(name="random"),
-            "pruner": NamedSpec(name="none"),
-        }
-    )
+    fixed = {"sampler": NamedSpec(name="random"), "pruner": NamedSpec(name="none")}
+    spec = search.spec.model_copy(update={"trials": len(replicates), "keep": "none", **fixed})
     return replace(search, options=replace(whole, study=name), plan=plan, spec=spec)
 
 
 def unfinished(storage: Storage, search: Search) -> set[tuple[int, int]]:
     """Return the (trial, seed) pairs of the plan that have not ended yet or are queued for a retry."""
-    records = _records(storage, search)
+    return _left(search, _records(storage, search))
+
+
+def _left(search: Search, records: Sequence[TrialRecord]) -> set[tuple[int, int]]:
     done = {_pair(record) for record in records} - {_pair(record) for record in records if not record.state.finished}
     return {(replicate.of, replicate.seed) for replicate in search.plan.replicates} - done
 
 
-def train(storage: Storage, search: Search, watcher: Watcher) -> list[TrialRecord]:
-    """Train the planned replicates that have not ended; replicates of earlier, larger plans stay queued.
+def _train(storage: Storage, search: Search, watcher: Watcher) -> list[TrialRecord]:
+    """Train the planned replicates that have not ended, and return all trials of the confirmation.
 
-    Returns:
-        All trials of the confirmation.
-
-    Raises:
-        RatioHpoError: As in `run_search`.
+    Replicates of earlier, larger plans stay queued.
     """
-    pending, records = unfinished(storage, search), _records(storage, search)
-    if not pending:
+    records = _records(storage, search)
+    left = _left(search, records)
+    if not left:
         return records
-    not_ended = [record for record in records if not record.state.finished]
-    started = {_pair(record): record.number for record in not_ended if _pair(record) in pending}
-    new = len(pending - set(started))
+    started = {
+        _pair(record): record.number for record in records if not record.state.finished and _pair(record) in left
+    }
+    new = len(left - set(started))
     total = len(records) + new if new else max(started.values()) + 1  # trials start in the order of their numbers
-    spec = search.spec.model_copy(update={"trials": total})
-    return run_search(replace(search, spec=spec), watcher)
+    return run_search(replace(search, spec=search.spec.model_copy(update={"trials": total})), watcher)
 
 
 def _pair(record: TrialRecord) -> tuple[int | None, int | None]:

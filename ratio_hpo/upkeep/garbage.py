@@ -137,16 +137,16 @@ def find_garbage(
     """
     views = [view_study(storage, study.name) for storage in storages for study in list_studies(storage)]
     candidates = [
-        *_stages(views, folder, ended=ended),
+        *_stages(views, folder.stages, ended=ended),
         *_items(views, folder.items),
         *_weights(views, folder.checkpoints),
         *_windows(views, folder.windows),
         *_plots(views, folder.plots),
     ]
     now = time.time()
-    old = [garbage for garbage in candidates if now - _touched(garbage.path) >= young]
-    abandoned_paths = abandoned(folder.root, young)
-    return old + [Garbage(path, "left by a killed process", _size(path)) for path in abandoned_paths]
+    old = [(path, why) for path, why in candidates if now - _touched(path) >= young]
+    old += [(path, "left by a killed process") for path in abandoned(folder.root, young)]
+    return [Garbage(path, why, _size(path)) for path, why in old]
 
 
 def free(garbage: Sequence[Garbage], folder: RunFolder) -> int:
@@ -163,55 +163,62 @@ def free(garbage: Sequence[Garbage], folder: RunFolder) -> int:
     return freed
 
 
-def _stages(views: Sequence[StudyView], folder: RunFolder, *, ended: bool) -> Iterator[Garbage]:
+Candidate = tuple[Path, str]
+"""A path that no study uses, and what it is."""
+
+
+def _stages(views: Sequence[StudyView], folder: Path, *, ended: bool) -> Iterator[Candidate]:
     """Yield stored stages that no curve refers to; with `ended`, also those that only ended trials refer to."""
     referenced, used = set[str](), set[str]()
     for record in (record for view in views for record in view.records):
-        names = set[str]().union(*(point.checkpoints for point in record.curve))
+        names = {name for point in record.curve for name in point.checkpoints}
         referenced |= names
-        used |= set() if ended and record.state.finished else names
+        if not (ended and record.state.finished):
+            used |= names
+    of_ended = referenced - used
     identities = {name.partition("/")[0] for name in referenced}
-    for checkpoint in (checkpoint for stage in entries(folder.stages) for checkpoint in entries(stage)):
+    for checkpoint in (checkpoint for stage in entries(folder) for checkpoint in entries(stage)):
         name = "/".join(checkpoint.parts[-2:])
-        if name in used:
-            continue
-        why = "a stage at a step that is in no curve" if checkpoint.parent.name in identities else "a stage of no study"
-        yield Garbage(checkpoint, "a stage of ended trials" if name in referenced else why, _size(checkpoint))
+        if name in of_ended:
+            yield checkpoint, "a stage of ended trials"
+        elif name not in used:
+            known = checkpoint.parent.name in identities
+            yield checkpoint, "a stage at a step that is in no curve" if known else "a stage of no study"
 
 
-def _items(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
+def _items(views: Sequence[StudyView], folder: Path) -> Iterator[Candidate]:
     """Yield item scores of evaluations that are in no curve."""
     used = {name for view in views for record in view.records for point in record.curve for name in point.item_names}
     for file in (file for stage in entries(folder) for file in entries(stage) if file.suffix == ".parquet"):
         if file.relative_to(folder).with_suffix("").as_posix() not in used:
-            yield Garbage(file, "item scores of no study", _size(file))
+            yield file, "item scores of no study"
 
 
-def _weights(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
+def _weights(views: Sequence[StudyView], folder: Path) -> Iterator[Candidate]:
     """Yield weights of deleted studies and of points that are no longer kept."""
     kept = {view.name: {p.key for p in kept_points(view.records, view.about.keep, view.recommended)} for view in views}
     for study in entries(folder):
         if study.name not in kept:
-            yield Garbage(study, "weights of a deleted study", _size(study))
+            yield study, "weights of a deleted study"
             continue
         for point in entries(study):
             if point.name not in kept[study.name]:
-                yield Garbage(point, "weights of a point that is no longer kept", _size(point))
+                yield point, "weights of a point that is no longer kept"
 
 
-def _windows(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
+def _windows(views: Sequence[StudyView], folder: Path) -> Iterator[Candidate]:
     """Yield tokenised data that no study trains on or is scored on."""
     used = {name for view in views for name in (*view.identity.get("data", {}).values(), *view.about.evaluation_sets)}
     for windows in entries(folder):
         if windows.name not in used:
-            yield Garbage(windows, "tokenised data of no study", _size(windows))
+            yield windows, "tokenised data of no study"
 
 
-def _plots(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
+def _plots(views: Sequence[StudyView], folder: Path) -> Iterator[Candidate]:
     names = {view.name for view in views}
     for plot in entries(folder):
         if plot.suffix == ".png" and plot.stem.removesuffix("-transfer") not in names:
-            yield Garbage(plot, "a plot of a deleted study", _size(plot))
+            yield plot, "a plot of a deleted study"
 
 
 def _size(path: Path) -> int:

@@ -95,6 +95,15 @@ def test_finalists_and_seeds_grow_and_nothing_is_trained_twice(root: Path) -> No
     assert [len(reading.seeds) for reading in second.readings] == [2, 3]
 
 
+def test_a_reading_of_test_is_stored(root: Path) -> None:
+    result = confirmed(root, top=1, seeds=2)
+    storage = open_storage(default_url(root))
+    attributes = storage.get_study_user_attrs(storage.get_study_id_from_name("known+confirm"))
+    assert attributes["reading:00001"] == result.to_json()["readings"][0]
+    assert list(attributes["reading:00001"]) == ["time", "trials", "seeds", "split"]
+    assert view_study(storage, "known+confirm").readings == result.readings
+
+
 def test_noise_is_measured_and_counts_for_the_confirmation(root: Path) -> None:
     floor = noise("known", objective=seeded, space=SPACE, seeds=8, root=root, **QUIET)
     assert set(floor.to_json()) == documented()["noise"]
