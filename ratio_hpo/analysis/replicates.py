@@ -1,10 +1,11 @@
-"""Selection of the trials to confirm, and of the trial farthest from the baselines."""
+"""Selection of the trials to train again with fresh seeds, and the results of their replicates."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from ratio_hpo.metrics.front import front
 from ratio_hpo.metrics.paired import Items
 from ratio_hpo.study.snapshot import StudyView, response_of
 from ratio_hpo.training.items import ItemStore
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 def baselines(view: StudyView) -> list[TrialRecord]:
@@ -53,13 +57,11 @@ def finalists(view: StudyView, top: int) -> list[TrialRecord]:
         (record for record in candidates if record.number in predicted),
         key=lambda record: (record.number not in on_front, -predicted[record.number], record.number),
     )
-    selected_keys = {_training_key(record) for record in baselines(view)}
-    selected: list[TrialRecord] = []
+    baseline_keys = {_training_key(record) for record in baselines(view)}
+    first_by_key: dict[str, TrialRecord] = {}
     for record in ranked:
-        if len(selected) < top and _training_key(record) not in selected_keys:
-            selected_keys.add(_training_key(record))
-            selected.append(record)
-    return selected
+        first_by_key.setdefault(_training_key(record), record)
+    return [record for key, record in first_by_key.items() if key not in baseline_keys][:top]
 
 
 def _training_key(record: TrialRecord) -> str:
@@ -72,20 +74,15 @@ def _training_key(record: TrialRecord) -> str:
 
 def extreme(view: StudyView) -> TrialRecord | None:
     """Return the completed trial farthest from the baselines in the space, or None if only baselines are complete."""
-    space, completed_baselines = (
-        view.space,
-        [record for record in baselines(view) if NO_INTERMEDIATE_PARAM not in record.params],
-    )
+    space = view.space
+    points = [space.encode(r.params) for r in baselines(view) if NO_INTERMEDIATE_PARAM not in r.params]
     sampled = [r for r in view.records if not r.is_baseline and r.state is State.COMPLETE and r.params]
-    if not sampled or not completed_baselines:
+    if not sampled or not points:
         return sampled[0] if sampled else None
-    baseline_points = [space.encode(record.params) for record in completed_baselines]
 
     def distance(record: TrialRecord) -> float:
         point = space.encode(record.params)
-        return min(
-            sum((point[key] - baseline.get(key, point[key])) ** 2 for key in point) for baseline in baseline_points
-        )
+        return min(sum((value - other.get(key, value)) ** 2 for key, value in point.items()) for other in points)
 
     return max(sampled, key=lambda record: (distance(record), -record.number))
 
@@ -102,8 +99,8 @@ DRAWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Entrant:
-    """A configuration with its replicates.
+class Configuration:
+    """A configuration of the search with its replicates.
 
     Attributes:
         trial: The trial of the search.
@@ -133,38 +130,44 @@ class Replicates:
         folder: The run folder with the stored item scores.
 
     Attributes:
-        seeds: The seeds that every entrant has completed.
+        requested: Trial numbers of the requested configurations.
+        configurations: The configurations with at least two completed runs.
+        seeds: The seeds that every configuration has completed.
         dropped: Labels of the dropped configurations.
         missing: Number of runs that are not complete.
         failed: Number of missing runs that ended in an error.
     """
 
     def __init__(
-        self, search: StudyView, again: StudyView, of: Sequence[int], seeds: Sequence[int], folder: RunFolder
+        self, search: StudyView, again: StudyView, of: Sequence[int], seeds: tuple[int, ...], folder: RunFolder
     ) -> None:
-        self.search, self.again, self._folder = search, again, folder
+        self.search, self.again, self._store = search, again, ItemStore(folder.items)
+        self.requested = tuple(of)
         runs: dict[int, dict[int, TrialRecord]] = {number: {} for number in of}
-        for record in again.records:
-            original, seed = record.replicate_of, record.seed
-            if original is None or seed is None:
-                continue
-            if record.state is State.COMPLETE and original in runs and seed in seeds:
-                runs[original][seed] = record
+        requested = [record for record in again.records if record.replicate_of in runs and record.seed in seeds]
+        for record in requested:
+            if record.state is State.COMPLETE and record.replicate_of is not None and record.seed is not None:
+                runs[record.replicate_of][record.seed] = record
         replicated = [number for number in of if len(runs[number]) > 1]
-        self.seeds = [seed for seed in seeds if replicated and all(seed in runs[number] for number in replicated)]
-        reference = search.about.reference
-        self.entrants = [Entrant(search.trial(n), runs[n], label(search.trial(n), reference)) for n in replicated]
-        self.dropped = [label(search.trial(number), reference) for number in of if number not in replicated]
-        self.missing = len(of) * len(seeds) - sum(len(runs[number]) for number in of)
-        failures = [r for r in again.records if r.state is State.FAIL and r.replicate_of in runs and r.seed in seeds]
-        self.failed = sum(r.seed not in runs[r.replicate_of] for r in failures if r.replicate_of is not None)
+        self.seeds = tuple(seed for seed in seeds if replicated and all(seed in runs[n] for n in replicated))
+        labels = {number: label(search.trial(number), search.about.reference) for number in of}
+        self.configurations = [Configuration(search.trial(n), runs[n], labels[n]) for n in replicated]
+        self.dropped = tuple(labels[number] for number in of if number not in replicated)
+        self.missing = len(of) * len(seeds) - sum(map(len, runs.values()))
+        complete = {(number, seed) for number, of_number in runs.items() for seed in of_number}
+        self.failed = sum(r.state is State.FAIL and (r.replicate_of, r.seed) not in complete for r in requested)
 
     @cached_property
     def split(self) -> str:
         """Key prefix of `test` scores, or of `validation` scores if the objective reports no `test` scores."""
-        last = [record.curve[-1].scores for entrant in self.entrants for record in entrant.runs.values()]
+        last = [record.curve[-1].scores for member in self.configurations for record in member.runs.values()]
         keys = [key_of(self.search, part, TEST) for part in self.parts]
         return TEST if last and all(key in scores for scores in last for key in keys) else VALIDATION
+
+    @property
+    def split_name(self) -> str:
+        """Name of the evaluation split of `split`."""
+        return self.split.rstrip("/") or "validation"
 
     @cached_property
     def parts(self) -> list[Part]:
@@ -184,44 +187,34 @@ class Replicates:
         return np.array([1.0] if self.parts == [("", "")] else weights_of(self.search))
 
     def scores(self, split: str) -> Array:
-        """Return the final score of each part in each run [entrants, seeds, parts]."""
-        return np.array(
-            [
-                [[self._last(k, seed)[key_of(self.search, part, split)] for part in self.parts] for seed in self.seeds]
-                for k in range(len(self.entrants))
-            ]
-        )
+        """Return the final score of each part in each run [configurations, seeds, parts]."""
+        keys = [key_of(self.search, part, split) for part in self.parts]
+        runs = [[member.runs[seed].curve[-1].scores for seed in self.seeds] for member in self.configurations]
+        return np.array([[[scores[key] for key in keys] for scores in by_seed] for by_seed in runs])
 
     @cached_property
     def items(self) -> Items | None:
         """Sums of the primary measures by passage; None if a run has no stored items, as with a custom objective."""
-        store, rows = ItemStore(self._folder.items), []
-        for k in range(len(self.entrants)):
-            for seed in self.seeds:
-                point = self.entrants[k].runs[seed].curve[-1]
-                names = {"": point.items} if not point.item_files else dict(point.item_files)
-                if any(name is None or not store.has(name) for name in names.values()):
-                    return None
-                rows.append(self._sums(store, [name for name in names.values() if name is not None]))
-        if not rows or not rows[0] or any(set(row) != set(rows[0]) for row in rows):
+        tables = []
+        for record in (member.runs[seed] for member in self.configurations for seed in self.seeds):
+            names = record.curve[-1].item_names
+            if not names or not all(map(self._store.has, names)):
+                return None
+            tables.append(self._sums(sorted(names)))
+        if not tables or tables[0].empty or not all(table.index.equals(tables[0].index) for table in tables):
             return None
-        keys = sorted(rows[0])
-        part_indices = {part: k for k, part in enumerate(self.parts)}
-        passage_indices = {group: k for k, group in enumerate(sorted({group for _, group in keys}))}
-        shape = (len(self.entrants), len(self.seeds), len(keys))
-        numerators, denominators = (
-            np.array([[row[key][k] for key in keys] for row in rows]).reshape(shape) for k in (0, 1)
-        )
+        targets, languages, groups = (tables[0].index.get_level_values(k).to_numpy() for k in range(3))
+        shape = (len(self.configurations), len(self.seeds), len(groups))
         return Items(
-            numerators,
-            denominators,
-            np.array([part_indices[part] for part, _ in keys]),
-            np.array([passage_indices[g] for _, g in keys]),
+            np.stack([table["numerator"].to_numpy(float) for table in tables]).reshape(shape),
+            np.stack([table["denominator"].to_numpy(float) for table in tables]).reshape(shape),
+            np.array([self.parts.index(part) for part in zip(targets, languages, strict=True)]),
+            np.unique(groups, return_inverse=True)[1],
         )
 
     @cached_property
     def resampled(self) -> Array | None:
-        """Scores over bootstrap samples of passages [draws, entrants, seeds, parts]."""
+        """Scores over bootstrap samples of passages [draws, configurations, seeds, parts]."""
         return None if self.items is None else self.items.resampled(DRAWS)
 
     @property
@@ -229,21 +222,15 @@ class Replicates:
         """Number of passages; 0 without items."""
         return 0 if self.items is None else self.items.num_groups
 
-    def _sums(self, store: ItemStore, names: Sequence[str]) -> dict[tuple[Part, str], tuple[float, float]]:
-        """Return numerator and denominator of one run by part and passage."""
-        sums: dict[tuple[Part, str], tuple[float, float]] = {}
-        has_targets, primaries = len(self.search.about.targets) > 1, self.again.about.primaries
-        parts = set(self.parts)
-        for name in dict.fromkeys(names):
-            table = store.read(name).to_pandas()
-            table = table[table["split"] == (self.split.rstrip("/") or "validation")]
-            table = table[table["measure"].astype(str) == table["target"].astype(str).map(primaries)]
-            groups = table.groupby(["target", "language", "group"], observed=True)[["numerator", "denominator"]].sum()
-            for (target, language, group), row in zip(groups.index, groups.to_numpy(), strict=True):
-                part = (str(target) if has_targets else "", str(language))
-                if part in parts:
-                    sums[part, str(group)] = (float(row[0]), float(row[1]))
-        return sums
+    def _sums(self, names: Sequence[str]) -> DataFrame:
+        """Return numerator and denominator of one run by target, language and passage."""
+        from pandas import concat
 
-    def _last(self, entrant: int, seed: int) -> Mapping[str, float]:
-        return self.entrants[entrant].runs[seed].curve[-1].scores
+        table: DataFrame = concat([self._store.read(name).to_pandas() for name in names])
+        target = table["target"].astype(str)
+        table = table.assign(target=target if len(self.search.about.targets) > 1 else "")
+        is_primary = table["measure"].astype(str) == target.map(self.again.about.primaries.get)
+        selected = table.loc[is_primary & (table["split"] == self.split_name)]
+        keys = [selected[key].astype(str) for key in ("target", "language", "group")]
+        sums = selected[["numerator", "denominator"]].groupby(keys).sum()
+        return sums.loc[sums.index.droplevel("group").isin(self.parts)]

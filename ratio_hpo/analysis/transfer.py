@@ -9,25 +9,117 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from ratio_hpo.core.errors import StudyError
-from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.core.json_format import Result
 from ratio_hpo.core.measures import VALIDATION
-from ratio_hpo.core.trial import NO_INTERMEDIATE, Progress, State, TrialRecord
+from ratio_hpo.core.trial import NO_INTERMEDIATE, State, TrialRecord
 from ratio_hpo.metrics.convergence import Sums, paired_error, ratio
+from ratio_hpo.metrics.paired import LEVEL, holm
 from ratio_hpo.study.snapshot import StudyView
 from ratio_hpo.training.items import ItemStore, sums_by_part
 
 NOTE = "one seed: * is beyond 1.96 standard errors over evaluation items, Holm-corrected over its column"
-LEVEL = 0.05
 
-Column = tuple[str, str]
-"""A target and a language, or a target and `mean` for the mean over its languages."""
+MEAN = "mean"
+"""Name of the mean over the languages of a target."""
 
 
-def transfer(view: StudyView, items: ItemStore) -> dict[str, Any]:
+class Column(NamedTuple):
+    """A column of the table: a target, and one of its languages or `mean`."""
+
+    target: str
+    language: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnScore:
+    """A score of the baseline without intermediate training.
+
+    Attributes:
+        target: Name of the target.
+        language: Language; `mean`: mean over the languages of the target.
+        score: Score; null: it was not scored.
+    """
+
+    target: str
+    language: str
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineScores:
+    """The baseline without intermediate training.
+
+    Attributes:
+        trial: Number of its trial.
+        scores: Its scores by target and language.
+    """
+
+    trial: int
+    scores: tuple[ColumnScore, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """The gain of a trial over the baseline.
+
+    Attributes:
+        target: Name of the target.
+        language: Language; `mean`: mean over the languages of the target.
+        score: Score of the trial.
+        gain: Score minus the baseline's score.
+        error: Standard error of the gain over evaluation items.
+        marked: Whether the gain is significant at 5 % after Holm correction over its column.
+    """
+
+    target: str
+    language: str
+    score: float
+    gain: float
+    error: float
+    marked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialGains:
+    """The gains of a trial.
+
+    Attributes:
+        trial: Number of the trial.
+        kind: `sampled`, `enqueued`, or the baseline's name.
+        state: State of the trial.
+        ratio: Requested ratio; null: it has none.
+        gains: Gains by target and language.
+    """
+
+    trial: int
+    kind: str
+    state: str
+    ratio: float | None
+    gains: tuple[Gain, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer(Result):
+    """The result of `transfer`.
+
+    Attributes:
+        study: Name of the study.
+        note: Meaning of the marks.
+        baseline: The baseline without intermediate training.
+        trials: Gains of each other trial.
+    """
+
+    study: str
+    note: str
+    baseline: BaselineScores
+    trials: tuple[TrialGains, ...]
+
+
+def transfer(view: StudyView, items: ItemStore) -> Transfer:
     """Return the gain of every scored trial over the baseline without intermediate training.
 
     Args:
@@ -55,89 +147,70 @@ def transfer(view: StudyView, items: ItemStore) -> dict[str, Any]:
             f"trial {baseline.number} of {view.name} has no item scores below ⟨root⟩; use the ⟨root⟩ of its search"
         )
     columns = _columns(baseline_sums, list(primary))
-    rows = []
-    for record in view.records:
-        if not record.scored or record is baseline:
-            continue
-        sums = _sums(record, items, primary)
-        gains = {column: _gain(column, sums, baseline_sums) for column in columns}
-        rows.append((record, gains))
-    marked = _holm([gains for _, gains in rows], columns)
-    return {
-        "schema": SCHEMA,
-        "study": view.name,
-        "note": NOTE,
-        "baseline": {
-            "trial": baseline.number,
-            "scores": [
-                {"target": target, "language": language, "score": _score((target, language), baseline_sums)}
-                for target, language in columns
-            ],
-        },
-        "trials": [
-            {
-                "trial": record.number,
-                "kind": record.kind,
-                "state": record.state.value,
-                "ratio": record.ratio,
-                "gains": [
-                    {
-                        "target": column[0],
-                        "language": column[1],
-                        "score": gain[0],
-                        "gain": gain[1],
-                        "error": gain[2],
-                        "marked": (record.number, column) in {(rows[k][0].number, c) for k, c in marked},
-                    }
-                    for column, gain in gains.items()
-                    if gain is not None
-                ],
-            }
-            for record, gains in rows
-        ],
-    }
+    records = [record for record in view.records if record.scored and record is not baseline]
+    all_sums = [_sums(record, items, primary) for record in records]
+    gains: dict[int, list[Gain]] = {record.number: [] for record in records}
+    for column in columns:
+        measured = [_gain(column, sums, baseline_sums) for sums in all_sums]
+        rows = [(record, gain) for record, gain in zip(records, measured, strict=True) if gain is not None]
+        corrected = holm([_p_value(gain, error) for _, (_, gain, error) in rows])
+        for (record, (score, gain, error)), p in zip(rows, corrected, strict=True):
+            gains[record.number].append(
+                Gain(**column._asdict(), score=score, gain=gain, error=error, marked=p <= LEVEL)
+            )
+    scores = tuple(ColumnScore(**column._asdict(), score=_score(column, baseline_sums)) for column in columns)
+    return Transfer(
+        study=view.name,
+        note=NOTE,
+        baseline=BaselineScores(trial=baseline.number, scores=scores),
+        trials=tuple(
+            TrialGains(
+                trial=record.number,
+                kind=record.kind,
+                state=record.state.value,
+                ratio=record.ratio,
+                gains=tuple(gains[record.number]),
+            )
+            for record in records
+        ),
+    )
 
 
 _Sums = dict[Column, tuple[list[str], Sums]]
-_Gain = tuple[float, float, float] | None
-"""Score, gain and standard error of the gain; None if the trial has no such score."""
 
 
 def _sums(record: TrialRecord, items: ItemStore, primary: Mapping[str, str]) -> _Sums:
     """Return the item sums of each target and language at the trial's last evaluation; empty if no items are stored."""
-    last: Progress = record.scored[-1]
+    last = record.scored[-1]
     files = dict(last.item_files) or (dict.fromkeys(primary, last.items) if last.items else {})
     sums: _Sums = {}
-    for name in sorted({str(file) for file in files.values()}):
-        if not items.has(name):
-            continue
+    for name in filter(items.has, sorted(last.item_names)):
         for (target, language, measure), entry in sums_by_part(items.read(name), VALIDATION).items():
             if files.get(target) == name and primary.get(target) == measure:
-                sums[target, language] = entry
+                sums[Column(target, language)] = entry
     return sums
 
 
 def _columns(baseline_sums: _Sums, order: Sequence[str]) -> list[Column]:
     """Return the languages of each target and their mean, with targets in the order of the experiment."""
     scored = dict.fromkeys(target for target, _ in baseline_sums)
-    targets = sorted(scored, key=lambda target: order.index(target) if target in order else len(order))
     columns = []
-    for target in targets:
-        columns += [column for column in baseline_sums if column[0] == target]
-        columns.append((target, "mean"))
+    for target in sorted(scored, key=lambda target: order.index(target) if target in order else len(order)):
+        columns += [*(column for column in baseline_sums if column[0] == target), Column(target, MEAN)]
     return columns
 
 
 def _score(column: Column, sums: _Sums) -> float | None:
-    if column[1] != "mean":
+    if column.language != MEAN:
         return ratio(sums[column][1]) if column in sums else None
-    values = [ratio(entry[1]) for key, entry in sums.items() if key[0] == column[0]]
+    values = [ratio(entry[1]) for key, entry in sums.items() if key.target == column.target]
     return sum(values) / len(values) if values else None
 
 
-def _gain(column: Column, sums: _Sums, baseline_sums: _Sums) -> _Gain:
-    if column[1] == "mean":
-        gains = [_gain(key, sums, baseline_sums) for key in baseline_sums if key[0] == column[0]]
+def _gain(column: Column, sums: _Sums, baseline_sums: _Sums) -> tuple[float, float, float] | None:
+    """Return score, gain and standard error of the gain; None if the trial has no such score."""
+    if column.language == MEAN:
+        gains = [_gain(key, sums, baseline_sums) for key in baseline_sums if key.target == column.target]
         scored_gains = [gain for gain in gains if gain is not None]
         if len(scored_gains) < len(gains):
             return None
@@ -149,70 +222,6 @@ def _gain(column: Column, sums: _Sums, baseline_sums: _Sums) -> _Gain:
     return score, score - ratio(baseline_sums[column][1]), paired_error(sums[column][1], baseline_sums[column][1])
 
 
-def _holm(rows: Sequence[Mapping[Column, _Gain]], columns: Sequence[Column]) -> set[tuple[int, Column]]:
-    """Return the (row, column) pairs with a significant gain after correction over the rows of a column (Holm 1979)."""
-    marked: set[tuple[int, Column]] = set()
-    for column in columns:
-        tested = [(_p_value(gain), k) for k, row in enumerate(rows) if (gain := row[column]) is not None]
-        for rank, (p_value, k) in enumerate(sorted(tested)):
-            if p_value > LEVEL / (len(tested) - rank):
-                break
-            marked.add((k, column))
-    return marked
-
-
-def _p_value(gain: tuple[float, float, float]) -> float:
+def _p_value(gain: float, error: float) -> float:
     """Return the two-sided normal p-value; with a zero error it is 0 for a non-zero gain and 1 for a zero gain."""
-    if gain[2] == 0.0:
-        return float(gain[1] == 0.0)
-    return math.erfc(abs(gain[1] / gain[2]) / math.sqrt(2.0))
-
-
-def plot_transfer(content: Mapping[str, Any], path: Path) -> Path:
-    """Plot gains as a heat map: one row per trial, one column per target and language, red for loss, blue for gain.
-
-    Raises:
-        StudyError: If the file extension is not supported.
-        OSError: If the file cannot be written.
-    """
-    from ratio_hpo.report.plots import check_ending
-
-    check_ending(path)
-    import numpy as np
-    from matplotlib.figure import Figure
-
-    columns = [(score["target"], score["language"]) for score in content["baseline"]["scores"]]
-    trials = content["trials"]
-    values = np.full((len(trials), len(columns)), np.nan)
-    figure = Figure(figsize=(2.5 + 0.75 * len(columns), 1.8 + 0.35 * len(trials)), dpi=150, layout="constrained")
-    axes = figure.add_subplot()
-    for row, trial in enumerate(trials):
-        for gain in trial["gains"]:
-            position = columns.index((gain["target"], gain["language"]))
-            values[row, position] = gain["gain"]
-    limit = max(float(np.nanmax(np.abs(values))) if trials else 0.0, 0.01)
-    for row, trial in enumerate(trials):
-        for gain in trial["gains"]:
-            text = f"{100 * gain['gain']:+.1f}{'*' if gain['marked'] else ''}"
-            colour = "white" if abs(gain["gain"]) > 0.6 * limit else "black"
-            position = columns.index((gain["target"], gain["language"]))
-            axes.text(position, row, text, ha="center", va="center", fontsize=7, color=colour)
-    image = axes.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, aspect="auto")
-    axes.set_xticks(range(len(columns)), [f"{target}\n{language}" for target, language in columns], fontsize=8)
-    names = [_name(trial) for trial in trials]
-    axes.set_yticks(range(len(trials)), names, fontsize=8)
-    for position, (_, language) in enumerate(columns[:-1]):
-        if language == "mean":
-            axes.axvline(position + 0.5, color="black", linewidth=1)
-    axes.set_title(f"{content['study']}: gain over no intermediate training, in points\n(one seed)", fontsize=9)
-    figure.colorbar(image, ax=axes, shrink=0.8, label="gain")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-    return path
-
-
-def _name(trial: Mapping[str, Any]) -> str:
-    """Return the row label of a trial: number, kind, state if not complete, and ratio."""
-    ended = "" if trial["state"] == "COMPLETE" else f", {trial['state'].lower()}"
-    ratio_ = "" if trial["ratio"] is None else f" ({trial['ratio']:.2f})"
-    return f"{trial['trial']} {trial['kind']}{ended}{ratio_}"
+    return float(gain == 0.0) if error == 0.0 else math.erfc(abs(gain / error) / math.sqrt(2.0))

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from ratio_hpo.api.searching import Quiet
-from ratio_hpo.backends.resources import Resources
+from ratio_hpo.analysis.confirmation_results import Confirmation, Noise
+from ratio_hpo.api.searching import Quiet, run_options, space_of
 from ratio_hpo.core.errors import StudyError
-from ratio_hpo.core.overrides import Setting
 from ratio_hpo.experiment.confirm import (
+    Evaluate,
+    R,
     ReplicationPlan,
-    Tell,
     answer,
-    build_replication,
     noise_floor,
+    replicate,
     to_confirm,
     to_measure_noise,
-    track_answer,
-    train,
-    unfinished,
 )
+from ratio_hpo.experiment.places import repeat_command
 from ratio_hpo.experiment.search_setup import SearchOptions
 from ratio_hpo.experiment.track import uri_of
 from ratio_hpo.objective import Objective
@@ -49,7 +48,7 @@ def confirm(
     tracking_uri: str | None = None,
     isolated: bool = True,
     progress: bool = True,
-) -> dict[str, Any]:
+) -> Confirmation:
     """Train finalists and baselines again with fresh seeds.
 
     The same call again resumes the confirmation; it may raise `seeds` and `top`.
@@ -72,7 +71,7 @@ def confirm(
         progress: Whether to show progress on stderr.
 
     Returns:
-        The output of `ratio-hpo confirm --json`: `entrants` with intervals, `pairs`, `against` the baselines,
+        The result that `ratio-hpo confirm` prints: `entrants` with intervals, `pairs`, `against` the baselines,
         `sentence`.
 
     Raises:
@@ -87,14 +86,17 @@ def confirm(
         >>> quiet = {"root": folder, "tracking": False, "isolated": False, "progress": False}
         >>> searched = search(train, {"ratio": Ratio()}, rungs=[100], trials=4, study="twice", **quiet)
         >>> result = confirm("twice", objective=train, space={"ratio": Ratio()}, top=1, seeds=3, **quiet)
-        >>> [entrant["label"] for entrant in result["entrants"]][1:]
+        >>> [entrant.label for entrant in result.entrants][1:]
         ['English only', 'no English']
-        >>> [(rival["label"], rival["mean"] > 0) for rival in result["against"]]  # the best baseline first
+        >>> [(rival.label, rival.mean > 0) for rival in result.against]  # the best baseline first
         [('no English', False), ('English only', True)]
     """
-    options = _options(**{key: value for key, value in locals().items() if key in OPTIONS})
-    view = view_study(open_storage(storage or default_url(Path(root)), create=False), study)
-    return _train(view, to_confirm(view, top, seeds), answer, options, objective, space, progress=progress)
+    options = run_options(
+        root=root, storage=storage, workers=workers, backend=backend, gpus=gpus_per_trial, hours=max_hours,
+        tracking=tracking, tracking_uri=tracking_uri, isolated=isolated,
+    )  # fmt: skip
+    plan = partial(to_confirm, top=top, seeds=seeds)
+    return _replicate(study, plan, answer, options, objective, space_of(space), progress=progress)
 
 
 def noise(
@@ -113,7 +115,7 @@ def noise(
     tracking_uri: str | None = None,
     isolated: bool = True,
     progress: bool = True,
-) -> dict[str, Any]:
+) -> Noise:
     """Train the baselines and one distant trial with fresh seeds to measure the noise of scores on `validation`.
 
     Args:
@@ -133,7 +135,7 @@ def noise(
         progress: As in `confirm`.
 
     Returns:
-        The output of `ratio-hpo noise --json`: `places` with standard deviations, `smallest_visible`.
+        The result that `ratio-hpo noise` prints: `trials` with standard deviations, `smallest_visible`.
 
     Raises:
         StudyError: Too few trials have ended, or the experiment has changed since the search.
@@ -141,68 +143,43 @@ def noise(
 
     Examples:
         >>> result = noise("twice", objective=train, space={"ratio": Ratio()}, seeds=3, **quiet)
-        >>> len(result["places"]), round(result["sd"], 4)
+        >>> len(result.trials), round(result.sd, 4)
         (3, 0.001)
     """
-    options = _options(**{key: value for key, value in locals().items() if key in OPTIONS})
-    view = view_study(open_storage(storage or default_url(Path(root)), create=False), study)
-    return _train(view, to_measure_noise(view, seeds), noise_floor, options, objective, space, progress=progress)
+    options = run_options(
+        root=root, storage=storage, workers=workers, backend=backend, gpus=gpus_per_trial, hours=max_hours,
+        tracking=tracking, tracking_uri=tracking_uri, isolated=isolated,
+    )  # fmt: skip
+    plan = partial(to_measure_noise, seeds=seeds)
+    return _replicate(study, plan, noise_floor, options, objective, space_of(space), progress=progress)
 
 
-OPTIONS = (
-    "workers", "backend", "gpus_per_trial", "max_hours", "root", "storage", "tracking", "tracking_uri", "isolated"
-)  # fmt: skip
-
-
-def _options(
-    *, workers: int, backend: Literal["auto", "local", "ray"], gpus_per_trial: float | None, max_hours: float | None,
-    root: str | Path, storage: str | None, tracking: bool, tracking_uri: str | None, isolated: bool,
-) -> SearchOptions:  # fmt: skip
-    return SearchOptions(
-        hours=max_hours,
-        root=Path(root),
-        storage=storage,
-        tracking=tracking,
-        tracking_uri=tracking_uri,
-        isolated=isolated,
-        resources=Resources(backend=backend, workers=workers, gpus=gpus_per_trial),
-    )
-
-
-def _train(
-    view: StudyView,
-    again: ReplicationPlan,
-    tell: Tell,
+def _replicate(
+    study: str | None,
+    make_plan: Callable[[StudyView], ReplicationPlan],
+    evaluate: Evaluate[R],
     options: SearchOptions,
     objective: Objective | None,
-    space: Mapping[str, Domain] | Space | None,
+    space: Space | None,
     *,
     progress: bool,
-) -> dict[str, Any]:
-    command, watcher = view.about.command, Display() if progress else Quiet()
+) -> R:
+    """Train the replicates of the plan and return the result.
+
+    Raises:
+        StudyError: The objective or the space is missing, or there is no result.
+    """
+    view = view_study(open_storage(options.storage or default_url(options.root), create=False), study)
+    plan = make_plan(view)
     if view.about.in_process and objective is None and space is None:
         raise StudyError(
             f"study {view.name} was created from Python; pass the same ⟨objective⟩ and ⟨space⟩ as to `search`"
         )
-    whole = replace(
-        options,
-        tracking_uri=uri_of(view, options.tracking_uri) if options.tracking else None,
-        experiment=command.experiment,
-        settings=tuple(Setting(*setting) for setting in command.settings),
-        data_dir=Path(command.data_dir),
-        strict=command.strict,
-        keep_leaks=command.keep_leaks,
-    )
-    domains = Space("space", dict(space)) if isinstance(space, Mapping) else space
-    search = build_replication(view, again, whole, watcher.say, objective=objective, space=domains)
+    uri = uri_of(view, options.tracking_uri) if options.tracking else None
+    repeated = repeat_command(view.about.command, replace(options, tracking_uri=uri))
     storage = open_storage(options.storage or options.folder.studies_url)
-    train(storage, search, watcher)
-    left = unfinished(storage, search)
-    if left:
-        raise StudyError(
-            f"confirmation of {view.name}: {len(left)} of {len(again.trials) * len(again.seeds)} trials have not ended "
-            "yet; make the same call again to resume"
-        )
-    result = tell(storage, view, again, search.options)
-    track_answer(storage, view, search.options, watcher.say)
-    return result
+    watcher = Display() if progress else Quiet()
+    outcome = replicate(storage, view, plan, repeated, watcher, evaluate, objective=objective, space=space)
+    if isinstance(outcome.result, StudyError):
+        raise outcome.result
+    return outcome.result

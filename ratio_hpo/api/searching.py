@@ -166,31 +166,28 @@ def search(
         **(settings or {}),
     }
     content = {key: value for key, value in given.items() if value is not None}
-    options = SearchOptions(
+    run = run_options(
+        root=root, storage=storage, workers=workers, backend=backend, gpus=gpus_per_trial, hours=max_hours,
+        tracking=tracking, tracking_uri=tracking_uri, isolated=isolated,
+    )  # fmt: skip
+    options = replace(
+        run,
         experiment=None if experiment is None else str(experiment),
         data_dir=Path(data_dir),
         settings=tuple(Setting(key, value, "search()") for key, value in content.items()),
         study=study or (content.get("name") if isinstance(space, Mapping) else None),
-        hours=max_hours,
         trial_timeout=trial_timeout,
         stall_timeout=stall_timeout,
         cost=max_cost,
         failures=max_failures,
         retries=max_retries,
-        root=Path(root),
-        storage=storage,
-        tracking=tracking,
-        tracking_uri=tracking_uri,
-        isolated=isolated,
-        resources=Resources(backend=backend, workers=workers, gpus=gpus_per_trial),
     )
     watcher = Display() if progress else Quiet()
-    whole = Space("space", dict(space)) if isinstance(space, Mapping) else space
     ready = build_search(
         options,
         watcher.say,
         objective=None if isinstance(objective, str) else objective,
-        space=None if isinstance(whole, str) else whole,
+        space=None if isinstance(space, str) else space_of(space),
     )
     ready = replace(
         ready,
@@ -199,6 +196,27 @@ def search(
     )
     run_search(ready, watcher)
     return load_study(ready.plan.name, root=root, storage=storage)
+
+
+def run_options(
+    *, root: str | Path, storage: str | None, workers: int | None, backend: Literal["auto", "local", "ray"],
+    gpus: float | None, hours: float | None, tracking: bool, tracking_uri: str | None, isolated: bool,
+) -> SearchOptions:  # fmt: skip
+    """Return the options that say where and how to run, as `search`, `confirm` and `noise` take them."""
+    return SearchOptions(
+        root=Path(root),
+        storage=storage,
+        hours=hours,
+        tracking=tracking,
+        tracking_uri=tracking_uri,
+        isolated=isolated,
+        resources=Resources(backend=backend, workers=workers, gpus=gpus),
+    )
+
+
+def space_of(space: Mapping[str, Domain] | Space | None) -> Space | None:
+    """Return a space passed from Python; domains by parameter become a space."""
+    return Space("space", dict(space)) if isinstance(space, Mapping) else space
 
 
 def _name_of(objective: Objective) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
+import sys
+from dataclasses import astuple
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +15,9 @@ from ratio_hpo.cli.options import is_number, json_option, reading_options, readi
 from ratio_hpo.cli.printing import open_stored, open_view, print_json, print_table, waiting_for
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.report.formatting import number, say
+
+if TYPE_CHECKING:
+    from ratio_hpo.analysis.transfer import Gain, Transfer
 
 
 @click.command()
@@ -39,29 +44,27 @@ def compare(
     if len(names) < 2:
         raise click.UsageError(f"compare needs two or more trials or studies, but got {len(names)}; name another one")
     stored = open_stored(root, storage, only_read=True)
-    views: dict[str | None, StudyView] = {}
 
+    @cache
     def view(name: str | None) -> StudyView:
-        if name not in views:
-            with waiting_for(root, storage):
-                views[name] = view_study(stored, name)
-        return views[name]
+        with waiting_for(root, storage):
+            return view_study(stored, name)
 
     entrants = [_parse_name(name, study) for name in names]
     if len({number is None for _, number in entrants}) > 1:
         raise click.UsageError("compare needs only trials or only studies, but got both; run it twice")
     if entrants[0][1] is None:
-        content = compare_studies([view(name) for name, _ in entrants])
+        result = compare_studies([view(name) for name, _ in entrants])
     else:
-        content = compare_trials([(view(name), view(name).trial(int(number or 0))) for name, number in entrants])
+        result = compare_trials([(view(name), view(name).trial(int(number or 0))) for name, number in entrants])
     if as_json:
-        print_json(content)
+        print_json(result)
         return
-    shown = [row for row in content["rows"] if show_all or len({str(value) for value in row["values"]}) > 1]
-    rows = [[row["key"], *(_cell(value) for value in row["values"])] for row in shown]
-    print_table([content["compared"], *content["columns"]], rows, right=content["columns"])
-    if len(shown) < len(content["rows"]):
-        click.echo(f"{len(content['rows']) - len(shown)} row(s) with equal values are hidden; --all shows them")
+    rows = [row for row in result.rows if show_all or len(set(map(str, row.values))) > 1]
+    cells = [[row.key, *map(_cell, row.values)] for row in rows]
+    print_table([result.compared, *result.columns], cells, right=result.columns)
+    if len(rows) < len(result.rows):
+        click.echo(f"{len(result.rows) - len(rows)} row(s) with equal values are hidden; --all shows them")
 
 
 def _parse_name(name: str, study: str | None) -> tuple[str | None, int | None]:
@@ -72,12 +75,10 @@ def _parse_name(name: str, study: str | None) -> tuple[str | None, int | None]:
     return name, None
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
+def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return str(value)
+    return "-" if value is None else str(value)
 
 
 @click.command()
@@ -100,8 +101,7 @@ def transfer(
     ratio-hpo transfer
     ratio-hpo transfer --csv > transfer.csv
     """
-    from ratio_hpo.analysis.transfer import plot_transfer
-    from ratio_hpo.analysis.transfer import transfer as transfer_of
+    from ratio_hpo.analysis import transfer as analysis
     from ratio_hpo.report.plots import check_ending
     from ratio_hpo.training.items import ItemStore
 
@@ -110,50 +110,45 @@ def transfer(
     if png is not None:
         check_ending(png)
     view = open_view(root, storage, study)
-    content = transfer_of(view, ItemStore(RunFolder(root).items))
+    result = analysis.transfer(view, ItemStore(RunFolder(root).items))
     if as_json:
-        print_json(content)
+        print_json(result)
     elif as_csv:
-        click.echo(_csv(content), nl=False)
+        _print_csv(result)
     else:
-        _print_transfer(content)
+        _print_transfer(result)
     if png is not None or not (as_json or as_csv or no_picture):
+        from ratio_hpo.report.plots.transfer import plot_transfer
+
         try:
-            default = RunFolder(root).plots / f"{view.name}-transfer.png"
-            say(f"plot: {plot_transfer(content, png or default)}")
+            say(f"plot: {plot_transfer(result, png or RunFolder(root).plots / f'{view.name}-transfer.png')}")
         except OSError as error:
             if png is not None:
                 raise
             say(f"no plot: {error.filename or root}: {error.strerror}; name another file with --png")
 
 
-def _print_transfer(content: dict[str, Any]) -> None:
-    columns = [(score["target"], score["language"]) for score in content["baseline"]["scores"]]
-    names = [f"{target} {language}" for target, language in columns]
-    base = [number(score["score"]) for score in content["baseline"]["scores"]]
-    rows = [[str(content["baseline"]["trial"]), "none: score", "-", *base]]
-    for trial in content["trials"]:
-        gains = {(gain["target"], gain["language"]): gain for gain in trial["gains"]}
-        cells = [_gain_cell(gains.get(column)) for column in columns]
-        kind = trial["kind"] if trial["state"] == "COMPLETE" else f"{trial['kind']} ({trial['state'].lower()})"
-        rows.append([str(trial["trial"]), kind, number(trial["ratio"], 2), *cells])
+def _print_transfer(result: Transfer) -> None:
+    names = [f"{score.target} {score.language}" for score in result.baseline.scores]
+    rows = [[str(result.baseline.trial), "none: score", "-", *(number(s.score) for s in result.baseline.scores)]]
+    for trial in result.trials:
+        cells = {f"{gain.target} {gain.language}": _gain_cell(gain) for gain in trial.gains}
+        kind = trial.kind if trial.state == "COMPLETE" else f"{trial.kind} ({trial.state.lower()})"
+        rows.append([str(trial.trial), kind, number(trial.ratio, 2), *(cells.get(name, "-") for name in names)])
     print_table(["trial", "kind", "ratio", *names], rows, right=["trial", "ratio", *names])
-    click.echo(f"gains over none; {content['note']}")
+    click.echo(f"gains over none; {result.note}")
 
 
-def _gain_cell(gain: dict[str, Any] | None) -> str:
-    return "-" if gain is None else f"{gain['gain']:+.3f}{'*' if gain['marked'] else ' '}"
+def _gain_cell(gain: Gain) -> str:
+    return f"{gain.gain:+.3f}{'*' if gain.marked else ' '}"
 
 
-def _csv(content: dict[str, Any]) -> str:
+def _print_csv(result: Transfer) -> None:
     from ratio_hpo.analysis.tables import csv_cell
 
-    text = io.StringIO()
-    keys = ("trial", "kind", "state", "ratio")
-    gains = ("target", "language", "score", "gain", "error", "marked")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*keys, *gains])
-    for trial in content["trials"]:
-        for gain in trial["gains"]:
-            writer.writerow(csv_cell(cell) for cell in (*(trial[key] for key in keys), *(gain[key] for key in gains)))
-    return text.getvalue()
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["trial", "kind", "state", "ratio", "target", "language", "score", "gain", "error", "marked"])
+    for trial in result.trials:
+        for gain in trial.gains:
+            cells = (trial.trial, trial.kind, trial.state, trial.ratio, *astuple(gain))
+            writer.writerow(map(csv_cell, cells))

@@ -9,25 +9,16 @@ import click
 
 from ratio_hpo.cli.options import Decorator, json_option, named_study, option, root_option, storage_option, together
 from ratio_hpo.cli.printing import open_stored, open_view, print_json, print_table
-from ratio_hpo.cli.running import (
-    fail_for,
-    going_on_later,
-    limit_options,
-    machine_options,
-    search_options,
-    stored_command,
-)
-from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.cli.running import fail_for, going_on_later, limit_options, machine_options, repeated_options
 from ratio_hpo.report.formatting import count, number, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
-    from ratio_hpo.experiment.confirm import ReplicationPlan, Tell
-    from ratio_hpo.experiment.search_setup import Search
+    from ratio_hpo.analysis.confirmation_results import Confirmation, Noise
+    from ratio_hpo.experiment.confirm import Evaluate, R, ReplicationPlan
+    from ratio_hpo.experiment.preview import ConfirmationPreview
     from ratio_hpo.study.snapshot import StudyView
-
-    Show = Callable[[dict[str, Any]], None]
 
 WIDTH = 80
 
@@ -68,7 +59,7 @@ def confirm(top: int, seeds: int, study: str | None, **options: Any) -> None:
     from ratio_hpo.experiment.confirm import answer, to_confirm
 
     view = open_view(options["root"], options["storage"], study)
-    _train(view, to_confirm(view, top, seeds), answer, _print_confirmation, options)
+    _replicate(view, to_confirm(view, top, seeds), answer, _print_confirmation, options)
 
 
 @click.command()
@@ -85,123 +76,78 @@ def noise(seeds: int, study: str | None, **options: Any) -> None:
     from ratio_hpo.experiment.confirm import noise_floor, to_measure_noise
 
     view = open_view(options["root"], options["storage"], study)
-    _train(view, to_measure_noise(view, seeds), noise_floor, _print_noise, options)
+    _replicate(view, to_measure_noise(view, seeds), noise_floor, _print_noise, options)
 
 
-def _train(view: StudyView, replication: ReplicationPlan, tell: Tell, show: Show, options: dict[str, Any]) -> None:
-    """Train the trials that have not ended, then compute and print the result."""
-    from ratio_hpo.core.trial import failures
-    from ratio_hpo.experiment.confirm import build_replication, track_answer, train, unfinished
+def _replicate(
+    view: StudyView, plan: ReplicationPlan, evaluate: Evaluate[R], show: Callable[[R], None], options: dict[str, Any]
+) -> None:
+    """Train the trials that have not ended and print the result, or with --dry-run print what would be trained."""
+    from ratio_hpo.experiment.confirm import replicate
+    from ratio_hpo.experiment.preview import preview_confirmation
     from ratio_hpo.report.live import Display
 
     as_json, dry_run = options.pop("as_json"), options.pop("dry_run")
-    command, settings = stored_command(view, options)
-    search = build_replication(view, replication, search_options({**options, **command}, settings), say)
+    prepared = repeated_options(view, options)
     storage = open_stored(options["root"], options["storage"])
     if dry_run:
-        content = _describe(search, replication, unfinished(storage, search))
-        print_json(content) if as_json else _print_plan(content)
+        preview = preview_confirmation(storage, view, plan, prepared, say)
+        print_json(preview) if as_json else _print_preview(preview)
         return
     with going_on_later():
-        records = train(storage, search, Display())
-    if unfinished(storage, search):
-        return  # `train` has printed the limit that stopped it
-    requested = {(trial, seed) for trial in replication.numbers for seed in replication.seeds}
-    failed = [record for record in failures(records) if (record.replicate_of, record.seed) in requested]
-    if len(failed) < len(requested):
-        content = tell(storage, view, replication, search.options)
-        print_json(content) if as_json else show(content)
-        track_answer(storage, view, search.options, say)
-    fail_for(failed, search.plan.name)
+        outcome = replicate(storage, view, plan, prepared, Display(), evaluate, show=print_json if as_json else show)
+    fail_for(outcome.failed, outcome.name)
 
 
-def _describe(search: Search, replication: ReplicationPlan, left: Collection[tuple[int, int]]) -> dict[str, Any]:
-    """Return what would be trained and its maximum cost.
-
-    Args:
-        left: (trial, seed) pairs that have not ended yet.
-    """
-    from ratio_hpo.study.plan import CONFIRMATION
-
-    plans = {
-        record.number: search.plan_trial(record.params, replication.seeds[0]).cost for record in replication.trials
-    }
-    costs = {number: search.plan.largest_cost if cost is None else cost for number, cost in plans.items()}
-    return {
-        "schema": SCHEMA,
-        "study": search.plan.name.removesuffix(CONFIRMATION),
-        "confirmation": search.plan.name,
-        "trials": [
-            {"trial": r.number, "kind": r.kind, "ratio": r.ratio, "cost": costs[r.number]} for r in replication.trials
-        ],
-        "seeds": list(replication.seeds),
-        "left": len(left),
-        "cost_unit": search.plan.about.cost_unit,
-        "cost": sum(costs[number] for number, _ in left),
-    }
-
-
-def _print_plan(content: dict[str, Any]) -> None:
-    rows = [[str(e["trial"]), e["kind"], number(e["ratio"], 2), count(e["cost"])] for e in content["trials"]]
+def _print_preview(preview: ConfirmationPreview) -> None:
+    rows = [[str(trial.trial), trial.kind, number(trial.ratio, 2), count(trial.cost)] for trial in preview.trials]
     print_table(["trial", "kind", "ratio", "cost"], rows, right=["trial", "ratio", "cost"])
-    total, unit = content["cost"], content["cost_unit"]
-    click.echo(f"each with seeds {', '.join(map(str, content['seeds']))}")
-    click.echo(f"{content['left']} trial(s) are left to train, at most {total:,.0f} {unit}")
+    click.echo(f"each with seeds {', '.join(map(str, preview.seeds))}")
+    click.echo(f"{preview.left} trial(s) are left to train, at most {preview.cost:,.0f} {preview.cost_unit}")
 
 
-def _print_confirmation(content: dict[str, Any]) -> None:
-    measure, names = content["measure"], list(content["entrants"][0]["by_language"])
-    click.echo(f"{measure} on {content['split']}, {len(content['seeds'])} seeds: mean with 95 % interval, standard")
+def _print_confirmation(result: Confirmation) -> None:
+    names = list(result.entrants[0].by_language)
+    click.echo(f"{result.measure} on {result.split}, {len(result.seeds)} seeds: mean with 95 % interval, standard")
     click.echo("deviation over seeds, and probability of being on the cost-score front")
     rows = [
-        [e["label"], count(e["cost"]), _score(e["score"]), number(e["score"]["sd"]), number(e["on_front"], 2)]
-        for e in content["entrants"]
+        [entrant.label, count(entrant.cost), str(entrant.score), number(entrant.score.sd), number(entrant.on_front, 2)]
+        for entrant in result.entrants
     ]
     print_table(["", "cost", "mean", "sd", "front"], rows, right=["cost", "mean", "sd", "front"])
     click.echo()
     for begin in range(0, len(names), 3):
-        chosen = names[begin : begin + 3]
-        rows = [[e["label"], *(_score(e["by_language"][name]) for name in chosen)] for e in content["entrants"]]
-        print_table(["", *chosen], rows, right=chosen)
+        columns = names[begin : begin + 3]
+        rows = [[e.label, *(str(e.by_language[name]) for name in columns)] for e in result.entrants]
+        print_table(["", *columns], rows, right=columns)
         click.echo()
-    labels = {e["trial"]: e["label"] for e in content["entrants"]}
-    rows = [
-        [
-            f"{labels[p['first']]} - {labels[p['second']]}",
-            f"{p['mean']:+.3f} [{p['low']:+.3f}, {p['high']:+.3f}]",
-            number(p["probability"]),
-        ]
-        for p in content["pairs"]
-    ]
+    labels = {entrant.trial: entrant.label for entrant in result.entrants}
+    rows = []
+    for pair in result.pairs:
+        interval = f"{pair.mean:+.3f} [{pair.low:+.3f}, {pair.high:+.3f}]"
+        rows.append([f"{labels[pair.first]} - {labels[pair.second]}", interval, number(pair.probability)])
     print_table(["difference of means", "", "P(first beats)"], rows, right=["P(first beats)"])
     click.echo()
-    if content["split"] == "test":
-        readings = len(content["readings"])
+    if result.split == "test":
+        readings = len(result.readings)
         warning = "; every further reading makes the test split less reliable" if readings > 1 else ""
         click.echo(f"reading {readings} of test{warning}")
     else:
         click.echo("the objective reports one score: seeds are fresh, but no test split was held out")
-    for line in textwrap.wrap(content["sentence"], WIDTH):
-        click.echo(line)
+    click.echo(textwrap.fill(result.sentence, WIDTH))
 
 
-def _print_noise(content: dict[str, Any]) -> None:
-    names = list(content["by_language"])
-    click.echo(f"standard deviation of {content['measure']} on validation over {len(content['seeds'])} seeds")
-    shown = names[:8]
+def _print_noise(result: Noise) -> None:
+    names = list(result.by_language)
+    click.echo(f"standard deviation of {result.measure} on validation over {len(result.seeds)} seeds")
+    columns = names[:8]
     rows = [
-        [p["label"], number(p["mean"]), number(p["sd"], 4), *(number(p["by_language"][name]) for name in shown)]
-        for p in content["places"]
+        [t.label, number(t.mean), number(t.sd, 4), *(number(t.by_language[name]) for name in columns)]
+        for t in result.trials
     ]
-    rows.append(["all trials", "", number(content["sd"], 4), *(number(content["by_language"][name]) for name in shown)])
-    print_table(["", "mean", "sd", *shown], rows, right=["mean", "sd", *shown])
-    smallest, by_language = content["smallest_visible"], content["smallest_visible_by_language"]
-    if smallest is not None:
-        click.echo(f"\nSmallest true difference that {len(content['seeds'])} seeds detect with 80 % power:")
-        parts = ", ".join(f"{name} {by_language[name]:.3f}" for name in names)
-        for line in textwrap.wrap(f"mean {smallest:.4f}; {parts}", WIDTH):
-            click.echo(line)
-
-
-def _score(score: dict[str, float]) -> str:
-    return f"{score['mean']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+    rows.append(["all trials", "", number(result.sd, 4), *(number(result.by_language[name]) for name in columns)])
+    print_table(["", "mean", "sd", *columns], rows, right=["mean", "sd", *columns])
+    if result.smallest_visible is not None:
+        click.echo(f"\nSmallest true difference that {len(result.seeds)} seeds detect with 80 % power:")
+        parts = ", ".join(f"{name} {number(value)}" for name, value in result.smallest_visible_by_language.items())
+        click.echo(textwrap.fill(f"mean {result.smallest_visible:.4f}; {parts}", WIDTH))

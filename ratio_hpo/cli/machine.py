@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -12,7 +11,6 @@ from ratio_hpo.cli.deadline import KEY, READING
 from ratio_hpo.cli.options import json_option, option, root_option, storage_option, timeout_option, tracking_uri_option
 from ratio_hpo.cli.printing import open_stored, print_json, print_table
 from ratio_hpo.core.errors import spelled
-from ratio_hpo.core.json_format import SCHEMA
 from ratio_hpo.report.formatting import say
 
 
@@ -44,7 +42,7 @@ def doctor(
     ratio-hpo doctor
     ratio-hpo doctor --experiment tydiqa-goldp --base xlm-roberta-base --tracking-uri https://mlflow.example.org
     """
-    from ratio_hpo.upkeep.doctor import EXTRAS, examine
+    from ratio_hpo.upkeep.doctor import EXTRAS, MachineReport, examine
 
     checks, width = [], max(map(len, EXTRAS))
     for check in examine(root, storage, tracking_uri, experiment, base, timeout=ctx.meta[KEY]):
@@ -52,11 +50,11 @@ def doctor(
         if not as_json:  # print each check as soon as it is done
             remedy = f"\n{' ' * (width + 11)}{spelled(check.remedy)}" if check.remedy else ""
             click.echo(f"{check.name.ljust(width)}  {check.state.ljust(7)}  {check.detail}{remedy}")
-    missing = [check for check in checks if check.state == "missing"]
+    missing = sum(check.state == "missing" for check in checks)
     if as_json:
-        print_json({"schema": SCHEMA, "ok": not missing, "checks": [asdict(check) for check in checks]})
+        print_json(MachineReport(ok=not missing, checks=tuple(checks)))
     else:
-        click.echo("everything that a search needs is available" if not missing else f"{len(missing)} item(s) missing")
+        click.echo(f"{missing} item(s) missing" if missing else "everything that a search needs is available")
     sys.exit(1 if missing else 0)
 
 
@@ -80,25 +78,21 @@ def gc(dry_run: bool, ended: bool, root: Path, storages: tuple[str, ...], as_jso
     """
     from ratio_hpo.core.layout import RunFolder
     from ratio_hpo.experiment.places import DEFAULT, check_storages
-    from ratio_hpo.upkeep.garbage import find_garbage, free
+    from ratio_hpo.upkeep.garbage import collect_garbage
 
     folder = RunFolder(root)
     urls = [None if url == DEFAULT else url for url in storages] or [None]
     opened = [open_stored(root, url, only_read=True) for url in urls]
     check_storages(folder, urls)
-    garbage = find_garbage(opened, folder, ended=ended)
-    size = sum(item.size for item in garbage)
-    freed = 0 if dry_run else free(garbage, folder)
-    more = 0 if ended else sum(item.size for item in find_garbage(opened, folder, ended=True)) - (size - freed)
+    result = collect_garbage(opened, folder, ended=ended, dry_run=dry_run)
     if as_json:
-        entries = [{"path": str(item.path), "why": item.why, "bytes": item.size} for item in garbage]
-        totals = {"bytes": size, "freed_bytes": freed, "ended_bytes": more, "dry_run": dry_run}
-        print_json({"schema": SCHEMA, "garbage": entries, **totals})
+        print_json(result)
         return
-    print_table(["MB", "what", "path"], [[f"{i.size / 1e6:,.1f}", i.why, str(i.path)] for i in garbage], right=["MB"])
+    rows = [[f"{item.bytes / 1e6:,.1f}", item.why, str(item.path)] for item in result.garbage]
+    print_table(["MB", "what", "path"], rows, right=["MB"])
     if dry_run:
-        say(f"{len(garbage)} item(s) of {size / 1e6:,.1f} MB would be deleted; nothing was deleted")
+        say(f"{len(rows)} item(s) of {result.bytes / 1e6:,.1f} MB would be deleted; nothing was deleted")
     else:
-        say(f"{freed / 1e6:,.1f} MB freed")
-    if more > 0:
-        say(f"{more / 1e6:,.1f} MB more with --ended: stages of ended trials")
+        say(f"{result.freed_bytes / 1e6:,.1f} MB freed")
+    if result.ended_bytes > 0:
+        say(f"{result.ended_bytes / 1e6:,.1f} MB more with --ended: stages of ended trials")

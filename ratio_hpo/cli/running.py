@@ -89,29 +89,20 @@ def search_options(options: dict[str, Any], settings: Sequence[Setting]) -> Sear
     return SearchOptions(resources=resources, tracking=tracking, settings=tuple(settings), **values, **options)
 
 
-def stored_command(view: StudyView, options: dict[str, Any]) -> tuple[dict[str, Any], list[Setting]]:
-    """Return the experiment, data options and settings of a study, which override a command's options.
+def repeated_options(view: StudyView, options: dict[str, Any], settings: Sequence[Setting] = ()) -> SearchOptions:
+    """Return the options of the command line, with the experiment and data options of a study.
 
     Raises:
         StudyError: the study was created from Python.
     """
     from ratio_hpo.core.errors import StudyError
-    from ratio_hpo.core.overrides import Setting
+    from ratio_hpo.experiment.places import repeat_command
     from ratio_hpo.experiment.track import uri_of
 
-    stored = view.about.command
     if view.about.in_process:
         raise StudyError(f"study {view.name} was created from Python; run the script that created it to continue")
-    uri = options["tracking_uri"]
-    command = {
-        "experiment": stored.experiment,
-        "data_dir": Path(stored.data_dir),
-        "strict": stored.strict,
-        "keep_leaks": stored.keep_leaks,
-        "study": view.name,
-        "tracking_uri": uri_of(view, None) if uri is None else uri,
-    }
-    return command, [Setting(*parts) for parts in stored.settings]
+    options = {**options, "study": view.name, "tracking_uri": uri_of(view, options["tracking_uri"])}
+    return repeat_command(view.about.command, search_options(options, settings))
 
 
 @contextmanager

@@ -27,8 +27,8 @@ from ratio_hpo.cli.running import (
     going_on_later,
     limit_options,
     machine_options,
+    repeated_options,
     search_options,
-    stored_command,
 )
 from ratio_hpo.pruners.registry import PRUNERS
 from ratio_hpo.report.formatting import counted, say
@@ -130,23 +130,23 @@ def resume(ctx: click.Context, study: str | None, as_json: bool, assignments: Se
     from ratio_hpo.cli.running import flag_settings
 
     view = open_view(options["root"], options["storage"], needed(study))
-    command, stored_settings = stored_command(view, options)
-    settings = [*stored_settings, *flag_settings(ctx, options, assignments)]
-    _run(search_options({**options, **command}, settings), dry_run=False, as_json=as_json)
+    settings = flag_settings(ctx, options, assignments)
+    _run(repeated_options(view, options, settings), dry_run=False, as_json=as_json)
 
 
 def _run(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
-    from ratio_hpo.cli.dry_run import describe, print_plan
+    from ratio_hpo.cli.dry_run import print_search_preview
     from ratio_hpo.core.trial import failures
     from ratio_hpo.experiment.build_search import build_search
+    from ratio_hpo.experiment.preview import preview_search
     from ratio_hpo.experiment.search import run_search
     from ratio_hpo.report.live import Display
 
     with going_on_later():
         setup = build_search(options, say)
         if dry_run:
-            content = describe(setup)
-            print_json(content) if as_json else print_plan(content)
+            preview = preview_search(setup)
+            print_json(preview) if as_json else print_search_preview(preview)
             return
         records = run_search(setup, Display())
     _print_result(setup, as_json=as_json)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +25,9 @@ from ratio_hpo.cli.options import (
     tracking_uri_option,
 )
 from ratio_hpo.cli.printing import fail, open_stored, open_view, print_json, waiting_for
-from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.core.urls import with_driver
+from ratio_hpo.core.urls import reason_of, shown_url, with_driver, without_login
 from ratio_hpo.report.formatting import say
 
 REFRESH = 60
@@ -58,8 +60,7 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from ratio_hpo.core.urls import reason_of, shown_url
-    from ratio_hpo.experiment.track import check_apart, track_study, uri_of
+    from ratio_hpo.experiment.track import TrackResult, check_apart, track_study, uri_of
     from ratio_hpo.study.snapshot import view_study
 
     stored = open_stored(root, storage)
@@ -69,14 +70,8 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
     address = shown_url(uri) if uri else str(RunFolder(root).runs)
     check_apart(storage, uri, root)
     console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console, disable=not console.is_terminal)
     deadline = Deadline(address, "written runs are kept; fix the store and run the same command again")
 
     def wrote(record: TrialRecord) -> None:
@@ -90,7 +85,7 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
         except Exception as error:  # a tracking store may raise anything; written runs are kept
             fail(f"{address}: tracking stopped ({reason_of(error)}); fix the store and run the same command again", 1)
     if as_json:
-        print_json({"schema": SCHEMA, "study": view.name, "written": count, "trials": len(view.records)})
+        print_json(TrackResult(study=view.name, written=count, trials=len(view.records)))
         return
     result = f"{count} of {len(view.records)} trial(s) written" if count else "all trials are up to date"
     say(f"{view.name}: {result}")
@@ -99,28 +94,17 @@ def track(tracking_uri: str | None, study: str | None, root: Path, storage: str 
 @click.command()
 @option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="Port of the MLflow UI.")
 @option("--host", default="127.0.0.1", show_default=True, help="Address to listen on. The UI has no login.")
-@click.option(
-    "--report-port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    show_default="a free port",
-    help="Port of the report.",
-)
+@click.option("--report-port", type=click.IntRange(0, 65535), default=0, show_default="a free port",
+              help="Port of the report.")  # fmt: skip
 @click.option("--no-browser", is_flag=True, help="Print the addresses without opening a browser.")
 @named_study
 @root_option
 @storage_option
 @tracking_uri_option
 def ui(
-    port: int,
-    host: str,
-    report_port: int,
-    no_browser: bool,
-    study: str | None,
-    root: Path,
-    storage: str | None,
+    port: int, host: str, report_port: int, no_browser: bool, study: str | None, root: Path, storage: str | None,
     tracking_uri: str | None,
-) -> None:
+) -> None:  # fmt: skip
     """Open the MLflow UI on a prepared view of a study, and serve its report, until Ctrl-C.
 
     The view shows the front, curves, parallel coordinates and scores by language. If the study is tracked on a server,
@@ -131,8 +115,6 @@ def ui(
     ratio-hpo ui
     ratio-hpo ui --study polyglot-world-default --port 5001 --no-browser
     """
-    from ratio_hpo.core.errors import StudyError
-    from ratio_hpo.core.urls import without_login
     from ratio_hpo.experiment.track import uri_of
 
     folder = RunFolder(root)
@@ -159,7 +141,6 @@ def ui(
 def _report_server(name: str, root: Path, storage: str | None, host: str, port: int, ui_address: str) -> ReportServer:
     """Return a server of the report of a study, whose links point to the MLflow UI."""
     from ratio_hpo.cli.report import column
-    from ratio_hpo.core.errors import StudyError
     from ratio_hpo.report.page import render
     from ratio_hpo.report.server import ReportServer
     from ratio_hpo.study.advice import extent
@@ -197,7 +178,6 @@ STORES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_STORE_URI", "MLFLOW_READ_REPLI
 
 def _view_path(view: StudyView, root: Path, uri: str | None) -> str:
     """Return the path of the prepared view, or of MLflow's start page if the view cannot be created."""
-    from ratio_hpo.core.urls import reason_of
     from ratio_hpo.experiment.track import show_view
 
     try:
@@ -208,10 +188,6 @@ def _view_path(view: StudyView, root: Path, uri: str | None) -> str:
 
 
 def _serve(store: str, host: str, port: int, path: str, *, browser: bool) -> None:
-    import time
-
-    from ratio_hpo.core.errors import StudyError
-
     # pass the store in the environment: any user can read a command line, and the address may hold a password
     environment = {key: value for key, value in os.environ.items() if key not in STORES} | {
         "MLFLOW_BACKEND_STORE_URI": store,
@@ -253,8 +229,6 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def _answers(host: str, port: int) -> bool:
-    import socket
-
     try:
         with socket.create_connection((host, port), timeout=0.5):
             return True

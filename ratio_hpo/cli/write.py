@@ -100,7 +100,7 @@ def retry(words: tuple[str, ...], study: str | None, root: Path, storage: str | 
     ratio-hpo retry
     ratio-hpo retry polyglot-world-default 7
     """
-    from ratio_hpo.upkeep.studies import retry as retry_trials
+    from ratio_hpo.study.manage import retry as retry_trials
 
     names = [word for word in words if not is_number(word)]
     if len(names) > 1:

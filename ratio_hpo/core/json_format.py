@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-SCHEMA = 4
+SCHEMA = 5
 """Format number: increased when a key is removed or changes its meaning, not when a key is added."""
 
 DIGITS, EXACT_DIGITS = 4, 6

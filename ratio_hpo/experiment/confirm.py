@@ -6,15 +6,16 @@ each rung and on `test` at their end, and they are never pruned. A later call ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Generic, TypeVar
 
 from ratio_hpo.analysis.confirmation import confirmation, noise
+from ratio_hpo.analysis.confirmation_results import Confirmation, Noise
 from ratio_hpo.analysis.replicates import Replicates, baselines, extreme, finalists
 from ratio_hpo.core.errors import ConfigError, StudyError
-from ratio_hpo.core.trial import TrialRecord
+from ratio_hpo.core.trial import TrialRecord, failures
 from ratio_hpo.core.urls import reason_of
 from ratio_hpo.experiment.build_search import build_search
 from ratio_hpo.experiment.search import Watcher, run_search
@@ -26,7 +27,12 @@ from ratio_hpo.space import Space
 from ratio_hpo.storage.connect import Storage
 from ratio_hpo.study.create_or_load import check_identity, has_study
 from ratio_hpo.study.plan import CONFIRMATION, Replicate, TargetScore
-from ratio_hpo.study.snapshot import StudyView, save_reading, view_study
+from ratio_hpo.study.snapshot import Reading, StudyView, save_reading, view_study
+
+R = TypeVar("R", Confirmation, Noise)
+
+Evaluate = Callable[[Storage, Replicates], R]
+"""Function that returns the result of the replicates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,14 @@ class ReplicationPlan:
     seeds: tuple[int, ...]
 
     @property
-    def numbers(self) -> list[int]:
-        return [record.number for record in self.trials]
+    def numbers(self) -> tuple[int, ...]:
+        """Numbers of the trials."""
+        return tuple(record.number for record in self.trials)
+
+    @property
+    def runs(self) -> set[tuple[int, int]]:
+        """The (trial, seed) pairs to train."""
+        return {(number, seed) for number in self.numbers for seed in self.seeds}
 
 
 def to_confirm(view: StudyView, top: int, seeds: int) -> ReplicationPlan:
@@ -74,9 +86,75 @@ def to_measure_noise(view: StudyView, seeds: int) -> ReplicationPlan:
     return ReplicationPlan(trials, _seeds(view, seeds))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome(Generic[R]):
+    """The end of a confirmation or of a measurement of noise.
+
+    Attributes:
+        result: The result, or the error that explains why there is none.
+        failed: Requested replicates that failed; empty while replicates are left to train.
+        name: Name of the study of the replicates.
+    """
+
+    result: R | StudyError
+    failed: tuple[TrialRecord, ...]
+    name: str
+
+
+def replicate(
+    storage: Storage,
+    view: StudyView,
+    plan: ReplicationPlan,
+    options: SearchOptions,
+    watcher: Watcher,
+    evaluate: Evaluate[R],
+    *,
+    objective: Objective | None = None,
+    space: Space | None = None,
+    show: Callable[[R], None] = lambda result: None,
+) -> Outcome[R]:
+    """Train the replicates that have not ended, evaluate all of them and update the report in MLflow.
+
+    Args:
+        storage: Storage of the study, to write to.
+        view: The study that was searched.
+        plan: Trials and seeds.
+        options: Options of the search that created the study.
+        watcher: Receiver of messages and progress.
+        evaluate: `answer` or `noise_floor`.
+        objective: Custom objective passed from Python. None: the one that the experiment names.
+        space: Space passed from Python. None: the one that the experiment names.
+        show: Receives the result before the report is updated, which may take long.
+
+    Raises:
+        StudyError: The experiment has changed since the search, or too few replicates succeeded.
+        RatioHpoError: As in `run_search`.
+    """
+    search = build_replication(view, plan, options, watcher.say, objective=objective, space=space)
+    records, name = _train(storage, search, watcher), search.plan.name
+    left, requested = _left(search, records), plan.runs
+    if left:
+        problem = StudyError(
+            f"confirmation of {view.name}: {len(left)} of {len(requested)} trials have not ended yet; "
+            "make the same call again to resume"
+        )
+        return Outcome(result=problem, failed=(), name=name)
+    failed = tuple(record for record in failures(records) if _pair(record) in requested)
+    replicates = Replicates(view, view_study(storage, name), plan.numbers, plan.seeds, options.folder)
+    if len(replicates.seeds) < 2 or not replicates.configurations:
+        problem = _too_few(replicates, len(requested))
+        if len(failed) < len(requested):
+            raise problem
+        return Outcome(result=problem, failed=failed, name=name)
+    result = evaluate(storage, replicates)
+    show(result)
+    _track(storage, view, search.options, watcher.say)
+    return Outcome(result=result, failed=failed, name=name)
+
+
 def build_replication(
     view: StudyView,
-    again: ReplicationPlan,
+    replication: ReplicationPlan,
     options: SearchOptions,
     say: Say,
     *,
@@ -87,7 +165,7 @@ def build_replication(
 
     Args:
         view: The study that was searched.
-        again: Trials and seeds.
+        replication: Trials and seeds.
         options: Options of the search that created the study.
         say: Callback that prints a line.
         objective: Custom objective passed from Python. None: the one that the experiment names.
@@ -104,8 +182,8 @@ def build_replication(
     name = view.name + CONFIRMATION
     replicates = tuple(
         Replicate(of=record.number, kind=record.kind, params=record.params, seed=seed)
-        for seed in again.seeds
-        for record in again.trials
+        for seed in replication.seeds
+        for record in replication.trials
     )
     plan = replace(
         search.plan,
@@ -116,42 +194,36 @@ def build_replication(
         target=TargetScore(score=view.target),
         about=replace(search.plan.about, trials=len(replicates), keep="none"),
     )
-    spec = search.spec.model_copy(
-        update={
-            "trials": len(replicates),
-            "keep": "none",
-            "sampler": NamedSpec(name="random"),
-            "pruner": NamedSpec(name="none"),
-        }
-    )
+    fixed = {"sampler": NamedSpec(name="random"), "pruner": NamedSpec(name="none")}
+    spec = search.spec.model_copy(update={"trials": len(replicates), "keep": "none", **fixed})
     return replace(search, options=replace(whole, study=name), plan=plan, spec=spec)
 
 
 def unfinished(storage: Storage, search: Search) -> set[tuple[int, int]]:
     """Return the (trial, seed) pairs of the plan that have not ended yet or are queued for a retry."""
-    records = _records(storage, search)
+    return _left(search, _records(storage, search))
+
+
+def _left(search: Search, records: Sequence[TrialRecord]) -> set[tuple[int, int]]:
     done = {_pair(record) for record in records} - {_pair(record) for record in records if not record.state.finished}
     return {(replicate.of, replicate.seed) for replicate in search.plan.replicates} - done
 
 
-def train(storage: Storage, search: Search, watcher: Watcher) -> list[TrialRecord]:
-    """Train the planned replicates that have not ended; replicates of earlier, larger plans stay queued.
+def _train(storage: Storage, search: Search, watcher: Watcher) -> list[TrialRecord]:
+    """Train the planned replicates that have not ended, and return all trials of the confirmation.
 
-    Returns:
-        All trials of the confirmation.
-
-    Raises:
-        RatioHpoError: As in `run_search`.
+    Replicates of earlier, larger plans stay queued.
     """
-    pending, records = unfinished(storage, search), _records(storage, search)
-    if not pending:
+    records = _records(storage, search)
+    left = _left(search, records)
+    if not left:
         return records
-    not_ended = [record for record in records if not record.state.finished]
-    started = {_pair(record): record.number for record in not_ended if _pair(record) in pending}
-    new = len(pending - set(started))
+    started = {
+        _pair(record): record.number for record in records if not record.state.finished and _pair(record) in left
+    }
+    new = len(left - set(started))
     total = len(records) + new if new else max(started.values()) + 1  # trials start in the order of their numbers
-    spec = search.spec.model_copy(update={"trials": total})
-    return run_search(replace(search, spec=spec), watcher)
+    return run_search(replace(search, spec=search.spec.model_copy(update={"trials": total})), watcher)
 
 
 def _pair(record: TrialRecord) -> tuple[int | None, int | None]:
@@ -163,55 +235,34 @@ def _records(storage: Storage, search: Search) -> list[TrialRecord]:
     return view_study(storage, name).records if has_study(storage, name) else []
 
 
-def replicates_of(storage: Storage, view: StudyView, again: ReplicationPlan, options: SearchOptions) -> Replicates:
-    """Return the stored replicates of a plan.
-
-    Raises:
-        StudyError: Fewer than two seeds have ended for every trial.
-    """
-    confirmation_view = view_study(storage, view.name + CONFIRMATION)
-    replicates = Replicates(view, confirmation_view, again.numbers, again.seeds, options.folder)
-    if len(replicates.seeds) < 2 or not replicates.entrants:
-        name = replicates.again.name
-        failed = replicates.failed
-        failures = f"{failed} failed: `ratio-hpo retry {name}` repeats them" if failed else "none failed"
-        requested = len(again.trials) * len(again.seeds)
-        raise StudyError(
-            f"confirmation of {view.name}: needs at least 2 completed seeds for each trial, but "
-            f"{replicates.missing} of {requested} runs are not completed ({failures}); "
-            "run the same command again to resume"
-        )
-    return replicates
+def _too_few(replicates: Replicates, requested: int) -> StudyError:
+    name, failed = replicates.again.name, replicates.failed
+    failures = f"{failed} failed: `ratio-hpo retry {name}` repeats them" if failed else "none failed"
+    return StudyError(
+        f"confirmation of {replicates.search.name}: needs at least 2 completed seeds for each trial, but "
+        f"{replicates.missing} of {requested} runs are not completed ({failures}); run the same command again to resume"
+    )
 
 
-def answer(storage: Storage, view: StudyView, again: ReplicationPlan, options: SearchOptions) -> dict[str, Any]:
-    """Return the result of the confirmation, and store that `test` was read for it.
-
-    Raises:
-        StudyError: Too few trials have ended.
-    """
-    replicates = replicates_of(storage, view, again, options)
-    reading = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "trials": again.numbers,
-        "seeds": list(replicates.seeds),
-        "split": replicates.split.rstrip("/") or "validation",
-    }
-    result = confirmation(replicates, [*(dict(earlier) for earlier in replicates.again.readings), reading])
+def answer(storage: Storage, replicates: Replicates) -> Confirmation:
+    """Return the result of the confirmation, and store that `test` was read for it."""
+    reading = Reading(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        trials=replicates.requested,
+        seeds=replicates.seeds,
+        split=replicates.split_name,
+    )
+    result = confirmation(replicates, [*replicates.again.readings, reading])
     save_reading(storage, replicates.again, reading)  # after `confirmation`: a failed analysis is no reading
     return result
 
 
-def noise_floor(storage: Storage, view: StudyView, again: ReplicationPlan, options: SearchOptions) -> dict[str, Any]:
-    """Return the standard deviation of scores over training seeds on `validation`, without reading `test`.
-
-    Raises:
-        StudyError: Too few trials have ended.
-    """
-    return noise(replicates_of(storage, view, again, options))
+def noise_floor(storage: Storage, replicates: Replicates) -> Noise:
+    """Return the standard deviation of scores over training seeds on `validation`, without reading `test`."""
+    return noise(replicates)
 
 
-def track_answer(storage: Storage, view: StudyView, options: SearchOptions, say: Say) -> None:
+def _track(storage: Storage, view: StudyView, options: SearchOptions, say: Say) -> None:
     """Update the report in MLflow with the result, or print why the store cannot be reached."""
     if not options.tracking or view.about.store is None:
         return
@@ -219,9 +270,6 @@ def track_answer(storage: Storage, view: StudyView, options: SearchOptions, say:
         track_study(storage, view_study(storage, view.name), options.folder, options.tracking_uri, lambda record: None)
     except Exception as error:  # a tracking store may raise any error; the result is already in the study
         say(f"the report in MLflow was not updated ({reason_of(error)}); `ratio-hpo track {view.name}` updates it")
-
-
-Tell = Callable[[Storage, StudyView, ReplicationPlan, SearchOptions], dict[str, Any]]
 
 
 def _seeds(view: StudyView, count: int) -> tuple[int, ...]:

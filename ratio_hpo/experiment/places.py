@@ -88,6 +88,18 @@ def command_of(options: SearchOptions, loaded: Loaded) -> Command:
     )
 
 
+def repeat_command(command: Command, options: SearchOptions) -> SearchOptions:
+    """Return the options with the experiment, data and settings of a stored command; settings of the options win."""
+    return replace(
+        options,
+        experiment=command.experiment,
+        settings=(*(Setting(*setting) for setting in command.settings), *options.settings),
+        data_dir=Path(command.data_dir),
+        strict=command.strict,
+        keep_leaks=command.keep_leaks,
+    )
+
+
 def find_places(options: SearchOptions, loaded: Loaded, say: Say) -> tuple[SearchOptions, Loaded]:
     """Replace missing paths of a command by the paths that the study's earlier run used, if those exist.
 

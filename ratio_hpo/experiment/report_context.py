@@ -26,10 +26,10 @@ def report_context(storage: Storage, view: StudyView, folder: RunFolder) -> Fact
     again, confirmed, noise_floor = view_study(storage, name), None, None
     if again.readings:
         last = again.readings[-1]
-        replicates = Replicates(view, again, last["trials"], last["seeds"], folder)
+        replicates = Replicates(view, again, last.trials, last.seeds, folder)
         if len(replicates.seeds) > 1:
-            confirmed = confirmation(replicates, [dict(reading) for reading in again.readings])
-    seeds = sorted({record.seed for record in again.records if record.seed is not None})
+            confirmed = confirmation(replicates, again.readings)
+    seeds = tuple(sorted({record.seed for record in again.records if record.seed is not None}))
     of_baselines = Replicates(view, again, [record.number for record in baselines(view)], seeds, folder)
     if len(of_baselines.seeds) > 1:
         noise_floor = noise(of_baselines)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.fingerprint import fingerprint
+from ratio_hpo.core.json_format import Result
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.core.urls import lasting_url, place_of, shown_url, without_login
@@ -32,6 +34,21 @@ LOCAL = "local"
 
 UI_ADDRESS = "http://127.0.0.1:5000"
 """Default address at which `ratio-hpo ui` serves the store below the run folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackResult(Result):
+    """The result of `track`.
+
+    Attributes:
+        study: Name of the study.
+        written: Number of trials that were written.
+        trials: Total number of trials.
+    """
+
+    study: str
+    written: int
+    trials: int
 
 
 def store_key(uri: str | None) -> str:

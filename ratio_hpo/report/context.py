@@ -15,14 +15,11 @@ def answer_of(facts: Facts) -> dict[str, str]:
     """Return the answer and a note: the confirmed result, or the recommended trial, marked as unconfirmed."""
     view = facts.view
     if facts.confirmed is not None:
-        split, seeds = facts.confirmed["split"], len(facts.confirmed["seeds"])
-        reading = (
-            f"reading {len(facts.confirmed['readings'])} of test"
-            if split == "test"
-            else "no test questions were scored"
-        )
-        note = f"Confirmed with {seeds} fresh seeds; {reading}."
-        return {"sentence": facts.confirmed["sentence"], "note": note}
+        confirmed = facts.confirmed
+        tested = confirmed.split == "test"
+        reading = f"reading {len(confirmed.readings)} of test" if tested else "no test questions were scored"
+        note = f"Confirmed with {len(confirmed.seeds)} fresh seeds; {reading}."
+        return {"sentence": confirmed.sentence, "note": note}
     recommended = facts.recommended
     if recommended is None:
         failed = [record for record in view.records if record.is_failure]
@@ -101,7 +98,7 @@ def reproduce_of(facts: Facts) -> list[str]:
         arguments += ["--data-dir", source.data_dir]
     commands = [shlex.join(arguments)]
     if facts.confirmed is not None:
-        finalists = sum(e["kind"] in ("sampled", "enqueued") for e in facts.confirmed["entrants"])
-        seeds = len(facts.confirmed["seeds"])
+        finalists = sum(entrant.kind in ("sampled", "enqueued") for entrant in facts.confirmed.entrants)
+        seeds = len(facts.confirmed.seeds)
         commands.append(f"ratio-hpo confirm {facts.view.name} --top {finalists} --seeds {seeds}")
     return [without_password(command) for command in commands]

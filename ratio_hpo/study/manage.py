@@ -86,7 +86,7 @@ def enqueue(storage: RetryingStorage, name: str | None, params: Params, *, pruna
     return study.study_name, len(view.records)
 
 
-def retry(storage: RetryingStorage, name: str | None, numbers: Sequence[int]) -> tuple[str, dict[int, int]]:
+def retry(storage: RetryingStorage, name: str | None = None, numbers: Sequence[int] = ()) -> tuple[str, dict[int, int]]:
     """Enqueue failed trials again as new trials with the same parameters; each failed trial is retried once.
 
     Args:

@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any
 
 import optuna
+from pydantic import TypeAdapter
 
 from ratio_hpo.core.errors import StudyError
+from ratio_hpo.core.json_format import plain
 from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
 from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import TrialRecord
@@ -20,6 +22,26 @@ from ratio_hpo.study.advice import Advice, read_advice, recommended_trial
 from ratio_hpo.study.create_or_load import ABOUT, IDENTITY, find_study
 from ratio_hpo.surrogate.planned_curve import PlannedCurves
 from ratio_hpo.surrogate.response import Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One reading of `test` by a confirmation.
+
+    Attributes:
+        time: Time of the reading (ISO 8601, UTC).
+        trials: Numbers of the trials of the search that the call confirmed.
+        seeds: Seeds that were complete for every trial.
+        split: `test`; `validation` if a custom objective yields no test scores.
+    """
+
+    time: str
+    trials: tuple[int, ...]
+    seeds: tuple[int, ...]
+    split: str
+
+
+_READING: TypeAdapter[Reading] = TypeAdapter(Reading)
 
 
 @dataclass(frozen=True)
@@ -45,7 +67,7 @@ class StudyView:
     tracked: Mapping[int, str]
     stores: frozenset[str] = frozenset()
     advice: Advice | None = None
-    readings: tuple[Mapping[str, Any], ...] = ()
+    readings: tuple[Reading, ...] = ()
 
     @cached_property
     def recommended(self) -> TrialRecord | None:
@@ -98,6 +120,7 @@ def view_of(storage: RetryingStorage, study: optuna.Study, records: list[TrialRe
     if records is None:
         stored = rec.read_trials(storage, storage.get_study_id_from_name(study.study_name))
         records = [trial.record for trial in stored]
+    reading_keys = sorted(key for key in attributes if key.startswith(READING))
     metadata = ABOUT_JSON.validate_python(attributes[ABOUT])
     metadata = replace(metadata, measure=_measure_of(records, metadata.measure))
     return StudyView(
@@ -108,7 +131,7 @@ def view_of(storage: RetryingStorage, study: optuna.Study, records: list[TrialRe
         identity=attributes[IDENTITY],
         tracked=rec.read_cursor(attributes, metadata.store),
         advice=read_advice(attributes),
-        readings=tuple(attributes[key] for key in sorted(attributes) if key.startswith(READING)),
+        readings=tuple(_READING.validate_python(attributes[key]) for key in reading_keys),
         stores=frozenset(key.split(":")[1] for key in attributes if key.startswith(rec.CURSOR)),
     )
 
@@ -139,10 +162,10 @@ READING = "reading:"
 """Prefix of the attributes that record when a confirmation read `test`, and for what."""
 
 
-def save_reading(storage: RetryingStorage, view: StudyView, content: Mapping[str, Any]) -> None:
+def save_reading(storage: RetryingStorage, view: StudyView, reading: Reading) -> None:
     """Record that a confirmation has read `test`."""
     study_id = storage.get_study_id_from_name(view.name)
-    storage.set_study_user_attr(study_id, f"{READING}{len(view.readings) + 1:05d}", dict(content))
+    storage.set_study_user_attr(study_id, f"{READING}{len(view.readings) + 1:05d}", plain(reading))
 
 
 def save_tracked(storage: RetryingStorage, name: str, store: str, number: int, mark: str) -> None:

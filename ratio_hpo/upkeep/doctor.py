@@ -20,6 +20,7 @@ from ratio_hpo.backends.resources import num_cpus
 from ratio_hpo.core.errors import RatioHpoError
 from ratio_hpo.core.files import in_bytes
 from ratio_hpo.core.fingerprint import Digests
+from ratio_hpo.core.json_format import Result
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.urls import reason_of, shown_url
@@ -43,6 +44,8 @@ EXTRAS = {
 PATIENCE = 5.0
 """Seconds to wait for a lock of another process."""
 
+TRACKING_REMEDY = "check ⟨tracking_uri⟩, the server and its login, or search without tracking"
+
 CHECKPOINTS = 8
 """Number of checkpoints of the base that must fit on the disk."""
 
@@ -53,7 +56,7 @@ class Check:
 
     Attributes:
         name: What was checked.
-        state: Result.
+        state: `ok`, `note` (optional for a search) or `missing` (required).
         detail: Version, size or error.
         remedy: What to do if the state is not `ok`.
     """
@@ -62,6 +65,19 @@ class Check:
     state: State
     detail: str
     remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineReport(Result):
+    """The result of `doctor`.
+
+    Attributes:
+        ok: Whether everything that a search needs is available.
+        checks: The checks.
+    """
+
+    ok: bool
+    checks: tuple[Check, ...]
 
 
 def examine(
@@ -90,11 +106,7 @@ def examine(
         return
     checks = [
         ("storage", lambda: _storage(root, storage), "check ⟨storage⟩, the server and permissions"),
-        (
-            "tracking",
-            lambda: _tracking(root, tracking_uri),
-            "check ⟨tracking_uri⟩, the server and its login, or search without tracking",
-        ),
+        ("tracking", lambda: _tracking(root, tracking_uri), TRACKING_REMEDY),
         ("base", lambda: _base(root, experiment, base), "see the bases in docs/how-to/own-data.md"),
     ]
     answers: dict[str, Check] = {}
@@ -114,19 +126,21 @@ def _versions() -> Iterator[Check]:
     remedy = "" if supported else "install Python 3.11 or newer"
     yield Check("python", "ok" if supported else "missing", platform.python_version(), remedy)
     for name in NEEDED:
-        try:
-            yield Check(name, "ok", version(name))
-        except PackageNotFoundError:
-            yield Check(name, "missing", "not installed", f"pip install {name}")
+        yield _package(name, "", Check(name, "missing", "not installed", f"pip install {name}"))
     yield _run_check("optuna", _optuna, "pip install 'optuna>=5.0,<5.1'")
 
 
 def _extras() -> Iterator[Check]:
     for name, (purpose, remedy) in EXTRAS.items():
-        try:
-            yield Check(name, "ok", f"{version(name)}: {purpose}")
-        except PackageNotFoundError:
-            yield Check(name, "note", f"not installed; only needed for {purpose}", remedy)
+        absent = Check(name, "note", f"not installed; only needed for {purpose}", remedy)
+        yield _package(name, f": {purpose}", absent)
+
+
+def _package(name: str, purpose: str, absent: Check) -> Check:
+    try:
+        return Check(name, "ok", version(name) + purpose)
+    except PackageNotFoundError:
+        return absent
 
 
 def _optuna() -> str:
@@ -182,13 +196,9 @@ def _tracking(root: Path, uri: str | None) -> str:
 
 
 def _base(root: Path, experiment: str, base: str | None) -> str:
-    digests = Digests(RunFolder(root).digests)
-    if base:
-        name, _, revision = base.partition("@")
-        settings = [Setting("base", {"name": name, "revision": revision or None}, "⟨base⟩")]
-    else:
-        settings = []
-    description, checkpoint = kind_of(load_experiment(experiment, settings)).needs(digests)
+    name, _, revision = (base or "").partition("@")
+    settings = [Setting("base", {"name": name, "revision": revision or None}, "⟨base⟩")] if base else []
+    description, checkpoint = kind_of(load_experiment(experiment, settings)).needs(Digests(RunFolder(root).digests))
     needed, free = CHECKPOINTS * checkpoint, shutil.disk_usage(root if root.exists() else Path.cwd()).free
     if free < needed:
         raise OSError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from ratio_hpo.analysis.results import StudyStatus
 from ratio_hpo.analysis.status import status
 from ratio_hpo.core.files import abandoned, entries, files_below, remove
-from ratio_hpo.core.json_format import extended
+from ratio_hpo.core.json_format import Result, extended
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.storage.connect import Storage
 from ratio_hpo.study.checkpoint_retention import kept_points
@@ -61,30 +61,23 @@ def status_with_disk(view: StudyView, folder: RunFolder) -> StatusWithDisk:
 
 def disk_usage(view: StudyView, folder: RunFolder) -> DiskUsage:
     """Return the current disk usage; all zero if the folder is not on this machine."""
-    seen: set[tuple[int, int]] = set()
+    counted: set[tuple[int, int]] = set()
+
+    def new_bytes(path: Path) -> int:
+        """Return the bytes of the files that were not counted before."""
+        sizes = {(state.st_dev, state.st_ino): state.st_size for _, state in files_below(path, hidden=True)}
+        total = sum(size for file, size in sizes.items() if file not in counted)
+        counted.update(sizes)
+        return total
+
     return DiskUsage(
         keep=view.about.keep,
-        stages=_new_bytes(folder.stages, seen),
+        stages=new_bytes(folder.stages),
         stages_budget=view.about.store_bytes,
-        weights=_new_bytes(folder.weights(view.name), seen),
-        items=_new_bytes(folder.items, seen),
-        windows=_new_bytes(folder.windows, seen),
+        weights=new_bytes(folder.weights(view.name)),
+        items=new_bytes(folder.items),
+        windows=new_bytes(folder.windows),
     )
-
-
-def _new_bytes(folder: Path, seen: set[tuple[int, int]]) -> int:
-    """Return the bytes of files that were not counted before."""
-    total = 0
-    for inode, size in _files(folder):
-        if inode not in seen:
-            seen.add(inode)
-            total += size
-    return total
-
-
-def _files(folder: Path) -> Iterator[tuple[tuple[int, int], int]]:
-    for _, state in files_below(folder, hidden=True):
-        yield (state.st_dev, state.st_ino), state.st_size
 
 
 YOUNG = 3600.0
@@ -98,12 +91,52 @@ class Garbage:
     Attributes:
         path: The folder or file.
         why: What it is, and why it is not used.
-        size: Bytes that its deletion frees.
+        bytes: Bytes that its deletion frees.
     """
 
     path: Path
     why: str
-    size: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GarbageReport(Result):
+    """The result of `gc`.
+
+    Attributes:
+        garbage: What is deleted, or would be.
+        bytes: Bytes of all of it.
+        freed_bytes: Bytes that were freed.
+        ended_bytes: Bytes that `--ended` would free in addition.
+        dry_run: Whether nothing was deleted.
+    """
+
+    garbage: tuple[Garbage, ...]
+    bytes: int
+    freed_bytes: int
+    ended_bytes: int
+    dry_run: bool
+
+
+def collect_garbage(
+    storages: Sequence[Storage], folder: RunFolder, *, ended: bool = False, dry_run: bool = False
+) -> GarbageReport:
+    """Delete what no study uses, or only list it.
+
+    Args:
+        storages: All storages whose studies use the run folder.
+        folder: The run folder.
+        ended: Also delete stored stages of ended trials, which only later trials could reuse.
+        dry_run: Delete nothing.
+
+    Raises:
+        ConfigError: A path is given twice, or a study has another format.
+    """
+    garbage = tuple(find_garbage(storages, folder, ended=ended))
+    size = sum(item.bytes for item in garbage)
+    freed = 0 if dry_run else free(garbage, folder)
+    of_ended = 0 if ended else sum(item.bytes for item in find_garbage(storages, folder, ended=True)) - (size - freed)
+    return GarbageReport(garbage=garbage, bytes=size, freed_bytes=freed, ended_bytes=of_ended, dry_run=dry_run)
 
 
 def find_garbage(
@@ -122,16 +155,16 @@ def find_garbage(
     """
     views = [view_study(storage, study.name) for storage in storages for study in list_studies(storage)]
     candidates = [
-        *_stages(views, folder, ended=ended),
+        *_stages(views, folder.stages, ended=ended),
         *_items(views, folder.items),
         *_weights(views, folder.checkpoints),
         *_windows(views, folder.windows),
         *_plots(views, folder.plots),
     ]
     now = time.time()
-    old = [garbage for garbage in candidates if now - _touched(garbage.path) >= young]
-    abandoned_paths = abandoned(folder.root, young)
-    return old + [Garbage(path, "left by a killed process", _size(path)) for path in abandoned_paths]
+    old = [(path, why) for path, why in candidates if now - _touched(path) >= young]
+    old += [(path, "left by a killed process") for path in abandoned(folder.root, young)]
+    return [Garbage(path, why, _size(path)) for path, why in old]
 
 
 def free(garbage: Sequence[Garbage], folder: RunFolder) -> int:
@@ -144,71 +177,66 @@ def free(garbage: Sequence[Garbage], folder: RunFolder) -> int:
                 continue
         else:
             remove(item.path)
-        freed += item.size
+        freed += item.bytes
     return freed
 
 
-def _stages(views: Sequence[StudyView], folder: RunFolder, *, ended: bool) -> Iterator[Garbage]:
+Candidate = tuple[Path, str]
+"""A path that no study uses, and what it is."""
+
+
+def _stages(views: Sequence[StudyView], folder: Path, *, ended: bool) -> Iterator[Candidate]:
     """Yield stored stages that no curve refers to; with `ended`, also those that only ended trials refer to."""
-    points = [
-        (record, name)
-        for view in views
-        for record in view.records
-        for point in record.curve
-        for name in point.checkpoints
-    ]
-    used = {name for record, name in points if not (ended and record.state.finished)}
-    referenced = {name for _, name in points}
+    referenced, used = set[str](), set[str]()
+    for record in (record for view in views for record in view.records):
+        names = {name for point in record.curve for name in point.checkpoints}
+        referenced |= names
+        if not (ended and record.state.finished):
+            used |= names
+    of_ended = referenced - used
     identities = {name.partition("/")[0] for name in referenced}
-    for checkpoint in (checkpoint for stage in entries(folder.stages) for checkpoint in entries(stage)):
+    for checkpoint in (checkpoint for stage in entries(folder) for checkpoint in entries(stage)):
         name = "/".join(checkpoint.parts[-2:])
-        if name in used:
-            continue
-        if name in referenced:
-            why = "a stage of ended trials"
-        else:
-            why = (
-                "a stage at a step that is in no curve"
-                if checkpoint.parent.name in identities
-                else "a stage of no study"
-            )
-        yield Garbage(checkpoint, why, _size(checkpoint))
+        if name in of_ended:
+            yield checkpoint, "a stage of ended trials"
+        elif name not in used:
+            known = checkpoint.parent.name in identities
+            yield checkpoint, "a stage at a step that is in no curve" if known else "a stage of no study"
 
 
-def _items(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
+def _items(views: Sequence[StudyView], folder: Path) -> Iterator[Candidate]:
     """Yield item scores of evaluations that are in no curve."""
     used = {name for view in views for record in view.records for point in record.curve for name in point.item_names}
     for file in (file for stage in entries(folder) for file in entries(stage) if file.suffix == ".parquet"):
         if file.relative_to(folder).with_suffix("").as_posix() not in used:
-            yield Garbage(file, "item scores of no study", _size(file))
+            yield file, "item scores of no study"
 
 
-def _weights(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
+def _weights(views: Sequence[StudyView], folder: Path) -> Iterator[Candidate]:
     """Yield weights of deleted studies and of points that are no longer kept."""
     kept = {view.name: {p.key for p in kept_points(view.records, view.about.keep, view.recommended)} for view in views}
     for study in entries(folder):
         if study.name not in kept:
-            yield Garbage(study, "weights of a deleted study", _size(study))
+            yield study, "weights of a deleted study"
             continue
         for point in entries(study):
             if point.name not in kept[study.name]:
-                yield Garbage(point, "weights of a point that is no longer kept", _size(point))
+                yield point, "weights of a point that is no longer kept"
 
 
-def _windows(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
+def _windows(views: Sequence[StudyView], folder: Path) -> Iterator[Candidate]:
     """Yield tokenised data that no study trains on or is scored on."""
-    used = {print_ for view in views for print_ in view.identity.get("data", {}).values()}
-    scored = {print_ for view in views for print_ in view.about.evaluation_sets}
+    used = {name for view in views for name in (*view.identity.get("data", {}).values(), *view.about.evaluation_sets)}
     for windows in entries(folder):
-        if windows.name not in used and windows.name not in scored:
-            yield Garbage(windows, "tokenised data of no study", _size(windows))
+        if windows.name not in used:
+            yield windows, "tokenised data of no study"
 
 
-def _plots(views: Sequence[StudyView], folder: Path) -> Iterator[Garbage]:
+def _plots(views: Sequence[StudyView], folder: Path) -> Iterator[Candidate]:
     names = {view.name for view in views}
-    for plot in (file for file in entries(folder) if file.suffix == ".png"):
-        if plot.stem.removesuffix("-transfer") not in names:
-            yield Garbage(plot, "a plot of a deleted study", _size(plot))
+    for plot in entries(folder):
+        if plot.suffix == ".png" and plot.stem.removesuffix("-transfer") not in names:
+            yield plot, "a plot of a deleted study"
 
 
 def _size(path: Path) -> int:

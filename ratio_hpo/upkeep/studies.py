@@ -1,8 +1,8 @@
-"""Rename, delete and retry studies, including their weights and MLflow runs."""
+"""Rename and delete studies, including their weights and MLflow runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.files import remove
@@ -76,23 +76,6 @@ def delete(storage: Storage, folder: RunFolder, name: str, tracking_uri: str | N
     remove(folder.weights(name))
     admin.delete_study(storage, name)
     return problem
-
-
-def retry(storage: Storage, name: str | None = None, numbers: Sequence[int] = ()) -> tuple[str, dict[int, int]]:
-    """Queue failed trials again, as new trials with the same parameters; each failed trial at most once.
-
-    Args:
-        storage: Storage of the study.
-        name: Name of the study. None: the study that was used last.
-        numbers: Numbers of failed trials. Empty: all failed trials that did not diverge and were not retried yet.
-
-    Returns:
-        The study's name, and the numbers of new trials by the numbers of failed trials.
-
-    Raises:
-        StudyError: A trial did not fail or was already retried, or trial 0 has to set the target.
-    """
-    return admin.retry(storage, name, numbers)
 
 
 def _in_mlflow(act: Callable[[], object]) -> str | None:

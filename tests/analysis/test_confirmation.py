@@ -11,6 +11,7 @@ import pytest
 
 import ratio_hpo
 from ratio_hpo import Context, Params, Progress, Ratio, StudyError, confirm, load_study, noise, search
+from ratio_hpo.analysis.confirmation_results import Confirmation
 from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.study.snapshot import view_study
 from tests.cli.test_commands import documented
@@ -41,33 +42,34 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def confirmed(root: Path, **options: Any) -> dict[str, Any]:
+def confirmed(root: Path, **options: Any) -> Confirmation:
     return confirm("known", objective=seeded, space=SPACE, root=root, **QUIET, **options)
 
 
 def test_what_is_true_is_confirmed_in_a_plain_sentence(root: Path) -> None:
     told = confirmed(root, top=2, seeds=4)
-    assert set(told) == documented()["confirm"]
-    finalist = told["entrants"][0]
-    assert abs(finalist["ratio"] - 0.7) < 0.25
-    [reference_only] = [each for each in told["against"] if each["baseline"] == "reference_only"]
-    true = true_score(finalist["ratio"]) - true_score(0.0)
-    assert reference_only["claim"]
-    assert reference_only["low"] <= true <= reference_only["high"]
-    assert "English only" in told["sentence"]
-    assert f"{finalist['ratio']:.2f}" in told["sentence"]
-    assert "over 4 seeds" in told["sentence"]
+    assert set(told.to_json()) == documented()["confirm"]
+    finalist = told.entrants[0]
+    assert finalist.ratio is not None
+    assert abs(finalist.ratio - 0.7) < 0.25
+    [reference_only] = [each for each in told.against if each.baseline == "reference_only"]
+    true = true_score(finalist.ratio) - true_score(0.0)
+    assert reference_only.claim
+    assert reference_only.low <= true <= reference_only.high
+    assert "English only" in told.sentence
+    assert f"{finalist.ratio:.2f}" in told.sentence
+    assert "over 4 seeds" in told.sentence
 
 
 def test_the_best_baseline_is_always_named(root: Path) -> None:
     """The best baseline is named even if it is not one of the baselines that a finalist must beat."""
     told = confirmed(root, top=1, seeds=3)
-    best = max(told["entrants"][1:], key=lambda entrant: entrant["score"]["mean"])
-    assert told["against"][0]["trial"] == best["trial"]
-    assert best["label"] in told["sentence"]
-    assert len({each["trial"] for each in told["against"]}) == len(told["against"])
-    for each in told["against"]:
-        assert each["claim"] or f"P = {100 * each['probability']:.1f} %" in told["sentence"]
+    best = max(told.entrants[1:], key=lambda entrant: entrant.score.mean)
+    assert told.against[0].trial == best.trial
+    assert best.label in told.sentence
+    assert len({each.trial for each in told.against}) == len(told.against)
+    for each in told.against:
+        assert each.claim or f"P = {100 * each.probability:.1f} %" in told.sentence
 
 
 def test_every_entrant_has_the_same_fresh_seeds(root: Path) -> None:
@@ -85,19 +87,29 @@ def test_every_entrant_has_the_same_fresh_seeds(root: Path) -> None:
 def test_finalists_and_seeds_grow_and_nothing_is_trained_twice(root: Path) -> None:
     first = confirmed(root, top=1, seeds=2)
     second = confirmed(root, top=2, seeds=3)
-    assert len(second["entrants"]) == len(first["entrants"]) + 1
-    assert second["seeds"] == [1, 2, 3]
+    assert len(second.entrants) == len(first.entrants) + 1
+    assert second.seeds == (1, 2, 3)
     runs = view_study(open_storage(default_url(root)), "known+confirm").records
-    assert len(runs) == 3 * len(second["entrants"])
+    assert len(runs) == 3 * len(second.entrants)
     assert len({(run.replicate_of, run.seed) for run in runs}) == len(runs)
-    assert [len(reading["seeds"]) for reading in second["readings"]] == [2, 3]
+    assert [len(reading.seeds) for reading in second.readings] == [2, 3]
+
+
+def test_a_reading_of_test_is_stored(root: Path) -> None:
+    result = confirmed(root, top=1, seeds=2)
+    storage = open_storage(default_url(root))
+    attributes = storage.get_study_user_attrs(storage.get_study_id_from_name("known+confirm"))
+    assert attributes["reading:00001"] == result.to_json()["readings"][0]
+    assert list(attributes["reading:00001"]) == ["time", "trials", "seeds", "split"]
+    assert view_study(storage, "known+confirm").readings == result.readings
 
 
 def test_noise_is_measured_and_counts_for_the_confirmation(root: Path) -> None:
     floor = noise("known", objective=seeded, space=SPACE, seeds=8, root=root, **QUIET)
-    assert set(floor) == documented()["noise"]
-    assert 0.4 * NOISE < floor["sd"] < 2.0 * NOISE
-    assert floor["smallest_visible"] > floor["sd"]
+    assert set(floor.to_json()) == documented()["noise"]
+    assert 0.4 * NOISE < floor.sd < 2.0 * NOISE
+    assert floor.smallest_visible is not None
+    assert floor.smallest_visible > floor.sd
     trained = len(view_study(open_storage(default_url(root)), "known+confirm").records)
     confirmed(root, top=1, seeds=8)
     assert len(view_study(open_storage(default_url(root)), "known+confirm").records) <= trained + 8
@@ -111,8 +123,8 @@ def test_without_a_difference_it_says_so(tmp_path: Path) -> None:
 
     search(level, SPACE, rungs=[100], trials=5, study="level", root=tmp_path, **QUIET)
     told = confirm("level", objective=level, space=SPACE, top=1, seeds=3, root=tmp_path, **QUIET)
-    assert not any(each["claim"] for each in told["against"])
-    assert "no difference that this budget can see" in told["sentence"]
+    assert not any(each.claim for each in told.against)
+    assert "no difference that this budget can see" in told.sentence
 
 
 def test_a_confirmation_is_work_on_its_study(root: Path) -> None:
@@ -149,13 +161,13 @@ def test_a_failed_replicate_is_retried_and_then_counts(root: Path) -> None:
 
     fragile.__module__, fragile.__qualname__ = seeded.__module__, seeded.__qualname__
     told = confirm("known", objective=fragile, space=SPACE, top=1, seeds=3, root=root, **QUIET)
-    assert (told["missing"], told["seeds"]) == (1, [1, 3])
+    assert (told.missing, told.seeds) == (1, (1, 3))
     broken = False
-    from ratio_hpo.upkeep.studies import retry
+    from ratio_hpo.study.manage import retry
 
     retry(open_storage(default_url(root)), "known+confirm")
     told = confirm("known", objective=fragile, space=SPACE, top=1, seeds=3, root=root, **QUIET)
-    assert (told["missing"], told["seeds"]) == (0, [1, 2, 3])
+    assert (told.missing, told.seeds) == (0, (1, 2, 3))
 
 
 def test_a_confirmation_goes_with_its_study(root: Path) -> None:
@@ -180,4 +192,4 @@ def test_the_report_in_mlflow_has_the_answer(tmp_path: Path) -> None:
     assert "Not confirmed" in pages[0].read_text()
     told = confirm("known", objective=seeded, space=SPACE, top=1, seeds=2, root=tmp_path, **quiet)
     assert list((tmp_path / "artifacts").rglob("report.html")) == pages  # the confirmation's run has no report
-    assert told["sentence"].split(",")[0] in pages[0].read_text()
+    assert told.sentence.split(",")[0] in pages[0].read_text()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from numpy.typing import ArrayLike
 
+from ratio_hpo.analysis.confirmation_results import Confirmation, Noise
 from ratio_hpo.analysis.mixtures import label
 from ratio_hpo.analysis.model_queries import ModelQueries
 from ratio_hpo.analysis.recommend import Recommendation, advice_of, recommend
@@ -50,13 +51,13 @@ class Facts:
 
     Attributes:
         view: The study.
-        confirmed: The output of `confirm --json`; None if the study is not confirmed.
-        noise: The output of `noise --json`; None if the noise is not measured.
+        confirmed: The result of `confirm`; None if the study is not confirmed.
+        noise: The result of `noise`; None if the noise is not measured.
     """
 
     view: StudyView
-    confirmed: Mapping[str, Any] | None = None
-    noise: Mapping[str, Any] | None = None
+    confirmed: Confirmation | None = None
+    noise: Noise | None = None
     _tips: dict[str, list[str]] = field(default_factory=dict)
 
     @property

@@ -161,14 +161,14 @@ def _no_ratio(facts: Facts) -> str | None:
 def _gains(facts: Facts) -> list[tuple[str, str, float, float | None, float | None]]:
     """Return language, baseline, gain, and the gain's 95 % interval if it is confirmed."""
     gains = []
-    if facts.confirmed is not None and facts.confirmed["finalist"] is not None:
-        rivals = {entry["trial"]: entry["label"] for entry in facts.confirmed["against"]}
-        for pair in facts.confirmed["pairs"]:
-            if pair["first"] == facts.confirmed["finalist"] and pair["second"] in rivals:
-                for name, difference in {**pair["by_language"], "mean": pair}.items():
-                    gains.append(
-                        (name, rivals[pair["second"]], difference["mean"], difference["low"], difference["high"])
-                    )
+    if facts.confirmed is not None and facts.confirmed.finalist is not None:
+        rivals = {rival.trial: rival.label for rival in facts.confirmed.against}
+        for pair in facts.confirmed.pairs:
+            if pair.first == facts.confirmed.finalist and pair.second in rivals:
+                gains += [
+                    (name, rivals[pair.second], difference.mean, difference.low, difference.high)
+                    for name, difference in {**pair.by_language, "mean": pair}.items()
+                ]
         return gains
     if facts.recommended is None:
         return []
