@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.data.examples import Asked, Mined, Question, group_of
@@ -13,9 +14,18 @@ from ratio_hpo.data.formats.base import Format, Records
 from ratio_hpo.data.formats.files import json_lines, numbered_lines
 from ratio_hpo.data.formats.rows import encodable, id_of, text_of
 from ratio_hpo.data.formats.squad import checked_question, squad_records
-from ratio_hpo.data.report import Report
+from ratio_hpo.data.report import BadRecord, Report
 
 DEVELOPMENT = ("dev", "training", "train", "sample")
+
+
+class _Line(NamedTuple):
+    """A line of a bitext, as fields separated by tabs; `mates` are the ids of its translations."""
+
+    fields: list[str]
+    english: bool
+    development: bool
+    mates: tuple[str, ...]
 
 
 def _read_bucc(path: Path, report: Report) -> Records:
@@ -37,16 +47,10 @@ def _read_bucc(path: Path, report: Report) -> Records:
             else:
                 report.drop(f"{prefix.name}.gold {where}", f"{len(fields)} fields, not 2")
         for ending in (language, ".en"):
+            english = ending == ".en"
             for where, fields in _fields(_named(prefix, ending)):
-                yield (
-                    f"{prefix.name}{ending} {where}",
-                    {
-                        "fields": fields,
-                        "english": ending == ".en",
-                        "development": is_development,
-                        "mates": tuple(dict.fromkeys(gold.get(fields[0].strip(), ()))) if ending != ".en" else (),
-                    },
-                )
+                mates = () if english else tuple(dict.fromkeys(gold.get(fields[0].strip(), ())))
+                yield f"{prefix.name}{ending} {where}", _Line(fields, english, is_development, mates)
 
 
 def _named(prefix: Path, ending: str) -> Path:
@@ -57,22 +61,20 @@ def _fields(path: Path) -> list[tuple[str, list[str]]]:
     return [(f"line {number}", line.split("\t")) for number, line in numbered_lines(path)]
 
 
-def _parse_bucc(where: str, record: dict[str, Any], report: Report) -> Mined | None:
-    fields = record["fields"]
-    if len(fields) != 2 or not fields[0].strip() or not fields[1].strip():
-        report.drop(where, "not an id and a sentence separated by a tab")
-        return None
-    if not encodable(fields[1]):
-        report.drop(where, "the sentence is not valid Unicode")
-        return None
-    side = f"{'dev' if record['development'] else 'set'}:{'en' if record['english'] else 'xx'}"
+def _parse_bucc(where: str, record: _Line, report: Report) -> Mined:
+    if len(record.fields) != 2 or not all(field.strip() for field in record.fields):
+        raise BadRecord("not an id and a sentence separated by a tab")
+    identifier, text = record.fields
+    if not encodable(text):
+        raise BadRecord("the sentence is not valid Unicode")
+    part = "dev" if record.development else "set"
     return Mined(
-        id=f"{side}:{fields[0].strip()}",
-        group=group_of(fields[1]),
-        text=fields[1].strip(),
-        english=record["english"],
-        development=record["development"],
-        mates=tuple(f"{side[:4]}en:{mate}" for mate in record["mates"]),
+        id=f"{part}:{'en' if record.english else 'xx'}:{identifier.strip()}",
+        group=group_of(text),
+        text=text.strip(),
+        english=record.english,
+        development=record.development,
+        mates=tuple(f"{part}:en:{mate}" for mate in record.mates),
     )
 
 
@@ -96,32 +98,24 @@ def sentence_breaks(text: str) -> Breaks:
     return [match.span() for match in SENTENCE.finditer(text)]
 
 
-def _read_lareqa(path: Path, report: Report) -> Records:
-    return squad_records(path, report, keep=("sentence_breaks",))
-
-
-def _parse_lareqa(where: str, record: dict[str, Any], report: Report) -> Asked | None:
+def _parse_lareqa(where: str, record: Mapping[str, object], report: Report) -> Asked:
     question = checked_question(where, record, report)
-    if question is None:
-        return None
     breaks = record.get("sentence_breaks")
     if not isinstance(breaks, list) or not all(_is_span(span, len(question.context)) for span in breaks):
-        report.drop(where, "no valid sentence_breaks within the context")
-        return None
-    return _asked(where, question, [(begin, end) for begin, end in breaks], report)
+        raise BadRecord("no valid sentence_breaks within the context")
+    return _asked(question, [(begin, end) for begin, end in breaks])
 
 
-def _parse_cut(where: str, record: dict[str, Any], report: Report) -> Asked | None:
+def _parse_cut(where: str, record: Mapping[str, object], report: Report) -> Asked:
     question = checked_question(where, record, report)
-    return None if question is None else _asked(where, question, sentence_breaks(question.context), report)
+    return _asked(question, sentence_breaks(question.context))
 
 
-def _asked(where: str, question: Question, breaks: Breaks, report: Report) -> Asked | None:
+def _asked(question: Question, breaks: Breaks) -> Asked:
     start = question.answers[0].start
     answer = next((k for k, (begin, end) in enumerate(breaks) if begin <= start < end), None)
     if answer is None:
-        report.drop(where, "no sentence contains the start of the answer")
-        return None
+        raise BadRecord("no sentence contains the start of the answer")
     return Asked(
         id=question.id,
         group=group_of(question.context),
@@ -148,7 +142,7 @@ def _is_span(span: Any, length: int) -> bool:
 
 LAREQA = Format(
     tasks=("lareqa",),
-    records=_read_lareqa,
+    records=partial(squad_records, keep=("sentence_breaks",)),
     parse=_parse_lareqa,
     form="SQuAD JSON with sentence_breaks in each paragraph",
 )
@@ -167,9 +161,7 @@ def _read_mewsli(path: Path, report: Report) -> Records:
     entities: dict[str, str] = {}
     named: set[str] = set()
     for where, record in json_lines(path, report):
-        if not isinstance(record, dict):
-            report.drop(where, "not a record")
-        elif "contextual_mention" in record:
+        if "contextual_mention" in record:
             pair = record["contextual_mention"]
             yield where, {**_mention_fields(pair), "entity": _description(record.get("entity"))}
         else:
@@ -186,30 +178,24 @@ def _read_mewsli(path: Path, report: Report) -> Records:
             yield f"{ENTITIES} {name}", {"found": name, "entity": description}
 
 
-def _parse_mewsli(where: str, record: dict[str, Any], report: Report) -> Asked | None:
-    description = text_of(record, ("entity",), where, report)
-    if description is None:
-        return None
+def _parse_mewsli(where: str, record: Mapping[str, object], report: Report) -> Asked:
+    description = text_of(record, "entity")
     if "found" in record:
         name = str(record["found"])
         return Asked(id=name, group=name, question="", context="", candidates=(description,), answer=None)
     context, mention = record.get("context"), record.get("mention")
     text = context.get("text") if isinstance(context, dict) else None
     if not isinstance(context, dict) or not isinstance(text, str) or not text.strip() or not encodable(text):
-        report.drop(where, "the context has no text (get-mewsli-x.sh adds it)")
-        return None
+        raise BadRecord("the context has no text (get-mewsli-x.sh adds it)")
     span = mention.get("mention_span") if isinstance(mention, dict) else None
     offsets = _span(span, len(text))
     if not isinstance(mention, dict) or not isinstance(span, dict) or offsets is None:
-        report.drop(where, "no mention_span within the text")
-        return None
+        raise BadRecord("no mention_span within the text")
     if text[offsets[0] : offsets[1]] != span.get("text"):
-        report.drop(where, "mention_span does not match the text")
-        return None
+        raise BadRecord("mention_span does not match the text")
     identifier, document = id_of(mention, "example_id"), str(context.get("document_id") or where)
     if not encodable(identifier) or not encodable(document):
-        report.drop(where, "an id is not valid Unicode")
-        return None
+        raise BadRecord("an id is not valid Unicode")
     sentence = _sentence(context.get("sentence_spans"), offsets, len(text))
     return Asked(
         id=identifier,
@@ -222,7 +208,7 @@ def _parse_mewsli(where: str, record: dict[str, Any], report: Report) -> Asked |
     )
 
 
-def _mention_fields(pair: Any) -> Mapping[str, Any]:
+def _mention_fields(pair: object) -> dict[str, object]:
     return {"context": pair.get("context"), "mention": pair.get("mention")} if isinstance(pair, dict) else {}
 
 

@@ -5,8 +5,6 @@ loads neither PyTorch nor transformers.
 """
 
 from ratio_hpo.data.tasks.base import (
-    CLASSIFIER,
-    TAGGER,
     Batch,
     Drawn,
     Head,
@@ -20,17 +18,10 @@ from ratio_hpo.data.tasks.base import (
     Vocabulary,
 )
 from ratio_hpo.data.tasks.choice import ChoiceSettings, MultipleChoice
-from ratio_hpo.data.tasks.classification import PairClassification, PairSettings
-from ratio_hpo.data.tasks.registry import (
-    TASKS,
-    head_name,
-    kind_of_task,
-    make_task,
-    parse_settings,
-    register_task,
-)
+from ratio_hpo.data.tasks.classification import CLASSIFIER, PairClassification, PairSettings
+from ratio_hpo.data.tasks.registry import TASKS, head_name, kind_of_task, make_task, parse_settings, register_task
 from ratio_hpo.data.tasks.rows import plain_mean
-from ratio_hpo.data.tasks.tagging import Tagging, TagSettings
+from ratio_hpo.data.tasks.tagging import TAGGER, Tagging, TagSettings
 
 __all__ = [
     "CLASSIFIER",

@@ -35,8 +35,6 @@ ItemScores = tuple[NDArray[np.float64], NDArray[np.float64]]
 Measures = Mapping[str, ItemScores]
 """Item scores by name of the measure."""
 
-CLASSIFIER, TAGGER = "AutoModelForSequenceClassification", "AutoModelForTokenClassification"
-
 ENCODER = "AutoModel"
 """No separate head: training updates the encoder only."""
 

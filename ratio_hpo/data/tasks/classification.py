@@ -10,34 +10,14 @@ from numpy.typing import NDArray
 
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.data.examples import Pair
-from ratio_hpo.data.tasks.base import (
-    CLASSIFIER,
-    Batch,
-    Drawn,
-    Measures,
-    Outputs,
-    Scores,
-    Task,
-    TaskKind,
-    TaskSettings,
-    Vocabulary,
-)
-from ratio_hpo.data.tasks.rows import (
-    cross_entropy,
-    integers,
-    integers_of,
-    label_tensor,
-    padded,
-    pair_rows,
-    plain_mean,
-    row_columns,
-    rows_of,
-    scores_of,
-)
+from ratio_hpo.data.tasks import rows
+from ratio_hpo.data.tasks.base import Batch, Drawn, Measures, Outputs, Scores, Task, TaskKind, TaskSettings, Vocabulary
 from ratio_hpo.data.windows import Columns, WindowSet
 
 if TYPE_CHECKING:
     import torch
+
+CLASSIFIER = "AutoModelForSequenceClassification"
 
 Labels = NDArray[np.signedinteger[Any]]
 """Index of the label of each item [items]."""
@@ -54,11 +34,11 @@ class Classification(Task):
         order = sorted(outputs)
         predicted = np.array([int(outputs[index]["label"]) for index in order])
         measures = self.measures(predicted, windows.columns["label"][np.array(order)])
-        return [scores_of(windows, language, split, measures)]
+        return [rows.scores_of(windows, language, split, measures)]
 
     def measures(self, predicted: Labels, gold: Labels) -> Measures:
         """Return the item scores by measure, from the indices of the predicted and the gold labels [items]."""
-        return {"accuracy": plain_mean(predicted == gold)}
+        return {"accuracy": rows.plain_mean(predicted == gold)}
 
 
 class PairClassification(Classification):
@@ -71,22 +51,23 @@ class PairClassification(Classification):
         return tuple(sorted({example.label for example in examples}))
 
     def encode(self, examples: Sequence[Pair], tokenizer: Any) -> Columns:
-        ids, seconds = pair_rows(
+        ids, seconds = rows.pair_rows(
             [e.first for e in examples], [e.second for e in examples], tokenizer, self.settings.max_length
         )
         labels = [self._index(example) for example in examples]
-        return row_columns(ids, range(len(examples))) | {"second": integers(seconds), "label": integers(labels)}
+        columns = rows.columns(ids, range(len(examples)))
+        return columns | {"second": rows.integers(seconds), "label": rows.integers(labels)}
 
     def describe(self, example: Pair) -> int:
         return self._index(example)
 
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
-        batch = padded(rows_of(chosen), vocabulary, integers_of(chosen, "second"))
-        return batch | {"labels": label_tensor(integers_of(chosen, "label"))}
+        batch = rows.padded(rows.tokens_of(chosen), vocabulary, rows.integers_of(chosen, "second"))
+        return batch | {"labels": rows.label_tensor(rows.integers_of(chosen, "label"))}
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Return the cross-entropy of each pair [windows]."""
-        return cross_entropy(outputs.logits.float(), batch["labels"])
+        return rows.cross_entropy(outputs.logits.float(), batch["labels"])
 
     def reduce(self, outputs: Any, batch: Batch) -> Batch:
         return {"label": outputs.logits.argmax(-1)}

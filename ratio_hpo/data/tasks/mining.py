@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ratio_hpo.data.examples import Mined, Placed, Translation
+from ratio_hpo.data.tasks import rows
 from ratio_hpo.data.tasks.base import ItemScores, Outputs, Scores, TaskKind
 from ratio_hpo.data.tasks.retrieval import Embedding, RetrievalSettings, vectors_of
-from ratio_hpo.data.tasks.rows import integers, plain_mean, row_columns, scores_of, single_rows
 from ratio_hpo.data.windows import Columns, WindowSet
 from ratio_hpo.metrics.retrieval import Candidate, best_threshold, extracted, mine, nearest, texts_in_order
 
@@ -19,20 +19,20 @@ from ratio_hpo.metrics.retrieval import Candidate, best_threshold, extracted, mi
 class Tatoeba(Embedding):
     """Translation retrieval; each side of a pair is a window. English sentences outside the split are not embedded."""
 
+    examples = Translation
+
     def encode(self, examples: Sequence[Placed], tokenizer: Any) -> Columns:
         texts: list[str] = []
         items: list[int] = []
         sides: list[int] = []
         for item, placed in enumerate(examples):
-            pair = placed.example
-            if not isinstance(pair, Translation):
-                raise TypeError(f"tatoeba needs Translation examples, not {type(pair).__name__}; use a tatoeba corpus")
+            pair = self.example_of(placed)
             pair_texts = [pair.text, pair.english] if placed.split else [pair.text]
             texts += pair_texts
             items += [item] * len(pair_texts)
             sides += range(len(pair_texts))
-        columns = row_columns(single_rows(texts, tokenizer, self.settings.max_length), items)
-        return columns | {"english": integers(sides)}
+        columns = rows.columns(rows.single_rows(texts, tokenizer, self.settings.max_length), items)
+        return columns | {"english": rows.integers(sides)}
 
     def describe(self, example: Placed) -> dict[str, str]:
         return {"language": example.language, "split": example.split}
@@ -50,20 +50,22 @@ class Tatoeba(Embedding):
                     in_language & english & np.array([metadata[item]["split"] == split_name for item in items])
                 )
                 correct = items[index[nearest(vectors[queries], vectors[index])]] == items[queries]
-                measures = {"accuracy": plain_mean(correct)}
-                scores.append(scores_of(windows, code, split_name, measures, items[queries]))
+                measures = {"accuracy": rows.plain_mean(correct)}
+                scores.append(rows.scores_of(windows, code, split_name, measures, items[queries]))
         return scores
 
 
 class Mining(Embedding):
     """Mining of translation pairs; each sentence is one window."""
 
+    examples = Mined
+
     def encode(self, examples: Sequence[Placed], tokenizer: Any) -> Columns:
-        texts = [_sentence(placed).text for placed in examples]
-        return row_columns(single_rows(texts, tokenizer, self.settings.max_length), range(len(examples)))
+        texts = [self.example_of(placed).text for placed in examples]
+        return rows.columns(rows.single_rows(texts, tokenizer, self.settings.max_length), range(len(examples)))
 
     def describe(self, example: Placed) -> dict[str, object]:
-        sentence = _sentence(example)
+        sentence: Mined = self.example_of(example)
         return {
             "language": example.language,
             "split": example.split,
@@ -87,7 +89,7 @@ class Mining(Embedding):
             for split_name in sorted({sentence.split for sentence in tested} - {""}):
                 sources = [s for s in tested if s.split == split_name and not s.english]
                 measures = _measures(sources, pairs)
-                scores.append(scores_of(windows, code, split_name, measures, [s.item for s in sources]))
+                scores.append(rows.scores_of(windows, code, split_name, measures, [s.item for s in sources]))
         return scores
 
 
@@ -119,18 +121,12 @@ def _measures(sources: Sequence[_Sentence], extracted_pairs: set[tuple[str, str]
     }
 
 
-def _sentence(placed: Placed) -> Mined:
-    if not isinstance(placed.example, Mined):
-        raise TypeError(f"bucc needs `Mined` examples, but got {type(placed.example).__name__}; use a bucc corpus")
-    return placed.example
-
-
 def _candidates(sentences: Sequence[_Sentence], vectors: NDArray[np.float32]) -> list[Candidate]:
     sources = {s.id: s.text for s in sentences if not s.english}
     english = {s.id: s.text for s in sentences if s.english}
     items = {(s.english, s.text): s.item for s in sentences}
-    rows = [[items[side is english, text] for text in texts_in_order(side)] for side in (sources, english)]
-    return mine(sources, english, {"sources": vectors[rows[0]], "english": vectors[rows[1]]})
+    order = [[items[side is english, text] for text in texts_in_order(side)] for side in (sources, english)]
+    return mine(sources, english, {"sources": vectors[order[0]], "english": vectors[order[1]]})
 
 
 TATOEBA = TaskKind(implementation=Tatoeba, settings=RetrievalSettings, on_layer=True)

@@ -16,8 +16,8 @@ from pydantic import Field
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.yaml import Real
 from ratio_hpo.data.examples import Line
+from ratio_hpo.data.tasks import rows
 from ratio_hpo.data.tasks.base import Batch, Drawn, Task, TaskKind, TaskSettings, Vocabulary
-from ratio_hpo.data.tasks.rows import CHUNK, NONE, padded, right_padded, row_columns, rows_of, surroundings, token_loss
 from ratio_hpo.data.windows import Columns
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ class MaskedLanguageModelling(Task):
 
     def encode(self, examples: Sequence[Line], tokenizer: Any) -> Columns:
         """Concatenate the lines and cut them into blocks; `item` is the line in which a block begins."""
-        before, after = surroundings(tokenizer)
+        before, after = rows.surroundings(tokenizer)
         room = self.settings.max_length - len(before) - len(after)
         stream: list[int] = []
         starts: list[int] = []
         owners: list[int] = []
-        for begin in range(0, len(examples), CHUNK):
-            part = [example.text for example in examples[begin : begin + CHUNK]]
+        for begin in range(0, len(examples), rows.CHUNK):
+            part = [example.text for example in examples[begin : begin + rows.CHUNK]]
             encoded = tokenizer(part, add_special_tokens=False, verbose=False)
             for k, ids in enumerate(encoded["input_ids"]):
                 words = encoded.word_ids(k)
@@ -58,16 +58,16 @@ class MaskedLanguageModelling(Task):
                 starts += [int(word is None or j == 0 or word != words[j - 1]) for j, word in enumerate(words)]
                 owners += [begin + k] * len(ids)
         blocks = range(0, len(stream), room)
-        columns = row_columns([[*before, *stream[k : k + room], *after] for k in blocks], [owners[k] for k in blocks])
+        columns = rows.columns([[*before, *stream[k : k + room], *after] for k in blocks], [owners[k] for k in blocks])
         return columns | {"starts": [[*[0] * len(before), *starts[k : k + room], *[0] * len(after)] for k in blocks]}
 
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
-        rows, labels = [], []
-        for drawn, row in zip(chosen, rows_of(chosen), strict=True):
+        masked_rows, labels = [], []
+        for drawn, row in zip(chosen, rows.tokens_of(chosen), strict=True):
             masked_row, row_labels = self.mask(row, drawn.windows.of("starts", drawn.index), drawn.place, vocabulary)
-            rows.append(masked_row)
+            masked_rows.append(masked_row)
             labels.append(row_labels)
-        return padded(rows, vocabulary) | {"labels": right_padded(labels, NONE)}
+        return rows.padded(masked_rows, vocabulary) | {"labels": rows.right_padded(labels, rows.NONE)}
 
     def mask(
         self, row: NDArray[Any], starts: NDArray[Any], place: tuple[int, str, int] | None, vocabulary: Vocabulary
@@ -88,7 +88,7 @@ class MaskedLanguageModelling(Task):
         chosen = maskable & (draws[0] < self.settings.rate)
         if self.settings.whole_words:
             chosen = _whole_words(maskable, starts, draws[0], self.settings.rate)
-        masked_row, labels = row.copy(), np.where(chosen, row, NONE)
+        masked_row, labels = row.copy(), np.where(chosen, row, rows.NONE)
         masked_row[chosen & (draws[1] < MASKED)] = vocabulary.mask
         replaced = chosen & (draws[1] >= MASKED) & (draws[1] < RANDOM)
         masked_row[replaced] = random_tokens[replaced]
@@ -96,11 +96,11 @@ class MaskedLanguageModelling(Task):
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Return the mean cross-entropy over the chosen tokens of each window [windows]; 0 if none was chosen."""
-        return token_loss(outputs, batch["labels"])
+        return rows.token_loss(outputs, batch["labels"])
 
     def watch(self, outputs: Any, batch: Batch) -> Mapping[str, tuple[float, float]]:
         """Return the number of chosen tokens that were predicted correctly, and the number of chosen tokens."""
-        chosen = batch["labels"] != NONE
+        chosen = batch["labels"] != rows.NONE
         correct = outputs.logits.detach()[chosen].argmax(-1) == batch["labels"][chosen]
         return {"masked_accuracy": (float(correct.sum()), float(chosen.sum()))}
 

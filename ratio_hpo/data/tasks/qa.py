@@ -17,21 +17,8 @@ from pydantic import Field, model_validator
 from ratio_hpo.core.yaml import Real, Whole
 from ratio_hpo.data.examples import Question
 from ratio_hpo.data.offsets import covered, trimmed, with_marks
+from ratio_hpo.data.tasks import rows
 from ratio_hpo.data.tasks.base import Batch, Drawn, Outputs, Scores, Task, TaskKind, TaskSettings, Vocabulary
-from ratio_hpo.data.tasks.rows import (
-    CHUNK,
-    Ids,
-    cross_entropy,
-    integers,
-    integers_of,
-    label_tensor,
-    padded,
-    plain_mean,
-    row_columns,
-    rows_of,
-    scores_of,
-    spans_of,
-)
 from ratio_hpo.data.windows import Columns, WindowSet
 from ratio_hpo.metrics import mlqa, squad, squad2
 
@@ -92,11 +79,11 @@ class QuestionAnswering(Task):
     examples = Question
 
     def encode(self, examples: Sequence[Question], tokenizer: Any) -> Columns:
-        ids: list[Ids] = []
-        offsets: list[Ids] = []
-        rows: dict[str, list[int]] = {key: [] for key in ("item", "first", "last", "start", "end")}
-        for begin in range(0, len(examples), CHUNK):
-            part = examples[begin : begin + CHUNK]
+        ids: list[rows.Ids] = []
+        offsets: list[rows.Ids] = []
+        values_of: dict[str, list[int]] = {key: [] for key in ("item", "first", "last", "start", "end")}
+        for begin in range(0, len(examples), rows.CHUNK):
+            part = examples[begin : begin + rows.CHUNK]
             encoded = tokenizer(
                 _shortened([q.question.strip() for q in part], tokenizer, self.settings.question_tokens),
                 [q.context for q in part],
@@ -121,25 +108,25 @@ class QuestionAnswering(Task):
                 ids.append(np.asarray(encoded["input_ids"][k], dtype=np.int32))
                 offsets.append(spans.reshape(-1))
                 values = (begin + sample, first, last, start, end)
-                for key, value in zip(rows, values, strict=True):
-                    rows[key].append(value)
-        columns = row_columns(ids, rows.pop("item"))
+                for key, value in zip(values_of, values, strict=True):
+                    values_of[key].append(value)
+        columns = rows.columns(ids, values_of.pop("item"))
         columns["offsets"] = offsets
-        return columns | {key: integers(values) for key, values in rows.items()}
+        return columns | {key: rows.integers(values) for key, values in values_of.items()}
 
     def describe(self, example: Question) -> dict[str, object]:
         return {"context": example.context, "answers": [answer.text for answer in example.answers]}
 
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
-        labels = {key: label_tensor(integers_of(chosen, key)) for key in ("start", "end")}
-        return padded(rows_of(chosen), vocabulary, integers_of(chosen, "first")) | labels
+        labels = {key: rows.label_tensor(rows.integers_of(chosen, key)) for key in ("start", "end")}
+        return rows.padded(rows.tokens_of(chosen), vocabulary, rows.integers_of(chosen, "first")) | labels
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Return the mean cross-entropy of the start and the end of each window [batch]."""
         masked = batch["attention_mask"] == 0
         start = outputs.start_logits.float().masked_fill(masked, -1e9)
         end = outputs.end_logits.float().masked_fill(masked, -1e9)
-        return (cross_entropy(start, batch["start"]) + cross_entropy(end, batch["end"])) / 2
+        return (rows.cross_entropy(start, batch["start"]) + rows.cross_entropy(end, batch["end"])) / 2
 
     def reduce(self, outputs: Any, batch: Batch) -> Batch:
         return {"start": outputs.start_logits.float(), "end": outputs.end_logits.float()}
@@ -169,7 +156,7 @@ class QuestionAnswering(Task):
         scorer = SCORERS[self.rule or "squad"]
         question_scores = squad.question_scores(self.predict(windows, outputs), golds, language, scorer)
         f1, exact = zip(*question_scores, strict=True)
-        return [scores_of(windows, language, split, {"f1": plain_mean(f1), "em": plain_mean(exact)})]
+        return [rows.scores_of(windows, language, split, {"f1": rows.plain_mean(f1), "em": rows.plain_mean(exact)})]
 
 
 QA = TaskKind(
@@ -198,10 +185,10 @@ def _best_span(start: Any, end: Any, first: int, last: int, longest: int) -> tup
 
 
 def _covered_characters(
-    questions: Sequence[Question], samples: Sequence[int], spans: Sequence[Ids], inside: Sequence[list[int]]
+    questions: Sequence[Question], samples: Sequence[int], spans: Sequence[rows.Ids], inside: Sequence[list[int]]
 ) -> list[NDArray[np.bool_]]:
     """Return which characters of each passage are covered by a token in any of its windows."""
-    window_spans: list[list[Ids]] = [[] for _ in questions]
+    window_spans: list[list[rows.Ids]] = [[] for _ in questions]
     for sample, window, positions in zip(samples, spans, inside, strict=True):
         window_spans[sample].append(window[positions])
     return [
@@ -232,7 +219,7 @@ def _shortened(questions: list[str], tokenizer: Any, max_tokens: int) -> list[st
     """Cut questions after `max_tokens` tokens."""
     return [
         text if len(spans) <= max_tokens else text[: _end_of_tokens(text, spans, max_tokens)]
-        for text, spans in zip(questions, spans_of(questions, tokenizer), strict=True)
+        for text, spans in zip(questions, rows.spans_of(questions, tokenizer), strict=True)
     ]
 
 

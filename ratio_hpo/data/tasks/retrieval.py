@@ -10,19 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ratio_hpo.core.yaml import Real, Whole
-from ratio_hpo.data.examples import Asked, Placed
+from ratio_hpo.data.examples import Asked, Example, Placed
+from ratio_hpo.data.tasks import rows
 from ratio_hpo.data.tasks.base import ENCODER, Batch, Drawn, Outputs, Scores, Task, TaskKind, TaskSettings, Vocabulary
-from ratio_hpo.data.tasks.rows import (
-    cross_entropy,
-    integers,
-    label_tensor,
-    padded,
-    plain_mean,
-    row_columns,
-    rows_of,
-    scores_of,
-    single_rows,
-)
 from ratio_hpo.data.windows import LENGTHS, Columns, WindowSet
 from ratio_hpo.metrics.retrieval import average_precisions
 
@@ -62,10 +52,20 @@ class DualEncoderSettings(RetrievalSettings):
 class Embedding(Task):
     """Embedding of texts; each text is one window, and its vector is pooled from one layer."""
 
-    examples = Placed
+    def example_of(self, placed: Example) -> Any:
+        """Return an example of a retrieval set without its role.
+
+        Raises:
+            TypeError: if it is of another class.
+        """
+        example = placed.example if isinstance(placed, Placed) else placed
+        if not isinstance(example, self.examples):
+            needed, actual = self.examples.__name__, type(example).__name__
+            raise TypeError(f"task {self.name} needs {needed} examples, but got {actual}; use another corpus")
+        return example
 
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
-        return padded(rows_of(chosen), vocabulary)
+        return rows.padded(rows.tokens_of(chosen), vocabulary)
 
     def inputs(self, batch: Batch) -> dict[str, Any]:
         return {**super().inputs(batch), "output_hidden_states": True}
@@ -102,7 +102,7 @@ class QuestionRetrieval(Embedding):
         later_first: whether the later of two equally near candidates ranks first, as in the LAReQA evaluation script.
     """
 
-    settings: DualEncoderSettings
+    examples = Asked
     in_batch = True
     most_question: ClassVar[int]
     most_candidate: ClassVar[int]
@@ -113,19 +113,19 @@ class QuestionRetrieval(Embedding):
         placed = [example for example in examples if isinstance(example, Placed)]
         if placed:
             return self._encode_scored(placed, tokenizer)
-        return self._encode_trained([_check_asked(example) for example in examples], tokenizer)
+        return self._encode_trained([self.example_of(example) for example in examples], tokenizer)
 
     def describe(self, example: Placed | Asked) -> dict[str, str] | None:
         return {"language": example.language, "split": example.split} if isinstance(example, Placed) else None
 
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
-        batch = padded(rows_of(chosen), vocabulary)
+        batch = rows.padded(rows.tokens_of(chosen), vocabulary)
         if LENGTHS not in chosen[0].windows.lists:
             return batch
         answers = [drawn.windows.columns["candidate"][drawn.index] for drawn in chosen]
         sets = [drawn.windows.folder for drawn in chosen]
         numbers = {key: k for k, key in enumerate(dict.fromkeys(zip(sets, answers, strict=True)))}
-        return batch | {"labels": label_tensor([numbers[key] for key in zip(sets, answers, strict=True)])}
+        return batch | {"labels": rows.label_tensor([numbers[key] for key in zip(sets, answers, strict=True)])}
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Return the cross-entropy of each question over the batch's distinct candidates [windows]."""
@@ -136,7 +136,7 @@ class QuestionRetrieval(Embedding):
         labels = batch["labels"]
         diagonal = torch.arange(len(labels), device=labels.device)
         repeated = (labels[:, None] == labels[None, :]) & (diagonal[:, None] != diagonal[None, :])
-        return cross_entropy(logits.masked_fill(repeated, float("-inf")), diagonal)
+        return rows.cross_entropy(logits.masked_fill(repeated, float("-inf")), diagonal)
 
     def score(self, windows: WindowSet, outputs: Outputs, language: str, split: str) -> list[Scores]:
         vectors, candidates = vectors_of(windows, outputs), windows.columns["candidate"] == 1
@@ -148,8 +148,8 @@ class QuestionRetrieval(Embedding):
         for code, split_name in dict.fromkeys((text["language"], text["split"]) for text in texts):
             selected = [k for k, text in enumerate(texts) if (text["language"], text["split"]) == (code, split_name)]
             items = windows.columns["item"][questions[selected]]
-            measures = {"map20": plain_mean(values[selected])}
-            scores.append(scores_of(windows, code, split_name, measures, items))
+            measures = {"map20": rows.plain_mean(values[selected])}
+            scores.append(rows.scores_of(windows, code, split_name, measures, items))
         return scores
 
     def _encode_scored(self, examples: Sequence[Placed], tokenizer: Any) -> Columns:
@@ -158,7 +158,7 @@ class QuestionRetrieval(Embedding):
         answers: dict[str, set[int]] = {}  # translations of a question are one question, with one answer per language
         names = [placed.id if self.by_language else str(item) for item, placed in enumerate(examples)]
         for item, placed in enumerate(examples):
-            question = _check_asked(placed.example)
+            question = self.example_of(placed)
             language = placed.language if self.by_language else ""
             for candidate in question.candidates:
                 if number.setdefault((candidate, language), len(number)) == len(owners):
@@ -166,13 +166,13 @@ class QuestionRetrieval(Embedding):
             if question.answer is not None:
                 answer = number[question.candidates[question.answer], language]
                 answers.setdefault(names[item], set()).add(answer)
-        queries = [(item, _check_asked(placed.example)) for item, placed in enumerate(examples) if placed.split]
+        queries = [(item, self.example_of(placed)) for item, placed in enumerate(examples) if placed.split]
         questions = self._rows([question.question for _, question in queries], tokenizer, self.most_question)
         candidates = self._rows([text for text, _ in number], tokenizer, self.most_candidate)
         targets = [*(sorted(answers[names[item]]) for item, _ in queries), *([] for _ in number)]
-        columns = row_columns([*questions, *candidates], [*(item for item, _ in queries), *owners])
+        columns = rows.columns([*questions, *candidates], [*(item for item, _ in queries), *owners])
         return columns | {
-            "candidate": integers([*[0] * len(queries), *[1] * len(number)]),
+            "candidate": rows.integers([*[0] * len(queries), *[1] * len(number)]),
             "targets": targets,
         }
 
@@ -187,20 +187,14 @@ class QuestionRetrieval(Embedding):
         questions = self._rows([question for _, question, _ in pairs], tokenizer, self.most_question)
         answers = self._rows([answer for _, _, answer in pairs], tokenizer, self.most_candidate)
         row_pairs = list(zip(questions, answers, strict=True))
-        columns = row_columns([np.concatenate(rows) for rows in row_pairs], [item for item, _, _ in pairs])
+        columns = rows.columns([np.concatenate(pair) for pair in row_pairs], [item for item, _, _ in pairs])
         return columns | {
-            LENGTHS: [[len(row) for row in rows] for rows in row_pairs],
-            "candidate": integers(number[answer] for _, _, answer in pairs),
+            LENGTHS: [[len(row) for row in pair] for pair in row_pairs],
+            "candidate": rows.integers(number[answer] for _, _, answer in pairs),
         }
 
     def _rows(self, texts: Sequence[str], tokenizer: Any, longest: int) -> list[Any]:
-        return single_rows(texts, tokenizer, min(longest, self.settings.max_length))
-
-
-def _check_asked(example: Any) -> Asked:
-    if not isinstance(example, Asked):
-        raise TypeError(f"retrieval needs `Asked` examples, but got {type(example).__name__}; use another corpus")
-    return example
+        return rows.single_rows(texts, tokenizer, min(longest, self.settings.max_length))
 
 
 class AnswerRetrieval(QuestionRetrieval):

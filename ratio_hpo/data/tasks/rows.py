@@ -96,7 +96,7 @@ def token_loss(outputs: Any, labels: torch.Tensor) -> torch.Tensor:
     return losses.sum(1) / (labels != NONE).sum(1).clamp(min=1)
 
 
-def row_columns(ids: Sequence[Ids | Sequence[int]], items: Iterable[int]) -> Columns:
+def columns(ids: Sequence[Ids | Sequence[int]], items: Iterable[int]) -> Columns:
     """Return the columns that every window set has."""
     return {"input_ids": [np.asarray(row, dtype=np.int32) for row in ids], "item": integers(items)}
 
@@ -147,6 +147,6 @@ def surroundings(tokenizer: Any) -> tuple[list[int], list[int]]:
     return list(ids[: inner[0]]), list(ids[inner[-1] + 1 :])
 
 
-def rows_of(chosen: Sequence[Drawn]) -> list[Ids]:
+def tokens_of(chosen: Sequence[Drawn]) -> list[Ids]:
     """Return all rows of tokens of the windows."""
     return [row for drawn in chosen for row in drawn.windows.rows(drawn.index)]

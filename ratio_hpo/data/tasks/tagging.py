@@ -15,33 +15,15 @@ from pydantic import Field
 
 from ratio_hpo.core.yaml import Whole
 from ratio_hpo.data.examples import Sentence
-from ratio_hpo.data.tasks.base import (
-    TAGGER,
-    Batch,
-    Drawn,
-    Measures,
-    Outputs,
-    Scores,
-    Task,
-    TaskKind,
-    TaskSettings,
-    Vocabulary,
-)
-from ratio_hpo.data.tasks.rows import (
-    NONE,
-    padded,
-    right_padded,
-    row_columns,
-    rows_of,
-    scores_of,
-    surroundings,
-    token_loss,
-)
+from ratio_hpo.data.tasks import rows
+from ratio_hpo.data.tasks.base import Batch, Drawn, Measures, Outputs, Scores, Task, TaskKind, TaskSettings, Vocabulary
 from ratio_hpo.data.windows import Columns, WindowSet
 from ratio_hpo.metrics import tags
 
 if TYPE_CHECKING:
     import torch
+
+TAGGER = "AutoModelForTokenClassification"
 
 UNKNOWN = -1
 """Label of words whose tag the head lacks, which count as wrong."""
@@ -71,7 +53,7 @@ class Tagging(Task):
         return tuple(sorted({tag for example in examples for tag in example.tags}))
 
     def encode(self, examples: Sequence[Sentence], tokenizer: Any) -> Columns:
-        before, after = surroundings(tokenizer)
+        before, after = rows.surroundings(tokenizer)
         room = self.settings.max_length - len(before) - len(after)
         pieces = _pieces({word for example in examples for word in example.words}, tokenizer, room)
         number = {label: k for k, label in enumerate(self.labels)}
@@ -83,10 +65,10 @@ class Tagging(Task):
                     windows.append((item, row, marks))
                     row, marks = [], []
                 row += pieces[word]
-                marks += [number.get(tag, UNKNOWN), *[NONE] * (len(pieces[word]) - 1)]
+                marks += [number.get(tag, UNKNOWN), *[rows.NONE] * (len(pieces[word]) - 1)]
             windows.append((item, row, marks))
-        columns = row_columns([[*before, *row, *after] for _, row, _ in windows], [item for item, _, _ in windows])
-        unlabelled = [NONE] * len(before), [NONE] * len(after)
+        columns = rows.columns([[*before, *row, *after] for _, row, _ in windows], [item for item, _, _ in windows])
+        unlabelled = [rows.NONE] * len(before), [rows.NONE] * len(after)
         return columns | {"tags": [[*unlabelled[0], *marks, *unlabelled[1]] for _, _, marks in windows]}
 
     def describe(self, example: Sentence) -> list[str]:
@@ -94,12 +76,12 @@ class Tagging(Task):
 
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
         marks = [drawn.windows.of("tags", drawn.index) for drawn in chosen]
-        labels = right_padded([np.where(row == UNKNOWN, NONE, row) for row in marks], NONE)
-        return padded(rows_of(chosen), vocabulary) | {"labels": labels}
+        labels = rows.right_padded([np.where(row == UNKNOWN, rows.NONE, row) for row in marks], rows.NONE)
+        return rows.padded(rows.tokens_of(chosen), vocabulary) | {"labels": labels}
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Return the mean cross-entropy over the words of each window [windows]; 0 if no word has a tag of the head."""
-        return token_loss(outputs, batch["labels"])
+        return rows.token_loss(outputs, batch["labels"])
 
     def reduce(self, outputs: Any, batch: Batch) -> Batch:
         return {"labels": outputs.logits.argmax(-1)}
@@ -107,11 +89,11 @@ class Tagging(Task):
     def score(self, windows: WindowSet, outputs: Outputs, language: str, split: str) -> list[Scores]:
         predicted: list[list[str]] = [[] for _ in range(windows.num_items)]
         for index in sorted(outputs):
-            words = np.flatnonzero(windows.of("tags", index) != NONE)
+            words = np.flatnonzero(windows.of("tags", index) != rows.NONE)
             labels = outputs[index]["labels"][words]
             predicted[int(windows.columns["item"][index])] += [self.labels[int(label)] for label in labels]
         gold = [windows.text(item) for item in range(windows.num_items)]
-        return [scores_of(windows, language, split, self.measures(predicted, gold))]
+        return [rows.scores_of(windows, language, split, self.measures(predicted, gold))]
 
     def measures(self, predicted: Tags, gold: Tags) -> Measures:
         """Return the item scores by measure, from the predicted and the gold tags of each sentence."""
