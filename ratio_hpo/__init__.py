@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ratio_hpo.api import LoadedStudy, confirm, load_study, noise, search
     from ratio_hpo.core.errors import ConfigError, Diverged, RatioHpoError, StudyError
     from ratio_hpo.core.trial import Context, Params, Progress
+    from ratio_hpo.data.formats import register_format
+    from ratio_hpo.data.tasks import register_task
     from ratio_hpo.samplers.optuna_native import MixtureSampler
     from ratio_hpo.space import Choice, LogUniform, Ratio, Simplex, Space, Steps, Uniform
 
@@ -37,6 +39,8 @@ __all__ = [
     "confirm",
     "load_study",
     "noise",
+    "register_format",
+    "register_task",
     "search",
 ]
 
@@ -44,6 +48,8 @@ _MODULES = {
     **dict.fromkeys(("Choice", "LogUniform", "Ratio", "Simplex", "Space", "Steps", "Uniform"), "ratio_hpo.space"),
     **dict.fromkeys(("Context", "Params", "Progress"), "ratio_hpo.core.trial"),
     **dict.fromkeys(("ConfigError", "Diverged", "RatioHpoError", "StudyError"), "ratio_hpo.core.errors"),
+    "register_format": "ratio_hpo.data.formats",
+    "register_task": "ratio_hpo.data.tasks",
     "MixtureSampler": "ratio_hpo.samplers.optuna_native",
     **dict.fromkeys(("LoadedStudy", "confirm", "load_study", "noise", "search"), "ratio_hpo.api"),
 }

@@ -78,7 +78,13 @@ def source_specs(experiment: ExperimentSpec, stage: StageSpec) -> dict[str, Name
     for entry in stage.sources:
         for language in experiment.corpora[entry.partition("/")[0]].languages:
             grouped.setdefault((experiment.task_of(entry), language), []).append(entry)
-    single = len({task for task, _ in grouped}) == 1
+    heads = {head_name(task): task for task, _ in grouped}
+    for task, _ in grouped:
+        if heads[head_name(task)] != task:
+            raise ConfigError(
+                f"head {head_name(task)} is shared by {task} and {heads[head_name(task)]}; name them apart"
+            )
+    single = len(heads) == 1
     return {
         language if single else f"{head_name(task)}.{language}": NamedSource(
             SourceSpec(language=language, data=data), task, head_name(task)
