@@ -48,14 +48,12 @@ class StageMixture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MixtureSpec:
+class MixtureSpec(SpreadRule):
     """The requested mixture of a stage.
 
     Attributes:
         steps: reference number of steps; with `budget: add`, the number at ratio 0.
         batch_size: windows per step.
-        spread, reference_spread, temperature, size_cap: see `SpreadRule`.
-        unit: unit of shares and ratio: `examples` (windows) or `tokens`.
         budget: `replace` or `add`.
         balance: `language` applies the ratio over all labelled sources, `task` within each task.
         auxiliary: share of masked language modelling in the whole stage.
@@ -63,25 +61,9 @@ class MixtureSpec:
 
     steps: int
     batch_size: int
-    spread: str = "proportional"
-    reference_spread: str = "proportional"
-    temperature: float = 1.0
-    unit: str = "examples"
     budget: str = "replace"
-    size_cap: int | None = None
     balance: str = "language"
     auxiliary: float = 0.0
-
-    @property
-    def split(self) -> SpreadRule:
-        """The rule that splits shares over sources."""
-        return SpreadRule(
-            spread=self.spread,
-            reference_spread=self.reference_spread,
-            temperature=self.temperature,
-            unit=self.unit,
-            size_cap=self.size_cap,
-        )
 
 
 def solve(
@@ -169,14 +151,14 @@ def _solve_once(
     if shares is not None:
         labelled_shares = {name: float(shares.get(name, 0.0)) for name in labelled}
     elif ratio is None:
-        labelled_shares = by_size(labelled, wanted.split)
+        labelled_shares = by_size(labelled, wanted)
     elif wanted.balance == "task":
-        labelled_shares = task_balanced_shares(labelled, ratio, wanted.split, _labelled_amount(labelled, wanted))
+        labelled_shares = task_balanced_shares(labelled, ratio, wanted, _labelled_amount(labelled, wanted))
     else:
         added = 1.0 if wanted.budget == "add" else 1.0 - ratio
         reference = {name: size for name, size in labelled.items() if size.reference}
         labelled_shares = spread_shares(
-            labelled, ratio, wanted.split, amount=amount, reference_amount=added * _labelled_amount(reference, wanted)
+            labelled, ratio, wanted, amount=amount, reference_amount=added * _labelled_amount(reference, wanted)
         )
     if shares is not None and any(shares.get(name, 0.0) > 0.0 for name in auxiliary):
         requested = {name: float(shares.get(name, 0.0)) for name in sizes}
@@ -203,12 +185,9 @@ def _labelled_amount(sizes: Mapping[str, SourceSize], wanted: MixtureSpec) -> fl
 
 def _non_reference_amount(sizes: Mapping[str, SourceSize], wanted: MixtureSpec, solution: StageMixture) -> float:
     """Return the total amount that the non-reference sources contribute to the stage, in the unit."""
-    per_window = {
-        name: (size.tokens_per_window if wanted.unit == "tokens" else 1.0)
+    amounts = {
+        name: solution.shares[name] * (size.tokens_per_window if wanted.unit == "tokens" else 1.0)
         for name, size in sizes.items()
         if not size.reference and not size.auxiliary
     }
-    num_windows = solution.steps * wanted.batch_size
-    return num_windows * sum(
-        solution.shares[name] * amount_per_window for name, amount_per_window in per_window.items()
-    )
+    return solution.steps * wanted.batch_size * sum(amounts.values())

@@ -155,7 +155,7 @@ class Task:
         """Return the tensors of a batch, padded to its longest row: model inputs and labels."""
         raise NotImplementedError
 
-    def inputs(self, batch: Batch) -> dict[str, Any]:
+    def inputs(self, batch: Batch) -> dict[str, object]:
         """Return the arguments of the model: the entries of a batch that are not labels."""
         return {key: value for key, value in batch.items() if key not in NOT_INPUTS}
 

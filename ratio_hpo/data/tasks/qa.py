@@ -154,8 +154,8 @@ class QuestionAnswering(Task):
     def score(self, windows: WindowSet, outputs: Outputs, language: str, split: str) -> list[Scores]:
         golds = [windows.text(item)["answers"] for item in range(windows.num_items)]
         scorer = SCORERS[self.rule or "squad"]
-        question_scores = squad.question_scores(self.predict(windows, outputs), golds, language, scorer)
-        f1, exact = zip(*question_scores, strict=True)
+        answers = zip(self.predict(windows, outputs), golds, strict=True)
+        f1, exact = zip(*(scorer(prediction, gold, language) for prediction, gold in answers), strict=True)
         return [rows.scores_of(windows, language, split, {"f1": rows.plain_mean(f1), "em": rows.plain_mean(exact)})]
 
 

@@ -67,7 +67,7 @@ class Embedding(Task):
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
         return rows.padded(rows.tokens_of(chosen), vocabulary)
 
-    def inputs(self, batch: Batch) -> dict[str, Any]:
+    def inputs(self, batch: Batch) -> dict[str, object]:
         return {**super().inputs(batch), "output_hidden_states": True}
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
