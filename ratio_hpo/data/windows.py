@@ -150,10 +150,7 @@ def open_windows(folder: Path | str) -> WindowSet:
 
 
 def _flat(values: pa.ListArray) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    return (
-        values.values.to_numpy(zero_copy_only=True),
-        values.offsets.to_numpy(zero_copy_only=True).astype(np.int64),
-    )
+    return (values.values.to_numpy(zero_copy_only=True), values.offsets.to_numpy(zero_copy_only=True).astype(np.int64))
 
 
 def _read(path: Path) -> dict[str, pa.Array]:

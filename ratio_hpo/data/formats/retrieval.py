@@ -157,23 +157,23 @@ MARKED = re.compile(r"\{(.*?)\}")
 
 def _read_mewsli(path: Path, report: Report) -> Records:
     """Read one record for each mention, and one for each entity without a mention, which is only a candidate."""
-    articles = False
-    entities: dict[str, str] = {}
+    entities: dict[str, str] | None = None
     named: set[str] = set()
     for where, record in json_lines(path, report):
         if "contextual_mention" in record:
             pair = record["contextual_mention"]
-            yield where, {**_mention_fields(pair), "entity": _description(record.get("entity"))}
-        else:
-            if not articles:
-                articles, entities = True, _entities(path, report)
-            mentions = record.get("mentions")
-            for k, mention in enumerate(mentions if isinstance(mentions, list) else [None]):
-                entity = mention.get("entity_id") if isinstance(mention, dict) else None
-                named.add(str(entity))
-                fields = {"context": record.get("context"), "mention": mention, "entity": entities.get(str(entity))}
-                yield f"{where} mentions[{k}]", fields
-    for name, description in entities.items():
+            fields = {"context": _value(pair, "context"), "mention": _value(pair, "mention")}
+            yield where, fields | {"entity": _description(record.get("entity"))}
+            continue
+        if entities is None:
+            entities = _entities(path, report)
+        mentions = record.get("mentions")
+        for k, mention in enumerate(mentions if isinstance(mentions, list) else [None]):
+            entity = str(_value(mention, "entity_id"))
+            named.add(entity)
+            fields = {"context": record.get("context"), "mention": mention, "entity": entities.get(entity)}
+            yield f"{where} mentions[{k}]", fields
+    for name, description in (entities or {}).items():
         if name not in named:
             yield f"{ENTITIES} {name}", {"found": name, "entity": description}
 
@@ -184,19 +184,20 @@ def _parse_mewsli(where: str, record: Mapping[str, object], report: Report) -> A
         name = str(record["found"])
         return Asked(id=name, group=name, question="", context="", candidates=(description,), answer=None)
     context, mention = record.get("context"), record.get("mention")
-    text = context.get("text") if isinstance(context, dict) else None
-    if not isinstance(context, dict) or not isinstance(text, str) or not text.strip() or not encodable(text):
+    text, span = _value(context, "text"), _value(mention, "mention_span")
+    if not isinstance(text, str) or not text.strip() or not encodable(text):
         raise BadRecord("the context has no text (get-mewsli-x.sh adds it)")
-    span = mention.get("mention_span") if isinstance(mention, dict) else None
     offsets = _span(span, len(text))
-    if not isinstance(mention, dict) or not isinstance(span, dict) or offsets is None:
+    if offsets is None:
         raise BadRecord("no mention_span within the text")
-    if text[offsets[0] : offsets[1]] != span.get("text"):
+    begin, end = offsets
+    if text[begin:end] != _value(span, "text"):
         raise BadRecord("mention_span does not match the text")
-    identifier, document = id_of(mention, "example_id"), str(context.get("document_id") or where)
+    identifier, document = id_of(_fields_of(mention), "example_id"), str(_value(context, "document_id") or where)
     if not encodable(identifier) or not encodable(document):
         raise BadRecord("an id is not valid Unicode")
-    sentence = _sentence(context.get("sentence_spans"), offsets, len(text))
+    sentences = _spans(_value(context, "sentence_spans"), len(text))
+    sentence = next((s for s in sentences if s[0] <= begin and end <= s[1]), (0, len(text)))
     return Asked(
         id=identifier,
         group=document,
@@ -204,12 +205,8 @@ def _parse_mewsli(where: str, record: Mapping[str, object], report: Report) -> A
         context=text[sentence[0] : sentence[1]],
         candidates=(description,),
         answer=0,
-        language=str(context.get("language") or ""),
+        language=str(_value(context, "language") or ""),
     )
-
-
-def _mention_fields(pair: object) -> dict[str, object]:
-    return {"context": pair.get("context"), "mention": pair.get("mention")} if isinstance(pair, dict) else {}
 
 
 def _entities(path: Path, report: Report) -> dict[str, str]:
@@ -223,37 +220,43 @@ def _entities(path: Path, report: Report) -> dict[str, str]:
         raise DataError(f"{path}: needs {ENTITIES}, the candidate entities, in the same folder; add it")
     descriptions = {}
     for where, record in json_lines(entities_path, report):
-        name, description = id_of(record, "entity_id") if isinstance(record, dict) else "", _description(record)
-        if name and description and encodable(name):
+        name, description = id_of(record, "entity_id"), _description(record)
+        if name and description:
             descriptions[name] = description
         else:
             report.drop(f"{ENTITIES} {where}", "no entity_id or description")
     return descriptions
 
 
-def _description(entity: Any) -> str | None:
+def _description(entity: object) -> str | None:
     """Return the marked sentences of an entity's description, or all of it if none are marked."""
-    text = entity.get("description") if isinstance(entity, dict) else None
+    text = _value(entity, "description")
     if not isinstance(text, str):
         return None
-    spans = entity.get("sentence_spans")
-    sentences = [_span(span, len(text)) for span in spans] if isinstance(spans, list) else []
-    return _plain(" ".join(text[offsets[0] : offsets[1]] for offsets in sentences if offsets is not None) or text)
+    spans = _spans(_value(entity, "sentence_spans"), len(text))
+    return _plain(" ".join(text[begin:end] for begin, end in spans) or text)
 
 
-def _span(span: Any, length: int) -> tuple[int, int] | None:
-    start, end = (span.get("start"), span.get("end")) if isinstance(span, dict) else (None, None)
-    if not isinstance(start, int) or not isinstance(end, int) or isinstance(start, bool) or isinstance(end, bool):
-        return None
-    if not 0 <= start < end <= length:
+def _fields_of(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _value(record: object, key: str) -> object:
+    """Return a field of a record, or None if it is absent or there is no record."""
+    return _fields_of(record).get(key)
+
+
+def _spans(values: object, length: int) -> list[tuple[int, int]]:
+    """Return the spans of a list that lie within a text."""
+    spans = [_span(value, length) for value in values] if isinstance(values, list) else []
+    return [span for span in spans if span is not None]
+
+
+def _span(value: object, length: int) -> tuple[int, int] | None:
+    start, end = _value(value, "start"), _value(value, "end")
+    if type(start) is not int or type(end) is not int or not 0 <= start < end <= length:
         return None
     return start, end
-
-
-def _sentence(spans: Any, offsets: tuple[int, int], length: int) -> tuple[int, int]:
-    """Return the span of the sentence that holds a mention, or of the whole text if none does."""
-    sentences = [_span(span, length) for span in spans] if isinstance(spans, list) else []
-    return next((s for s in sentences if s is not None and s[0] <= offsets[0] and offsets[1] <= s[1]), (0, length))
 
 
 def _marked(text: str, offsets: tuple[int, int], sentence: tuple[int, int]) -> str:

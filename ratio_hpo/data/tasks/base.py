@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from ratio_hpo.core.yaml import Spec, Whole
 from ratio_hpo.data.examples import Example
 from ratio_hpo.data.windows import Columns, WindowSet
+from ratio_hpo.metrics.convergence import Sums
 
 if TYPE_CHECKING:
     import torch
@@ -29,11 +29,8 @@ Batch = dict[str, "torch.Tensor"]
 Outputs = Mapping[int, Mapping[str, NDArray[Any]]]
 """Reduced outputs of each window, by its index in the window set."""
 
-ItemScores = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Numerator and denominator of a measure for each item [items]; the measure is the ratio of their sums."""
-
-Measures = Mapping[str, ItemScores]
-"""Item scores by name of the measure."""
+Measures = Mapping[str, Sums]
+"""Numerator and denominator for each item [items], by name of the measure, which is the ratio of their sums."""
 
 ENCODER = "AutoModel"
 """No separate head: training updates the encoder only."""

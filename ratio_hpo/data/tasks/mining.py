@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ratio_hpo.data.examples import Mined, Placed, Translation
 from ratio_hpo.data.tasks import rows
-from ratio_hpo.data.tasks.base import ItemScores, Outputs, Scores, TaskKind
+from ratio_hpo.data.tasks.base import Measures, Outputs, Scores, TaskKind
 from ratio_hpo.data.tasks.retrieval import Embedding, RetrievalSettings, vectors_of
 from ratio_hpo.data.windows import Columns, WindowSet
 from ratio_hpo.metrics.retrieval import Candidate, best_threshold, extracted, mine, nearest, texts_in_order
@@ -106,7 +106,7 @@ class _Sentence(NamedTuple):
     mates: list[str]
 
 
-def _measures(sources: Sequence[_Sentence], extracted_pairs: set[tuple[str, str]]) -> dict[str, ItemScores]:
+def _measures(sources: Sequence[_Sentence], extracted_pairs: set[tuple[str, str]]) -> Measures:
     """Return F1, precision and recall from the extracted, gold and correct pairs of each source sentence."""
     predicted: dict[str, set[str]] = {}
     for source, mate in extracted_pairs:

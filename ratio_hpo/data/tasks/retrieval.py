@@ -171,10 +171,7 @@ class QuestionRetrieval(Embedding):
         candidates = self._rows([text for text, _ in number], tokenizer, self.most_candidate)
         targets = [*(sorted(answers[names[item]]) for item, _ in queries), *([] for _ in number)]
         columns = rows.columns([*questions, *candidates], [*(item for item, _ in queries), *owners])
-        return columns | {
-            "candidate": rows.integers([*[0] * len(queries), *[1] * len(number)]),
-            "targets": targets,
-        }
+        return columns | {"candidate": rows.integers([*[0] * len(queries), *[1] * len(number)]), "targets": targets}
 
     def _encode_trained(self, examples: Sequence[Asked], tokenizer: Any) -> Columns:
         """Encode a row for each question and one for its answer, and number the distinct answers."""
@@ -211,16 +208,8 @@ class EntityRetrieval(QuestionRetrieval):
 
 
 LAREQA = TaskKind(
-    implementation=AnswerRetrieval,
-    settings=DualEncoderSettings,
-    measures=("map20",),
-    auto_class=ENCODER,
-    on_layer=True,
+    implementation=AnswerRetrieval, settings=DualEncoderSettings, measures=("map20",), auto_class=ENCODER, on_layer=True
 )
 MEWSLI = TaskKind(
-    implementation=EntityRetrieval,
-    settings=DualEncoderSettings,
-    measures=("map20",),
-    auto_class=ENCODER,
-    on_layer=True,
+    implementation=EntityRetrieval, settings=DualEncoderSettings, measures=("map20",), auto_class=ENCODER, on_layer=True
 )

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ratio_hpo.data.tasks.base import Batch, Drawn, ItemScores, Measures, Scores, Vocabulary
+from ratio_hpo.data.tasks.base import Batch, Drawn, Measures, Scores, Vocabulary
 from ratio_hpo.data.windows import Columns, WindowSet
+from ratio_hpo.metrics.convergence import Sums
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,7 @@ NONE = -100
 """Label of a token that is not predicted."""
 
 
-def plain_mean(values: ArrayLike) -> ItemScores:
+def plain_mean(values: ArrayLike) -> Sums:
     """Return a measure that is the mean over items."""
     numerators = np.asarray(values, dtype=np.float64)
     return numerators, np.ones_like(numerators)

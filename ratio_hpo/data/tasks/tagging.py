@@ -126,18 +126,10 @@ UPOS = (
 """The 17 universal tags, and `_`, which means "no tag" in UD 2.5."""
 
 POS = TaskKind(
-    implementation=PartsOfSpeech,
-    settings=TagSettings,
-    measures=("f1", "accuracy"),
-    auto_class=TAGGER,
-    labels=UPOS,
+    implementation=PartsOfSpeech, settings=TagSettings, measures=("f1", "accuracy"), auto_class=TAGGER, labels=UPOS
 )
 NER = TaskKind(
-    implementation=NamedEntities,
-    settings=TagSettings,
-    measures=("f1", "accuracy"),
-    auto_class=TAGGER,
-    labels=None,
+    implementation=NamedEntities, settings=TagSettings, measures=("f1", "accuracy"), auto_class=TAGGER, labels=None
 )
 CCG = TaskKind(implementation=Tagging, settings=SupertagSettings, auto_class=TAGGER, labels=None)
 """Supertags of the training data; a word with any other supertag counts as wrong."""

@@ -101,7 +101,10 @@ def _paraphrase(rng: Rng, language: str, people: str, identifier: str) -> Pair:
 
 
 def _choice(rng: Rng, language: str, people: str, identifier: str) -> ChoiceQuestion:
-    """Return a question on a passage with three values: correct, of another kind, and not in the passage."""
+    """Return a question on a passage with three values: correct, of another kind, and drawn again.
+
+    Rarely, a year or a person that is drawn again is the correct one too; a change would alter all fingerprints.
+    """
     names, relations, values = _facts(rng, language, people, 1)
     relation = relations[0]
     kind = KINDS[relation]
