@@ -212,13 +212,13 @@ class WorldCorpusSpec(_CorpusSpec):
         unknown = [language for language in self.languages if language not in LANGUAGES]
         if unknown:
             raise ValueError(f"the embedded world has no language {unknown[0]}; known: {', '.join(LANGUAGES)}")
-        largest = max(self.questions.values(), default=0) if isinstance(self.questions, dict) else self.questions
+        numbers = self.questions if isinstance(self.questions, dict) else dict.fromkeys(self.languages, self.questions)
+        largest = max(numbers.values(), default=0)
         if largest > MAX_QUESTIONS:
             raise ValueError(f"questions needs at most {MAX_QUESTIONS:,} per language, but got {largest:,}; lower it")
-        if isinstance(self.questions, dict):
-            missing = [language for language in self.languages if language not in self.questions]
-            if missing:
-                raise ValueError(f"questions needs a number for {missing[0]}; add it")
+        missing = [language for language in self.languages if language not in numbers]
+        if missing:
+            raise ValueError(f"questions needs a number for {missing[0]}; add it")
         return self
 
     def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Example], Report | None]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ratio_hpo.data.examples import ChoiceQuestion, group_of
 from ratio_hpo.data.formats.base import Format, Records
@@ -14,6 +15,15 @@ from ratio_hpo.data.report import BadRecord, Report
 
 def _question(identifier: str, passage: str, prompt: str, choices: Sequence[str], label: int) -> ChoiceQuestion:
     return ChoiceQuestion(id=identifier, group=group_of(passage), prompt=prompt, choices=tuple(choices), label=label)
+
+
+def _format(
+    parse: Callable[[str, Any, Report], ChoiceQuestion],
+    columns: tuple[str, ...],
+    form: str,
+    records: Callable[[Path, Report], Records] = json_records,
+) -> Format:
+    return Format(tasks=("choice",), records=records, parse=parse, columns=columns, form=form)
 
 
 def _parse_commonsense_qa(where: str, record: Mapping[str, object], report: Report) -> ChoiceQuestion:
@@ -42,12 +52,8 @@ def _choices(value: object) -> tuple[list[str], list[object]]:
     return [], []
 
 
-COMMONSENSE_QA = Format(
-    columns=("question", "choices", "answerKey", "id"),
-    tasks=("choice",),
-    records=json_records,
-    parse=_parse_commonsense_qa,
-    form="JSON lines with question, choices and answerKey",
+COMMONSENSE_QA = _format(
+    _parse_commonsense_qa, ("question", "choices", "answerKey", "id"), "JSON lines with question, choices and answerKey"
 )
 
 
@@ -60,12 +66,10 @@ def _parse_copa(where: str, record: Mapping[str, object], report: Report) -> Cho
     return _question(id_of(record, "idx", "id"), premise, prompt, choices, index_of(record.get("label"), 2))
 
 
-COPA = Format(
-    columns=("premise", "choice1", "choice2", "question", "label", "idx"),
-    tasks=("choice",),
-    records=json_records,
-    parse=_parse_copa,
-    form="JSON lines with premise, choice1, choice2 and label",
+COPA = _format(
+    _parse_copa,
+    ("premise", "choice1", "choice2", "question", "label", "idx"),
+    "JSON lines with premise, choice1, choice2 and label",
 )
 
 
@@ -82,12 +86,11 @@ def _parse_cosmos_qa(where: str, record: Mapping[str, object], report: Report) -
     return _question(id_of(record, "id"), context, f"{context} {question}", answers, label)
 
 
-COSMOS_QA = Format(
-    columns=("context", "question", *_COSMOS_QA_ANSWERS, "label", "id"),
-    tasks=("choice",),
-    records=_read_cosmos_qa,
-    parse=_parse_cosmos_qa,
-    form="a table with context, question, answer0 to 3 and label",
+COSMOS_QA = _format(
+    _parse_cosmos_qa,
+    ("context", "question", *_COSMOS_QA_ANSWERS, "label", "id"),
+    "a table with context, question, answer0 to 3 and label",
+    _read_cosmos_qa,
 )
 
 
@@ -103,12 +106,8 @@ def _parse_hellaswag(where: str, record: Mapping[str, object], report: Report) -
     return _question(id_of(record, "ind"), prompt, prompt, choices, index_of(record.get("label"), len(endings)))
 
 
-HELLASWAG = Format(
-    columns=("ctx", "ctx_a", "ctx_b", "endings", "label", "ind"),
-    tasks=("choice",),
-    records=json_records,
-    parse=_parse_hellaswag,
-    form="JSON lines with ctx, endings and label",
+HELLASWAG = _format(
+    _parse_hellaswag, ("ctx", "ctx_a", "ctx_b", "endings", "label", "ind"), "JSON lines with ctx, endings and label"
 )
 
 
@@ -121,10 +120,8 @@ def _parse_siqa(where: str, record: Mapping[str, object], report: Report) -> Cho
     return _question(id_of(record, "id"), context, f"{context} {question}", answers, label)
 
 
-SIQA = Format(
-    columns=("context", "question", *_SIQA_ANSWERS, "correct", "label", "id"),
-    tasks=("choice",),
-    records=json_records,
-    parse=_parse_siqa,
-    form="JSON lines with context, question, answerA to C",
+SIQA = _format(
+    _parse_siqa,
+    ("context", "question", *_SIQA_ANSWERS, "correct", "label", "id"),
+    "JSON lines with context, question, answerA to C",
 )

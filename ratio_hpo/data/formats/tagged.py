@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,17 @@ from ratio_hpo.data.formats.files import line_records, lines_of, read_text
 from ratio_hpo.data.formats.rows import encodable
 from ratio_hpo.data.report import BadRecord, Report
 
+COLUMNS = ("tokens", "tags", "id")
+"""Columns of hub records."""
+
 NON_JOINER = "\u200c"
 """Zero-width non-joiner; XTREME removes it and blanks within words (udpos_preprocess.remove_empty_space)."""
 
 
-def _blocks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the blocks of lines between blank lines."""
-    block: list[str] = []
-    for line in lines:
-        if line.strip(" \t"):
-            block.append(line)
-        elif block:
-            yield block
-            block = []
-    if block:
-        yield block
+def _blocks(lines: Iterable[str]) -> list[list[str]]:
+    """Return the blocks of lines between blank lines."""
+    runs = groupby(lines, key=lambda line: bool(line.strip(" \t")))
+    return [list(block) for has_text, block in runs if has_text]
 
 
 def _sentence(words: Sequence[str], tags: Sequence[str | None], report: Report, identifier: str = "") -> Sentence:
@@ -136,18 +133,17 @@ def _without_language(examples: list[Any], report: Report, codes: Sequence[str])
     words = [word for example in examples for word in example.words]
     for prefix in (f"{code}:" for code in codes):
         num_prefixed = sum(word.startswith(prefix) for word in words)
-        if num_prefixed and num_prefixed < len(words):
+        if num_prefixed and num_prefixed == len(words):
+            report.note(f"every word begins with `{prefix}`; it is removed")
+            bare = [tuple(word[len(prefix) :] or "_" for word in example.words) for example in examples]
+            return [replace(e, words=w, group=group_of(" ".join(w))) for e, w in zip(examples, bare, strict=True)]
+        if num_prefixed:
             report.note(f"{num_prefixed} of {len(words)} words begin with `{prefix}`; it is kept")
-        if not num_prefixed or num_prefixed < len(words):
-            continue
-        report.note(f"every word begins with `{prefix}`; it is removed")
-        bare = [tuple(word[len(prefix) :] or "_" for word in example.words) for example in examples]
-        return [replace(e, words=w, group=group_of(" ".join(w))) for e, w in zip(examples, bare, strict=True)]
     return examples
 
 
 TAGGED = Format(
-    columns=("tokens", "tags", "id"),
+    columns=COLUMNS,
     tasks=("pos", "ner"),
     records=_read_tagged,
     parse=_parser(_parse_tagged),
@@ -156,7 +152,8 @@ TAGGED = Format(
 )
 
 
-COLUMNS = 10
+NUM_FIELDS = 10
+"""Number of fields of a line of CoNLL-U."""
 
 
 def _commented_blocks(path: Path, report: Report) -> Records:
@@ -175,9 +172,9 @@ def _words_of(block: list[str]) -> tuple[list[list[str]], str]:
 
 def _parse_conllu(block: list[str], report: Report) -> Sentence:
     rows, identifier = _words_of(block)
-    irregular = next((row for row in rows if len(row) != COLUMNS), None)
+    irregular = next((row for row in rows if len(row) != NUM_FIELDS), None)
     if irregular is not None:
-        raise BadRecord(f"a line of {len(irregular)} columns, not {COLUMNS}")
+        raise BadRecord(f"a line of {len(irregular)} columns, not {NUM_FIELDS}")
     words = [row for row in rows if "-" not in row[0] and "." not in row[0]]
     tags = [None if row[3] == "_" and row[1] != "_" else row[3] for row in words]
     if any(tags):  # UD marks an untagged word in a tagged sentence by `_`
@@ -186,7 +183,7 @@ def _parse_conllu(block: list[str], report: Report) -> Sentence:
 
 
 CONLLU = Format(
-    columns=("tokens", "tags", "id"),
+    columns=COLUMNS,
     tasks=("pos",),
     records=_commented_blocks,
     parse=_parser(_parse_conllu),
@@ -203,7 +200,7 @@ def _parse_iob2(block: list[str], report: Report) -> Sentence:
 
 
 IOB2 = Format(
-    columns=("tokens", "tags", "id"),
+    columns=COLUMNS,
     tasks=("ner",),
     records=_commented_blocks,
     parse=_parser(_parse_iob2),
