@@ -75,6 +75,12 @@ def register_format(name: str, format: Format) -> None:
 
     Raises:
         ConfigError: the name belongs to a built-in format, or holds characters that names may not have.
+
+    Examples:
+        >>> from dataclasses import replace
+        >>> register_format("relevance", replace(load_format("nli"), tasks=("relevance",)))
+        >>> load_format("relevance").tasks
+        ('relevance',)
     """
     FORMATS.register(name, format)
 

@@ -36,6 +36,15 @@ def register_task(name: str, kind: TaskKind) -> None:
 
     Raises:
         ConfigError: if the name belongs to a built-in task, or holds characters that names may not have.
+
+    Examples:
+        >>> from ratio_hpo.data.tasks import CLASSIFIER, PairClassification, PairSettings, TaskKind
+        >>> kind = TaskKind(
+        ...     implementation=PairClassification, settings=PairSettings, auto_class=CLASSIFIER, labels=("no", "yes")
+        ... )
+        >>> register_task("relevance", kind)
+        >>> kind_of_task("relevance").measures
+        ('accuracy',)
     """
     TASKS.register(name, kind)
 
