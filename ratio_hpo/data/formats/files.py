@@ -255,11 +255,6 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
         raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]}); check the file") from error
 
 
-def tsv_rows(path: Path, report: Report) -> Iterator[tuple[str, list[str]]]:
-    """Read the fields of lines with three tab-separated values and no header."""
-    yield from separated(numbered_lines(path), "\t", 3, report)
-
-
 def table_rows(path: Path, report: Report) -> Iterator[tuple[str, dict[str, str]]]:
     """Read records of separated values with a header, by tabs in `.tsv` and `.txt` and by commas in other files.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ratio_hpo.data.examples import Pair, group_of
-from ratio_hpo.data.formats.base import NO_LABEL, Format
-from ratio_hpo.data.formats.files import table_or_json, tsv_rows
-from ratio_hpo.data.formats.rows import id_of, index_of, is_absent, labelled, text_of, texts_of, whole
+from ratio_hpo.data.formats.base import NO_LABEL, Format, Records
+from ratio_hpo.data.formats.files import numbered_lines, table_or_json
+from ratio_hpo.data.formats.rows import id_of, index_of, is_absent, labelled, separated, text_of, texts_of, whole
 from ratio_hpo.data.report import BadRecord, Report
 
 LABELS = ("entailment", "neutral", "contradiction")
@@ -44,6 +45,11 @@ NLI = Format(
 )
 
 
+def _tsv_rows(path: Path, report: Report) -> Records:
+    """Read the fields of lines with three tab-separated values and no header."""
+    return separated(numbered_lines(path), "\t", 3, report)
+
+
 def _parse_xnli(where: str, record: Any, report: Report) -> Pair:
     return _parse_nli(where, labelled(record, ("premise", "hypothesis", "label")), report)
 
@@ -51,7 +57,7 @@ def _parse_xnli(where: str, record: Any, report: Report) -> Pair:
 XNLI = Format(
     columns=("premise", "hypothesis", "label", "id"),
     tasks=("nli",),
-    records=tsv_rows,
+    records=_tsv_rows,
     parse=_parse_xnli,
     form="premise, hypothesis and label, separated by tabs, without a header",
 )
@@ -92,7 +98,7 @@ def _parse_pawsx(where: str, record: Any, report: Report) -> Pair:
 PAWSX = Format(
     columns=("sentence1", "sentence2", "label", "id"),
     tasks=("paraphrase",),
-    records=tsv_rows,
+    records=_tsv_rows,
     parse=_parse_pawsx,
     form="two sentences and 0 or 1, separated by tabs, without a header",
 )

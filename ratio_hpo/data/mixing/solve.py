@@ -68,7 +68,7 @@ class MixtureSpec(SpreadRule):
 
 def solve(
     sizes: Mapping[str, SourceSize],
-    wanted: MixtureSpec,
+    spec: MixtureSpec,
     *,
     shares: Mapping[str, float] | None = None,
     ratio: float | None = None,
@@ -77,7 +77,7 @@ def solve(
 
     Args:
         sizes: size of each source.
-        wanted: the requested mixture.
+        spec: the requested mixture.
         shares: explicit shares, by source.
         ratio: total share of the non-reference sources, in [0, 1].
 
@@ -87,13 +87,13 @@ def solve(
     unknown = [name for name in shares or () if name not in sizes]
     if unknown:
         raise ConfigError(f"shares.{unknown[0]}: unknown source; known: {', '.join(sorted(sizes))}")
-    amount = wanted.steps * wanted.batch_size * (ratio or 0.0) * (1.0 - wanted.auxiliary)
+    amount = spec.steps * spec.batch_size * (ratio or 0.0) * (1.0 - spec.auxiliary)
     for _ in range(ROUNDS):
-        solution = _solve_once(sizes, wanted, shares, ratio, amount)
-        before, amount = amount, _non_reference_amount(sizes, wanted, solution)
+        solution = _solve_once(sizes, spec, shares, ratio, amount)
+        before, amount = amount, _non_reference_amount(sizes, spec, solution)
         if abs(amount - before) <= SETTLED * max(amount, 1.0):
             break
-    if wanted.budget == "add":
+    if spec.budget == "add":
         check_added(solution.ratio)
     return solution
 
@@ -140,7 +140,7 @@ def largest_window_ratio(sizes: Mapping[str, SourceSize], ratio: float, unit: st
 
 def _solve_once(
     sizes: Mapping[str, SourceSize],
-    wanted: MixtureSpec,
+    spec: MixtureSpec,
     shares: Mapping[str, float] | None,
     ratio: float | None,
     amount: float,
@@ -151,43 +151,43 @@ def _solve_once(
     if shares is not None:
         labelled_shares = {name: float(shares.get(name, 0.0)) for name in labelled}
     elif ratio is None:
-        labelled_shares = by_size(labelled, wanted)
-    elif wanted.balance == "task":
-        labelled_shares = task_balanced_shares(labelled, ratio, wanted, _labelled_amount(labelled, wanted))
+        labelled_shares = by_size(labelled, spec)
+    elif spec.balance == "task":
+        labelled_shares = task_balanced_shares(labelled, ratio, spec, _labelled_amount(labelled, spec))
     else:
-        added = 1.0 if wanted.budget == "add" else 1.0 - ratio
+        added = 1.0 if spec.budget == "add" else 1.0 - ratio
         reference = {name: size for name, size in labelled.items() if size.reference}
         labelled_shares = spread_shares(
-            labelled, ratio, wanted, amount=amount, reference_amount=added * _labelled_amount(reference, wanted)
+            labelled, ratio, spec, amount=amount, reference_amount=added * _labelled_amount(reference, spec)
         )
     if shares is not None and any(shares.get(name, 0.0) > 0.0 for name in auxiliary):
         requested = {name: float(shares.get(name, 0.0)) for name in sizes}
     else:
-        requested = beside(labelled_shares, auxiliary, wanted.auxiliary if auxiliary else 0.0, wanted.unit)
-    windows = token_shares(requested, sizes) if wanted.unit == "tokens" else requested
+        requested = beside(labelled_shares, auxiliary, spec.auxiliary if auxiliary else 0.0, spec.unit)
+    windows = token_shares(requested, sizes) if spec.unit == "tokens" else requested
     actual_ratio = window_ratio(windows, sizes)
     return StageMixture(
         shares=windows,
         requested=requested,
         ratio=actual_ratio,
         requested_ratio=window_ratio(requested, sizes) if ratio is None else ratio,
-        steps=added_steps(wanted.steps, min(actual_ratio, MAX_ADDED_RATIO), wanted.budget),
+        steps=added_steps(spec.steps, min(actual_ratio, MAX_ADDED_RATIO), spec.budget),
     )
 
 
-def _labelled_amount(sizes: Mapping[str, SourceSize], wanted: MixtureSpec) -> float:
+def _labelled_amount(sizes: Mapping[str, SourceSize], spec: MixtureSpec) -> float:
     """Return the labelled size of a stage in the unit, if all of it came from these sources."""
-    windows = wanted.steps * wanted.batch_size * (1.0 - wanted.auxiliary)
-    if wanted.unit == "examples" or not sizes:
+    windows = spec.steps * spec.batch_size * (1.0 - spec.auxiliary)
+    if spec.unit == "examples" or not sizes:
         return windows
     return windows * sum(s.tokens for s in sizes.values()) / max(sum(s.windows for s in sizes.values()), 1)
 
 
-def _non_reference_amount(sizes: Mapping[str, SourceSize], wanted: MixtureSpec, solution: StageMixture) -> float:
+def _non_reference_amount(sizes: Mapping[str, SourceSize], spec: MixtureSpec, solution: StageMixture) -> float:
     """Return the total amount that the non-reference sources contribute to the stage, in the unit."""
     amounts = {
-        name: solution.shares[name] * (size.tokens_per_window if wanted.unit == "tokens" else 1.0)
+        name: solution.shares[name] * (size.tokens_per_window if spec.unit == "tokens" else 1.0)
         for name, size in sizes.items()
         if not size.reference and not size.auxiliary
     }
-    return solution.steps * wanted.batch_size * sum(amounts.values())
+    return solution.steps * spec.batch_size * sum(amounts.values())
