@@ -23,7 +23,7 @@ import torch
 from ratio_hpo.data.formats import read_file
 from ratio_hpo.data.mixing import Mixture, MixtureStream
 from ratio_hpo.data.tasks import Drawn, Head, Vocabulary, make_task
-from ratio_hpo.data.tasks.registry import WindowSpec
+from ratio_hpo.data.tasks.qa import WindowSpec
 from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import generate

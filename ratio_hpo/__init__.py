@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ratio_hpo.api import LoadedStudy, confirm, load_study, noise, search
     from ratio_hpo.core.errors import ConfigError, Diverged, RatioHpoError, StudyError
     from ratio_hpo.core.trial import Context, Decision, Params, Progress, TrialRecord
+    from ratio_hpo.data.formats import register_format
+    from ratio_hpo.data.tasks import register_task
     from ratio_hpo.pruners.registry import register_pruner
     from ratio_hpo.samplers.optuna_native import MixtureSampler
     from ratio_hpo.samplers.registry import register_sampler
@@ -43,8 +45,10 @@ __all__ = [
     "confirm",
     "load_study",
     "noise",
+    "register_format",
     "register_pruner",
     "register_sampler",
+    "register_task",
     "search",
 ]
 
@@ -52,6 +56,8 @@ _MODULES = {
     **dict.fromkeys(("Choice", "LogUniform", "Ratio", "Simplex", "Space", "Steps", "Uniform"), "ratio_hpo.space"),
     **dict.fromkeys(("Context", "Decision", "Params", "Progress", "TrialRecord"), "ratio_hpo.core.trial"),
     **dict.fromkeys(("ConfigError", "Diverged", "RatioHpoError", "StudyError"), "ratio_hpo.core.errors"),
+    "register_format": "ratio_hpo.data.formats",
+    "register_task": "ratio_hpo.data.tasks",
     "MixtureSampler": "ratio_hpo.samplers.optuna_native",
     "Trials": "ratio_hpo.surrogate.trials",
     "register_pruner": "ratio_hpo.pruners.registry",

@@ -78,7 +78,7 @@ def test_both_are_scored(prepared: Prepared) -> None:
     import numpy as np
 
     from ratio_hpo.data.tasks import make_task
-    from ratio_hpo.data.tasks.registry import WindowSpec
+    from ratio_hpo.data.tasks.qa import WindowSpec
     from ratio_hpo.training.engine import EvalSet
     from ratio_hpo.training.evaluation import Evaluation, Target
 

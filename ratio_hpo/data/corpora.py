@@ -17,6 +17,7 @@ from ratio_hpo.data.hub import read_hub
 from ratio_hpo.data.report import Report
 from ratio_hpo.data.splits import ConnectedComponents, Sizes, check_sizes, cut
 from ratio_hpo.data.tag_schemes import in_iob2
+from ratio_hpo.data.tasks import TASKS, kind_of_task
 from ratio_hpo.data.world import LANGUAGES, WORLD_TASKS, world_examples
 
 MAX_QUESTIONS = 10**7
@@ -69,7 +70,8 @@ class _FormattedCorpusSpec(_CorpusSpec):
     """Fields of corpora that are read by a format."""
 
     format: Annotated[str, Strict()] = "squad"
-    """Name of the format: `squad`, `squad2`, `xnli`, `conllu`, …; docs/reference/tasks.md lists all formats."""
+    """Name of the format: `squad`, `squad2`, `xnli`, `conllu`, …; docs/reference/tasks.md lists all formats. A format
+    of your own has the name that it is registered by, or `package.module:NAME`."""
 
     task: Annotated[str, Strict()] | None = None
     """Task of the examples, for formats that serve several tasks; default: the first task of the format."""
@@ -93,7 +95,7 @@ class _FormattedCorpusSpec(_CorpusSpec):
         if len(set(self.columns.values())) != len(self.columns):
             raise ValueError("columns names one column twice; give each key a different column")
         tasks = load_format(self.format).tasks
-        if self.task is not None and self.task not in tasks:
+        if self.task is not None and self.task not in tasks and not _reads_alike(self.task, tasks[0]):
             raise ValueError(f"format {self.format} has no task {self.task}; known: {', '.join(tasks)}")
         unknown = [language for language in self.codes if language not in self.languages]
         if unknown:
@@ -120,6 +122,13 @@ class _FormattedCorpusSpec(_CorpusSpec):
     def checked(self, examples: list[Any], report: Report) -> tuple[list[Any], Report]:
         """Return the examples in the form that their task requires: named entities in IOB2."""
         return in_iob2(examples, report) if self.kind_of_task == "ner" else examples, report
+
+
+def _reads_alike(added: str, task: str) -> bool:
+    """Return whether a task that is not built in has the class of examples that a format reads for another task."""
+    if TASKS.is_built_in(added) or (added not in TASKS.names() and ":" not in added):
+        return False
+    return kind_of_task(added).implementation.examples is kind_of_task(task).implementation.examples
 
 
 class FileCorpusSpec(_FormattedCorpusSpec):
@@ -203,13 +212,13 @@ class WorldCorpusSpec(_CorpusSpec):
         unknown = [language for language in self.languages if language not in LANGUAGES]
         if unknown:
             raise ValueError(f"the embedded world has no language {unknown[0]}; known: {', '.join(LANGUAGES)}")
-        largest = max(self.questions.values(), default=0) if isinstance(self.questions, dict) else self.questions
+        numbers = self.questions if isinstance(self.questions, dict) else dict.fromkeys(self.languages, self.questions)
+        largest = max(numbers.values(), default=0)
         if largest > MAX_QUESTIONS:
             raise ValueError(f"questions needs at most {MAX_QUESTIONS:,} per language, but got {largest:,}; lower it")
-        if isinstance(self.questions, dict):
-            missing = [language for language in self.languages if language not in self.questions]
-            if missing:
-                raise ValueError(f"questions needs a number for {missing[0]}; add it")
+        missing = [language for language in self.languages if language not in numbers]
+        if missing:
+            raise ValueError(f"questions needs a number for {missing[0]}; add it")
         return self
 
     def load(self, language: str, root: Path, *, strict: bool) -> tuple[list[Example], Report | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ratio_hpo.core.fingerprint import fingerprint
 
@@ -50,7 +50,7 @@ class Example:
         """Question that marks a training example as a leak if an evaluation example has an equal one; may be empty."""
         return ""
 
-    def print(self) -> list[Any]:
+    def print(self) -> list[object]:
         """Return all content, for fingerprints."""
         raise NotImplementedError
 
@@ -83,7 +83,7 @@ class Question(Example):
     def asked(self) -> str:
         return self.question
 
-    def print(self) -> list[Any]:
+    def print(self) -> list[object]:
         return [self.id, self.question, self.context, [[a.text, a.start] for a in self.answers]]
 
 
@@ -113,7 +113,7 @@ class Pair(Example):
             return ()
         return (self.first, self.second) if self.symmetric else (self.first,)
 
-    def print(self) -> list[Any]:
+    def print(self) -> list[object]:
         return [self.id, self.first, self.second, self.label]
 
 
@@ -133,7 +133,7 @@ class ChoiceQuestion(Example):
     def texts(self) -> tuple[str, ...]:
         return (self.prompt,)
 
-    def print(self) -> list[Any]:
+    def print(self) -> list[object]:
         return [self.id, self.prompt, list(self.choices), self.label]
 
 
@@ -148,7 +148,7 @@ class Sentence(Example):
     def texts(self) -> tuple[str, ...]:
         return (" ".join(self.words),)
 
-    def print(self) -> list[Any]:
+    def print(self) -> list[object]:
         return [self.id, list(self.words), list(self.tags)]
 
 
@@ -162,7 +162,7 @@ class Line(Example):
     def texts(self) -> tuple[str, ...]:
         return (self.text,)
 
-    def print(self) -> list[Any]:
+    def print(self) -> list[object]:
         return [self.id, self.text]
 
 
@@ -177,7 +177,7 @@ class Translation(Example):
     def texts(self) -> tuple[str, ...]:
         return (self.text, self.english)
 
-    def print(self) -> list[Any]:
+    def print(self) -> list[object]:
         return [self.id, self.text, self.english]
 
 
@@ -204,7 +204,7 @@ class Mined(Example):
     def texts(self) -> tuple[str, ...]:
         return (self.text,)
 
-    def print(self) -> list[Any]:
+    def print(self) -> list[object]:
         return [self.id, self.text, self.english, self.development, list(self.mates)]
 
 
@@ -226,11 +226,6 @@ class Asked(Example):
     language: str = ""
 
     @property
-    def is_trained(self) -> bool:
-        """Whether the example may be trained on; some examples are only scored."""
-        return True
-
-    @property
     def written_in(self) -> str:
         return self.language
 
@@ -246,7 +241,7 @@ class Asked(Example):
     def asked(self) -> str:
         return self.question
 
-    def print(self) -> list[Any]:
+    def print(self) -> list[object]:
         return [self.id, self.question, self.context, list(self.candidates), self.answer]
 
 
@@ -262,7 +257,7 @@ class Placed(Example):
     language: str
     split: str = ""
 
-    def print(self) -> list[Any]:
+    def print(self) -> list[object]:
         return [self.language, self.split, self.example.print()]
 
 

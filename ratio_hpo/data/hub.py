@@ -56,7 +56,7 @@ def read_hub(
     return from_records(form, records, source, strict=strict, by_row=by_row, columns=columns)
 
 
-def _named(record: Any, features: Any, columns: Mapping[str, str]) -> dict[str, Any]:
+def _named(record: Any, features: Any, columns: Mapping[str, str]) -> dict[str, object]:
     """Return a record with tag names instead of the hub's numbers; labels of other kinds stay numbers."""
     named = dict(record)
     for key in (*TAG_COLUMNS, *(renamed for renamed, name in columns.items() if name in TAG_COLUMNS)):

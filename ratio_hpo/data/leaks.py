@@ -66,30 +66,27 @@ class Leak:
     def lines(self, *, kept: bool) -> list[str]:
         """Return one line for each kind of leak that occurs."""
         outcome = "kept, as requested" if kept else "dropped from training"
-        lines = []
-        if self.dropped:
-            lines.append(
-                f"{self.source}: shares with the {self.language} evaluation data the passages of {self.passages} and "
-                f"the texts of {self.questions} evaluation question(s) (both of {self.both}); "
-                f"{self.dropped} training question(s) {outcome}"
-            )
-        if self.near_dropped:
-            lines.append(
-                f"{self.source}: nearly shares with the {self.language} evaluation data the passages of "
-                f"{self.near_passages} and the texts of {self.near_questions} more evaluation question(s); "
-                f"{self.near_dropped} more training question(s) {outcome}"
-            )
-        if self.parallel_dropped:
-            lines.append(
-                f"{self.source}: contains passages that other languages are evaluated on; "
-                f"{self.parallel_dropped} more training question(s) {outcome}"
-            )
-        if self.id_dropped:
-            lines.append(
-                f"{self.source}: contains ids of evaluation questions in this or another language; "
-                f"{self.id_dropped} more training question(s) {outcome}"
-            )
-        return lines
+        kinds = (
+            (
+                self.dropped,
+                f"shares with the {self.language} evaluation data the passages of {self.passages} and the texts of "
+                f"{self.questions} evaluation question(s) (both of {self.both}); {self.dropped}",
+            ),
+            (
+                self.near_dropped,
+                f"nearly shares with the {self.language} evaluation data the passages of {self.near_passages} and the "
+                f"texts of {self.near_questions} more evaluation question(s); {self.near_dropped} more",
+            ),
+            (
+                self.parallel_dropped,
+                f"contains passages that other languages are evaluated on; {self.parallel_dropped} more",
+            ),
+            (
+                self.id_dropped,
+                f"contains ids of evaluation questions in this or another language; {self.id_dropped} more",
+            ),
+        )
+        return [f"{self.source}: {text} training question(s) {outcome}" for number, text in kinds if number]
 
 
 def find_leaks(

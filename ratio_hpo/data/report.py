@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 SHOWN = 5
 
 
+class BadRecord(ValueError):
+    """A record that breaks a rule of its format; it is dropped, and the message is the rule in a few words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A violation of the format in a record.
@@ -37,10 +41,10 @@ class Report:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def note(self, what: str) -> None:
+    def note(self, text: str) -> None:
         """Add a guess about the whole file; a note is no problem."""
-        if what not in self.notes:
-            self.notes.append(what)
+        if text not in self.notes:
+            self.notes.append(text)
 
     def mend(self, record: str, rule: str) -> None:
         """Record a problem that was corrected or left out; the record is kept."""

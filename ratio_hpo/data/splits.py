@@ -7,6 +7,7 @@ in one part of every split, whatever subset a language holds. The id of an examp
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -106,42 +107,36 @@ def cut(examples: Sequence[E], sizes: Sizes, *, seed: int) -> dict[str, list[E]]
         return {WHOLE: list(examples)}
     examples = [example for example in examples if example.is_asked]
     positions = {key: unit_hash("split", seed, key) for key in {e.group for e in examples}}
-    if any(isinstance(size, float) or size == 1 for size in sizes.values()):
-        part_of = _by_fraction(positions, sizes)
+    sized = {name: size for name, size in sizes.items() if not isinstance(size, str)}
+    if any(isinstance(size, float) or size == 1 for size in sized.values()):
+        part_of = _by_fraction(positions, sized)
     else:
-        part_of = _by_count(examples, positions, sizes)
+        part_of = _by_count(examples, positions, sized)
+    rest = next((name for name, size in sizes.items() if size == REST), None)
     parts: dict[str, list[E]] = {name: [] for name in sizes}
     for example in examples:
-        name = part_of.get(example.group)
+        name = part_of.get(example.group, rest)
         if name is not None:
             parts[name].append(example)
     return parts
 
 
-def _by_fraction(positions: Mapping[str, float], sizes: Sizes) -> dict[str, str]:
-    edges, edge = [], 0.0
+def _by_fraction(positions: Mapping[str, float], sizes: Mapping[str, float]) -> dict[str, str]:
+    part_of: dict[str, str] = {}
+    edge = 0.0
     for name, size in sizes.items():
-        if not isinstance(size, str):
-            edges.append((edge, edge + size, name))
-            edge += size
-    rest = next((name for name, size in sizes.items() if size == REST), None)
-    part_of = {}
-    for key, value in positions.items():
-        name = next((name for low, high, name in edges if low <= value < high), rest)
-        if name is not None:
-            part_of[key] = name
+        part_of |= {key: name for key, value in positions.items() if edge <= value < edge + size}
+        edge += size
     return part_of
 
 
-def _by_count(examples: Sequence[Example], positions: Mapping[str, float], sizes: Sizes) -> dict[str, str]:
-    num_examples: dict[str, int] = {}
-    for example in examples:
-        num_examples[example.group] = num_examples.get(example.group, 0) + 1
+def _by_count(
+    examples: Sequence[Example], positions: Mapping[str, float], sizes: Mapping[str, float]
+) -> dict[str, str]:
+    num_examples = Counter(example.group for example in examples)
     ordered = iter(sorted(positions, key=lambda key: (positions[key], key)))
     part_of: dict[str, str] = {}
     for name, size in sizes.items():
-        if isinstance(size, str):
-            continue
         num_taken = 0
         while num_taken < size:
             key = next(ordered, None)
@@ -149,7 +144,4 @@ def _by_count(examples: Sequence[Example], positions: Mapping[str, float], sizes
                 raise ConfigError(f"parts: {name} needs {size} examples, but only {num_taken} are left; lower it")
             part_of[key] = name
             num_taken += num_examples[key]
-    rest = next((name for name, size in sizes.items() if size == REST), None)
-    if rest is not None:
-        part_of.update(dict.fromkeys(ordered, rest))
     return part_of

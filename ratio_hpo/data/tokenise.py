@@ -13,7 +13,7 @@ from ratio_hpo.core.files import entries, remove, written_whole
 from ratio_hpo.core.fingerprint import fingerprint, fingerprint_file
 from ratio_hpo.data.examples import Example, fingerprint_examples
 from ratio_hpo.data.tasks import Task
-from ratio_hpo.data.windows import ITEMS, META, WINDOWS
+from ratio_hpo.data.windows import ITEMS, META, WINDOWS, arrow_columns, write_columns
 
 FORMAT = 4
 
@@ -33,7 +33,7 @@ def write_windows(
     examples: Sequence[Example],
     tokenizer: Any,
     task: Task,
-    identity: Sequence[Any],
+    identity: Sequence[object],
     cache: Path,
     making: Callable[[], None] = lambda: None,
 ) -> Path:
@@ -60,8 +60,8 @@ def write_windows(
     }
     with written_whole(folder) as part:
         part.mkdir()
-        _write(part / WINDOWS, rows)
-        _write(part / ITEMS, items)
+        write_columns(part / WINDOWS, arrow_columns(rows))
+        write_columns(part / ITEMS, items)
         meta = {
             "task": list(identity),
             "windows": len(rows["item"]),
@@ -99,9 +99,3 @@ def save_tokenizer(tokenizer: Any, cache: Path) -> Path:
 
 def _sums_of(folder: Path) -> dict[str, str]:
     return {file.name: fingerprint_file(file) for file in entries(folder)}
-
-
-def _write(path: Path, columns: dict[str, Any]) -> None:
-    table = pa.table(columns)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table.combine_chunks(), max_chunksize=max(len(table), 1))

@@ -8,18 +8,24 @@ several rows in sequence (one row per choice).
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WINDOWS, ITEMS, META = "windows.arrow", "items.arrow", "meta.json"
 
 LENGTHS = "lengths"
 """List column of windows with several rows: the number of tokens of each row."""
+
+Columns = dict[str, NDArray[np.int32] | Sequence[Sequence[int] | NDArray[np.int32]]]
+"""Columns of a window set by name: an array of one integer per window, or a sequence of integers for each window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,38 +108,57 @@ class WindowSet:
         return json.loads(self.texts[item].as_py())
 
 
+def write_columns(path: Path, columns: Mapping[str, pa.Array]) -> None:
+    """Write columns as one batch of an Arrow file, which readers memory-map."""
+    import pyarrow as pa
+
+    table = pa.table(dict(columns))
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks(), max_chunksize=max(len(table), 1))
+
+
+def arrow_columns(columns: Columns) -> dict[str, pa.Array]:
+    """Return the columns of windows as Arrow arrays of 32-bit integers, or of lists of them."""
+    import pyarrow as pa
+
+    lists = pa.list_(pa.int32())
+    return {
+        name: pa.array(values, pa.int32() if isinstance(values, np.ndarray) else lists)
+        for name, values in columns.items()
+    }
+
+
 def open_windows(folder: Path | str) -> WindowSet:
     """Memory-map a window set."""
+    import pyarrow as pa
+
     folder = Path(folder)
     rows, items = _read(folder / WINDOWS), _read(folder / ITEMS)
-    lists = {name: _single(rows, name) for name in rows.column_names if pa.types.is_list(rows.schema.field(name).type)}
-    flat = {name: _flat(values) for name, values in lists.items()}
+    columns = {name: values for name, values in rows.items() if not isinstance(values, pa.ListArray)}
+    flat = {name: _flat(values) for name, values in rows.items() if name not in columns}
     ids, bounds = flat.pop("input_ids")
     return WindowSet(
         folder=str(folder),
         ids=ids,
         bounds=bounds,
-        columns={
-            name: _single(rows, name).to_numpy(zero_copy_only=True) for name in rows.column_names if name not in lists
-        },
+        columns={name: values.to_numpy(zero_copy_only=True) for name, values in columns.items()},
         lists=flat,
-        item_ids=_single(items, "id").to_pylist(),
-        groups=_single(items, "group").to_pylist(),
-        texts=_single(items, "texts"),
+        item_ids=items["id"].to_pylist(),
+        groups=items["group"].to_pylist(),
+        texts=items["texts"],
     )
 
 
-def _flat(values: Any) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    return (
-        values.values.to_numpy(zero_copy_only=True),
-        values.offsets.to_numpy(zero_copy_only=True).astype(np.int64),
-    )
+def _flat(values: pa.ListArray) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    return (values.values.to_numpy(zero_copy_only=True), values.offsets.to_numpy(zero_copy_only=True).astype(np.int64))
 
 
-def _read(path: Path) -> pa.Table:
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+def _read(path: Path) -> dict[str, pa.Array]:
+    """Return the columns of an Arrow file, each of which is one chunk."""
+    import pyarrow as pa
 
-
-def _single(table: pa.Table, name: str) -> Any:
-    chunks = table.column(name).chunks
-    return chunks[0] if chunks else pa.array([], table.schema.field(name).type)
+    table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    return {
+        name: column.chunks[0] if column.chunks else pa.array([], column.type)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }

@@ -84,12 +84,11 @@ def _shares(name: str, stage: StageSpec, sizes: Mapping[str, SourceSize]) -> dic
     # the shares do not depend on the budget, which only changes the number of steps
     mixture_spec = stage.model_copy(update={"budget": "replace"}).wanted()
     labelled = {key: size for key, size in sizes.items() if not size.auxiliary}
-    split = mixture_spec.split
     if name in ("reference_only", "non_reference_only"):
         reference_flags = {size.reference for size in labelled.values()}
         if (name == "reference_only") not in reference_flags:
             return None
-        low, high = reachable_ratios(labelled, split) if stage.balance == "task" else (0.0, 1.0)
+        low, high = reachable_ratios(labelled, mixture_spec) if stage.balance == "task" else (0.0, 1.0)
         return solve(sizes, mixture_spec, ratio=low if name == "reference_only" else high).requested
     if name == "uniform":
         weights = dict.fromkeys(labelled, 1.0 / len(labelled))
@@ -97,14 +96,14 @@ def _shares(name: str, stage: StageSpec, sizes: Mapping[str, SourceSize]) -> dic
         of_task = {k: s for k, s in labelled.items() if s.task == name.removeprefix(TASK) and s.reference}
         if not of_task:
             return None
-        weights = by_size(of_task, split)
+        weights = by_size(of_task, mixture_spec)
     elif name == "all_tasks":
         reference = {key: size for key, size in labelled.items() if size.reference}
         if not reference:
             return None
-        weights = by_size(reference, SpreadRule(unit=split.unit, size_cap=stage.size_cap or ALL_TASKS_CAP))
+        weights = by_size(reference, SpreadRule(unit=mixture_spec.unit, size_cap=stage.size_cap or ALL_TASKS_CAP))
     else:
-        weights = by_size(labelled, split)
+        weights = by_size(labelled, mixture_spec)
     return solve(sizes, mixture_spec, shares=weights).requested
 
 

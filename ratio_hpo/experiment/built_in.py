@@ -159,9 +159,9 @@ class BuiltIn:
             return
         caps, labelled = space.parameters.get("size_cap"), {k: s for k, s in sizes.items() if not s.auxiliary}
         splits = (
-            [replace(stage.wanted().split, size_cap=int(cap)) for cap in caps.values]
+            [replace(stage.wanted(), size_cap=int(cap)) for cap in caps.values]
             if isinstance(caps, Steps)
-            else [stage.wanted().split]
+            else [stage.wanted()]
         )
         reached = [reachable_ratios(labelled, split) for split in splits]
         low, high = max(low for low, _ in reached), min(high for _, high in reached)

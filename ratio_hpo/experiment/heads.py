@@ -9,8 +9,7 @@ from typing import Any
 from ratio_hpo.core.errors import ConfigError, DataError
 from ratio_hpo.data.examples import Example, Sentence
 from ratio_hpo.data.tag_schemes import OUTSIDE, shown
-from ratio_hpo.data.tasks import Head, TaskSettings
-from ratio_hpo.data.tasks.registry import TASKS
+from ratio_hpo.data.tasks import Head, TaskSettings, head_name, kind_of_task
 from ratio_hpo.experiment.spec import ExperimentSpec, stage_parts
 from ratio_hpo.objective.design import TaskDesign
 
@@ -38,8 +37,8 @@ def design_tasks(
         examples.setdefault(head, []).extend(source_examples)
     tasks = {}
     for head, task in heads.items():
-        kind = TASKS[task]
-        labels = _labels(task, examples[head]) if kind.labels is None else kind.labels
+        kind = kind_of_task(task)
+        labels = kind.implementation.labels_of(examples[head]) if kind.labels is None else kind.labels
         tasks[head] = TaskDesign(
             task=task,
             settings=_settings(experiment, task, positions).trained(),
@@ -52,7 +51,7 @@ def design_tasks(
                 raise ConfigError(f"targets.{name}: has the name of a trained head; choose another name")
             tasks[name] = TaskDesign(task=spec.task, settings=_settings(experiment, spec.task, positions))
         else:
-            head = spec.head or spec.task
+            head = spec.head or head_name(spec.task)
             trained_heads = {head for head, _, _ in trained[str(experiment.stage_of(name))]}
             if trained_heads != {head}:
                 raise ConfigError(
@@ -73,7 +72,7 @@ def check_lengths(experiment: ExperimentSpec, base: str, positions: int | None) 
     entries = [entry for stage in experiment.all_stages().values() for entry in stage_parts(stage)]
     for task in sorted({experiment.task_of(entry) for entry in entries}):
         max_length = experiment.settings(task).max_length
-        if max_length > positions and not TASKS[task].on_layer:
+        if max_length > positions and not kind_of_task(task).on_layer:
             key = "windows" if task == "qa" else f"tasks.{task}"
             raise ConfigError(
                 f"{key}.max_length: base {base} accepts {positions} tokens, but got {max_length}; lower it, or "
@@ -83,18 +82,9 @@ def check_lengths(experiment: ExperimentSpec, base: str, positions: int | None) 
 
 def _settings(experiment: ExperimentSpec, task: str, positions: int | None) -> TaskSettings:
     settings = experiment.settings(task)
-    if positions is None or not TASKS[task].on_layer:
+    if positions is None or not kind_of_task(task).on_layer:
         return settings
     return settings.model_copy(update={"max_length": min(settings.max_length, positions)})
-
-
-def _labels(task: str, examples: list[Sentence]) -> tuple[str, ...]:
-    """Return the tags of the training data; for named entities, both the B and the I tag of each type."""
-    tags = {tag for example in examples for tag in example.tags}
-    if task != "ner":
-        return tuple(sorted(tags))
-    types = sorted({tag.partition("-")[2] for tag in tags} - {""})
-    return ("O", *(f"{mark}-{name}" for name in types for mark in "BI"))
 
 
 MIN_KNOWN = 0.5
@@ -117,7 +107,7 @@ def check_trained(tasks: Mapping[str, TaskDesign], trained: Iterable[tuple[str, 
         if not counts:
             continue
         design = tasks[head]
-        if TASKS[design.task].labels is not None:
+        if kind_of_task(design.task).labels is not None:
             _check_known(name, design, counts, MIN_KNOWN)
         entities[head] = entities.get(head, 0) + sum(n for tag, n in counts.items() if tag != OUTSIDE)
     for head, number in entities.items():
@@ -133,7 +123,7 @@ def check_scored(target: str, language: str, design: TaskDesign, examples: Seque
     """
     counts = {tag: number for tag, number in _counts(examples).items() if tag != OUTSIDE}
     if counts:
-        least = MIN_KNOWN if TASKS[design.task].labels is not None else 0.0
+        least = MIN_KNOWN if kind_of_task(design.task).labels is not None else 0.0
         _check_known(f"targets.{target} in {language}", design, counts, least)
     elif any(isinstance(example, Sentence) for example in examples):
         raise DataError(f"targets.{target} in {language}: all words have the tag {OUTSIDE}; check its files")

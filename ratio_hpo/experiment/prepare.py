@@ -19,8 +19,7 @@ from ratio_hpo.data.examples import Example, fingerprint_examples
 from ratio_hpo.data.leaks import Leak, find_leaks
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.data.splits import WHOLE
-from ratio_hpo.data.tasks import Vocabulary, make_task
-from ratio_hpo.data.tasks.registry import TASKS
+from ratio_hpo.data.tasks import Vocabulary, head_name, kind_of_task, make_task
 from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import open_windows
 from ratio_hpo.experiment.evaluation_splits import EvaluationSplits, held_out, retrieval_examples
@@ -74,14 +73,22 @@ def source_specs(experiment: ExperimentSpec, stage: StageSpec) -> dict[str, Name
     """Return the sources of a stage by name; corpus parts are grouped by language, and by task if there are several."""
     if isinstance(stage.sources, dict):
         named = {key: (spec, experiment.task_of(spec.data[0])) for key, spec in stage.sources.items()}
-        return {key: NamedSource(spec, task, spec.head or task) for key, (spec, task) in named.items()}
+        return {key: NamedSource(spec, task, spec.head or head_name(task)) for key, (spec, task) in named.items()}
     grouped: dict[tuple[str, str], list[str]] = {}
     for entry in stage.sources:
         for language in experiment.corpora[entry.partition("/")[0]].languages:
             grouped.setdefault((experiment.task_of(entry), language), []).append(entry)
-    single = len({task for task, _ in grouped}) == 1
+    heads = {head_name(task): task for task, _ in grouped}
+    for task, _ in grouped:
+        if heads[head_name(task)] != task:
+            raise ConfigError(
+                f"head {head_name(task)} is shared by {task} and {heads[head_name(task)]}; name them apart"
+            )
+    single = len(heads) == 1
     return {
-        language if single else f"{task}.{language}": NamedSource(SourceSpec(language=language, data=data), task, task)
+        language if single else f"{head_name(task)}.{language}": NamedSource(
+            SourceSpec(language=language, data=data), task, head_name(task)
+        )
         for (task, language), data in grouped.items()
     }
 
@@ -156,8 +163,8 @@ def prepare(
 
     targets = []
     for name, spec in experiment.all_targets().items():
-        task = spec.head or (spec.task if spec.stage is not None else name)
-        if not TASKS[spec.task].on_layer:
+        task = spec.head or (head_name(spec.task) if spec.stage is not None else name)
+        if not kind_of_task(spec.task).on_layer:
             by_language = evaluation.parts[name]
             for language, parts in by_language.items():
                 check_scored(name, language, tasks[task], [example for part in parts.values() for example in part])

@@ -11,7 +11,8 @@ from ratio_hpo.core.measures import SPLITS
 from ratio_hpo.core.yaml import Real, Spec, Whole
 from ratio_hpo.data.corpora import Corpus
 from ratio_hpo.data.splits import WHOLE
-from ratio_hpo.data.tasks.registry import TASKS, TaskSettings, WindowSpec, kind_of_task, parse_settings
+from ratio_hpo.data.tasks import TaskSettings, kind_of_task, parse_settings
+from ratio_hpo.data.tasks.qa import WindowSpec
 from ratio_hpo.experiment.study_spec import BaselineName, StudySpec, Text
 from ratio_hpo.metrics import mlqa
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
@@ -190,7 +191,7 @@ class ExperimentSpec(StudySpec):
         """
         if task == "qa":
             return self.windows
-        return parse_settings(task, kind_of_task(task).settings, self.tasks.get(task, {}))
+        return parse_settings(task, self.tasks.get(task, {}))
 
     def task_of(self, entry: str) -> str:
         """Return the task of a `corpus/part` entry."""
@@ -198,7 +199,7 @@ class ExperimentSpec(StudySpec):
 
     def primary(self, target: TargetSpec) -> str:
         """Return the measure of a target's score."""
-        return target.primary or TASKS[target.task].measures[0]
+        return target.primary or kind_of_task(target.task).measures[0]
 
     def _check_targets(self) -> None:
         if not self.targets:

@@ -15,7 +15,7 @@ MAX_SEED = 2**63 - 1
 BaselineName = Annotated[
     str,
     Strict(),
-    Field(pattern=r"^(reference_only|proportional|uniform|non_reference_only|none|all_tasks|task:[a-z]+)$"),
+    Field(pattern=r"^(reference_only|proportional|uniform|non_reference_only|none|all_tasks|task:[A-Za-z0-9_.:-]+)$"),
 ]
 
 

@@ -115,7 +115,12 @@ def ratio(sums: Sums) -> float:
 
 
 def left_out(sums: Sums) -> NDArray[np.float64]:
-    """Return the ratio without each item in turn [items]."""
+    """Return the ratio without each item in turn [items].
+
+    Examples:
+        >>> left_out((np.array([1.0, 0.0]), np.ones(2))).tolist()
+        [0.0, 1.0]
+    """
     above, below = sums[0].sum() - sums[0], sums[1].sum() - sums[1]
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
 
@@ -124,6 +129,10 @@ def variance(sums: Sums, other: Sums | None = None) -> float:
     """Return the jackknife variance of a ratio, or of its difference from another ratio over the same items.
 
     With a single item, return the largest variance that a score in [0, 1] can have, 1/4, or 1 for a difference.
+
+    Examples:
+        >>> variance((np.array([0.0, 1.0]), np.ones(2)))
+        0.25
     """
     n = len(sums[0])
     if n < 2:

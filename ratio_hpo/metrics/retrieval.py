@@ -193,11 +193,7 @@ def _neighbours(x: Vectors, y: Vectors) -> tuple[NDArray[np.int64], NDArray[np.f
 
 
 def _margins(
-    x: Vectors,
-    y: Vectors,
-    neighbours: NDArray[np.int64],
-    x_mean: NDArray[np.float32],
-    y_mean: NDArray[np.float32],
+    x: Vectors, y: Vectors, neighbours: NDArray[np.int64], x_mean: NDArray[np.float32], y_mean: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Return the margin of each row of x to each of its neighbours [n, 4]."""
     cosines = np.einsum("nd,nkd->nk", x, y[neighbours])

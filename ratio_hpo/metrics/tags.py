@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Counts = tuple[NDArray[np.float64], NDArray[np.float64]]
+from ratio_hpo.metrics.convergence import Sums
 
 SINGLE = ("S", "B", "E")
 """First letters of tags whose runs are split into single words: SCONJ and SYM."""
@@ -60,7 +59,7 @@ def f1_counts(
     said: Sequence[Sequence[str]],
     gold: Sequence[Sequence[str]],
     entities: Callable[[Sequence[str]], set[tuple[int, int, str]]],
-) -> Counts:
+) -> Sums:
     """Return, for each sentence, twice the number of matching entities, and the number of predicted and gold ones."""
     pairs = [(entities(predicted), entities(correct)) for predicted, correct in zip(said, gold, strict=True)]
     return (
@@ -69,7 +68,7 @@ def f1_counts(
     )
 
 
-def accuracy_counts(said: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> Counts:
+def accuracy_counts(said: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> Sums:
     """Return the number of correct words and the number of words, for each sentence."""
     return (
         np.array([float(sum(a == b for a, b in zip(x, y, strict=True))) for x, y in zip(said, gold, strict=True)]),

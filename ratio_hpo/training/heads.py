@@ -14,7 +14,7 @@ from torch import nn
 
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.data.tasks import Head
-from ratio_hpo.data.tasks.registry import ENCODER
+from ratio_hpo.data.tasks.base import ENCODER
 from ratio_hpo.training.base_model import Base
 from ratio_hpo.training.model import load_model
 

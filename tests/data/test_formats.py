@@ -204,8 +204,8 @@ def test_long_runs_of_marks_take_no_longer_than_their_length() -> None:
 
 
 def test_every_format_but_those_of_several_files_has_such_a_file() -> None:
-    assert set(FORMATS) - set(FILES) == {"squad", "lines", "bucc"}
-    assert all(load_format(name).tasks for name in FORMATS)
+    assert set(FORMATS.names()) - set(FILES) == {"squad", "lines", "bucc"}
+    assert all(load_format(name).tasks for name in FORMATS.names())
     with pytest.raises(ConfigError, match=r"unknown format 'xnil' .did you mean 'xnli'"):
         load_format("xnil")
 

@@ -15,8 +15,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from ratio_hpo.data.examples import Answer, Question
 from ratio_hpo.data.offsets import covered, trimmed, with_marks
-from ratio_hpo.data.tasks.qa import QuestionAnswering
-from ratio_hpo.data.tasks.registry import WindowSpec
+from ratio_hpo.data.tasks import make_task
+from ratio_hpo.data.tasks.qa import WindowSpec
 from ratio_hpo.training.base_model import find_base
 
 WORDS = {
@@ -65,11 +65,11 @@ TOKENIZERS = ["minilm", "polyglot-base", "unigram"]
 
 def spans_of(context: str, answer: str, start: int, tokenizer: Any, **window: int) -> list[str | None]:
     """Return the text that each window's label covers, or None for a window without a label."""
-    task = QuestionAnswering(WindowSpec(**{"max_length": 96, "stride": 32, "max_question": 24, **window}), ())
+    task = make_task("qa", WindowSpec(**{"max_length": 96, "stride": 32, "max_question": 24, **window}))
     question = Question(id="1", group="g", question="who?", context=context, answers=(Answer(answer, start),))
     rows = task.encode([question], tokenizer)
     found: list[str | None] = []
-    for begin, end, offsets in zip(*(rows[key].to_pylist() for key in ("start", "end", "offsets")), strict=True):
+    for begin, end, offsets in zip(*(rows[key] for key in ("start", "end", "offsets")), strict=True):
         found.append(context[offsets[2 * begin] : offsets[2 * end + 1]].strip() if end else None)
     return found
 

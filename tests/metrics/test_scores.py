@@ -12,6 +12,11 @@ from ratio_hpo.metrics import mlqa, squad
 text = st.text(alphabet="aAbthe ,.-!in1\u00e9\u4e2d\u56fd", max_size=20)
 
 
+def mean_scores(predictions: list[str], golds: list[list[str]]) -> tuple[float, float]:
+    f1, exact = zip(*map(squad.score, predictions, golds), strict=True)
+    return sum(f1) / len(f1), sum(exact) / len(exact)
+
+
 @given(st.lists(st.tuples(text, st.lists(text, min_size=1, max_size=3)), min_size=1, max_size=5))
 def test_squad_equals_torchmetrics(pairs: list[tuple[str, list[str]]]) -> None:
     from torchmetrics.functional.text import squad as reference
@@ -25,7 +30,7 @@ def test_squad_equals_torchmetrics(pairs: list[tuple[str, list[str]]]) -> None:
             [{"answers": {"text": a, "answer_start": [0] * len(a)}, "id": key} for key, a in golds.items()],
         )
     said_and_gold = list(predictions.values()), list(golds.values())
-    f1, exact = squad.mean_scores(squad.question_scores(*said_and_gold))
+    f1, exact = mean_scores(*said_and_gold)
     assert 100 * exact == pytest.approx(float(expected["exact_match"]), abs=1e-3)
     # torchmetrics counts two empty answers as a match in F1; SQuAD's script gives 0 if no token is shared
     if all(squad.normalise(said) and all(squad.normalise(a) for a in golds[key]) for key, said in predictions.items()):
@@ -54,4 +59,4 @@ def test_mlqa_is_defined_for_its_languages_alone() -> None:
 
 
 def test_an_empty_prediction_scores_nothing() -> None:
-    assert squad.mean_scores(squad.question_scores(["Paris", ""], [["Paris"], ["Rome"]])) == (0.5, 0.5)
+    assert mean_scores(["Paris", ""], [["Paris"], ["Rome"]]) == (0.5, 0.5)

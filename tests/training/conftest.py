@@ -12,7 +12,7 @@ import torch
 from ratio_hpo.data.examples import Question
 from ratio_hpo.data.mixing import Mixture
 from ratio_hpo.data.tasks import Head, Vocabulary, make_task
-from ratio_hpo.data.tasks.registry import WindowSpec
+from ratio_hpo.data.tasks.qa import WindowSpec
 from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import generate

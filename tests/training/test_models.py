@@ -15,8 +15,7 @@ from transformers import AutoTokenizer
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.measures import languages_of
 from ratio_hpo.data.tasks import Drawn, make_task
-from ratio_hpo.data.tasks.qa import _best_span
-from ratio_hpo.data.tasks.registry import WindowSpec
+from ratio_hpo.data.tasks.qa import WindowSpec, _best_span
 from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import open_windows
 from ratio_hpo.data.world import generate

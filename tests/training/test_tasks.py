@@ -15,8 +15,18 @@ import torch
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.data.examples import Asked, ChoiceQuestion, Example, Pair, Placed, Question, Sentence
 from ratio_hpo.data.mixing import Mixture, MixtureStream
-from ratio_hpo.data.tasks import TASKS, Drawn, Head, Vocabulary, make_task
-from ratio_hpo.data.tasks.registry import ChoiceSettings, MaskingSettings, PairSettings, TagSettings, TaskSettings
+from ratio_hpo.data.tasks import (
+    ChoiceSettings,
+    Drawn,
+    Head,
+    PairSettings,
+    TagSettings,
+    TaskSettings,
+    Vocabulary,
+    kind_of_task,
+    make_task,
+)
+from ratio_hpo.data.tasks.mlm import MaskingSettings
 from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import world_examples
@@ -51,20 +61,20 @@ class Bench:
         self.tasks = {name: make_task(name, self.settings(name), self.labels[name]) for name in tasks}
         self.windows = {name: self.open(name, self.examples[name]) for name in tasks}
         self.heads = [
-            Head(name=name, auto_class=str(TASKS[name].auto_class), labels=self.labels[name]) for name in tasks
+            Head(name=name, auto_class=str(kind_of_task(name).auto_class), labels=self.labels[name]) for name in tasks
         ]
         self.engine = Engine(
             self.base, self.heads, EngineSpec(**settings), vocabulary=self.vocabulary, seed=0, device="cpu"
         )
 
     def _labels(self, name: str) -> tuple[str, ...]:
-        known = TASKS[name].labels
+        known = kind_of_task(name).labels
         if known is not None:
             return known
         return tuple(sorted({tag for example in self.examples[name] for tag in example.tags}))  # type: ignore[attr-defined]
 
     def settings(self, name: str) -> TaskSettings:
-        return TASKS[name].settings(max_length=96, **({"stride": 32} if name == "qa" else {}))
+        return kind_of_task(name).settings(max_length=96, **({"stride": 32} if name == "qa" else {}))
 
     def open(self, name: str, examples: list[Any]) -> WindowSet:
         identity = [name, list(self.labels[name])]
@@ -194,7 +204,7 @@ def test_each_mention_has_its_own_answer_and_questions_share_theirs_over_languag
         for one, code in zip(asked, ("en", "sw"), strict=True)
     ]
     for name, right in (("lareqa", [[0, 2], [0, 2]]), ("mewsli", [[0], [2]])):
-        task = make_task(name, TASKS[name].settings(max_length=32))
+        task = make_task(name, kind_of_task(name).settings(max_length=32))
         windows = open_windows(write_windows(examples, lab.tokenizer, task, [name], lab.folder))
         assert [windows.of("targets", k).tolist() for k in range(2)] == right
 
@@ -274,7 +284,7 @@ def test_what_an_engine_trained_before_leaves_no_trace(bench: Callable) -> None:
 
 
 def test_a_head_is_drawn_from_its_name_whatever_others_there_are() -> None:
-    heads = [Head(name=name, auto_class=str(TASKS[name].auto_class), labels=TASKS[name].labels or ())
+    heads = [Head(name=name, auto_class=str(kind_of_task(name).auto_class), labels=kind_of_task(name).labels or ())
              for name in ("nli", "pos", "choice")]  # fmt: skip
     base = find_base(BASE)
     alone, together = load_heads(base, heads[:1], 3), load_heads(base, heads, 3)
@@ -310,7 +320,7 @@ def test_a_checkpoint_of_several_heads_holds_the_encoder_once_and_loads_as_each_
         place.mkdir()
         for name, file in model_files(folder, head).items():
             (place / name).write_bytes(file.read_bytes())
-        loaded = getattr(transformers, str(TASKS[head].auto_class)).from_pretrained(place)
+        loaded = getattr(transformers, str(kind_of_task(head).auto_class)).from_pretrained(place)
         own = lab.engine.model.heads[head].state_dict()
         assert all(torch.equal(tensor, own[name]) for name, tensor in loaded.state_dict().items())
 
@@ -319,7 +329,7 @@ def test_long_sentences_become_windows_of_whole_words_each_scored_once(bench: Ca
     lab = bench("pos")
     words = tuple(f"word{k}" for k in range(100))
     sentence = Sentence(id="s", group="s", words=words, tags=("NOUN",) * 99 + ("strange",))
-    task = make_task("pos", TagSettings(max_length=32), TASKS["pos"].labels or ())
+    task = make_task("pos", TagSettings(max_length=32), kind_of_task("pos").labels or ())
     windows = open_windows(write_windows([sentence], lab.tokenizer, task, ["pos", 32], lab.folder))
     assert len(windows) > 1
     assert max(windows.length(k) for k in range(len(windows))) <= 32
@@ -348,7 +358,7 @@ def test_pairs_are_cut_at_the_longer_text(bench: Callable) -> None:
     lab = bench("nli")
     long = " ".join(f"w{k}" for k in range(200))
     example = Pair(id="p", group="p", first=long, second="Ada lives in Rome.", label="neutral")
-    task = make_task("nli", PairSettings(max_length=32), TASKS["nli"].labels or ())
+    task = make_task("nli", PairSettings(max_length=32), kind_of_task("nli").labels or ())
     windows = open_windows(write_windows([example], lab.tokenizer, task, ["nli", 32], lab.folder))
     assert windows.length(0) == 32
     assert "Rome" in lab.tokenizer.decode(windows.tokens(0))

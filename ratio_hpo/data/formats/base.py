@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ratio_hpo.core.errors import ConfigError, DataError
-from ratio_hpo.core.yaml import did_you_mean
+from ratio_hpo.core.extensions import Registry
 from ratio_hpo.data.examples import ChoiceQuestion, Example, Pair
-from ratio_hpo.data.report import Report
+from ratio_hpo.data.report import BadRecord, Report
 
 Records = Iterator[tuple[str, Any]]
 """Records, each with its position in the file."""
@@ -27,7 +26,7 @@ class Format:
     Attributes:
         tasks: tasks of the examples; the first one is the default.
         records: reads a file into records with their positions, and reports lines without a record.
-        parse: converts a record to an example, or reports it as dropped and returns None.
+        parse: converts a record to an example, given its position; raises BadRecord to drop the record.
         form: description of the format, for errors.
         columns: names of the columns that are read; empty for files without column names.
         finish: corrects what only the whole file shows, given the codes of its language.
@@ -35,53 +34,70 @@ class Format:
 
     tasks: tuple[str, ...]
     records: Callable[[Path, Report], Records]
-    parse: Callable[[str, Any, Report], Example | None]
+    parse: Callable[[str, Any, Report], Example]
     form: str
     columns: tuple[str, ...] = ()
     finish: Callable[[list[Example], Report, Sequence[str]], list[Example]] = lambda examples, report, codes: examples
 
 
-FORMATS: Mapping[str, str] = {
-    "squad": "squad:SQUAD",
-    "squad2": "squad:SQUAD_2",
-    "xnli": "pairs:XNLI",
-    "nli": "pairs:NLI",
-    "pawsx": "pairs:PAWSX",
-    "qqp": "pairs:QQP",
-    "hellaswag": "choice:HELLASWAG",
-    "commonsense_qa": "choice:COMMONSENSE_QA",
-    "cosmos_qa": "choice:COSMOS_QA",
-    "siqa": "choice:SIQA",
-    "copa": "choice:COPA",
-    "conllu": "tagged:CONLLU",
-    "tagged": "tagged:TAGGED",
-    "iob2": "tagged:IOB2",
-    "ccg": "tagged:CCG",
-    "text": "text:TEXT",
-    "udhr": "text:UDHR",
-    "lines": "text:LINES",
-    "bucc": "retrieval:BUCC",
-    "lareqa": "retrieval:LAREQA",
-    "squad_sentences": "retrieval:SQUAD_SENTENCES",
-    "mewsli": "retrieval:MEWSLI",
-}
-"""Module and attribute of each format, by the name that `format:` takes."""
+FORMATS: Registry[Format] = Registry(
+    "format",
+    {
+        "squad": "ratio_hpo.data.formats.squad:SQUAD",
+        "squad2": "ratio_hpo.data.formats.squad:SQUAD_2",
+        "xnli": "ratio_hpo.data.formats.pairs:XNLI",
+        "nli": "ratio_hpo.data.formats.pairs:NLI",
+        "pawsx": "ratio_hpo.data.formats.pairs:PAWSX",
+        "qqp": "ratio_hpo.data.formats.pairs:QQP",
+        "hellaswag": "ratio_hpo.data.formats.choice:HELLASWAG",
+        "commonsense_qa": "ratio_hpo.data.formats.choice:COMMONSENSE_QA",
+        "cosmos_qa": "ratio_hpo.data.formats.choice:COSMOS_QA",
+        "siqa": "ratio_hpo.data.formats.choice:SIQA",
+        "copa": "ratio_hpo.data.formats.choice:COPA",
+        "conllu": "ratio_hpo.data.formats.tagged:CONLLU",
+        "tagged": "ratio_hpo.data.formats.tagged:TAGGED",
+        "iob2": "ratio_hpo.data.formats.tagged:IOB2",
+        "ccg": "ratio_hpo.data.formats.tagged:CCG",
+        "text": "ratio_hpo.data.formats.text:TEXT",
+        "udhr": "ratio_hpo.data.formats.text:UDHR",
+        "lines": "ratio_hpo.data.formats.text:LINES",
+        "bucc": "ratio_hpo.data.formats.retrieval:BUCC",
+        "lareqa": "ratio_hpo.data.formats.retrieval:LAREQA",
+        "squad_sentences": "ratio_hpo.data.formats.retrieval:SQUAD_SENTENCES",
+        "mewsli": "ratio_hpo.data.formats.retrieval:MEWSLI",
+    },
+)
+"""The formats, by the name that `format:` takes."""
+
+
+def register_format(name: str, format: Format) -> None:
+    """Add a format, which `format:` of a corpus then names; registering the name again replaces the format.
+
+    Raises:
+        ConfigError: the name belongs to a built-in format, or holds characters that names may not have.
+
+    Examples:
+        >>> from dataclasses import replace
+        >>> register_format("relevance", replace(load_format("nli"), tasks=("relevance",)))
+        >>> load_format("relevance").tasks
+        ('relevance',)
+    """
+    FORMATS.register(name, format)
 
 
 def load_format(name: str) -> Format:
-    """Return the format of a name.
+    """Return a format by its name or its import path.
 
     Raises:
-        ConfigError: no format has that name.
+        ConfigError: no format has that name, or the import path leads to something else.
 
     Examples:
         >>> load_format("xnli").tasks
         ('nli',)
     """
-    if name not in FORMATS:
-        raise ConfigError(f"format: unknown format {name!r} ({did_you_mean(name, list(FORMATS))})")
-    module, attribute = FORMATS[name].split(":")
-    loaded: Format = getattr(import_module(f"ratio_hpo.data.formats.{module}"), attribute)
+    loaded = FORMATS.find(name)
+    if not isinstance(loaded, Format):
+        raise ConfigError(f"format: {name} needs to be a Format, but is a {type(loaded).__name__}; name the Format")
     return loaded
 
 
@@ -141,10 +157,10 @@ def _renamed(records: Records, columns: Mapping[str, str], report: Report) -> Re
     for where, record in records:
         if isinstance(record, dict):
             seen |= record.keys()
-            rest = {key: value for key, value in record.items() if key not in columns}
             taken = {name: record[file_name] for file_name, name in columns.items() if file_name in record}
             aliases = {alias for name in taken for alias in ALIASES.get(name, ())}
-            record = {key: value for key, value in rest.items() if key not in aliases} | taken
+            rest = {key: value for key, value in record.items() if key not in columns and key not in aliases}
+            record = rest | taken
         yield where, record
     missing = [file_name for file_name in columns if file_name not in seen]
     if missing:
@@ -171,8 +187,10 @@ def _checked(
         if record is None or isinstance(record, int | float):
             report.drop(where, "not a record")
             continue
-        example = reader.parse(where, record, report)
-        if example is None:
+        try:
+            example = reader.parse(where, record, report)
+        except BadRecord as error:
+            report.drop(where, str(error))
             continue
         if by_row or not example.id:
             example = replace(example, id=_position_of(where))
@@ -212,6 +230,6 @@ def _without_labels(name: str, reason: str) -> DataError:
 
 def _all_zero(examples: list[Example]) -> bool:
     """Return whether a file has several records and the label of each is 0."""
-    labels = {e.label if isinstance(e, ChoiceQuestion) else e.label if isinstance(e, Pair) and e.symmetric else None
-              for e in examples}  # fmt: skip
-    return len(examples) > 1 and labels in ({0}, {"0"})
+    labelled = (e for e in examples if isinstance(e, ChoiceQuestion) or (isinstance(e, Pair) and e.symmetric))
+    labels = [str(example.label) for example in labelled]
+    return len(examples) > 1 and len(labels) == len(examples) and set(labels) == {"0"}

@@ -12,6 +12,7 @@ from typing import Any
 
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.core.files import in_bytes, is_regular
+from ratio_hpo.data.formats.base import Records
 from ratio_hpo.data.formats.rows import separated
 from ratio_hpo.data.report import Report
 
@@ -90,17 +91,16 @@ def read_text(path: Path) -> str:
             cannot be unpacked.
     """
     try:
-        if not is_regular(path):
-            raise DataError(f"{path}: needs a file, but this is a folder, pipe or device; copy the data to a file")
+        _check_regular(path)
         data = path.read_bytes()
         if data.startswith(GZIP):
-            data = _unpacked(path, data)
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:  # a small file may unpack to more than memory holds
+                data = file.read(MAX_UNPACKED + 1)
+            _check_unpacked(path, len(data))
         file_type = container_of(data)
         if file_type is not None:
             raise DataError(f"{path}: needs UTF-8 text, but it is {file_type}")
         text = data.decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check `path`, and ⟨data_dir⟩ or RATIO_HPO_DATA") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: needs UTF-8 text, but byte {error.start} is not; convert it") from error
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -112,12 +112,17 @@ def read_text(path: Path) -> str:
     return text
 
 
-def _unpacked(path: Path, data: bytes) -> bytes:
-    """Return the unpacked content, read up to a limit, since a small file may unpack to more than the memory holds."""
-    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-        content = file.read(MAX_UNPACKED + 1)
-    _check_unpacked(path, len(content))
-    return content
+def _check_regular(path: Path) -> None:
+    """Check that a path leads to a file.
+
+    Raises:
+        DataError: it does not exist, or is no regular file.
+    """
+    try:
+        if not is_regular(path):
+            raise DataError(f"{path}: needs a file, but this is a folder, pipe or device; copy the data to a file")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check `path`, and ⟨data_dir⟩ or RATIO_HPO_DATA") from error
 
 
 def _check_unpacked(path: Path, size: int) -> None:
@@ -167,7 +172,18 @@ def lines_of(text: str) -> list[str]:
     return [line.removesuffix("\r").removeprefix("\ufeff") for line in lines]
 
 
-def json_records(path: Path, report: Report) -> Iterator[tuple[str, Any]]:
+def line_records(path: Path, report: Report) -> Records:
+    """Read one record per line that is not blank: its text."""
+    for number, line in numbered_lines(path):
+        yield f"line {number}", line
+
+
+def table_or_json(path: Path, report: Report) -> Records:
+    """Read records of separated values with a header (`.tsv`, `.csv`, `.txt`), JSON or Parquet, by the suffix."""
+    return table_rows(path, report) if kind_of(path) in (".tsv", ".csv", ".txt") else json_records(path, report)
+
+
+def json_records(path: Path, report: Report) -> Records:
     """Read records of JSON lines, a JSON list or Parquet, by the suffix and content of the file."""
     kind = kind_of(path)
     if kind == ".parquet":
@@ -195,7 +211,7 @@ def is_json_lines(path: Path) -> bool:
         return False
 
 
-def json_lines(path: Path, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
+def json_lines(path: Path, report: Report) -> Iterator[tuple[str, dict[str, object]]]:
     """Read one record per line."""
     for number, line in numbered_lines(path):
         try:
@@ -209,7 +225,7 @@ def json_lines(path: Path, report: Report) -> Iterator[tuple[str, dict[str, Any]
             report.drop(f"line {number}", "not a record")
 
 
-def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, object]]]:
     """Read the rows of a Parquet file.
 
     Raises:
@@ -219,10 +235,8 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     import pyarrow.parquet as pq
 
     row, size = 0, 0
-
     try:
-        if not is_regular(path):
-            raise DataError(f"{path}: needs a file, but this is a folder, pipe or device; copy the data to a file")
+        _check_regular(path)
         with path.open("rb") as file:
             head = file.read(1024)
         file_type = None if head.startswith(b"PAR1") else container_of(head)
@@ -237,15 +251,8 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 for record in batch.to_pylist():
                     row += 1
                     yield f"row {row}", record
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check `path`, and ⟨data_dir⟩ or RATIO_HPO_DATA") from error
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet ({str(error).splitlines()[0]}); check the file") from error
-
-
-def tsv_rows(path: Path, report: Report) -> Iterator[tuple[str, list[str]]]:
-    """Read the fields of lines with three tab-separated values and no header."""
-    yield from separated(numbered_lines(path), "\t", 3, report)
 
 
 def table_rows(path: Path, report: Report) -> Iterator[tuple[str, dict[str, str]]]:
@@ -270,7 +277,7 @@ def table_rows(path: Path, report: Report) -> Iterator[tuple[str, dict[str, str]
         yield where, dict(zip(header, fields, strict=True))
 
 
-def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _json_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     record = dict(pairs)
     if len(record) != len(pairs):
         names = [name for name, _ in pairs]
@@ -278,7 +285,7 @@ def _json_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def _json_list(path: Path, report: Report) -> Iterator[tuple[str, Any]]:
+def _json_list(path: Path, report: Report) -> Records:
     content = read_json(path)
     entries = content.get("data") if isinstance(content, dict) else content
     if not isinstance(entries, list):

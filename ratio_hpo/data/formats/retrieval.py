@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.data.examples import Asked, Mined, Question, group_of
@@ -13,9 +14,18 @@ from ratio_hpo.data.formats.base import Format, Records
 from ratio_hpo.data.formats.files import json_lines, numbered_lines
 from ratio_hpo.data.formats.rows import encodable, id_of, text_of
 from ratio_hpo.data.formats.squad import checked_question, squad_records
-from ratio_hpo.data.report import Report
+from ratio_hpo.data.report import BadRecord, Report
 
 DEVELOPMENT = ("dev", "training", "train", "sample")
+
+
+class _Line(NamedTuple):
+    """A line of a bitext, as fields separated by tabs; `mates` are the ids of its translations."""
+
+    fields: list[str]
+    english: bool
+    development: bool
+    mates: tuple[str, ...]
 
 
 def _read_bucc(path: Path, report: Report) -> Records:
@@ -37,16 +47,10 @@ def _read_bucc(path: Path, report: Report) -> Records:
             else:
                 report.drop(f"{prefix.name}.gold {where}", f"{len(fields)} fields, not 2")
         for ending in (language, ".en"):
+            english = ending == ".en"
             for where, fields in _fields(_named(prefix, ending)):
-                yield (
-                    f"{prefix.name}{ending} {where}",
-                    {
-                        "fields": fields,
-                        "english": ending == ".en",
-                        "development": is_development,
-                        "mates": tuple(dict.fromkeys(gold.get(fields[0].strip(), ()))) if ending != ".en" else (),
-                    },
-                )
+                mates = () if english else tuple(dict.fromkeys(gold.get(fields[0].strip(), ())))
+                yield f"{prefix.name}{ending} {where}", _Line(fields, english, is_development, mates)
 
 
 def _named(prefix: Path, ending: str) -> Path:
@@ -57,22 +61,20 @@ def _fields(path: Path) -> list[tuple[str, list[str]]]:
     return [(f"line {number}", line.split("\t")) for number, line in numbered_lines(path)]
 
 
-def _parse_bucc(where: str, record: dict[str, Any], report: Report) -> Mined | None:
-    fields = record["fields"]
-    if len(fields) != 2 or not fields[0].strip() or not fields[1].strip():
-        report.drop(where, "not an id and a sentence separated by a tab")
-        return None
-    if not encodable(fields[1]):
-        report.drop(where, "the sentence is not valid Unicode")
-        return None
-    side = f"{'dev' if record['development'] else 'set'}:{'en' if record['english'] else 'xx'}"
+def _parse_bucc(where: str, record: _Line, report: Report) -> Mined:
+    if len(record.fields) != 2 or not all(field.strip() for field in record.fields):
+        raise BadRecord("not an id and a sentence separated by a tab")
+    identifier, text = record.fields
+    if not encodable(text):
+        raise BadRecord("the sentence is not valid Unicode")
+    part = "dev" if record.development else "set"
     return Mined(
-        id=f"{side}:{fields[0].strip()}",
-        group=group_of(fields[1]),
-        text=fields[1].strip(),
-        english=record["english"],
-        development=record["development"],
-        mates=tuple(f"{side[:4]}en:{mate}" for mate in record["mates"]),
+        id=f"{part}:{'en' if record.english else 'xx'}:{identifier.strip()}",
+        group=group_of(text),
+        text=text.strip(),
+        english=record.english,
+        development=record.development,
+        mates=tuple(f"{part}:en:{mate}" for mate in record.mates),
     )
 
 
@@ -96,32 +98,24 @@ def sentence_breaks(text: str) -> Breaks:
     return [match.span() for match in SENTENCE.finditer(text)]
 
 
-def _read_lareqa(path: Path, report: Report) -> Records:
-    return squad_records(path, report, keep=("sentence_breaks",))
-
-
-def _parse_lareqa(where: str, record: dict[str, Any], report: Report) -> Asked | None:
+def _parse_lareqa(where: str, record: Mapping[str, object], report: Report) -> Asked:
     question = checked_question(where, record, report)
-    if question is None:
-        return None
     breaks = record.get("sentence_breaks")
     if not isinstance(breaks, list) or not all(_is_span(span, len(question.context)) for span in breaks):
-        report.drop(where, "no valid sentence_breaks within the context")
-        return None
-    return _asked(where, question, [(begin, end) for begin, end in breaks], report)
+        raise BadRecord("no valid sentence_breaks within the context")
+    return _asked(question, [(begin, end) for begin, end in breaks])
 
 
-def _parse_cut(where: str, record: dict[str, Any], report: Report) -> Asked | None:
+def _parse_cut(where: str, record: Mapping[str, object], report: Report) -> Asked:
     question = checked_question(where, record, report)
-    return None if question is None else _asked(where, question, sentence_breaks(question.context), report)
+    return _asked(question, sentence_breaks(question.context))
 
 
-def _asked(where: str, question: Question, breaks: Breaks, report: Report) -> Asked | None:
+def _asked(question: Question, breaks: Breaks) -> Asked:
     start = question.answers[0].start
     answer = next((k for k, (begin, end) in enumerate(breaks) if begin <= start < end), None)
     if answer is None:
-        report.drop(where, "no sentence contains the start of the answer")
-        return None
+        raise BadRecord("no sentence contains the start of the answer")
     return Asked(
         id=question.id,
         group=group_of(question.context),
@@ -148,7 +142,7 @@ def _is_span(span: Any, length: int) -> bool:
 
 LAREQA = Format(
     tasks=("lareqa",),
-    records=_read_lareqa,
+    records=partial(squad_records, keep=("sentence_breaks",)),
     parse=_parse_lareqa,
     form="SQuAD JSON with sentence_breaks in each paragraph",
 )
@@ -163,54 +157,47 @@ MARKED = re.compile(r"\{(.*?)\}")
 
 def _read_mewsli(path: Path, report: Report) -> Records:
     """Read one record for each mention, and one for each entity without a mention, which is only a candidate."""
-    articles = False
-    entities: dict[str, str] = {}
+    entities: dict[str, str] | None = None
     named: set[str] = set()
     for where, record in json_lines(path, report):
-        if not isinstance(record, dict):
-            report.drop(where, "not a record")
-        elif "contextual_mention" in record:
+        if "contextual_mention" in record:
             pair = record["contextual_mention"]
-            yield where, {**_mention_fields(pair), "entity": _description(record.get("entity"))}
-        else:
-            if not articles:
-                articles, entities = True, _entities(path, report)
-            mentions = record.get("mentions")
-            for k, mention in enumerate(mentions if isinstance(mentions, list) else [None]):
-                entity = mention.get("entity_id") if isinstance(mention, dict) else None
-                named.add(str(entity))
-                fields = {"context": record.get("context"), "mention": mention, "entity": entities.get(str(entity))}
-                yield f"{where} mentions[{k}]", fields
-    for name, description in entities.items():
+            fields = {"context": _value(pair, "context"), "mention": _value(pair, "mention")}
+            yield where, fields | {"entity": _description(record.get("entity"))}
+            continue
+        if entities is None:
+            entities = _entities(path, report)
+        mentions = record.get("mentions")
+        for k, mention in enumerate(mentions if isinstance(mentions, list) else [None]):
+            entity = str(_value(mention, "entity_id"))
+            named.add(entity)
+            fields = {"context": record.get("context"), "mention": mention, "entity": entities.get(entity)}
+            yield f"{where} mentions[{k}]", fields
+    for name, description in (entities or {}).items():
         if name not in named:
             yield f"{ENTITIES} {name}", {"found": name, "entity": description}
 
 
-def _parse_mewsli(where: str, record: dict[str, Any], report: Report) -> Asked | None:
-    description = text_of(record, ("entity",), where, report)
-    if description is None:
-        return None
+def _parse_mewsli(where: str, record: Mapping[str, object], report: Report) -> Asked:
+    description = text_of(record, "entity")
     if "found" in record:
         name = str(record["found"])
         return Asked(id=name, group=name, question="", context="", candidates=(description,), answer=None)
     context, mention = record.get("context"), record.get("mention")
-    text = context.get("text") if isinstance(context, dict) else None
-    if not isinstance(context, dict) or not isinstance(text, str) or not text.strip() or not encodable(text):
-        report.drop(where, "the context has no text (get-mewsli-x.sh adds it)")
-        return None
-    span = mention.get("mention_span") if isinstance(mention, dict) else None
+    text, span = _value(context, "text"), _value(mention, "mention_span")
+    if not isinstance(text, str) or not text.strip() or not encodable(text):
+        raise BadRecord("the context has no text (get-mewsli-x.sh adds it)")
     offsets = _span(span, len(text))
-    if not isinstance(mention, dict) or not isinstance(span, dict) or offsets is None:
-        report.drop(where, "no mention_span within the text")
-        return None
-    if text[offsets[0] : offsets[1]] != span.get("text"):
-        report.drop(where, "mention_span does not match the text")
-        return None
-    identifier, document = id_of(mention, "example_id"), str(context.get("document_id") or where)
+    if offsets is None:
+        raise BadRecord("no mention_span within the text")
+    begin, end = offsets
+    if text[begin:end] != _value(span, "text"):
+        raise BadRecord("mention_span does not match the text")
+    identifier, document = id_of(_fields_of(mention), "example_id"), str(_value(context, "document_id") or where)
     if not encodable(identifier) or not encodable(document):
-        report.drop(where, "an id is not valid Unicode")
-        return None
-    sentence = _sentence(context.get("sentence_spans"), offsets, len(text))
+        raise BadRecord("an id is not valid Unicode")
+    sentences = _spans(_value(context, "sentence_spans"), len(text))
+    sentence = next((s for s in sentences if s[0] <= begin and end <= s[1]), (0, len(text)))
     return Asked(
         id=identifier,
         group=document,
@@ -218,12 +205,8 @@ def _parse_mewsli(where: str, record: dict[str, Any], report: Report) -> Asked |
         context=text[sentence[0] : sentence[1]],
         candidates=(description,),
         answer=0,
-        language=str(context.get("language") or ""),
+        language=str(_value(context, "language") or ""),
     )
-
-
-def _mention_fields(pair: Any) -> Mapping[str, Any]:
-    return {"context": pair.get("context"), "mention": pair.get("mention")} if isinstance(pair, dict) else {}
 
 
 def _entities(path: Path, report: Report) -> dict[str, str]:
@@ -237,37 +220,43 @@ def _entities(path: Path, report: Report) -> dict[str, str]:
         raise DataError(f"{path}: needs {ENTITIES}, the candidate entities, in the same folder; add it")
     descriptions = {}
     for where, record in json_lines(entities_path, report):
-        name, description = id_of(record, "entity_id") if isinstance(record, dict) else "", _description(record)
-        if name and description and encodable(name):
+        name, description = id_of(record, "entity_id"), _description(record)
+        if name and description:
             descriptions[name] = description
         else:
             report.drop(f"{ENTITIES} {where}", "no entity_id or description")
     return descriptions
 
 
-def _description(entity: Any) -> str | None:
+def _description(entity: object) -> str | None:
     """Return the marked sentences of an entity's description, or all of it if none are marked."""
-    text = entity.get("description") if isinstance(entity, dict) else None
+    text = _value(entity, "description")
     if not isinstance(text, str):
         return None
-    spans = entity.get("sentence_spans")
-    sentences = [_span(span, len(text)) for span in spans] if isinstance(spans, list) else []
-    return _plain(" ".join(text[offsets[0] : offsets[1]] for offsets in sentences if offsets is not None) or text)
+    spans = _spans(_value(entity, "sentence_spans"), len(text))
+    return _plain(" ".join(text[begin:end] for begin, end in spans) or text)
 
 
-def _span(span: Any, length: int) -> tuple[int, int] | None:
-    start, end = (span.get("start"), span.get("end")) if isinstance(span, dict) else (None, None)
-    if not isinstance(start, int) or not isinstance(end, int) or isinstance(start, bool) or isinstance(end, bool):
-        return None
-    if not 0 <= start < end <= length:
+def _fields_of(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _value(record: object, key: str) -> object:
+    """Return a field of a record, or None if it is absent or there is no record."""
+    return _fields_of(record).get(key)
+
+
+def _spans(values: object, length: int) -> list[tuple[int, int]]:
+    """Return the spans of a list that lie within a text."""
+    spans = [_span(value, length) for value in values] if isinstance(values, list) else []
+    return [span for span in spans if span is not None]
+
+
+def _span(value: object, length: int) -> tuple[int, int] | None:
+    start, end = _value(value, "start"), _value(value, "end")
+    if type(start) is not int or type(end) is not int or not 0 <= start < end <= length:
         return None
     return start, end
-
-
-def _sentence(spans: Any, offsets: tuple[int, int], length: int) -> tuple[int, int]:
-    """Return the span of the sentence that holds a mention, or of the whole text if none does."""
-    sentences = [_span(span, length) for span in spans] if isinstance(spans, list) else []
-    return next((s for s in sentences if s is not None and s[0] <= offsets[0] and offsets[1] <= s[1]), (0, length))
 
 
 def _marked(text: str, offsets: tuple[int, int], sentence: tuple[int, int]) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ratio_hpo.data.formats.base import NO_LABEL
-from ratio_hpo.data.report import Report
+from ratio_hpo.data.report import BadRecord, Report
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,15}(\.0+)?")
 
 
-def whole(value: Any) -> int | None:
+def whole(value: object) -> int | None:
     """Return the whole number that a value represents, as a number or text (also `7.0`, as pandas writes it), or None.
 
     Examples:
@@ -32,7 +32,7 @@ def whole(value: Any) -> int | None:
     return None
 
 
-def is_absent(value: Any) -> bool:
+def is_absent(value: object) -> bool:
     """Return whether a cell is empty, in any of the spellings that libraries use."""
     if isinstance(value, str):
         return value.strip().lower() in ("", "nan", "none", "null")
@@ -48,68 +48,65 @@ def encodable(text: str) -> bool:
     return True
 
 
-def text_of(record: Mapping[str, Any], keys: tuple[str, ...], where: str, report: Report) -> str | None:
-    """Return the text of the first key that the record has, or report the record as dropped and return None."""
+def text_of(record: Mapping[str, object], *keys: str) -> str:
+    """Return the text of the first key that the record has.
+
+    Raises:
+        BadRecord: it has none, or the text is blank or not valid Unicode.
+    """
     key = next((key for key in keys if record.get(key) is not None), keys[0])
     value = record.get(key)
     if not isinstance(value, str) or not value.strip():
-        report.drop(where, f"no {key}")
-        return None
+        raise BadRecord(f"no {key}")
     if not encodable(value):
-        report.drop(where, f"{key} is not valid Unicode")
-        return None
+        raise BadRecord(f"{key} is not valid Unicode")
     return value
 
 
-def texts_of(record: Mapping[str, Any], keys: tuple[str, ...], where: str, report: Report) -> list[str] | None:
-    """Return the text of each key, or report the record as dropped and return None."""
-    texts = []
-    for key in keys:
-        value = text_of(record, (key,), where, report)
-        if value is None:
-            return None
-        texts.append(value)
-    return texts
+def texts_of(record: Mapping[str, object], *keys: str) -> list[str]:
+    """Return the text of each key; see `text_of`."""
+    return [text_of(record, key) for key in keys]
 
 
-def labelled(fields: Sequence[str], keys: tuple[str, str, str], where: str, report: Report) -> dict[str, str] | None:
-    """Return a line of two texts and a label as a record, or report it as dropped and return None."""
-    if len(fields) == 2 and not any('"' in field for field in fields):
-        report.drop(where, NO_LABEL)
-        return None
-    if len(fields) != 3:
-        report.drop(where, f"{len(fields)} fields, not 3")
-        return None
-    return dict(zip(keys, fields, strict=True))
+def labelled(record: Any, keys: tuple[str, str, str]) -> Mapping[str, object]:
+    """Return a record of two texts and a label, which may be a line of three fields.
+
+    Raises:
+        BadRecord: the line has another number of fields.
+    """
+    if isinstance(record, dict):
+        return record
+    if len(record) == 2 and not any('"' in field for field in record):
+        raise BadRecord(NO_LABEL)
+    if len(record) != 3:
+        raise BadRecord(f"{len(record)} fields, not 3")
+    return dict(zip(keys, record, strict=True))
 
 
-def index_of(value: Any, count: int, where: str, report: Report, *, letters: str = "", first: int = 0) -> int | None:
+def index_of(value: object, count: int, *, letters: str = "", first: int = 0) -> int:
     """Return the index of a label, which is a number or numeric text counted from `first`, or one of the letters.
 
-    Report the record as dropped and return None if there is no such label.
+    Raises:
+        BadRecord: there is no label, or it is none of the `count`.
     """
     number = whole(value)
     if is_absent(value) or number == -1 or value in ("-", "?"):
-        report.drop(where, NO_LABEL)
-        return None
+        raise BadRecord(NO_LABEL)
     text = str(value).strip()
     if letters and len(text) == 1 and text.upper() in letters:
         number = letters.index(text.upper())
     elif number is not None:
         number -= first
-    else:
-        report.drop(where, f"label {text[:20]!r} is none of the {count}")
-        return None
-    if not 0 <= number < count:
-        report.drop(where, f"label {text[:20]!r} is none of the {count}")
-        return None
+    if number is None or not 0 <= number < count:
+        raise BadRecord(f"label {text[:20]!r} is none of the {count}")
     return number
 
 
-def id_of(record: Mapping[str, Any], *keys: str) -> str:
+def id_of(record: Mapping[str, object], *keys: str) -> str:
     """Return the id of a record from the first key that has one; empty: the position is used instead."""
     for key in keys:
-        value, number = record.get(key), whole(record.get(key))
+        value = record.get(key)
+        number = whole(value)
         if isinstance(value, int | float) and number is not None:
             return str(number)
         if isinstance(value, str) and value.strip() and encodable(value):
@@ -161,7 +158,7 @@ def separated(
 
 
 def _fields(text: str, delimiter: str) -> list[str] | None:
-    """Return the fields of a line by the rules of `csv`, or None if it breaks them."""
+    """Return the fields of a record by the rules of `csv`, or None if it breaks them."""
     try:
         rows = list(csv.reader([text], delimiter=delimiter, strict=True))
     except csv.Error:
@@ -176,19 +173,13 @@ def _joined(
     text = line
     for end in range(k, min(k + MAX_LINES, len(lines))):
         text = f"{text}\n{lines[end][1]}"
-        try:
-            rows = list(csv.reader([text], delimiter=delimiter, strict=True))
-        except csv.Error:
-            continue
-        if len(rows) == 1 and len(rows[0]) == (columns or len(rows[0])):
-            return end + 1, rows[0]
+        fields = _fields(text, delimiter)
+        if fields is not None and len(fields) == (columns or len(fields)):
+            return end + 1, fields
     return None
 
 
 def _is_written_by_csv(lines: Sequence[str], delimiter: str) -> bool:
     """Return whether quotes follow `csv`, which quotes every field with a quote: no field has only inner quotes."""
-    for line in lines:
-        for field in line.split(delimiter) if QUOTE in line else ():
-            if QUOTE in field and not field.startswith(QUOTE) and not field.endswith(QUOTE):
-                return False
-    return True
+    quoted = (field for line in lines if QUOTE in line for field in line.split(delimiter) if QUOTE in field)
+    return all(field.startswith(QUOTE) or field.endswith(QUOTE) for field in quoted)

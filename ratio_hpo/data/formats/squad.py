@@ -8,7 +8,8 @@ questions that cannot be answered from their passage (`is_impossible`, or withou
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ratio_hpo.data.examples import Answer, Question, group_of
 from ratio_hpo.data.formats.base import Format, Records
 from ratio_hpo.data.formats.files import is_json_lines, is_json_list, json_lines, kind_of, parquet_rows, read_json
 from ratio_hpo.data.formats.rows import id_of, is_absent, texts_of, whole
-from ratio_hpo.data.report import Report
+from ratio_hpo.data.report import BadRecord, Report
 
 
 def squad_records(path: Path, report: Report, keep: tuple[str, ...] = ()) -> Records:
@@ -69,7 +70,9 @@ def _questions(entry: Any, position: str, keep: tuple[str, ...], report: Report)
                 yield question_where, {**question, **shared}
 
 
-def _entries(parent: Any, key: str, position: str, sign: str, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
+def _entries(
+    parent: Any, key: str, position: str, sign: str, report: Report
+) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield the records of a list, each with its position; report values that are not a list or a record.
 
     Args:
@@ -94,32 +97,27 @@ def _entries(parent: Any, key: str, position: str, sign: str, report: Report) ->
 
 
 def checked_question(
-    where: str, record: dict[str, Any], report: Report, *, keep_unanswerable: bool = False
-) -> Question | None:
-    """Return a checked question, or report the record as dropped and return None."""
-    texts = texts_of(record, ("context", "question"), where, report)
-    if texts is None:
-        return None
-    context, question = texts
-    identifier = id_of(record, "id")
+    where: str, record: Mapping[str, object], report: Report, *, keep_unanswerable: bool = False
+) -> Question:
+    """Return a checked question; answers that break a rule are corrected or left out.
+
+    Raises:
+        BadRecord: a text is missing, or no answer is usable.
+    """
+    context, question = texts_of(record, "context", "question")
     impossible = _is_true(record.get("is_impossible"))
-    if keep_unanswerable and (impossible or _is_empty(record.get("answers"))):
-        return _question(identifier, question, context, ())
-    if impossible:
-        report.drop(where, "cannot be answered (is_impossible)")
-        return None
-    checked = [_answer(text, start, context) for text, start in _answer_pairs(record.get("answers"))]
-    answers = [answer for answer, _ in checked if answer is not None]
+    unanswered = keep_unanswerable and (impossible or _is_empty(record.get("answers")))
+    if impossible and not unanswered:
+        raise BadRecord("cannot be answered (is_impossible)")
+    pairs = [] if unanswered else _answer_pairs(record.get("answers"))
+    checked = [_answer(text, start, context) for text, start in pairs]
+    answers = tuple(answer for answer, _ in checked if answer is not None)
     rules = [rule for _, rule in checked if rule is not None]
-    if not answers:
-        report.drop(where, rules[0] if rules else "no answer")
-        return None
+    if not answers and not unanswered:
+        raise BadRecord(rules[0] if rules else "no answer")
     for rule in rules:
         report.mend(where, rule)
-    return _question(identifier, question, context, tuple(answers))
-
-
-def _question(identifier: str, question: str, context: str, answers: tuple[Answer, ...]) -> Question:
+    identifier = id_of(record, "id")
     return Question(id=identifier, group=group_of(context), question=question, context=context, answers=answers)
 
 
@@ -170,21 +168,13 @@ def _is_true(value: Any) -> bool:
     return value is True or whole(value) == 1 or (isinstance(value, str) and value.strip().lower() in ("true", "yes"))
 
 
-def _checked_2(where: str, record: dict[str, Any], report: Report) -> Question | None:
-    return checked_question(where, record, report, keep_unanswerable=True)
+COLUMNS = ("id", "context", "question", "answers", "is_impossible")
 
-
-SQUAD = Format(
-    columns=("id", "context", "question", "answers", "is_impossible"),
-    tasks=("qa",),
-    records=squad_records,
-    parse=checked_question,
-    form="SQuAD format",
-)
+SQUAD = Format(columns=COLUMNS, tasks=("qa",), records=squad_records, parse=checked_question, form="SQuAD format")
 SQUAD_2 = Format(
-    columns=("id", "context", "question", "answers", "is_impossible"),
+    columns=COLUMNS,
     tasks=("qa",),
     records=squad_records,
-    parse=_checked_2,
+    parse=partial(checked_question, keep_unanswerable=True),
     form="SQuAD 2.0 format",
 )

@@ -3,16 +3,64 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from ratio_hpo.data.examples import Example, Sentence, group_of
 from ratio_hpo.data.formats.base import NO_LABEL, Format, Records
-from ratio_hpo.data.formats.files import lines_of, numbered_lines, read_text
-from ratio_hpo.data.formats.text import blocks, of_record, sentence_of
-from ratio_hpo.data.report import Report
+from ratio_hpo.data.formats.files import line_records, lines_of, read_text
+from ratio_hpo.data.formats.rows import encodable
+from ratio_hpo.data.report import BadRecord, Report
+
+COLUMNS = ("tokens", "tags", "id")
+"""Columns of hub records."""
+
+NON_JOINER = "\u200c"
+"""Zero-width non-joiner; XTREME removes it and blanks within words (udpos_preprocess.remove_empty_space)."""
+
+
+def _blocks(lines: Iterable[str]) -> list[list[str]]:
+    """Return the blocks of lines between blank lines."""
+    runs = groupby(lines, key=lambda line: bool(line.strip(" \t")))
+    return [list(block) for has_text, block in runs if has_text]
+
+
+def _sentence(words: Sequence[str], tags: Sequence[str | None], report: Report, identifier: str = "") -> Sentence:
+    """Return a checked sentence."""
+    if not words:
+        raise BadRecord("no word")
+    if not all(tags):
+        raise BadRecord(NO_LABEL if not any(tags) else "a word without a tag")
+    clean = tuple(word.replace(" ", "").replace(NON_JOINER, "") or "_" for word in words)
+    if any(not word for word in words):
+        report.note("empty words are read as `_`")
+    text = " ".join(clean)
+    if not encodable(text):
+        raise BadRecord("words are not valid Unicode")
+    return Sentence(id=identifier, group=group_of(text), words=clean, tags=tuple(str(tag) for tag in tags))
+
+
+def _parser(parse: Callable[[Any, Report], Sentence]) -> Callable[[str, Any, Report], Sentence]:
+    """Return a parser of sentences that also reads hub records with `tokens` and tags as texts."""
+
+    def parse_any(where: str, record: Any, report: Report) -> Sentence:
+        return _of_record(record, report) if isinstance(record, dict) else parse(record, report)
+
+    return parse_any
+
+
+def _of_record(record: Mapping[str, object], report: Report) -> Sentence:
+    """Return the sentence of a hub record with `tokens`, and `upos`, `pos_tags`, `ner_tags` or `tags` as texts."""
+    words = record.get("tokens", record.get("words"))
+    tags = next((record[key] for key in ("upos", "pos_tags", "ner_tags", "tags") if record.get(key) is not None), None)
+    if not isinstance(words, list) or not isinstance(tags, list) or len(words) != len(tags):
+        raise BadRecord("tokens and tags are missing or differ in number")
+    identifier = str(record.get("id", record.get("idx", "")) or "")
+    return _sentence([str(w) for w in words], [None if t is None else str(t) for t in tags], report, identifier)
+
 
 DOCUMENT = "-DOCSTART-"
 """Beginning of a line that marks a new document and holds no word."""
@@ -20,9 +68,9 @@ DOCUMENT = "-DOCSTART-"
 
 def _read_tagged(path: Path, report: Report) -> Records:
     lines = lines_of(read_text(path))
-    columns = _Columns([line for block in blocks(lines) for line in block if not line.startswith(DOCUMENT)])
+    columns = _Columns([line for block in _blocks(lines) for line in block if not line.startswith(DOCUMENT)])
     comments = 0
-    for number, block in enumerate(blocks(lines), 1):
+    for number, block in enumerate(_blocks(lines), 1):
         rows = [columns.cut(line) for line in block if not line.startswith(DOCUMENT)]
         words = [row for row in rows if not columns.is_comment(row)]
         comments += len(rows) - len(words)
@@ -72,16 +120,12 @@ class _Columns:
         return row[0].startswith("#") and is_odd
 
 
-def _parse_tagged(where: str, record: Any, report: Report) -> Sentence | None:
-    if isinstance(record, dict):
-        return of_record(where, record, report)
+def _parse_tagged(record: tuple[list[list[str]], int], report: Report) -> Sentence:
     rows, number = record
     irregular = next((row for row in rows if len(row) not in (1, number)), None)
     if irregular is not None:
-        report.drop(where, f"a line of {len(irregular)} columns, but the file has {number}")
-        return None
-    tags = [row[-1].strip(" ") if len(row) > 1 else None for row in rows]
-    return sentence_of(where, [row[0] for row in rows], tags, report)
+        raise BadRecord(f"a line of {len(irregular)} columns, but the file has {number}")
+    return _sentence([row[0] for row in rows], [row[-1].strip(" ") if len(row) > 1 else None for row in rows], report)
 
 
 def _without_language(examples: list[Any], report: Report, codes: Sequence[str]) -> list[Example]:
@@ -89,113 +133,93 @@ def _without_language(examples: list[Any], report: Report, codes: Sequence[str])
     words = [word for example in examples for word in example.words]
     for prefix in (f"{code}:" for code in codes):
         num_prefixed = sum(word.startswith(prefix) for word in words)
-        if num_prefixed and num_prefixed < len(words):
+        if num_prefixed and num_prefixed == len(words):
+            report.note(f"every word begins with `{prefix}`; it is removed")
+            bare = [tuple(word[len(prefix) :] or "_" for word in example.words) for example in examples]
+            return [replace(e, words=w, group=group_of(" ".join(w))) for e, w in zip(examples, bare, strict=True)]
+        if num_prefixed:
             report.note(f"{num_prefixed} of {len(words)} words begin with `{prefix}`; it is kept")
-        if not num_prefixed or num_prefixed < len(words):
-            continue
-        report.note(f"every word begins with `{prefix}`; it is removed")
-        bare = [tuple(word[len(prefix) :] or "_" for word in example.words) for example in examples]
-        return [replace(e, words=w, group=group_of(" ".join(w))) for e, w in zip(examples, bare, strict=True)]
     return examples
 
 
 TAGGED = Format(
-    columns=("tokens", "tags", "id"),
+    columns=COLUMNS,
     tasks=("pos", "ner"),
     records=_read_tagged,
-    parse=_parse_tagged,
+    parse=_parser(_parse_tagged),
     form="a word and its tag per line, and a blank line after each sentence",
     finish=_without_language,
 )
 
 
-COLUMNS = 10
+NUM_FIELDS = 10
+"""Number of fields of a line of CoNLL-U."""
 
 
-def _read_conllu(path: Path, report: Report) -> Records:
-    for number, block in enumerate(blocks(lines_of(read_text(path))), 1):
+def _commented_blocks(path: Path, report: Report) -> Records:
+    for number, block in enumerate(_blocks(lines_of(read_text(path))), 1):
         if any(not line.startswith("#") for line in block):
             yield f"sentence {number}", block
 
 
-def _parse_conllu(where: str, record: Any, report: Report) -> Sentence | None:
-    if isinstance(record, dict):
-        return of_record(where, record, report)
-    words, tags, identifier = [], [], ""
-    for line in record:
-        if line.startswith("#"):
-            key, _, value = line[1:].partition("=")
-            identifier = value.strip() if key.strip() == "sent_id" else identifier
-            continue
-        fields = line.split("\t")
-        if len(fields) != COLUMNS:
-            report.drop(where, f"a line of {len(fields)} columns, not {COLUMNS}")
-            return None
-        if "-" in fields[0] or "." in fields[0]:
-            continue
-        words.append(fields[1])
-        tags.append(None if fields[3] == "_" and fields[1] != "_" else fields[3])
+def _words_of(block: list[str]) -> tuple[list[list[str]], str]:
+    """Return the fields of the words of a block, and the `sent_id` of its comments."""
+    comments = [line[1:].partition("=") for line in block if line.startswith("#")]
+    identifiers = [value.strip() for key, _, value in comments if key.strip() == "sent_id"]
+    words = [line.split("\t") for line in block if not line.startswith("#")]
+    return words, identifiers[-1] if identifiers else ""
+
+
+def _parse_conllu(block: list[str], report: Report) -> Sentence:
+    rows, identifier = _words_of(block)
+    irregular = next((row for row in rows if len(row) != NUM_FIELDS), None)
+    if irregular is not None:
+        raise BadRecord(f"a line of {len(irregular)} columns, not {NUM_FIELDS}")
+    words = [row for row in rows if "-" not in row[0] and "." not in row[0]]
+    tags = [None if row[3] == "_" and row[1] != "_" else row[3] for row in words]
     if any(tags):  # UD marks an untagged word in a tagged sentence by `_`
         tags = [tag or "_" for tag in tags]
-    return sentence_of(where, words, tags, report, identifier=identifier)
+    return _sentence([row[1] for row in words], tags, report, identifier)
 
 
 CONLLU = Format(
-    columns=("tokens", "tags", "id"), tasks=("pos",), records=_read_conllu, parse=_parse_conllu, form="CoNLL-U"
+    columns=COLUMNS,
+    tasks=("pos",),
+    records=_commented_blocks,
+    parse=_parser(_parse_conllu),
+    form="CoNLL-U",
 )
 
 
-def _read_iob2(path: Path, report: Report) -> Records:
-    for number, block in enumerate(blocks(lines_of(read_text(path))), 1):
-        if any(not line.startswith("#") for line in block):
-            yield f"sentence {number}", block
-
-
-def _parse_iob2(where: str, record: Any, report: Report) -> Sentence | None:
-    if isinstance(record, dict):
-        return of_record(where, record, report)
-    words, tags, identifier = [], [], ""
-    for line in record:
-        fields = line.split("\t")
-        if line.startswith("#") and not fields[0].isdecimal():
-            key, _, value = line[1:].partition("=")
-            identifier = value.strip() if key.strip() == "sent_id" else identifier
-            continue
-        if len(fields) < 3:
-            report.drop(where, f"a line of {len(fields)} columns, not 3 or more")
-            return None
-        words.append(fields[1])
-        tags.append(fields[2].strip() or None)
-    return sentence_of(where, words, tags, report, identifier=identifier)
+def _parse_iob2(block: list[str], report: Report) -> Sentence:
+    rows, identifier = _words_of(block)
+    irregular = next((row for row in rows if len(row) < 3), None)
+    if irregular is not None:
+        raise BadRecord(f"a line of {len(irregular)} columns, not 3 or more")
+    return _sentence([row[1] for row in rows], [row[2].strip() or None for row in rows], report, identifier)
 
 
 IOB2 = Format(
-    columns=("tokens", "tags", "id"),
+    columns=COLUMNS,
     tasks=("ner",),
-    records=_read_iob2,
-    parse=_parse_iob2,
+    records=_commented_blocks,
+    parse=_parser(_parse_iob2),
     form="IOB2 with numbered words",
 )
 
 
-def _read_ccg(path: Any, report: Report) -> Records:
-    for number, line in numbered_lines(path):
-        yield f"line {number}", line
-
-
-def _parse_ccg(where: str, record: Any, report: Report) -> Sentence | None:
-    if isinstance(record, dict):
-        return of_record(where, record, report)
-    words, _, tags = record.partition("\t")
+def _parse_ccg(line: str, report: Report) -> Sentence:
+    words, _, tags = line.partition("\t")
     if not tags.strip():
-        report.drop(where, NO_LABEL)
-        return None
+        raise BadRecord(NO_LABEL)
     if len(words.split(" ")) != len(tags.split(" ")):
-        report.drop(where, "words and supertags differ in number")
-        return None
-    return sentence_of(where, words.split(" "), list(tags.split(" ")), report)
+        raise BadRecord("words and supertags differ in number")
+    return _sentence(words.split(" "), tags.split(" "), report)
 
 
 CCG = Format(
-    tasks=("ccg",), records=_read_ccg, parse=_parse_ccg, form="words and as many supertags, separated by a tab"
+    tasks=("ccg",),
+    records=line_records,
+    parse=_parser(_parse_ccg),
+    form="words and as many supertags, separated by a tab",
 )

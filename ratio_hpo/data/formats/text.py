@@ -1,32 +1,27 @@
-"""Formats of plain text: lines of a language, the UDHR, sentences of passages, and parallel lines."""
+"""Formats of plain text: lines of a language, the UDHR, and parallel lines."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from ratio_hpo.core.errors import DataError
-from ratio_hpo.data.examples import Line, Sentence, Translation, group_of
-from ratio_hpo.data.formats.base import NO_LABEL, Format, Records
-from ratio_hpo.data.formats.files import numbered_lines, read_text, said
-from ratio_hpo.data.formats.rows import encodable, text_of, texts_of
+from ratio_hpo.data.examples import Line, Translation, group_of
+from ratio_hpo.data.formats.base import Format, Records
+from ratio_hpo.data.formats.files import line_records, read_text, said
+from ratio_hpo.data.formats.rows import text_of, texts_of
 from ratio_hpo.data.report import Report
 
 
-def line_of(where: str, record: Any, report: Report) -> Line | None:
+def line_of(where: str, record: Any, report: Report) -> Line:
     """Return the example of a line of text, or of the `text` of a hub record."""
-    text = text_of(record if isinstance(record, dict) else {"text": record}, ("text",), where, report)
-    return None if text is None else Line(id="", group=group_of(text), text=" ".join(text.split()))
+    text = text_of(record if isinstance(record, dict) else {"text": record}, "text")
+    return Line(id="", group=group_of(text), text=" ".join(text.split()))
 
 
-def _read_text(path: Path, report: Report) -> Records:
-    for number, line in numbered_lines(path):
-        yield f"line {number}", line
-
-
-TEXT = Format(columns=("text",), tasks=("mlm",), records=_read_text, parse=line_of, form="plain text")
+TEXT = Format(columns=("text",), tasks=("mlm",), records=line_records, parse=line_of, form="plain text")
 
 
 def _read_udhr(path: Path, report: Report) -> Records:
@@ -45,54 +40,6 @@ def _read_udhr(path: Path, report: Report) -> Records:
 
 
 UDHR = Format(tasks=("mlm",), records=_read_udhr, parse=line_of, form="the Declaration's XML")
-
-
-NON_JOINER = "\u200c"
-"""Zero-width non-joiner; XTREME removes it and blanks within words (udpos_preprocess.remove_empty_space)."""
-
-
-def blocks(lines: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the blocks of lines between blank lines."""
-    block: list[str] = []
-    for line in lines:
-        if line.strip(" \t"):
-            block.append(line)
-        elif block:
-            yield block
-            block = []
-    if block:
-        yield block
-
-
-def sentence_of(
-    where: str, words: list[str], tags: list[str | None], report: Report, *, identifier: str = ""
-) -> Sentence | None:
-    """Return a checked sentence, or report it as dropped and return None."""
-    if not words:
-        report.drop(where, "no word")
-        return None
-    if not all(tags):
-        report.drop(where, NO_LABEL if not any(tags) else "a word without a tag")
-        return None
-    clean = tuple(word.replace(" ", "").replace(NON_JOINER, "") or "_" for word in words)
-    if any(not word for word in words):
-        report.note("empty words are read as `_`")
-    text = " ".join(clean)
-    if not encodable(text):
-        report.drop(where, "words are not valid Unicode")
-        return None
-    return Sentence(id=identifier, group=group_of(text), words=clean, tags=tuple(str(tag) for tag in tags))
-
-
-def of_record(where: str, record: dict[str, Any], report: Report) -> Sentence | None:
-    """Return the sentence of a hub record with `tokens`, and `upos`, `pos_tags`, `ner_tags` or `tags` as texts."""
-    words = record.get("tokens", record.get("words"))
-    tags = next((record[key] for key in ("upos", "pos_tags", "ner_tags", "tags") if record.get(key) is not None), None)
-    if not isinstance(words, list) or not isinstance(tags, list) or len(words) != len(tags):
-        report.drop(where, "tokens and tags are missing or differ in number")
-        return None
-    return sentence_of(where, [str(w) for w in words], [None if t is None else str(t) for t in tags], report,
-                       identifier=str(record.get("id", record.get("idx", "")) or ""))  # fmt: skip
 
 
 ENGLISH = ("eng", "en")
@@ -124,11 +71,9 @@ def _lines(path: Path) -> list[str]:
     return [line.rstrip("\r") for line in read_text(path).removesuffix("\n").split("\n")]
 
 
-def _parse_lines(where: str, record: Any, report: Report) -> Translation | None:
-    texts = texts_of(record, ("text", "english"), where, report)
-    if texts is None:
-        return None
-    return Translation(id="", group=group_of(texts[1]), text=texts[0], english=texts[1])
+def _parse_lines(where: str, record: Mapping[str, object], report: Report) -> Translation:
+    text, english = texts_of(record, "text", "english")
+    return Translation(id="", group=group_of(english), text=text, english=english)
 
 
 LINES = Format(

@@ -77,7 +77,7 @@ class DrawTree:
                 result[self.sources[node[2]]] = count
                 continue
             heavy, light = node[3]  # type: ignore[misc]
-            upper = _heavy_count(count, heavy[0], node[0])
+            upper = (2 * count * heavy[0] + node[0]) // (2 * node[0])
             pending += [(heavy, upper), (light, count - upper)]
         return result
 
@@ -108,7 +108,3 @@ class DrawTree:
             pending.append((heavy, int(upper[0]), where[takes]))
             pending.append((light, first - int(upper[0]), where[~takes]))
         return source, before
-
-
-def _heavy_count(count: int, heavy: int, whole: int) -> int:
-    return (2 * count * heavy + whole) // (2 * whole)

@@ -48,14 +48,12 @@ class StageMixture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MixtureSpec:
+class MixtureSpec(SpreadRule):
     """The requested mixture of a stage.
 
     Attributes:
         steps: reference number of steps; with `budget: add`, the number at ratio 0.
         batch_size: windows per step.
-        spread, reference_spread, temperature, size_cap: see `SpreadRule`.
-        unit: unit of shares and ratio: `examples` (windows) or `tokens`.
         budget: `replace` or `add`.
         balance: `language` applies the ratio over all labelled sources, `task` within each task.
         auxiliary: share of masked language modelling in the whole stage.
@@ -63,30 +61,14 @@ class MixtureSpec:
 
     steps: int
     batch_size: int
-    spread: str = "proportional"
-    reference_spread: str = "proportional"
-    temperature: float = 1.0
-    unit: str = "examples"
     budget: str = "replace"
-    size_cap: int | None = None
     balance: str = "language"
     auxiliary: float = 0.0
-
-    @property
-    def split(self) -> SpreadRule:
-        """The rule that splits shares over sources."""
-        return SpreadRule(
-            spread=self.spread,
-            reference_spread=self.reference_spread,
-            temperature=self.temperature,
-            unit=self.unit,
-            size_cap=self.size_cap,
-        )
 
 
 def solve(
     sizes: Mapping[str, SourceSize],
-    wanted: MixtureSpec,
+    spec: MixtureSpec,
     *,
     shares: Mapping[str, float] | None = None,
     ratio: float | None = None,
@@ -95,7 +77,7 @@ def solve(
 
     Args:
         sizes: size of each source.
-        wanted: the requested mixture.
+        spec: the requested mixture.
         shares: explicit shares, by source.
         ratio: total share of the non-reference sources, in [0, 1].
 
@@ -105,13 +87,13 @@ def solve(
     unknown = [name for name in shares or () if name not in sizes]
     if unknown:
         raise ConfigError(f"shares.{unknown[0]}: unknown source; known: {', '.join(sorted(sizes))}")
-    amount = wanted.steps * wanted.batch_size * (ratio or 0.0) * (1.0 - wanted.auxiliary)
+    amount = spec.steps * spec.batch_size * (ratio or 0.0) * (1.0 - spec.auxiliary)
     for _ in range(ROUNDS):
-        solution = _solve_once(sizes, wanted, shares, ratio, amount)
-        before, amount = amount, _non_reference_amount(sizes, wanted, solution)
+        solution = _solve_once(sizes, spec, shares, ratio, amount)
+        before, amount = amount, _non_reference_amount(sizes, spec, solution)
         if abs(amount - before) <= SETTLED * max(amount, 1.0):
             break
-    if wanted.budget == "add":
+    if spec.budget == "add":
         check_added(solution.ratio)
     return solution
 
@@ -158,7 +140,7 @@ def largest_window_ratio(sizes: Mapping[str, SourceSize], ratio: float, unit: st
 
 def _solve_once(
     sizes: Mapping[str, SourceSize],
-    wanted: MixtureSpec,
+    spec: MixtureSpec,
     shares: Mapping[str, float] | None,
     ratio: float | None,
     amount: float,
@@ -169,46 +151,43 @@ def _solve_once(
     if shares is not None:
         labelled_shares = {name: float(shares.get(name, 0.0)) for name in labelled}
     elif ratio is None:
-        labelled_shares = by_size(labelled, wanted.split)
-    elif wanted.balance == "task":
-        labelled_shares = task_balanced_shares(labelled, ratio, wanted.split, _labelled_amount(labelled, wanted))
+        labelled_shares = by_size(labelled, spec)
+    elif spec.balance == "task":
+        labelled_shares = task_balanced_shares(labelled, ratio, spec, _labelled_amount(labelled, spec))
     else:
-        added = 1.0 if wanted.budget == "add" else 1.0 - ratio
+        added = 1.0 if spec.budget == "add" else 1.0 - ratio
         reference = {name: size for name, size in labelled.items() if size.reference}
         labelled_shares = spread_shares(
-            labelled, ratio, wanted.split, amount=amount, reference_amount=added * _labelled_amount(reference, wanted)
+            labelled, ratio, spec, amount=amount, reference_amount=added * _labelled_amount(reference, spec)
         )
     if shares is not None and any(shares.get(name, 0.0) > 0.0 for name in auxiliary):
         requested = {name: float(shares.get(name, 0.0)) for name in sizes}
     else:
-        requested = beside(labelled_shares, auxiliary, wanted.auxiliary if auxiliary else 0.0, wanted.unit)
-    windows = token_shares(requested, sizes) if wanted.unit == "tokens" else requested
+        requested = beside(labelled_shares, auxiliary, spec.auxiliary if auxiliary else 0.0, spec.unit)
+    windows = token_shares(requested, sizes) if spec.unit == "tokens" else requested
     actual_ratio = window_ratio(windows, sizes)
     return StageMixture(
         shares=windows,
         requested=requested,
         ratio=actual_ratio,
         requested_ratio=window_ratio(requested, sizes) if ratio is None else ratio,
-        steps=added_steps(wanted.steps, min(actual_ratio, MAX_ADDED_RATIO), wanted.budget),
+        steps=added_steps(spec.steps, min(actual_ratio, MAX_ADDED_RATIO), spec.budget),
     )
 
 
-def _labelled_amount(sizes: Mapping[str, SourceSize], wanted: MixtureSpec) -> float:
+def _labelled_amount(sizes: Mapping[str, SourceSize], spec: MixtureSpec) -> float:
     """Return the labelled size of a stage in the unit, if all of it came from these sources."""
-    windows = wanted.steps * wanted.batch_size * (1.0 - wanted.auxiliary)
-    if wanted.unit == "examples" or not sizes:
+    windows = spec.steps * spec.batch_size * (1.0 - spec.auxiliary)
+    if spec.unit == "examples" or not sizes:
         return windows
     return windows * sum(s.tokens for s in sizes.values()) / max(sum(s.windows for s in sizes.values()), 1)
 
 
-def _non_reference_amount(sizes: Mapping[str, SourceSize], wanted: MixtureSpec, solution: StageMixture) -> float:
+def _non_reference_amount(sizes: Mapping[str, SourceSize], spec: MixtureSpec, solution: StageMixture) -> float:
     """Return the total amount that the non-reference sources contribute to the stage, in the unit."""
-    per_window = {
-        name: (size.tokens_per_window if wanted.unit == "tokens" else 1.0)
+    amounts = {
+        name: solution.shares[name] * (size.tokens_per_window if spec.unit == "tokens" else 1.0)
         for name, size in sizes.items()
         if not size.reference and not size.auxiliary
     }
-    num_windows = solution.steps * wanted.batch_size
-    return num_windows * sum(
-        solution.shares[name] * amount_per_window for name, amount_per_window in per_window.items()
-    )
+    return solution.steps * spec.batch_size * sum(amounts.values())

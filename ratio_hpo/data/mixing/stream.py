@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ class Mixture:
     max_epochs: float | None = None
     auxiliary: frozenset[str] = frozenset()
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """Return a stable form for fingerprints: integer shares, sizes of the sources in use, and the cap."""
         return {
             "shares": integer_shares(self.shares),

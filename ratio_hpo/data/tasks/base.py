@@ -10,23 +10,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from ratio_hpo.data.tasks.registry import TaskSettings, kind_of_task
+from ratio_hpo.core.yaml import Spec, Whole
+from ratio_hpo.data.examples import Example
+from ratio_hpo.data.windows import Columns, WindowSet
+from ratio_hpo.metrics.convergence import Sums
 
 if TYPE_CHECKING:
     import torch
 
-    from ratio_hpo.data.windows import WindowSet
+Batch = dict[str, "torch.Tensor"]
+"""Tensors of a batch by name: inputs of the model, and labels."""
 
-Batch = dict[str, Any]
+Outputs = Mapping[int, Mapping[str, NDArray[Any]]]
+"""Reduced outputs of each window, by its index in the window set."""
 
-ItemScores = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Numerator and denominator of a measure for each item [items]; the measure is the ratio of their sums."""
+Measures = Mapping[str, Sums]
+"""Numerator and denominator for each item [items], by name of the measure, which is the ratio of their sums."""
+
+ENCODER = "AutoModel"
+"""No separate head: training updates the encoder only."""
 
 
 class Drawn(NamedTuple):
@@ -94,77 +101,104 @@ class Scores:
     split: str
     ids: Sequence[str]
     groups: Sequence[str]
-    measures: Mapping[str, ItemScores]
+    measures: Measures
 
 
-class Task(Protocol):
+class TaskSettings(Spec):
+    """Settings that every task has."""
+
+    max_length: Whole = Field(default=128, ge=16)
+    """Maximum number of tokens of a row, including special tokens; limited by the positions of the base model."""
+
+    def trained(self) -> TaskSettings:
+        """Return the settings to use when the task trains the encoder instead of only scoring it."""
+        return self
+
+
+class Task:
     """A task under its settings: encodes examples, computes the loss, and scores predictions.
 
+    Args:
+        name: name of the task.
+        settings: settings of the task.
+        labels: labels of the head.
+        rule: the scoring rule, for tasks that have several; empty: the default one.
+
     Attributes:
-        name: name of the task in `TASKS`.
+        examples: class of the examples; a format serves every task with its class of examples.
         in_batch: whether the loss compares the windows of a batch, so that the batch cannot be split.
     """
 
-    name: str
-    in_batch: bool
+    examples: ClassVar[type[Example]]
+    in_batch: ClassVar[bool] = False
 
-    def encode(self, examples: Sequence[Any], tokenizer: Any) -> dict[str, Any]:
-        """Return the Arrow columns of the windows: `input_ids`, `item` and columns of the task (per token or row)."""
-        ...
+    def __init__(self, name: str, settings: Any, labels: tuple[str, ...] = (), rule: str = "") -> None:
+        self.name, self.settings, self.labels, self.rule = name, settings, labels, rule
 
-    def describe(self, example: Any) -> Any:
+    @classmethod
+    def labels_of(cls, examples: Sequence[Any]) -> tuple[str, ...]:
+        """Return the labels of the head from all training examples, for tasks without fixed labels."""
+        raise NotImplementedError
+
+    def encode(self, examples: Sequence[Any], tokenizer: Any) -> Columns:
+        """Return the columns of the windows: `input_ids`, `item` and columns of the task."""
+        raise NotImplementedError
+
+    def describe(self, example: Any) -> object:
         """Return what predictions and scores need from an example, as JSON."""
-        ...
+        return None
 
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
         """Return the tensors of a batch, padded to its longest row: model inputs and labels."""
-        ...
+        raise NotImplementedError
 
-    def inputs(self, batch: Batch) -> Batch:
-        """Return the part of a batch that the model takes."""
-        ...
+    def inputs(self, batch: Batch) -> dict[str, object]:
+        """Return the arguments of the model: the entries of a batch that are not labels."""
+        return {key: value for key, value in batch.items() if key not in NOT_INPUTS}
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Return the loss of each window [windows]: the mean over the scored positions of the window."""
-        ...
+        raise NotImplementedError
 
-    def reduce(self, outputs: Any, batch: Batch) -> dict[str, torch.Tensor]:
+    def reduce(self, outputs: Any, batch: Batch) -> Batch:
         """Return what `score` needs from the model outputs, computed on the device; one row per window."""
-        ...
+        raise NotImplementedError
 
     def watch(self, outputs: Any, batch: Batch) -> Mapping[str, tuple[float, float]]:
         """Return measures that are logged for a training batch in addition to its loss: numerator and denominator."""
-        ...
-
-    def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
-        """Return the scores of the items of a window set, from the reduced outputs of each window (without padding)."""
-        ...
-
-
-class Common:
-    """Default implementations that most tasks share."""
-
-    in_batch = False
-
-    def watch(self, outputs: Any, batch: Batch) -> Mapping[str, tuple[float, float]]:
         return {}
 
+    def score(self, windows: WindowSet, outputs: Outputs, language: str, split: str) -> list[Scores]:
+        """Return the scores of the items of a window set, from the reduced outputs of each window (without padding)."""
+        raise NotImplementedError
 
-def make_task(name: str, settings: TaskSettings, labels: Sequence[str] = (), options: str = "") -> Task:
-    """Return a task by name.
 
-    Args:
-        name: name of the task in `TASKS`.
-        settings: settings of the task.
-        labels: labels of the head, for tasks whose labels come from the training data.
-        options: the scoring rule, for tasks that have several: `squad`, `mlqa` or `squad2`.
+NOT_INPUTS = ("labels", "start", "end", "rows")
+"""Entries of a batch that are not inputs of a model."""
 
-    Raises:
-        ConfigError: if no task has this name.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskKind:
+    """The properties of a task.
+
+    Attributes:
+        implementation: class of the task.
+        settings: class of the task's settings.
+        measures: names of the measures; a target uses the first one by default. Empty if the task is for training
+            only and cannot be a target.
+        auto_class: transformers class that puts the head on an encoder; None if the task has no head and is scored
+            on a layer.
+        labels: labels of the head, in order; None if they come from the training data, empty if it has none.
+        on_layer: whether this is a retrieval task that can be scored on a layer of the encoder, without training.
     """
-    kind = kind_of_task(name)
-    module, attribute = kind.implementation.split(":")
-    task: Task = getattr(import_module(f"ratio_hpo.data.tasks.{module}"), attribute)(
-        settings, tuple(labels) if kind.labels is None else kind.labels, options
-    )
-    return task
+
+    implementation: type[Task]
+    settings: type[TaskSettings]
+    measures: tuple[str, ...] = ("accuracy",)
+    auto_class: str | None = None
+    labels: tuple[str, ...] | None = ()
+    on_layer: bool = False
+
+    @property
+    def is_trained(self) -> bool:
+        return self.auto_class is not None

@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
+from numpy.typing import NDArray
 
 from ratio_hpo.data.examples import Mined, Placed, Translation
-from ratio_hpo.data.tasks.base import Scores
-from ratio_hpo.data.tasks.retrieval import Embedding, vectors_of
-from ratio_hpo.data.tasks.rows import plain_mean, row_columns, single_rows
-from ratio_hpo.data.windows import WindowSet
+from ratio_hpo.data.tasks import rows
+from ratio_hpo.data.tasks.base import Measures, Outputs, Scores, TaskKind
+from ratio_hpo.data.tasks.retrieval import Embedding, RetrievalSettings, vectors_of
+from ratio_hpo.data.windows import Columns, WindowSet
 from ratio_hpo.metrics.retrieval import Candidate, best_threshold, extracted, mine, nearest, texts_in_order
 
 
 class Tatoeba(Embedding):
     """Translation retrieval; each side of a pair is a window. English sentences outside the split are not embedded."""
 
-    name = "tatoeba"
+    examples = Translation
 
-    def encode(self, examples: Sequence[Placed], tokenizer: Any) -> dict[str, Any]:
+    def encode(self, examples: Sequence[Placed], tokenizer: Any) -> Columns:
         texts: list[str] = []
         items: list[int] = []
         sides: list[int] = []
         for item, placed in enumerate(examples):
-            pair = placed.example
-            if not isinstance(pair, Translation):
-                raise TypeError(f"tatoeba needs Translation examples, not {type(pair).__name__}; use a tatoeba corpus")
+            pair = self.example_of(placed)
             pair_texts = [pair.text, pair.english] if placed.split else [pair.text]
             texts += pair_texts
             items += [item] * len(pair_texts)
             sides += range(len(pair_texts))
-        columns = row_columns(single_rows(texts, tokenizer, self.settings.max_length), items)
-        return columns | {"english": pa.array(sides, pa.int32())}
+        columns = rows.columns(rows.single_rows(texts, tokenizer, self.settings.max_length), items)
+        return columns | {"english": rows.integers(sides)}
 
-    def describe(self, example: Placed) -> Any:
+    def describe(self, example: Placed) -> dict[str, str]:
         return {"language": example.language, "split": example.split}
 
-    def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
+    def score(self, windows: WindowSet, outputs: Outputs, language: str, split: str) -> list[Scores]:
         vectors, english = vectors_of(windows, outputs), windows.columns["english"] == 1
         items = windows.columns["item"]
         metadata = [windows.text(item) for item in range(windows.num_items)]
@@ -52,29 +50,22 @@ class Tatoeba(Embedding):
                     in_language & english & np.array([metadata[item]["split"] == split_name for item in items])
                 )
                 correct = items[index[nearest(vectors[queries], vectors[index])]] == items[queries]
-                scores.append(
-                    Scores(
-                        language=code,
-                        split=split_name,
-                        ids=[windows.item_ids[item] for item in items[queries]],
-                        groups=[windows.groups[item] for item in items[queries]],
-                        measures={"accuracy": plain_mean(correct.astype(float).tolist())},
-                    )
-                )
+                measures = {"accuracy": rows.plain_mean(correct)}
+                scores.append(rows.scores_of(windows, code, split_name, measures, items[queries]))
         return scores
 
 
 class Mining(Embedding):
     """Mining of translation pairs; each sentence is one window."""
 
-    name = "bucc"
+    examples = Mined
 
-    def encode(self, examples: Sequence[Placed], tokenizer: Any) -> dict[str, Any]:
-        texts = [_sentence(placed).text for placed in examples]
-        return row_columns(single_rows(texts, tokenizer, self.settings.max_length), range(len(examples)))
+    def encode(self, examples: Sequence[Placed], tokenizer: Any) -> Columns:
+        texts = [self.example_of(placed).text for placed in examples]
+        return rows.columns(rows.single_rows(texts, tokenizer, self.settings.max_length), range(len(examples)))
 
-    def describe(self, example: Placed) -> Any:
-        sentence = _sentence(example)
+    def describe(self, example: Placed) -> dict[str, object]:
+        sentence: Mined = self.example_of(example)
         return {
             "language": example.language,
             "split": example.split,
@@ -85,67 +76,60 @@ class Mining(Embedding):
             "mates": list(sentence.mates),
         }
 
-    def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
+    def score(self, windows: WindowSet, outputs: Outputs, language: str, split: str) -> list[Scores]:
         vectors = vectors_of(windows, outputs)
-        sentences = [{**windows.text(item), "item": item} for item in range(windows.num_items)]
+        sentences = [_Sentence(item=item, **windows.text(item)) for item in range(windows.num_items)]
         scores = []
-        for code in dict.fromkeys(sentence["language"] for sentence in sentences):
-            of_language = [sentence for sentence in sentences if sentence["language"] == code]
-            development = [sentence for sentence in of_language if sentence["development"]]
-            threshold = best_threshold(_candidates(development, vectors), _gold(development))
-            tested = [sentence for sentence in of_language if not sentence["development"]]
+        for code in dict.fromkeys(sentence.language for sentence in sentences):
+            development = [s for s in sentences if s.language == code and s.development]
+            gold = {(sentence.id, mate) for sentence in development for mate in sentence.mates}
+            threshold = best_threshold(_candidates(development, vectors), gold)
+            tested = [s for s in sentences if s.language == code and not s.development]
             pairs = extracted(_candidates(tested, vectors), threshold)
-            for split_name in sorted({sentence["split"] for sentence in tested} - {""}):
-                sources = [s for s in tested if s["split"] == split_name and not s["english"]]
-                scores.append(_scores(code, split_name, sources, pairs, windows))
+            for split_name in sorted({sentence.split for sentence in tested} - {""}):
+                sources = [s for s in tested if s.split == split_name and not s.english]
+                measures = _measures(sources, pairs)
+                scores.append(rows.scores_of(windows, code, split_name, measures, [s.item for s in sources]))
         return scores
 
 
-def _scores(
-    language: str,
-    split: str,
-    sources: Sequence[Mapping[str, Any]],
-    extracted_pairs: set[tuple[str, str]],
-    windows: WindowSet,
-) -> Scores:
+class _Sentence(NamedTuple):
+    """A sentence of a window set, as `Mining.describe` stores it."""
+
+    item: int
+    language: str
+    split: str
+    id: str
+    text: str
+    english: bool
+    development: bool
+    mates: list[str]
+
+
+def _measures(sources: Sequence[_Sentence], extracted_pairs: set[tuple[str, str]]) -> Measures:
     """Return F1, precision and recall from the extracted, gold and correct pairs of each source sentence."""
     predicted: dict[str, set[str]] = {}
     for source, mate in extracted_pairs:
         predicted.setdefault(source, set()).add(mate)
-    correct = np.array([float(len(predicted.get(s["id"], set()) & set(s["mates"]))) for s in sources])
-    extracted_counts = np.array([float(len(predicted.get(s["id"], ()))) for s in sources])
-    gold = np.array([float(len(s["mates"])) for s in sources])
-    return Scores(
-        language=language,
-        split=split,
-        ids=[windows.item_ids[s["item"]] for s in sources],
-        groups=[windows.groups[s["item"]] for s in sources],
-        measures={
-            "f1": (2 * correct, extracted_counts + gold),
-            "precision": (correct, extracted_counts),
-            "recall": (correct, gold),
-        },
-    )
-
-
-def _sentence(placed: Placed) -> Mined:
-    if not isinstance(placed.example, Mined):
-        raise TypeError(f"bucc needs `Mined` examples, but got {type(placed.example).__name__}; use a bucc corpus")
-    return placed.example
-
-
-def _gold(sentences: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
-    return {(sentence["id"], mate) for sentence in sentences for mate in sentence["mates"]}
-
-
-def _candidates(sentences: Sequence[Mapping[str, Any]], vectors: Any) -> list[Candidate]:
-    sides = {
-        "sources": {s["id"]: s["text"] for s in sentences if not s["english"]},
-        "english": {s["id"]: s["text"] for s in sentences if s["english"]},
+    correct = np.array([float(len(predicted.get(s.id, set()) & set(s.mates))) for s in sources])
+    extracted_counts = np.array([float(len(predicted.get(s.id, ()))) for s in sources])
+    gold = np.array([float(len(s.mates)) for s in sources])
+    return {
+        "f1": (2 * correct, extracted_counts + gold),
+        "precision": (correct, extracted_counts),
+        "recall": (correct, gold),
     }
-    items = {(s["english"], s["text"]): s["item"] for s in sentences}
-    vectors_by_side = {
-        side: vectors[[items[side == "english", text] for text in texts_in_order(texts)]]
-        for side, texts in sides.items()
-    }
-    return mine(sides["sources"], sides["english"], vectors_by_side)
+
+
+def _candidates(sentences: Sequence[_Sentence], vectors: NDArray[np.float32]) -> list[Candidate]:
+    sources = {s.id: s.text for s in sentences if not s.english}
+    english = {s.id: s.text for s in sentences if s.english}
+    items = {(s.english, s.text): s.item for s in sentences}
+    order = [[items[side is english, text] for text in texts_in_order(side)] for side in (sources, english)]
+    return mine(sources, english, {"sources": vectors[order[0]], "english": vectors[order[1]]})
+
+
+TATOEBA = TaskKind(implementation=Tatoeba, settings=RetrievalSettings, on_layer=True)
+BUCC = TaskKind(
+    implementation=Mining, settings=RetrievalSettings, measures=("f1", "precision", "recall"), on_layer=True
+)

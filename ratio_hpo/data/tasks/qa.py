@@ -7,25 +7,28 @@ best span.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
-import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from ratio_hpo.core.yaml import Real, Whole
 from ratio_hpo.data.examples import Question
 from ratio_hpo.data.offsets import covered, trimmed, with_marks
-from ratio_hpo.data.tasks.base import Batch, Common, Drawn, Scores, Vocabulary
-from ratio_hpo.data.tasks.registry import WindowSpec
-from ratio_hpo.data.tasks.rows import item_scores, model_inputs, padded, row_columns, rows_of
-from ratio_hpo.data.windows import WindowSet
+from ratio_hpo.data.tasks import rows
+from ratio_hpo.data.tasks.base import Batch, Drawn, Outputs, Scores, Task, TaskKind, TaskSettings, Vocabulary
+from ratio_hpo.data.windows import Columns, WindowSet
 from ratio_hpo.metrics import mlqa, squad, squad2
+
+if TYPE_CHECKING:
+    import torch
 
 BEST = 20
 """Number of candidate starts and ends of a window that decoding combines (Devlin et al. 2019, run_squad)."""
 
-CHUNK = 1000
+SPECIAL_TOKENS = 4
 
 SCORERS: dict[str, Callable[[str, Sequence[str], str], squad.Score]] = {
     "squad": squad.score,
@@ -35,20 +38,52 @@ SCORERS: dict[str, Callable[[str, Sequence[str], str], squad.Score]] = {
 """Scoring functions of answers, by the value of `metric`."""
 
 
-class QuestionAnswering(Common):
+class WindowSpec(TaskSettings):
+    """Settings of question answering: how passages are cut into windows."""
+
+    max_length: Whole = Field(default=384, ge=16)
+    """Maximum number of tokens of a window, including special tokens; limited by the positions of the base model."""
+
+    stride: Whole = Field(default=128, ge=0)
+    """Number of tokens by which neighbouring windows of a passage overlap."""
+
+    max_question: Whole = Field(default=64, ge=1)
+    """Maximum number of tokens of a question, at most half a window; the rest is cut off."""
+
+    max_answer: Whole = Field(default=30, ge=1)
+    """Maximum number of tokens of a predicted answer."""
+
+    null_threshold: Real = 0.0
+    """Predict "no answer" if its score exceeds that of the best span by more than this. Only for corpora with
+    unanswerable questions (`format: squad2`)."""
+
+    @model_validator(mode="after")
+    def _passage_fits(self) -> WindowSpec:
+        room = self.max_length - self.question_tokens - SPECIAL_TOKENS
+        if self.stride >= room:
+            raise ValueError(
+                f"stride must be less than max_length minus question and special tokens ({room}), "
+                f"but got {self.stride}; lower it"
+            )
+        return self
+
+    @property
+    def question_tokens(self) -> int:
+        """Maximum number of tokens of a question: `max_question`, or half a window if that is less."""
+        return min(self.max_question, self.max_length // 2)
+
+
+class QuestionAnswering(Task):
     """Question answering on sliding windows; the label is the answer span, or the first token if it is cut off."""
 
-    name = "qa"
+    examples = Question
 
-    def __init__(self, settings: WindowSpec, labels: tuple[str, ...], options: str = "") -> None:
-        self.settings, self.metric = settings, options or "squad"
-
-    def encode(self, examples: Sequence[Question], tokenizer: Any) -> dict[str, Any]:
-        ids: list[NDArrayInt] = []
-        offsets: list[NDArrayInt] = []
-        rows: dict[str, list[int]] = {key: [] for key in ("item", "first", "last", "start", "end")}
-        for begin in range(0, len(examples), CHUNK):
-            part = examples[begin : begin + CHUNK]
+    def encode(self, examples: Sequence[Question], tokenizer: Any) -> Columns:
+        ids: list[rows.Ids] = []
+        offsets: list[rows.Ids] = []
+        values_of: dict[str, list[int]] = {key: [] for key in ("item", "first", "last", "start", "end")}
+        for begin in range(0, len(examples), rows.CHUNK):
+            part = examples[begin : begin + rows.CHUNK]
             encoded = tokenizer(
                 _shortened([q.question.strip() for q in part], tokenizer, self.settings.question_tokens),
                 [q.context for q in part],
@@ -73,39 +108,30 @@ class QuestionAnswering(Common):
                 ids.append(np.asarray(encoded["input_ids"][k], dtype=np.int32))
                 offsets.append(spans.reshape(-1))
                 values = (begin + sample, first, last, start, end)
-                for key, value in zip(rows, values, strict=True):
-                    rows[key].append(value)
-        columns = row_columns(ids, rows.pop("item"))
-        columns["offsets"] = pa.array(offsets, pa.list_(pa.int32()))
-        return columns | {key: pa.array(values, pa.int32()) for key, values in rows.items()}
+                for key, value in zip(values_of, values, strict=True):
+                    values_of[key].append(value)
+        columns = rows.columns(ids, values_of.pop("item"))
+        columns["offsets"] = offsets
+        return columns | {key: rows.integers(values) for key, values in values_of.items()}
 
-    def describe(self, example: Question) -> Any:
+    def describe(self, example: Question) -> dict[str, object]:
         return {"context": example.context, "answers": [answer.text for answer in example.answers]}
 
     def collate(self, chosen: Sequence[Drawn], vocabulary: Vocabulary) -> Batch:
-        firsts = [int(drawn.windows.columns["first"][drawn.index]) for drawn in chosen]
-        labels = {
-            key: torch.tensor([int(drawn.windows.columns[key][drawn.index]) for drawn in chosen])
-            for key in ("start", "end")
-        }
-        return padded(rows_of(chosen), vocabulary, firsts) | labels
-
-    def inputs(self, batch: Batch) -> Batch:
-        return model_inputs(batch)
+        labels = {key: rows.label_tensor(rows.integers_of(chosen, key)) for key in ("start", "end")}
+        return rows.padded(rows.tokens_of(chosen), vocabulary, rows.integers_of(chosen, "first")) | labels
 
     def loss(self, outputs: Any, batch: Batch) -> torch.Tensor:
         """Return the mean cross-entropy of the start and the end of each window [batch]."""
-        cross_entropy = torch.nn.functional.cross_entropy
         masked = batch["attention_mask"] == 0
         start = outputs.start_logits.float().masked_fill(masked, -1e9)
         end = outputs.end_logits.float().masked_fill(masked, -1e9)
-        first = cross_entropy(start, batch["start"], reduction="none")
-        return (first + cross_entropy(end, batch["end"], reduction="none")) / 2
+        return (rows.cross_entropy(start, batch["start"]) + rows.cross_entropy(end, batch["end"])) / 2
 
-    def reduce(self, outputs: Any, batch: Batch) -> dict[str, torch.Tensor]:
+    def reduce(self, outputs: Any, batch: Batch) -> Batch:
         return {"start": outputs.start_logits.float(), "end": outputs.end_logits.float()}
 
-    def predict(self, windows: WindowSet, outputs: Mapping[int, Any]) -> list[str]:
+    def predict(self, windows: WindowSet, outputs: Outputs) -> list[str]:
         """Return the answer to each question, in the order of the data."""
         best: dict[int, tuple[float, int, int]] = {}
         null: dict[int, float] = {}
@@ -121,19 +147,24 @@ class QuestionAnswering(Common):
                 best[question] = (span[0], int(spans[span[1], 0]), int(spans[span[2], 1]))
         answers = [""] * windows.num_items
         for question, (score, begin, stop) in best.items():
-            if self.metric != "squad2" or null[question] - score <= self.settings.null_threshold:
+            if self.rule != "squad2" or null[question] - score <= self.settings.null_threshold:
                 answers[question] = windows.text(question)["context"][begin:stop].strip()  # tokens may include spaces
         return answers
 
-    def score(self, windows: WindowSet, outputs: Mapping[int, Any], language: str, split: str) -> list[Scores]:
+    def score(self, windows: WindowSet, outputs: Outputs, language: str, split: str) -> list[Scores]:
         golds = [windows.text(item)["answers"] for item in range(windows.num_items)]
-        question_scores = squad.question_scores(self.predict(windows, outputs), golds, language, SCORERS[self.metric])
-        f1, exact = zip(*question_scores, strict=True)
-        return [item_scores(windows, language, split, f1=f1, em=exact)]
+        scorer = SCORERS[self.rule or "squad"]
+        answers = zip(self.predict(windows, outputs), golds, strict=True)
+        f1, exact = zip(*(scorer(prediction, gold, language) for prediction, gold in answers), strict=True)
+        return [rows.scores_of(windows, language, split, {"f1": rows.plain_mean(f1), "em": rows.plain_mean(exact)})]
 
 
-NDArrayInt = np.ndarray[Any, np.dtype[np.int32]]
-NDArrayBool = np.ndarray[Any, np.dtype[np.bool_]]
+QA = TaskKind(
+    implementation=QuestionAnswering,
+    settings=WindowSpec,
+    measures=("f1", "em"),
+    auto_class="AutoModelForQuestionAnswering",
+)
 
 
 def _best_span(start: Any, end: Any, first: int, last: int, longest: int) -> tuple[float, int, int] | None:
@@ -154,10 +185,10 @@ def _best_span(start: Any, end: Any, first: int, last: int, longest: int) -> tup
 
 
 def _covered_characters(
-    questions: Sequence[Question], samples: Sequence[int], spans: Sequence[NDArrayInt], inside: Sequence[list[int]]
-) -> list[NDArrayBool]:
+    questions: Sequence[Question], samples: Sequence[int], spans: Sequence[rows.Ids], inside: Sequence[list[int]]
+) -> list[NDArray[np.bool_]]:
     """Return which characters of each passage are covered by a token in any of its windows."""
-    window_spans: list[list[NDArrayInt]] = [[] for _ in questions]
+    window_spans: list[list[rows.Ids]] = [[] for _ in questions]
     for sample, window, positions in zip(samples, spans, inside, strict=True):
         window_spans[sample].append(window[positions])
     return [
@@ -166,7 +197,7 @@ def _covered_characters(
     ]
 
 
-def _label(question: Question, spans: Any, first: int, last: int, is_covered: NDArrayBool) -> tuple[int, int]:
+def _label(question: Question, spans: Any, first: int, last: int, is_covered: NDArray[np.bool_]) -> tuple[int, int]:
     """Return the first and last token of the first answer, or (0, 0) if the window does not hold all of it.
 
     Args:
@@ -186,12 +217,9 @@ def _label(question: Question, spans: Any, first: int, last: int, is_covered: ND
 
 def _shortened(questions: list[str], tokenizer: Any, max_tokens: int) -> list[str]:
     """Cut questions after `max_tokens` tokens."""
-    encoded = tokenizer(
-        questions, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False
-    )
     return [
         text if len(spans) <= max_tokens else text[: _end_of_tokens(text, spans, max_tokens)]
-        for text, spans in zip(questions, encoded["offset_mapping"], strict=True)
+        for text, spans in zip(questions, rows.spans_of(questions, tokenizer), strict=True)
     ]
 
 

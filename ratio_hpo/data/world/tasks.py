@@ -15,7 +15,15 @@ from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.core.yaml import did_you_mean
 from ratio_hpo.data.examples import Asked, ChoiceQuestion, Example, Line, Pair, Sentence, Translation
-from ratio_hpo.data.world.generate import KINDS, check_language, draw_names, draw_values, generate, texts
+from ratio_hpo.data.world.generate import (
+    KINDS,
+    check_language,
+    draw_names,
+    draw_values,
+    generate,
+    other_relations,
+    texts,
+)
 
 Rng = np.random.Generator
 
@@ -50,19 +58,14 @@ def world_examples(task: str, language: str, people: str, number: int, *, seed: 
 
 
 def _statement(rng: Rng, language: str, relation: str, name: str, value: str) -> str:
-    return str(texts()[language][relation][int(rng.integers(2))].format(name=name, value=value))
+    return texts().text(language, relation, int(rng.integers(2)), name=name, value=value)
 
 
 def _facts(rng: Rng, language: str, people: str, number: int) -> tuple[list[str], list[str], dict[str, str]]:
     """Draw three people, and relations of the first one with values; the first two relations are of one kind."""
     relation = str(rng.choice([r for r in KINDS if KINDS[r] != "job"]))
-    same_kind = [other for other in KINDS if KINDS[other] == KINDS[relation] and other != relation]
-    others = [other for other in KINDS if other != relation and other not in same_kind]
-    relations = [
-        relation,
-        str(rng.choice(same_kind)),
-        *(str(r) for r in rng.choice(others, size=number, replace=False)),
-    ]
+    same_kind, others = other_relations(relation)
+    relations = [relation, str(rng.choice(same_kind)), *map(str, rng.choice(others, size=number, replace=False))]
     names = draw_names(rng, people)
     return names, relations, draw_values(rng, relations, language, names[1:])
 
@@ -91,25 +94,28 @@ def _paraphrase(rng: Rng, language: str, people: str, identifier: str) -> Pair:
     first, same = relations[0], bool(rng.integers(2))
     second = first if same else relations[1]
     pair = [
-        str(texts()[language][relation][k].format(name=names[0], value=values[first]))
+        texts().text(language, relation, k, name=names[0], value=values[first])
         for k, relation in enumerate((first, second))
     ]
     return Pair(id=identifier, group=identifier, first=pair[0], second=pair[1], label=str(int(same)), symmetric=True)
 
 
 def _choice(rng: Rng, language: str, people: str, identifier: str) -> ChoiceQuestion:
-    """Return a question on a passage with three values: correct, of another kind, and not in the passage."""
+    """Return a question on a passage with three values: correct, of another kind, and drawn again.
+
+    Rarely, a year or a person that is drawn again is the correct one too; a change would alter all fingerprints.
+    """
     names, relations, values = _facts(rng, language, people, 1)
     relation = relations[0]
     kind = KINDS[relation]
     absent = {
-        "city": lambda: str(rng.choice([c for c in texts()["cities"] if c not in values.values()])),
+        "city": lambda: str(rng.choice([c for c in texts().cities if c not in values.values()])),
         "year": lambda: str(rng.integers(1920, 2010)),
         "person": lambda: draw_names(rng, people)[0],
     }[kind]()
     choices = [values[relation], values[relations[2]], absent]
     order = rng.permutation(3)
-    question = texts()[language][relation][2 + int(rng.integers(2))].format(name=names[0])
+    question = texts().text(language, relation, 2 + int(rng.integers(2)), name=names[0])
     return ChoiceQuestion(
         id=identifier,
         group=identifier,
@@ -126,7 +132,7 @@ def _tagged_sentence(tags_of: Callable[[list[str], str | None], list[str]]) -> C
         relation = str(rng.choice(list(KINDS)))
         names = draw_names(rng, people)
         value = draw_values(rng, [relation], language, names[1:])[relation]
-        template = texts()[language][relation][int(rng.integers(2))]
+        template = texts().templates[language][relation][int(rng.integers(2))]
         words: list[str] = []
         tags: list[str] = []
         for part in re.split(r"(\{name\}|\{value\})", template):
@@ -168,8 +174,8 @@ def _translation(rng: Rng, language: str, people: str, identifier: str) -> Trans
     relation = str(rng.choice(list(KINDS)))
     names = draw_names(rng, people)
     if KINDS[relation] == "job":
-        index = int(rng.integers(len(texts()["jobs"]["en"])))
-        pair = [str(texts()["jobs"][code][index]) for code in (language, "en")]
+        index = int(rng.integers(len(texts().jobs["en"])))
+        pair = [texts().jobs[code][index] for code in (language, "en")]
     else:
         pair = [draw_values(rng, [relation], language, names[1:])[relation]] * 2
     sentences = [
@@ -187,7 +193,7 @@ def _retrieval_question(rng: Rng, language: str, people: str, identifier: str) -
     return Asked(
         id=identifier,
         group=identifier,
-        question=texts()[language][relations[answer]][2 + int(rng.integers(2))].format(name=names[0]),
+        question=texts().text(language, relations[answer], 2 + int(rng.integers(2)), name=names[0]),
         context=passage,
         candidates=tuple(f"{sentence}{passage}" for sentence in sentences),
         answer=answer,
