@@ -6,13 +6,14 @@ import pytest
 
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.data.examples import Sentence
+from ratio_hpo.data.tasks import Head
 from ratio_hpo.data.tasks.registry import TASKS, UPOS
 from ratio_hpo.experiment.heads import check_scored, check_trained
-from ratio_hpo.objective.design import TaskDesign
+from ratio_hpo.training.spec import TaskDesign
 
 
 def design(task: str, labels: tuple[str, ...]) -> TaskDesign:
-    return TaskDesign(task=task, settings=TASKS[task].settings(), labels=labels)
+    return TaskDesign(task=task, settings=TASKS[task].settings(), head=Head(name=task, auto_class="", labels=labels))
 
 
 def sentences(tags: str) -> list[Sentence]:

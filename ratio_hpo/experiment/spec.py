@@ -15,7 +15,7 @@ from ratio_hpo.data.tasks.registry import TASKS, TaskSettings, WindowSpec, kind_
 from ratio_hpo.experiment.study_spec import BaselineName, StudySpec, Text
 from ratio_hpo.metrics import mlqa
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
-from ratio_hpo.training.spec import EngineSpec, StageSpec, StagesSpec
+from ratio_hpo.training.spec import EngineSpec, SourceSpec, StageSpec, StagesSpec
 
 ONLY_TARGET = "qa"
 Metric = Literal["squad", "mlqa", "squad2"]
@@ -145,7 +145,8 @@ class ExperimentSpec(StudySpec):
                     if used:
                         raise ValueError(f"{_key(name)}.sources has {used[0]}, which is evaluation data; remove it")
         self.check_target()
-        if self.reference not in self._source_languages():
+        intermediate = self.sources_of(self.stages.intermediate).values()
+        if self.reference not in {s.language for s in intermediate if self.task_of(s.data[0]) != "mlm"}:
             raise ValueError(f"reference {self.reference} is the language of no intermediate source; change it")
         return self
 
@@ -191,6 +192,29 @@ class ExperimentSpec(StudySpec):
         if task == "qa":
             return self.windows
         return parse_settings(task, kind_of_task(task).settings, self.tasks.get(task, {}))
+
+    def sources_of(self, stage: StageSpec) -> dict[str, SourceSpec]:
+        """Return the sources of a stage by name; corpus parts are grouped by language, and by task if several."""
+        if isinstance(stage.sources, dict):
+            return stage.sources
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for entry in stage.sources:
+            for language in self.corpora[entry.partition("/")[0]].languages:
+                grouped.setdefault((self.task_of(entry), language), []).append(entry)
+        single = len({task for task, _ in grouped}) == 1
+        return {
+            language if single else f"{task}.{language}": SourceSpec(language=language, data=data)
+            for (task, language), data in grouped.items()
+        }
+
+    def head_of(self, source: SourceSpec) -> str:
+        """Return the name of the head that a source trains: by default, its task."""
+        return source.head or self.task_of(source.data[0])
+
+    def head_of_target(self, target: str) -> str:
+        """Return the name of the head that scores a target; without a head, the name of the target."""
+        spec = self.all_targets()[target]
+        return spec.head or (spec.task if spec.stage is not None else target)
 
     def task_of(self, entry: str) -> str:
         """Return the task of a `corpus/part` entry."""
@@ -267,15 +291,6 @@ class ExperimentSpec(StudySpec):
             raise ValueError(f"{_key(name)}.mlm_share needs a source of task mlm; add one, or remove the key")
         if tasks == {"mlm"}:
             raise ValueError(f"{_key(name)}.sources has no labelled source, which the ratio needs; add one")
-
-    def _source_languages(self) -> set[str]:
-        sources = self.stages.intermediate.sources
-        if isinstance(sources, dict):
-            return {source.language for source in sources.values() if self.task_of(source.data[0]) != "mlm"}
-        return {
-            language for entry in sources if self.task_of(entry) != "mlm"
-            for language in self.corpora[entry.partition("/")[0]].languages
-        }  # fmt: skip
 
     def _check_part(self, entry: str, where: str) -> None:
         corpus, _, part = entry.partition("/")

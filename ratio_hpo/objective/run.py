@@ -10,12 +10,13 @@ from ratio_hpo.core.measures import PaidCost
 from ratio_hpo.core.plans import TOKENS
 from ratio_hpo.core.trial import Context, Progress
 from ratio_hpo.training.device import SystemMeasures
+from ratio_hpo.training.evaluation import Evaluation, TaskWindows
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
+from ratio_hpo.training.spec import Target
 from ratio_hpo.training.stage import Stage
 
 if TYPE_CHECKING:
-    from ratio_hpo.training.engine import Engine, TrainingSource
-    from ratio_hpo.training.evaluation import Evaluation, Target
+    from ratio_hpo.training.engine import Engine
     from ratio_hpo.training.loop import StageLoop, StagePoint
 
 Stream = Generator[Progress]
@@ -37,7 +38,7 @@ class TrialRun:
 
     def __init__(
         self,
-        trained: Callable[[str], dict[str, TrainingSource]],
+        trained: Callable[[str], dict[str, TaskWindows]],
         loop: StageLoop,
         engine: Engine,
         evaluation: Evaluation,
@@ -59,7 +60,7 @@ class TrialRun:
         """Score the base model on targets without a stage; the target stages then start from the base model."""
         targets = self._evaluation.of_base()
         if targets:
-            result = self._loop.score_here(f"{name}/{0:08d}", targets)
+            result = self._loop.scores.score(f"{name}/{0:08d}", targets)
             self._totals.spent += result.spent
             self._set_scores(targets, result.scores, result.items)
             yield self._progress(INTERMEDIATE, 0, dict(_UNTRAINED))
