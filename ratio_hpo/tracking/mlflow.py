@@ -220,7 +220,7 @@ class MlflowTracker:
     def _show_view(self, facts: StudyFacts) -> None:
         if facts.study not in self._viewed:
             self._viewed.add(facts.study)
-            key, value = view_tag(facts.study, facts.languages, facts.parameters, facts.measure, facts.cost_unit)
+            key, value = view_tag(facts)
             self._client.set_experiment_tag(self.experiment_id, key, value)
 
     def _delete_artifacts(self, run: str, paths: list[str]) -> None:
