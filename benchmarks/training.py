@@ -32,7 +32,7 @@ from ratio_hpo.training.checkpoint import StageMetrics
 from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation, TaskWindows
 from ratio_hpo.training.items import ItemStore
-from ratio_hpo.training.loop import StageLoop, StagePoint, Stores
+from ratio_hpo.training.loop import StageLoop, StagePoint
 from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.spec import EngineSpec, Target, TaskDesign
 from ratio_hpo.training.stage import Stage
@@ -87,7 +87,7 @@ class Bench:
         )  # fmt: skip
 
     def train(self, stage: Stage, store: StageStore) -> list[StagePoint]:
-        loop = StageLoop(self.engine, Stores(store, ItemStore(store.root / "items")), self.evaluation)
+        loop = StageLoop(self.engine, store, ItemStore(store.root / "items"), self.evaluation)
         return list(loop.run(stage, {"en": TaskWindows(self.windows, self.task, "qa")}, final=False))
 
     def engine_rate(self, store: StageStore, seed: int) -> float:

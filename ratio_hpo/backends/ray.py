@@ -142,7 +142,8 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
         StudyError: If Ray cannot be reached or started, or dies repeatedly.
         KeyboardInterrupt: On Ctrl-C, after the running trials were released.
     """
-    _check_gpus(resources)
+    if resources.ray_address is None and (resources.gpus or 0.0) > num_gpus():  # Tune would wait for them forever
+        raise ConfigError(f"⟨gpus_per_trial⟩ {resources.gpus:g}: this machine has {num_gpus()} GPU(s); lower it")
     source, dispatcher, deaths = packed(objective), RayDispatcher(session, workers), 0
     try:
         while True:
@@ -168,9 +169,15 @@ def _run(dispatcher: RayDispatcher, source: bytes, session: Session, workers: in
         StudyError: If Ray was never reached and cannot be started.
     """
     dispatcher.told = 0
+    address = resources.ray_address
     try:
-        _check_address(resources)
-        with scratch_folder() as folder, closing(_process(source, folder, resources)) as process:
+        # Ray itself would retry for minutes
+        silence = _silence(address) if address is not None and re.fullmatch(r"[^/]+:\d+", address) else None
+        if silence is not None:
+            raise Refused(silence)
+        # a local Ray listens only on 127.0.0.1
+        environment = {LOOPBACK: "0"} if address is None else None
+        with scratch_folder() as folder, closing(Process(TUNE, source, folder / "log", environment)) as process:
             process.send(_tune_options(session, workers, resources, folder))
             try:
                 _serve(dispatcher, process)
@@ -185,23 +192,6 @@ def _run(dispatcher: RayDispatcher, source: bytes, session: Session, workers: in
         raise StudyError(_refusal(resources, str(error))) from error
 
 
-def _process(source: bytes, folder: Path, resources: Resources) -> Process:
-    """Start the subprocess for Tune. A local Ray listens only on 127.0.0.1."""
-    return Process(TUNE, source, folder / "log", {LOOPBACK: "0"} if resources.ray_address is None else None)
-
-
-def _check_address(resources: Resources) -> None:
-    """Check that the cluster answers; Ray itself would retry for minutes.
-
-    Raises:
-        Refused: If nothing answers at the address.
-    """
-    address = resources.ray_address or ""
-    silence = _silence(address) if re.fullmatch(r"[^/]+:\d+", address) else None
-    if silence is not None:
-        raise Refused(silence)
-
-
 def _serve(dispatcher: RayDispatcher, process: Process) -> None:
     """Answer requests until Tune ends.
 
@@ -210,12 +200,16 @@ def _serve(dispatcher: RayDispatcher, process: Process) -> None:
         RayDied: If one of Ray's servers does not answer.
         Refused: If Ray cannot be reached or started.
     """
-    servers, probed = [], time.monotonic()
+    servers: list[str] = []
+    probed = time.monotonic()
     while True:
         with talking():
             has_said = process.has_said(max(0.0, probed + PROBE - time.monotonic()))
         if time.monotonic() - probed >= PROBE:
-            _probe(servers)
+            for address in servers:
+                silence = _silence(address)
+                if silence is not None:
+                    raise RayDied(f"its server at {address} does not answer: {silence}")
             probed = time.monotonic()
         if not has_said:
             continue
@@ -240,18 +234,6 @@ def _serve(dispatcher: RayDispatcher, process: Process) -> None:
         process.send(answer)
 
 
-def _probe(servers: list[str]) -> None:
-    """Check that Ray's servers answer.
-
-    Raises:
-        RayDied: If one does not answer.
-    """
-    for address in servers:
-        silence = _silence(address)
-        if silence is not None:
-            raise RayDied(f"its server at {address} does not answer: {silence}")
-
-
 def _silence(address: str) -> str | None:
     """Return why nothing answers at `host:port`; None if it answers."""
     host, _, port = address.rpartition(":")
@@ -260,12 +242,6 @@ def _silence(address: str) -> str | None:
     except (OSError, OverflowError) as error:
         return in_one_line(error)
     return None
-
-
-def _check_gpus(resources: Resources) -> None:
-    """Check that the requested GPUs exist; Tune would wait for them forever."""
-    if resources.ray_address is None and (resources.gpus or 0.0) > num_gpus():
-        raise ConfigError(f"⟨gpus_per_trial⟩ {resources.gpus:g}: this machine has {num_gpus()} GPU(s); lower it")
 
 
 def _tune_options(session: Session, workers: int, resources: Resources, folder: Path) -> TuneOptions:

@@ -38,6 +38,7 @@ from ratio_hpo.backends.trial_steps import (
     RayStarted,
     RunningTrials,
     StartTrial,
+    Step,
     TrialEnd,
     TrialEnded,
     TrialProgress,
@@ -63,6 +64,13 @@ class Config(TypedDict):
     trial: StartTrial
 
 
+class Result(TypedDict):
+    """Tune's result of a step."""
+
+    done: bool
+    step: Step
+
+
 class TrialActor(tune.Trainable):
     """Trainable that runs trials one after another in one process; a step is an evaluation."""
 
@@ -80,9 +88,9 @@ class TrialActor(tune.Trainable):
         self._stream = stream_of(self._read, trial.params, trial.context)
         return True
 
-    def step(self) -> dict[str, object]:
+    def step(self) -> Result:
         step = next_step(self._stream)
-        return {"done": isinstance(step, TrialEnd), "step": step}
+        return Result(done=isinstance(step, TrialEnd), step=step)
 
     def cleanup(self) -> None:
         close(self._stream)
@@ -156,7 +164,7 @@ class StudyScheduler(FIFOScheduler):
         super().__init__()
         self._driver = driver
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: Mapping[str, Any]) -> str:
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Result) -> str:
         decision = self._driver.ask(TrialProgress(trial.trial_id, result["step"]))
         return TrialScheduler.STOP if decision is Decision.STOP else TrialScheduler.CONTINUE
 

@@ -28,14 +28,14 @@ GRACE = 10.0
 
 
 class Died(Exception):
-    """The process that ran a trial has died; the text gives the cause."""
+    """The process that ran a trial has died; the text gives the cause.
 
+    Attributes:
+        late: The time limit that the trial exceeded, so that its process was killed; None: the process died by itself.
+    """
 
-class TimeLimitPassed(Exception):
-    """A trial exceeded a time limit, and its process was killed."""
-
-    def __init__(self, late: TimeLimit) -> None:
-        super().__init__(late.value)
+    def __init__(self, cause: str, late: TimeLimit | None = None) -> None:
+        super().__init__(cause)
         self.late = late
 
 
@@ -52,6 +52,7 @@ class SubprocessRunner:
         self._busy = False
 
     def start(self, params: Params, context: Context) -> None:
+        """Start a trial, in a new process if the last one has died."""
         if self._process is None or not self._process.is_alive:
             self.close()
             self._busy = False
@@ -59,6 +60,14 @@ class SubprocessRunner:
         self._process.send(StartTrial(params, context))
 
     def step(self, late: Callable[[], TimeLimit | None]) -> Step:
+        """Return the next evaluation, or the end of the trial.
+
+        Args:
+            late: Returns the time limit that the trial has exceeded, if any; called repeatedly.
+
+        Raises:
+            Died: If the process that runs the trial has died, or was killed because of a time limit.
+        """
         assert self._process is not None
         self._process.send(Request.STEP)
         self._busy = True
@@ -67,7 +76,7 @@ class SubprocessRunner:
                 limit = late()
                 if limit is not None:
                     self.close()
-                    raise TimeLimitPassed(limit)
+                    raise Died(limit.value, limit)
             step: Step = self._process.receive()
         except (EOFError, OSError) as error:
             raise Died(self._process.how()) from error
@@ -86,6 +95,7 @@ class SubprocessRunner:
         self.close()
 
     def close(self) -> None:
+        """End the process; no trial follows."""
         if self._process is not None:
             self._process.close(grace=0.0 if self._busy else GRACE)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -183,7 +182,7 @@ def prepare(
     )
 
 
-def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
+def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, object]:
     """Return the training and evaluation part of the study's identity, by key."""
     return {
         "base": prepared.base.identity,

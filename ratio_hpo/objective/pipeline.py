@@ -69,7 +69,7 @@ class Pipeline:
 
     def _run(self, params: Params, context: Context) -> Stream:
         from ratio_hpo.training.items import ItemStore
-        from ratio_hpo.training.loop import StageLoop, Stores
+        from ratio_hpo.training.loop import StageLoop
         from ratio_hpo.training.remote_files import fetch_windows
         from ratio_hpo.training.store import StageStore, store_budget
 
@@ -82,11 +82,10 @@ class Pipeline:
         checkpoint_size = checkpoint_bytes(self.design.base) or 3 * 4 * engine.num_parameters
         store = StageStore(folder.stages, store_budget(context.store_gb, checkpoint_size), remote_store)
         store.sweep()
-        loop = StageLoop(engine, Stores(store, ItemStore(folder.items, remote_store)), self.evaluation)
+        loop = StageLoop(engine, store, ItemStore(folder.items, remote_store), self.evaluation)
         stages = [stage for stage, _ in self.design.make_stages(params, context.seed, precision=engine.precision)]
         if context.smaller:
             engine.shrink(context.smaller, max(stage.batch_size for stage in stages))
-        intermediate = [stage for stage in stages if stage.name == INTERMEDIATE]
         branches = [stage for stage in stages if stage.name != INTERMEDIATE]
         run = TrialRun(
             self.trained,
@@ -100,12 +99,12 @@ class Pipeline:
         with ExitStack() as stages_in_use:
             for stage in branches if len(branches) > 1 else ():
                 stages_in_use.enter_context(store.using(stage))
-            if intermediate:
-                yield from run.intermediate(intermediate[0])
+            if len(branches) < len(stages):
+                yield from run.stage(stages[0])
             else:
                 yield from run.base(fingerprint([self.design.base.identity, context.seed]))
             if len(branches) == 1:
-                yield from run.only(branches[0])
+                yield from run.stage(branches[0])
             elif branches:
                 yield from run.rounds(branches)
 

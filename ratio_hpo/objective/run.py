@@ -65,15 +65,6 @@ class TrialRun:
             self._set_scores(targets, result.scores, result.items)
             yield self._progress(INTERMEDIATE, 0, dict(_UNTRAINED))
 
-    def intermediate(self, stage: Stage) -> Stream:
-        """Train the intermediate stage."""
-        final = self._ends_here or any(target.head is None for target in self._evaluation.targets)
-        yield from self._stage(stage, final=final)
-
-    def only(self, stage: Stage) -> Stream:
-        """Train the only target stage, and yield progress at each rung."""
-        yield from self._stage(stage, final=True)
-
     def rounds(self, stages: list[Stage]) -> Stream:
         """Train several target stages in rounds, and yield progress when all of them have reached their next rung."""
         start, inexact = self._engine.copy(), self._totals.inexact
@@ -102,7 +93,10 @@ class TrialRun:
             measures = self._combine([last[stage.name] for stage in stages])
             yield self._progress(TARGET, sum(windows.values()), measures, parts=windows)
 
-    def _stage(self, stage: Stage, *, final: bool) -> Stream:
+    def stage(self, stage: Stage) -> Stream:
+        """Train the intermediate stage or the only target stage, and yield progress at each rung."""
+        has_layer_targets = any(target.head is None for target in self._evaluation.targets)
+        final = stage.name != INTERMEDIATE or self._ends_here or has_layer_targets
         seconds = tokens = 0.0
         before = self._totals.spent
         points = self._loop.run(stage, self._trained(stage.name), final=final, inexact=self._totals.inexact)

@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from ratio_hpo.core.errors import ConfigError, ResumeError
 from ratio_hpo.core.fingerprint import COMMIT, Digests, fingerprint
@@ -154,7 +153,7 @@ def content_files(folder: Path, *, code: bool = False) -> list[Path]:
     if (folder / "adapter_config.json").is_file():
         raise ConfigError(f"base: {folder}: holds an adapter; merge it into the weights and save the merged model")
     configured = _read_json(config).get("transformers_weights")
-    names = [configured] if configured else WEIGHTS
+    names = [str(configured)] if configured else WEIGHTS
     weights = next((folder / name for name in names if (folder / name).is_file()), None)
     if weights is None:
         raise ConfigError(f"base: {folder}: holds no weights ({', '.join(names)}); add them")
@@ -180,7 +179,7 @@ def _identity_of(files: list[Path], digests: Digests) -> str:
     return fingerprint({file.name: digest for file, digest in zip(files, digests.of(files), strict=True)})
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

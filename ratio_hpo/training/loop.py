@@ -58,20 +58,13 @@ class StagePoint:
     spent_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """Stores of stage results: weights, which may be evicted, and item scores, which are kept."""
-
-    stages: StageStore
-    items: ItemStore
-
-
 class StageLoop:
     """Runs stages on an engine.
 
     Args:
         engine: engine that holds the model.
-        stores: stores of weights and item scores.
+        store: store of weights, which may be evicted.
+        items: store of item scores, which are kept.
         evaluation: targets that stages are scored on.
 
     Attributes:
@@ -80,9 +73,9 @@ class StageLoop:
 
     scores: StageScores
 
-    def __init__(self, engine: Engine, stores: Stores, evaluation: Evaluation) -> None:
-        self._engine, self._store = engine, stores.stages
-        self.scores = StageScores(engine, evaluation, stores.items)
+    def __init__(self, engine: Engine, store: StageStore, items: ItemStore, evaluation: Evaluation) -> None:
+        self._engine, self._store = engine, store
+        self.scores = StageScores(engine, evaluation, items)
 
     def run(
         self,

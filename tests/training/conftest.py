@@ -20,7 +20,7 @@ from ratio_hpo.training.base_model import find_base
 from ratio_hpo.training.engine import Engine
 from ratio_hpo.training.evaluation import Evaluation, TaskWindows
 from ratio_hpo.training.items import ItemStore
-from ratio_hpo.training.loop import StageLoop, StagePoint, Stores
+from ratio_hpo.training.loop import StageLoop, StagePoint
 from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.spec import EngineSpec, Target, TaskDesign
 from ratio_hpo.training.stage import Stage
@@ -81,8 +81,7 @@ class Lab:
 
     def loop(self, store: StageStore) -> StageLoop:
         """Return a loop that runs stages on the engine's weights and writes item scores next to the store."""
-        stores = Stores(store, ItemStore(store.root.parent / "items"))
-        return StageLoop(self.engine, stores, self.evaluation)
+        return StageLoop(self.engine, store, ItemStore(store.root.parent / "items"), self.evaluation)
 
     def train(self, stage: Stage, store: StageStore, *, final: bool = True) -> Iterator[StagePoint]:
         """Train a stage on the engine's weights."""
