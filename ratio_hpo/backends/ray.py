@@ -12,21 +12,11 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from ratio_hpo.backends import trial_steps as messages
 from ratio_hpo.backends.process import Gone, Process, packed, talking
 from ratio_hpo.backends.resources import Resources, num_gpus
 from ratio_hpo.backends.session import Session, TimeLimit
-from ratio_hpo.backends.trial_steps import (
-    NextTrial,
-    NoTrial,
-    RayRefused,
-    RayStarted,
-    RunningTrials,
-    StartTrial,
-    Step,
-    TrialEnded,
-    TrialProgress,
-    TuneOptions,
-)
+from ratio_hpo.backends.trial_steps import Step
 from ratio_hpo.core.errors import ConfigError, StudyError, in_one_line
 from ratio_hpo.core.files import scratch_folder
 from ratio_hpo.core.trial import Decision
@@ -75,23 +65,23 @@ class RayDispatcher:
         self._late: dict[str, TimeLimit] = {}
         self.told, self.reached = 0, False
 
-    def next(self, trial_id: str) -> StartTrial | NoTrial:
+    def next(self, trial_id: str) -> messages.StartTrial | messages.NoTrial:
         """Return the next trial, to wait, or that all work is done."""
         if len(self._numbers) >= self._workers:
-            return NoTrial.WAIT
+            return messages.NoTrial.WAIT
         job = self._next_job()
         if job is None:
             # a running trial may die and be resumed, so the work is done only when all have ended
             is_busy = self._numbers or self._to_resume or self._session.must_wait()
-            return NoTrial.WAIT if is_busy else NoTrial.FINISHED
+            return messages.NoTrial.WAIT if is_busy else messages.NoTrial.FINISHED
         self._numbers[trial_id] = job.number
-        return StartTrial(job.params, self._session.context(job))
+        return messages.StartTrial(job.params, self._session.context(job))
 
-    def report(self, message: TrialProgress) -> Decision:
+    def report(self, message: messages.TrialProgress) -> Decision:
         """Record an evaluation and return the decision."""
         return self._take(self._numbers[message.trial_id], message.progress)
 
-    def end(self, message: TrialEnded) -> None:
+    def end(self, message: messages.TrialEnded) -> None:
         """Record that a trial ended, was stopped, or lost its process."""
         number, late = self._numbers.pop(message.trial_id), self._late.pop(message.trial_id, None)
         if not message.died:
@@ -217,17 +207,17 @@ def _serve(dispatcher: RayDispatcher, process: Process) -> None:
         with talking():
             message = process.receive()
         match message:
-            case NextTrial(trial_id):
+            case messages.NextTrial(trial_id):
                 answer = dispatcher.next(trial_id)
-            case TrialProgress():
+            case messages.TrialProgress():
                 answer = dispatcher.report(message)
-            case TrialEnded():
+            case messages.TrialEnded():
                 dispatcher.end(message)
-            case RunningTrials(trial_ids):
+            case messages.RunningTrials(trial_ids):
                 answer = dispatcher.late(trial_ids)
-            case RayStarted(servers):
+            case messages.RayStarted(servers):
                 dispatcher.reached = True
-            case RayRefused(reason):
+            case messages.RayRefused(reason):
                 raise Refused(reason)
             case _:
                 return
@@ -244,17 +234,13 @@ def _silence(address: str) -> str | None:
     return None
 
 
-def _tune_options(session: Session, workers: int, resources: Resources, folder: Path) -> TuneOptions:
+def _tune_options(session: Session, workers: int, resources: Resources, folder: Path) -> messages.TuneOptions:
     """Return what Tune is to run, and on which Ray."""
     cpus = resources.cpus or session.threads or 1
-    local_ray = {
-        "num_cpus": max(workers, round(workers * cpus + 0.499)),  # Ray starts this many processes at once
-        "include_dashboard": False,
-        "object_store_memory": OBJECT_STORE_BYTES,
-        "_temp_dir": str(folder),
-    }
-    return TuneOptions(
-        ray=local_ray if resources.ray_address is None else {"address": resources.ray_address},
+    return messages.TuneOptions(
+        address=resources.ray_address,
+        num_processes=max(workers, round(workers * cpus + 0.499)),
+        object_store_bytes=OBJECT_STORE_BYTES,
         workers=workers,
         cpus=cpus,
         gpus=resources.gpus_for(workers),

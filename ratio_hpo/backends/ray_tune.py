@@ -30,23 +30,9 @@ from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from ratio_hpo.backends import trial_steps as messages
 from ratio_hpo.backends.process import connect, unpacked
-from ratio_hpo.backends.trial_steps import (
-    NextTrial,
-    NoTrial,
-    RayRefused,
-    RayStarted,
-    RunningTrials,
-    StartTrial,
-    Step,
-    TrialEnd,
-    TrialEnded,
-    TrialProgress,
-    TuneOptions,
-    close,
-    next_step,
-    stream_of,
-)
+from ratio_hpo.backends.trial_steps import Step, TrialEnd, close, next_step, stream_of
 from ratio_hpo.core.errors import in_one_line
 from ratio_hpo.core.trial import Decision, Progress
 from ratio_hpo.objective import Objective
@@ -61,7 +47,7 @@ PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
 class Config(TypedDict):
     """Tune's configuration of a trial."""
 
-    trial: StartTrial
+    trial: messages.StartTrial
 
 
 class Result(TypedDict):
@@ -138,17 +124,17 @@ class StudySearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         if time.monotonic() - self._last_request < POLL_SECONDS:
             return None
-        answer = self._driver.ask(NextTrial(trial_id))
-        if isinstance(answer, StartTrial):
+        answer = self._driver.ask(messages.NextTrial(trial_id))
+        if isinstance(answer, messages.StartTrial):
             return Config(trial=answer)
         self._last_request = time.monotonic()
-        return Searcher.FINISHED if answer is NoTrial.FINISHED else None
+        return Searcher.FINISHED if answer is messages.NoTrial.FINISHED else None
 
     def on_trial_complete(self, trial_id: str, result: Mapping[str, object] | None = None, error: bool = False) -> None:
         self._last_request = -POLL_SECONDS  # a worker is free
         step = (result or {}).get("step")
         ending = step if isinstance(step, TrialEnd) else None
-        self._driver.ask(TrialEnded(trial_id, ending, died=error, starved=trial_id in self._driver.starved))
+        self._driver.ask(messages.TrialEnded(trial_id, ending, died=error, starved=trial_id in self._driver.starved))
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the study is in its storage."""
@@ -165,7 +151,9 @@ class StudyScheduler(FIFOScheduler):
         self._driver = driver
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: Result) -> str:
-        decision = self._driver.ask(TrialProgress(trial.trial_id, result["step"]))
+        progress = result["step"]
+        assert isinstance(progress, Progress)  # Tune reports the end of a trial to the searcher only
+        decision = self._driver.ask(messages.TrialProgress(trial.trial_id, progress))
         return TrialScheduler.STOP if decision is Decision.STOP else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
@@ -193,20 +181,31 @@ class Watchdog(tune.Callback):
             return
         self._checked = time.monotonic()
         actors = {t.trial_id: t.temporary_state.ray_actor for t in trials if t.status == "RUNNING"}
-        for trial_id in self._driver.ask(RunningTrials([name for name, actor in actors.items() if actor is not None])):
+        running = [name for name, actor in actors.items() if actor is not None]
+        for trial_id in self._driver.ask(messages.RunningTrials(running)):
             ray.kill(actors[trial_id])
 
 
 def work(pipe: Connection, objective: bytes) -> None:
     """Run the trials of the driver until it has no more work."""
-    options: TuneOptions = pipe.recv()
+    options: messages.TuneOptions = pipe.recv()
     driver = Driver(pipe)
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options.ray)
+        if options.address is not None:
+            ray.init(options.address, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            ray.init(
+                num_cpus=options.num_processes,
+                include_dashboard=False,
+                object_store_memory=options.object_store_bytes,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=options.folder,
+            )
     except (OSError, ValueError, RuntimeError) as error:
-        driver.ask(RayRefused(in_one_line(error)))
+        driver.ask(messages.RayRefused(in_one_line(error)))
         return
-    driver.ask(RayStarted(_servers()))
+    driver.ask(messages.RayStarted(_servers()))
     os.environ.setdefault(PENDING, str(options.workers))
     trainable = tune.with_parameters(TrialActor, objective=objective, path=tuple(sys.path), folder=os.getcwd())
     tuner = tune.Tuner(

@@ -6,11 +6,11 @@ import os
 import select
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ratio_hpo.core.errors import Diverged, WorkBlocked, in_one_line
 from ratio_hpo.core.files import is_fault
@@ -63,23 +63,20 @@ class NoTrial(Enum):
     FINISHED = "finished"
 
 
-@dataclass(frozen=True, slots=True)
-class NextTrial:
+class NextTrial(NamedTuple):
     """Tune requests a trial, which it calls `trial_id`."""
 
     trial_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class TrialProgress:
+class TrialProgress(NamedTuple):
     """Tune reports an evaluation; the answer is the decision."""
 
     trial_id: str
     progress: Progress
 
 
-@dataclass(frozen=True, slots=True)
-class TrialEnded:
+class TrialEnded(NamedTuple):
     """Tune reports that a trial ended, was stopped, or lost its process.
 
     Attributes:
@@ -95,22 +92,19 @@ class TrialEnded:
     starved: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RunningTrials:
+class RunningTrials(NamedTuple):
     """Tune asks which running trials have exceeded a time limit."""
 
     trial_ids: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class RayStarted:
+class RayStarted(NamedTuple):
     """Ray is reached; its servers have these addresses."""
 
     servers: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class RayRefused:
+class RayRefused(NamedTuple):
     """Ray cannot be reached or started."""
 
     reason: str
@@ -121,14 +115,18 @@ class TuneOptions:
     """What Tune runs, and on which Ray.
 
     Attributes:
-        ray: Arguments of `ray.init`.
+        address: Address of a running cluster; None: a local Ray.
+        num_processes: Number of processes that a local Ray starts at once.
+        object_store_bytes: Size of a local Ray's object store.
         workers: Number of concurrent trials.
         cpus, gpus: CPUs and GPUs for each trial.
-        folder: Temporary folder of Tune's files.
+        folder: Temporary folder of the files of Tune and of a local Ray.
         timed: Whether trials may exceed a time limit.
     """
 
-    ray: Mapping[str, object]
+    address: str | None
+    num_processes: int
+    object_store_bytes: int
     workers: int
     cpus: float
     gpus: float

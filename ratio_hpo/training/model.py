@@ -29,7 +29,7 @@ def load_tokenizer(base: Base, *, offline: bool = False) -> Any:
     from transformers import AutoTokenizer
 
     with _loading(base, "its tokenizer cannot be loaded"):
-        tokenizer = AutoTokenizer.from_pretrained(**_source(base), local_files_only=offline)
+        tokenizer = _from_pretrained(AutoTokenizer, base, local_files_only=offline)
     if not tokenizer.is_fast:
         raise ConfigError(f"base: {base.name}: needs a fast tokenizer, for offsets; convert it to tokenizer.json")
     return tokenizer
@@ -57,7 +57,7 @@ def load_model(base: Base, auto_class: str, seed: int, num_labels: int | None = 
     labels = {} if num_labels is None else {"num_labels": num_labels, "ignore_mismatched_sizes": True}
     with _loading(base, "cannot be loaded", (RuntimeError, UnpicklingError, SafetensorError)):
         loader = getattr(transformers, auto_class)
-        return loader.from_pretrained(**_source(base), dtype=torch.float32, weights_only=True, **labels)
+        return _from_pretrained(loader, base, dtype=torch.float32, weights_only=True, **labels)
 
 
 def most_positions(base: Base) -> int | None:
@@ -69,7 +69,7 @@ def most_positions(base: Base) -> int | None:
     from transformers import AutoConfig
 
     with _loading(base, "cannot be loaded"):
-        config = AutoConfig.from_pretrained(**_source(base))
+        config = _from_pretrained(AutoConfig, base)
     positions = getattr(config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions <= 0:
         return None
@@ -95,13 +95,9 @@ def _loading(
         raise ConfigError(f"base: {base.name}: {problem} ({reason}); {_remedy(base, error)}") from error
 
 
-def _source(base: Base) -> dict[str, str | bool]:
-    """Return the arguments of `from_pretrained` that name a base."""
-    return {
-        "pretrained_model_name_or_path": base.location,
-        "revision": base.revision or "main",
-        "trust_remote_code": base.trusted,
-    }
+def _from_pretrained(loader: Any, base: Base, **options: Any) -> Any:
+    revision = base.revision or "main"
+    return loader.from_pretrained(base.location, revision=revision, trust_remote_code=base.trusted, **options)
 
 
 def _remedy(base: Base, error: Exception) -> str:
