@@ -110,36 +110,33 @@ class BuiltIn:
         self._check_reachable(space, sizes)
         baselines = make_baselines(self.spec.baselines, self.spec.all_stages(), sizes, space)
         steps = self._largest_steps(space, sizes, baselines)
-        pipeline = Pipeline(self._design(prepared, steps))
+        stages = self.spec.all_stages()
+        pipeline = Pipeline(
+            Design(
+                base=prepared.base,
+                engine=self.spec.engine,
+                seed=self.spec.seed,
+                vocabulary=prepared.vocabulary,
+                tasks=prepared.tasks,
+                stages=stages,
+                sources=prepared.sources,
+                targets=prepared.targets,
+                rungs={name: tuple(stages[name].rungs(num_steps)) for name, num_steps in steps.items()},
+                cost_unit=self.spec.cost_unit,
+            )
+        )
         leaks = tuple(line for leak in prepared.leaks for line in leak.lines(kept=options.keep_leaks))
         return Search(
             options=options,
             spec=self.spec,
-            plan=self._plan(options, space, prepared, baselines, steps, leaks),
+            plan=self._plan(options, space, prepared, baselines, pipeline.design, steps, leaks),
             objective=pipeline,
             plan_trial=pipeline.plan,
             data=DataFacts(sources=prepared.sources, splits=prepared.splits, problems=prepared.problems, leaks=leaks),
             checkpoint_bytes=checkpoint_bytes(prepared.base),
             tokenizer=prepared.tokenizer,
             calibrate=pipeline.calibrate,
-            largest_windows=sum(
-                num_steps * self.spec.all_stages()[name].batch_size for name, num_steps in steps.items()
-            ),
-        )
-
-    def _design(self, prepared: Prepared, steps: Mapping[str, int]) -> Design:
-        stages = self.spec.all_stages()
-        return Design(
-            base=prepared.base,
-            engine=self.spec.engine,
-            seed=self.spec.seed,
-            vocabulary=prepared.vocabulary,
-            tasks=prepared.tasks,
-            stages=stages,
-            sources=prepared.sources,
-            targets=prepared.targets,
-            rungs={name: tuple(stages[name].rungs(num_steps)) for name, num_steps in steps.items()},
-            cost_unit=self.spec.cost_unit,
+            largest_windows=sum(num_steps * stages[name].batch_size for name, num_steps in steps.items()),
         )
 
     def _check_reachable(self, space: Space, sizes: Mapping[str, SourceSize]) -> None:
@@ -170,6 +167,7 @@ class BuiltIn:
         space: Space,
         prepared: Prepared,
         baselines: tuple[Baseline, ...],
+        design: Design,
         steps: Mapping[str, int],
         leaks: tuple[str, ...],
     ) -> StudyPlan:
@@ -178,8 +176,7 @@ class BuiltIn:
             raise ConfigError(
                 f"{spec.name}: target: needs `score`, because the data has no {spec.reference} source; set it"
             )
-        batch = {name: stage.batch_size for name, stage in spec.all_stages().items()}
-        design = self._design(prepared, steps)
+        batch = {name: stage.batch_size for name, stage in design.stages.items()}
         sets = [folder for target in prepared.targets for folder in (*target.folders.values(), *target.last.values())]
         return StudyPlan(
             name=name_study(spec, space) if options.study is None else options.study,
@@ -197,7 +194,7 @@ class BuiltIn:
             languages=tuple(spec.languages()),
             seed=spec.seed,
             sources=sizes_of(prepared.sources[INTERMEDIATE]),
-            looks_ahead=any(stage.schedule in LOOKS_AHEAD for stage in spec.all_stages().values())
+            looks_ahead=any(stage.schedule in LOOKS_AHEAD for stage in design.stages.values())
             or "schedule" in space.parameters,
             about=StudyMetadata(
                 experiment=spec.name,

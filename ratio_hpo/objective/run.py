@@ -63,7 +63,7 @@ class TrialRun:
             result = self._loop.scores.score(f"{name}/{0:08d}", targets)
             self._totals.spent += result.spent
             self._set_scores(targets, result.scores, result.items)
-            yield self._progress(INTERMEDIATE, 0, dict(_UNTRAINED))
+            yield self._progress(INTERMEDIATE, 0, {"seconds": 0.0, "tokens": 0.0, "inexact": 0.0})
 
     def rounds(self, stages: list[Stage]) -> Stream:
         """Train several target stages in rounds, and yield progress when all of them have reached their next rung."""
@@ -123,9 +123,8 @@ class TrialRun:
         self._set_scores(targets, point.scores, point.items)
         self._checkpoint = point.weights
         for target in targets:
-            head = target.head or (
-                stage.trained[0] if self._ends_here else None
-            )  # retrieval uses no head, so any will do
+            # retrieval uses no head, so any will do
+            head = target.head or (stage.trained[0] if self._ends_here else None)
             if point.weights is not None and head is not None:
                 several = len(stage.trained) > 1
                 self._models[target.name] = f"{point.weights}#{head}" if several else point.weights
@@ -168,10 +167,6 @@ class TrialRun:
             item_files={} if single else dict(self._items),
             parts=dict(parts or {}),
         )
-
-
-_UNTRAINED = {"seconds": 0.0, "tokens": 0.0, "inexact": 0.0}
-"""Measures of the base model before training."""
 
 
 @dataclass(slots=True)
