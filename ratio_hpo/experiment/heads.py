@@ -10,7 +10,7 @@ from ratio_hpo.data.examples import Example, Sentence
 from ratio_hpo.data.tag_schemes import OUTSIDE, shown
 from ratio_hpo.data.tasks import Head, TaskSettings
 from ratio_hpo.data.tasks.registry import TASKS
-from ratio_hpo.experiment.spec import ExperimentSpec, stage_parts
+from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.training.spec import SourceSpec, TaskDesign
 
 ReadSources = Mapping[tuple[str, str], tuple[SourceSpec, Sequence[Example]]]
@@ -67,7 +67,7 @@ def check_lengths(experiment: ExperimentSpec, base: str, positions: int | None) 
     """
     if positions is None:
         return
-    entries = [entry for stage in experiment.all_stages().values() for entry in stage_parts(stage)]
+    entries = [entry for stage in experiment.all_stages().values() for entry in stage.parts]
     for task in sorted({experiment.task_of(entry) for entry in entries}):
         max_length = experiment.settings(task).max_length
         if max_length > positions and not TASKS[task].on_layer:

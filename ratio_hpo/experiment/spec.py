@@ -129,21 +129,18 @@ class ExperimentSpec(StudySpec):
                 raise ValueError(str(error)) from error
         stages = self.all_stages()
         for name, stage in stages.items():
-            for entry in stage_parts(stage):
+            for entry in stage.parts:
                 self._check_part(entry, f"{_key(name)}.sources")
-            if isinstance(stage.sources, dict):
-                for key, source in stage.sources.items():
-                    tasks = {self.task_of(entry) for entry in source.data}
-                    if len(tasks) > 1:
-                        raise ValueError(f"{_key(name)}.sources.{key} has several tasks; make one source per task")
+            for key, source in self.sources_of(stage).items():
+                if len({self.task_of(entry) for entry in source.data}) > 1:
+                    raise ValueError(f"{_key(name)}.sources.{key} has several tasks; make one source per task")
             self._check_trained(name, stage)
-        for target in self.all_targets().values():
-            for corpus in target.evaluation:
-                evaluated = {f"{corpus}/{split}" for split in SPLITS}
-                for name, stage in stages.items():
-                    used = [entry for entry in stage_parts(stage) if entry in evaluated]
-                    if used:
-                        raise ValueError(f"{_key(name)}.sources has {used[0]}, which is evaluation data; remove it")
+        for corpus in [corpus for target in self.all_targets().values() for corpus in target.evaluation]:
+            evaluated = {f"{corpus}/{split}" for split in SPLITS}
+            for name, stage in stages.items():
+                used = [entry for entry in stage.parts if entry in evaluated]
+                if used:
+                    raise ValueError(f"{_key(name)}.sources has {used[0]}, which is evaluation data; remove it")
         self.check_target()
         intermediate = self.sources_of(self.stages.intermediate).values()
         if self.reference not in {s.language for s in intermediate if self.task_of(s.data[0]) != "mlm"}:
@@ -166,11 +163,8 @@ class ExperimentSpec(StudySpec):
 
     def all_stages(self) -> dict[str, StageSpec]:
         """Return the stages by name: `intermediate`, then `target` or several `target.<name>`."""
-        stages = {INTERMEDIATE: self.stages.intermediate}
-        for name, target in self.all_targets().items():
-            if target.stage is not None:
-                stages[str(self.stage_of(name))] = target.stage
-        return stages
+        targets = {name: target.stage for name, target in self.all_targets().items() if target.stage is not None}
+        return {INTERMEDIATE: self.stages.intermediate} | {str(self.stage_of(k)): stage for k, stage in targets.items()}
 
     def stage_of(self, target: str) -> str | None:
         """Return the name of a target's stage, or None if it has no stage."""
@@ -202,10 +196,8 @@ class ExperimentSpec(StudySpec):
             for language in self.corpora[entry.partition("/")[0]].languages:
                 grouped.setdefault((self.task_of(entry), language), []).append(entry)
         single = len({task for task, _ in grouped}) == 1
-        return {
-            language if single else f"{task}.{language}": SourceSpec(language=language, data=data)
-            for (task, language), data in grouped.items()
-        }
+        return {language if single else f"{task}.{language}": SourceSpec(language=language, data=data)
+                for (task, language), data in grouped.items()}  # fmt: skip
 
     def head_of(self, source: SourceSpec) -> str:
         """Return the name of the head that a source trains: by default, its task."""
@@ -271,15 +263,14 @@ class ExperimentSpec(StudySpec):
                 raise ValueError(f"{key} has {language}, but no evaluation corpus does; add one or remove it")
             if language in ("mean", "worst"):
                 raise ValueError(f"{key} has {language}, which is a reserved name of scores; choose another code")
-        if target.metric == "mlqa":
-            unsupported = [language for language in target.languages if language not in mlqa.LANGUAGES]
-            if unsupported:
-                raise ValueError(f"metric mlqa is not defined for {unsupported[0]}; use metric: squad")
+        unsupported = [language for language in target.languages if language not in mlqa.LANGUAGES]
+        if target.metric == "mlqa" and unsupported:
+            raise ValueError(f"metric mlqa is not defined for {unsupported[0]}; use metric: squad")
         if len(set(target.languages)) != len(target.languages):
             raise ValueError(f"{key} names a language twice; remove one")
 
     def _check_trained(self, name: str, stage: StageSpec) -> None:
-        tasks = {self.task_of(entry) for entry in stage_parts(stage)}
+        tasks = {self.task_of(entry) for entry in stage.parts}
         untrained = sorted(task for task in tasks if not kind_of_task(task).is_trained)
         if untrained:
             raise ValueError(f"{_key(name)}.sources has {untrained[0]}, which cannot be trained; remove it")
@@ -305,10 +296,3 @@ def _key(stage: str) -> str:
     """Return the key of a stage in the file."""
     kind, _, target = stage.partition(".")
     return f"targets.{target}.stage" if target else f"stages.{kind}"
-
-
-def stage_parts(stage: StageSpec) -> list[str]:
-    """Return all `corpus/part` entries of a stage."""
-    if isinstance(stage.sources, list):
-        return stage.sources
-    return [entry for source in stage.sources.values() for entry in source.data]

@@ -124,6 +124,13 @@ class StageSpec(Spec):
             auxiliary=self.mlm_share,
         )
 
+    @property
+    def parts(self) -> list[str]:
+        """All `corpus/part` entries of the sources."""
+        if isinstance(self.sources, list):
+            return self.sources
+        return [entry for source in self.sources.values() for entry in source.data]
+
     def rungs(self, most_steps: int) -> list[int]:
         """Return the steps at which every trial of the study is evaluated, up to `most_steps`."""
         if isinstance(self.evaluate, EverySpec):
