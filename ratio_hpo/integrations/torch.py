@@ -15,7 +15,13 @@ STATE_FORMAT = 1
 
 
 class SamplerState(TypedDict):
-    """State of a `MixtureBatchSampler`: format, epoch, position in the epoch, and identity of the stream."""
+    """State of a `MixtureBatchSampler`: format, epoch, position in the epoch, and identity of the stream.
+
+    Examples:
+        >>> state = MixtureBatchSampler({"en": 4}, {"en": 1.0}, draws=4).state_dict(consumed=2)
+        >>> state["epoch"], state["position"]
+        (0, 2)
+    """
 
     format: int
     epoch: int
