@@ -28,12 +28,13 @@ from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.base_model import find_base
-from ratio_hpo.training.engine import Engine, StageMetrics, TrainingSource
-from ratio_hpo.training.evaluation import Evaluation, Target
+from ratio_hpo.training.checkpoint import StageMetrics
+from ratio_hpo.training.engine import Engine
+from ratio_hpo.training.evaluation import Evaluation, TaskWindows
 from ratio_hpo.training.items import ItemStore
-from ratio_hpo.training.loop import StageLoop, StagePoint, Stores
+from ratio_hpo.training.loop import StageLoop, StagePoint
 from ratio_hpo.training.model import load_tokenizer
-from ratio_hpo.training.spec import EngineSpec
+from ratio_hpo.training.spec import EngineSpec, Target, TaskDesign
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore
 
@@ -69,7 +70,7 @@ class Bench:
         self.windows: WindowSet = open_windows(write_windows(questions, tokenizer, self.task, identity, folder))
         held_out = write_windows(generate("en", "evaluation", 20, seed=0), tokenizer, self.task, identity, folder)
         target = Target(
-            name="qa", task=self.task, head="qa", primary="f1", languages=("en",), settings=[],
+            name="qa", task=TaskDesign(task="qa", settings=settings, head=HEAD), primary="f1", languages=("en",),
             folders={("en", "validation"): str(held_out)},
         )  # fmt: skip
         self.evaluation = Evaluation([target])
@@ -86,8 +87,8 @@ class Bench:
         )  # fmt: skip
 
     def train(self, stage: Stage, store: StageStore) -> list[StagePoint]:
-        loop = StageLoop(self.engine, Stores(store, ItemStore(store.root / "items")), self.evaluation)
-        return list(loop.run(stage, {"en": TrainingSource(self.windows, self.task, "qa")}, final=False))
+        loop = StageLoop(self.engine, store, ItemStore(store.root / "items"), self.evaluation)
+        return list(loop.run(stage, {"en": TaskWindows(self.windows, self.task, "qa")}, final=False))
 
     def engine_rate(self, store: StageStore, seed: int) -> float:
         """Return the examples per second of the engine's training steps."""
@@ -159,9 +160,7 @@ def compare_padding(base_name: str, data: Path, device: str, micro_batch: int, p
                 optimizer, stream = engine.optimizer(spec), MixtureStream(stream_of, 0)
                 began = time.monotonic()
                 for step in range(pair * steps, (pair + 1) * steps):
-                    engine.step(
-                        spec, step, stream, {"sw": TrainingSource(windows, task, "qa")}, optimizer, StageMetrics()
-                    )
+                    engine.step(spec, step, stream, {"sw": TaskWindows(windows, task, "qa")}, optimizer, StageMetrics())
                 rates[k].append(steps * spec.batch_size / (time.monotonic() - began))
     whole, sorted_ = (statistics.median(rate) for rate in rates)
     ratio = statistics.median(b / a for a, b in zip(*rates, strict=True))

@@ -25,11 +25,11 @@ from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import open_windows
 from ratio_hpo.data.world import LANGUAGES, generate, masked_statements
 from ratio_hpo.training.base_model import EMBEDDED, find_base
-from ratio_hpo.training.engine import Engine, TrainingSource
-from ratio_hpo.training.evaluation import Evaluation, Target
+from ratio_hpo.training.engine import Engine
+from ratio_hpo.training.evaluation import Evaluation, TaskWindows
 from ratio_hpo.training.items import ItemStore
-from ratio_hpo.training.loop import StageLoop, Stores
-from ratio_hpo.training.spec import EngineSpec
+from ratio_hpo.training.loop import StageLoop
+from ratio_hpo.training.spec import EngineSpec, Target, TaskDesign
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore
 
@@ -124,14 +124,16 @@ def main() -> None:
             schedule="wsd", warmup=20, weight_decay=0.01, clip=1.0, seed=SEED, precision="fp32", parent=base.identity,
         )  # fmt: skip
         target = Target(
-            name="qa", task=task, head="qa", primary="f1", languages=tuple(LANGUAGES), folders=held_out, settings=[]
+            name="qa",
+            task=TaskDesign(task="qa", settings=settings, head=head),
+            primary="f1",
+            languages=tuple(LANGUAGES),
+            folders=held_out,
         )
         evaluation = Evaluation([target])
         print(f"{engine.num_parameters:,} parameters, {len(tokenizer):,} tokens, {len(windows):,} windows")
-        stores = Stores(StageStore(scratch / "store"), ItemStore(scratch / "items"))
-        for point in StageLoop(engine, stores, evaluation).run(
-            spec, {"world": TrainingSource(windows, task, "qa")}, final=True
-        ):
+        loop = StageLoop(engine, StageStore(scratch / "store"), ItemStore(scratch / "items"), evaluation)
+        for point in loop.run(spec, {"world": TaskWindows(windows, task, "qa")}, final=True):
             print(f"step {point.step}: loss {point.measures['loss']:.3f}, mean F1 {point.scores.get('f1/mean', 0):.3f}")
         engine.model.heads["qa"].save_pretrained(out)  # type: ignore[operator,union-attr]
         tokenizer.save_pretrained(out)

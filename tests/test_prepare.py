@@ -77,15 +77,12 @@ def test_a_search_never_reads_test(tmp_path: Path, prepared: Prepared) -> None:
 def test_both_are_scored(prepared: Prepared) -> None:
     import numpy as np
 
-    from ratio_hpo.data.tasks import make_task
-    from ratio_hpo.data.tasks.qa import WindowSpec
-    from ratio_hpo.training.engine import EvalSet
-    from ratio_hpo.training.evaluation import Evaluation, Target
+    from ratio_hpo.training.evaluation import Evaluation, TaskWindows
 
     class Perfect:
         """Predicts every label correctly."""
 
-        def infer(self, sets: list[EvalSet]) -> list[dict]:
+        def infer(self, sets: list[TaskWindows]) -> list[dict]:
             found = []
             for windows in (one.windows for one in sets):
                 outputs = {}
@@ -96,19 +93,10 @@ def test_both_are_scored(prepared: Prepared) -> None:
                 found.append(outputs)
             return found
 
-    [design] = prepared.targets
-    target = Target(
-        name="qa",
-        task=make_task("qa", WindowSpec()),
-        head="qa",
-        primary="f1",
-        languages=design.languages,
-        folders=design.folders,
-        settings=[],
-    )
+    [target] = prepared.targets
     result = Evaluation([target]).score(Perfect(), [target])  # type: ignore[arg-type]
     assert result.scores["f1/en"] == 1.0
-    assert [len(part.scores.ids) for part in result.items] == [prepared.splits["qa"]["en"]["validation"]]
+    assert [len(scores.ids) for scores in result.items["qa"]] == [prepared.splits["qa"]["en"]["validation"]]
 
 
 def test_equal_ids_in_unrelated_corpora_are_no_leak(tmp_path: Path) -> None:

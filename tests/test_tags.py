@@ -6,14 +6,15 @@ import pytest
 
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.data.examples import Sentence
-from ratio_hpo.data.tasks import kind_of_task
+from ratio_hpo.data.tasks import Head, kind_of_task
 from ratio_hpo.data.tasks.tagging import UPOS
 from ratio_hpo.experiment.heads import check_scored, check_trained
-from ratio_hpo.objective.design import TaskDesign
+from ratio_hpo.training.spec import TaskDesign
 
 
 def design(task: str, labels: tuple[str, ...]) -> TaskDesign:
-    return TaskDesign(task=task, settings=kind_of_task(task).settings(), labels=labels)
+    settings = kind_of_task(task).settings()
+    return TaskDesign(task=task, settings=settings, head=Head(name=task, auto_class="", labels=labels))
 
 
 def sentences(tags: str) -> list[Sentence]:

@@ -6,42 +6,13 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from ratio_hpo.backends.session import Session, TimeLimit
-from ratio_hpo.backends.subprocess import Died, SubprocessRunner, TimeLimitPassed
+from ratio_hpo.backends.subprocess import Died, SubprocessRunner
 from ratio_hpo.backends.trial_steps import Step, close, next_step, stream_of
 from ratio_hpo.core.trial import Context, Decision, Params, Progress
 from ratio_hpo.objective import Objective
 from ratio_hpo.study import TrialAssignment
-
-
-class Runner(Protocol):
-    """An interface that runs an objective step by step."""
-
-    def start(self, params: Params, context: Context) -> None:
-        """Start a trial."""
-        ...
-
-    def step(self, late: Callable[[], TimeLimit | None]) -> Step:
-        """Return the next evaluation, or the end of the trial.
-
-        Args:
-            late: Returns the time limit that the trial has exceeded, if any; called repeatedly.
-
-        Raises:
-            Died: If the process that runs the trial has died.
-            TimeLimitPassed: If a time limit was exceeded and the process was killed.
-        """
-        ...
-
-    def stop(self) -> None:
-        """Stop the trial at its current step."""
-        ...
-
-    def close(self) -> None:
-        """Release all resources; no trial follows."""
-        ...
 
 
 class InProcessRunner:
@@ -52,17 +23,21 @@ class InProcessRunner:
         self._stream: Iterator[Progress] = iter(())
 
     def start(self, params: Params, context: Context) -> None:
+        """Start a trial."""
         self._stream = stream_of(lambda: self._objective, params, context)
 
     def step(self, late: Callable[[], TimeLimit | None]) -> Step:
+        """Return the next evaluation, or the end of the trial; time limits cannot stop a trial in this process."""
         with contextlib.redirect_stdout(sys.stderr):
             return next_step(self._stream)
 
     def stop(self) -> None:
+        """Stop the trial at its current step."""
         with contextlib.redirect_stdout(sys.stderr):
             close(self._stream)
 
     def close(self) -> None:
+        """Stop the trial; no trial follows."""
         self.stop()
 
 
@@ -92,23 +67,20 @@ def run_local(session: Session, objective: Objective, *, isolated: bool = False)
         session.study.close()
 
 
-def run_trial(session: Session, runner: Runner, job: TrialAssignment) -> None:
+def run_trial(session: Session, runner: InProcessRunner | SubprocessRunner, job: TrialAssignment) -> None:
     """Run one trial to its end, with the retries that the budget allows."""
     runner.start(job.params, session.context(job))
     while True:
         try:
             step = runner.step(lambda: session.late(job.number))
-        except TimeLimitPassed as error:
-            retry = session.end_late(job.number, error.late)
-            if retry is None:
-                return
-            runner.start(retry.params, session.context(retry))
-            continue
         except Died as death:
-            retry = session.died(job.number, str(death))
+            if death.late is not None:
+                retry = session.end_late(job.number, death.late)
+            else:
+                retry = session.died(job.number, str(death))
+                time.sleep(session.pause(job.number))
             if retry is None:
                 return
-            time.sleep(session.pause(job.number))
             runner.start(retry.params, session.context(retry))
             continue
         if session.take(job.number, step) is Decision.STOP:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import cloudpickle
 
 from ratio_hpo.core.errors import ConfigError, in_one_line
+from ratio_hpo.core.extensions import register_all, registered
 
 if TYPE_CHECKING:
     from ratio_hpo.objective import Objective
@@ -51,18 +51,25 @@ STDERR = 2
 
 
 def packed(objective: Objective) -> bytes:
-    """Pickle an objective for another process.
+    """Pickle an objective for another process, with the registered components, which it may name.
 
     Raises:
         ConfigError: If it cannot be pickled.
     """
     try:
-        return cloudpickle.dumps(objective)
+        return cloudpickle.dumps((registered(), cloudpickle.dumps(objective)))
     except Exception as error:  # pickling runs user code, which may raise anything
         raise ConfigError(
             f"objective: cannot be sent to a subprocess ({in_one_line(error)}); create the objects that it uses "
             "inside it, or run it in this process (isolated=False)"
         ) from error
+
+
+def unpacked(source: bytes) -> Objective:
+    """Return the objective that `packed` pickled, after registering the components."""
+    components, objective = cloudpickle.loads(source)
+    register_all(components)
+    return cloudpickle.loads(objective)
 
 
 class Gone(Exception):
@@ -112,7 +119,7 @@ class Process:
                     out.close()
         self._pipe = Connection(ours.detach())
         with suppress(OSError):  # if it died at once, the first answer reports it
-            self._pipe.send_bytes(json.dumps({"path": sys.path, "program": sys.argv[0]}).encode())
+            self._pipe.send((sys.path, sys.argv[0]))
             self._pipe.send_bytes(objective)
 
     @property
@@ -122,7 +129,7 @@ class Process:
     def send(self, message: Any) -> None:
         """Send a message; if the process has died, the next `receive` reports it."""
         with suppress(OSError):
-            self._pipe.send_bytes(json.dumps(message).encode())
+            self._pipe.send(message)
 
     def has_said(self, seconds: float) -> bool:
         """Return whether a message arrives within this many seconds.
@@ -138,7 +145,7 @@ class Process:
         Raises:
             EOFError, OSError: If the process has died.
         """
-        return json.loads(self._pipe.recv_bytes())
+        return self._pipe.recv()
 
     def how(self) -> str:
         """Wait for the end of the process and return its exit code or signal as text."""
@@ -174,12 +181,11 @@ def connect() -> tuple[Connection, bytes]:
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C
     try:
-        environment = json.loads(pipe.recv_bytes())
+        sys.path[:], program = pipe.recv()
         objective = pipe.recv_bytes()
     except (EOFError, OSError):
         os._exit(1)  # the driver has already ended
-    sys.path[:] = environment["path"]
-    sys.argv[:] = [environment["program"]]
+    sys.argv[:] = [program]
     return pipe, objective
 
 

@@ -10,17 +10,16 @@ import re
 import socket
 import time
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from ratio_hpo.backends import trial_steps as messages
 from ratio_hpo.backends.process import Gone, Process, packed, talking
 from ratio_hpo.backends.resources import Resources, num_gpus
 from ratio_hpo.backends.session import Session, TimeLimit
-from ratio_hpo.backends.trial_steps import Step, TrialEnd
+from ratio_hpo.backends.trial_steps import Step
 from ratio_hpo.core.errors import ConfigError, StudyError, in_one_line
 from ratio_hpo.core.files import scratch_folder
-from ratio_hpo.core.trial import Decision, Progress
+from ratio_hpo.core.trial import Decision
 from ratio_hpo.objective import Objective
 from ratio_hpo.study import TrialAssignment
 
@@ -66,42 +65,38 @@ class RayDispatcher:
         self._late: dict[str, TimeLimit] = {}
         self.told, self.reached = 0, False
 
-    def next(self, trial_id: str) -> dict[str, Any]:
-        """Return the instruction for one of Tune's trials: an assignment, to wait, or that all work is done."""
-        wait: dict[str, Any] = {"finished": False}
+    def next(self, trial_id: str) -> messages.StartTrial | messages.NoTrial:
+        """Return the next trial, to wait, or that all work is done."""
         if len(self._numbers) >= self._workers:
-            return wait
+            return messages.NoTrial.WAIT
         job = self._next_job()
         if job is None:
             # a running trial may die and be resumed, so the work is done only when all have ended
-            return {"finished": not (self._numbers or self._to_resume or self._session.must_wait())}
+            is_busy = self._numbers or self._to_resume or self._session.must_wait()
+            return messages.NoTrial.WAIT if is_busy else messages.NoTrial.FINISHED
         self._numbers[trial_id] = job.number
-        return {"job": {"params": job.params, "context": asdict(self._session.context(job))}}
+        return messages.StartTrial(job.params, self._session.context(job))
 
-    def report(self, trial_id: str, progress: Progress) -> str:
+    def report(self, message: messages.TrialProgress) -> Decision:
         """Record an evaluation and return the decision."""
-        return self._take(self._numbers[trial_id], progress).value
+        return self._take(self._numbers[message.trial_id], message.progress)
 
-    def end(self, trial_id: str, ending: TrialEnd | None, *, died: bool, starved: bool) -> None:
-        """Record that a trial ended, was stopped, or lost its process.
-
-        Args:
-            trial_id: Tune's name of the trial.
-            ending: How the trial ended; None if it was stopped or its process died.
-            died: Whether the process died.
-            starved: Whether Ray killed the process because memory ran low.
-        """
-        number, late = self._numbers.pop(trial_id), self._late.pop(trial_id, None)
-        if died:
-            if late is not None:
-                job = self._session.end_late(number, late)
-            else:
-                how = "Ray killed it: its node ran low on memory" if starved else "killed, out of memory, or crashed"
-                job = self._session.died(number, how, starved=starved)
-            if job is not None:
-                self._to_resume.append((time.monotonic() + self._session.pause(number), job))
-        elif ending is not None:
-            self._take(number, ending)
+    def end(self, message: messages.TrialEnded) -> None:
+        """Record that a trial ended, was stopped, or lost its process."""
+        number, late = self._numbers.pop(message.trial_id), self._late.pop(message.trial_id, None)
+        if not message.died:
+            if message.ending is not None:
+                self._take(number, message.ending)
+            return
+        if late is not None:
+            job = self._session.end_late(number, late)
+        else:
+            how = "killed, out of memory, or crashed"
+            if message.starved:
+                how = "Ray killed it: its node ran low on memory"
+            job = self._session.died(number, how, starved=message.starved)
+        if job is not None:
+            self._to_resume.append((time.monotonic() + self._session.pause(number), job))
 
     def late(self, trial_ids: list[str]) -> list[str]:
         """Return the trials that have exceeded a time limit; each trial is returned once."""
@@ -137,7 +132,8 @@ def run_ray(session: Session, objective: Objective, workers: int, resources: Res
         StudyError: If Ray cannot be reached or started, or dies repeatedly.
         KeyboardInterrupt: On Ctrl-C, after the running trials were released.
     """
-    _check_gpus(resources)
+    if resources.ray_address is None and (resources.gpus or 0.0) > num_gpus():  # Tune would wait for them forever
+        raise ConfigError(f"⟨gpus_per_trial⟩ {resources.gpus:g}: this machine has {num_gpus()} GPU(s); lower it")
     source, dispatcher, deaths = packed(objective), RayDispatcher(session, workers), 0
     try:
         while True:
@@ -163,10 +159,16 @@ def _run(dispatcher: RayDispatcher, source: bytes, session: Session, workers: in
         StudyError: If Ray was never reached and cannot be started.
     """
     dispatcher.told = 0
+    address = resources.ray_address
     try:
-        _check_address(resources)
-        with scratch_folder() as folder, closing(_process(source, folder, resources)) as process:
-            process.send(_instructions(session, workers, resources, folder))
+        # Ray itself would retry for minutes
+        silence = _silence(address) if address is not None and re.fullmatch(r"[^/]+:\d+", address) else None
+        if silence is not None:
+            raise Refused(silence)
+        # a local Ray listens only on 127.0.0.1
+        environment = {LOOPBACK: "0"} if address is None else None
+        with scratch_folder() as folder, closing(Process(TUNE, source, folder / "log", environment)) as process:
+            process.send(_tune_options(session, workers, resources, folder))
             try:
                 _serve(dispatcher, process)
                 process.close(LEAVE)
@@ -180,23 +182,6 @@ def _run(dispatcher: RayDispatcher, source: bytes, session: Session, workers: in
         raise StudyError(_refusal(resources, str(error))) from error
 
 
-def _process(source: bytes, folder: Path, resources: Resources) -> Process:
-    """Start the subprocess for Tune. A local Ray listens only on 127.0.0.1."""
-    return Process(TUNE, source, folder / "log", {LOOPBACK: "0"} if resources.ray_address is None else None)
-
-
-def _check_address(resources: Resources) -> None:
-    """Check that the cluster answers; Ray itself would retry for minutes.
-
-    Raises:
-        Refused: If nothing answers at the address.
-    """
-    address = resources.ray_address or ""
-    silence = _silence(address) if re.fullmatch(r"[^/]+:\d+", address) else None
-    if silence is not None:
-        raise Refused(silence)
-
-
 def _serve(dispatcher: RayDispatcher, process: Process) -> None:
     """Answer requests until Tune ends.
 
@@ -205,12 +190,16 @@ def _serve(dispatcher: RayDispatcher, process: Process) -> None:
         RayDied: If one of Ray's servers does not answer.
         Refused: If Ray cannot be reached or started.
     """
-    servers, probed = [], time.monotonic()
+    servers: list[str] = []
+    probed = time.monotonic()
     while True:
         with talking():
             has_said = process.has_said(max(0.0, probed + PROBE - time.monotonic()))
         if time.monotonic() - probed >= PROBE:
-            _probe(servers)
+            for address in servers:
+                silence = _silence(address)
+                if silence is not None:
+                    raise RayDied(f"its server at {address} does not answer: {silence}")
             probed = time.monotonic()
         if not has_said:
             continue
@@ -218,33 +207,21 @@ def _serve(dispatcher: RayDispatcher, process: Process) -> None:
         with talking():
             message = process.receive()
         match message:
-            case {"next": trial_id}:
+            case messages.NextTrial(trial_id):
                 answer = dispatcher.next(trial_id)
-            case {"told": trial_id, "progress": progress}:
-                answer = dispatcher.report(trial_id, Progress.from_json(progress))
-            case {"ended": trial_id, "ending": ending, "died": died, "starved": starved}:
-                dispatcher.end(trial_id, TrialEnd(**ending) if ending else None, died=died, starved=starved)
-            case {"late": trial_ids}:
+            case messages.TrialProgress():
+                answer = dispatcher.report(message)
+            case messages.TrialEnded():
+                dispatcher.end(message)
+            case messages.RunningTrials(trial_ids):
                 answer = dispatcher.late(trial_ids)
-            case {"servers": servers}:
+            case messages.RayStarted(servers):
                 dispatcher.reached = True
-            case {"refused": reason}:
+            case messages.RayRefused(reason):
                 raise Refused(reason)
             case _:
                 return
         process.send(answer)
-
-
-def _probe(servers: list[str]) -> None:
-    """Check that Ray's servers answer.
-
-    Raises:
-        RayDied: If one does not answer.
-    """
-    for address in servers:
-        silence = _silence(address)
-        if silence is not None:
-            raise RayDied(f"its server at {address} does not answer: {silence}")
 
 
 def _silence(address: str) -> str | None:
@@ -257,29 +234,19 @@ def _silence(address: str) -> str | None:
     return None
 
 
-def _check_gpus(resources: Resources) -> None:
-    """Check that the requested GPUs exist; Tune would wait for them forever."""
-    if resources.ray_address is None and (resources.gpus or 0.0) > num_gpus():
-        raise ConfigError(f"⟨gpus_per_trial⟩ {resources.gpus:g}: this machine has {num_gpus()} GPU(s); lower it")
-
-
-def _instructions(session: Session, workers: int, resources: Resources, folder: Path) -> dict[str, Any]:
+def _tune_options(session: Session, workers: int, resources: Resources, folder: Path) -> messages.TuneOptions:
     """Return what Tune is to run, and on which Ray."""
-    threads = session.threads or 1
-    per_trial = resources.cpus or threads
-    local_ray = {
-        "num_cpus": max(workers, round(workers * per_trial + 0.499)),  # Ray starts this many processes at once
-        "include_dashboard": False,
-        "object_store_memory": OBJECT_STORE_BYTES,
-        "_temp_dir": str(folder),
-    }
-    return {
-        "init": local_ray if resources.ray_address is None else {"address": resources.ray_address},
-        "workers": workers,
-        "per_trial": {"cpu": per_trial, "gpu": resources.gpus_for(workers)},
-        "folder": str(folder),
-        "timed": session.budget.is_timed,
-    }
+    cpus = resources.cpus or session.threads or 1
+    return messages.TuneOptions(
+        address=resources.ray_address,
+        num_processes=max(workers, round(workers * cpus + 0.499)),
+        object_store_bytes=OBJECT_STORE_BYTES,
+        workers=workers,
+        cpus=cpus,
+        gpus=resources.gpus_for(workers),
+        folder=str(folder),
+        timed=session.budget.is_timed,
+    )
 
 
 def _refusal(resources: Resources, reason: str) -> str:

@@ -7,17 +7,15 @@ the study.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # keep the working folder of the driver
@@ -27,16 +25,16 @@ os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 
-import cloudpickle
 import ray
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from ratio_hpo.backends.process import connect
-from ratio_hpo.backends.trial_steps import close, next_step, stream_of
+from ratio_hpo.backends import trial_steps as messages
+from ratio_hpo.backends.process import connect, unpacked
+from ratio_hpo.backends.trial_steps import Step, TrialEnd, close, next_step, stream_of
 from ratio_hpo.core.errors import in_one_line
-from ratio_hpo.core.trial import Context, Decision, Progress
+from ratio_hpo.core.trial import Decision, Progress
 from ratio_hpo.objective import Objective
 
 POLL_SECONDS = 0.5
@@ -46,34 +44,42 @@ PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
 """Variable of Tune's limit of actors that start at once; its default of 1 starts them one after another."""
 
 
+class Config(TypedDict):
+    """Tune's configuration of a trial."""
+
+    trial: messages.StartTrial
+
+
+class Result(TypedDict):
+    """Tune's result of a step."""
+
+    done: bool
+    step: Step
+
+
 class TrialActor(tune.Trainable):
     """Trainable that runs trials one after another in one process; a step is an evaluation."""
 
-    def setup(
-        self, config: dict[str, Any], objective: bytes = b"", path: tuple[str, ...] = (), folder: str = "."
-    ) -> None:
+    def setup(self, config: Config, objective: bytes = b"", path: tuple[str, ...] = (), folder: str = ".") -> None:
         sys.path.extend(entry for entry in path if entry not in sys.path)
         if os.path.isdir(folder):  # use the working folder of the driver if the machines share a disk
             os.chdir(folder)
-        self._read: Callable[[], Objective] = cache(lambda: cloudpickle.loads(objective))
-        self._stream: Iterator[Progress] = self._open(config)
+        self._read: Callable[[], Objective] = cache(lambda: unpacked(objective))
+        self._stream: Iterator[Progress] = iter(())
+        self.reset_config(config)
 
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.cleanup()
-        self._stream = self._open(new_config)
+    def reset_config(self, new_config: Config) -> bool:
+        close(self._stream)
+        trial = new_config["trial"]
+        self._stream = stream_of(self._read, trial.params, trial.context)
         return True
 
-    def step(self) -> dict[str, Any]:
+    def step(self) -> Result:
         step = next_step(self._stream)
-        if isinstance(step, Progress):
-            return {"done": False, "progress": json.dumps(step.to_json())}  # Tune flattens mappings
-        return {"done": True, "ending": json.dumps(asdict(step))}
+        return Result(done=isinstance(step, TrialEnd), step=step)
 
     def cleanup(self) -> None:
         close(self._stream)
-
-    def _open(self, config: dict[str, Any]) -> Iterator[Progress]:
-        return stream_of(self._read, config["params"], Context.from_json(config["context"]))
 
 
 LOW_MEMORY = "low on memory"
@@ -95,17 +101,17 @@ class Driver:
         """Leave the pipe out when Tune pickles its components for a restore, which never happens."""
         return object, ()
 
-    def ask(self, **question: Any) -> Any:
-        """Send a request and return the answer; end this process if the driver has ended."""
+    def ask(self, message: object) -> Any:
+        """Send a message and return the answer; end this process if the driver has ended."""
         try:
-            self._pipe.send_bytes(json.dumps(question).encode())
-            return json.loads(self._pipe.recv_bytes())
+            self._pipe.send(message)
+            return self._pipe.recv()
         except (EOFError, OSError):
             os._exit(1)
 
     def tell_end(self) -> None:
         """Tell the driver that Tune has ended."""
-        self._pipe.send_bytes(b"{}")
+        self._pipe.send(None)
 
 
 class StudySearcher(Searcher):
@@ -118,16 +124,17 @@ class StudySearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         if time.monotonic() - self._last_request < POLL_SECONDS:
             return None
-        answer = self._driver.ask(next=trial_id)
-        if "job" in answer:
-            return answer["job"]
+        answer = self._driver.ask(messages.NextTrial(trial_id))
+        if isinstance(answer, messages.StartTrial):
+            return Config(trial=answer)
         self._last_request = time.monotonic()
-        return Searcher.FINISHED if answer["finished"] else None
+        return Searcher.FINISHED if answer is messages.NoTrial.FINISHED else None
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(self, trial_id: str, result: Mapping[str, object] | None = None, error: bool = False) -> None:
         self._last_request = -POLL_SECONDS  # a worker is free
-        ending = json.loads((result or {}).get("ending") or "null")
-        self._driver.ask(ended=trial_id, died=error, starved=trial_id in self._driver.starved, ending=ending)
+        step = (result or {}).get("step")
+        ending = step if isinstance(step, TrialEnd) else None
+        self._driver.ask(messages.TrialEnded(trial_id, ending, died=error, starved=trial_id in self._driver.starved))
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the study is in its storage."""
@@ -143,8 +150,10 @@ class StudyScheduler(FIFOScheduler):
         super().__init__()
         self._driver = driver
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        decision = Decision(self._driver.ask(told=trial.trial_id, progress=json.loads(result["progress"])))
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: Result) -> str:
+        progress = result["step"]
+        assert isinstance(progress, Progress)  # Tune reports the end of a trial to the searcher only
+        decision = self._driver.ask(messages.TrialProgress(trial.trial_id, progress))
         return TrialScheduler.STOP if decision is Decision.STOP else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
@@ -172,24 +181,35 @@ class Watchdog(tune.Callback):
             return
         self._checked = time.monotonic()
         actors = {t.trial_id: t.temporary_state.ray_actor for t in trials if t.status == "RUNNING"}
-        for trial_id in self._driver.ask(late=[name for name, actor in actors.items() if actor is not None]):
+        running = [name for name, actor in actors.items() if actor is not None]
+        for trial_id in self._driver.ask(messages.RunningTrials(running)):
             ray.kill(actors[trial_id])
 
 
 def work(pipe: Connection, objective: bytes) -> None:
     """Run the trials of the driver until it has no more work."""
-    instructions = json.loads(pipe.recv_bytes())
+    options: messages.TuneOptions = pipe.recv()
     driver = Driver(pipe)
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **instructions["init"])
+        if options.address is not None:
+            ray.init(options.address, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            ray.init(
+                num_cpus=options.num_processes,
+                include_dashboard=False,
+                object_store_memory=options.object_store_bytes,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                _temp_dir=options.folder,
+            )
     except (OSError, ValueError, RuntimeError) as error:
-        driver.ask(refused=in_one_line(error))
+        driver.ask(messages.RayRefused(in_one_line(error)))
         return
-    driver.ask(servers=_servers())
-    os.environ.setdefault(PENDING, str(instructions["workers"]))
+    driver.ask(messages.RayStarted(_servers()))
+    os.environ.setdefault(PENDING, str(options.workers))
     trainable = tune.with_parameters(TrialActor, objective=objective, path=tuple(sys.path), folder=os.getcwd())
     tuner = tune.Tuner(
-        tune.with_resources(trainable, instructions["per_trial"]),
+        tune.with_resources(trainable, {"cpu": options.cpus, "gpu": options.gpus}),
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(driver),
             scheduler=StudyScheduler(driver),
@@ -199,10 +219,10 @@ def work(pipe: Connection, objective: bytes) -> None:
         ),
         run_config=tune.RunConfig(
             name="run",
-            storage_path=instructions["folder"],
+            storage_path=options.folder,
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=0),
-            callbacks=[Watchdog(driver)] if instructions["timed"] else [],
+            callbacks=[Watchdog(driver)] if options.timed else [],
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )

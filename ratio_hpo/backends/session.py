@@ -13,7 +13,7 @@ from ratio_hpo.backends.process import MemoryWatch
 from ratio_hpo.backends.trial_steps import Step, TrialEnd
 from ratio_hpo.core.errors import RatioHpoError, ScoreError, WorkBlocked
 from ratio_hpo.core.trial import UNSTORED, Context, Decision, Progress
-from ratio_hpo.storage.leases import TERM, Lease
+from ratio_hpo.storage.leases import TERM
 from ratio_hpo.study import Study, TrialAssignment
 from ratio_hpo.study.checkpoint_retention import CheckpointRetention
 from ratio_hpo.study.state import StudyState
@@ -159,16 +159,12 @@ class Session:
         for number, lease in self.study.held_elsewhere().items():
             beats = self._seen.setdefault(number, (lease.token, lease.beats))
             if beats == (lease.token, lease.beats):  # an expired lease is taken over by the next call
-                self._announce_wait(number, lease)
+                if not self._waits:
+                    self._waits = True
+                    self.say(f"waiting for trial {number}, leased by {lease.holder}: taken over unless renewed within "
+                             f"{TERM:.0f} s")  # fmt: skip
                 return True
         return False
-
-    def _announce_wait(self, number: int, lease: Lease) -> None:
-        if not self._waits:
-            self._waits = True
-            self.say(
-                f"waiting for trial {number}, leased by {lease.holder}: taken over unless renewed within {TERM:.0f} s"
-            )
 
     def context(self, job: TrialAssignment) -> Context:
         """Return the context of a trial."""

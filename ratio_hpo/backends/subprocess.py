@@ -5,18 +5,14 @@ The objective is sent once, as it is to Ray's workers; after that, each evaluati
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict
 from functools import cache
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
-import cloudpickle
-
-from ratio_hpo.backends.process import Process, connect, packed
-from ratio_hpo.backends.trial_steps import Step, TrialEnd, close, next_step, stream_of
+from ratio_hpo.backends.process import Process, connect, packed, unpacked
+from ratio_hpo.backends.trial_steps import Request, StartTrial, Step, close, next_step, stream_of
 from ratio_hpo.core.trial import Context, Params, Progress
 
 if TYPE_CHECKING:
@@ -32,14 +28,14 @@ GRACE = 10.0
 
 
 class Died(Exception):
-    """The process that ran a trial has died; the text gives the cause."""
+    """The process that ran a trial has died; the text gives the cause.
 
+    Attributes:
+        late: The time limit that the trial exceeded, so that its process was killed; None: the process died by itself.
+    """
 
-class TimeLimitPassed(Exception):
-    """A trial exceeded a time limit, and its process was killed."""
-
-    def __init__(self, late: TimeLimit) -> None:
-        super().__init__(late.value)
+    def __init__(self, cause: str, late: TimeLimit | None = None) -> None:
+        super().__init__(cause)
         self.late = late
 
 
@@ -56,32 +52,41 @@ class SubprocessRunner:
         self._busy = False
 
     def start(self, params: Params, context: Context) -> None:
+        """Start a trial, in a new process if the last one has died."""
         if self._process is None or not self._process.is_alive:
             self.close()
             self._busy = False
             self._process = Process("ratio_hpo.backends.subprocess", self._objective)
-        self._process.send({"start": {"params": params, "context": asdict(context)}})
+        self._process.send(StartTrial(params, context))
 
     def step(self, late: Callable[[], TimeLimit | None]) -> Step:
+        """Return the next evaluation, or the end of the trial.
+
+        Args:
+            late: Returns the time limit that the trial has exceeded, if any; called repeatedly.
+
+        Raises:
+            Died: If the process that runs the trial has died, or was killed because of a time limit.
+        """
         assert self._process is not None
-        self._process.send({"step": True})
+        self._process.send(Request.STEP)
         self._busy = True
         try:
             while not self._process.has_said(POLL_SECONDS):
                 limit = late()
                 if limit is not None:
                     self.close()
-                    raise TimeLimitPassed(limit)
-            answer = self._process.receive()
+                    raise Died(limit.value, limit)
+            step: Step = self._process.receive()
         except (EOFError, OSError) as error:
             raise Died(self._process.how()) from error
         self._busy = False
-        return Progress.from_json(answer["progress"]) if "progress" in answer else TrialEnd(**answer["ending"])
+        return step
 
     def stop(self) -> None:
         """Stop the trial and wait until its objective has cleaned up; kill the process if that takes too long."""
         assert self._process is not None
-        self._process.send({"stop": True})
+        self._process.send(Request.STOP)
         with suppress(EOFError, OSError):  # if the process died, the next trial gets a new one
             if self._process.has_said(GRACE):
                 self._process.receive()
@@ -90,27 +95,24 @@ class SubprocessRunner:
         self.close()
 
     def close(self) -> None:
+        """End the process; no trial follows."""
         if self._process is not None:
             self._process.close(grace=0.0 if self._busy else GRACE)
 
 
 def serve(pipe: Connection, source: bytes) -> None:
     """Answer the driver's requests until it ends; called in the subprocess."""
-    read = cache(lambda: cloudpickle.loads(source))
+    read = cache(lambda: unpacked(source))
     stream: Iterator[Progress] = iter(())
     while True:
         try:
-            message = json.loads(pipe.recv_bytes())
-            if "start" in message:
-                trial = message["start"]
-                stream = stream_of(read, trial["params"], Context.from_json(trial["context"]))
-            elif "stop" in message:
-                close(stream)
-                pipe.send_bytes(b"{}")
-            else:
-                step = next_step(stream)
-                content = {"progress": step.to_json()} if isinstance(step, Progress) else {"ending": asdict(step)}
-                pipe.send_bytes(json.dumps(content).encode())
+            match pipe.recv():
+                case StartTrial(params, context):
+                    stream = stream_of(read, params, context)
+                case Request.STOP:
+                    pipe.send(close(stream))
+                case Request.STEP:
+                    pipe.send(next_step(stream))
         except (EOFError, OSError):  # the driver has ended; errors of the objective do not get here
             return
 

@@ -1,4 +1,4 @@
-"""Steps of a trial: evaluations and its end. Cheap to import, for the processes that run objectives."""
+"""Steps of a trial, and the messages between the driver and the processes that run trials. Cheap to import."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
 
 from ratio_hpo.core.errors import Diverged, WorkBlocked, in_one_line
 from ratio_hpo.core.files import is_fault
@@ -38,6 +39,99 @@ class TrialEnd:
 
 Step = Progress | TrialEnd
 """A step of a trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTrial:
+    """The driver's request to start a trial."""
+
+    params: Params
+    context: Context
+
+
+class Request(Enum):
+    """The driver's request to a started trial: its next step, or to stop."""
+
+    STEP = "step"
+    STOP = "stop"
+
+
+class NoTrial(Enum):
+    """The driver's answer to `NextTrial` if no trial is available."""
+
+    WAIT = "wait"
+    FINISHED = "finished"
+
+
+class NextTrial(NamedTuple):
+    """Tune requests a trial, which it calls `trial_id`."""
+
+    trial_id: str
+
+
+class TrialProgress(NamedTuple):
+    """Tune reports an evaluation; the answer is the decision."""
+
+    trial_id: str
+    progress: Progress
+
+
+class TrialEnded(NamedTuple):
+    """Tune reports that a trial ended, was stopped, or lost its process.
+
+    Attributes:
+        trial_id: Tune's name of the trial.
+        ending: How the trial ended; None if it was stopped or its process died.
+        died: Whether the process died.
+        starved: Whether Ray killed the process because memory ran low.
+    """
+
+    trial_id: str
+    ending: TrialEnd | None
+    died: bool
+    starved: bool
+
+
+class RunningTrials(NamedTuple):
+    """Tune asks which running trials have exceeded a time limit."""
+
+    trial_ids: list[str]
+
+
+class RayStarted(NamedTuple):
+    """Ray is reached; its servers have these addresses."""
+
+    servers: list[str]
+
+
+class RayRefused(NamedTuple):
+    """Ray cannot be reached or started."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneOptions:
+    """What Tune runs, and on which Ray.
+
+    Attributes:
+        address: Address of a running cluster; None: a local Ray.
+        num_processes: Number of processes that a local Ray starts at once.
+        object_store_bytes: Size of a local Ray's object store.
+        workers: Number of concurrent trials.
+        cpus, gpus: CPUs and GPUs for each trial.
+        folder: Temporary folder of the files of Tune and of a local Ray.
+        timed: Whether trials may exceed a time limit.
+    """
+
+    address: str | None
+    num_processes: int
+    object_store_bytes: int
+    workers: int
+    cpus: float
+    gpus: float
+    folder: str
+    timed: bool
 
 
 def stream_of(read: Callable[[], Objective], params: Params, context: Context) -> Iterator[Progress]:

@@ -16,7 +16,8 @@ T = TypeVar("T")
 Options = Mapping[str, Any]
 """Options of a component, by name, as an experiment file gives them."""
 
-_REGISTRIES: dict[str, Registry[Any]] = {}
+_REGISTERED: dict[str, dict[str, Any]] = {}
+"""Registered components by kind and name; a kind may precede its registry, whose module is imported later."""
 
 
 class Registry(Generic[T]):
@@ -38,8 +39,7 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, built_in: Mapping[str, str]) -> None:
         self.kind, self._built_in = kind, dict(built_in)
-        self._registered: dict[str, T] = {}
-        _REGISTRIES[kind] = self
+        self._registered: dict[str, T] = _REGISTERED.setdefault(kind, {})
 
     def names(self) -> list[str]:
         """Return the names of all components that are built in, registered, or found by entry points."""
@@ -93,14 +93,13 @@ class Registry(Generic[T]):
 
 def registered() -> dict[str, dict[str, Any]]:
     """Return the registered components by kind and name, to send them to another process."""
-    return {kind: dict(registry._registered) for kind, registry in _REGISTRIES.items() if registry._registered}
+    return {kind: dict(by_name) for kind, by_name in _REGISTERED.items() if by_name}
 
 
 def register_all(components: Mapping[str, Mapping[str, Any]]) -> None:
     """Register the components that another process returned from `registered`."""
     for kind, by_name in components.items():
-        for name, component in by_name.items():
-            _REGISTRIES[kind].register(name, component)
+        _REGISTERED.setdefault(kind, {}).update(by_name)
 
 
 def import_attribute(path: str, where: str) -> Any:

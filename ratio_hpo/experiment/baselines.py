@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import NO_INTERMEDIATE, NO_INTERMEDIATE_PARAM, Params
-from ratio_hpo.data.mixing import SourceSize, SpreadRule, by_size, integer_shares, reachable_ratios, solve, window_ratio
+from ratio_hpo.data.mixing import SourceSize, SpreadRule, by_size, integer_shares, reachable_ratios, window_ratio
+from ratio_hpo.data.mixing.solve import shares_within_budget
 from ratio_hpo.space import Space
 from ratio_hpo.study import Baseline
 from ratio_hpo.training.parameters import INTERMEDIATE, Stages, owners, reference_value
@@ -38,12 +38,9 @@ def make_baselines(
         shares = _shares(name, intermediate, sizes) if name != NO_INTERMEDIATE else None
         if shares is None:
             continue
-        ratio = window_ratio(shares, sizes)
-        if intermediate.budget == "add" and not _can_be_added(shares, intermediate, sizes):
-            continue
         key = tuple(integer_shares(shares).items())
         kind = f"{merged[key][0]}+{name}" if key in merged else name
-        merged[key] = (kind, {"ratio": min(ratio, 1.0), "shares": shares, **reference})
+        merged[key] = (kind, {"ratio": min(window_ratio(shares, sizes), 1.0), "shares": shares, **reference})
     baselines = [Baseline(kind=kind, params=params) for kind, params in merged.values()]
     if NO_INTERMEDIATE in requested:
         targets = {name: v for name, v in reference.items() if owners(name, stages)[0][0] != INTERMEDIATE}
@@ -51,7 +48,7 @@ def make_baselines(
     return tuple(baselines)
 
 
-def reference_params(stages: Stages, space: Space) -> dict[str, Any]:
+def reference_params(stages: Stages, space: Space) -> Params:
     """Return the experiment's reference value of each parameter of the space, without the mixture."""
     return {name: reference_value(name, stages) for name in space.parameters if owners(name, stages)}
 
@@ -70,26 +67,16 @@ def check_baselines(names: Iterable[str], tasks: Iterable[str]) -> None:
         )
 
 
-def _can_be_added(shares: Mapping[str, float], stage: StageSpec, sizes: Mapping[str, SourceSize]) -> bool:
-    """Return whether `budget: add` accepts the shares."""
-    try:
-        solve(sizes, stage.wanted(), shares=shares)
-    except ConfigError:
-        return False
-    return True
-
-
 def _shares(name: str, stage: StageSpec, sizes: Mapping[str, SourceSize]) -> dict[str, float] | None:
-    """Return the shares of all sources in the stage's unit, or None if the data that the baseline needs is missing."""
-    # the shares do not depend on the budget, which only changes the number of steps
-    mixture_spec = stage.model_copy(update={"budget": "replace"}).wanted()
+    """Return the shares of all sources in the stage's unit, or None if data is missing or the budget excludes them."""
+    mixture_spec = stage.mixture_spec()
     labelled = {key: size for key, size in sizes.items() if not size.auxiliary}
     if name in ("reference_only", "non_reference_only"):
         reference_flags = {size.reference for size in labelled.values()}
         if (name == "reference_only") not in reference_flags:
             return None
         low, high = reachable_ratios(labelled, mixture_spec) if stage.balance == "task" else (0.0, 1.0)
-        return solve(sizes, mixture_spec, ratio=low if name == "reference_only" else high).requested
+        return shares_within_budget(sizes, mixture_spec, ratio=low if name == "reference_only" else high)
     if name == "uniform":
         weights = dict.fromkeys(labelled, 1.0 / len(labelled))
     elif name.startswith(TASK):
@@ -104,7 +91,7 @@ def _shares(name: str, stage: StageSpec, sizes: Mapping[str, SourceSize]) -> dic
         weights = by_size(reference, SpreadRule(unit=mixture_spec.unit, size_cap=stage.size_cap or ALL_TASKS_CAP))
     else:
         weights = by_size(labelled, mixture_spec)
-    return solve(sizes, mixture_spec, shares=weights).requested
+    return shares_within_budget(sizes, mixture_spec, shares=weights)
 
 
 ALL_TASKS_CAP = 131_072

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,19 +11,19 @@ from ratio_hpo.core.errors import ConfigError, Mistakes
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.plans import WINDOWS, StudyMetadata
 from ratio_hpo.data.mixing import SourceSize, reachable_ratios
-from ratio_hpo.data.mixing.solve import added_steps, check_added, largest_window_ratio, solve
+from ratio_hpo.data.mixing.solve import check_budget, largest_steps, solve
 from ratio_hpo.experiment.baselines import check_baselines, make_baselines
 from ratio_hpo.experiment.load import Loaded, name_study
-from ratio_hpo.experiment.prepare import NamedSource, Prepared, basis_of, prepare, source_specs
-from ratio_hpo.experiment.search_setup import DataFacts, Say, Search, SearchOptions, SourceFacts
+from ratio_hpo.experiment.prepare import Prepared, basis_of, prepare
+from ratio_hpo.experiment.search_setup import DataFacts, Say, Search, SearchOptions
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.objective import Design, Pipeline
 from ratio_hpo.space import Ratio, Simplex, Space, Steps, load_space
-from ratio_hpo.study import Baseline, StudyPlan, TargetScore
+from ratio_hpo.study import Baseline, StudyPlan
 from ratio_hpo.training.base_model import checkpoint_bytes, find_base
 from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.parameters import INTERMEDIATE, check_parameters, owners, reference_values
-from ratio_hpo.training.spec import SourceData, sizes_of
+from ratio_hpo.training.spec import Source, sizes_of
 from ratio_hpo.training.stage import LOOKS_AHEAD
 
 
@@ -40,10 +41,12 @@ class BuiltIn:
         return f"on {len(self.spec.languages())} language(s){targets}"
 
     def source_names(self) -> tuple[str, ...]:
-        return tuple(name for name, source in self._sources().items() if source.task != "mlm")
+        return tuple(name for name, (task, _) in self._sources().items() if task != "mlm")
 
-    def _sources(self) -> dict[str, NamedSource]:
-        return source_specs(self.spec, self.spec.stages.intermediate)
+    def _sources(self) -> dict[str, tuple[str, str]]:
+        """Return task and language of each source of the intermediate stage."""
+        sources = self.spec.sources_of(self.spec.stages.intermediate)
+        return {name: (self.spec.task_of(source.data[0]), source.language) for name, source in sources.items()}
 
     def needs(self, digests: Digests) -> tuple[str, int]:
         base = find_base(self.spec.base.name, self.spec.base.revision, digests)
@@ -56,36 +59,34 @@ class BuiltIn:
         Raises:
             ConfigError: A parameter is unknown, a simplex names unknown sources, or a ratio is too high.
         """
-        mistakes, stages, named = Mistakes(), self.spec.all_stages(), self._sources()
-        sources = tuple(name for name, source in named.items() if source.task != "mlm")
+        mistakes, stages, sources = Mistakes(), self.spec.all_stages(), self._sources()
+        labelled = {name: part for name, part in sources.items() if part[0] != "mlm"}
         with mistakes.among():
-            check_baselines(self.spec.baselines, {source.task for source in named.values()})
+            check_baselines(self.spec.baselines, {task for task, _ in sources.values()})
         with mistakes.among():
             space = load_space(self.spec.space)
             with mistakes.among():
                 check_parameters(space, stages)
-            if "mlm_share" in space.parameters and len(sources) == len(named):
+            if "mlm_share" in space.parameters and len(labelled) == len(sources):
                 raise ConfigError(
                     f"{space.source}: parameters.mlm_share: {self.spec.name} has no source of task mlm; remove it"
                 )
         mistakes.tell()
-        parts = {name: (named[name].task, named[name].spec.language) for name in sources}
-        resolved = space.resolve(reference_values(stages), parts=parts)
+        resolved = space.resolve(reference_values(stages), parts=labelled)
         shares, ratio = resolved.parameters.get("shares"), resolved.parameters.get("ratio")
-        unknown = [part for part in (shares.parts if isinstance(shares, Simplex) else ()) if part not in sources]
+        unknown = [part for part in (shares.parts if isinstance(shares, Simplex) else ()) if part not in labelled]
         if unknown:
             raise ConfigError(
                 f"{space.source}: parameters.shares.parts: {unknown[0]} is not a source of {self.spec.name}; "
-                f"known: {', '.join(sources)}"
+                f"known: {', '.join(labelled)}"
             )
-        intermediate = stages[INTERMEDIATE]
-        if intermediate.budget == "add":
-            if shares is not None:
-                raise ConfigError(
-                    f"{space.source}: parameters.shares: budget `add` needs a ratio, not shares; use `ratio`"
-                )
-            if isinstance(ratio, Ratio) and intermediate.unit == "examples":
-                _check_added(ratio.high, space)
+        mixture_spec = self.spec.stages.intermediate.mixture_spec()
+        if shares is not None:
+            with _naming(f"{space.source}: parameters.shares"):
+                check_budget(mixture_spec, ratio=None)
+        elif isinstance(ratio, Ratio):
+            with _naming(f"{space.source}: parameters.ratio.high"):
+                check_budget(mixture_spec, ratio=ratio.high)
         return resolved
 
     def ready(self, options: SearchOptions, say: Say) -> Search:
@@ -109,43 +110,33 @@ class BuiltIn:
         self._check_reachable(space, sizes)
         baselines = make_baselines(self.spec.baselines, self.spec.all_stages(), sizes, space)
         steps = self._largest_steps(space, sizes, baselines)
-        pipeline = Pipeline(self._design(prepared, steps))
+        stages = self.spec.all_stages()
+        pipeline = Pipeline(
+            Design(
+                base=prepared.base,
+                engine=self.spec.engine,
+                seed=self.spec.seed,
+                vocabulary=prepared.vocabulary,
+                tasks=prepared.tasks,
+                stages=stages,
+                sources=prepared.sources,
+                targets=prepared.targets,
+                rungs={name: tuple(stages[name].rungs(num_steps)) for name, num_steps in steps.items()},
+                cost_unit=self.spec.cost_unit,
+            )
+        )
         leaks = tuple(line for leak in prepared.leaks for line in leak.lines(kept=options.keep_leaks))
-        sources = {
-            stage: {
-                name: SourceFacts(language=s.language, size=s.size, rows=s.rows, translated_from=s.translated_from)
-                for name, s in group.items()
-            }
-            for stage, group in prepared.sources.items()
-        }
         return Search(
             options=options,
             spec=self.spec,
-            plan=self._plan(options, space, prepared, baselines, steps, leaks),
+            plan=self._plan(options, space, prepared, baselines, pipeline.design, steps, leaks),
             objective=pipeline,
             plan_trial=pipeline.plan,
-            data=DataFacts(sources=sources, splits=prepared.splits, problems=prepared.problems, leaks=leaks),
+            data=DataFacts(sources=prepared.sources, splits=prepared.splits, problems=prepared.problems, leaks=leaks),
             checkpoint_bytes=checkpoint_bytes(prepared.base),
             tokenizer=prepared.tokenizer,
             calibrate=pipeline.calibrate,
-            largest_windows=sum(
-                num_steps * self.spec.all_stages()[name].batch_size for name, num_steps in steps.items()
-            ),
-        )
-
-    def _design(self, prepared: Prepared, steps: Mapping[str, int]) -> Design:
-        stages = self.spec.all_stages()
-        return Design(
-            base=prepared.base,
-            engine=self.spec.engine,
-            seed=self.spec.seed,
-            vocabulary=prepared.vocabulary,
-            tasks=prepared.tasks,
-            stages=stages,
-            sources=prepared.sources,
-            targets=prepared.targets,
-            rungs={name: tuple(stages[name].rungs(num_steps)) for name, num_steps in steps.items()},
-            cost_unit=self.spec.cost_unit,
+            largest_windows=sum(num_steps * stages[name].batch_size for name, num_steps in steps.items()),
         )
 
     def _check_reachable(self, space: Space, sizes: Mapping[str, SourceSize]) -> None:
@@ -158,11 +149,9 @@ class BuiltIn:
         if stage.balance != "task" or not isinstance(ratio, Ratio):
             return
         caps, labelled = space.parameters.get("size_cap"), {k: s for k, s in sizes.items() if not s.auxiliary}
-        splits = (
-            [replace(stage.wanted(), size_cap=int(cap)) for cap in caps.values]
-            if isinstance(caps, Steps)
-            else [stage.wanted()]
-        )
+        splits = [stage.mixture_spec()]
+        if isinstance(caps, Steps):
+            splits = [replace(splits[0], size_cap=int(cap)) for cap in caps.values]
         reached = [reachable_ratios(labelled, split) for split in splits]
         low, high = max(low for low, _ in reached), min(high for _, high in reached)
         if ratio.low < low - 1e-9 or ratio.high > high + 1e-9:
@@ -178,6 +167,7 @@ class BuiltIn:
         space: Space,
         prepared: Prepared,
         baselines: tuple[Baseline, ...],
+        design: Design,
         steps: Mapping[str, int],
         leaks: tuple[str, ...],
     ) -> StudyPlan:
@@ -186,15 +176,14 @@ class BuiltIn:
             raise ConfigError(
                 f"{spec.name}: target: needs `score`, because the data has no {spec.reference} source; set it"
             )
-        batch = {name: stage.batch_size for name, stage in spec.all_stages().items()}
-        design = self._design(prepared, steps)
+        batch = {name: stage.batch_size for name, stage in design.stages.items()}
         sets = [folder for target in prepared.targets for folder in (*target.folders.values(), *target.last.values())]
         return StudyPlan(
             name=name_study(spec, space) if options.study is None else options.study,
             basis=basis_of(spec, prepared),
             space=space,
             rungs={name: tuple(step * batch[name] for step in grid) for name, grid in design.rungs.items()},
-            target=TargetScore(score=spec.target.score, fraction=spec.target.fraction),
+            target=spec.target,
             baselines=baselines,
             largest_cost=float(
                 sum(
@@ -205,7 +194,7 @@ class BuiltIn:
             languages=tuple(spec.languages()),
             seed=spec.seed,
             sources=sizes_of(prepared.sources[INTERMEDIATE]),
-            looks_ahead=any(stage.schedule in LOOKS_AHEAD for stage in spec.all_stages().values())
+            looks_ahead=any(stage.schedule in LOOKS_AHEAD for stage in design.stages.values())
             or "schedule" in space.parameters,
             about=StudyMetadata(
                 experiment=spec.name,
@@ -221,7 +210,7 @@ class BuiltIn:
             ),
         )
 
-    def _largest_window(self, sources: Mapping[str, SourceData]) -> int:
+    def _largest_window(self, sources: Mapping[str, Source]) -> int:
         """Return the largest cost of one window of a stage, in the study's cost unit."""
         return 1 if self.spec.cost_unit == WINDOWS else max(source.longest for source in sources.values())
 
@@ -247,29 +236,26 @@ class BuiltIn:
             for name, key in owners(parameter, stages):
                 if key == "steps" and isinstance(domain, Steps):
                     max_steps[name] = max(max_steps[name], int(max(domain.values)))
-        stage, ratio = self.spec.stages.intermediate, space.parameters.get("ratio")
-        if stage.budget == "add" and isinstance(ratio, Ratio):
-            spread_is_searched = bool({"spread", "temperature", "size_cap"} & set(space.parameters))
-            depends_on_length = stage.spread == "unimax" and stage.unit == "tokens"  # fewer steps reach fewer caps
-            if spread_is_searched or depends_on_length:  # the bound must hold for every spread
-                largest = largest_window_ratio(sizes, ratio.high, stage.unit)
-                _check_added(largest, space)
-                max_steps[INTERMEDIATE] = added_steps(max_steps[INTERMEDIATE], largest, stage.budget)
-            else:
-                mixture_spec = stage.model_copy(update={"steps": max_steps[INTERMEDIATE], "budget": "replace"}).wanted()
-                _check_added(solve(sizes, mixture_spec, ratio=ratio.high).ratio, space)
-                mixture_spec = stage.model_copy(update={"steps": max_steps[INTERMEDIATE]}).wanted()
-                max_steps[INTERMEDIATE] = solve(sizes, mixture_spec, ratio=ratio.high).steps
+        mixture_spec = self.spec.stages.intermediate.mixture_spec()
+        ratio = space.parameters.get("ratio")
+        if isinstance(ratio, Ratio):
+            with _naming(f"{space.source}: parameters.ratio.high"):
+                max_steps[INTERMEDIATE] = largest_steps(
+                    sizes,
+                    replace(mixture_spec, steps=max_steps[INTERMEDIATE]),
+                    ratio.high,
+                    spread_varies=bool({"spread", "temperature", "size_cap"} & set(space.parameters)),
+                )
         # a baseline may lie outside the space
-        for baseline in (baseline for baseline in baselines if "shares" in baseline.params):
-            max_steps[INTERMEDIATE] = max(
-                max_steps[INTERMEDIATE], solve(sizes, stage.wanted(), shares=baseline.params["shares"]).steps
-            )
-        return max_steps
+        shares = [baseline.params["shares"] for baseline in baselines if "shares" in baseline.params]
+        steps = [solve(sizes, mixture_spec, shares=of_baseline).steps for of_baseline in shares]
+        return {**max_steps, INTERMEDIATE: max([max_steps[INTERMEDIATE], *steps])}
 
 
-def _check_added(ratio: float, space: Space) -> None:
+@contextmanager
+def _naming(key: str) -> Iterator[None]:
+    """Name the key of the space in errors of the block."""
     try:
-        check_added(ratio)
+        yield
     except ConfigError as error:
-        raise ConfigError(f"{space.source}: parameters.ratio.high: {error}") from error
+        raise ConfigError(f"{key}: {error}") from error

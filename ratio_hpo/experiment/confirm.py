@@ -191,7 +191,7 @@ def build_replication(
         baselines=(),
         enqueue=(),
         replicates=replicates,
-        target=TargetScore(score=view.target),
+        target=TargetScore.model_construct(score=view.target),  # a fraction over 1 may set a target over 1
         about=replace(search.plan.about, trials=len(replicates), keep="none"),
     )
     fixed = {"sampler": NamedSpec(name="random"), "pruner": NamedSpec(name="none")}

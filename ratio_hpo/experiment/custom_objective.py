@@ -17,7 +17,7 @@ from ratio_hpo.experiment.search_setup import Say, Search, SearchOptions
 from ratio_hpo.experiment.study_spec import CustomExperimentSpec
 from ratio_hpo.objective import CheckedObjective, Objective
 from ratio_hpo.space import Grouped, Simplex, Space, load_space
-from ratio_hpo.study import Baseline, StudyPlan, TargetScore
+from ratio_hpo.study import Baseline, StudyPlan
 
 
 def import_objective(name: str) -> Objective:
@@ -106,7 +106,7 @@ class CustomExperiment:
             },
             space=space,
             rungs={stage: tuple(grid) for stage, grid in spec.rungs.items()},
-            target=TargetScore(score=spec.target.score, fraction=spec.target.fraction),
+            target=spec.target,
             baselines=baselines,
             largest_cost=spec.largest_cost or float(sum(grid[-1] for grid in spec.rungs.values())),
             languages=tuple(spec.target_languages),

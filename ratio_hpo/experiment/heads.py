@@ -4,60 +4,57 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from ratio_hpo.core.errors import ConfigError, DataError
 from ratio_hpo.data.examples import Example, Sentence
 from ratio_hpo.data.tag_schemes import OUTSIDE, shown
-from ratio_hpo.data.tasks import Head, TaskSettings, head_name, kind_of_task
-from ratio_hpo.experiment.spec import ExperimentSpec, stage_parts
-from ratio_hpo.objective.design import TaskDesign
+from ratio_hpo.data.tasks import Head, TaskSettings, kind_of_task
+from ratio_hpo.experiment.spec import ExperimentSpec
+from ratio_hpo.training.spec import SourceSpec, TaskDesign
+
+ReadSources = Mapping[tuple[str, str], tuple[SourceSpec, Sequence[Example]]]
+"""Sources with their examples, by stage and name."""
 
 
-def design_tasks(
-    experiment: ExperimentSpec,
-    trained: Mapping[str, Iterable[tuple[str, str, list[Any]]]],
-    positions: int | None,
-) -> dict[str, TaskDesign]:
+def design_tasks(experiment: ExperimentSpec, read: ReadSources, positions: int | None) -> dict[str, TaskDesign]:
     """Return the tasks by head, with the labels of their training data, and tasks of targets without a head.
 
     Args:
         experiment: The experiment.
-        trained: Head, task and examples of each source, by stage.
+        read: Sources with their examples, of all stages.
         positions: Maximum sequence length of the base, in tokens. None: unlimited.
 
     Raises:
         ConfigError: Two tasks share a head, or a target's head is not the one that its stage trains.
     """
-    heads: dict[str, str] = {}
-    examples: dict[str, list[Any]] = {}
-    for head, task, source_examples in (source for group in trained.values() for source in group):
-        if heads.setdefault(head, task) != task:
-            raise ConfigError(f"head {head} is shared by {heads[head]} and {task}; give each task its own head")
+    task_of_head: dict[str, str] = {}
+    examples: dict[str, list[Example]] = {}
+    for source, source_examples in read.values():
+        head, task = experiment.head_of(source), experiment.task_of(source.data[0])
+        if task_of_head.setdefault(head, task) != task:
+            raise ConfigError(f"head {head} is shared by {task_of_head[head]} and {task}; give each task its own head")
         examples.setdefault(head, []).extend(source_examples)
     tasks = {}
-    for head, task in heads.items():
+    for head, task in task_of_head.items():
         kind = kind_of_task(task)
         labels = kind.implementation.labels_of(examples[head]) if kind.labels is None else kind.labels
         tasks[head] = TaskDesign(
             task=task,
             settings=_settings(experiment, task, positions).trained(),
-            labels=labels,
             head=Head(name=head, auto_class=str(kind.auto_class), labels=labels),
         )
     for name, spec in experiment.all_targets().items():
-        if spec.stage is None:
-            if name in heads:
+        head, stage = experiment.head_of_target(name), experiment.stage_of(name)
+        trained_heads = {experiment.head_of(source) for (owner, _), (source, _) in read.items() if owner == stage}
+        if stage is None:
+            if name in task_of_head:
                 raise ConfigError(f"targets.{name}: has the name of a trained head; choose another name")
             tasks[name] = TaskDesign(task=spec.task, settings=_settings(experiment, spec.task, positions))
-        else:
-            head = spec.head or head_name(spec.task)
-            trained_heads = {head for head, _, _ in trained[str(experiment.stage_of(name))]}
-            if trained_heads != {head}:
-                raise ConfigError(
-                    f"targets.{name}: is scored with head {head}, but its stage trains "
-                    f"{', '.join(sorted(trained_heads))}; set the same `head` in its sources"
-                )
+        elif trained_heads != {head}:
+            raise ConfigError(
+                f"targets.{name}: is scored with head {head}, but its stage trains "
+                f"{', '.join(sorted(trained_heads))}; set the same `head` in its sources"
+            )
     return tasks
 
 
@@ -69,7 +66,7 @@ def check_lengths(experiment: ExperimentSpec, base: str, positions: int | None) 
     """
     if positions is None:
         return
-    entries = [entry for stage in experiment.all_stages().values() for entry in stage_parts(stage)]
+    entries = [entry for stage in experiment.all_stages().values() for entry in stage.parts]
     for task in sorted({experiment.task_of(entry) for entry in entries}):
         max_length = experiment.settings(task).max_length
         if max_length > positions and not kind_of_task(task).on_layer:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,16 +18,15 @@ from ratio_hpo.data.examples import Example, fingerprint_examples
 from ratio_hpo.data.leaks import Leak, find_leaks
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.data.splits import WHOLE
-from ratio_hpo.data.tasks import Vocabulary, head_name, kind_of_task, make_task
+from ratio_hpo.data.tasks import Vocabulary, kind_of_task
 from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import open_windows
 from ratio_hpo.experiment.evaluation_splits import EvaluationSplits, held_out, retrieval_examples
-from ratio_hpo.experiment.heads import check_lengths, check_scored, check_trained, design_tasks
+from ratio_hpo.experiment.heads import ReadSources, check_lengths, check_scored, check_trained, design_tasks
 from ratio_hpo.experiment.spec import ExperimentSpec
-from ratio_hpo.objective.design import TargetDesign, TaskDesign
 from ratio_hpo.training.base_model import Base, find_base
 from ratio_hpo.training.model import load_tokenizer, most_positions
-from ratio_hpo.training.spec import SourceData, SourceSpec, StageSpec
+from ratio_hpo.training.spec import Source, SourceSpec, Target, TaskDesign
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,48 +47,15 @@ class Prepared:
     """
 
     base: Base
-    sources: dict[str, dict[str, SourceData]]
+    sources: dict[str, dict[str, Source]]
     tasks: dict[str, TaskDesign]
-    targets: tuple[TargetDesign, ...]
+    targets: tuple[Target, ...]
     splits: dict[str, dict[str, dict[str, int]]]
     prints: str
     tokenizer: Path
     vocabulary: Vocabulary
     leaks: tuple[Leak, ...] = ()
     problems: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NamedSource:
-    """Source of a stage, with its task and head."""
-
-    spec: SourceSpec
-    task: str
-    head: str
-
-
-def source_specs(experiment: ExperimentSpec, stage: StageSpec) -> dict[str, NamedSource]:
-    """Return the sources of a stage by name; corpus parts are grouped by language, and by task if there are several."""
-    if isinstance(stage.sources, dict):
-        named = {key: (spec, experiment.task_of(spec.data[0])) for key, spec in stage.sources.items()}
-        return {key: NamedSource(spec, task, spec.head or head_name(task)) for key, (spec, task) in named.items()}
-    grouped: dict[tuple[str, str], list[str]] = {}
-    for entry in stage.sources:
-        for language in experiment.corpora[entry.partition("/")[0]].languages:
-            grouped.setdefault((experiment.task_of(entry), language), []).append(entry)
-    heads = {head_name(task): task for task, _ in grouped}
-    for task, _ in grouped:
-        if heads[head_name(task)] != task:
-            raise ConfigError(
-                f"head {head_name(task)} is shared by {task} and {heads[head_name(task)]}; name them apart"
-            )
-    single = len(heads) == 1
-    return {
-        language if single else f"{head_name(task)}.{language}": NamedSource(
-            SourceSpec(language=language, data=data), task, head_name(task)
-        )
-        for (task, language), data in grouped.items()
-    }
 
 
 def prepare(
@@ -128,59 +93,45 @@ def prepare(
     say("reading data")
     evaluation = held_out(experiment, reader)
     leaks: dict[str, Leak] = {}
-    read: dict[str, dict[str, tuple[NamedSource, list[Any]]]] = {}
-    for name, stage in experiment.all_stages().items():
-        read[name] = {}
-        for key, source in source_specs(experiment, stage).items():
-            leak, examples = _without_leaks(
-                f"{name} source {key}", source.spec, reader, evaluation, keep_leaks=keep_leaks
-            )
+    read: ReadSources = {}
+    for stage, spec in experiment.all_stages().items():
+        for name, source in experiment.sources_of(spec).items():
+            leak, examples = _read_source(f"{stage} source {name}", source, reader, evaluation, keep_leaks=keep_leaks)
             if leak.found:
                 leaks[leak.source] = leak
             if not examples:
-                raise ConfigError(f"{name} sources: {key} has no example; add data, or remove the source")
-            read[name][key] = (source, examples)
-    trained = {
-        stage: [(source.head, source.task, examples) for source, examples in group.values()]
-        for stage, group in read.items()
-    }
-    tasks = design_tasks(experiment, trained, positions)
+                raise ConfigError(f"{stage} sources: {name} has no example; add data, or remove the source")
+            read[stage, name] = (source, examples)
+    tasks = design_tasks(experiment, read, positions)
     check_trained(
         tasks,
         [
-            (f"{stage} source {key}", source.head, examples)
-            for stage, group in read.items()
-            for key, (source, examples) in group.items()
+            (f"{stage} source {name}", experiment.head_of(source), examples)
+            for (stage, name), (source, examples) in read.items()
         ],
     )
     announce = cache(lambda: say("tokenising (cached for later runs)"))
 
-    def windows(task: str, examples: list[Any]) -> str:
-        design = tasks[task]
-        instance = make_task(design.task, design.settings, design.labels)
+    def windows(design: TaskDesign, examples: Sequence[Example]) -> str:
         identity = [design.task, design.settings.model_dump(), list(design.labels)]
-        return str(write_windows(examples, tokenizer, instance, identity, folder.windows, announce))
+        return str(write_windows(examples, tokenizer, design.make(), identity, folder.windows, announce))
 
+    splits = (VALIDATION, TEST) if confirming else (VALIDATION,)
     targets = []
     for name, spec in experiment.all_targets().items():
-        task = spec.head or (head_name(spec.task) if spec.stage is not None else name)
+        task = tasks[experiment.head_of_target(name)]
+        folders, last = {}, {}
         if not kind_of_task(spec.task).on_layer:
-            by_language = evaluation.parts[name]
-            for language, parts in by_language.items():
-                check_scored(name, language, tasks[task], [example for part in parts.values() for example in part])
-            sets = {
-                (language, split): windows(task, parts[split])
-                for language, parts in by_language.items()
-                for split in ((VALIDATION, TEST) if confirming else (VALIDATION,))
-            }
-            folders = {key: folder for key, folder in sets.items() if key[1] != TEST}
-            last = {key: folder for key, folder in sets.items() if key[1] == TEST}
+            for language, parts in evaluation.parts[name].items():
+                check_scored(name, language, task, [example for part in parts.values() for example in part])
+                for split in splits:
+                    (last if split == TEST else folders)[language, split] = windows(task, parts[split])
         else:
-            folders = {("", ""): windows(task, retrieval_examples(experiment, name, reader, (VALIDATION,)))}
-            both = (VALIDATION, TEST)
-            last = {("", ""): windows(task, retrieval_examples(experiment, name, reader, both))} if confirming else {}
+            folders["", ""] = windows(task, retrieval_examples(experiment, name, reader, (VALIDATION,)))
+            if confirming:
+                last["", ""] = windows(task, retrieval_examples(experiment, name, reader, splits))
         targets.append(
-            TargetDesign(
+            Target(
                 name=name,
                 task=task,
                 primary=experiment.primary(spec),
@@ -193,12 +144,16 @@ def prepare(
                 last=last,
             )
         )
-    sources = {
-        stage: {
-            key: _source_data(source, windows(source.head, examples), experiment)
-            for key, (source, examples) in group.items()
-        }
-        for stage, group in read.items()
+    sources: dict[str, dict[str, Source]] = {stage: {} for stage in experiment.all_stages()}
+    for (stage, name), (source, examples) in read.items():
+        sources[stage][name] = _prepared_source(
+            source, windows(tasks[experiment.head_of(source)], examples), experiment
+        )
+    evaluated = {
+        (name, language, split): part
+        for name, by_language in evaluation.parts.items()
+        for language, parts in by_language.items()
+        for split, part in parts.items()
     }
     return Prepared(
         base=base,
@@ -212,10 +167,7 @@ def prepare(
             }
             for name, by_language in evaluation.parts.items()
         },
-        prints=fingerprint(
-            {f"{name}/{lang}/{s}": fingerprint_examples(p) for name, by_language in evaluation.parts.items()
-             for lang, parts in by_language.items() for s, p in parts.items()}
-        ),
+        prints=fingerprint({"/".join(key): fingerprint_examples(part) for key, part in evaluated.items()}),
         tokenizer=save_tokenizer(tokenizer, folder.tokenizers),
         vocabulary=Vocabulary(
             pad=tokenizer.pad_token_id,
@@ -226,17 +178,17 @@ def prepare(
         ),
         leaks=tuple(leaks.values()),
         problems=tuple(line for report in reader.reports for line in report.lines()),
-    )  # fmt: skip
+    )
 
 
-def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
+def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, object]:
     """Return the training and evaluation part of the study's identity, by key."""
     return {
         "base": prepared.base.identity,
         "data": {f"{n}/{k}": s.fingerprint for n, group in prepared.sources.items() for k, s in group.items()},
         "splits": prepared.prints,
         "stages": {name: stage.model_dump() for name, stage in experiment.all_stages().items()},
-        "tasks": {name: [*design.print(), design.settings.model_dump()] for name, design in prepared.tasks.items()},
+        "tasks": {name: [*design.identity, design.settings.model_dump()] for name, design in prepared.tasks.items()},
         "targets": {name: spec.model_dump(exclude={"stage"}) for name, spec in experiment.all_targets().items()},
         "reference": experiment.reference,
         "cost_unit": experiment.cost_unit,
@@ -244,40 +196,41 @@ def basis_of(experiment: ExperimentSpec, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _source_data(source: NamedSource, folder: str, experiment: ExperimentSpec) -> SourceData:
-    windows = open_windows(folder)
-    corpora = [experiment.corpora[entry.partition("/")[0]] for entry in source.spec.data]
-    return SourceData(
+def _prepared_source(source: SourceSpec, folder: str, experiment: ExperimentSpec) -> Source:
+    windows, task = open_windows(folder), experiment.task_of(source.data[0])
+    corpora = [experiment.corpora[entry.partition("/")[0]] for entry in source.data]
+    return Source(
         folder=folder,
         fingerprint=Path(folder).name,
-        language=source.spec.language,
-        head=source.head,
+        language=source.language,
+        head=experiment.head_of(source),
         size=SourceSize(
             windows=len(windows),
             questions=windows.num_items,
             tokens=windows.num_tokens,
-            reference=source.spec.language == experiment.reference,
-            task=source.task,
-            auxiliary=source.task == "mlm",
+            reference=source.language == experiment.reference,
+            task=task,
+            auxiliary=task == "mlm",
         ),
         rows=windows.num_rows,
         longest=int(np.diff(windows.bounds).max()),
-        translated_from=next((c.translated_from for c in corpora if c.translated_from), None),
+        translated_from=next((corpus.translated_from for corpus in corpora if corpus.translated_from), None),
     )
 
 
-def _without_leaks(
+def _read_source(
     name: str, source: SourceSpec, reader: CorpusReader, evaluation: EvaluationSplits, *, keep_leaks: bool
 ) -> tuple[Leak, list[Example]]:
     """Return the overlap of a source with the evaluation data, and its examples (without the overlap by default)."""
     examples: list[Example] = []
     parallel: list[bool] = []
+    generated = evaluation.generated
     for entry in source.data:
         corpus, _, part = entry.partition("/")
         usable = [e for e in reader.part(corpus, part or WHOLE, source.language) if e.is_asked and e.is_trained]
         examples += usable
         parallel += [example.id in evaluation.parallel.get(corpus, ()) for example in usable]
-    generated = evaluation.generated and all(reader.is_generated(entry.partition("/")[0]) for entry in source.data)
+        generated &= reader.is_generated(corpus)
     leak, clean = find_leaks(
         name,
         source.language,

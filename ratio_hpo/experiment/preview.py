@@ -11,9 +11,10 @@ from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Context, Params
 from ratio_hpo.experiment.confirm import ReplicationPlan, build_replication, unfinished
 from ratio_hpo.experiment.search import open_for
-from ratio_hpo.experiment.search_setup import Say, Search, SearchOptions, SourceFacts
+from ratio_hpo.experiment.search_setup import Say, Search, SearchOptions
 from ratio_hpo.storage.connect import Storage, default_url
 from ratio_hpo.study.snapshot import StudyView
+from ratio_hpo.training.spec import Source
 
 NUM_PROPOSALS = 8
 """Number of proposals to show."""
@@ -219,7 +220,7 @@ def preview_search(search: Search) -> SearchPreview:
     )
 
 
-def _source(source: SourceFacts) -> SourcePreview:
+def _source(source: Source) -> SourcePreview:
     return SourcePreview(
         task=source.size.task,
         language=source.language,

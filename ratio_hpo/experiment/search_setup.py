@@ -16,13 +16,13 @@ from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Context, Params
 from ratio_hpo.core.urls import lasting_url
 from ratio_hpo.core.yaml import check_name
-from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.experiment.study_spec import StudySpec
 from ratio_hpo.objective import Objective
 from ratio_hpo.pruners.base import Pruner
 from ratio_hpo.samplers.base import Sampler
 from ratio_hpo.study import StudyPlan
 from ratio_hpo.study.plan import CONFIRMATION
+from ratio_hpo.training.spec import Source
 
 if TYPE_CHECKING:
     from ratio_hpo.training.calibration import Calibration
@@ -107,16 +107,6 @@ class SearchOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFacts:
-    """Displayed facts about a source of a stage."""
-
-    language: str
-    size: SourceSize
-    rows: int = 0
-    translated_from: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DataFacts:
     """Displayed facts about training and evaluation data; empty for a custom objective.
 
@@ -127,7 +117,7 @@ class DataFacts:
         leaks: Lines about overlaps of training and evaluation data.
     """
 
-    sources: Mapping[str, Mapping[str, SourceFacts]] = field(default_factory=dict)
+    sources: Mapping[str, Mapping[str, Source]] = field(default_factory=dict)
     splits: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()

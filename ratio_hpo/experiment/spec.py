@@ -11,27 +11,17 @@ from ratio_hpo.core.measures import SPLITS
 from ratio_hpo.core.yaml import Real, Spec, Whole
 from ratio_hpo.data.corpora import Corpus
 from ratio_hpo.data.splits import WHOLE
-from ratio_hpo.data.tasks import TaskSettings, kind_of_task, parse_settings
+from ratio_hpo.data.tasks import TaskSettings, head_name, kind_of_task, parse_settings
 from ratio_hpo.data.tasks.qa import WindowSpec
 from ratio_hpo.experiment.study_spec import BaselineName, StudySpec, Text
 from ratio_hpo.metrics import mlqa
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
-from ratio_hpo.training.spec import EngineSpec, StageSpec, StagesSpec
+from ratio_hpo.training.spec import BaseSpec, EngineSpec, SourceSpec, StageSpec, StagesSpec
 
 ONLY_TARGET = "qa"
 Metric = Literal["squad", "mlqa", "squad2"]
 TargetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 RESERVED = ("score", "xtreme", *SPLITS, "mean", "worst", "f1", "accuracy", "em", "loss", "cost", "paid")
-
-
-class BaseSpec(Spec):
-    """Base model by name, with the commit that pins it on the Hugging Face Hub."""
-
-    name: Text
-    """`polyglot-base`, `minilm`, a folder, or a name on the Hub."""
-
-    revision: Text | None = None
-    """Commit of a Hub base, 40 hexadecimal digits; none: the commit that this package pins for the name."""
 
 
 class TargetSpec(Spec):
@@ -130,23 +120,21 @@ class ExperimentSpec(StudySpec):
                 raise ValueError(str(error)) from error
         stages = self.all_stages()
         for name, stage in stages.items():
-            for entry in stage_parts(stage):
+            for entry in stage.parts:
                 self._check_part(entry, f"{_key(name)}.sources")
-            if isinstance(stage.sources, dict):
-                for key, source in stage.sources.items():
-                    tasks = {self.task_of(entry) for entry in source.data}
-                    if len(tasks) > 1:
-                        raise ValueError(f"{_key(name)}.sources.{key} has several tasks; make one source per task")
+            for key, source in self.sources_of(stage).items():
+                if len({self.task_of(entry) for entry in source.data}) > 1:
+                    raise ValueError(f"{_key(name)}.sources.{key} has several tasks; make one source per task")
             self._check_trained(name, stage)
-        for target in self.all_targets().values():
-            for corpus in target.evaluation:
-                evaluated = {f"{corpus}/{split}" for split in SPLITS}
-                for name, stage in stages.items():
-                    used = [entry for entry in stage_parts(stage) if entry in evaluated]
-                    if used:
-                        raise ValueError(f"{_key(name)}.sources has {used[0]}, which is evaluation data; remove it")
+        for corpus in [corpus for target in self.all_targets().values() for corpus in target.evaluation]:
+            evaluated = {f"{corpus}/{split}" for split in SPLITS}
+            for name, stage in stages.items():
+                used = [entry for entry in stage.parts if entry in evaluated]
+                if used:
+                    raise ValueError(f"{_key(name)}.sources has {used[0]}, which is evaluation data; remove it")
         self.check_target()
-        if self.reference not in self._source_languages():
+        intermediate = self.sources_of(self.stages.intermediate).values()
+        if self.reference not in {s.language for s in intermediate if self.task_of(s.data[0]) != "mlm"}:
             raise ValueError(f"reference {self.reference} is the language of no intermediate source; change it")
         return self
 
@@ -166,11 +154,8 @@ class ExperimentSpec(StudySpec):
 
     def all_stages(self) -> dict[str, StageSpec]:
         """Return the stages by name: `intermediate`, then `target` or several `target.<name>`."""
-        stages = {INTERMEDIATE: self.stages.intermediate}
-        for name, target in self.all_targets().items():
-            if target.stage is not None:
-                stages[str(self.stage_of(name))] = target.stage
-        return stages
+        targets = {name: target.stage for name, target in self.all_targets().items() if target.stage is not None}
+        return {INTERMEDIATE: self.stages.intermediate} | {str(self.stage_of(k)): stage for k, stage in targets.items()}
 
     def stage_of(self, target: str) -> str | None:
         """Return the name of a target's stage, or None if it has no stage."""
@@ -192,6 +177,33 @@ class ExperimentSpec(StudySpec):
         if task == "qa":
             return self.windows
         return parse_settings(task, self.tasks.get(task, {}))
+
+    def sources_of(self, stage: StageSpec) -> dict[str, SourceSpec]:
+        """Return the sources of a stage by name; corpus parts are grouped by language, and by task if several."""
+        if isinstance(stage.sources, dict):
+            return stage.sources
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for entry in stage.sources:
+            for language in self.corpora[entry.partition("/")[0]].languages:
+                grouped.setdefault((self.task_of(entry), language), []).append(entry)
+        heads: dict[str, str] = {}
+        for task, _ in grouped:
+            if heads.setdefault(head_name(task), task) != task:
+                raise ConfigError(
+                    f"head {head_name(task)} is shared by {heads[head_name(task)]} and {task}; name them apart"
+                )
+        single = len(heads) == 1
+        return {language if single else f"{head_name(task)}.{language}": SourceSpec(language=language, data=data)
+                for (task, language), data in grouped.items()}  # fmt: skip
+
+    def head_of(self, source: SourceSpec) -> str:
+        """Return the name of the head that a source trains; by default, it is that of its task."""
+        return source.head or head_name(self.task_of(source.data[0]))
+
+    def head_of_target(self, target: str) -> str:
+        """Return the name of the head that scores a target; without a head, the name of the target."""
+        spec = self.all_targets()[target]
+        return spec.head or (head_name(spec.task) if spec.stage is not None else target)
 
     def task_of(self, entry: str) -> str:
         """Return the task of a `corpus/part` entry."""
@@ -248,15 +260,14 @@ class ExperimentSpec(StudySpec):
                 raise ValueError(f"{key} has {language}, but no evaluation corpus does; add one or remove it")
             if language in ("mean", "worst"):
                 raise ValueError(f"{key} has {language}, which is a reserved name of scores; choose another code")
-        if target.metric == "mlqa":
-            unsupported = [language for language in target.languages if language not in mlqa.LANGUAGES]
-            if unsupported:
-                raise ValueError(f"metric mlqa is not defined for {unsupported[0]}; use metric: squad")
+        unsupported = [language for language in target.languages if language not in mlqa.LANGUAGES]
+        if target.metric == "mlqa" and unsupported:
+            raise ValueError(f"metric mlqa is not defined for {unsupported[0]}; use metric: squad")
         if len(set(target.languages)) != len(target.languages):
             raise ValueError(f"{key} names a language twice; remove one")
 
     def _check_trained(self, name: str, stage: StageSpec) -> None:
-        tasks = {self.task_of(entry) for entry in stage_parts(stage)}
+        tasks = {self.task_of(entry) for entry in stage.parts}
         untrained = sorted(task for task in tasks if not kind_of_task(task).is_trained)
         if untrained:
             raise ValueError(f"{_key(name)}.sources has {untrained[0]}, which cannot be trained; remove it")
@@ -268,15 +279,6 @@ class ExperimentSpec(StudySpec):
             raise ValueError(f"{_key(name)}.mlm_share needs a source of task mlm; add one, or remove the key")
         if tasks == {"mlm"}:
             raise ValueError(f"{_key(name)}.sources has no labelled source, which the ratio needs; add one")
-
-    def _source_languages(self) -> set[str]:
-        sources = self.stages.intermediate.sources
-        if isinstance(sources, dict):
-            return {source.language for source in sources.values() if self.task_of(source.data[0]) != "mlm"}
-        return {
-            language for entry in sources if self.task_of(entry) != "mlm"
-            for language in self.corpora[entry.partition("/")[0]].languages
-        }  # fmt: skip
 
     def _check_part(self, entry: str, where: str) -> None:
         corpus, _, part = entry.partition("/")
@@ -291,10 +293,3 @@ def _key(stage: str) -> str:
     """Return the key of a stage in the file."""
     kind, _, target = stage.partition(".")
     return f"targets.{target}.stage" if target else f"stages.{kind}"
-
-
-def stage_parts(stage: StageSpec) -> list[str]:
-    """Return all `corpus/part` entries of a stage."""
-    if isinstance(stage.sources, list):
-        return stage.sources
-    return [entry for source in stage.sources.values() for entry in source.data]

@@ -9,6 +9,7 @@ from pydantic import Field, Strict, ValidationInfo, field_validator, model_valid
 
 from ratio_hpo.core.yaml import Real, Spec, Whole
 from ratio_hpo.study.checkpoint_retention import Keep
+from ratio_hpo.study.plan import TargetScore
 
 Text = Annotated[str, Strict()]
 MAX_SEED = 2**63 - 1
@@ -17,16 +18,6 @@ BaselineName = Annotated[
     Strict(),
     Field(pattern=r"^(reference_only|proportional|uniform|non_reference_only|none|all_tasks|task:[A-Za-z0-9_.:-]+)$"),
 ]
-
-
-class TargetScoreSpec(Spec):
-    """Target score of the cost to target; without `score`, a fraction of the reference-only baseline's final score."""
-
-    score: Real | None = Field(default=None, gt=0, le=1)
-    """Target score, in (0, 1]; none: `fraction` sets it."""
-
-    fraction: Real = Field(default=0.95, gt=0)
-    """Fraction of the final primary score of trial 0."""
 
 
 SAMPLER, PRUNER = "mixture", "front"
@@ -64,7 +55,7 @@ class StudySpec(Spec):
     trials: Whole = Field(default=16, ge=1, le=10**7)
     """Total number of trials of the study, including baselines, pruned and failed trials."""
 
-    target: TargetScoreSpec = TargetScoreSpec()
+    target: TargetScore = TargetScore()
     """Target score, whose cost is the second objective."""
 
     baselines: list[BaselineName] = Field(default=["reference_only", "proportional", "uniform", "non_reference_only"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Sized
-from typing import Any
+from typing import Any, TypedDict
 
 from torch.utils.data import ConcatDataset, Dataset, Sampler
 
@@ -12,6 +12,21 @@ from ratio_hpo.data.mixing import Mixture, MixtureStream
 from ratio_hpo.data.mixing.stream import draws_of
 
 STATE_FORMAT = 1
+
+
+class SamplerState(TypedDict):
+    """State of a `MixtureBatchSampler`: format, epoch, position in the epoch, and identity of the stream.
+
+    Examples:
+        >>> state = MixtureBatchSampler({"en": 4}, {"en": 1.0}, draws=4).state_dict(consumed=2)
+        >>> state["epoch"], state["position"]
+        (0, 2)
+    """
+
+    format: int
+    epoch: int
+    position: int
+    mixture: dict[str, object]
 
 
 class MixtureBatchSampler(Sampler[int]):
@@ -119,7 +134,7 @@ class MixtureBatchSampler(Sampler[int]):
             raise ValueError(f"set_epoch needs epoch >= 0, but got {epoch}")
         self._epoch, self._start = epoch, 0
 
-    def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
+    def state_dict(self, consumed: int | None = None) -> SamplerState:
         """Return the state that resuming needs.
 
         Args:
@@ -129,7 +144,7 @@ class MixtureBatchSampler(Sampler[int]):
         position = self._yielded if consumed is None else self._checked(consumed)
         return {"format": STATE_FORMAT, "epoch": self._epoch, "position": position, "mixture": self._identity()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: SamplerState) -> None:
         """Resume from a state.
 
         Raises:
@@ -139,7 +154,7 @@ class MixtureBatchSampler(Sampler[int]):
             raise ResumeError(
                 "the state has another mixture, seed, batch size or number of draws; use the same ones, or start from 0"
             )
-        self._epoch, self._start = int(state["epoch"]), self._checked(int(state["position"]))
+        self._epoch, self._start = state["epoch"], self._checked(state["position"])
         self._yielded = self._start
 
     @property
@@ -147,7 +162,7 @@ class MixtureBatchSampler(Sampler[int]):
         """Number of examples over all sources."""
         return sum(self.stream.mixture.sizes.values())
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, object]:
         """Return the values that determine the stream and its split among processes."""
         block = self._batch * self._world if self._world > 1 else None
         return {**self.stream.mixture.identity(), "seed": self.stream.seed, "draws": self._draws, "global_batch": block}

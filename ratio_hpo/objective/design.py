@@ -3,61 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from ratio_hpo.core.plans import WINDOWS, SourcePlan, StagePlan
 from ratio_hpo.core.trial import NO_INTERMEDIATE_PARAM, Params
 from ratio_hpo.data.mixing import Mixture, MixtureStream, StageMixture, solve
-from ratio_hpo.data.tasks import Head, TaskSettings, Vocabulary
+from ratio_hpo.data.tasks import Head, Vocabulary
 from ratio_hpo.data.windows import WindowSet
 from ratio_hpo.training.base_model import Base
 from ratio_hpo.training.parameters import INTERMEDIATE, WHOLE_NUMBERS, owners
-from ratio_hpo.training.spec import EngineSpec, SourceData, StageSpec, sizes_of
+from ratio_hpo.training.spec import EngineSpec, Source, StageSpec, Target, TaskDesign, sizes_of
 from ratio_hpo.training.stage import Stage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskDesign:
-    """Task of a study with its head; the head is None for a task that is scored on a layer."""
-
-    task: str
-    settings: TaskSettings
-    labels: tuple[str, ...] = ()
-    head: Head | None = None
-
-    def print(self) -> Any:
-        """Return the values that determine the head, for fingerprints."""
-        return [self.task, self.head.auto_class if self.head else None, list(self.labels)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetDesign:
-    """Target of a study.
-
-    Attributes:
-        name: Name of the target.
-        task: Key in the design's tasks.
-        primary: Measure of the target's score.
-        metric: Metric, for tasks with several metrics.
-        languages: Languages of the target's score.
-        folders: Window set of each (language, split); a retrieval target has one, under ("", "").
-        weight: Weight in the primary score.
-        stage: Stage trained for the target. None: it is scored on the intermediate stage.
-        at_rungs: Score the target at each rung, not only at the end.
-        last: Extra or replacement window sets scored at the final step: `test` in a confirmation.
-    """
-
-    name: str
-    task: str
-    primary: str
-    metric: str
-    languages: tuple[str, ...]
-    folders: Mapping[tuple[str, str], str]
-    weight: float = 1.0
-    stage: str | None = None
-    at_rungs: bool = True
-    last: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +39,8 @@ class Design:
     vocabulary: Vocabulary
     tasks: Mapping[str, TaskDesign]
     stages: Mapping[str, StageSpec]
-    sources: Mapping[str, Mapping[str, SourceData]]
-    targets: tuple[TargetDesign, ...]
+    sources: Mapping[str, Mapping[str, Source]]
+    targets: tuple[Target, ...]
     rungs: Mapping[str, tuple[int, ...]]
     cost_unit: str = WINDOWS
 
@@ -116,7 +72,7 @@ class Design:
     def _stage(self, name: str, params: Params, seed: int, precision: str, parent: str) -> tuple[Stage, StageMixture]:
         spec, sources = self._spec(name, params), self.sources[name]
         sizes, requested = sizes_of(sources), params if name == INTERMEDIATE else {}
-        solution = solve(sizes, spec.wanted(), shares=requested.get("shares"), ratio=requested.get("ratio"))
+        solution = solve(sizes, spec.mixture_spec(), shares=requested.get("shares"), ratio=requested.get("ratio"))
         mixture = Mixture(
             shares=solution.shares,
             sizes={key: size.windows for key, size in sizes.items()},
@@ -127,7 +83,7 @@ class Design:
         stage = Stage(
             name=name,
             heads={key: source.head for key, source in sources.items()},
-            prints={source.head: self.tasks[source.head].print() for source in sources.values()},
+            prints={source.head: self.tasks[source.head].identity for source in sources.values()},
             mixture=mixture,
             data={key: source.fingerprint for key, source in sources.items()},
             unit=spec.unit,
@@ -150,7 +106,7 @@ class Design:
 
         Parameters of one stage (with a dot in their name) override parameters of all stages.
         """
-        changes: dict[str, Any] = {}
+        changes: Params = {}
         for parameter, value in sorted(params.items(), key=lambda item: "." in item[0]):
             for stage, key in owners(parameter, self.stages):
                 if stage == name:
@@ -161,7 +117,7 @@ class Design:
 
 
 def plan_stage(
-    stage: Stage, solution: StageMixture, sources: Mapping[str, SourceData], windows: Callable[[str], WindowSet]
+    stage: Stage, solution: StageMixture, sources: Mapping[str, Source], windows: Callable[[str], WindowSet]
 ) -> StagePlan:
     """Return the plan of a stage without training it: realised shares, epochs and caps."""
     stream, draws = MixtureStream(stage.mixture, stage.seed), stage.steps * stage.batch_size

@@ -16,17 +16,16 @@ from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Context, Params
-from ratio_hpo.data.tasks import Task, make_task
-from ratio_hpo.data.windows import WindowSet, open_windows
-from ratio_hpo.objective.design import Design, TargetDesign, plan_stage
+from ratio_hpo.data.tasks import Task
+from ratio_hpo.objective.design import Design, plan_stage
 from ratio_hpo.objective.run import Stream, TrialRun
 from ratio_hpo.training.base_model import checkpoint_bytes
+from ratio_hpo.training.evaluation import Evaluation, TaskWindows
 from ratio_hpo.training.parameters import INTERMEDIATE
 
 if TYPE_CHECKING:
     from ratio_hpo.training.calibration import Calibration
-    from ratio_hpo.training.engine import Engine, TrainingSource
-    from ratio_hpo.training.evaluation import Evaluation
+    from ratio_hpo.training.engine import Engine
 
 
 class Pipeline:
@@ -34,14 +33,16 @@ class Pipeline:
 
     Args:
         design: The study's design.
+
+    Attributes:
+        evaluation: Evaluation of trials on the targets.
     """
 
     def __init__(self, design: Design) -> None:
         self.design = design
+        self.evaluation = Evaluation(design.targets)
         self._engine: Engine | None = None
-        self._evaluation: Evaluation | None = None
         self._tasks: dict[str, Task] = {}
-        self._opened: dict[str, WindowSet] = {}
 
     def plan(self, params: Params, seed: int) -> TrialPlan:
         """Return the plan of a trial without training it: realised shares, epochs, caps, steps and cost.
@@ -50,14 +51,10 @@ class Pipeline:
             FileFault: A window set cannot be read.
         """
         with faults_of_files():
-            return self._plan(params, seed)
-
-    def _plan(self, params: Params, seed: int) -> TrialPlan:
-        stages = self.design.make_stages(params, seed, precision="")
-        plans = {
-            stage.name: plan_stage(stage, solution, self.design.sources[stage.name], self._open)
-            for stage, solution in stages
-        }
+            plans = {
+                stage.name: plan_stage(stage, solution, self.design.sources[stage.name], self.evaluation.open)
+                for stage, solution in self.design.make_stages(params, seed, precision="")
+            }
         intermediate = plans.get(INTERMEDIATE)
         return TrialPlan(
             ratio=intermediate.ratio if intermediate is not None else None,
@@ -72,7 +69,7 @@ class Pipeline:
 
     def _run(self, params: Params, context: Context) -> Stream:
         from ratio_hpo.training.items import ItemStore
-        from ratio_hpo.training.loop import StageLoop, Stores
+        from ratio_hpo.training.loop import StageLoop
         from ratio_hpo.training.remote_files import fetch_windows
         from ratio_hpo.training.store import StageStore, store_budget
 
@@ -80,29 +77,34 @@ class Pipeline:
         remote_store = folder.remote_store(context.remote_store)
         if remote_store is not None:
             fetch_windows(self.design.window_folders, remote_store)
-        engine, evaluation = self._warm(context)
+        engine = self._warm(context)
         engine.reset(context.seed)
         checkpoint_size = checkpoint_bytes(self.design.base) or 3 * 4 * engine.num_parameters
         store = StageStore(folder.stages, store_budget(context.store_gb, checkpoint_size), remote_store)
         store.sweep()
-        loop = StageLoop(engine, Stores(store, ItemStore(folder.items, remote_store)), evaluation)
+        loop = StageLoop(engine, store, ItemStore(folder.items, remote_store), self.evaluation)
         stages = [stage for stage, _ in self.design.make_stages(params, context.seed, precision=engine.precision)]
         if context.smaller:
             engine.shrink(context.smaller, max(stage.batch_size for stage in stages))
-        intermediate = [stage for stage in stages if stage.name == INTERMEDIATE]
         branches = [stage for stage in stages if stage.name != INTERMEDIATE]
         run = TrialRun(
-            self.trained, loop, engine, evaluation, context, ends_here=not branches, cost_unit=self.design.cost_unit
+            self.trained,
+            loop,
+            engine,
+            self.evaluation,
+            context,
+            ends_here=not branches,
+            cost_unit=self.design.cost_unit,
         )
         with ExitStack() as stages_in_use:
             for stage in branches if len(branches) > 1 else ():
                 stages_in_use.enter_context(store.using(stage))
-            if intermediate:
-                yield from run.intermediate(intermediate[0])
+            if len(branches) < len(stages):
+                yield from run.stage(stages[0])
             else:
                 yield from run.base(fingerprint([self.design.base.identity, context.seed]))
             if len(branches) == 1:
-                yield from run.only(branches[0])
+                yield from run.stage(branches[0])
             elif branches:
                 yield from run.rounds(branches)
 
@@ -110,69 +112,37 @@ class Pipeline:
         """Time a few steps and a small evaluation on this machine, without storing results."""
         from ratio_hpo.training.calibration import calibrate
 
-        engine, evaluation = self._warm(context)
+        engine = self._warm(context)
         stage, _ = self.design.make_stages(params, context.seed, precision=engine.precision)[0]
-        return calibrate(engine, stage, self.trained(stage.name), evaluation)
+        return calibrate(engine, stage, self.trained(stage.name), self.evaluation)
 
-    def trained(self, stage: str) -> dict[str, TrainingSource]:
-        """Return the training sources of a stage."""
-        from ratio_hpo.training.engine import TrainingSource
-
+    def trained(self, stage: str) -> dict[str, TaskWindows]:
+        """Return the training windows of a stage by source."""
         return {
-            name: TrainingSource(self._open(source.folder), self._task(source.head), source.head)
+            name: TaskWindows(self.evaluation.open(source.folder), self._task(source.head), source.head)
             for name, source in self.design.sources[stage].items()
         }
 
-    def _task(self, name: str) -> Task:
-        if name not in self._tasks:
-            design = self.design.tasks[name]
-            self._tasks[name] = make_task(design.task, design.settings, design.labels)
-        return self._tasks[name]
+    def _task(self, head: str) -> Task:
+        if head not in self._tasks:
+            self._tasks[head] = self.design.tasks[head].make()
+        return self._tasks[head]
 
-    def _scorer(self, target: TargetDesign) -> Task:
-        """Return the task of a target with its metric; two targets of one task may use different metrics."""
-        design = self.design.tasks[target.task]
-        return make_task(design.task, design.settings, design.labels, target.metric)
-
-    def _open(self, folder: str) -> WindowSet:
-        if folder not in self._opened:
-            self._opened[folder] = open_windows(folder)
-        return self._opened[folder]
-
-    def _warm(self, context: Context) -> tuple[Engine, Evaluation]:
-        """Return the engine and the evaluation, and create them at the first call."""
+    def _warm(self, context: Context) -> Engine:
+        """Return the engine, and create it at the first call."""
         import torch
 
         from ratio_hpo.training.engine import Engine
-        from ratio_hpo.training.evaluation import Evaluation, Target
 
         if context.threads:
             torch.set_num_threads(context.threads)
-        design = self.design
-        if self._engine is None or self._evaluation is None:
-            targets = [
-                Target(
-                    name=target.name,
-                    task=self._scorer(target),
-                    head=target.task if design.tasks[target.task].head is not None else None,
-                    primary=target.primary,
-                    languages=target.languages,
-                    folders=target.folders,
-                    settings=[design.tasks[target.task].settings.model_dump(), target.metric],
-                    weight=target.weight,
-                    stage=target.stage,
-                    at_rungs=target.at_rungs,
-                    last=target.last,
-                )
-                for target in design.targets
-            ]
-            self._evaluation = Evaluation(targets)
+        if self._engine is None:
             self._engine = Engine(
-                design.base,
-                design.heads,
-                design.engine,
-                vocabulary=design.vocabulary,
-                seed=design.seed,
+                self.design.base,
+                self.design.heads,
+                self.design.engine,
+                vocabulary=self.design.vocabulary,
+                seed=self.design.seed,
                 device=context.device,
             )
-        return self._engine, self._evaluation
+        return self._engine

@@ -10,12 +10,13 @@ from ratio_hpo.core.measures import PaidCost
 from ratio_hpo.core.plans import TOKENS
 from ratio_hpo.core.trial import Context, Progress
 from ratio_hpo.training.device import SystemMeasures
+from ratio_hpo.training.evaluation import Evaluation, TaskWindows
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
+from ratio_hpo.training.spec import Target
 from ratio_hpo.training.stage import Stage
 
 if TYPE_CHECKING:
-    from ratio_hpo.training.engine import Engine, TrainingSource
-    from ratio_hpo.training.evaluation import Evaluation, Target
+    from ratio_hpo.training.engine import Engine
     from ratio_hpo.training.loop import StageLoop, StagePoint
 
 Stream = Generator[Progress]
@@ -37,7 +38,7 @@ class TrialRun:
 
     def __init__(
         self,
-        trained: Callable[[str], dict[str, TrainingSource]],
+        trained: Callable[[str], dict[str, TaskWindows]],
         loop: StageLoop,
         engine: Engine,
         evaluation: Evaluation,
@@ -59,19 +60,10 @@ class TrialRun:
         """Score the base model on targets without a stage; the target stages then start from the base model."""
         targets = self._evaluation.of_base()
         if targets:
-            result = self._loop.score_here(f"{name}/{0:08d}", targets)
+            result = self._loop.scores.score(f"{name}/{0:08d}", targets)
             self._totals.spent += result.spent
             self._set_scores(targets, result.scores, result.items)
-            yield self._progress(INTERMEDIATE, 0, dict(_UNTRAINED))
-
-    def intermediate(self, stage: Stage) -> Stream:
-        """Train the intermediate stage."""
-        final = self._ends_here or any(target.head is None for target in self._evaluation.targets)
-        yield from self._stage(stage, final=final)
-
-    def only(self, stage: Stage) -> Stream:
-        """Train the only target stage, and yield progress at each rung."""
-        yield from self._stage(stage, final=True)
+            yield self._progress(INTERMEDIATE, 0, {"seconds": 0.0, "tokens": 0.0, "inexact": 0.0})
 
     def rounds(self, stages: list[Stage]) -> Stream:
         """Train several target stages in rounds, and yield progress when all of them have reached their next rung."""
@@ -101,7 +93,10 @@ class TrialRun:
             measures = self._combine([last[stage.name] for stage in stages])
             yield self._progress(TARGET, sum(windows.values()), measures, parts=windows)
 
-    def _stage(self, stage: Stage, *, final: bool) -> Stream:
+    def stage(self, stage: Stage) -> Stream:
+        """Train the intermediate stage or the only target stage, and yield progress at each rung."""
+        has_layer_targets = any(target.head is None for target in self._evaluation.targets)
+        final = stage.name != INTERMEDIATE or self._ends_here or has_layer_targets
         seconds = tokens = 0.0
         before = self._totals.spent
         points = self._loop.run(stage, self._trained(stage.name), final=final, inexact=self._totals.inexact)
@@ -128,9 +123,8 @@ class TrialRun:
         self._set_scores(targets, point.scores, point.items)
         self._checkpoint = point.weights
         for target in targets:
-            head = target.head or (
-                stage.trained[0] if self._ends_here else None
-            )  # retrieval uses no head, so any will do
+            # retrieval uses no head, so any will do
+            head = target.head or (stage.trained[0] if self._ends_here else None)
             if point.weights is not None and head is not None:
                 several = len(stage.trained) > 1
                 self._models[target.name] = f"{point.weights}#{head}" if several else point.weights
@@ -173,10 +167,6 @@ class TrialRun:
             item_files={} if single else dict(self._items),
             parts=dict(parts or {}),
         )
-
-
-_UNTRAINED = {"seconds": 0.0, "tokens": 0.0, "inexact": 0.0}
-"""Measures of the base model before training."""
 
 
 @dataclass(slots=True)

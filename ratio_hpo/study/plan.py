@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import Field
+
 from ratio_hpo.core.plans import StudyMetadata
 from ratio_hpo.core.trial import Params
+from ratio_hpo.core.yaml import Real, Spec
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.space import Space
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetScore:
-    """The target score for cost to target: a given score, or a fraction of the final primary score of trial 0.
+class TargetScore(Spec):
+    """Target score of the cost to target; without `score`, a fraction of the reference-only baseline's final score."""
 
-    Attributes:
-        score: target score in (0, 1]; None to use `fraction` once trial 0 is done.
-        fraction: fraction of the final primary score of trial 0.
-    """
+    score: Real | None = Field(default=None, gt=0, le=1)
+    """Target score, in (0, 1]; none: `fraction` sets it."""
 
-    score: float | None = None
-    fraction: float = 0.95
+    fraction: Real = Field(default=0.95, gt=0)
+    """Fraction of the final primary score of trial 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class StudyPlan:
             **self.basis,
             "rungs": {stage: list(grid) for stage, grid in self.rungs.items()},
             "space": self.space.to_json(),
-            "target": {"score": self.target.score, "fraction": self.target.fraction},
+            "target": self.target.model_dump(),
             "baselines": [[baseline.kind, baseline.params] for baseline in self.baselines],
             "seed": self.seed,
         }

@@ -36,15 +36,6 @@ def safe_name(name: str) -> str:
     return f"{path[: MAX_NAME - len(REAL_NAME) - len(mark) - 1]}-{mark}"
 
 
-Ends = Callable[[TrialRecord], Mapping[str, float]]
-"""Returns the final metrics of a finished trial (score, cost, cost to target, area over curve); infinity: censored."""
-
-
-def no_ends(record: TrialRecord) -> Mapping[str, float]:
-    """Return no final metrics."""
-    return {}
-
-
 def whole(folder: Path) -> str | None:
     """Return None: the folder is not known to be damaged."""
     return None
@@ -57,7 +48,8 @@ class StudyFacts:
     Attributes:
         study: name of the study.
         experiment: name of the MLflow experiment that groups studies.
-        ends: computes the final metrics of a finished trial.
+        ends: computes the final metrics of a finished trial (score, cost, cost to target, area over curve); infinity:
+            censored.
         front: numbers of the trials that have a point on the front.
         kept: names of each trial's points whose weights are kept, on any machine.
         checkpoints: folders of the kept weights on this machine, by trial number.
@@ -73,7 +65,7 @@ class StudyFacts:
 
     study: str
     experiment: str
-    ends: Ends = no_ends
+    ends: Callable[[TrialRecord], Mapping[str, float]] = lambda record: {}
     front: frozenset[int] = frozenset()
     kept: Mapping[int, Sequence[str]] = field(default_factory=dict)
     checkpoints: Mapping[int, Sequence[Path]] = field(default_factory=dict)

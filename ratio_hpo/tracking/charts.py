@@ -9,12 +9,9 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Sequence
-from typing import Any
 from urllib.parse import quote
 
-from ratio_hpo.core.plans import WINDOWS
-from ratio_hpo.tracking.base import safe_name
+from ratio_hpo.tracking.base import StudyFacts, safe_name
 from ratio_hpo.tracking.entries import KIND, STUDY
 
 TAG = "mlflow.sharedViewState."
@@ -34,94 +31,62 @@ def view_path(experiment_id: str, study: str) -> str:
     )
 
 
-def view_tag(
-    study: str, languages: Sequence[str], parameters: Sequence[str], measure: str = "F1", cost_unit: str = WINDOWS
-) -> tuple[str, str]:
-    """Return the key and the value of the experiment's tag that holds the view.
-
-    Args:
-        languages: target languages; each gets a chart of its score.
-        parameters: names of the parameters in the parallel coordinates.
-        measure: name of the score.
-        cost_unit: unit of costs.
-    """
-    state = _state(study, languages, parameters, measure, cost_unit)
-    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+def view_tag(facts: StudyFacts) -> tuple[str, str]:
+    """Return the key and the value of the experiment's tag that holds the view of a study."""
+    packed = base64.b64encode(zlib.compress(json.dumps(_state(facts)).encode())).decode()
     # the times are fixed, so that writing the view again changes nothing
-    content = {"name": f"{study}: speed against accuracy", "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"}
-    return TAG + view_id(study), json.dumps(content)
+    name = f"{facts.study}: speed against accuracy"
+    content = {"name": name, "createdAt": 0, "updatedAt": 0, "state": f"deflate;{packed}"}
+    return TAG + view_id(facts.study), json.dumps(content)
 
 
-def _state(
-    study: str, languages: Sequence[str], parameters: Sequence[str], measure: str, cost_unit: str
-) -> dict[str, Any]:
+_PAGE = """{
+    "runsHiddenMode": "SHOW_ALL", "runsPinned": [], "runsHidden": [], "runsVisibilityMap": {}, "runsExpanded": {},
+    "compareRunCharts": [], "compareRunSections": [], "isAccordionReordered": true, "viewMaximized": false,
+    "runListHidden": false, "useGroupedValuesInCharts": true, "hideEmptyCharts": true, "groupBy": null,
+    "groupsExpanded": {}, "autoRefreshEnabled": true,
+    "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""}
+}"""
+"""Settings of the page, as MLflow writes them."""
+
+_LINE = """{
+    "lineSmoothness": 0, "xAxisScaleType": "linear", "scaleType": "linear", "xAxisKey": "step",
+    "selectedXAxisMetricKey": "", "yAxisKey": "metric", "yAxisExpressions": [], "range": {}, "ignoreOutliers": false,
+    "useGlobalXaxisKey": true, "useGlobalLineSmoothing": true
+}"""
+"""Settings of a line chart, as MLflow writes them."""
+
+
+def _state(facts: StudyFacts) -> dict[str, object]:
+    study, parameters, measure = facts.study, facts.parameters, facts.measure
     ratio = ["ratio"] if "ratio" in parameters or "shares" in parameters else []
     axes = [*ratio, *(safe_name(name) for name in parameters if name not in ("ratio", "shares"))]
-    front: dict[str, Any] = {
-        "xaxis": {"key": "final/cost", "type": "METRIC"},
-        "yaxis": {"key": "final/score", "type": "METRIC"},
-    }
+    front = {key: {"key": f"final/{name}", "type": "METRIC"} for key, name in (("xaxis", "cost"), ("yaxis", "score"))}
+    parallel = {"selectedParams": axes, "selectedMetrics": ["final/score"], "showAllRuns": False}
     charts = [
-        _chart("front", "SCATTER", f"Speed against accuracy: cost in {cost_unit}, final {measure}", **front),
+        {**_chart("front", "SCATTER", f"Speed against accuracy: cost in {facts.cost_unit}, final {measure}"), **front},
         _line("curves", f"Mean {measure} over cost", "score/mean", "study"),
-        _chart(
-            "parallel", "PARALLEL", f"Ratio, learning rates, steps and {measure}",
-            selectedParams=axes, selectedMetrics=["final/score"], showAllRuns=False,
-        ),
-    ]  # fmt: skip
-    by_language = [
-        _line(safe_name(f"score-{name}"), f"{measure} {name}", safe_name(f"score/{name}"), "languages")
-        for name in languages
+        {**_chart("parallel", "PARALLEL", f"Ratio, learning rates, steps and {measure}"), **parallel},
     ]
     sections = [_section("study", f"{study}: speed against accuracy")]
-    if languages:
+    for name in facts.languages:
+        metric = safe_name(f"score/{name}")
+        charts.append(_line(safe_name(f"score-{name}"), f"{measure} {name}", metric, "languages"))
+    if facts.languages:
         sections.append(_section("languages", f"{measure} by language, over cost"))
+    columns = ["params.`ratio`", "metrics.`final/score`", "metrics.`final/cost`", "tags.`state`", "tags.`front`"]
     return {
         "searchFilter": f"tags.`{STUDY}` = '{study}' AND tags.`{KIND}` = 'trial'",
         "orderByKey": "metrics.`final/score`",
         "orderByAsc": False,
-        "selectedColumns": [
-            "params.`ratio`",
-            "metrics.`final/score`",
-            "metrics.`final/cost`",
-            "tags.`state`",
-            "tags.`front`",
-        ],
-        "runsHiddenMode": "SHOW_ALL",
-        "runsPinned": [],
-        "runsHidden": [],
-        "runsVisibilityMap": {},
-        "runsExpanded": {},
-        "compareRunCharts": [*charts, *by_language],
+        "selectedColumns": columns,
+        **json.loads(_PAGE),
+        "compareRunCharts": charts,
         "compareRunSections": sections,
-        "isAccordionReordered": True,
-        "viewMaximized": False,
-        "runListHidden": False,
-        "useGroupedValuesInCharts": True,
-        "hideEmptyCharts": True,
-        "groupBy": None,
-        "groupsExpanded": {},
-        "autoRefreshEnabled": True,
-        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
     }
 
 
-_LINE: dict[str, Any] = {
-    "lineSmoothness": 0,
-    "xAxisScaleType": "linear",
-    "scaleType": "linear",
-    "xAxisKey": "step",
-    "selectedXAxisMetricKey": "",
-    "yAxisKey": "metric",
-    "yAxisExpressions": [],
-    "range": {},
-    "ignoreOutliers": False,
-    "useGlobalXaxisKey": True,
-    "useGlobalLineSmoothing": True,
-}
-
-
-def _chart(name: str, kind: str, title: str, /, *, section: str = "study", **rest: Any) -> dict[str, Any]:
+def _chart(name: str, kind: str, title: str, section: str = "study") -> dict[str, object]:
     return {
         "uuid": f"ratio-hpo-{name}",
         "type": kind,
@@ -130,25 +95,14 @@ def _chart(name: str, kind: str, title: str, /, *, section: str = "study", **res
         "deleted": False,
         "isGenerated": False,
         "displayName": title,
-        **rest,
     }
 
 
-def _line(name: str, title: str, metric: str, section: str) -> dict[str, Any]:
-    return {
-        **_chart(name, "LINE", title, section=section),
-        "metricKey": metric,
-        "selectedMetricKeys": [metric],
-        **_LINE,
-    }
+def _line(name: str, title: str, metric: str, section: str) -> dict[str, object]:
+    chart = _chart(name, "LINE", title, section)
+    return {**chart, "metricKey": metric, "selectedMetricKeys": [metric], **json.loads(_LINE)}
 
 
-def _section(name: str, title: str) -> dict[str, Any]:
-    return {
-        "uuid": f"ratio-hpo-section-{name}",
-        "name": title,
-        "display": True,
-        "isReordered": True,
-        "deleted": False,
-        "isGenerated": False,
-    }
+def _section(name: str, title: str) -> dict[str, object]:
+    flags = {"display": True, "isReordered": True, "deleted": False, "isGenerated": False}
+    return {"uuid": f"ratio-hpo-section-{name}", "name": title, **flags}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from ratio_hpo.core.errors import printable
 from ratio_hpo.core.trial import Progress, TrialRecord
@@ -59,7 +58,7 @@ def _params(record: TrialRecord) -> Iterator[tuple[str, str]]:
             yield f"requested/{source}", _text(share)
     for k, (name, stage) in enumerate(plan.stages.items()):
         prefix = "" if k == 0 else f"{name}/"
-        yield f"{prefix}steps" if k else f"{name}/steps", _text(stage.steps)
+        yield f"{name}/steps", _text(stage.steps)
         for source, planned in stage.sources.items():
             yield f"{prefix}requested/{source}", _text(planned.requested)
             yield f"{prefix}realised/{source}", _text(planned.share_windows)
@@ -132,5 +131,5 @@ def end_metrics_of(facts: StudyFacts, record: TrialRecord) -> Mapping[str, float
     return {key: float(value) for key, value in facts.ends(record).items() if math.isfinite(value)}
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else printable(str(value))[:MAX_PARAM]

@@ -136,16 +136,16 @@ class MlflowTracker:
         self._client.log_batch(run, metrics=batches[-1], tags=[*tags, RunTag(WRITTEN, mark)])
 
     def write_checkpoints(self, facts: StudyFacts, record: TrialRecord) -> None:
-        wanted = set(facts.kept.get(record.number, ()))
+        kept = set(facts.kept.get(record.number, ()))
         local = {folder.name: folder for folder in facts.checkpoints.get(record.number, ())}
         run = self._run(facts, record)
         stored = set(filter(None, self._kept.get(run, "").split(",")))
-        if stored == stored & wanted and set(local) <= stored:
+        if stored == stored & kept and set(local) <= stored:
             return
         present = {Path(item.path).name for item in self._client.list_artifacts(run, CHECKPOINTS)}
         incomplete = {name for name in present & set(local) if not self._is_complete(run, local[name])}
-        if present - wanted:
-            self._delete_artifacts(run, [f"{CHECKPOINTS}/{name}" for name in present - wanted])
+        if present - kept:
+            self._delete_artifacts(run, [f"{CHECKPOINTS}/{name}" for name in present - kept])
         for name in sorted(set(local) - (present - incomplete)):
             file = facts.damaged(local[name])
             if file is not None:
@@ -153,7 +153,7 @@ class MlflowTracker:
                     f"{local[name] / file}: is damaged; delete the folder; the next search restores it if possible"
                 )
             self._client.log_artifacts(run, str(local[name]), f"{CHECKPOINTS}/{name}")
-        names = ",".join(sorted((present & wanted) | set(local)))
+        names = ",".join(sorted((present & kept) | set(local)))
         self._client.set_tag(run, KEPT, names)
         self._kept[run] = names
 
@@ -220,7 +220,7 @@ class MlflowTracker:
     def _show_view(self, facts: StudyFacts) -> None:
         if facts.study not in self._viewed:
             self._viewed.add(facts.study)
-            key, value = view_tag(facts.study, facts.languages, facts.parameters, facts.measure, facts.cost_unit)
+            key, value = view_tag(facts)
             self._client.set_experiment_tag(self.experiment_id, key, value)
 
     def _delete_artifacts(self, run: str, paths: list[str]) -> None:

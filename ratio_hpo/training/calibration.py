@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from ratio_hpo.data.mixing import MixtureStream
-from ratio_hpo.training.engine import Engine, EvalSet, StageMetrics, TrainingSource
-from ratio_hpo.training.evaluation import Evaluation
+from ratio_hpo.training.checkpoint import StageMetrics
+from ratio_hpo.training.engine import Engine
+from ratio_hpo.training.evaluation import Evaluation, TaskWindows
 from ratio_hpo.training.stage import Stage
 
 MAX_STEPS, MAX_SECONDS, MAX_WINDOWS = 20, 5.0, 32
@@ -30,9 +31,7 @@ class Calibration:
     steps: int
 
 
-def calibrate(
-    engine: Engine, stage: Stage, sources: Mapping[str, TrainingSource], evaluation: Evaluation
-) -> Calibration:
+def calibrate(engine: Engine, stage: Stage, sources: Mapping[str, TaskWindows], evaluation: Evaluation) -> Calibration:
     """Time up to 20 steps or 5 seconds of training, and the evaluation of up to 32 windows per target.
 
     The first step is a warm-up and counts only if it alone took 5 seconds.
@@ -49,9 +48,9 @@ def calibrate(
     total = 0.0
     for target in evaluation.targets:
         sets = evaluation.windows(target)
-        smallest = EvalSet(min(sets, key=len), target.task, target.head)
+        smallest = min(sets, key=lambda scored: len(scored.windows))
         chosen = [(smallest, index) for index in range(min(MAX_WINDOWS, len(smallest.windows)))]
-        total += _timed(partial(engine.forward, chosen)) / len(chosen) * sum(map(len, sets))
+        total += _timed(partial(engine.forward, chosen)) / len(chosen) * sum(len(scored.windows) for scored in sets)
     engine.reset()
     return Calibration(window=window, evaluation=total, steps=steps)
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
 from ratio_hpo.core.files import entries, is_disk_full, written_whole
+from ratio_hpo.training.device import Provenance
 
 if TYPE_CHECKING:
     import torch
@@ -33,9 +34,9 @@ SEAL = "seal"
 """Key of the checksum of the state."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Past:
-    """An evaluation in the state of a checkpoint."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """An evaluation of a stage: what was scored at a step, by label, the scores, and the measures of training."""
 
     step: int
     targets: list[str]
@@ -43,35 +44,76 @@ class _Past:
     measures: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """Required entries of the state of a stage, apart from format and seal."""
+@dataclass(slots=True)
+class StageMetrics:
+    """Running totals of a stage.
 
-    heads: list[str]
-    checksums: dict[str, str]
-    evaluation: str
-    evaluations: list[_Past]
-    provenance: Any
+    Attributes:
+        inexact: whether provenance differed somewhere, so that results may differ in the last bits.
+        seconds, tokens: training time and non-padding tokens so far.
+        loss, updates: sum and number of the losses since the last evaluation.
+        measures: measures at the last stop.
+        by_head: numerator and denominator of each head's training measures since the last evaluation, by key such as
+            `loss/<head>`.
+        evaluations: evaluations so far.
+    """
+
+    inexact: bool = False
+    seconds: float = 0.0
+    tokens: int = 0
+    loss: float = 0.0
+    updates: int = 0
+    measures: dict[str, float] = field(default_factory=dict)
+    by_head: dict[str, list[float]] = field(default_factory=dict)
+    evaluations: list[Evaluated] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageState:
+    """The JSON state of a stage's checkpoint, apart from its format and seal.
+
+    Attributes:
+        stage: name of the stage.
+        step: number of updates.
+        position: number of windows drawn.
+        schedule: name, steps and warm-up of the schedule.
+        rng: seed, and the rule of all random draws.
+        provenance: everything that may change the last bits of a result.
+        inexact, seconds, tokens, loss, updates, measures, by_head, evaluations: see `StageMetrics`.
+        evaluation: fingerprint of what the stage is scored on.
+        heads: names of the heads in the checkpoint.
+        checksums: checksum of each file, added when the checkpoint is written.
+    """
+
+    stage: str
+    step: int
+    position: int
+    schedule: dict[str, str | int]
+    rng: dict[str, str | int]
+    provenance: Provenance
+    inexact: bool
     seconds: float
     tokens: int
     loss: float
     updates: int
     measures: dict[str, float]
-    by_head: dict[str, tuple[float, int]]
-    inexact: bool
+    by_head: dict[str, list[float]]
+    evaluation: str
+    evaluations: list[Evaluated]
+    heads: list[str]
+    checksums: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> StageMetrics:
+        """The totals of the stage, to continue from."""
+        return StageMetrics(**{entry.name: getattr(self, entry.name) for entry in fields(StageMetrics)})
 
 
-_SHAPE = TypeAdapter(_Shape)
+_STATE = TypeAdapter(StageState)
 
 
-def save_checkpoint(
-    folder: Path,
-    model: SharedEncoder,
-    heads: Sequence[str],
-    optimizer: torch.optim.Optimizer,
-    state: dict[str, Any],
-) -> None:
-    """Write a complete checkpoint of some heads, replacing an existing one.
+def save_checkpoint(folder: Path, model: SharedEncoder, optimizer: torch.optim.Optimizer, state: StageState) -> None:
+    """Write a complete checkpoint of the heads of a state, replacing an existing one.
 
     Raises:
         StorageFullError: the disk is full; no partial checkpoint remains.
@@ -79,6 +121,7 @@ def save_checkpoint(
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    heads = state.heads
     try:
         with written_whole(folder, replace=True) as part:
             part.mkdir()
@@ -92,25 +135,26 @@ def save_checkpoint(
                 if len(heads) > 1:
                     (part / f"index-{head}.json").write_text(json.dumps(_index(files, head)))
             sums = {path.name: _checksum(path) for path in entries(part)}
-            (part / STATE).write_text(_sealed({"format": FORMAT, **state, "heads": list(heads), "checksums": sums}))
+            (part / STATE).write_text(_sealed(replace(state, checksums=sums)))
     except (OSError, RuntimeError, SafetensorError) as error:
         if is_disk_full(error):
             raise StorageFullError(f"{folder.parent}: the disk is full; free space, or lower `store_gb`") from error
         raise
 
 
-def update_state(folder: Path, changes: dict[str, Any]) -> None:
-    """Update entries of the JSON state of a checkpoint; tensors are not changed."""
-    state = {**read_state(folder), **changes}
+def update_state(folder: Path, state: StageState) -> None:
+    """Replace the JSON state of a checkpoint; tensors and their checksums are not changed."""
+    checksums = read_state(folder).checksums
     with written_whole(folder / STATE) as part:
-        part.write_text(_sealed(state))
+        part.write_text(_sealed(replace(state, checksums=checksums)))
 
 
-def read_state(folder: Path) -> dict[str, Any]:
+def read_state(folder: Path) -> StageState:
     """Read the JSON state of a checkpoint.
 
     Raises:
-        ResumeError: the state is absent, unreadable, damaged, or in a format of another version.
+        ResumeError: the state is absent, unreadable, damaged, or in a format of another version; or an entry is missing
+            or malformed despite a valid checksum.
     """
     try:
         state = json.loads((folder / STATE).read_text())
@@ -122,21 +166,10 @@ def read_state(folder: Path) -> dict[str, Any]:
         raise ResumeError(f"{folder}: was written in format {state.get('format')}, not {FORMAT}; delete the folder")
     if state.pop(SEAL, None) != _seal(state):
         raise ResumeError(f"{folder}: {STATE} is damaged (checksum differs); delete the folder")
-    return state
-
-
-def read_stage_state(folder: Path) -> dict[str, Any]:
-    """Read the JSON state of a stage's checkpoint, and check that it holds everything needed to continue the stage.
-
-    Raises:
-        ResumeError: as `read_state`; or an entry is missing or malformed despite a valid checksum.
-    """
-    state = read_state(folder)
     try:
-        _SHAPE.validate_python(state)
+        return _STATE.validate_python(state)
     except ValidationError as error:
         raise ResumeError(f"{folder}: {STATE} has missing or malformed entries; delete the folder") from error
-    return state
 
 
 def load_checkpoint(folder: Path, model: SharedEncoder, optimizer: torch.optim.Optimizer | None) -> None:
@@ -153,26 +186,25 @@ def load_checkpoint(folder: Path, model: SharedEncoder, optimizer: torch.optim.O
     from safetensors.torch import load_file
 
     state = read_state(folder)
-    for name, expected in state["checksums"].items():
+    for name, expected in state.checksums.items():
         if not (folder / name).is_file() or _checksum(folder / name) != expected:
             raise ResumeError(f"{folder / name}: is missing or damaged (checksum differs); delete the folder")
-    heads = state["heads"]
+    heads = state.heads
     model.put(heads, {name: load_file(str(folder / f"{name}.safetensors")) for name in model.layout(heads)})
     if optimizer is None:
         return
     tensors = load_file(str(folder / OPTIMIZER))
     for name, parameter in model.names(heads).items():
-        saved = {
-            key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors
-        }
-        if saved:
-            moments = {key: value.to(parameter.device) for key, value in saved.items() if key != "step"}
+        keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}.{name}" in tensors]
+        if keys:
             fused = any(group.get("fused") for group in optimizer.param_groups)
-            step = saved["step"].to(parameter.device) if fused else saved["step"]
-            optimizer.state[parameter] = {"step": step, **moments}
+            optimizer.state[parameter] = {
+                key: tensors[f"{key}.{name}"].to("cpu" if key == "step" and not fused else parameter.device)
+                for key in keys
+            }
 
 
-def _index(files: Mapping[str, Mapping[str, torch.Tensor]], head: str) -> dict[str, Any]:
+def _index(files: Mapping[str, Mapping[str, torch.Tensor]], head: str) -> dict[str, object]:
     """Return transformers' index of a sharded model, which maps each tensor to its file."""
     parts = {name: f"{name}.safetensors" for name in ("encoder", f"head-{head}")}
     size = sum(tensor.numel() * tensor.element_size() for name in parts for tensor in files[name].values())
@@ -182,13 +214,14 @@ def _index(files: Mapping[str, Mapping[str, torch.Tensor]], head: str) -> dict[s
     }
 
 
-def _sealed(state: dict[str, Any]) -> str:
+def _sealed(state: StageState) -> str:
     """Return the JSON of a state with a checksum, since stored scores are read from it without recomputation."""
-    return json.dumps({**state, SEAL: _seal(state)})
+    content = {"format": FORMAT, **asdict(state)}
+    return json.dumps({**content, SEAL: _seal(content)})
 
 
-def _seal(state: dict[str, Any]) -> str:
-    text = json.dumps(json.loads(json.dumps(state)), sort_keys=True)  # normalise to the form that is read back
+def _seal(content: dict[str, object]) -> str:
+    text = json.dumps(json.loads(json.dumps(content)), sort_keys=True)  # normalise to the form that is read back
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

@@ -6,7 +6,7 @@ import platform
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -35,7 +35,11 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def provenance(device: torch.device) -> dict[str, Any]:
+Provenance = dict[str, str | int | dict[str, str | bool | list[bool]] | None]
+"""Device, versions and switches by name; see `provenance`."""
+
+
+def provenance(device: torch.device) -> Provenance:
     """Return the device, its model, threads, and the versions and switches of the numerical libraries.
 
     With equal provenance, a resumed stage equals an uninterrupted one bit for bit.

@@ -8,64 +8,24 @@ gradient is the same up to rounding.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 
 from ratio_hpo.core.errors import BatchTooLarge, Diverged
 from ratio_hpo.core.fingerprint import integer_hash
 from ratio_hpo.data.mixing import MixtureStream
 from ratio_hpo.data.tasks import Batch, Drawn, Head, Task, Vocabulary
-from ratio_hpo.data.windows import WindowSet
 from ratio_hpo.training.base_model import Base
-from ratio_hpo.training.device import default_device, provenance, resolve_eval_batch, resolve_precision
+from ratio_hpo.training.checkpoint import StageMetrics
+from ratio_hpo.training.device import Provenance, default_device, provenance, resolve_eval_batch, resolve_precision
+from ratio_hpo.training.evaluation import TaskWindows
 from ratio_hpo.training.heads import SharedEncoder, load_heads
 from ratio_hpo.training.spec import EngineSpec
 from ratio_hpo.training.stage import Stage, factor
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSource:
-    """A training source of the engine: windows with their task and head."""
-
-    windows: WindowSet
-    task: Task
-    head: str
-
-
-@dataclass(frozen=True, slots=True)
-class EvalSet:
-    """A window set to score; a task without a head is scored on the encoder."""
-
-    windows: WindowSet
-    task: Task
-    head: str | None
-
-
-@dataclass(slots=True)
-class StageMetrics:
-    """Running totals of a stage.
-
-    Attributes:
-        seconds, tokens: training time and non-padding tokens so far.
-        loss, updates: sum and number of the losses since the last evaluation.
-        by_head: numerator and denominator of each head's training measures since then, by key such as `loss/<head>`.
-        measures: measures at the last stop.
-        evaluations: evaluations so far, as the state of a checkpoint holds them.
-        inexact: whether provenance differed somewhere, so that results may differ in the last bits.
-    """
-
-    seconds: float = 0.0
-    tokens: int = 0
-    loss: float = 0.0
-    updates: int = 0
-    by_head: dict[str, list[float]] = field(default_factory=dict)
-    measures: dict[str, float] = field(default_factory=dict)
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-    inexact: bool = False
 
 
 class Engine:
@@ -135,11 +95,11 @@ class Engine:
             for name, tensor in self.model.tensors().items():
                 tensor.copy_(weights[name])
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> Provenance:
         """Return everything that may change the last bits of a result."""
         return {**provenance(self.accelerator.device), "micro_batch": self.micro_batch}
 
-    def infer(self, sets: Sequence[EvalSet]) -> list[dict[int, Any]]:
+    def infer(self, sets: Sequence[TaskWindows]) -> list[dict[int, Any]]:
         """Return the reduced outputs of each set by window index; batches hold windows of similar length."""
         self.model.eval()
         results: list[dict[int, Any]] = [{} for _ in sets]
@@ -161,7 +121,7 @@ class Engine:
                 begin += len(chosen)
         return results
 
-    def forward(self, chosen: list[tuple[EvalSet, int]]) -> dict[str, Any]:
+    def forward(self, chosen: list[tuple[TaskWindows, int]]) -> dict[str, NDArray[Any]]:
         """Return the reduced outputs of windows of one task and head."""
         task, head = chosen[0][0].task, chosen[0][0].head
         batch = self._batch(task, [Drawn(eval_set.windows, index) for eval_set, index in chosen])
@@ -175,7 +135,7 @@ class Engine:
         stage: Stage,
         step: int,
         stream: MixtureStream,
-        sources: Mapping[str, TrainingSource],
+        sources: Mapping[str, TaskWindows],
         optimizer: torch.optim.Optimizer,
         tally: StageMetrics,
     ) -> float:
@@ -215,12 +175,12 @@ class Engine:
         tally.tokens += sum(drawn.windows.length(drawn.index) for _, drawn in batch)
         return float(loss)
 
-    def _micro_batches(self, batch: list[tuple[TrainingSource, Drawn]]) -> list[list[tuple[TrainingSource, Drawn]]]:
+    def _micro_batches(self, batch: list[tuple[TaskWindows, Drawn]]) -> list[list[tuple[TaskWindows, Drawn]]]:
         """Split a batch into parts of one head and task each, with windows of similar length."""
         size = min(self.micro_batch or len(batch), len(batch))
-        groups: dict[tuple[str, str], list[tuple[TrainingSource, Drawn]]] = {}
+        groups: dict[tuple[str, str], list[tuple[TaskWindows, Drawn]]] = {}
         for source, drawn in batch:
-            groups.setdefault((source.head, source.task.name), []).append((source, drawn))
+            groups.setdefault((source.head or "", source.task.name), []).append((source, drawn))
         parts = []
         for _, group in sorted(groups.items()):
             part_size = len(group) if group[0][0].task.in_batch else size
@@ -230,8 +190,8 @@ class Engine:
         return parts
 
     def _backward(
-        self, chosen: list[tuple[TrainingSource, Drawn]], batch_size: int
-    ) -> tuple[str, dict[str, tuple[float, float]]]:
+        self, chosen: list[tuple[TaskWindows, Drawn]], batch_size: int
+    ) -> tuple[str | None, dict[str, tuple[float, float]]]:
         """Add the gradient of a micro-batch, scaled to the whole batch; return its head, and the numerator and
         denominator of its loss and of other measures of its task."""
         task, head = chosen[0][0].task, chosen[0][0].head
@@ -275,7 +235,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return is_typed or "can't allocate memory" in str(error)  # from torch's host allocator
 
 
-def _grouped(sets: Sequence[EvalSet]) -> list[list[int]]:
+def _grouped(sets: Sequence[TaskWindows]) -> list[list[int]]:
     """Return the indices of the sets of each task and head, which may share batches."""
     groups: dict[tuple[int, str | None], list[int]] = {}
     for k, eval_set in enumerate(sets):

@@ -9,8 +9,8 @@ measure. It exists only if every target has been scored. `xtreme/mean` is XTREME
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ratio_hpo.core.fingerprint import fingerprint
@@ -18,75 +18,34 @@ from ratio_hpo.core.measures import PRIMARY_SCORE, TEST, VALIDATION
 from ratio_hpo.data.tasks import Scores, Task
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.metrics.convergence import ratio, standard_error
-from ratio_hpo.training.engine import EvalSet
-from ratio_hpo.training.items import TargetScores
+from ratio_hpo.training.spec import Target
 
 PREFIXES = {VALIDATION: "", TEST: "test/"}
 """Prefix of score keys by split: `f1/sw` is measured on `validation`, `test/f1/sw` on `test`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """An evaluation target: a task in some languages.
+@dataclass(frozen=True, slots=True)
+class TaskWindows:
+    """A window set to train on or to score, with its task and head; without a head, it is scored on the encoder."""
 
-    Attributes:
-        name: name of the target.
-        task: task of the target.
-        head: name of the head to score with; None: a layer of the encoder.
-        primary: primary measure, whose mean is the target's score.
-        languages: languages that the mean is taken over.
-        folders: window set of each (language, split); a retrieval task has one set for all, under ("", "").
-        settings: other settings that affect scores, for the fingerprint.
-        weight: weight in the primary score.
-        stage: target stage at whose rungs it is scored, in addition to the rungs of the intermediate stage if that
-            trains its head; None: only the rungs of the intermediate stage.
-        at_rungs: for a target without a stage, whether it is scored at every rung or only at the end of the stage.
-        last: extra or replacement splits scored at the final step, such as `test` in a confirmation.
-        is_last: whether `folders` already holds the splits of `last`.
-    """
-
-    name: str
+    windows: WindowSet
     task: Task
     head: str | None
-    primary: str
-    languages: tuple[str, ...]
-    folders: Mapping[tuple[str, str], str]
-    settings: Any
-    weight: float = 1.0
-    stage: str | None = None
-    at_rungs: bool = True
-    last: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    is_last: bool = False
-
-    def at_last(self) -> Target:
-        """Return the target as it is scored at the final step."""
-        return replace(self, folders={**self.folders, **self.last}, last={}, is_last=True) if self.last else self
-
-    @property
-    def labels(self) -> set[str]:
-        """Labels of its splits in the list of what was scored at a step."""
-        last = "+last" if self.is_last else ""
-        return {f"{self.name}/{split}" if split else f"{self.name}{last}" for _, split in self.folders}
-
-    def has(self, split: str) -> bool:
-        """Return whether the target is scored on a split."""
-        splits = {split for _, split in self.folders}
-        return split in splits or ("" in splits and (split != TEST or self.is_last))
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Result of an evaluation: scores by key, item scores, and the number of scored windows."""
+    """Result of an evaluation: scores by key, item scores by target, and the number of scored windows."""
 
     scores: dict[str, float]
-    items: list[TargetScores]
+    items: Mapping[str, Sequence[Scores]]
     windows: int
 
 
 class Infers(Protocol):
     """A model that returns reduced outputs of windows: the engine or a fake."""
 
-    def infer(self, sets: Sequence[EvalSet]) -> list[dict[int, Any]]: ...
+    def infer(self, sets: Sequence[TaskWindows]) -> list[dict[int, Any]]: ...
 
 
 @dataclass
@@ -99,17 +58,27 @@ class Evaluation:
 
     targets: Sequence[Target]
     _opened: dict[str, WindowSet] = field(default_factory=dict)
+    _tasks: dict[str, Task] = field(default_factory=dict)
 
-    def windows(self, target: Target) -> list[WindowSet]:
+    def windows(self, target: Target) -> list[TaskWindows]:
         """Return the window sets of a target."""
-        return [self._open(folder) for folder in target.folders.values()]
+        if target.name not in self._tasks:
+            self._tasks[target.name] = target.task.make(target.metric)
+        task = self._tasks[target.name]
+        return [TaskWindows(self.open(folder), task, target.head) for folder in target.folders.values()]
+
+    def open(self, folder: str) -> WindowSet:
+        """Return a window set, which is opened once."""
+        if folder not in self._opened:
+            self._opened[folder] = open_windows(folder)
+        return self._opened[folder]
 
     def fingerprint(self, targets: Sequence[Target]) -> str:
         """Return a fingerprint of the data and settings that some targets are scored on."""
         return fingerprint(
             [
-                [t.name, t.head, t.primary, list(t.languages), [[*key, self._open(f).folder.rpartition("/")[2]]
-                 for key, f in t.folders.items()], t.settings]
+                [t.name, t.head, t.primary, list(t.languages), [[*key, self.open(f).folder.rpartition("/")[2]]
+                 for key, f in t.folders.items()], [t.task.settings.model_dump(), t.metric]]
                 for t in targets
             ]
         )  # fmt: skip
@@ -138,41 +107,37 @@ class Evaluation:
 
     def score(self, engine: Infers, targets: Sequence[Target]) -> Scored:
         """Score a model: measures by language, their means, and each target's mean, with each split's prefix."""
-        sets = [
-            (target, key, EvalSet(self._open(folder), target.task, target.head))
-            for target in targets
-            for key, folder in target.folders.items()
-        ]
-        outputs = engine.infer([eval_set for _, _, eval_set in sets])
-        items: list[TargetScores] = []
-        for (target, (language, split), eval_set), raw in zip(sets, outputs, strict=True):
-            items += [TargetScores(target.name, s) for s in target.task.score(eval_set.windows, raw, language, split)]
+        sets = [(target, key, windows) for target in targets
+                for key, windows in zip(target.folders, self.windows(target), strict=True)]  # fmt: skip
+        outputs = engine.infer([windows for _, _, windows in sets])
+        items: dict[str, list[Scores]] = {target.name: [] for target in targets}
+        for (target, (language, split), scored), raw in zip(sets, outputs, strict=True):
+            items[target.name] += scored.task.score(scored.windows, raw, language, split)
         scores: dict[str, float] = {}
         for target in targets:
-            scores |= self._of_target(target, [part.scores for part in items if part.target == target.name])
-        return Scored(scores, items, sum(len(eval_set.windows) for _, _, eval_set in sets))
+            scores |= self._of_target(target, items[target.name])
+        return Scored(scores, items, sum(len(scored.windows) for _, _, scored in sets))
 
     def with_primary_score(self, scores: Mapping[str, float]) -> dict[str, float]:
         """Return scores with the primary score added, if every target has been scored."""
         extended = dict(scores)
         if len(self.targets) == 1:
-            [target] = self.targets
             for prefix in PREFIXES.values():
                 if f"{prefix}score/mean" in scores:
-                    extended[f"{prefix}xtreme/mean"] = self._as_xtreme(scores, prefix, target)
+                    extended[f"{prefix}xtreme/mean"] = self._as_xtreme(scores, prefix, self.targets[0])
             return extended
         weight = sum(target.weight for target in self.targets)
         for prefix in PREFIXES.values():
-            means = [scores.get(f"{prefix}{target.name}/mean") for target in self.targets]
-            if any(mean is None for mean in means):
+            if any(f"{prefix}{target.name}/mean" not in scores for target in self.targets):
                 continue
-            pairs = [(t.weight, mean) for t, mean in zip(self.targets, means, strict=True) if mean is not None]
-            extended[f"{prefix}score/mean"] = sum(w * mean for w, mean in pairs) / weight
-            by_language = {lang: self._of_language(scores, prefix, lang) for lang in self._languages()}
+            weighted = [target.weight * scores[f"{prefix}{target.name}/mean"] for target in self.targets]
+            extended[f"{prefix}score/mean"] = sum(weighted) / weight
+            languages = dict.fromkeys(language for target in self.targets for language in target.languages)
+            by_language = {language: self._of_language(scores, prefix, language) for language in languages}
             extended |= {f"{prefix}score/{language}": value for language, value in by_language.items()}
             extended[f"{prefix}score/worst"] = min(by_language.values())
             tasks = [self._as_xtreme(scores, prefix, target) for target in self.targets]
-            extended[f"{prefix}xtreme/mean"] = sum(tasks) / len(tasks)
+            extended[f"{prefix}xtreme/mean"] = _mean(tasks)
         if PRIMARY_SCORE in extended:
             errors = [(t.weight / weight) * scores.get(f"{t.name}/score_error", 0.0) for t in self.targets]
             extended["score_error"] = math.sqrt(sum(error**2 for error in errors))
@@ -189,8 +154,12 @@ class Evaluation:
                 selected[key] = value
         return selected
 
+    def _name(self, target: Target) -> str:
+        """Return the prefix of a target's score keys."""
+        return "" if len(self.targets) == 1 else f"{target.name}/"
+
     def _of_target(self, target: Target, parts: Sequence[Scores]) -> dict[str, float]:
-        name = "" if len(self.targets) == 1 else f"{target.name}/"
+        name = self._name(target)
         scores: dict[str, float] = {}
         for split in sorted({part.split for part in parts}):
             prefix = PREFIXES[split]
@@ -198,48 +167,39 @@ class Evaluation:
             chosen = [by_language[language] for language in target.languages]
             for measure in chosen[0].measures:
                 values = {part.language: ratio(part.measures[measure]) for part in chosen}
-                scores |= {f"{prefix}{name}{measure}/{language}": value for language, value in values.items()}
-                scores[f"{prefix}{name}{measure}/mean"] = sum(values.values()) / len(values)
-                scores[f"{prefix}{name}{measure}/worst"] = min(values.values())
+                scores |= _with_mean(f"{prefix}{name}{measure}", values)
                 if measure != target.primary:
                     continue
-                mean = sum(values.values()) / len(values)
                 if name:
-                    scores[f"{prefix}{name}mean"] = mean
+                    scores[f"{prefix}{name}mean"] = _mean(values.values())
                 else:
-                    scores |= {f"{prefix}score/{language}": value for language, value in values.items()}
-                    scores |= {f"{prefix}score/mean": mean, f"{prefix}score/worst": min(values.values())}
+                    scores |= _with_mean(f"{prefix}score", values)
                 if split == VALIDATION:
-                    sums = [part.measures[measure] for part in chosen]
-                    scores[f"{name}score_error"] = standard_error(sums)
-                    scores |= {
-                        f"{name}score_error/{part.language}": standard_error([part.measures[measure]])
-                        for part in chosen
-                    }
+                    sums = {part.language: part.measures[measure] for part in chosen}
+                    scores[f"{name}score_error"] = standard_error(list(sums.values()))
+                    for language, of_language in sums.items():
+                        scores[f"{name}score_error/{language}"] = standard_error([of_language])
         return scores
 
     def _as_xtreme(self, scores: Mapping[str, float], prefix: str, target: Target) -> float:
         """Return a target's score in XTREME's average over tasks: for question answering, the mean of F1 and EM."""
-        measures = ("f1", "em") if target.task.name == "qa" else (target.primary,)
-        name = "" if len(self.targets) == 1 else f"{target.name}/"
-        return sum(scores[f"{prefix}{name}{measure}/mean"] for measure in measures) / len(measures)
-
-    def _languages(self) -> list[str]:
-        return list(dict.fromkeys(language for target in self.targets for language in target.languages))
+        measures = ("f1", "em") if target.task.task == "qa" else (target.primary,)
+        return _mean([scores[f"{prefix}{self._name(target)}{measure}/mean"] for measure in measures])
 
     def _of_language(self, scores: Mapping[str, float], prefix: str, language: str) -> float:
         """Return the mean of the primary measures of the targets that include a language."""
-        values = [
-            scores[f"{prefix}{target.name}/{target.primary}/{language}"]
-            for target in self.targets
-            if language in target.languages
-        ]
-        return sum(values) / len(values)
+        targets = [target for target in self.targets if language in target.languages]
+        return _mean([scores[f"{prefix}{target.name}/{target.primary}/{language}"] for target in targets])
 
-    def _open(self, folder: str) -> WindowSet:
-        if folder not in self._opened:
-            self._opened[folder] = open_windows(folder)
-        return self._opened[folder]
+
+def _mean(values: Collection[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _with_mean(key: str, values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values of a measure by score key, with their mean and the worst one."""
+    scores = {f"{key}/{language}": value for language, value in values.items()}
+    return {**scores, f"{key}/mean": _mean(values.values()), f"{key}/worst": min(values.values())}
 
 
 def _split_of(key: str) -> tuple[str, str]:

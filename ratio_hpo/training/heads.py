@@ -92,18 +92,17 @@ def load_heads(base: Base, heads: Sequence[Head], seed: int) -> SharedEncoder:
         ResumeError: the files of the base no longer match its identity.
     """
     models = {
-        head.name: load_model(base, head.auto_class, integer_hash("head", seed, head.name), _num_labels(head))
+        head.name: load_model(base, head.auto_class, integer_hash("head", seed, head.name), len(head.labels) or None)
         for head in heads
     }
-    encoders = {
-        head.name for head in heads if head.auto_class == ENCODER
-    }  # these heads use token outputs, not the pooler
+    # these heads use token outputs, not the pooler
+    encoders = {head.name for head in heads if head.auto_class == ENCODER}
     own = {
         name: frozenset(key for key in model.state_dict() if not (name in encoders and key.startswith("pooler.")))
         for name, model in models.items()
     }
     encoder = next(iter(models.values())).base_model if models else load_model(base, ENCODER, seed)
-    if len(models) > 1 and any(_has_pooler(model.base_model) for model in models.values()):
+    if len(models) > 1 and any(getattr(model.base_model, "pooler", None) is not None for model in models.values()):
         encoder = load_model(base, ENCODER, integer_hash("pooler", seed))
     for head in heads:
         model = models[head.name]
@@ -124,11 +123,3 @@ def _read_first_token(model: Any) -> None:
     for module in model.modules():
         if getattr(module, "summary_type", None) == "last":
             module.summary_type = model.config.summary_type = "first"
-
-
-def _num_labels(head: Head) -> int | None:
-    return len(head.labels) or None
-
-
-def _has_pooler(encoder: Any) -> bool:
-    return getattr(encoder, "pooler", None) is not None

@@ -7,10 +7,8 @@ is the ratio of the sums of numerators and denominators.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -38,14 +36,6 @@ SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TargetScores:
-    """Scores of a target's items in one language and split."""
-
-    target: str
-    scores: Scores
-
-
 class ItemStore:
     """A store of item scores by name.
 
@@ -59,8 +49,8 @@ class ItemStore:
     def __init__(self, root: Path, remote_store: RemoteStore | None = None) -> None:
         self.root, self._remote_store = root, remote_store
 
-    def write(self, name: str, parts: Sequence[TargetScores]) -> None:
-        """Store the items of an evaluation; do nothing if the name already exists.
+    def write(self, name: str, items: Mapping[str, Sequence[Scores]]) -> None:
+        """Store the items of an evaluation by target; do nothing if the name already exists.
 
         Raises:
             OSError: the file cannot be written.
@@ -69,18 +59,14 @@ class ItemStore:
         path = self._path(name)
         if path.is_file():
             return
-        columns: dict[str, list[Any]] = {field.name: [] for field in SCHEMA}
-        for part in parts:
-            scores, number = part.scores, len(part.scores.ids)
-            for measure, (numerators, denominators) in scores.measures.items():
-                columns["target"] += [part.target] * number
-                columns["language"] += [scores.language] * number
-                columns["split"] += [scores.split] * number
-                columns["id"] += scores.ids
-                columns["group"] += scores.groups
-                columns["measure"] += [measure] * number
-                columns["numerator"] += numerators.tolist()
-                columns["denominator"] += denominators.tolist()
+        rows = [
+            (target, scores.language, scores.split, item, group, measure, float(numerator), float(denominator))
+            for target, parts in items.items()
+            for scores in parts
+            for measure, sums in scores.measures.items()
+            for item, group, numerator, denominator in zip(scores.ids, scores.groups, *sums, strict=True)
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in SCHEMA]
         with written_whole(path) as part_file:
             table = pa.table(columns, schema=SCHEMA)
             pq.write_table(table, part_file, compression="zstd", write_page_checksum=True)

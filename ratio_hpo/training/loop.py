@@ -7,11 +7,10 @@ depend on what was stored before.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,11 +19,18 @@ from ratio_hpo.core.files import unless_disk_is_full
 from ratio_hpo.core.measures import NOTHING, PaidCost
 from ratio_hpo.core.trial import UNSTORED
 from ratio_hpo.data.mixing import MixtureStream
-from ratio_hpo.training.checkpoint import STATE, load_checkpoint, save_checkpoint, update_state
-from ratio_hpo.training.engine import Engine, StageMetrics, TrainingSource
-from ratio_hpo.training.evaluation import Evaluation, Target
+from ratio_hpo.training.checkpoint import (
+    STATE,
+    StageMetrics,
+    StageState,
+    load_checkpoint,
+    save_checkpoint,
+    update_state,
+)
+from ratio_hpo.training.engine import Engine
+from ratio_hpo.training.evaluation import Evaluation, TaskWindows
 from ratio_hpo.training.items import ItemStore
-from ratio_hpo.training.scores import PlaceScores, StageScores, past_at, with_scores
+from ratio_hpo.training.scores import StageScores, is_scored, with_scores
 from ratio_hpo.training.stage import Stage, factor
 from ratio_hpo.training.store import StageStore, fits
 
@@ -52,31 +58,29 @@ class StagePoint:
     spent_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """Stores of stage results: weights, which may be evicted, and item scores, which are kept."""
-
-    stages: StageStore
-    items: ItemStore
-
-
 class StageLoop:
     """Runs stages on an engine.
 
     Args:
         engine: engine that holds the model.
-        stores: stores of weights and item scores.
+        store: store of weights, which may be evicted.
+        items: store of item scores, which are kept.
         evaluation: targets that stages are scored on.
+
+    Attributes:
+        scores: scores of the engine's model.
     """
 
-    def __init__(self, engine: Engine, stores: Stores, evaluation: Evaluation) -> None:
-        self._engine, self._store = engine, stores.stages
-        self._scores = StageScores(engine, evaluation, stores.items)
+    scores: StageScores
+
+    def __init__(self, engine: Engine, store: StageStore, items: ItemStore, evaluation: Evaluation) -> None:
+        self._engine, self._store = engine, store
+        self.scores = StageScores(engine, evaluation, items)
 
     def run(
         self,
         stage: Stage,
-        sources: Mapping[str, TrainingSource],
+        sources: Mapping[str, TaskWindows],
         *,
         final: bool,
         inexact: bool = False,
@@ -97,12 +101,13 @@ class StageLoop:
             Diverged: a loss is not finite.
         """
         optimizer, store = self._engine.optimizer(stage), self._store
-        tally, last = StageMetrics(inexact=inexact), stage.steps if until is None else until
+        last = stage.steps if until is None else until
         with store.using(stage):
-            step = self._load_prefix(stage, optimizer, tally, last)
-            scored = self._scores.steps(stage, final=final)
+            step, tally = self._load_prefix(stage, optimizer, last)
+            tally.inexact |= inexact
+            scored = self.scores.steps(stage, final=final)
             spent = NOTHING
-            if step in scored and past_at(tally.evaluations, step, scored[step]) is None:
+            if step in scored and not is_scored(tally.evaluations, step, scored[step]):
                 spent += self._evaluate(stage, step, tally)  # stored by a stage that was not scored at this step
                 with unless_disk_is_full():  # if the disk is full, it is scored again next time
                     update_state(store.folder(stage.name_at(step)), self._state(stage, step, tally))
@@ -111,7 +116,8 @@ class StageLoop:
                 if since < point.step <= last:
                     yield replace(point, spent=spent) if point.step == step else point
             if step == stage.steps and step not in scored and step > since:  # the caller needs the stage's totals
-                yield self._unscored(stage, step, tally)
+                measures = {**tally.measures, "inexact": float(tally.inexact)}
+                yield StagePoint(step=step, scores={}, measures=measures, weights=stage.name_at(step), items=None)
             first_tokens = tally.tokens
             for stop in [stop for stop in stage.stops() if step < stop <= last]:
                 spent += self._advance(stage, step, stop, sources, optimizer, tally)
@@ -120,35 +126,25 @@ class StageLoop:
                     spent += self._evaluate(stage, stop, tally)
                 folder = store.folder(stage.name_at(stop))
                 present = store.state(folder)
-                if present is None or not fits(present, scored, stop + 1, self._scores.fingerprint(stage)):
-                    self._save(folder, stage, optimizer, self._state(stage, stop, tally))
-                stored, due = (folder / STATE).is_file(), self._scores.due(stage, stop)
+                if present is None or not fits(present, scored, stop + 1, self.scores.fingerprint(stage)):
+                    self._save(folder, optimizer, self._state(stage, stop, tally))
+                stored, due = (folder / STATE).is_file(), self.scores.due(stage, stop)
                 yield StagePoint(
                     step=stop,
-                    scores=tally.evaluations[-1]["scores"] if stop in scored else {},
+                    scores=tally.evaluations[-1].scores if stop in scored else {},
                     measures=tally.measures if stored else {**tally.measures, UNSTORED: 1.0},
                     weights=stage.name_at(stop) if stored else None,
-                    items=self._scores.kept(stage.name_at(stop), due) if stop in scored else None,
+                    items=self.scores.stored_items(stage.name_at(stop), due) if stop in scored else None,
                     spent=spent,
                     spent_tokens=tally.tokens - first_tokens,
                 )
-
-    def score_here(self, name: str, targets: Sequence[Target]) -> PlaceScores:
-        """Score the current weights on some targets.
-
-        Args:
-            name: name under which the item scores are stored.
-            targets: targets to score.
-        """
-        scores, spent = self._scores.score(name, targets)
-        return PlaceScores(scores, self._scores.kept(name, targets), spent)
 
     def _advance(
         self,
         stage: Stage,
         start: int,
         stop: int,
-        sources: Mapping[str, TrainingSource],
+        sources: Mapping[str, TaskWindows],
         optimizer: torch.optim.Optimizer,
         tally: StageMetrics,
     ) -> PaidCost:
@@ -172,80 +168,65 @@ class StageLoop:
             tally.measures |= {name: total / number for name, (total, number) in tally.by_head.items() if number}
         return PaidCost(windows, seconds)
 
-    def _load_prefix(self, stage: Stage, optimizer: torch.optim.Optimizer, tally: StageMetrics, last: int) -> int:
-        """Load the longest intact prefix of at most `last` steps and return its number of steps."""
-        store, due = self._store, self._scores.steps(stage, final=True)
-        while (prefix := store.longest_prefix(stage, self._scores.fingerprint(stage), due, last)) is not None:
-            step, state = prefix
-            folder = store.folder(stage.name_at(step))
+    def _load_prefix(self, stage: Stage, optimizer: torch.optim.Optimizer, last: int) -> tuple[int, StageMetrics]:
+        """Load the longest intact prefix of at most `last` steps, and return its number of steps and its totals."""
+        store, due = self._store, self.scores.steps(stage, final=True)
+        while (state := store.longest_prefix(stage, self.scores.fingerprint(stage), due, last)) is not None:
+            folder = store.folder(stage.name_at(state.step))
             try:
                 load_checkpoint(folder, self._engine.model, optimizer)
             except ResumeError:
                 store.discard(folder)
                 continue
             store.touch(folder)
-            tally.seconds, tally.tokens = state["seconds"], state["tokens"]
-            tally.loss, tally.updates, tally.measures = state["loss"], state["updates"], dict(state["measures"])
-            tally.by_head = {head: list(total) for head, total in state["by_head"].items()}
-            tally.evaluations = list(state["evaluations"])
-            tally.inexact |= state["inexact"] or state["provenance"] != self._engine.provenance()
-            return step
-        return 0
+            tally = state.metrics
+            tally.inexact |= state.provenance != self._engine.provenance()
+            return state.step, tally
+        return 0, StageMetrics()
 
     def _evaluate(self, stage: Stage, step: int, tally: StageMetrics) -> PaidCost:
         """Score the current model, store the item scores and return the cost."""
-        targets = self._scores.due(stage, step)
-        scores, spent = self._scores.score(stage.name_at(step), targets)
-        tally.evaluations = with_scores(tally.evaluations, step, targets, scores, tally.measures)
+        targets = self.scores.due(stage, step)
+        result = self.scores.score(stage.name_at(step), targets)
+        tally.evaluations = with_scores(tally.evaluations, step, targets, result.scores, tally.measures)
         tally.loss, tally.updates, tally.by_head = 0.0, 0, {}
-        return spent
+        return result.spent
 
-    def _save(self, folder: Path, stage: Stage, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    def _save(self, folder: Path, optimizer: torch.optim.Optimizer, state: StageState) -> None:
         """Store a checkpoint. On a full disk, evict older ones, or skip storing; training continues in either case."""
         store = self._store
         try:
-            save_checkpoint(folder, self._engine.model, stage.trained, optimizer, state)
+            save_checkpoint(folder, self._engine.model, optimizer, state)
         except StorageFullError:
             num_bytes = 3 * 4 * self._engine.num_parameters  # float32 weights and AdamW's two moments
             if not store.free(num_bytes):
                 return
             with suppress(StorageFullError):
-                save_checkpoint(folder, self._engine.model, stage.trained, optimizer, state)
+                save_checkpoint(folder, self._engine.model, optimizer, state)
         store.publish(folder)
         store.evict()
 
     def _replay(self, stage: Stage, tally: StageMetrics, scored: Set[int]) -> Iterator[StagePoint]:
         """Yield the evaluations of a stored prefix."""
-        for past in (past for past in tally.evaluations if past["step"] in scored):
-            name, due = stage.name_at(past["step"]), self._scores.due(stage, past["step"])
+        for past in (past for past in tally.evaluations if past.step in scored):
+            name, due = stage.name_at(past.step), self.scores.due(stage, past.step)
             yield StagePoint(
-                step=past["step"],
-                scores=self._scores.only(past, due),
-                measures={**past["measures"], "inexact": float(tally.inexact)},
+                step=past.step,
+                scores=self.scores.only(past, due),
+                measures={**past.measures, "inexact": float(tally.inexact)},
                 weights=name if self._store.has(name) else None,
-                items=self._scores.kept(name, due),
+                items=self.scores.stored_items(name, due),
             )
 
-    def _unscored(self, stage: Stage, step: int, tally: StageMetrics) -> StagePoint:
-        """Return the point at the end of a completely stored stage that is not scored there."""
-        measures = {**tally.measures, "inexact": float(tally.inexact)}
-        return StagePoint(step=step, scores={}, measures=measures, weights=stage.name_at(step), items=None)
-
-    def _state(self, stage: Stage, step: int, tally: StageMetrics) -> dict[str, Any]:
-        return {
-            "stage": stage.name,
-            "step": step,
-            "position": step * stage.batch_size,
-            "schedule": {"name": stage.schedule, "steps": stage.steps, "warmup": stage.warmup},
-            "rng": {"seed": stage.seed, "rule": "every draw is a function of (seed, stage, step)"},
-            "provenance": self._engine.provenance(),
-            "inexact": tally.inexact,
-            "seconds": tally.seconds,
-            "tokens": tally.tokens,
-            "loss": tally.loss,
-            "updates": tally.updates,
-            "measures": tally.measures,
-            "by_head": tally.by_head,
-            "evaluation": self._scores.fingerprint(stage),
-            "evaluations": tally.evaluations,
-        }
+    def _state(self, stage: Stage, step: int, tally: StageMetrics) -> StageState:
+        return StageState(
+            stage=stage.name,
+            step=step,
+            position=step * stage.batch_size,
+            schedule={"name": stage.schedule, "steps": stage.steps, "warmup": stage.warmup},
+            rng={"seed": stage.seed, "rule": "every draw is a function of (seed, stage, step)"},
+            provenance=self._engine.provenance(),
+            evaluation=self.scores.fingerprint(stage),
+            heads=list(stage.trained),
+            **{entry.name: getattr(tally, entry.name) for entry in fields(StageMetrics)},
+        )

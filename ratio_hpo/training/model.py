@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pickle import UnpicklingError
 from typing import Any
 
@@ -26,18 +28,8 @@ def load_tokenizer(base: Base, *, offline: bool = False) -> Any:
     """
     from transformers import AutoTokenizer
 
-    _quiet()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            base.location,
-            revision=base.revision or "main",
-            local_files_only=offline,
-            trust_remote_code=base.trusted,
-        )
-    except (OSError, ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(
-            f"base: {base.name}: its tokenizer cannot be loaded ({_reason(error)}); {_remedy(base, error)}"
-        ) from error
+    with _loading(base, "its tokenizer cannot be loaded"):
+        tokenizer = _from_pretrained(AutoTokenizer, base, local_files_only=offline)
     if not tokenizer.is_fast:
         raise ConfigError(f"base: {base.name}: needs a fast tokenizer, for offsets; convert it to tokenizer.json")
     return tokenizer
@@ -60,21 +52,12 @@ def load_model(base: Base, auto_class: str, seed: int, num_labels: int | None = 
     import transformers
     from safetensors import SafetensorError
 
-    _quiet()
     base.check()
     torch.manual_seed(seed)
-    try:
+    labels = {} if num_labels is None else {"num_labels": num_labels, "ignore_mismatched_sizes": True}
+    with _loading(base, "cannot be loaded", (RuntimeError, UnpicklingError, SafetensorError)):
         loader = getattr(transformers, auto_class)
-        return loader.from_pretrained(
-            base.location,
-            revision=base.revision or "main",
-            dtype=torch.float32,
-            weights_only=True,
-            trust_remote_code=base.trusted,
-            **({} if num_labels is None else {"num_labels": num_labels, "ignore_mismatched_sizes": True}),
-        )
-    except (OSError, ValueError, RuntimeError, UnpicklingError, SafetensorError) as error:
-        raise ConfigError(f"base: {base.name}: cannot be loaded ({_reason(error)}); {_remedy(base, error)}") from error
+        return _from_pretrained(loader, base, dtype=torch.float32, weights_only=True, **labels)
 
 
 def most_positions(base: Base) -> int | None:
@@ -85,13 +68,8 @@ def most_positions(base: Base) -> int | None:
     """
     from transformers import AutoConfig
 
-    _quiet()
-    try:
-        config = AutoConfig.from_pretrained(
-            base.location, revision=base.revision or "main", trust_remote_code=base.trusted
-        )
-    except (OSError, ValueError, ImportError, AttributeError) as error:
-        raise ConfigError(f"base: {base.name}: cannot be loaded ({_reason(error)}); {_remedy(base, error)}") from error
+    with _loading(base, "cannot be loaded"):
+        config = _from_pretrained(AutoConfig, base)
     positions = getattr(config, "max_position_embeddings", None)
     if not isinstance(positions, int) or positions <= 0:
         return None
@@ -99,18 +77,27 @@ def most_positions(base: Base) -> int | None:
     return positions - first
 
 
-def _quiet() -> None:
-    """Silence notes of transformers on missing heads and retries; failures are raised as errors of this package."""
+@contextmanager
+def _loading(
+    base: Base, problem: str, errors: tuple[type[Exception], ...] = (ImportError, AttributeError)
+) -> Iterator[None]:
+    """Raise errors of transformers as `ConfigError`; silence its notes on missing heads and retries."""
     import huggingface_hub
     import transformers
 
     huggingface_hub.utils.logging.set_verbosity_error()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError, *errors) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        raise ConfigError(f"base: {base.name}: {problem} ({reason}); {_remedy(base, error)}") from error
 
 
-def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+def _from_pretrained(loader: Any, base: Base, **options: Any) -> Any:
+    revision = base.revision or "main"
+    return loader.from_pretrained(base.location, revision=revision, trust_remote_code=base.trusted, **options)
 
 
 def _remedy(base: Base, error: Exception) -> str:

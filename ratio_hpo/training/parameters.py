@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.yaml import did_you_mean
 from ratio_hpo.data.mixing import SPREADS
 from ratio_hpo.space import Domain, Grouped, LogUniform, Ratio, Simplex, Space, Steps, Uniform
-from ratio_hpo.training.spec import MAX_STEPS, StageSpec
-from ratio_hpo.training.stage import SCHEDULES
+from ratio_hpo.training.spec import MAX_STEPS, Schedule, StageSpec
 
 INTERMEDIATE, TARGET = "intermediate", "target"
 
@@ -40,7 +39,7 @@ TARGET_KEYS = tuple(key for owner, key in PARAMETERS.values() if owner == TARGET
 
 WHOLE_NUMBERS = frozenset({"steps", "warmup", "size_cap"})
 
-OPTIONS = {"schedule": list(SCHEDULES), "spread": list(SPREADS)}
+OPTIONS = {"schedule": get_args(Schedule), "spread": SPREADS}
 
 NO_CAP = 2**31
 """A `size_cap` that no source reaches; it stands for no cap among parameters."""

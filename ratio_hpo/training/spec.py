@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, Strict, model_validator
 
+from ratio_hpo.core.measures import TEST
 from ratio_hpo.core.yaml import Real, Spec, Whole
 from ratio_hpo.data.mixing import MixtureSpec, SourceSize
+from ratio_hpo.data.tasks import Head, Task, TaskSettings, make_task
 
 Spread = Literal["proportional", "uniform", "temperature", "unimax"]
 Schedule = Literal["constant", "wsd", "linear", "cosine"]
@@ -101,12 +104,12 @@ class StageSpec(Spec):
     @model_validator(mode="after")
     def _rungs_rise(self) -> StageSpec:
         if isinstance(self.evaluate, list):
-            rising = all(a < b for a, b in zip(self.evaluate, self.evaluate[1:], strict=False))
+            rising = all(a < b for a, b in pairwise(self.evaluate))
             if not self.evaluate or not rising or self.evaluate[0] < 1:
                 raise ValueError(f"evaluate needs increasing steps >= 1, but got {self.evaluate}; sort them")
         return self
 
-    def wanted(self) -> MixtureSpec:
+    def mixture_spec(self) -> MixtureSpec:
         """Return the specification from which the mixture and the number of steps are computed."""
         return MixtureSpec(
             steps=self.steps,
@@ -120,6 +123,13 @@ class StageSpec(Spec):
             balance=self.balance,
             auxiliary=self.mlm_share,
         )
+
+    @property
+    def parts(self) -> list[str]:
+        """All `corpus/part` entries of the sources."""
+        if isinstance(self.sources, list):
+            return self.sources
+        return [entry for source in self.sources.values() for entry in source.data]
 
     def rungs(self, most_steps: int) -> list[int]:
         """Return the steps at which every trial of the study is evaluated, up to `most_steps`."""
@@ -138,6 +148,16 @@ class StagesSpec(Spec):
     """Target stage, on the target task and languages, proportional to size. Omit it if `targets` define stages."""
 
 
+class BaseSpec(Spec):
+    """Base model by name, with the commit that pins it on the Hugging Face Hub."""
+
+    name: Annotated[str, Strict()]
+    """`polyglot-base`, `minilm`, a folder, or a name on the Hub."""
+
+    revision: Annotated[str, Strict()] | None = None
+    """Commit of a Hub base, 40 hexadecimal digits; none: the commit that this package pins for the name."""
+
+
 class EngineSpec(Spec):
     """Configuration of the engine. Apart from the precision, it does not change results beyond rounding."""
 
@@ -152,8 +172,8 @@ class EngineSpec(Spec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SourceData:
-    """The prepared windows of a source.
+class Source:
+    """A prepared source of a stage.
 
     Attributes:
         folder: folder of the window set.
@@ -176,6 +196,85 @@ class SourceData:
     translated_from: str | None = None
 
 
-def sizes_of(sources: Mapping[str, SourceData]) -> dict[str, SourceSize]:
+def sizes_of(sources: Mapping[str, Source]) -> dict[str, SourceSize]:
     """Return the size of each source."""
     return {name: source.size for name, source in sources.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskDesign:
+    """A task with its settings and its head; the head is None for a task that is scored on a layer."""
+
+    task: str
+    settings: TaskSettings
+    head: Head | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the head."""
+        return self.head.labels if self.head else ()
+
+    @property
+    def identity(self) -> list[object]:
+        """The values that determine the head, for fingerprints."""
+        return [self.task, self.head.auto_class if self.head else None, list(self.labels)]
+
+    def make(self, metric: str = "") -> Task:
+        """Return the task with a metric, for tasks that have several."""
+        return make_task(self.task, self.settings, self.labels, metric)
+
+
+Folders = Mapping[tuple[str, str], str]
+"""Window set of each (language, split); a retrieval task has one set for all, under ("", "")."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A target that trials are scored on: a task in some languages.
+
+    Attributes:
+        name: name of the target.
+        task: task of the target; without a head, it is scored on a layer of the encoder.
+        primary: primary measure, whose mean is the target's score.
+        languages: languages that the mean is taken over.
+        folders: window sets that it is scored on.
+        metric: metric, for tasks with several metrics.
+        weight: weight in the primary score.
+        stage: target stage at whose rungs it is scored, in addition to the rungs of the intermediate stage if that
+            trains its head; None: only the rungs of the intermediate stage.
+        at_rungs: for a target without a stage, whether it is scored at every rung or only at the end of the stage.
+        last: extra or replacement window sets scored at the final step: `test` in a confirmation.
+        is_last: whether `folders` already holds the splits of `last`.
+    """
+
+    name: str
+    task: TaskDesign
+    primary: str
+    languages: tuple[str, ...]
+    folders: Folders
+    metric: str = ""
+    weight: float = 1.0
+    stage: str | None = None
+    at_rungs: bool = True
+    last: Folders = field(default_factory=dict)
+    is_last: bool = False
+
+    @property
+    def head(self) -> str | None:
+        """Name of the head that it is scored with."""
+        return self.task.head.name if self.task.head else None
+
+    def at_last(self) -> Target:
+        """Return the target as it is scored at the final step."""
+        return replace(self, folders={**self.folders, **self.last}, last={}, is_last=True) if self.last else self
+
+    @property
+    def labels(self) -> set[str]:
+        """Labels of its splits in the list of what was scored at a step."""
+        last = "+last" if self.is_last else ""
+        return {f"{self.name}/{split}" if split else f"{self.name}{last}" for _, split in self.folders}
+
+    def has(self, split: str) -> bool:
+        """Return whether the target is scored on a split."""
+        splits = {split for _, split in self.folders}
+        return split in splits or ("" in splits and (split != TEST or self.is_last))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.data.mixing import Mixture
@@ -14,43 +13,10 @@ WSD_DECAY = 0.3
 """Fraction of a `wsd` stage that decays (warm-up, stable, decay: Hu et al. 2024, arXiv 2404.06395)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
-    """A position in a schedule: `step` of `steps`, of which `warmup` are warm-up."""
-
-    step: int
-    steps: int
-    warmup: int
-
-
 def decay_start(steps: int) -> int:
     """Return the first step of the decay of a `wsd` stage."""
     return steps - round(steps * WSD_DECAY)
 
-
-def _constant(span: Span) -> float:
-    return 1.0
-
-
-def _wsd(span: Span) -> float:
-    start = decay_start(span.steps)
-    return 1.0 if span.step < start else (span.steps - span.step) / (span.steps - start + 1)
-
-
-def _linear(span: Span) -> float:
-    return (span.steps - span.step) / max(span.steps - span.warmup, 1)
-
-
-def _cosine(span: Span) -> float:
-    return 0.5 * (1 + math.cos(math.pi * (span.step - span.warmup) / max(span.steps - span.warmup, 1)))
-
-
-SCHEDULES: dict[str, Callable[[Span], float]] = {
-    "constant": _constant,
-    "wsd": _wsd,
-    "linear": _linear,
-    "cosine": _cosine,
-}
 
 LOOKS_AHEAD = frozenset({"linear", "cosine"})
 """Schedules in which every learning rate depends on the total number of steps."""
@@ -60,7 +26,18 @@ def factor(schedule: str, step: int, *, steps: int, warmup: int) -> float:
     """Return the factor of the learning rate at update `step` (from 0), in [0, 1]."""
     if step < warmup:
         return (step + 1) / warmup
-    return SCHEDULES[schedule](Span(step=step, steps=steps, warmup=warmup))
+    if schedule == "wsd":
+        start = decay_start(steps)
+        return 1.0 if step < start else (steps - step) / (steps - start + 1)
+    if schedule == "linear":
+        return (steps - step) / max(steps - warmup, 1)
+    if schedule == "cosine":
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+    return 1.0
+
+
+_IDENTITY = ("unit", "batch_size", "learning_rate", "warmup", "weight_decay", "clip", "seed", "precision")
+"""Fields of a stage that its identity holds as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +58,7 @@ class Stage:
 
     name: str
     heads: Mapping[str, str]
-    prints: Mapping[str, Any]
+    prints: Mapping[str, list[object]]
     mixture: Mixture
     data: Mapping[str, str]
     unit: str
@@ -98,20 +75,17 @@ class Stage:
     rungs: tuple[int, ...] = field(default=())
 
     def trunk(self) -> str:
-        """Return the identity of the part independent of the number of steps; `wsd` shares it with `constant`."""
+        """Return the identity of the part independent of the number of steps; `wsd` shares it with `constant`.
+
+        A source or a task without a share does not affect it.
+        """
+        sources = {source: head for source, head in sorted(self.heads.items()) if self._is_drawn(source)}
         content = {
-            "task": self._tasks(),
+            "task": {"heads": {head: self.prints[head] for head in self.trained}, "sources": sources},
             "mixture": self.mixture.identity(),
-            "data": {k: v for k, v in self.data.items() if self._is_drawn(k)},
-            "unit": self.unit,
-            "batch_size": self.batch_size,
-            "learning_rate": self.learning_rate,
+            "data": {source: digest for source, digest in self.data.items() if self._is_drawn(source)},
             "schedule": [self.schedule, self.steps] if self.schedule in LOOKS_AHEAD else "constant",
-            "warmup": self.warmup,
-            "weight_decay": self.weight_decay,
-            "clip": self.clip,
-            "seed": self.seed,
-            "precision": self.precision,
+            **{key: getattr(self, key) for key in _IDENTITY},
         }
         return fingerprint(content, parents=[self.parent])
 
@@ -150,8 +124,3 @@ class Stage:
         """Return whether a source has a share, or can be drawn once capped sources give up their share."""
         is_fallback = self.mixture.max_epochs is not None and source in self.mixture.reference
         return self.mixture.shares.get(source, 0.0) > 0.0 or is_fallback
-
-    def _tasks(self) -> Any:
-        """Return the identity of trained heads and sources; a task without a share does not affect it."""
-        sources = {source: head for source, head in sorted(self.heads.items()) if self._is_drawn(source)}
-        return {"heads": {head: self.prints[head] for head in self.trained}, "sources": sources}

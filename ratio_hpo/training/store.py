@@ -16,12 +16,11 @@ import shutil
 from collections.abc import Iterator, Mapping, Set
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from ratio_hpo.core.errors import ResumeError, StorageFullError
 from ratio_hpo.core.files import entries, folder_size, in_bytes, remove, unfinished
 from ratio_hpo.core.remote_store import RemoteStore
-from ratio_hpo.training.checkpoint import STATE, read_stage_state
+from ratio_hpo.training.checkpoint import STATE, StageState, read_state
 from ratio_hpo.training.stage import Stage, decay_start
 
 DEFAULT_BUDGET = 20 * 10**9
@@ -72,8 +71,8 @@ class StageStore:
 
     def longest_prefix(
         self, stage: Stage, evaluation: str, due: Mapping[int, Set[str]], most: int | None = None
-    ) -> tuple[int, dict[str, Any]] | None:
-        """Return the step and state of the latest stored checkpoint that a stage passes through, or None.
+    ) -> StageState | None:
+        """Return the state of the latest stored checkpoint that a stage passes through, or None.
 
         Args:
             stage: stage to continue.
@@ -91,7 +90,7 @@ class StageStore:
                 if low <= step <= min(high, most):
                     state = self.state(self.root / identity / f"{step:08d}")
                     if state is not None and fits(state, due, step, evaluation):
-                        return step, state
+                        return state
         return None
 
     def touch(self, folder: Path) -> None:
@@ -124,25 +123,25 @@ class StageStore:
         sizes = self._sizes()
         return self._drop(sizes, sum(sizes.values()) - self.budget)
 
-    def free(self, wanted: int) -> bool:
+    def free(self, num_bytes: int) -> bool:
         """Delete the least recently used checkpoints to free some bytes; return whether enough bytes were freed."""
         sizes = self._sizes()
-        return sum(sizes[folder] for folder in self._drop(sizes, wanted)) >= wanted
+        return sum(sizes[folder] for folder in self._drop(sizes, num_bytes)) >= num_bytes
 
     def _sizes(self) -> dict[Path, int]:
         """Return the bytes of each checkpoint, least recently used first."""
         return {folder: folder_size(folder) for _, folder in sorted(self._checkpoints())}
 
-    def _drop(self, sizes: Mapping[Path, int], wanted: int) -> list[Path]:
+    def _drop(self, sizes: Mapping[Path, int], num_bytes: int) -> list[Path]:
         """Delete checkpoints in order until enough bytes are freed; skip stages in use. Return the deleted folders."""
         removed: list[Path] = []
         for folder, size in sizes.items():
-            if wanted <= 0:
+            if num_bytes <= 0:
                 break
             with self._unused(folder.parent) as unused:
                 if unused:
                     remove(folder)
-                    wanted -= size
+                    num_bytes -= size
                     removed.append(folder)
         return removed
 
@@ -197,31 +196,31 @@ class StageStore:
                 unused = False
             yield unused
 
-    def state(self, folder: Path) -> dict[str, Any] | None:
+    def state(self, folder: Path) -> StageState | None:
         """Return the state of a checkpoint, or None if another process has just evicted it or it is unreadable.
 
         A checkpoint that exists only in the remote store is downloaded.
         """
         try:
-            return read_stage_state(folder)
+            return read_state(folder)
         except ResumeError:
             if self._remote_store is None or not self._remote_store.fetch(folder, STATE):
                 return None
         try:
-            return read_stage_state(folder)
+            return read_state(folder)
         except ResumeError:
             self.discard(folder)
             return None
 
 
-def fits(state: Mapping[str, Any], due: Mapping[int, Set[str]], step: int, evaluation: str) -> bool:
+def fits(state: StageState, due: Mapping[int, Set[str]], step: int, evaluation: str) -> bool:
     """Return whether a checkpoint holds the part of the curve that a stage needs before `step`.
 
     Missing scores at `step` itself can be computed from its weights.
     """
-    scored = {past["step"]: set(past["targets"]) for past in state["evaluations"]}
+    scored = {past.step: set(past.targets) for past in state.evaluations}
     is_whole = all(labels <= scored.get(rung, set()) for rung, labels in due.items() if rung < step)
-    return state["evaluation"] == evaluation and is_whole
+    return state.evaluation == evaluation and is_whole
 
 
 def store_budget(asked_gb: float | None, checkpoint_bytes: int) -> int:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ratio_hpo.core.extensions import Registry
 from ratio_hpo.core.trial import Context, Params, Progress
 
 RUNGS = tuple(range(10, 110, 10))
@@ -155,3 +156,11 @@ def is_slow(params: Params, context: Context) -> Iterator[Progress]:
         if context.trial == 1:
             time.sleep(1.5)
         yield point(windows, en=windows / 200)
+
+
+LETTERS: Registry[float] = Registry("letter", {})
+"""Components that an objective names."""
+
+
+def scores_a_letter(params: Params, context: Context) -> Iterator[Progress]:
+    yield point(100, en=LETTERS.find("half"))

@@ -28,6 +28,7 @@ from ratio_hpo.storage.leases import TERM, LeaseWatch, own_lease, renew_lease, t
 from ratio_hpo.study import Study, TargetScore
 from ratio_hpo.study.study import MAX_ADOPTIONS
 from tests.backends.objectives import (
+    LETTERS,
     RUNGS,
     adds_a_language,
     cleans_up,
@@ -44,6 +45,7 @@ from tests.backends.objectives import (
     point,
     says_it_in_three_lines,
     says_little_at_first,
+    scores_a_letter,
     starves,
     where_it_runs,
 )
@@ -383,6 +385,15 @@ def test_one_error_many_times_in_a_row_ends_the_search_with_it(tmp_path: Path) -
 def test_other_errors_between_break_the_row() -> None:
     assert kind_of_error("ValueError: 3 of 0x7fab") == kind_of_error("ValueError: 1.5 of 0x1")
     assert kind_of_error("ValueError: 3") != kind_of_error("KeyError: 3")
+
+
+def test_a_registered_component_exists_in_the_process_of_an_isolated_trial(tmp_path: Path) -> None:
+    LETTERS.register("half", 0.25)
+    try:
+        _, records = alone(tmp_path, scores_a_letter, trials=1)
+    finally:
+        del LETTERS._registered["half"]
+    assert [point.scores["f1/en"] for point in records[0].curve] == [0.25]
 
 
 def test_pauses_between_attempts_grow(tmp_path: Path) -> None:

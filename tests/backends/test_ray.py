@@ -14,6 +14,7 @@ import pytest
 
 from ratio_hpo.backends.resources import Resources
 from ratio_hpo.backends.session import Budget, Session, TooManyFailures
+from ratio_hpo.backends.trial_steps import StartTrial, TrialEnded
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.core.trial import Context, Params, Progress, State
 from ratio_hpo.storage.connect import default_url, open_storage
@@ -222,8 +223,11 @@ def test_a_trial_that_ray_kills_for_memory_goes_on_smaller(tmp_path: Path) -> No
 
     study = Study(plan_of(), open_storage(default_url(tmp_path)))
     floor = RayDispatcher(Session(study=study, budget=Budget(trials=2), root=tmp_path), workers=1)
-    assert floor.next("first")["job"]["context"]["smaller"] == 0
-    floor.end("first", None, died=True, starved=True)
+    first = floor.next("first")
+    assert isinstance(first, StartTrial)
+    assert first.context.smaller == 0
+    floor.end(TrialEnded("first", None, died=True, starved=True))
     time.sleep(0.6)
-    again = floor.next("second")["job"]["context"]
-    assert (again["trial"], again["smaller"]) == (0, 1)
+    again = floor.next("second")
+    assert isinstance(again, StartTrial)
+    assert (again.context.trial, again.context.smaller) == (0, 1)

@@ -17,16 +17,17 @@ from ratio_hpo.data.tokenise import write_windows
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.base_model import find_base
-from ratio_hpo.training.engine import Engine, TrainingSource
-from ratio_hpo.training.evaluation import Evaluation, Target
+from ratio_hpo.training.engine import Engine
+from ratio_hpo.training.evaluation import Evaluation, TaskWindows
 from ratio_hpo.training.items import ItemStore
-from ratio_hpo.training.loop import StageLoop, StagePoint, Stores
+from ratio_hpo.training.loop import StageLoop, StagePoint
 from ratio_hpo.training.model import load_tokenizer
-from ratio_hpo.training.spec import EngineSpec
+from ratio_hpo.training.spec import EngineSpec, Target, TaskDesign
 from ratio_hpo.training.stage import Stage
 from ratio_hpo.training.store import StageStore
 
 SETTINGS = WindowSpec(max_length=96, stride=32, max_answer=8)
+HEAD = Head(name="qa", auto_class="AutoModelForQuestionAnswering")
 
 
 class Lab:
@@ -41,14 +42,17 @@ class Lab:
         held_out = {lang: generate(lang, "evaluation", 20, seed=0) for lang in ("en", "ko")}
         folders = {(lang, "validation"): self.windows(questions).folder for lang, questions in held_out.items()}
         target = Target(
-            name="qa", task=self.task, head="qa", primary="f1", languages=("en", "ko"), folders=folders, settings=[]
+            name="qa",
+            task=TaskDesign(task="qa", settings=SETTINGS, head=HEAD),
+            primary="f1",
+            languages=("en", "ko"),
+            folders=folders,
         )
         self.evaluation = Evaluation([target])
         self.engine = self.new_engine(settings)
 
     def new_engine(self, settings: EngineSpec | None = None) -> Engine:
-        head = Head(name="qa", auto_class="AutoModelForQuestionAnswering")
-        return Engine(self.base, [head], settings or EngineSpec(), vocabulary=self.vocabulary, seed=0, device="cpu")
+        return Engine(self.base, [HEAD], settings or EngineSpec(), vocabulary=self.vocabulary, seed=0, device="cpu")
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -77,15 +81,14 @@ class Lab:
 
     def loop(self, store: StageStore) -> StageLoop:
         """Return a loop that runs stages on the engine's weights and writes item scores next to the store."""
-        stores = Stores(store, ItemStore(store.root.parent / "items"))
-        return StageLoop(self.engine, stores, self.evaluation)
+        return StageLoop(self.engine, store, ItemStore(store.root.parent / "items"), self.evaluation)
 
     def train(self, stage: Stage, store: StageStore, *, final: bool = True) -> Iterator[StagePoint]:
         """Train a stage on the engine's weights."""
         return self.loop(store).run(stage, self.trained(), final=final)
 
-    def trained(self) -> dict[str, TrainingSource]:
-        return {name: TrainingSource(windows, self.task, "qa") for name, windows in self.sources.items()}
+    def trained(self) -> dict[str, TaskWindows]:
+        return {name: TaskWindows(windows, self.task, "qa") for name, windows in self.sources.items()}
 
     def weights(self) -> dict[str, torch.Tensor]:
         return {name: tensor.clone() for name, tensor in self.engine.model.heads["qa"].state_dict().items()}

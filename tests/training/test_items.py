@@ -12,16 +12,15 @@ import pytest
 from ratio_hpo.core.errors import DataError
 from ratio_hpo.core.fingerprint import Digests, fingerprint_file
 from ratio_hpo.data.tasks import Scores
-from ratio_hpo.training.items import ItemStore, TargetScores
+from ratio_hpo.training.items import ItemStore
 
 
 def written(tmp_path: Path) -> tuple[ItemStore, Path]:
     store = ItemStore(tmp_path)
     rng, ids = np.random.default_rng(0), [str(k) for k in range(500)]
     measures = {"f1": (rng.random(500), np.ones(500)), "em": (rng.random(500), np.ones(500))}
-    store.write(
-        "a/b", [TargetScores("qa", Scores(language="sw", split="validation", ids=ids, groups=ids, measures=measures))]
-    )
+    scores = Scores(language="sw", split="validation", ids=ids, groups=ids, measures=measures)
+    store.write("a/b", {"qa": [scores]})
     return store, tmp_path / "a" / "b.parquet"
 
 

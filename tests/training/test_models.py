@@ -19,7 +19,7 @@ from ratio_hpo.data.tasks.qa import WindowSpec, _best_span
 from ratio_hpo.data.tokenise import save_tokenizer, write_windows
 from ratio_hpo.data.windows import open_windows
 from ratio_hpo.data.world import generate
-from ratio_hpo.training.base_model import REVISIONS, find_base
+from ratio_hpo.training.base_model import HUB, find_base
 from ratio_hpo.training.store import StageStore
 
 
@@ -198,7 +198,7 @@ def test_bases_that_cannot_be_found(name: str, message: str, tmp_path: Path, mon
 
 
 def test_hub_bases_are_pinned() -> None:
-    for name, commit in REVISIONS.items():
+    for name, (_, commit, _) in HUB.items():
         base = find_base(name)
         assert base.revision == commit
         assert base.identity != find_base(name, "0" * 40).identity

@@ -46,7 +46,7 @@ def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
 def run(search: Search, root: Path, url: str | None, **changes: object) -> list[Progress]:
     """Run a trial on a machine whose run folder is `root`."""
     context = Context(trial=0, seed=0, root=str(root), remote_store=url, device="cpu", threads=1)
-    search.objective._opened.clear()  # type: ignore[attr-defined]
+    search.objective.evaluation._opened.clear()  # type: ignore[attr-defined]
     return list(search.objective({**PARAMS, **changes}, context))
 
 

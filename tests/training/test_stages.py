@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ratio_hpo.core.errors import Diverged, StorageFullError
 from ratio_hpo.core.files import abandoned, folder_size, written_whole
 from ratio_hpo.data.world import generate
 from ratio_hpo.training.checkpoint import STATE, read_state, update_state
-from ratio_hpo.training.engine import EvalSet
+from ratio_hpo.training.evaluation import TaskWindows
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.loop import StagePoint
 from ratio_hpo.training.spec import EngineSpec
@@ -88,7 +89,7 @@ def test_a_wsd_stage_starts_from_no_constant_step_behind_its_decay(
     store, spec = StageStore(tmp_path / "shared"), lab.spec(schedule="wsd", steps=20, rungs=())
     run(lab, lab.spec(schedule="constant", steps=stored, rungs=()), store, final=False)
     found = store.longest_prefix(spec, lab.scored_on, {})
-    assert (0 if found is None else found[0]) == start
+    assert (0 if found is None else found.step) == start
     points = run(lab, spec, store)
     assert points[-1].spent.cost == (20 - start) * 8
     assert same(lab.weights(), expected)
@@ -156,9 +157,9 @@ def test_provenance_names_what_may_change_the_last_bits(lab: Any, key: str, tmp_
     store, spec = StageStore(tmp_path), lab.spec()
     run(lab, spec, store, stop_at=10)
     folder = store.folder(spec.name_at(10))
-    provenance = read_state(folder)["provenance"]
-    assert provenance[key]
-    update_state(folder, {"provenance": {**provenance, key: "another"}})
+    state = read_state(folder)
+    assert state.provenance[key]
+    update_state(folder, replace(state, provenance={**state.provenance, key: "another"}))
     assert run(lab, spec, store)[-1].measures["inexact"] == 1.0
 
 
@@ -247,7 +248,7 @@ def test_a_state_that_is_not_as_it_was_written_is_never_believed(lab: Any, spoil
     again = run(lab, spec, store)
     assert again[-1].spent.cost == 10 * 8  # resumed from the previous checkpoint
     assert [p.scores for p in again if p.scores] == [p.scores for p in whole if p.scores]
-    assert read_state(state.parent)["step"] == 20  # the checkpoint was written again
+    assert read_state(state.parent).step == 20  # the checkpoint was written again
 
 
 def test_a_half_written_checkpoint_is_never_seen(lab: Any, tmp_path: Path) -> None:
@@ -257,14 +258,15 @@ def test_a_half_written_checkpoint_is_never_seen(lab: Any, tmp_path: Path) -> No
     (folder / WEIGHTS).write_bytes(b"half")
     assert store.longest_prefix(spec, lab.scored_on, {}) is None
     run(lab, spec, store, stop_at=10)
-    assert read_state(folder)["step"] == 10
+    assert read_state(folder).step == 10
 
 
 def test_another_provenance_is_marked_inexact(lab: Any, tmp_path: Path) -> None:
     store, spec = StageStore(tmp_path), lab.spec()
     run(lab, spec, store, stop_at=10)
     folder = store.folder(spec.name_at(10))
-    update_state(folder, {"provenance": {**read_state(folder)["provenance"], "device": "cuda"}})
+    state = read_state(folder)
+    update_state(folder, replace(state, provenance={**state.provenance, "device": "cuda"}))
     assert run(lab, spec, store)[-1].measures["inexact"] == 1.0
 
 
@@ -276,7 +278,7 @@ def test_eviction_takes_the_least_recently_used_and_spares_what_is_in_use(lab: A
     with store.using(used):
         removed = store.evict()
         assert {folder.parent.name for folder in removed} == {idle.trunk()}
-        assert store.longest_prefix(used, lab.scored_on, {})[0] == 20  # type: ignore[index]
+        assert store.longest_prefix(used, lab.scored_on, {}).step == 20  # type: ignore[union-attr]
     store.evict()
     assert store.longest_prefix(used, lab.scored_on, {}) is None
 
@@ -442,7 +444,7 @@ def test_on_a_cpu_no_more_windows_are_scored_at_once_than_its_caches_hold(
 
     monkeypatch.setattr(engine, "forward", watched)
     windows = lab.sources["en"]
-    [outputs] = engine.infer([EvalSet(windows, lab.task, "qa")])
+    [outputs] = engine.infer([TaskWindows(windows, lab.task, "qa")])
     assert len(outputs) == sum(scored) == len(windows) > max(scored) == most
 
 

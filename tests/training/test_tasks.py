@@ -32,8 +32,9 @@ from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.data.world import world_examples
 from ratio_hpo.metrics.convergence import ratio
 from ratio_hpo.training.base_model import find_base
-from ratio_hpo.training.checkpoint import load_checkpoint, save_checkpoint
-from ratio_hpo.training.engine import Engine, EvalSet, StageMetrics, TrainingSource
+from ratio_hpo.training.checkpoint import StageMetrics, StageState, load_checkpoint, save_checkpoint
+from ratio_hpo.training.engine import Engine
+from ratio_hpo.training.evaluation import TaskWindows
 from ratio_hpo.training.heads import load_heads
 from ratio_hpo.training.model import load_tokenizer
 from ratio_hpo.training.spec import EngineSpec
@@ -94,8 +95,8 @@ class Bench:
         }  # fmt: skip
         return Stage(**{**values, **changes})
 
-    def sources(self) -> dict[str, TrainingSource]:
-        return {name: TrainingSource(self.windows[name], self.tasks[name], name) for name in self.tasks}
+    def sources(self) -> dict[str, TaskWindows]:
+        return {name: TaskWindows(self.windows[name], self.tasks[name], name) for name in self.tasks}
 
     def train(self, stage: Stage, steps: int) -> torch.optim.Optimizer:
         optimizer, stream = self.engine.optimizer(stage), MixtureStream(stage.mixture, stage.seed)
@@ -105,7 +106,7 @@ class Bench:
 
     def score(self, name: str, examples: list[Any]) -> dict[str, float]:
         windows = self.open(name, examples)
-        [outputs] = self.engine.infer([EvalSet(windows, self.tasks[name], name)])
+        [outputs] = self.engine.infer([TaskWindows(windows, self.tasks[name], name)])
         [scores] = self.tasks[name].score(windows, outputs, "en", "validation")
         return {measure: ratio(sums) for measure, sums in scores.measures.items()}
 
@@ -306,7 +307,11 @@ def test_a_checkpoint_of_several_heads_holds_the_encoder_once_and_loads_as_each_
     optimizer = lab.train(stage, 3)
     folder = tmp_path / "stage" / "3"
     folder.parent.mkdir()
-    save_checkpoint(folder, lab.engine.model, stage.trained, optimizer, {"step": 3})
+    state = StageState(
+        stage="s", step=3, position=0, schedule={}, rng={}, provenance={}, inexact=False, seconds=0.0, tokens=0,
+        loss=0.0, updates=3, measures={}, by_head={}, evaluation="", evaluations=[], heads=list(stage.trained),
+    )  # fmt: skip
+    save_checkpoint(folder, lab.engine.model, optimizer, state)
     expected = lab.engine.copy()
     lab.train(stage, 2)
     again = lab.engine.optimizer(stage)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.data.mixing.shares import (
@@ -113,6 +113,60 @@ def added_steps(steps: int, ratio: float, budget: str) -> int:
         return steps
     check_added(ratio)
     return math.ceil(steps / (1.0 - ratio) - 1e-9)
+
+
+def shares_within_budget(
+    sizes: Mapping[str, SourceSize],
+    wanted: MixtureSpec,
+    *,
+    shares: Mapping[str, float] | None = None,
+    ratio: float | None = None,
+) -> dict[str, float] | None:
+    """Return the requested share of each source as if the budget were `replace`; None if the budget excludes them."""
+    requested = solve(sizes, replace(wanted, budget="replace"), shares=shares, ratio=ratio).requested
+    try:
+        solve(sizes, wanted, shares=requested)
+    except ConfigError:
+        return None
+    return requested
+
+
+def check_budget(wanted: MixtureSpec, *, ratio: float | None) -> None:
+    """Check that a budget supports mixtures up to a ratio, as far as this does not depend on the sizes of the sources.
+
+    Args:
+        wanted: the requested mixture.
+        ratio: largest ratio; None: the mixtures are given by shares instead of a ratio.
+
+    Raises:
+        ConfigError: if it does not.
+    """
+    if wanted.budget == "add" and ratio is None:
+        raise ConfigError("budget `add` needs a ratio, not shares; use `ratio`")
+    if wanted.budget == "add" and ratio is not None and wanted.unit == "examples":
+        check_added(ratio)
+
+
+def largest_steps(
+    sizes: Mapping[str, SourceSize], wanted: MixtureSpec, ratio: float, *, spread_varies: bool = False
+) -> int:
+    """Return the largest number of steps over all mixtures up to a ratio.
+
+    Args:
+        sizes: size of each source.
+        wanted: the requested mixture.
+        ratio: largest ratio.
+        spread_varies: whether the result must hold for every spread.
+
+    Raises:
+        ConfigError: if the budget does not support the ratio.
+    """
+    if wanted.budget == "replace":
+        return wanted.steps
+    depends_on_length = wanted.spread == "unimax" and wanted.unit == "tokens"  # fewer steps reach fewer caps
+    if spread_varies or depends_on_length:
+        return added_steps(wanted.steps, largest_window_ratio(sizes, ratio, wanted.unit), wanted.budget)
+    return solve(sizes, wanted, ratio=ratio).steps
 
 
 def check_added(ratio: float) -> None:
