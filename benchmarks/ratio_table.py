@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Context, Progress
-from ratio_hpo.experiment.build_search import Search, SearchOptions, build_search
+from ratio_hpo.experiment.build_search import RunOptions, Search, build_search
 
 RATIOS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 GROUPS = {"en": ("en",), "de es ru": ("de", "es", "ru"), "fi id sw ko": ("fi", "id", "sw", "ko")}
@@ -24,7 +24,7 @@ GROUPS = {"en": ("en",), "de es ru": ("de", "es", "ru"), "fi id sw ko": ("fi", "
 
 def ready(root: str, seed: int) -> Search:
     """Build the default search with this seed."""
-    options = SearchOptions(root=Path(root), settings=(Setting("seed", seed, "--seeds"),), tracking=False)
+    options = RunOptions(root=Path(root), settings=(Setting("seed", seed, "--seeds"),), tracking=False)
     return build_search(options, lambda line: None)
 
 

@@ -17,7 +17,7 @@ from ratio_hpo.data.corpora import FileCorpusSpec
 from ratio_hpo.data.examples import Pair
 from ratio_hpo.data.formats import FORMATS, load_format, read_file
 from ratio_hpo.data.tasks import TASKS, PairClassification, PairSettings, TaskKind, head_name, kind_of_task, make_task
-from ratio_hpo.experiment.build_search import SearchOptions, build_search
+from ratio_hpo.experiment.build_search import RunOptions, build_search
 
 GUIDES = Path(__file__).parents[1] / "docs" / "how-to"
 MODULES = {"politeness": "own-task.md", "messages": "own-format.md"}
@@ -78,7 +78,7 @@ def test_an_example_of_a_guide_has_at_most_40_lines(guide: str) -> None:
 
 def test_a_task_and_a_format_of_a_user_train_and_score(folder: Path) -> None:
     (folder / "replies.yaml").write_text(EXPERIMENT)
-    options = SearchOptions(experiment="replies.yaml", root=folder / "runs", data_dir=folder, tracking=False)
+    options = RunOptions(experiment="replies.yaml", root=folder / "runs", data_dir=folder, tracking=False)
     search = build_search(options, lambda line: None)
     assert [baseline.kind for baseline in search.plan.baselines] == ["reference_only+task:politeness:POLITENESS"]
     assert search.objective.design.tasks["politeness"].labels == (  # type: ignore[attr-defined]

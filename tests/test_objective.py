@@ -11,7 +11,7 @@ import pytest
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Context, Progress
-from ratio_hpo.experiment.build_search import Search, SearchOptions, build_search
+from ratio_hpo.experiment.build_search import RunOptions, Search, build_search
 from ratio_hpo.objective import CheckedObjective
 from tests.cli.test_search import SMALL
 
@@ -28,7 +28,7 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Search]:
         file = root / "experiment.yaml"
         file.write_text(text)
         settings = () if space is None else (Setting("space", space, "--space"),)
-        options = SearchOptions(experiment=str(file), settings=settings, root=root / "runs", tracking=False)
+        options = RunOptions(experiment=str(file), settings=settings, root=root / "runs", tracking=False)
         return build_search(options, lambda line: None)
 
     return make

@@ -18,7 +18,7 @@ from ratio_hpo.core.packaged_files import PACKAGE
 from ratio_hpo.core.urls import lasting_url
 from ratio_hpo.experiment.load import load_experiment
 from ratio_hpo.experiment.places import find_places
-from ratio_hpo.experiment.search_setup import SearchOptions
+from ratio_hpo.experiment.search_setup import RunOptions
 from ratio_hpo.training.base_model import EMBEDDED
 
 OBJECTIVE = """
@@ -54,7 +54,7 @@ def test_an_address_becomes_full(given: str, expected: str, monkeypatch: pytest.
 
 def test_options_hold_full_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    options = SearchOptions(
+    options = RunOptions(
         storage="sqlite:///s.db", tracking_uri="sqlite:///t.db", remote_store="file://x", data_dir=Path("d")
     )
     assert options.storage == f"sqlite:///{tmp_path}/s.db"
@@ -123,6 +123,6 @@ def test_a_storage_that_another_driver_is_making_is_no_trouble(tmp_path: Path) -
     settings = [Setting(key, value, "-S") for key, value in (("name", "own"), ("objective", "nowhere:f"))]
     settings += [Setting("space", "./gone.yaml", "-S"), Setting("rungs", [1], "-S")]
     loaded, said = load_experiment(None, settings), []
-    options = SearchOptions(experiment=None, root=tmp_path, settings=tuple(settings))
+    options = RunOptions(experiment=None, root=tmp_path, settings=tuple(settings))
     assert find_places(options, loaded, said.append) == (options, loaded)
     assert said == []

@@ -16,7 +16,7 @@ import pytest
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.trial import Context, Decision, Progress, State, TrialRecord
 from ratio_hpo.experiment import load_experiment
-from ratio_hpo.experiment.build_search import Search, SearchOptions, build_search
+from ratio_hpo.experiment.build_search import RunOptions, Search, build_search
 from ratio_hpo.pruners.optuna import OptunaPruner
 from ratio_hpo.space import Space
 from ratio_hpo.surrogate.trials import Trials
@@ -68,7 +68,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ready(file: Path) -> Search:
-    return build_search(SearchOptions(experiment=str(file), root=file.parent / "ready", tracking=False), print)
+    return build_search(RunOptions(experiment=str(file), root=file.parent / "ready", tracking=False), print)
 
 
 SEARCHED = """
@@ -111,7 +111,7 @@ SPACES = {
 def test_the_time_of_a_search_goes_by_windows_whatever_its_cost_counts(tmp_path: Path) -> None:
     (tmp_path / "space.yaml").write_text(f"name: grouped\nparameters: {SPACES['grouped']}\n")
     (tmp_path / "searched.yaml").write_text(SEARCHED.replace("SPACE", str(tmp_path / "space.yaml")))
-    options = SearchOptions(experiment=str(tmp_path / "searched.yaml"), root=tmp_path, tracking=False)
+    options = RunOptions(experiment=str(tmp_path / "searched.yaml"), root=tmp_path, tracking=False)
     search = build_search(options, print)
     assert search.plan.largest_cost > search.largest_windows == 6 * 8 + 4 * 8 + 4 * 8
 
@@ -263,7 +263,7 @@ def test_the_pruner_compares_each_target_stage_by_its_own_mean() -> None:
 def test_mistakes_are_one_line_with_the_rule(old: str, new: str, message: str, file: Path, tmp_path: Path) -> None:
     assert old in EXPERIMENT
     (tmp_path / "bad.yaml").write_text(EXPERIMENT.replace(old, new))
-    options = SearchOptions(experiment=str(tmp_path / "bad.yaml"), root=tmp_path / "runs", tracking=False)
+    options = RunOptions(experiment=str(tmp_path / "bad.yaml"), root=tmp_path / "runs", tracking=False)
     with pytest.raises(ConfigError, match=message) as caught:
         build_search(options, lambda line: None)
     assert len(caught.value.lines) == 1
@@ -366,7 +366,7 @@ def test_a_ratio_that_balanced_tasks_cannot_reach_is_refused_before_training(tmp
         "nli: {kind: world, task: nli, people: pool, languages: [en]",
     )
     (tmp_path / "balanced.yaml").write_text(text)
-    options = SearchOptions(experiment=str(tmp_path / "balanced.yaml"), root=tmp_path / "runs", tracking=False)
+    options = RunOptions(experiment=str(tmp_path / "balanced.yaml"), root=tmp_path / "runs", tracking=False)
     with pytest.raises(
         ConfigError, match=r"with balance `task` the data allows 0 to 0\.5\d+, but the space has 0 to 1"
     ):
@@ -389,7 +389,7 @@ def test_a_ratio_must_be_reached_at_every_cap_that_is_searched(tmp_path: Path) -
             f"  size_cap: {{type: steps, values: {caps}, absolute: true}}\n"
         )
         (tmp_path / "balanced.yaml").write_text(text.replace("space: ratio-only", f"space: {space}"))
-        options = SearchOptions(experiment=str(tmp_path / "balanced.yaml"), root=tmp_path / "runs", tracking=False)
+        options = RunOptions(experiment=str(tmp_path / "balanced.yaml"), root=tmp_path / "runs", tracking=False)
         with pytest.raises(ConfigError, match=r"the data allows 0 to 0\.\d+") as refused:
             build_search(options, lambda line: None)
         reached.append(float(str(refused.value).partition("allows 0 to ")[2].partition(",")[0]))

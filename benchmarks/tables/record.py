@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 
 from ratio_hpo.core.files import written_whole
 from ratio_hpo.core.trial import Context, Params, Progress
-from ratio_hpo.experiment.build_search import Search, SearchOptions, build_search
+from ratio_hpo.experiment.build_search import RunOptions, Search, build_search
 
 RATIOS = tuple(k / 10 for k in range(11))
 RATES = tuple(2e-3 * factor for factor in (0.15, 0.3, 0.6, 1.2, 2.4))
@@ -82,7 +82,7 @@ def units() -> list[Unit]:
 @cache
 def searched(root: str) -> Search:
     """Build the default search, whose objective is measured; one engine per process."""
-    return build_search(SearchOptions(root=Path(root), tracking=False), lambda line: None)
+    return build_search(RunOptions(root=Path(root), tracking=False), lambda line: None)
 
 
 def rows_of(unit: Unit, steps: int | None, points: list[Progress], plan: dict[str, float]) -> Iterator[dict[str, Any]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Literal
+from typing import Unpack
 
 from ratio_hpo.analysis.confirmation_results import Confirmation, Noise
-from ratio_hpo.api.searching import Quiet, run_options, space_of
+from ratio_hpo.api.options import RunKeywords, run_options
+from ratio_hpo.api.searching import Quiet, space_of
 from ratio_hpo.core.errors import StudyError
 from ratio_hpo.experiment.confirm import (
     Evaluate,
@@ -22,7 +22,7 @@ from ratio_hpo.experiment.confirm import (
     to_measure_noise,
 )
 from ratio_hpo.experiment.places import repeat_command
-from ratio_hpo.experiment.search_setup import SearchOptions
+from ratio_hpo.experiment.search_setup import RunOptions
 from ratio_hpo.experiment.track import uri_of
 from ratio_hpo.objective import Objective
 from ratio_hpo.report.live import Display
@@ -38,16 +38,8 @@ def confirm(
     space: Mapping[str, Domain] | Space | None = None,
     top: int = 3,
     seeds: int = 5,
-    workers: int = 1,
-    backend: Literal["auto", "local", "ray"] = "auto",
-    gpus_per_trial: float | None = None,
-    max_hours: float | None = None,
-    root: str | Path = "mlruns",
-    storage: str | None = None,
-    tracking: bool = True,
-    tracking_uri: str | None = None,
-    isolated: bool = True,
     progress: bool = True,
+    **run: Unpack[RunKeywords],
 ) -> Confirmation:
     """Train finalists and baselines again with fresh seeds.
 
@@ -59,16 +51,8 @@ def confirm(
         space: The space that `search` got, unless it was a name.
         top: Number of finalists, in addition to the baselines.
         seeds: Number of training seeds, at least 2; all trials use the same seeds.
-        workers: Number of trials that run at the same time.
-        backend: `local`, `ray`, or `auto`: `ray` if more than one worker fits.
-        gpus_per_trial: GPUs per trial; a fraction shares a GPU. None: chosen from the available GPUs.
-        max_hours: Stop after this many hours; the next call resumes.
-        root: The run folder.
-        storage: Optuna storage URL. None: the SQLite file below `root`.
-        tracking: Whether to write to MLflow.
-        tracking_uri: URI of the MLflow store. None: the store of the search.
-        isolated: Whether a single worker runs the objective in a separate process.
         progress: Whether to show progress on stderr.
+        **run: Where and how to run, such as `root`, `workers`, `max_hours`: see `RunKeywords`.
 
     Returns:
         The result that `ratio-hpo confirm` prints: `entrants` with intervals, `pairs`, `against` the baselines,
@@ -91,10 +75,7 @@ def confirm(
         >>> [(rival.label, rival.mean > 0) for rival in result.against]  # the best baseline first
         [('no English', False), ('English only', True)]
     """
-    options = run_options(
-        root=root, storage=storage, workers=workers, backend=backend, gpus=gpus_per_trial, hours=max_hours,
-        tracking=tracking, tracking_uri=tracking_uri, isolated=isolated,
-    )  # fmt: skip
+    options = run_options("confirm", run)
     plan = partial(to_confirm, top=top, seeds=seeds)
     return _replicate(study, plan, answer, options, objective, space_of(space), progress=progress)
 
@@ -105,16 +86,8 @@ def noise(
     objective: Objective | None = None,
     space: Mapping[str, Domain] | Space | None = None,
     seeds: int = 5,
-    workers: int = 1,
-    backend: Literal["auto", "local", "ray"] = "auto",
-    gpus_per_trial: float | None = None,
-    max_hours: float | None = None,
-    root: str | Path = "mlruns",
-    storage: str | None = None,
-    tracking: bool = True,
-    tracking_uri: str | None = None,
-    isolated: bool = True,
     progress: bool = True,
+    **run: Unpack[RunKeywords],
 ) -> Noise:
     """Train the baselines and one distant trial with fresh seeds to measure the noise of scores on `validation`.
 
@@ -123,16 +96,8 @@ def noise(
         objective: As in `confirm`.
         space: As in `confirm`.
         seeds: As in `confirm`, which reuses the runs of this function.
-        workers: As in `confirm`.
-        backend: As in `confirm`.
-        gpus_per_trial: As in `confirm`.
-        max_hours: As in `confirm`.
-        root: As in `confirm`.
-        storage: As in `confirm`.
-        tracking: As in `confirm`.
-        tracking_uri: As in `confirm`.
-        isolated: As in `confirm`.
         progress: As in `confirm`.
+        **run: As in `confirm`.
 
     Returns:
         The result that `ratio-hpo noise` prints: `trials` with standard deviations, `smallest_visible`.
@@ -146,10 +111,7 @@ def noise(
         >>> len(result.trials), round(result.sd, 4)
         (3, 0.001)
     """
-    options = run_options(
-        root=root, storage=storage, workers=workers, backend=backend, gpus=gpus_per_trial, hours=max_hours,
-        tracking=tracking, tracking_uri=tracking_uri, isolated=isolated,
-    )  # fmt: skip
+    options = run_options("noise", run)
     plan = partial(to_measure_noise, seeds=seeds)
     return _replicate(study, plan, noise_floor, options, objective, space_of(space), progress=progress)
 
@@ -158,7 +120,7 @@ def _replicate(
     study: str | None,
     make_plan: Callable[[StudyView], ReplicationPlan],
     evaluate: Evaluate[R],
-    options: SearchOptions,
+    options: RunOptions,
     objective: Objective | None,
     space: Space | None,
     *,

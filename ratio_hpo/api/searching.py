@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Unpack
 
 from ratio_hpo.api.loaded import LoadedStudy, load_study
-from ratio_hpo.backends.resources import Resources
+from ratio_hpo.api.options import RunKeywords, run_options
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import Params
 from ratio_hpo.experiment.build_search import build_search
 from ratio_hpo.experiment.search import ProgressCallback, run_search
-from ratio_hpo.experiment.search_setup import SearchOptions
 from ratio_hpo.objective import Objective
 from ratio_hpo.pruners.base import Pruner
 from ratio_hpo.report.live import Display
@@ -30,7 +29,6 @@ def search(
     *,
     experiment: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
-    data_dir: str | Path = "data",
     rungs: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
     study: str | None = None,
     trials: int | None = None,
@@ -44,24 +42,11 @@ def search(
     sampler: Sampler | str | None = None,
     pruner: Pruner | str | None = None,
     seed: int | None = None,
-    workers: int | None = 1,
-    backend: Literal["auto", "local", "ray"] = "auto",
-    gpus_per_trial: float | None = None,
-    max_hours: float | None = None,
-    trial_timeout: float | None = None,
-    stall_timeout: float | None = None,
-    max_cost: float | None = None,
-    max_failures: int | None = 5,
-    max_retries: int = 3,
     largest_cost: float | None = None,
     languages: Sequence[str] | None = None,
     identity: Mapping[str, Any] | None = None,
-    root: str | Path = "mlruns",
-    storage: str | None = None,
-    tracking: bool = True,
-    tracking_uri: str | None = None,
-    isolated: bool = True,
     progress: bool = True,
+    **run: Unpack[RunKeywords],
 ) -> LoadedStudy:
     """Search a space with an experiment or a custom objective. The same call again resumes the study.
 
@@ -75,7 +60,6 @@ def search(
         experiment: Name or path of an experiment file. `search(experiment="polyglot-world")` does the same as
             `ratio-hpo search`.
         settings: Other keys of the experiment, as `-S` sets them: `{"stages.target.steps": 80}`.
-        data_dir: Folder that relative paths in the experiment start from.
         rungs: Windows at which every trial yields an evaluation: a list for the stage `target`, or lists by stage.
         study: Name of the study. None: the function's name.
         trials: Total number of trials of the study, including baselines.
@@ -90,25 +74,11 @@ def search(
         sampler: A sampler, or the name of one.
         pruner: A pruner, or the name of one.
         seed: Seed of samplers, splits and training.
-        workers: Number of trials that run at the same time; more than 1 uses Ray. None: as many as fit.
-        backend: `local`, `ray`, or `auto`: `ray` if more than one worker fits.
-        gpus_per_trial: GPUs per trial; a fraction shares a GPU. None: chosen from the available GPUs.
-        max_hours: Stop after this many hours. Running trials are released and resumed by the next call.
-        trial_timeout: Fail a trial that runs longer than this (minutes).
-        stall_timeout: Restart a trial that reports nothing for this long (minutes).
-        max_cost: Start no trial after the study has paid this cost, in windows.
-        max_failures: Stop after this many consecutive trials that fail with the same error. None: no limit.
-        max_retries: Crashes tolerated per trial, and of Ray, without a new evaluation in between.
         largest_cost: Largest cost of a trial, in windows. None: the sum of the last rungs.
         languages: Languages that every evaluation must score. None: the languages of the first evaluation.
         identity: Other values that identify the study (data, model, version of the code).
-        root: The run folder.
-        storage: Optuna storage URL. None: the SQLite file below `root`.
-        tracking: Whether to write to MLflow.
-        tracking_uri: URI of the MLflow store. None: the SQLite store below `root`.
-        isolated: Whether a single worker runs the objective in a separate process, so that a crash does not end the
-            search. False: run it in this process, for debuggers and objects that cannot be pickled.
         progress: Whether to show progress on stderr.
+        **run: Where and how to run, such as `root`, `workers`, `max_hours`, `tracking=False`: see `RunKeywords`.
 
     Returns:
         The study, as returned by `load_study`.
@@ -166,21 +136,12 @@ def search(
         **(settings or {}),
     }
     content = {key: value for key, value in given.items() if value is not None}
-    run = run_options(
-        root=root, storage=storage, workers=workers, backend=backend, gpus=gpus_per_trial, hours=max_hours,
-        tracking=tracking, tracking_uri=tracking_uri, isolated=isolated,
-    )  # fmt: skip
-    options = replace(
+    options = run_options(
+        "search",
         run,
         experiment=None if experiment is None else str(experiment),
-        data_dir=Path(data_dir),
         settings=tuple(Setting(key, value, "search()") for key, value in content.items()),
         study=study or (content.get("name") if isinstance(space, Mapping) else None),
-        trial_timeout=trial_timeout,
-        stall_timeout=stall_timeout,
-        cost=max_cost,
-        failures=max_failures,
-        retries=max_retries,
     )
     watcher = Display() if progress else Quiet()
     ready = build_search(
@@ -195,23 +156,7 @@ def search(
         pruner=None if isinstance(pruner, str) else pruner,
     )
     run_search(ready, watcher)
-    return load_study(ready.plan.name, root=root, storage=storage)
-
-
-def run_options(
-    *, root: str | Path, storage: str | None, workers: int | None, backend: Literal["auto", "local", "ray"],
-    gpus: float | None, hours: float | None, tracking: bool, tracking_uri: str | None, isolated: bool,
-) -> SearchOptions:  # fmt: skip
-    """Return the options that say where and how to run, as `search`, `confirm` and `noise` take them."""
-    return SearchOptions(
-        root=Path(root),
-        storage=storage,
-        hours=hours,
-        tracking=tracking,
-        tracking_uri=tracking_uri,
-        isolated=isolated,
-        resources=Resources(backend=backend, workers=workers, gpus=gpus),
-    )
+    return load_study(ready.plan.name, root=options.root, storage=options.storage)
 
 
 def space_of(space: Mapping[str, Domain] | Space | None) -> Space | None:

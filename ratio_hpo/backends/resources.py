@@ -29,6 +29,9 @@ def num_gpus() -> int:
     return torch.cuda.device_count()
 
 
+Backend = Literal["auto", "local", "ray"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
     """Requested resources; None: chosen from what is available.
@@ -42,7 +45,7 @@ class Resources:
         device: `cpu`, `cuda`, …; None: the best available device.
     """
 
-    backend: Literal["auto", "local", "ray"] = "auto"
+    backend: Backend = "auto"
     workers: int | None = None
     cpus: float | None = None
     gpus: float | None = None

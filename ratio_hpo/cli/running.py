@@ -32,7 +32,7 @@ from ratio_hpo.report.formatting import say
 if TYPE_CHECKING:
     from ratio_hpo.core.overrides import Setting
     from ratio_hpo.core.trial import TrialRecord
-    from ratio_hpo.experiment.search_setup import SearchOptions
+    from ratio_hpo.experiment.search_setup import RunOptions
     from ratio_hpo.study.snapshot import StudyView
 
 
@@ -68,28 +68,17 @@ machine_options: Decorator = together(
 )  # fmt: skip
 
 
-def search_options(options: dict[str, Any], settings: Sequence[Setting]) -> SearchOptions:
-    """Return the options of the command line as search options."""
-    from ratio_hpo.backends.resources import Resources
-    from ratio_hpo.experiment.search_setup import SearchOptions
+def search_options(options: dict[str, Any], settings: Sequence[Setting]) -> RunOptions:
+    """Return the options of the command line, without those that set keys of the experiment."""
+    from ratio_hpo.experiment.search_setup import RunOptions
 
     for key in (*KEYS, *SAMPLER_KEYS):
         options.pop(key, None)
-    resources = Resources(
-        backend=options.pop("backend"),
-        workers=options.pop("workers"),
-        cpus=options.pop("cpus_per_trial"),
-        gpus=options.pop("gpus_per_trial"),
-        ray_address=options.pop("ray_address"),
-        device=options.pop("device"),
-    )
-    renamed = {"hours": "max_hours", "cost": "max_cost", "failures": "max_failures", "retries": "max_retries"}
-    values = {new: options.pop(old, None) for new, old in renamed.items()}
     tracking = not options.pop("no_tracking")
-    return SearchOptions(resources=resources, tracking=tracking, settings=tuple(settings), **values, **options)
+    return RunOptions(tracking=tracking, settings=tuple(settings), **options)
 
 
-def repeated_options(view: StudyView, options: dict[str, Any], settings: Sequence[Setting] = ()) -> SearchOptions:
+def repeated_options(view: StudyView, options: dict[str, Any], settings: Sequence[Setting] = ()) -> RunOptions:
     """Return the options of the command line, with the experiment and data options of a study.
 
     Raises:
@@ -167,7 +156,7 @@ def flag_settings(ctx: click.Context, options: dict[str, Any], assignments: Sequ
     return settings + [Setting(*parse_assignment(text), "-S") for text in assignments]
 
 
-def show_config(ctx: click.Context, options: SearchOptions, *, as_json: bool) -> None:
+def show_config(ctx: click.Context, options: RunOptions, *, as_json: bool) -> None:
     """Print every key of the experiment and every option in effect, with its source."""
     from ratio_hpo.experiment.load import load_experiment
 

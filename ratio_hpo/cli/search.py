@@ -35,7 +35,7 @@ from ratio_hpo.report.formatting import counted, say
 from ratio_hpo.samplers.registry import SAMPLERS
 
 if TYPE_CHECKING:
-    from ratio_hpo.experiment.search_setup import Search, SearchOptions
+    from ratio_hpo.experiment.search_setup import RunOptions, Search
 
 KEEP = ["front", "best", "all", "none"]
 DEFAULT_EXPERIMENT = "polyglot-world"
@@ -134,7 +134,7 @@ def resume(ctx: click.Context, study: str | None, as_json: bool, assignments: Se
     _run(repeated_options(view, options, settings), dry_run=False, as_json=as_json)
 
 
-def _run(options: SearchOptions, *, dry_run: bool, as_json: bool) -> None:
+def _run(options: RunOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.cli.dry_run import print_search_preview
     from ratio_hpo.core.trial import failures
     from ratio_hpo.experiment.build_search import build_search

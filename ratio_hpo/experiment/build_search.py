@@ -13,7 +13,7 @@ from ratio_hpo.experiment.built_in import BuiltIn
 from ratio_hpo.experiment.custom_objective import CustomExperiment
 from ratio_hpo.experiment.load import Loaded, load_experiment
 from ratio_hpo.experiment.places import command_of, find_places
-from ratio_hpo.experiment.search_setup import ExperimentKind, Say, Search, SearchOptions
+from ratio_hpo.experiment.search_setup import ExperimentKind, RunOptions, Say, Search
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.study_spec import CustomExperimentSpec
 from ratio_hpo.experiment.track import check_apart, store_key
@@ -36,7 +36,7 @@ def kind_of(loaded: Loaded, objective: Objective | None = None, space: Space | N
     return CustomExperiment(loaded, loaded.spec, objective, space)
 
 
-def _prepare(kind: ExperimentKind, options: SearchOptions, say: Say) -> Search:
+def _prepare(kind: ExperimentKind, options: RunOptions, say: Say) -> Search:
     """Return the search with its data.
 
     Raises:
@@ -55,7 +55,7 @@ def _prepare(kind: ExperimentKind, options: SearchOptions, say: Say) -> Search:
 
 
 def build_search(
-    options: SearchOptions, say: Say, *, objective: Objective | None = None, space: Space | None = None
+    options: RunOptions, say: Say, *, objective: Objective | None = None, space: Space | None = None
 ) -> Search:
     """Load, check and prepare a search, without training or opening a study.
 

@@ -15,7 +15,7 @@ from ratio_hpo.data.mixing.solve import check_budget, largest_steps, solve
 from ratio_hpo.experiment.baselines import check_baselines, make_baselines
 from ratio_hpo.experiment.load import Loaded, name_study
 from ratio_hpo.experiment.prepare import Prepared, basis_of, prepare
-from ratio_hpo.experiment.search_setup import DataFacts, Say, Search, SearchOptions
+from ratio_hpo.experiment.search_setup import DataFacts, RunOptions, Say, Search
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.objective import Design, Pipeline
 from ratio_hpo.space import Ratio, Simplex, Space, Steps, load_space
@@ -89,7 +89,7 @@ class BuiltIn:
                 check_budget(mixture_spec, ratio=ratio.high)
         return resolved
 
-    def ready(self, options: SearchOptions, say: Say) -> Search:
+    def ready(self, options: RunOptions, say: Say) -> Search:
         if (options.resources.gpus or 0.0) > 1.0:
             raise ConfigError(
                 f"⟨gpus_per_trial⟩: the built-in objective trains on one GPU, but got {options.resources.gpus:g}; "
@@ -163,7 +163,7 @@ class BuiltIn:
 
     def _plan(
         self,
-        options: SearchOptions,
+        options: RunOptions,
         space: Space,
         prepared: Prepared,
         baselines: tuple[Baseline, ...],

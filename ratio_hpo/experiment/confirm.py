@@ -19,7 +19,7 @@ from ratio_hpo.core.trial import TrialRecord, failures
 from ratio_hpo.core.urls import reason_of
 from ratio_hpo.experiment.build_search import build_search
 from ratio_hpo.experiment.search import Watcher, run_search
-from ratio_hpo.experiment.search_setup import Say, Search, SearchOptions
+from ratio_hpo.experiment.search_setup import RunOptions, Say, Search
 from ratio_hpo.experiment.study_spec import MAX_SEED, NamedSpec
 from ratio_hpo.experiment.track import track_study
 from ratio_hpo.objective import Objective
@@ -105,7 +105,7 @@ def replicate(
     storage: Storage,
     view: StudyView,
     plan: ReplicationPlan,
-    options: SearchOptions,
+    options: RunOptions,
     watcher: Watcher,
     evaluate: Evaluate[R],
     *,
@@ -155,7 +155,7 @@ def replicate(
 def build_replication(
     view: StudyView,
     replication: ReplicationPlan,
-    options: SearchOptions,
+    options: RunOptions,
     say: Say,
     *,
     objective: Objective | None = None,
@@ -262,7 +262,7 @@ def noise_floor(storage: Storage, replicates: Replicates) -> Noise:
     return noise(replicates)
 
 
-def _track(storage: Storage, view: StudyView, options: SearchOptions, say: Say) -> None:
+def _track(storage: Storage, view: StudyView, options: RunOptions, say: Say) -> None:
     """Update the report in MLflow with the result, or print why the store cannot be reached."""
     if not options.tracking or view.about.store is None:
         return

@@ -13,7 +13,7 @@ from ratio_hpo.core.trial import Params
 from ratio_hpo.core.yaml import did_you_mean
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.experiment.load import Loaded, name_study
-from ratio_hpo.experiment.search_setup import Say, Search, SearchOptions
+from ratio_hpo.experiment.search_setup import RunOptions, Say, Search
 from ratio_hpo.experiment.study_spec import CustomExperimentSpec
 from ratio_hpo.objective import CheckedObjective, Objective
 from ratio_hpo.space import Grouped, Simplex, Space, load_space
@@ -59,7 +59,7 @@ class CustomExperiment:
         import_objective(self.spec.objective)
         return f"objective {self.spec.objective}: found", 0
 
-    def ready(self, options: SearchOptions, say: Say) -> Search:
+    def ready(self, options: RunOptions, say: Say) -> Search:
         function = self.objective or import_objective(self.spec.objective)
         plan = self._plan(options, self._space())
         return Search(
@@ -88,7 +88,7 @@ class CustomExperiment:
             )
         return space.resolve({key: values.get(key, 1.0) for key in space.parameters})
 
-    def _plan(self, options: SearchOptions, space: Space) -> StudyPlan:
+    def _plan(self, options: RunOptions, space: Space) -> StudyPlan:
         spec, baselines = self.spec, _baselines(self.spec, space)
         if spec.target.score is None and not (baselines and baselines[0].kind.startswith("reference_only")):
             raise ConfigError(

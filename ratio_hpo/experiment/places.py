@@ -17,7 +17,7 @@ from ratio_hpo.core.plans import ABOUT as ABOUT_JSON
 from ratio_hpo.core.plans import Command
 from ratio_hpo.core.urls import lasting_url, shown_url, with_driver
 from ratio_hpo.experiment.load import Loaded, load_experiment
-from ratio_hpo.experiment.search_setup import Say, SearchOptions
+from ratio_hpo.experiment.search_setup import RunOptions, Say
 from ratio_hpo.experiment.spec import ExperimentSpec
 from ratio_hpo.experiment.study_spec import CustomExperimentSpec, StudySpec
 from ratio_hpo.storage.connect import open_storage
@@ -71,7 +71,7 @@ DATA = Path("data")
 """Default data folder."""
 
 
-def command_of(options: SearchOptions, loaded: Loaded) -> Command:
+def command_of(options: RunOptions, loaded: Loaded) -> Command:
     """Return the command that created a study, with absolute paths."""
     settings = [(s.key, s.value, s.source) for s in loaded.settings]
     for key, path in _files_of(loaded.spec).items():
@@ -88,7 +88,7 @@ def command_of(options: SearchOptions, loaded: Loaded) -> Command:
     )
 
 
-def repeat_command(command: Command, options: SearchOptions) -> SearchOptions:
+def repeat_command(command: Command, options: RunOptions) -> RunOptions:
     """Return the options with the experiment, data and settings of a stored command; settings of the options win."""
     return replace(
         options,
@@ -100,7 +100,7 @@ def repeat_command(command: Command, options: SearchOptions) -> SearchOptions:
     )
 
 
-def find_places(options: SearchOptions, loaded: Loaded, say: Say) -> tuple[SearchOptions, Loaded]:
+def find_places(options: RunOptions, loaded: Loaded, say: Say) -> tuple[RunOptions, Loaded]:
     """Replace missing paths of a command by the paths that the study's earlier run used, if those exist.
 
     The study later checks that the content of the files is unchanged.
@@ -167,7 +167,7 @@ def _modules_of(spec: StudySpec) -> str | None:
     return str(path.parent.parent if path.name == "__init__.py" else path.parent)
 
 
-def _earlier_command(options: SearchOptions, spec: StudySpec) -> Command | None:
+def _earlier_command(options: RunOptions, spec: StudySpec) -> Command | None:
     """Return the stored command of the study, or of the experiment's last study; None if no study exists."""
     try:
         storage = open_storage(options.storage or options.folder.studies_url, create=False, only_read=True)

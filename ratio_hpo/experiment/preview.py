@@ -11,7 +11,7 @@ from ratio_hpo.core.plans import TrialPlan
 from ratio_hpo.core.trial import Context, Params
 from ratio_hpo.experiment.confirm import ReplicationPlan, build_replication, unfinished
 from ratio_hpo.experiment.search import open_for
-from ratio_hpo.experiment.search_setup import Say, Search, SearchOptions
+from ratio_hpo.experiment.search_setup import RunOptions, Say, Search
 from ratio_hpo.storage.connect import Storage, default_url
 from ratio_hpo.study.snapshot import StudyView
 from ratio_hpo.training.spec import Source
@@ -271,7 +271,7 @@ def estimate_time(search: Search) -> TimeEstimate | None:
 
 
 def preview_confirmation(
-    storage: Storage, view: StudyView, replication: ReplicationPlan, options: SearchOptions, say: Say
+    storage: Storage, view: StudyView, replication: ReplicationPlan, options: RunOptions, say: Say
 ) -> ConfirmationPreview:
     """Return what a confirmation or a measurement of noise would train, and its largest cost.
 

@@ -19,7 +19,7 @@ from ratio_hpo.core.retry import retry_call
 from ratio_hpo.core.trial import Params, State, TrialRecord
 from ratio_hpo.core.urls import reason_of, shown_url
 from ratio_hpo.experiment.places import remember_storage
-from ratio_hpo.experiment.search_setup import Search, SearchOptions
+from ratio_hpo.experiment.search_setup import RunOptions, Search
 from ratio_hpo.objective import Pipeline
 from ratio_hpo.objective.checked import source_of
 from ratio_hpo.storage.connect import is_passing, open_storage
@@ -142,13 +142,13 @@ def _plan_with_retries(storage: RetryingStorage, plan: PlanTrial, params: Params
     )  # fmt: skip
 
 
-def _retry_file_access(options: SearchOptions, say: Callable[[str], None], call: Callable[[], None]) -> None:
+def _retry_file_access(options: RunOptions, say: Callable[[str], None], call: Callable[[], None]) -> None:
     """Call a function that accesses the run folder; retry disk errors for as long as storage errors."""
     patience = 60.0 * options.storage_patience
     retry_call(call, what=str(options.root), passes=is_fault, reason_of=reason_of, patience=patience, say=say)
 
 
-def _stored_study(options: SearchOptions, name: str) -> StudyView:
+def _stored_study(options: RunOptions, name: str) -> StudyView:
     """Read a study of the options' storage for a preview.
 
     Raises:
@@ -168,8 +168,8 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
         needed = search.checkpoint_bytes
         _retry_file_access(options, watcher.say, lambda: StageStore(folder.stages, store_bytes).check_room(needed))
     budget = Budget(
-        trials=trials, hours=options.hours, cost=options.cost, failures=options.failures,
-        retries=options.retries,        trial_minutes=options.trial_timeout, stall_minutes=options.stall_timeout,
+        trials=trials, hours=options.max_hours, cost=options.max_cost, failures=options.max_failures,
+        retries=options.max_retries, trial_minutes=options.trial_timeout, stall_minutes=options.stall_timeout,
     )  # fmt: skip
     remote_store = folder.remote_store(options.remote_store, watcher.say)
     if remote_store is not None and not done:

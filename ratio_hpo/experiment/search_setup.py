@@ -1,4 +1,4 @@
-"""Options of a search, the search that is built from them, and the interface of experiment kinds."""
+"""Options of a run, the search that is built from them, and the interface of experiment kinds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ratio_hpo.backends.resources import Resources
+from ratio_hpo.backends.resources import Backend, Resources
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.fingerprint import Digests
 from ratio_hpo.core.layout import RunFolder
@@ -31,17 +31,23 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SearchOptions:
-    """Options of a search: what to search, where and how.
+class RunOptions:
+    """What a call runs, where and how; the command line and Python name these options alike.
 
     Attributes:
         experiment: Name or path. None: the settings define the whole experiment.
         settings: Overrides of the experiment's keys; later ones win.
         study: Name of the study. None: `<experiment>-<space>`.
-        hours: Stop after this many hours.
-        cost: Start no trial after the study has paid this cost.
-        failures: Stop after this many consecutive trials that fail with the same error.
-        retries: Crashes tolerated per trial, and of Ray, without a new evaluation in between.
+        workers: Number of trials that run at the same time; more than one uses Ray. None: as many as fit.
+        backend: `local`, `ray`, or `auto`: `ray` if more than one worker fits.
+        cpus_per_trial: CPUs per trial. None: an equal part.
+        gpus_per_trial: GPUs per trial; a fraction shares a GPU. None: an equal part, at most one.
+        ray_address: Address of a running Ray cluster: `auto` or `host:port`. None: a Ray on this machine.
+        device: `cpu` or `cuda`. None: `cuda` if it is available.
+        max_hours: Stop after this many hours. Running trials are released and resumed by the next call.
+        max_cost: Start no trial after the study has paid this cost, in its unit.
+        max_failures: Stop after this many consecutive trials that fail with the same error. None: no limit.
+        max_retries: Crashes tolerated per trial, and of Ray, without a new evaluation in between.
         trial_timeout: Fail a trial that runs longer than this (minutes). None: no limit.
         stall_timeout: Restart a trial that reports nothing for this long (minutes). None: no limit.
         root: The run folder.
@@ -57,19 +63,25 @@ class SearchOptions:
         isolated: Run a custom objective in a separate process.
         confirming: Score trials on `test` too at their end.
         trust_remote_code: Allow custom code of the base to run.
-        resources: Workers, backend and devices.
+        resources: Workers, backend and devices, derived from the options above.
 
     Raises:
-        ConfigError: The study's name is not valid in paths.
+        ConfigError: The study's name is not valid in paths, or an option is out of range.
     """
 
     experiment: str | None = "polyglot-world"
     settings: tuple[Setting, ...] = ()
     study: str | None = None
-    hours: float | None = None
-    cost: float | None = None
-    failures: int | None = 5
-    retries: int = 3
+    workers: int | None = None
+    backend: Backend = "auto"
+    cpus_per_trial: float | None = None
+    gpus_per_trial: float | None = None
+    ray_address: str | None = None
+    device: str | None = None
+    max_hours: float | None = None
+    max_cost: float | None = None
+    max_failures: int | None = 5
+    max_retries: int = 3
     trial_timeout: float | None = None
     stall_timeout: float | None = None
     root: Path = Path("mlruns")
@@ -85,13 +97,18 @@ class SearchOptions:
     isolated: bool = True
     confirming: bool = False
     trust_remote_code: bool = False
-    resources: Resources = field(default_factory=Resources)
+    resources: Resources = field(init=False)
 
     def __post_init__(self) -> None:
         for key in ("storage", "tracking_uri", "remote_store"):  # relative URLs would break in other folders
             if getattr(self, key) is not None:
                 object.__setattr__(self, key, lasting_url(getattr(self, key)))
-        object.__setattr__(self, "data_dir", self.data_dir.expanduser().absolute())
+        object.__setattr__(self, "root", Path(self.root))
+        object.__setattr__(self, "data_dir", Path(self.data_dir).expanduser().absolute())
+        resources = Resources(backend=self.backend, workers=self.workers, cpus=self.cpus_per_trial,
+                              gpus=self.gpus_per_trial, ray_address=self.ray_address,
+                              device=self.device)  # fmt: skip
+        object.__setattr__(self, "resources", resources)
         if self.study is not None:
             check_name(self.study, "⟨study⟩")
             if self.study.endswith(CONFIRMATION) and not self.confirming:
@@ -143,7 +160,7 @@ class Search:
         pruner: Pruner passed from Python. None: the one that the experiment names.
     """
 
-    options: SearchOptions
+    options: RunOptions
     spec: StudySpec
     plan: StudyPlan
     objective: Objective
@@ -186,7 +203,7 @@ class ExperimentKind(Protocol):
         """
         ...
 
-    def ready(self, options: SearchOptions, say: Say) -> Search:
+    def ready(self, options: RunOptions, say: Say) -> Search:
         """Load, check and prepare a search, without training or opening a study.
 
         Raises:

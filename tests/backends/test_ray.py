@@ -193,9 +193,9 @@ def test_ray_that_dies_again_and_again_ends_the_search_with_the_reason(
 
 def test_a_trial_gets_no_more_gpus_than_the_built_in_objective_uses(tmp_path: Path) -> None:
     from ratio_hpo.core.errors import ConfigError
-    from ratio_hpo.experiment import SearchOptions, build_search
+    from ratio_hpo.experiment import RunOptions, build_search
 
-    options = SearchOptions(root=tmp_path, resources=Resources(gpus=2.0))
+    options = RunOptions(root=tmp_path, gpus_per_trial=2.0)
     with pytest.raises(ConfigError, match="trains on one GPU, but got 2"):
         build_search(options, print)
     assert Resources(gpus=2.0).gpus_for(1) == 2.0  # a custom objective gets what it requests

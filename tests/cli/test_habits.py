@@ -18,9 +18,8 @@ import pytest
 import sqlalchemy as sql
 
 from ratio_hpo import Ratio, load_study, search
-from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core.errors import WorkLeft
-from ratio_hpo.experiment import SearchOptions, build_search, run_search
+from ratio_hpo.experiment import RunOptions, build_search, run_search
 from ratio_hpo.report.live import Display
 from ratio_hpo.storage.connect import default_url, open_storage
 from ratio_hpo.storage.schema import STUDY_ATTRIBUTES
@@ -260,7 +259,7 @@ def test_a_copied_run_folder_works(run: Any, tmp_path: Path) -> None:
 
 def test_a_search_with_work_left_undone_never_ends_with_0(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The exit code is not 0 whatever the backend does; this one does nothing."""
-    options = SearchOptions(root=tmp_path, tracking=False, resources=Resources(backend="local"))
+    options = RunOptions(root=tmp_path, tracking=False, backend="local")
     ready = build_search(options, lambda line: None)
     monkeypatch.setattr("ratio_hpo.experiment.search.run_local", lambda *args, **kwargs: None)
     with pytest.raises(WorkLeft, match="ended with 0 of 16 trials") as caught:

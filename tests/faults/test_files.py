@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ratio_hpo.backends.resources import Resources
 from ratio_hpo.core import files
 from ratio_hpo.core.overrides import Setting
 from ratio_hpo.core.trial import UNSTORED, TrialRecord
-from ratio_hpo.experiment.build_search import SearchOptions, build_search
+from ratio_hpo.experiment.build_search import RunOptions, build_search
 from ratio_hpo.experiment.search import ProgressCallback, run_search
 from ratio_hpo.study import Study
 from tests.cli.test_search import SMALL
@@ -49,12 +48,14 @@ def search(root: Path, trials: int = TRIALS, watcher: Quiet | None = None) -> li
     root.mkdir(exist_ok=True)
     file = root.parent / "experiment.yaml"
     file.write_text(SMALL)
-    options = SearchOptions(
+    options = RunOptions(
         experiment=str(file),
         settings=(Setting("trials", trials, "test"),),
         root=root,
         tracking=False,
-        resources=Resources(backend="local", workers=1, cpus=1),
+        backend="local",
+        workers=1,
+        cpus_per_trial=1,
     )
     watcher = watcher or Quiet()
     return run_search(build_search(options, watcher.say), watcher)

@@ -16,7 +16,7 @@ from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.core.remote_store import LISTED, PATIENCE, RemoteStore
 from ratio_hpo.core.trial import Context, Progress, State, TrialRecord
 from ratio_hpo.data.windows import META
-from ratio_hpo.experiment.build_search import Search, SearchOptions, build_search
+from ratio_hpo.experiment.build_search import RunOptions, Search, build_search
 from ratio_hpo.training.checkpoint import STATE
 from ratio_hpo.training.items import ItemStore
 from ratio_hpo.training.remote_files import DriverRemoteStore, fetch_windows, put_windows
@@ -39,7 +39,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def search(tmp_path_factory: pytest.TempPathFactory) -> Search:
     root = tmp_path_factory.mktemp("prepared")
     (root / "experiment.yaml").write_text(SMALL)
-    options = SearchOptions(experiment=str(root / "experiment.yaml"), root=root / "runs", tracking=False)
+    options = RunOptions(experiment=str(root / "experiment.yaml"), root=root / "runs", tracking=False)
     return build_search(options, lambda line: None)
 
 
