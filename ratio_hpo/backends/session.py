@@ -147,7 +147,7 @@ class Session:
     def end_late(self, number: int, late: TimeLimit) -> TrialAssignment | None:
         """Release or fail a trial whose process exceeded a time limit, or return the assignment to resume."""
         if late is TimeLimit.SEARCH:
-            self.study.live.release(number)
+            self.study.running.release(number)
         elif late is TimeLimit.TRIAL:
             self.take(number, TrialEnd(reason=f"it took longer than {self.budget.trial_minutes:g} min (trial_timeout)"))
         else:
@@ -233,12 +233,12 @@ class Session:
 
     def pause(self, number: int) -> float:
         """Return the pause before a trial whose process died is resumed; the cause may be transient."""
-        trial = self.study.live.get(number)
+        trial = self.study.running.get(number)
         return 0.0 if trial is None else PAUSE * 2.0 ** (trial.attempts - 2)
 
     def go_on(self, number: int) -> TrialAssignment | None:
         """Return the assignment to resume after a fault of Ray; None if this process no longer owns the trial."""
-        trial = self.study.live.get(number)
+        trial = self.study.running.get(number)
         self._last_reports[number] = time.monotonic()
         return None if trial is None else trial.assignment(number)
 

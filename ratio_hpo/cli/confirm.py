@@ -9,7 +9,7 @@ import click
 
 from ratio_hpo.cli.options import Decorator, json_option, named_study, option, root_option, storage_option, together
 from ratio_hpo.cli.printing import open_stored, open_view, print_json, print_table
-from ratio_hpo.cli.running import fail_for, going_on_later, limit_options, machine_options, repeated_options
+from ratio_hpo.cli.running import fail_for, limit_options, machine_options, repeated_options, resumable_on_interrupt
 from ratio_hpo.report.formatting import count, number, say
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _replicate(
         preview = preview_confirmation(storage, view, plan, prepared, say)
         print_json(preview) if as_json else _print_preview(preview)
         return
-    with going_on_later():
+    with resumable_on_interrupt():
         outcome = replicate(storage, view, plan, prepared, Display(), evaluate, show=print_json if as_json else show)
     fail_for(outcome.failed, outcome.name)
 

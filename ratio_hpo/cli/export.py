@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ import click
 from ratio_hpo.cli.options import named_study, reading_timeout, root_option, storage_option
 from ratio_hpo.cli.printing import open_view
 from ratio_hpo.core.files import written_whole
-from ratio_hpo.core.json_format import SCHEMA, rounded
+from ratio_hpo.core.json_format import Result, rounded
 from ratio_hpo.core.layout import RunFolder
 from ratio_hpo.report.formatting import say
 
@@ -29,6 +31,34 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "weights": ("folder",),
 }
 """What can be exported, and its formats; the first format is the default."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRows(Result):
+    """The trials of a study as a flat table.
+
+    Attributes:
+        study: Name of the study.
+        trials: One row for each trial: its fields as in `status`, with `front`, `params.<name>`,
+            `realised.<stage>.<source>`, `epochs.<stage>.<source>` and `score.<language>`.
+    """
+
+    study: str
+    trials: Sequence[Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveRows(Result):
+    """The curves of a study as a flat table.
+
+    Attributes:
+        study: Name of the study.
+        curves: One row for each evaluation: `trial`, `state`, `ratio`, `stage`, `windows`, `cost`, `paid`, `time`, and
+            every score and measure.
+    """
+
+    study: str
+    curves: Sequence[Mapping[str, object]]
 
 
 @click.command()
@@ -135,8 +165,8 @@ def _table(view: StudyView, what: str, form: str) -> bytes:
     if form == "parquet":
         return table.to_parquet(index=False)
     rows = json.loads(str(table.to_json(orient="records", double_precision=15)))
-    content = {"schema": SCHEMA, "study": view.name, what: rows}
-    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
+    result = TrialRows(study=view.name, trials=rows) if what == "trials" else CurveRows(study=view.name, curves=rows)
+    return (json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def _document(view: StudyView, what: str, form: str, number: int | None) -> bytes:

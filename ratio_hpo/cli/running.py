@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from ratio_hpo.cli.deadline import ended_by_signals, exit_code
 from ratio_hpo.cli.options import KEYS, SAMPLER_KEYS, Decorator, Finite, option, together, tracking_uri_option
 from ratio_hpo.cli.printing import fail, print_json, print_table
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.json_format import SCHEMA
+from ratio_hpo.core.json_format import Result
 from ratio_hpo.core.overrides import (
     PREFIX,
     Setting,
@@ -95,7 +96,7 @@ def repeated_options(view: StudyView, options: dict[str, Any], settings: Sequenc
 
 
 @contextmanager
-def going_on_later() -> Iterator[None]:
+def resumable_on_interrupt() -> Iterator[None]:
     """On an interrupt in the block, print how to resume and exit with the signal's exit code."""
     with ended_by_signals() as received:
         try:
@@ -156,6 +157,34 @@ def flag_settings(ctx: click.Context, options: dict[str, Any], assignments: Sequ
     return settings + [Setting(*parse_assignment(text), "-S") for text in assignments]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigEntry:
+    """A key of the experiment or an option of the command.
+
+    Attributes:
+        key: The dotted key, or the option.
+        value: Its value.
+        source: Where the value comes from: a file, a variable, an option, or `default`.
+    """
+
+    key: str
+    value: object
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownConfig(Result):
+    """Every key and option in effect.
+
+    Attributes:
+        experiment: Name or path of the experiment.
+        config: Keys of the experiment, then options of the command.
+    """
+
+    experiment: str | None
+    config: tuple[ConfigEntry, ...]
+
+
 def show_config(ctx: click.Context, options: RunOptions, *, as_json: bool) -> None:
     """Print every key of the experiment and every option in effect, with its source."""
     from ratio_hpo.experiment.load import load_experiment
@@ -165,11 +194,11 @@ def show_config(ctx: click.Context, options: RunOptions, *, as_json: bool) -> No
         name = parameter.name or ""
         if name not in KEYS and name not in ("dry_run", "show_config", "as_json", "assignments", "experiment"):
             lines.append((parameter.opts[-1], ctx.params.get(name), _origin(ctx, parameter)))
-    rows = [{"key": key, "value": _plain(value), "source": source} for key, value, source in lines]
+    rows = tuple(ConfigEntry(key=key, value=_plain(value), source=source) for key, value, source in lines)
     if as_json:
-        print_json({"schema": SCHEMA, "experiment": options.experiment, "config": rows})
+        print_json(ShownConfig(experiment=options.experiment, config=rows))
         return
-    print_table(["key", "value", "from"], [[row["key"], _short(row["value"]), row["source"]] for row in rows])
+    print_table(["key", "value", "from"], [[row.key, _short(row.value), row.source] for row in rows])
 
 
 def _value(key: str, value: Any) -> Any:

@@ -24,10 +24,10 @@ from ratio_hpo.cli.options import (
 from ratio_hpo.cli.printing import print_json
 from ratio_hpo.cli.running import (
     fail_for,
-    going_on_later,
     limit_options,
     machine_options,
     repeated_options,
+    resumable_on_interrupt,
     search_options,
 )
 from ratio_hpo.pruners.registry import PRUNERS
@@ -142,7 +142,7 @@ def _run(options: RunOptions, *, dry_run: bool, as_json: bool) -> None:
     from ratio_hpo.experiment.search import run_search
     from ratio_hpo.report.live import Display
 
-    with going_on_later():
+    with resumable_on_interrupt():
         setup = build_search(options, say)
         if dry_run:
             preview = preview_search(setup)

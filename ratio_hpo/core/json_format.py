@@ -1,4 +1,15 @@
-"""The printed JSON (docs/reference/json.md): results of commands by their fields, its format number, and rounding."""
+"""The printed JSON: results of commands by their fields.
+
+Every reading command prints JSON on stdout with `--json` (`export` with `--format json`; `report` and `plot` only
+write files). Messages go to stderr. Costs are in the study's unit, scores in [0, 1], times in seconds. JSON has no
+infinity: a cost to target that was never reached is `null` with `censored: true`. Measured numbers have four
+significant digits, parameters and shares six; whole numbers are exact. `export trials`, `export curves` and `export
+config` write all digits.
+
+Every result has the key `schema`, the number of the format. It is raised when a key changes its meaning or is
+removed, not when one is added. Exit codes: 0 done, 1 the search or the infrastructure failed, 2 bad input, 3 finished
+with failed trials, 130 interrupted.
+"""
 
 from __future__ import annotations
 

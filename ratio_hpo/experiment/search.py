@@ -203,7 +203,7 @@ def _run(search: Search, study: Study, watcher: Watcher) -> str | None:
             ),
             remote_store=DriverRemoteStore(remote_store, folder, store_bytes) if remote_store is not None else None,
         )
-        study.live.start_renewing()
+        study.running.start_renewing()
         study.adviser.update(study.records())
         session.keep_weights()
         if session.remote_store is not None:

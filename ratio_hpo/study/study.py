@@ -52,7 +52,7 @@ class Study:
 
     plan: StudyPlan
     storage: RetryingStorage
-    live: RunningTrials
+    running: RunningTrials
     state: StudyState
 
     def __init__(
@@ -80,14 +80,14 @@ class Study:
         if isinstance(self._by.sampler, OptunaSampler):
             self._by.sampler.study = self._optuna
         self._guard = guard_study(storage, self._optuna._study_id)
-        self.live = RunningTrials(storage)
+        self.running = RunningTrials(storage)
         self._lock = threading.RLock()
-        self.state = StudyState(storage, plan, self._optuna._study_id, self.live, stored)
+        self.state = StudyState(storage, plan, self._optuna._study_id, self.running, stored)
         self.adviser = Adviser(self._by.response, storage, self._optuna._study_id, idle=bool(plan.replicates))
         self.state.refresh()
-        self._finisher = TrialFinisher(storage, self._optuna, self.live, self.state)
+        self._finisher = TrialFinisher(storage, self._optuna, self.running, self.state)
         trial_settings = {**dict(zip(("sampler", "pruner"), self._by.names, strict=True)), **(settings or {})}
-        self._starter = TrialStarter(self.state, self.live, self._by, self._finisher, planned, trial_settings)
+        self._starter = TrialStarter(self.state, self.running, self._by, self._finisher, planned, trial_settings)
         self._finisher.settle()
 
     @property
@@ -122,7 +122,7 @@ class Study:
         with self._lock:
             self.state.refresh()
             for number in self.state.numbers(State.RUNNING):
-                assignment = self._adopt(number) if number not in self.live else None
+                assignment = self._adopt(number) if number not in self.running else None
                 if assignment is not None:
                     return assignment
             return self._starter.next(most_trials)
@@ -132,7 +132,7 @@ class Study:
         with self._lock:
             self.state.refresh()
             running = [n for n in self.state.numbers(State.RUNNING) if not self.state.records[n].done]
-            leases = {n: self.state.lease(n) for n in running if n not in self.live}
+            leases = {n: self.state.lease(n) for n in running if n not in self.running}
             return {number: lease for number, lease in leases.items() if lease is not None}
 
     def report(self, number: int, progress: Progress) -> Decision:
@@ -142,7 +142,7 @@ class Study:
             ScoreError: it scores other languages than the study, so that means are not comparable.
         """
         with self._lock:
-            trial = self.live.get(number)
+            trial = self.running.get(number)
             if trial is None:
                 return Decision.STOP
             if any(point.place == progress.place for point in trial.curve):
@@ -159,7 +159,7 @@ class Study:
                 decision = self._by.pruner.decide(self.state.trials(changed), changed)
             entry = {rec.curve_key(len(trial.curve)): rec.curve_entry(progress, decision)}
             deaths = {rec.ATTEMPTS: 0, rec.ADOPTIONS: 0} if trial.attempts or trial.adoptions else {}
-        if not self.live.write(trial, {**entry, **deaths}):  # without the lock, so that other trials can report
+        if not self.running.write(trial, {**entry, **deaths}):  # without the lock, so that other trials can report
             return Decision.STOP
         with self._lock:
             trial.curve.append(progress)
@@ -171,7 +171,7 @@ class Study:
     def complete(self, number: int) -> None:
         """Complete a trial that reached its budget; its values are stored once the target is known."""
         with self._lock:
-            trial = self.live.pop(number)
+            trial = self.running.pop(number)
             if trial is None:
                 return
             if not trial.curve:
@@ -186,7 +186,7 @@ class Study:
     def prune(self, number: int) -> None:
         """End a trial that the pruner stopped."""
         with self._lock:
-            trial = self.live.pop(number)
+            trial = self.running.pop(number)
             if trial is not None:
                 stopped = trial.curve[-1]
                 reason = f"pruned by {self._by.names[1]} at {stopped.stage} window {stopped.windows}"
@@ -201,7 +201,7 @@ class Study:
             FirstTrialFailed: the trial is trial 0, and the target depends on it.
         """
         with self._lock:
-            trial = self.live.pop(number)
+            trial = self.running.pop(number)
             if trial is not None:
                 self._finisher.fail(number, trial, reason, trace)
 
@@ -218,7 +218,7 @@ class Study:
             FirstTrialFailed: the trial is trial 0, and the target depends on it.
         """
         with self._lock:
-            trial = self.live.get(number)
+            trial = self.running.get(number)
             if trial is None:
                 return None
             if trial.attempts > retries:
@@ -226,11 +226,11 @@ class Study:
                 return None
             trial.attempts += 1
             trial.smaller += smaller
-            return trial.assignment(number) if self.live.write(trial, {rec.ATTEMPTS: trial.attempts}) else None
+            return trial.assignment(number) if self.running.write(trial, {rec.ATTEMPTS: trial.attempts}) else None
 
     def close(self) -> None:
         """Release the running trials, and stop renewing their leases."""
-        self.live.close()
+        self.running.close()
         self.storage.guards = tuple(guard for guard in self.storage.guards if guard is not self._guard)
 
     def snapshot(self) -> StudyView:
@@ -244,9 +244,9 @@ class Study:
     def _adopt(self, number: int) -> TrialAssignment | None:
         """Take over a running trial that no live process owns."""
         trial_id, lease = self.state.trial_id(number), self.state.lease(number)
-        if self.state.records[number].done or (lease is not None and not self.live.watch.is_lost(lease)):
+        if self.state.records[number].done or (lease is not None and not self.running.watch.is_lost(lease)):
             return None
-        claimed = self.live.claim(self._optuna._study_id, trial_id, lease)
+        claimed = self.running.claim(self._optuna._study_id, trial_id, lease)
         if claimed is None:
             return None
         trial, stored = claimed
@@ -254,12 +254,12 @@ class Study:
         attributes = stored.attributes
         trial.attempts = int(attributes.get(rec.ATTEMPTS, 1))
         trial.adoptions = int(attributes.get(rec.ADOPTIONS, 0)) + 1
-        self.live.write(trial, {rec.ATTEMPTS: trial.attempts, rec.ADOPTIONS: trial.adoptions})
+        self.running.write(trial, {rec.ATTEMPTS: trial.attempts, rec.ADOPTIONS: trial.adoptions})
         if rec.PLAN not in attributes:  # the driver died before it wrote the parameters
             return self._starter.begin(number, trial)
         trial.curve, last_decision = rec.read_curve(attributes)
         trial.fill(attributes)
-        self.live.add(number, trial)
+        self.running.add(number, trial)
         if last_decision is Decision.STOP:
             self.prune(number)
             return None

@@ -236,8 +236,8 @@ def test_drivers_that_die_over_a_trial_are_counted_and_their_workers_go(tmp_path
     plan = plan_of(target=TargetScore(score=0.5), baselines=())
     study = Study(plan, open_storage(default_url(tmp_path)))
     assert study.next(1) is not None
-    assert study.live[0].adoptions == 3
-    study.live[0].adoptions = MAX_ADOPTIONS
+    assert study.running[0].adoptions == 3
+    study.running[0].adoptions = MAX_ADOPTIONS
     study.close()
     last = Study(plan, open_storage(default_url(tmp_path)))
     assert last.next(1) is not None  # MAX_ADOPTIONS crashes are still tolerated
@@ -287,12 +287,12 @@ def test_the_search_waits_for_a_lease_that_may_be_of_a_dead_driver(tmp_path: Pat
     """The search waits until an unrenewed lease of another host expires; it does not wait for a renewed lease."""
     study = Study(plan_of(target=TargetScore(score=0.5), baselines=()), open_storage(default_url(tmp_path)))
     study.next(1)
-    storage, trial_id = study.storage, study.live[0].trial_id
+    storage, trial_id = study.storage, study.running[0].trial_id
     elsewhere = replace(own_lease(trial_id), host="far/away", pid=1)
-    assert take_lease(storage, elsewhere, study.live[0].lease, lambda connection: True)
+    assert take_lease(storage, elsewhere, study.running[0].lease, lambda connection: True)
     other = Study(plan_of(target=TargetScore(score=0.5), baselines=()), open_storage(default_url(tmp_path)))
     clock = Hand()
-    other.live.watch = LeaseWatch(clock)
+    other.running.watch = LeaseWatch(clock)
     assert other.next(1) is None
     told: list[str] = []
     session = Session(study=other, budget=Budget(trials=1), root=tmp_path, say=told.append)

@@ -65,9 +65,9 @@ def test_driver_asleep(whole: list[TrialRecord], ledger: Ledger, often: int, tmp
         assert first.next(TRIALS) is not None
         for point in points[: k % 10]:
             first.report(0, point)
-        second.live.watch = LeaseWatch(clock)
+        second.running.watch = LeaseWatch(clock)
         for _ in range(int(TERM) + 1):
-            second.live.watch.is_lost(first.live[0].lease)
+            second.running.watch.is_lost(first.running[0].lease)
             clock.sleep(1.0)
         ledger.injections += 1
         records = searched(second, root)

@@ -182,7 +182,7 @@ def test_a_search_outlasts_a_restart_of_postgresql(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=restart)
         thread.start()
-        study.live.start_renewing()
+        study.running.start_renewing()
         run_local(Session(study=study, budget=Budget(trials=20), root=tmp_path), slow)
         thread.join()
         records = study.records()

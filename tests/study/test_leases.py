@@ -52,7 +52,7 @@ def give_away(study: Study, number: int) -> None:
     with study.storage.engine.begin() as connection:
         connection.execute(
             sql.update(LEASES)
-            .where(LEASES.c.trial_id == study.live[number].trial_id)
+            .where(LEASES.c.trial_id == study.running[number].trial_id)
             .values(token="other", holder='{"host": "far/away", "boot": "b", "pid": 1, "started": 1.0}')
         )
 
@@ -121,7 +121,7 @@ def orphan(open_study: Make) -> Storage:
     """A storage in which the trial with id 1 is running and has no lease."""
     study = open_study()
     assert study.next(1) is not None
-    study.live.release(0)
+    study.running.release(0)
     return study.storage
 
 
@@ -173,7 +173,7 @@ def check_an_ended_trial_is_left_alone(plan: StudyPlan, open_one: Callable[[Stud
 
     def end() -> None:
         if how == "released":
-            first.live.release(0)
+            first.running.release(0)
             return
         first.report(0, points[until - 1])
         first.prune(0) if how == "pruned" else first.complete(0)
@@ -229,7 +229,7 @@ def test_what_is_taken_over_goes_on_from_the_curve_that_is_stored(open_study: Ma
     second.records()
     first.report(0, point(20))
     seen = read_leases(first.storage, [first.state.trial_id(0)]).popitem()[1]
-    claimed = second.live.claim(second._optuna._study_id, seen.trial_id, seen)
+    claimed = second.running.claim(second._optuna._study_id, seen.trial_id, seen)
     assert claimed is not None
     assert [each.windows for each in claimed[1].record.curve] == [10, 20]
     assert first.report(0, point(30)) is Decision.STOP
@@ -318,16 +318,16 @@ def test_a_lease_that_was_taken_over_is_noticed(open_study: Make) -> None:
     study = open_study()
     study.next(1)
     give_away(study, 0)
-    study.live.renew()
-    assert study.live[0].lost
+    study.running.renew()
+    assert study.running[0].lost
 
 
 def test_renewal_is_seen(open_study: Make) -> None:
     study = open_study()
     study.next(1)
-    before = study.live[0].lease
-    study.live.renew()
-    assert study.live[0].lease.beats == before.beats + 1
+    before = study.running[0].lease
+    study.running.renew()
+    assert study.running[0].lease.beats == before.beats + 1
     assert study.records()[0].worker is not None
 
 
@@ -340,10 +340,10 @@ def test_who_was_faster_begins_the_trial(open_study: Make) -> None:
     """Two drivers have read the same study: one begins the trial, the other reads the study again."""
     first, second = open_study(), open_study()
     study_id, count, waiting = first._optuna._study_id, len(first.state.records), first.state.trial_id(0)
-    assert first.live.begin(study_id, count, waiting, None) is not None
-    assert second.live.begin(study_id, count, waiting, None) is None, "it runs"
-    assert first.live.begin(study_id, count, None, None) is not None
-    assert second.live.begin(study_id, count, None, None) is None, "there is one more"
+    assert first.running.begin(study_id, count, waiting, None) is not None
+    assert second.running.begin(study_id, count, waiting, None) is None, "it runs"
+    assert first.running.begin(study_id, count, None, None) is not None
+    assert second.running.begin(study_id, count, None, None) is None, "there is one more"
     assert len(second.records()) == count + 1
     assert second.next(count + 2).number == 1  # type: ignore[union-attr]
 

@@ -316,7 +316,7 @@ def test_two_drivers_never_run_more_than_was_asked(tmp_path: Path) -> None:
         "from ratio_hpo.storage.connect import default_url, open_storage\n"
         "study = Study(plan_of(target=TargetScore(score=0.5)), open_storage(default_url(Path(sys.argv[1]))))\n"
         "while study.next(12) is not None: pass\n"
-        "print(*study.live.numbers())\n"
+        "print(*study.running.numbers())\n"
         "sys.stdout.flush(); sys.stdin.read()"
     )
     drivers = [
