@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from ratio_hpo import Context, Decision, Params, Progress, Ratio, Trials, search
+from ratio_hpo.core import extensions
 from ratio_hpo.core.errors import ConfigError, StudyError
-from ratio_hpo.core.extensions import _REGISTRIES, register_all, registered
+from ratio_hpo.core.extensions import register_all, registered
 from ratio_hpo.core.trial import State, TrialRecord
 from ratio_hpo.pruners.registry import register_pruner
 from ratio_hpo.samplers.registry import SAMPLERS, check_sampler, register_sampler
@@ -50,10 +51,9 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def _no_components_left() -> Iterator[None]:
-    before = registered()
     yield
-    for kind, registry in _REGISTRIES.items():
-        registry._registered = dict(before.get(kind, {}))
+    for by_name in extensions._REGISTERED.values():
+        by_name.clear()
 
 
 def train(params: Params, context: Context) -> Iterator[Progress]:
@@ -116,7 +116,7 @@ def test_names_of_all_kinds_find_a_component(tmp_path: Path, module: Any, monkey
 def test_components_reach_another_process() -> None:
     register_pruner("mine", dict)
     sent = registered()
-    _REGISTRIES["pruner"]._registered = {}
+    extensions._REGISTERED["pruner"].clear()
     register_all(sent)
     assert registered()["pruner"] == {"mine": dict}
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 import ratio_hpo
+from ratio_hpo.core import extensions
 from ratio_hpo.core.errors import ConfigError, DataError
 from ratio_hpo.core.extensions import register_all, registered
 from ratio_hpo.core.trial import Context
 from ratio_hpo.data.corpora import FileCorpusSpec
 from ratio_hpo.data.examples import Pair
-from ratio_hpo.data.formats import FORMATS, load_format, read_file
+from ratio_hpo.data.formats import load_format, read_file
 from ratio_hpo.data.tasks import TASKS, PairClassification, PairSettings, TaskKind, head_name, kind_of_task, make_task
 from ratio_hpo.experiment.build_search import RunOptions, build_search
 
@@ -106,17 +107,13 @@ def test_a_format_of_a_user_refuses_a_broken_record_with_its_rule(folder: Path) 
         read_file("messages:MESSAGES", path, strict=True)
 
 
-def test_registered_components_have_short_names_and_reach_other_processes(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for registry in (TASKS, FORMATS):
-        monkeypatch.setattr(registry, "_registered", {})
+def test_registered_components_have_short_names_and_reach_other_processes(folder: Path) -> None:
     kind, form = kind_of_task("politeness:POLITENESS"), load_format("messages:MESSAGES")
     ratio_hpo.register_task("politeness", kind)
     ratio_hpo.register_format("messages", form)
     sent = registered()
-    for registry in (TASKS, FORMATS):
-        monkeypatch.setattr(registry, "_registered", {})
+    for by_name in extensions._REGISTERED.values():
+        by_name.clear()
     with pytest.raises(ConfigError, match="unknown task 'politeness'"):
         kind_of_task("politeness")
     register_all(sent)
@@ -125,6 +122,8 @@ def test_registered_components_have_short_names_and_reach_other_processes(
     assert len(corpus.load("en", folder, strict=True)[0]) == 12
     with pytest.raises(ConfigError, match="nli is the name of a built-in task"):
         ratio_hpo.register_task("nli", kind)
+    for by_name in extensions._REGISTERED.values():
+        by_name.clear()
 
 
 def test_a_task_of_a_user_is_read_by_a_built_in_format_of_its_examples(folder: Path) -> None:

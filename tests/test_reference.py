@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,9 +14,9 @@ import click
 import pytest
 from click.testing import CliRunner
 from pydantic import Field
-from ratio_hpo.core.config import Spec, Whole
 
 from ratio_hpo.core.errors import ConfigError
+from ratio_hpo.core.yaml import Spec, Whole
 from ratio_hpo.space import DOMAINS, load_space
 from ratio_hpo.space.space import KEYS
 
@@ -104,6 +105,17 @@ def test_each_key_has_a_description() -> None:
         for kind, model in entries
         for name, _, _, description in make_reference.keys(model)
         if not description and name not in make_reference.NOT_IN_FILES.get(kind, ())
+    ]
+    assert missing == []
+
+
+def test_each_key_of_the_json_has_a_description() -> None:
+    missing = [
+        f"{model.__name__}.{name}"
+        for module, result in make_reference.JSON.values()
+        for model, _ in make_reference.nested(getattr(import_module(f"ratio_hpo.{module}"), result))
+        for name, _, _, description in make_reference.keys(model)
+        if not description
     ]
     assert missing == []
 
@@ -223,6 +235,7 @@ def test_json_sections_have_dotted_keys() -> None:
     expected = [
         ("key", "type", "meaning"),
         ("---", "---", "---"),
+        ("`schema`", "integer", "Number of the format."),
         ("`number`", "integer", "Number of the trial: &lt; 0 if there is none."),
         ("`best`", "mapping or `null`", "Its score; null without an evaluation."),
         ("`scores`", "mapping of names to mapping", "Scores by language."),

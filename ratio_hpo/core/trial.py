@@ -17,7 +17,12 @@ NO_INTERMEDIATE, NO_INTERMEDIATE_PARAM = "none", "no_intermediate"
 
 
 class Decision(Enum):
-    """The study's decision after an evaluation."""
+    """The study's decision after an evaluation.
+
+    Examples:
+        >>> Decision("stop") is Decision.STOP
+        True
+    """
 
     CONTINUE = "continue"
     STOP = "stop"
@@ -185,6 +190,14 @@ class TrialRecord:
         sweep_of: The trial of the step sweep whose mixture this trial trains for more or fewer steps.
         started: Start time in seconds since the epoch.
         ended: End time in seconds since the epoch.
+
+    Examples:
+        >>> point = Progress(stage="target", windows=100, cost=100, scores={"score/mean": 0.5})
+        >>> record = TrialRecord(
+        ...     number=3, state=State.RUNNING, kind="sampled", params={"ratio": 0.2}, curve=(point,)
+        ... )
+        >>> record.ratio, record.scored[-1].primary_score
+        (0.2, 0.5)
     """
 
     number: int

@@ -29,6 +29,14 @@ def register_pruner(name: str, factory: Any) -> None:
 
     Raises:
         ConfigError: The name is that of a built-in pruner, or is not valid.
+
+    Examples:
+        >>> class Mine:
+        ...     def decide(self, trials, trial):
+        ...         return Decision.CONTINUE
+        >>> register_pruner("mine", Mine)
+        >>> "mine" in PRUNERS.names()
+        True
     """
     PRUNERS.register(name, factory)
 

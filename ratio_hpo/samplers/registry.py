@@ -38,6 +38,14 @@ def register_sampler(name: str, factory: Any) -> None:
 
     Raises:
         ConfigError: The name is that of a built-in sampler, or is not valid.
+
+    Examples:
+        >>> class Mine:
+        ...     def propose(self, trials, number):
+        ...         return {"ratio": 0.5}
+        >>> register_sampler("mine", Mine)
+        >>> "mine" in SAMPLERS.names()
+        True
     """
     SAMPLERS.register(name, factory)
 

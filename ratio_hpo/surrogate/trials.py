@@ -23,6 +23,11 @@ class Trials:
         languages: Target languages.
         reuses: Whether stage weights are stored, so that the training of a stage is paid for only once.
         stored_steps: Returns the steps of a stage with stored weights, given its identity.
+
+    Examples:
+        >>> from ratio_hpo.space import Ratio
+        >>> Trials(space=Space("mine", {"ratio": Ratio()})).space.coordinates()
+        ['ratio']
     """
 
     space: Space

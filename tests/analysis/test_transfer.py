@@ -19,7 +19,7 @@ def test_targets_are_in_the_order_of_the_experiment() -> None:
 
 def test_one_target_has_xtremes_mean_too() -> None:
     evaluation = Evaluation.__new__(Evaluation)
-    evaluation.targets = [SimpleNamespace(name="qa", primary="f1", task=SimpleNamespace(name="qa"))]  # type: ignore
+    evaluation.targets = [SimpleNamespace(name="qa", primary="f1", task=SimpleNamespace(task="qa"))]  # type: ignore
     scores = {"score/mean": 0.8, "f1/mean": 0.8, "em/mean": 0.6, "f1/sw": 0.8}
     assert evaluation.with_primary_score(scores) == {**scores, "xtreme/mean": pytest.approx(0.7)}
     assert "xtreme/mean" not in evaluation.with_primary_score({"f1/sw": 0.8})
@@ -29,7 +29,7 @@ def test_the_error_of_the_primary_score_weighs_targets_as_the_score_does() -> No
     evaluation = Evaluation.__new__(Evaluation)
     evaluation.targets = [
         SimpleNamespace(
-            name=name, primary="accuracy", languages=("sw",), weight=weight, task=SimpleNamespace(name=name)
+            name=name, primary="accuracy", languages=("sw",), weight=weight, task=SimpleNamespace(task=name)
         )
         for name, weight in (("nli", 1.0), ("pos", 3.0))
     ]  # type: ignore

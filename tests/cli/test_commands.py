@@ -109,7 +109,7 @@ def test_a_finished_study_can_be_read(words: tuple[str, ...], run: Any, made: Pa
         (("search", "--experiment", "polyglot-world", "-S", "trials"), "needs KEY=VALUE"),
         (("search", "-S", "stages.target.step=2", "--show-config"), "-S: stages.target.step: unknown key"),
         (("search", "-S", "trials.x=2", "--show-config"), "trials holds no keys"),
-        (("search", "--objective", "math", "--rungs", "1,2"), "needs the form package.module:function"),
+        (("search", "--objective", "math", "--rungs", "1,2"), "needs the form package.module:name"),
         (("search", "--objective", "math:sin", "--rungs", "1,b"), "needs whole numbers"),
         (("search", "--objective", "math:sin"), "rungs: is required"),
         (("search", "--storage", "postgresql://a@b/c", "--tracking-uri", "postgresql://a@b/c", "--dry-run"),

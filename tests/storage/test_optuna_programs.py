@@ -12,7 +12,6 @@ import pytest
 from optuna.trial import TrialState
 
 from ratio_hpo.core.trial import Context, Params, Progress, State, TrialRecord
-from ratio_hpo.samplers.optuna import fixed_values
 from ratio_hpo.storage.connect import default_url
 from ratio_hpo.study import Study
 from ratio_hpo.study.manage import enqueue
@@ -66,7 +65,7 @@ def test_optuna_loads_every_trial(study: Study, loaded: optuna.Study) -> None:
         curve = [value["progress"] for key, value in sorted(trial.user_attrs.items()) if key.startswith("curve:")]
         assert curve == [progress.to_json() for progress in record.curve]
         if record.state is not State.WAITING:
-            assert trial.params == pytest.approx(fixed_values(space, record.params))
+            assert trial.params == pytest.approx(space.coordinates_of(record.params))
             assert trial.user_attrs["params"] == record.params
             assert trial.user_attrs["seed"] == record.seed
             assert trial.datetime_start is not None
@@ -103,7 +102,7 @@ def test_optuna_continues_the_study(study: Study, loaded: optuna.Study) -> None:
     waiting = next(record for record in study.records() if record.state is State.WAITING)
     trial = loaded.ask()
     assert trial.number == waiting.number
-    assert trial.suggest_float("ratio", 0.0, 1.0) == fixed_values(study.plan.space, {"ratio": 0.5})["ratio"]
+    assert trial.suggest_float("ratio", 0.0, 1.0) == study.plan.space.coordinates_of({"ratio": 0.5})["ratio"]
     loaded.tell(trial, state=TrialState.FAIL)
     assert loaded.trials[trial.number].state is TrialState.FAIL
 
@@ -133,4 +132,4 @@ def test_optuna_dashboard_shows_every_trial(study: Study, url: str) -> None:
         assert tuple(trial.get("values", ())) == (record.values or ())
         if record.state is not State.WAITING:
             stored = {param["name"]: param["param_internal_value"] for param in trial["params"]}
-            assert stored == pytest.approx(fixed_values(study.plan.space, record.params))
+            assert stored == pytest.approx(study.plan.space.coordinates_of(record.params))
