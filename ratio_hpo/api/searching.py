@@ -28,7 +28,7 @@ def search(
     space: Mapping[str, Domain] | Space | str | None = None,
     *,
     experiment: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     rungs: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
     study: str | None = None,
     trials: int | None = None,
@@ -36,7 +36,7 @@ def search(
     measure: str | None = None,
     weights: Mapping[str, float] | None = None,
     reference: str | None = None,
-    values: Mapping[str, Any] | None = None,
+    values: Mapping[str, object] | None = None,
     baselines: Sequence[str] | None = None,
     enqueue: Sequence[Params] | None = None,
     sampler: Sampler | str | None = None,
@@ -44,7 +44,7 @@ def search(
     seed: int | None = None,
     largest_cost: float | None = None,
     languages: Sequence[str] | None = None,
-    identity: Mapping[str, Any] | None = None,
+    identity: Mapping[str, object] | None = None,
     progress: bool = True,
     **run: Unpack[RunKeywords],
 ) -> LoadedStudy:
@@ -106,7 +106,7 @@ def search(
         raise ConfigError("search() needs an `objective`, or the name or path of an `experiment`; pass one")
     if experiment is not None and space is not None and not isinstance(space, str):
         raise ConfigError("search(): with an `experiment`, `space` must be a name or path; pass one")
-    named: dict[str, Any] = {}
+    named: dict[str, object] = {}
     if objective is not None:
         name = objective if isinstance(objective, str) else _name_of(objective)
         function_name = name.rpartition(":")[2].rpartition(".")[2]

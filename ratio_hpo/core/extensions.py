@@ -16,7 +16,7 @@ T = TypeVar("T")
 Options = Mapping[str, Any]
 """Options of a component, by name, as an experiment file gives them."""
 
-_REGISTERED: dict[str, dict[str, Any]] = {}
+_REGISTERED: dict[str, dict[str, object]] = {}
 """Registered components by kind and name; a kind may precede its registry, whose module is imported later."""
 
 
@@ -39,7 +39,7 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, built_in: Mapping[str, str]) -> None:
         self.kind, self._built_in = kind, dict(built_in)
-        self._registered: dict[str, T] = _REGISTERED.setdefault(kind, {})
+        self._registered: dict[str, Any] = _REGISTERED.setdefault(kind, {})
 
     def names(self) -> list[str]:
         """Return the names of all components that are built in, registered, or found by entry points."""
@@ -91,12 +91,12 @@ class Registry(Generic[T]):
         return {point.name: point.value for point in entry_points(group=f"ratio_hpo.{self.kind}s")}
 
 
-def registered() -> dict[str, dict[str, Any]]:
+def registered() -> dict[str, dict[str, object]]:
     """Return the registered components by kind and name, to send them to another process."""
     return {kind: dict(by_name) for kind, by_name in _REGISTERED.items() if by_name}
 
 
-def register_all(components: Mapping[str, Mapping[str, Any]]) -> None:
+def register_all(components: Mapping[str, Mapping[str, object]]) -> None:
     """Register the components that another process returned from `registered`."""
     for kind, by_name in components.items():
         _REGISTERED.setdefault(kind, {}).update(by_name)

@@ -94,7 +94,7 @@ def rounded(content: Any, key: str = "", *, digits: int = DIGITS) -> Any:
     return round(content, max(digits - 1 - math.floor(math.log10(abs(content))), 0))
 
 
-def _whole_again(shares: dict[str, Any]) -> dict[str, Any]:
+def _whole_again(shares: dict[str, float]) -> dict[str, float]:
     """Return rounded shares that sum to 1; the largest one absorbs the rounding error."""
     if not shares or not all(isinstance(share, float | int) for share in shares.values()):
         return shares

@@ -107,7 +107,7 @@ def overlay(content: Mapping[str, Any], settings: Sequence[Setting]) -> dict[str
 
 def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return the leaves by dotted key; empty mappings and lists are leaves."""
-    leaves: dict[str, Any] = {}
+    leaves = {}
     for key, value in content.items():
         if isinstance(value, Mapping) and value:
             leaves.update(flatten(value, f"{prefix}{key}."))

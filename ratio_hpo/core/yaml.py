@@ -189,6 +189,10 @@ def _line(item: Any, known_keys: dict[tuple[str, ...], list[str]], origin_of: Ca
     return f"{where}: {key}: {_lower_first(message)}, but got {show(item['input'])}; correct it"
 
 
+_Node = dict[str, Any]
+"""A node of a JSON schema."""
+
+
 def _field_names(schema: Any, error: ValidationError) -> dict[tuple[str, ...], list[str]]:
     """Return the known keys at each location that has an unknown key."""
     locations = {tuple(str(part) for part in item["loc"])[:-1] for item in error.errors() if item["type"] in UNKNOWN}
@@ -196,7 +200,7 @@ def _field_names(schema: Any, error: ValidationError) -> dict[tuple[str, ...], l
     return {location: _keys_at(root, root, location) for location in locations}
 
 
-def _keys_at(root: dict[str, Any], node: dict[str, Any], location: tuple[str, ...]) -> list[str]:
+def _keys_at(root: _Node, node: _Node, location: tuple[str, ...]) -> list[str]:
     nodes = [_resolve(root, node)]
     for part in location:
         nodes = [child for parent in nodes for child in _children(root, parent, part)]
@@ -204,12 +208,12 @@ def _keys_at(root: dict[str, Any], node: dict[str, Any], location: tuple[str, ..
     return sorted(names)
 
 
-def _options(root: dict[str, Any], node: dict[str, Any]) -> list[dict[str, Any]]:
+def _options(root: _Node, node: _Node) -> list[_Node]:
     """Return the alternatives of a schema node: itself and the members of its unions."""
     return [node, *(_resolve(root, option) for option in node.get("anyOf", []) + node.get("oneOf", []))]
 
 
-def _children(root: dict[str, Any], node: dict[str, Any], part: str) -> list[dict[str, Any]]:
+def _children(root: _Node, node: _Node, part: str) -> list[_Node]:
     options = _options(root, node)
     children = []
     for option in options:
@@ -224,7 +228,7 @@ def _children(root: dict[str, Any], node: dict[str, Any], part: str) -> list[dic
     return [_resolve(root, child) for child in children]
 
 
-def _resolve(root: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+def _resolve(root: _Node, node: _Node) -> _Node:
     if "$ref" in node:
         return root["$defs"][node["$ref"].rsplit("/", 1)[-1]]
     return node

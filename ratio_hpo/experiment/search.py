@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Protocol
+from typing import Protocol
 
 from ratio_hpo.backends.local import run_local
 from ratio_hpo.backends.session import Budget, Session
@@ -258,7 +258,7 @@ def _unfinished(records: list[TrialRecord], search: Search, study: Study, limit:
     raise WorkLeft(f"study {name}: ended with {done} of {trials} trials; run the same command again to resume")
 
 
-def _versions() -> dict[str, Any]:
+def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for name in ("ratio-hpo", "torch", "transformers", "optuna", "ray", "mlflow"):
         try:

@@ -36,7 +36,7 @@ _CLASSES: dict[str, Callable[..., samplers.BaseSampler]] = {
 }
 
 
-_DEFAULTS: dict[str, dict[str, Any]] = {
+_DEFAULTS: dict[str, Options] = {
     "tpe": {"n_startup_trials": 8, "multivariate": True},
     "nsga2": {"population_size": 10},
     "nsga3": {"population_size": 10},

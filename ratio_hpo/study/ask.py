@@ -6,7 +6,6 @@ import json
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from ratio_hpo.core.errors import WorkBlocked, in_one_line
 from ratio_hpo.core.files import is_fault
@@ -51,7 +50,7 @@ class TrialStarter:
         components: Components,
         finisher: TrialFinisher,
         plan_trial: PlanTrial,
-        settings: Mapping[str, Any],
+        settings: Mapping[str, object],
     ) -> None:
         self._state, self._running, self._finisher = state, running, finisher
         self._sampler, self._step_sweeps = components.sampler, components.step_sweeps

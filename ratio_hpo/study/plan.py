@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import Field
 
@@ -81,7 +80,7 @@ class StudyPlan:
     """
 
     name: str
-    basis: Mapping[str, Any]
+    basis: Mapping[str, object]
     space: Space
     rungs: Mapping[str, tuple[int, ...]]
     target: TargetScore
@@ -97,7 +96,7 @@ class StudyPlan:
     replicates: tuple[Replicate, ...] = ()
 
     @property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """The values that must not change for a study of this name, by key."""
         return {
             **self.basis,

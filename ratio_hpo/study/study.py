@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from ratio_hpo.core.plans import UNPLANNED
 from ratio_hpo.core.trial import Decision, Progress, State, TrialRecord
@@ -62,7 +61,7 @@ class Study:
         *,
         sampler: NamedSampler = ("mixture", {}),
         pruner: NamedPruner = ("front", {}),
-        settings: Mapping[str, Any] | None = None,
+        settings: Mapping[str, object] | None = None,
         plan_trial: PlanTrial | None = None,
         stored: Callable[[str], Sequence[int]] | None = None,
         known: Callable[[str], StudyView] | None = None,
