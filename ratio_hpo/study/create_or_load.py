@@ -25,7 +25,7 @@ from ratio_hpo.study.plan import CONFIRMATION, StudyPlan, TargetScore
 
 IDENTITY, ABOUT, FORMAT_KEY = "identity", "about", "format"
 
-FORMAT = 6
+FORMAT = 7
 """Version of the storage format; studies with another number are refused."""
 
 PATIENCE = 20.0
