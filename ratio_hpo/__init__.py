@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ratio_hpo.core.trial import Context, Decision, Params, Progress, TrialRecord
     from ratio_hpo.data.formats import register_format
     from ratio_hpo.data.tasks import register_task
+    from ratio_hpo.metrics.registry import register_metric
     from ratio_hpo.pruners.registry import register_pruner
     from ratio_hpo.samplers.optuna_native import MixtureSampler
     from ratio_hpo.samplers.registry import register_sampler
@@ -46,6 +47,7 @@ __all__ = [
     "load_study",
     "noise",
     "register_format",
+    "register_metric",
     "register_pruner",
     "register_sampler",
     "register_task",
@@ -60,6 +62,7 @@ _MODULES = {
     "register_task": "ratio_hpo.data.tasks",
     "MixtureSampler": "ratio_hpo.samplers.optuna_native",
     "Trials": "ratio_hpo.surrogate.trials",
+    "register_metric": "ratio_hpo.metrics.registry",
     "register_pruner": "ratio_hpo.pruners.registry",
     "register_sampler": "ratio_hpo.samplers.registry",
     **dict.fromkeys(("LoadedStudy", "confirm", "load_study", "noise", "search"), "ratio_hpo.api"),

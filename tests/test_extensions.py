@@ -18,6 +18,7 @@ from ratio_hpo.core import extensions
 from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.extensions import register_all, registered
 from ratio_hpo.core.trial import State, TrialRecord
+from ratio_hpo.metrics.registry import METRICS, check_metric, register_metric
 from ratio_hpo.pruners.registry import register_pruner
 from ratio_hpo.samplers.registry import SAMPLERS, check_sampler, register_sampler
 
@@ -71,7 +72,7 @@ def run(root: Path, **options: Any) -> list[TrialRecord]:
     return study._view().records
 
 
-@pytest.mark.parametrize("page", ["own-sampler.md", "own-pruner.md"])
+@pytest.mark.parametrize("page", ["own-sampler.md", "own-pruner.md", "own-metric.md"])
 def test_examples_are_short(page: str) -> None:
     assert len(example(page).splitlines()) <= MAX_LINES
 
@@ -199,3 +200,22 @@ def test_a_built_in_name_cannot_be_taken() -> None:
         register_sampler("mixture", dict)
     with pytest.raises(ConfigError, match="needs letters, digits"):
         register_sampler("my sampler", dict)
+
+
+def test_the_metric_of_the_page_scores_answers(module: Any) -> None:
+    my_metrics = module("my_metrics", "own-metric.md")
+    register_metric("characters", my_metrics.by_character)
+    for name in ("characters", "my_metrics:by_character"):
+        assert check_metric(name) == name
+        assert METRICS.find(name)("東京都。", ["東京都"], "ja") == (1.0, 1.0)
+        assert METRICS.find(name)("東京", ["東京都"], "ja") == (pytest.approx(0.8), 0.0)
+
+
+@pytest.mark.parametrize("name", ["squat", "my_metrics:missing", "my_metrics:__doc__"])
+def test_a_bad_metric_is_refused_in_one_line(name: str, module: Any, tmp_path: Path) -> None:
+    module("my_metrics", "own-metric.md")
+    command = [sys.executable, "-m", "ratio_hpo", "search", "-S", f"metric={name}", "--dry-run"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 2, result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert "metric" in result.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.measures import SPLITS
@@ -15,11 +15,12 @@ from ratio_hpo.data.tasks import TaskSettings, head_name, kind_of_task, parse_se
 from ratio_hpo.data.tasks.qa import WindowSpec
 from ratio_hpo.experiment.study_spec import BaselineName, StudySpec, Text
 from ratio_hpo.metrics import mlqa
+from ratio_hpo.metrics.registry import check_metric
 from ratio_hpo.training.parameters import INTERMEDIATE, TARGET
 from ratio_hpo.training.spec import BaseSpec, EngineSpec, SourceSpec, StageSpec, StagesSpec
 
 ONLY_TARGET = "qa"
-Metric = Literal["squad", "mlqa", "squad2"]
+Metric = Annotated[Text, AfterValidator(check_metric)]
 TargetName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 RESERVED = ("score", "xtreme", *SPLITS, "mean", "worst", "f1", "accuracy", "em", "loss", "cost", "paid")
 
@@ -37,7 +38,8 @@ class TargetSpec(Spec):
     """Corpora of the target, with the parts `validation` and `test`."""
 
     metric: Metric | None = None
-    """Metric of question answering: SQuAD v1.1 for any language, MLQA for its seven languages, or SQuAD 2.0."""
+    """Metric of question answering: `squad` (v1.1) for any language, `mlqa` for its seven languages, `squad2` (2.0), a
+    registered one, or `package.module:function`."""
 
     primary: Text | None = None
     """Measure of the target's score; none: the task's first measure."""
@@ -71,7 +73,7 @@ class ExperimentSpec(StudySpec):
     trains on the reference-language data of all tasks, capped by size; `task:<name>` on that of one task."""
 
     metric: Metric = "squad"
-    """Metric of the only target if `targets` is empty: SQuAD v1.1, MLQA or SQuAD 2.0."""
+    """Metric of the only target if `targets` is empty, as in a target."""
 
     base: BaseSpec
     """Pretrained encoder that every trial starts from."""

@@ -7,7 +7,7 @@ best span.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ratio_hpo.data.offsets import covered, trimmed, with_marks
 from ratio_hpo.data.tasks import rows
 from ratio_hpo.data.tasks.base import Batch, Drawn, Outputs, Scores, Task, TaskKind, TaskSettings, Vocabulary
 from ratio_hpo.data.windows import Columns, WindowSet
-from ratio_hpo.metrics import mlqa, squad, squad2
+from ratio_hpo.metrics.registry import METRICS
 
 if TYPE_CHECKING:
     import torch
@@ -29,13 +29,6 @@ BEST = 20
 """Number of candidate starts and ends of a window that decoding combines (Devlin et al. 2019, run_squad)."""
 
 SPECIAL_TOKENS = 4
-
-SCORERS: dict[str, Callable[[str, Sequence[str], str], squad.Score]] = {
-    "squad": squad.score,
-    "mlqa": mlqa.score,
-    "squad2": squad2.score,
-}
-"""Scoring functions of answers, by the value of `metric`."""
 
 
 class WindowSpec(TaskSettings):
@@ -153,7 +146,7 @@ class QuestionAnswering(Task):
 
     def score(self, windows: WindowSet, outputs: Outputs, language: str, split: str) -> list[Scores]:
         golds = [windows.text(item)["answers"] for item in range(windows.num_items)]
-        scorer = SCORERS[self.rule or "squad"]
+        scorer = METRICS.find(self.rule or "squad")
         answers = zip(self.predict(windows, outputs), golds, strict=True)
         f1, exact = zip(*(scorer(prediction, gold, language) for prediction, gold in answers), strict=True)
         return [rows.scores_of(windows, language, split, {"f1": rows.plain_mean(f1), "em": rows.plain_mean(exact)})]
