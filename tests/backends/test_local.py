@@ -241,8 +241,8 @@ def test_drivers_that_die_over_a_trial_are_counted_and_their_workers_go(tmp_path
     study.close()
     last = Study(plan, open_storage(default_url(tmp_path)))
     assert last.next(1) is not None  # MAX_ADOPTIONS crashes are still tolerated
-    assert last.live[0].adoptions == MAX_ADOPTIONS
-    last.live[0].adoptions = MAX_ADOPTIONS + 1
+    assert last.running[0].adoptions == MAX_ADOPTIONS
+    last.running[0].adoptions = MAX_ADOPTIONS + 1
     last.close()
     again = Study(plan, open_storage(default_url(tmp_path)))
     assert again.next(1) is None

@@ -144,7 +144,7 @@ def test_clock_set_back_and_forth(whole: list[TrialRecord], ledger: Ledger, ofte
     for k, skew in enumerate((-3600.0, 3600.0) * 5 * often):
         root = tmp_path / str(k)
         ahead, behind = opened(root), opened(root)
-        ahead.live._clock = Hand(skew=skew)
+        ahead.running._clock = Hand(skew=skew)
         job, other = ahead.next(TRIALS), behind.next(TRIALS)
         assert job is not None
         assert other is not None
