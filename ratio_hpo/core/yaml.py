@@ -186,7 +186,7 @@ def _line(item: Any, known_keys: dict[tuple[str, ...], list[str]], origin_of: Ca
         return f"{where}: {key}: is required, but absent; add it"
     if item["type"] == "value_error":
         return f"{where}: {key + ': ' if key else ''}{message}"
-    return f"{where}: {key}: {_lower_first(message)}, but got {show(item['input'])}; correct it"
+    return f"{where}: {key}: {message[:1].lower()}{message[1:]}, but got {show(item['input'])}; correct it"
 
 
 _Node = dict[str, Any]
@@ -237,10 +237,6 @@ def _resolve(root: _Node, node: _Node) -> _Node:
 def _kind(value: Any) -> str:
     names = {dict: "mapping", list: "list", str: "text", int: "number", float: "number", bool: "boolean"}
     return names.get(type(value), type(value).__name__)
-
-
-def _lower_first(text: str) -> str:
-    return text[:1].lower() + text[1:]
 
 
 def _one_line(problem: object) -> str:
