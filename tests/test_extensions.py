@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from ratio_hpo import Context, Decision, Params, Progress, Ratio, Trials, search
+import ratio_hpo
+from ratio_hpo import Context, Decision, Params, Progress, Ratio, Space, Trials, search
 from ratio_hpo.core import extensions
 from ratio_hpo.core.errors import ConfigError, StudyError
 from ratio_hpo.core.extensions import register_all, registered
@@ -146,6 +147,7 @@ class Broken:
         (Broken({"rate": 0.5}), "at trial 2: rate: no parameter of space"),
         (Broken({}), "at trial 2: ratio: no value was proposed"),
         (Broken(), "at trial 2: KeyError"),
+        (Broken([1]), r"at trial 2: needs to return a mapping of parameters, but returned \[1\]"),
     ],
 )
 def test_a_bad_proposal_ends_the_search_and_fails_no_trial(sampler: Broken, message: str, tmp_path: Path) -> None:
@@ -193,6 +195,62 @@ def test_a_bad_name_is_refused_in_one_line(
     assert result.returncode == 2, result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not Path("mlruns").exists()
+
+
+class NoSampler:
+    """An object without the methods of a component."""
+
+
+@pytest.mark.parametrize("options", [{"sampler": NoSampler()}, {"pruner": NoSampler()}, {"sampler": Broken}])
+def test_a_wrong_instance_is_refused_before_a_trial_starts(options: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has no method (propose|decide)|is a class; pass an instance, Broken\(\)"):
+        run(tmp_path, **options)
+    assert not (tmp_path / "studies.db").exists() or run(tmp_path, pruner="none")
+
+
+def test_only_components_can_be_registered() -> None:
+    for register in (
+        register_sampler,
+        register_pruner,
+        register_metric,
+        ratio_hpo.register_task,
+        ratio_hpo.register_format,
+    ):
+        with pytest.raises(ConfigError, match="mine"):
+            register("mine", 5)
+    assert registered() == {}
+
+
+class Ending(Broken):
+    """A sampler and pruner whose optional methods are wrong."""
+
+    def exhausted(self) -> bool:  # takes no trials
+        return False
+
+    def why(self, number: int) -> str:
+        return "two\nlines"
+
+
+def test_optional_methods_are_checked_too(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="exhausted: TypeError"):
+        run(tmp_path, sampler=Ending({"ratio": 0.5}), pruner="none")
+    records = run(tmp_path, sampler="random", pruner=Ending(decision=Decision.STOP))
+    reasons = [str(record.reason) for record in records if record.state is State.PRUNED]
+    assert reasons
+    assert all(reason.endswith(": two lines") for reason in reasons)
+
+
+def test_samplers_see_only_trials_with_the_parameters_of_the_space() -> None:
+    space, point = Space("mine", {"ratio": Ratio()}), Progress(stage="s", windows=1, cost=1, scores={"score/mean": 0.5})
+    records = [
+        TrialRecord(number=k, state=State.COMPLETE, kind=kind, params=params, curve=curve)
+        for k, (kind, params, curve) in enumerate(
+            [("none", {"no_intermediate": True}, (point,)), ("sampled", {"ratio": 0.5}, (point,)), ("sampled", {}, ())]
+        )
+    ]
+    assert [record.number for record in Trials(space=space, records=records).scored()] == [1]
+    with pytest.raises(ConfigError, match="ratio: coordinate of space mine is missing"):
+        space.decode(space.encode(records[0].params))
 
 
 def test_a_built_in_name_cannot_be_taken() -> None:

@@ -82,7 +82,8 @@ class Registry(Generic[T]):
         if path is None:
             from ratio_hpo.core.yaml import did_you_mean
 
-            raise ConfigError(f"{self.kind}: unknown {self.kind} {name!r} ({did_you_mean(name, self.names())})")
+            hint = did_you_mean(name, self.names())
+            raise ConfigError(f"{self.kind}: unknown {self.kind} {name!r} ({hint}; or write package.module:name)")
         return import_attribute(path, self.kind)
 
     def _entry_points(self) -> dict[str, str]:
@@ -156,6 +157,17 @@ def make(kind: str, name: str, factory: Callable[..., T], options: Options, *, m
     except Exception as error:  # a user's class may raise any error; the message shows it
         remedy = "correct its options" if options else "a class that is named here is called without arguments"
         raise ConfigError(f"{kind}: {name} cannot be made ({type(error).__name__}: {error}); {remedy}") from error
+    check_component(kind, name, component, method)
+    return component
+
+
+def check_component(kind: str, name: str, component: object, method: str) -> None:
+    """Check that a component is an instance with the method that its kind needs.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if isinstance(component, type):
+        raise ConfigError(f"{kind}: {name} is a class; pass an instance, {component.__name__}()")
     if not callable(getattr(component, method, None)):
         raise ConfigError(f"{kind}: {name} has no method {method}, which every {kind} needs; add it")
-    return component

@@ -175,7 +175,7 @@ class TrialRecord:
         number: Number of the trial in its study.
         state: State of the trial.
         kind: `sampled`, `enqueued`, or the baseline's name (`reference_only`, `proportional`, …).
-        params: Absolute values; baselines have `shares` instead of `ratio`.
+        params: Absolute values; baselines may have `shares` too, and `none` has no mixture.
         curve: Evaluations in order of cost.
         plan: Resolved plan: shares, epochs, caps, cost.
         seed: Training seed; None: not started.

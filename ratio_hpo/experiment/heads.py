@@ -27,6 +27,8 @@ def design_tasks(experiment: ExperimentSpec, read: ReadSources, positions: int |
     Raises:
         ConfigError: Two tasks share a head, or a target's head is not the one that its stage trains.
     """
+    from torch import nn
+
     task_of_head: dict[str, str] = {}
     examples: dict[str, list[Example]] = {}
     for source, source_examples in read.values():
@@ -36,6 +38,8 @@ def design_tasks(experiment: ExperimentSpec, read: ReadSources, positions: int |
         examples.setdefault(head, []).extend(source_examples)
     tasks = {}
     for head, task in task_of_head.items():
+        if hasattr(nn.ModuleDict, head):
+            raise ConfigError(f"head {head}: torch cannot name a part of a model so; set another `head` in the sources")
         kind = kind_of_task(task)
         labels = kind.implementation.labels_of(examples[head]) if kind.labels is None else kind.labels
         tasks[head] = TaskDesign(

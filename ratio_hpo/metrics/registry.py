@@ -37,6 +37,7 @@ def register_metric(name: str, metric: AnswerMetric) -> None:
         >>> METRICS.find("exact")("Paris", ["Paris"], "fr")
         (1.0, 1.0)
     """
+    _check(name, metric)
     METRICS.register(name, metric)
 
 
@@ -46,7 +47,10 @@ def check_metric(name: str) -> str:
     Raises:
         ConfigError: There is no such metric, or it is not a function.
     """
-    metric = METRICS.find(name)
+    _check(name, METRICS.find(name))
+    return name
+
+
+def _check(name: str, metric: object) -> None:
     if not callable(metric):
         raise ConfigError(f"metric: {name} is a {type(metric).__name__}; it needs to be a function")
-    return name

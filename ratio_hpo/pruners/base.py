@@ -60,7 +60,20 @@ class CheckedPruner:
         return decision
 
     def why(self, number: int) -> str | None:
-        return self.pruner.why(number) if isinstance(self.pruner, ExplainingPruner) else None
+        """Return the reason in one line.
+
+        Raises:
+            StudyError: The pruner raised an error.
+        """
+        if not isinstance(self.pruner, ExplainingPruner):
+            return None
+        try:
+            reason = self.pruner.why(number)
+        except Exception as error:  # a user's pruner may raise any error
+            raise StudyError(
+                f"pruner {self.name}: why: {in_one_line(error)}; correct the pruner, then run the same command again"
+            ) from error
+        return None if reason is None else " ".join(str(reason).split())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

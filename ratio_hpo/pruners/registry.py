@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.extensions import Options, Registry, make
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def register_pruner(name: str, factory: Any) -> None:
         factory: Class or function that returns a pruner; it gets the options as keyword arguments.
 
     Raises:
-        ConfigError: The name is that of a built-in pruner, or is not valid.
+        ConfigError: The name is that of a built-in pruner or is not valid, or the factory cannot be called.
 
     Examples:
         >>> class Mine:
@@ -38,6 +39,8 @@ def register_pruner(name: str, factory: Any) -> None:
         >>> "mine" in PRUNERS.names()
         True
     """
+    if not callable(factory):
+        raise ConfigError(f"pruner: {name} needs to be a class or a function, but got {factory!r}; pass its class")
     PRUNERS.register(name, factory)
 
 

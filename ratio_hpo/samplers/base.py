@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from ratio_hpo.core.errors import ConfigError, RatioHpoError, StudyError, in_one_line
 from ratio_hpo.core.trial import Params
+from ratio_hpo.core.yaml import show
 from ratio_hpo.data.mixing import SourceSize
 from ratio_hpo.space import Space
 from ratio_hpo.surrogate.response import Response
@@ -58,20 +59,37 @@ class CheckedSampler:
             SamplerError: The sampler raised an error, or its proposal is not a point of the space.
         """
         try:
-            params = dict(self.sampler.propose(trials, number))
+            proposal = self.sampler.propose(trials, number)
+            if not isinstance(proposal, Mapping):
+                raise ConfigError(f"needs to return a mapping of parameters, but returned {show(proposal)}")
+            params = dict(proposal)
             trials.space.check(params)
             missing = [key for key in trials.space.parameters if key not in params]
             if missing:
                 raise ConfigError(f"{missing[0]}: no value was proposed; propose every parameter of the space")
         except Exception as error:  # a user's sampler may raise any error
-            reason = str(error) if isinstance(error, RatioHpoError) else in_one_line(error)
-            raise SamplerError(
-                f"sampler {self.name} at trial {number}: {reason}; correct the sampler, then run the same command again"
-            ) from error
+            reason = str(error).removesuffix("; correct it") if isinstance(error, RatioHpoError) else in_one_line(error)
+            raise self._error(f"at trial {number}: {reason}") from error
         return params
 
     def exhausted(self, trials: Trials) -> bool:
-        return isinstance(self.sampler, FiniteSampler) and self.sampler.exhausted(trials)
+        """Return whether the sampler has no more proposals.
+
+        Raises:
+            SamplerError: The sampler raised an error, or returned no boolean.
+        """
+        if not isinstance(self.sampler, FiniteSampler):
+            return False
+        try:
+            answer = self.sampler.exhausted(trials)
+        except Exception as error:  # a user's sampler may raise any error
+            raise self._error(f"exhausted: {in_one_line(error)}") from error
+        if not isinstance(answer, bool):
+            raise self._error(f"exhausted: needs to return True or False, but returned {show(answer)}")
+        return answer
+
+    def _error(self, problem: str) -> SamplerError:
+        return SamplerError(f"sampler {self.name} {problem}; correct the sampler, then run the same command again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

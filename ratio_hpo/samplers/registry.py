@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.extensions import Options, Registry, make
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def register_sampler(name: str, factory: Any) -> None:
         factory: Class or function that returns a sampler; it gets the options as keyword arguments.
 
     Raises:
-        ConfigError: The name is that of a built-in sampler, or is not valid.
+        ConfigError: The name is that of a built-in sampler or is not valid, or the factory cannot be called.
 
     Examples:
         >>> class Mine:
@@ -47,6 +48,8 @@ def register_sampler(name: str, factory: Any) -> None:
         >>> "mine" in SAMPLERS.names()
         True
     """
+    if not callable(factory):
+        raise ConfigError(f"sampler: {name} needs to be a class or a function, but got {factory!r}; pass its class")
     SAMPLERS.register(name, factory)
 
 

@@ -75,7 +75,14 @@ class Space:
         return encoded
 
     def decode(self, cube: Mapping[str, float]) -> Params:
-        """Return the parameters at coordinates in [0, 1], given by name."""
+        """Return the parameters at coordinates in [0, 1], given by name.
+
+        Raises:
+            ConfigError: if a coordinate is missing.
+        """
+        missing = [name for name in self.coordinates() if name not in cube]
+        if missing:
+            raise ConfigError(f"{missing[0]}: coordinate of space {self.name} is missing; give all of them")
         return {
             key: domain.decode(tuple(cube[name] for name in _coordinate_names(key, domain)))
             for key, domain in self.parameters.items()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.extensions import Options
+from ratio_hpo.core.extensions import Options, check_component
 from ratio_hpo.core.plans import UNPLANNED, TrialPlan
 from ratio_hpo.core.trial import Params
 from ratio_hpo.pruners.base import CheckedPruner, Pruner, PrunerContext
@@ -86,9 +86,11 @@ def make_components(
                                  windows=longest)  # fmt: skip
         sampler = make_sampler(*sampler, context)
     else:
+        check_component("sampler", names[0], sampler, "propose")
         sampler = CheckedSampler(sampler, names[0])
     if isinstance(pruner, tuple):
         pruner = make_pruner(*pruner, PrunerContext(response=response, rungs=plan.rungs, languages=plan.languages))
     else:
+        check_component("pruner", names[1], pruner, "decide")
         pruner = CheckedPruner(pruner, names[1])
     return Components(sampler, StepSweeps(plan.space, response), pruner, response, names)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ratio_hpo.core.trial import TrialRecord
 from ratio_hpo.metrics.front import Front
 from ratio_hpo.space import Space
+from ratio_hpo.surrogate.observations import learned_from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +39,7 @@ class Trials:
     languages: tuple[str, ...] = ()
     reuses: bool = False
     stored_steps: Callable[[str], Sequence[int]] = lambda identity: ()
+
+    def scored(self) -> list[TrialRecord]:
+        """Return the trials with a score whose parameters lie in the space, which excludes the baseline `none`."""
+        return [record for record in learned_from(self.records) if record.scored]

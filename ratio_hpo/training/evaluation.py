@@ -13,9 +13,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ratio_hpo.core.errors import ScoreError
 from ratio_hpo.core.fingerprint import fingerprint
 from ratio_hpo.core.measures import PRIMARY_SCORE, TEST, VALIDATION
-from ratio_hpo.data.tasks import Scores, Task
+from ratio_hpo.data.tasks import Scores, Task, kind_of_task
 from ratio_hpo.data.windows import WindowSet, open_windows
 from ratio_hpo.metrics.convergence import ratio, standard_error
 from ratio_hpo.training.spec import Target
@@ -112,7 +113,10 @@ class Evaluation:
         outputs = engine.infer([windows for _, _, windows in sets])
         items: dict[str, list[Scores]] = {target.name: [] for target in targets}
         for (target, (language, split), scored), raw in zip(sets, outputs, strict=True):
-            items[target.name] += scored.task.score(scored.windows, raw, language, split)
+            parts = scored.task.score(scored.windows, raw, language, split)
+            for part in parts:
+                _check(target, part)
+            items[target.name] += parts
         scores: dict[str, float] = {}
         for target in targets:
             scores |= self._of_target(target, items[target.name])
@@ -190,6 +194,21 @@ class Evaluation:
         """Return the mean of the primary measures of the targets that include a language."""
         targets = [target for target in self.targets if language in target.languages]
         return _mean([scores[f"{prefix}{target.name}/{target.primary}/{language}"] for target in targets])
+
+
+def _check(target: Target, scores: Scores) -> None:
+    """Check that a task has returned the measures that it declares, and that they lie in [0, 1].
+
+    Raises:
+        ScoreError: It has not.
+    """
+    where = f"target {target.name}: task {target.task.task}"
+    for name in kind_of_task(target.task.task).measures:
+        if name not in scores.measures:
+            raise ScoreError(f"{where} returned no measure {name}, which it declares; return it")
+        value = ratio(scores.measures[name])
+        if not 0.0 <= value <= 1.0:
+            raise ScoreError(f"{where} returned {name} = {value:.4g} in {scores.language}, but measures are in [0, 1]")
 
 
 def _mean(values: Collection[float]) -> float:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ratio_hpo.core.errors import ConfigError, DataError
+from ratio_hpo.core.errors import ConfigError, DataError, RatioHpoError, in_one_line
 from ratio_hpo.core.extensions import Registry
+from ratio_hpo.core.files import is_fault
+from ratio_hpo.core.yaml import show
 from ratio_hpo.data.examples import ChoiceQuestion, Example, Pair
 from ratio_hpo.data.report import BadRecord, Report
 
@@ -82,6 +85,7 @@ def register_format(name: str, format: Format) -> None:
         >>> load_format("relevance").tasks
         ('relevance',)
     """
+    _check(name, format)
     FORMATS.register(name, format)
 
 
@@ -96,9 +100,30 @@ def load_format(name: str) -> Format:
         ('nli',)
     """
     loaded = FORMATS.find(name)
-    if not isinstance(loaded, Format):
-        raise ConfigError(f"format: {name} needs to be a Format, but is a {type(loaded).__name__}; name the Format")
+    _check(name, loaded)
     return loaded
+
+
+def _check(name: str, format: object) -> None:
+    if not isinstance(format, Format):
+        raise ConfigError(f"format: {name} needs to be a Format, but is a {type(format).__name__}; name the Format")
+    if not isinstance(format.tasks, tuple) or not format.tasks:
+        raise ConfigError(f"format: {name} needs `tasks`, a tuple of one or more names, but got {format.tasks!r}")
+
+
+@contextmanager
+def _errors_of(name: str, file: str) -> Iterator[None]:
+    """Turn errors of a format that is not built in into one line.
+
+    Raises:
+        DataError: the format raised an error.
+    """
+    try:
+        yield
+    except Exception as error:  # a user's format may raise any error
+        if isinstance(error, RatioHpoError) or FORMATS.is_built_in(name) or is_fault(error):
+            raise
+        raise DataError(f"{file}: format {name} failed ({in_one_line(error)}); correct the format") from error
 
 
 def read_file(
@@ -124,8 +149,9 @@ def read_file(
             (with strict) has any problem.
     """
     reader, report = load_format(name), Report(str(path))
-    records = _renamed(reader.records(path, report), columns or {}, report)
-    return _checked(reader, records, report, strict=strict, by_row=by_row, codes=codes), report
+    with _errors_of(name, str(path)):
+        records = _renamed(reader.records(path, report), columns or {}, report)
+        return _checked(reader, records, report, strict=strict, by_row=by_row, codes=codes), report
 
 
 def from_records(
@@ -140,8 +166,9 @@ def from_records(
     """Read the examples of records that a library has loaded; see `read_file`."""
     reader, report = load_format(name), Report(source)
     numbered = ((f"record {k}", record) for k, record in enumerate(records, 1))
-    renamed = _renamed(numbered, columns or {}, report)
-    return _checked(reader, renamed, report, strict=strict, by_row=by_row), report
+    with _errors_of(name, source):
+        renamed = _renamed(numbered, columns or {}, report)
+        return _checked(reader, renamed, report, strict=strict, by_row=by_row), report
 
 
 def _renamed(records: Records, columns: Mapping[str, str], report: Report) -> Records:
@@ -192,6 +219,8 @@ def _checked(
         except BadRecord as error:
             report.drop(where, str(error))
             continue
+        if not isinstance(example, Example):
+            raise DataError(f"{report.file}: {where}: the format returned {show(example)}, not an example; correct it")
         if by_row or not example.id:
             example = replace(example, id=_position_of(where))
         if example.id in examples:

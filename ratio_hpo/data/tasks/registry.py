@@ -46,6 +46,7 @@ def register_task(name: str, kind: TaskKind) -> None:
         >>> kind_of_task("relevance").measures
         ('accuracy',)
     """
+    _check(name, kind)
     TASKS.register(name, kind)
 
 
@@ -60,9 +61,18 @@ def kind_of_task(name: str) -> TaskKind:
         ('f1', 'accuracy')
     """
     kind = TASKS.find(name)
+    _check(name, kind)
+    return kind
+
+
+def _check(name: str, kind: object) -> None:
     if not isinstance(kind, TaskKind):
         raise ConfigError(f"task: {name} needs to be a TaskKind, but is a {type(kind).__name__}; name the TaskKind")
-    return kind
+    if not (isinstance(kind.implementation, type) and issubclass(kind.implementation, Task)):
+        raise ConfigError(
+            f"task: the implementation of {name} needs to be a subclass of Task, but is {kind.implementation!r}; "
+            "derive it from a task such as PairClassification"
+        )
 
 
 def head_name(task: str) -> str:
