@@ -61,7 +61,7 @@ def call(folder: Path, words: str) -> str:
         words = words.replace("BEST", str(json.loads(call(folder, "ratio-hpo best --json"))["number"]))
     command = [sys.executable, "-m", "ratio_hpo", *shlex.split(words)[1:]]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-    return f"$ {words.removesuffix(' --no-picture')}\n{done.stdout}" if "--json" not in words else done.stdout
+    return f"$ {words.removesuffix(' --no-plot')}\n{done.stdout}" if "--json" not in words else done.stdout
 
 
 def output(folder: Path, what: str, most: str | None) -> str:

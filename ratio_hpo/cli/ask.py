@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ratio_hpo.cli.options import Finite, reading_options
-from ratio_hpo.cli.printing import RECOMMENDED, marked, open_view, print_json, print_table
+from ratio_hpo.cli.printing import RECOMMENDED, marked, open_view, print_json, print_table, say_plot
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.report.formatting import count, number, say, settings
+from ratio_hpo.report.formatting import count, number, settings
 
 if TYPE_CHECKING:
     from ratio_hpo.analysis.query_results import BestRatio, BestUnderCost, Importance, ModelAnswers, RatioPrediction
@@ -30,10 +30,10 @@ EVEN = 0.5
 @click.command()
 @click.option("--png", type=click.Path(path_type=Path, dir_okay=False),
               help="File to write the plot to.  [default: a file in --root]")  # fmt: skip
-@click.option("--no-picture", is_flag=True, help="Print only the table.")
+@click.option("--no-plot", is_flag=True, help="Print only the table.")
 @reading_options
 def pareto(
-    png: Path | None, no_picture: bool, study: str | None, root: Path, storage: str | None, as_json: bool
+    png: Path | None, no_plot: bool, study: str | None, root: Path, storage: str | None, as_json: bool
 ) -> None:
     """Show the Pareto front: evaluations that no other evaluation of any trial beats in both cost and score.
 
@@ -50,15 +50,11 @@ def pareto(
     view = open_view(root, storage, study)
     content = pareto_of(view)
     print_json(content) if as_json else print_front(content)
-    if png is not None or not (as_json or no_picture):
+    if png is not None or not (as_json or no_plot):
         from ratio_hpo.report.plots import Facts, save
 
-        try:
-            say(f"plot: {save(Facts(view), 'front', png or RunFolder(root).plot(view.name))}")
-        except OSError as error:
-            if png is not None:
-                raise
-            say(f"no plot: {error.filename or root}: {error.strerror}; name another file with --png")
+        default = RunFolder(root).plot(view.name)
+        say_plot(lambda path: save(Facts(view), "front", path), png, default)
 
 
 def print_front(content: ParetoFront) -> None:

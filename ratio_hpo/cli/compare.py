@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ratio_hpo.cli.options import is_number, json_option, reading_options, reading_timeout, writing_options
-from ratio_hpo.cli.printing import open_stored, open_view, print_json, print_table, waiting_for
+from ratio_hpo.cli.printing import open_stored, open_view, print_json, print_table, say_plot, waiting_for
 from ratio_hpo.core.layout import RunFolder
-from ratio_hpo.report.formatting import number, say
+from ratio_hpo.report.formatting import number
 
 if TYPE_CHECKING:
     from ratio_hpo.analysis.transfer import Gain, Transfer
@@ -88,10 +88,10 @@ def _cell(value: object) -> str:
     help="File to write the plot to.  [default: a file in --root]",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV to stdout, one row per trial, target and language.")
-@click.option("--no-picture", is_flag=True, help="Print only the table.")
+@click.option("--no-plot", is_flag=True, help="Print only the table.")
 @reading_options
 def transfer(
-    png: Path | None, as_csv: bool, no_picture: bool, study: str | None, root: Path, storage: str | None, as_json: bool
+    png: Path | None, as_csv: bool, no_plot: bool, study: str | None, root: Path, storage: str | None, as_json: bool
 ) -> None:
     """Show the gain of every trial over no intermediate training, by target and language.
 
@@ -117,15 +117,11 @@ def transfer(
         _print_csv(result)
     else:
         _print_transfer(result)
-    if png is not None or not (as_json or as_csv or no_picture):
+    if png is not None or not (as_json or as_csv or no_plot):
         from ratio_hpo.report.plots.transfer import plot_transfer
 
-        try:
-            say(f"plot: {plot_transfer(result, png or RunFolder(root).plots / f'{view.name}-transfer.png')}")
-        except OSError as error:
-            if png is not None:
-                raise
-            say(f"no plot: {error.filename or root}: {error.strerror}; name another file with --png")
+        default = RunFolder(root).plots / f"{view.name}-transfer.png"
+        say_plot(lambda path: plot_transfer(result, path), png, default)
 
 
 def _print_transfer(result: Transfer) -> None:

@@ -14,7 +14,7 @@ from ratio_hpo.cli.deadline import Deadline
 from ratio_hpo.core.errors import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from ratio_hpo.storage.connect import Storage
@@ -112,3 +112,23 @@ def _print_folded(columns: Sequence[str], table: Sequence[Sequence[str]], right:
     for row in table:
         folded.add_row(*map(Text, row))
     Console(width=width, highlight=False, markup=False, color_system=None).print(folded)
+
+
+def say_plot(write: Callable[[Path], Path], named: Path | None, default: Path) -> None:
+    """Write a plot and print its path.
+
+    Args:
+        write: writes the plot to a file and returns its path.
+        named: file that the user named; None writes to `default`, and only says why if that fails.
+
+    Raises:
+        OSError: the named file cannot be written.
+    """
+    from ratio_hpo.report.formatting import say
+
+    try:
+        say(f"plot: {write(named or default)}")
+    except OSError as error:
+        if named is not None:
+            raise
+        say(f"no plot: {error.filename or default}: {error.strerror}; name another file with --png")

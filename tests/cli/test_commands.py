@@ -28,7 +28,7 @@ from tests.conftest import RUNGS, curve_objective, plan_of
 DOCS = Path(__file__).parents[2] / "docs"
 
 READ = [
-    ("status",), ("list",), ("trial", "0"), ("best",), ("pareto", "--no-picture"), ("compare", "0", "1"),
+    ("status",), ("list",), ("trial", "0"), ("best",), ("pareto", "--no-plot"), ("compare", "0", "1"),
     ("export", "trials"), ("export", "curves", "--format", "json"), ("export", "recipe"),
     ("gc", "--dry-run"),
 ]  # fmt: skip

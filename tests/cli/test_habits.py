@@ -174,7 +174,7 @@ def test_a_study_of_another_version_is_refused_by_every_command(
 @pytest.mark.parametrize(
     "words",
     [
-        ("status",), ("pareto", "--no-picture"), ("trial", "0"), ("best",), ("export", "recipe"), ("export", "trials"),
+        ("status",), ("pareto", "--no-plot"), ("trial", "0"), ("best",), ("export", "recipe"), ("export", "trials"),
         ("track",), ("retry",), ("enqueue", "ratio=0.25"), ("delete", "--yes"),
     ],
     ids=" ".join,

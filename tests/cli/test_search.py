@@ -216,7 +216,7 @@ def test_kill_9_loses_no_trial_doubles_none_and_trains_nothing_stored_again(plac
 
 @pytest.mark.slow
 def test_what_is_printed_fits_into_80_columns(finished: Path) -> None:
-    for words in (("status",), ("pareto", "--no-picture"), (*SEARCH, "--trials", "6")):
+    for words in (("status",), ("pareto", "--no-plot"), (*SEARCH, "--trials", "6")):
         code, text = in_terminal(*words, cwd=finished, columns=80)
         assert code == 0
         assert [line for line in text.splitlines() if len(line) > 80] == []
@@ -240,7 +240,7 @@ def in_terminal(*words: str, cwd: Path, columns: int) -> tuple[int, str]:
 
 def test_what_is_piped_is_whole(finished: Path) -> None:
     """The line of each trial shows every parameter, whatever the width of the terminal."""
-    for words in (("status",), ("pareto", "--no-picture")):
+    for words in (("status",), ("pareto", "--no-plot")):
         lines = call(*words, cwd=finished, COLUMNS="40").stdout.splitlines()
         rows = [line for line in lines if "lr=" in line]
         assert rows
