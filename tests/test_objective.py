@@ -10,7 +10,7 @@ import pytest
 
 from ratio_hpo.core.errors import ConfigError
 from ratio_hpo.core.overrides import Setting
-from ratio_hpo.core.trial import Context, Progress
+from ratio_hpo.core.trial import Context, Params, Progress
 from ratio_hpo.experiment.build_search import RunOptions, Search, build_search
 from ratio_hpo.objective import CheckedObjective
 from tests.cli.test_search import SMALL
@@ -193,3 +193,17 @@ def test_an_objective_of_another_measure_says_which() -> None:
     assert (point.primary_score, point.scores["score/worst"]) == (pytest.approx(0.6), 0.5)
     with pytest.raises(ValueError, match="needs a score named f1/<language> or f1/mean"):
         list(CheckedObjective(train, {"target": (10,)})({}, context))
+
+
+def test_a_subclass_of_progress_becomes_progress_itself() -> None:
+    """The driver receives evaluations from another process, and may not be able to import a user's class."""
+
+    class Mine(Progress):
+        """A user's own class."""
+
+    def train(params: Params, context: Context) -> Iterator[Progress]:
+        yield Mine(stage="target", windows=10, cost=10, scores={"f1/sw": 0.5})
+
+    [point] = CheckedObjective(train, {"target": (10,)})({}, Context(trial=0, seed=0, root="."))
+    assert type(point) is Progress
+    assert point.primary_score == 0.5

@@ -32,9 +32,7 @@ EVEN = 0.5
               help="File to write the plot to.  [default: a file in --root]")  # fmt: skip
 @click.option("--no-plot", is_flag=True, help="Print only the table.")
 @reading_options
-def pareto(
-    png: Path | None, no_plot: bool, study: str | None, root: Path, storage: str | None, as_json: bool
-) -> None:
+def pareto(png: Path | None, no_plot: bool, study: str | None, root: Path, storage: str | None, as_json: bool) -> None:
     """Show the Pareto front: evaluations that no other evaluation of any trial beats in both cost and score.
 
     \b

@@ -59,7 +59,10 @@ class CheckedObjective:
                     return
 
     def _to_python_types(self, progress: Any) -> Progress:
-        """Convert array and tensor scalars to Python numbers, and drop measures that are not finite."""
+        """Convert array and tensor scalars to Python numbers, and drop measures that are not finite.
+
+        A subclass becomes `Progress` itself, because the driver may not be able to import the subclass.
+        """
         if not isinstance(progress, Progress):
             raise TypeError(f"an objective needs to yield Progress, but it yielded {_kind(progress)}")
         for name in ("stage", "weights", "items"):
@@ -67,8 +70,9 @@ class CheckedObjective:
             if not isinstance(value, str) and (name == "stage" or value is not None):
                 raise TypeError(f"progress needs {name} as a string, but got {_kind(value)}")
         measures = {key: float(value) for key, value in progress.measures.items()}
+        plain = Progress(**{name: getattr(progress, name) for name in Progress.__slots__})
         return replace(
-            progress,
+            plain,
             time=None if progress.time is None else float(progress.time),
             windows=int(progress.windows),
             cost=float(progress.cost),
