@@ -83,7 +83,9 @@ class Registry(Generic[T]):
             from ratio_hpo.core.yaml import did_you_mean
 
             hint = did_you_mean(name, self.names())
-            raise ConfigError(f"{self.kind}: unknown {self.kind} {name!r} ({hint}; or write package.module:name)")
+            raise ConfigError(
+                f"{self.kind}: unknown {self.kind} {name!r} ({hint}); for one of your own, write package.module:name"
+            )
         return import_attribute(path, self.kind)
 
     def _entry_points(self) -> dict[str, str]:
