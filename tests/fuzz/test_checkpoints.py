@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ratio_hpo.training.checkpoint import FORMAT, STATE, _sealed
+from ratio_hpo.training.checkpoint import FORMAT, SEAL, STATE, StageState, _seal
 from ratio_hpo.training.store import StageStore, fits
 from tests.fuzz.test_inputs import ODD, changed
 
@@ -20,14 +21,21 @@ pytestmark = pytest.mark.slow
 FEW = settings(max_examples=200, suppress_health_check=list(HealthCheck), deadline=None, derandomize=True)
 
 WHOLE: dict[str, Any] = {
-    "format": FORMAT, "step": 10, "heads": ["qa"], "checksums": {"model.safetensors": "0" * 32}, "evaluation": "e",
+    "format": FORMAT, "stage": "target", "step": 10, "position": 80, "schedule": {"name": "constant"},
+    "rng": {"seed": 0},
+    "heads": ["qa"], "checksums": {"model.safetensors": "0" * 32}, "evaluation": "e",
     "evaluations": [{"step": 10, "targets": ["qa/validation"], "scores": {"f1/sw": 0.5}, "measures": {"loss": 1.0}}],
     "provenance": {"device": "cpu"}, "seconds": 1.5, "tokens": 100, "loss": 0.0, "updates": 0,
     "measures": {"loss": 1.0}, "by_head": {"qa": [1.0, 2]}, "inexact": False,
 }  # fmt: skip
 
 
-def read(root: Path, text: bytes) -> dict[str, Any] | None:
+def sealed(content: dict[str, Any]) -> bytes:
+    """Return the text of a state file with this content and a valid checksum."""
+    return json.dumps({**content, SEAL: _seal(content)}).encode()
+
+
+def read(root: Path, text: bytes) -> StageState | None:
     """Return the state that the store reads from a folder whose state file contains this text."""
     folder = root / "stages" / "identity" / "00000010"
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,7 +47,9 @@ def read(root: Path, text: bytes) -> dict[str, Any] | None:
 
 
 def test_a_whole_state_is_read(tmp_path: Path) -> None:
-    assert read(tmp_path, _sealed(WHOLE).encode()) == WHOLE
+    state = read(tmp_path, sealed(WHOLE))
+    assert state is not None
+    assert {"format": FORMAT, **asdict(state)} == WHOLE
 
 
 @FEW
@@ -56,7 +66,7 @@ def test_nesting_without_end_is_passed_over(tmp_path: Path) -> None:
 @given(data=st.data())
 def test_odd_values_under_a_right_seal_are_passed_over_or_harmless(tmp_path: Path, data: st.DataObject) -> None:
     try:
-        text = _sealed(changed(copy.deepcopy(WHOLE), data))
+        text = sealed(changed(copy.deepcopy(WHOLE), data))
     except (TypeError, ValueError):  # a value that JSON cannot represent is never in a file
         return
-    read(tmp_path, text.encode())
+    read(tmp_path, text)
