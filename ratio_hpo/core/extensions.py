@@ -152,8 +152,7 @@ def make(kind: str, name: str, factory: Callable[..., T], options: Options, *, m
     Raises:
         ConfigError: It does not take these options, or makes something else.
     """
-    if not callable(factory):
-        raise ConfigError(f"{kind}: {name} is a {type(factory).__name__}; it needs to be a class")
+    check_callable(kind, name, factory)
     try:
         component = factory(**options)
     except Exception as error:  # a user's class may raise any error; the message shows it
@@ -161,6 +160,16 @@ def make(kind: str, name: str, factory: Callable[..., T], options: Options, *, m
         raise ConfigError(f"{kind}: {name} cannot be made ({type(error).__name__}: {error}); {remedy}") from error
     check_component(kind, name, component, method)
     return component
+
+
+def check_callable(kind: str, name: str, factory: object) -> None:
+    """Check that a component is made by, or is, something that can be called.
+
+    Raises:
+        ConfigError: It is not.
+    """
+    if not callable(factory):
+        raise ConfigError(f"{kind}: {name} is a {type(factory).__name__}; it needs to be a class or a function")
 
 
 def check_component(kind: str, name: str, component: object, method: str) -> None:

@@ -125,8 +125,8 @@ def open_for(search: Search, url: str | None = None, say: Callable[[str], None] 
     return Study(
         search.plan,
         storage,
-        sampler=search.sampler or (spec.sampler.name, spec.sampler.options),
-        pruner=search.pruner or (spec.pruner.name, spec.pruner.options),
+        sampler=(spec.sampler.name, spec.sampler.options) if search.sampler is None else search.sampler,
+        pruner=(spec.pruner.name, spec.pruner.options) if search.pruner is None else search.pruner,
         settings=settings,
         plan_trial=partial(_plan_with_retries, storage, search.plan_trial),
         stored=lambda identity: StageStore(options.folder.stages, remote_store=remote_store).steps(identity),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.extensions import Registry
+from ratio_hpo.core.extensions import Registry, check_callable
 from ratio_hpo.metrics.squad import Score
 
 AnswerMetric = Callable[[str, Sequence[str], str], Score]
@@ -37,7 +36,7 @@ def register_metric(name: str, metric: AnswerMetric) -> None:
         >>> METRICS.find("exact")("Paris", ["Paris"], "fr")
         (1.0, 1.0)
     """
-    _check(name, metric)
+    check_callable("metric", name, metric)
     METRICS.register(name, metric)
 
 
@@ -47,10 +46,5 @@ def check_metric(name: str) -> str:
     Raises:
         ConfigError: There is no such metric, or it is not a function.
     """
-    _check(name, METRICS.find(name))
+    check_callable("metric", name, METRICS.find(name))
     return name
-
-
-def _check(name: str, metric: object) -> None:
-    if not callable(metric):
-        raise ConfigError(f"metric: {name} is a {type(metric).__name__}; it needs to be a function")

@@ -47,16 +47,12 @@ class CheckedPruner:
         Raises:
             StudyError: The pruner raised an error, or returned no `Decision`.
         """
-        remedy = "correct the pruner, then run the same command again"
         try:
             decision = self.pruner.decide(trials, trial)
         except Exception as error:  # a user's pruner may raise any error
-            raise StudyError(f"pruner {self.name} at trial {trial.number}: {in_one_line(error)}; {remedy}") from error
+            raise self._error(f"at trial {trial.number}: {in_one_line(error)}") from error
         if not isinstance(decision, Decision):
-            raise StudyError(
-                f"pruner {self.name} at trial {trial.number}: needs to return a Decision, but returned {decision!r}; "
-                + remedy
-            )
+            raise self._error(f"at trial {trial.number}: needs to return a Decision, but returned {decision!r}")
         return decision
 
     def why(self, number: int) -> str | None:
@@ -70,10 +66,11 @@ class CheckedPruner:
         try:
             reason = self.pruner.why(number)
         except Exception as error:  # a user's pruner may raise any error
-            raise StudyError(
-                f"pruner {self.name}: why: {in_one_line(error)}; correct the pruner, then run the same command again"
-            ) from error
+            raise self._error(f"why: {in_one_line(error)}") from error
         return None if reason is None else " ".join(str(reason).split())
+
+    def _error(self, problem: str) -> StudyError:
+        return StudyError(f"pruner {self.name} {problem}; correct the pruner, then run the same command again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

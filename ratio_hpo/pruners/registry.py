@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.extensions import Options, Registry, make
+from ratio_hpo.core.extensions import Options, Registry, check_callable, make
 
 if TYPE_CHECKING:
     from ratio_hpo.pruners.base import Pruner, PrunerContext
@@ -39,8 +38,7 @@ def register_pruner(name: str, factory: Any) -> None:
         >>> "mine" in PRUNERS.names()
         True
     """
-    if not callable(factory):
-        raise ConfigError(f"pruner: {name} needs to be a class or a function, but got {factory!r}; pass its class")
+    check_callable("pruner", name, factory)
     PRUNERS.register(name, factory)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ratio_hpo.core.errors import ConfigError
-from ratio_hpo.core.extensions import Options, Registry, make
+from ratio_hpo.core.extensions import Options, Registry, check_callable, make
 
 if TYPE_CHECKING:
     from ratio_hpo.samplers.base import Sampler, SamplerContext
@@ -48,8 +47,7 @@ def register_sampler(name: str, factory: Any) -> None:
         >>> "mine" in SAMPLERS.names()
         True
     """
-    if not callable(factory):
-        raise ConfigError(f"sampler: {name} needs to be a class or a function, but got {factory!r}; pass its class")
+    check_callable("sampler", name, factory)
     SAMPLERS.register(name, factory)
 
 
